@@ -1,0 +1,255 @@
+//! Access keys and secrets.
+
+use std::{error::Error as StdError, fmt};
+
+use data_encoding::HEXLOWER;
+use rand::{TryRng, rngs::SysRng};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Longest access key that can be created, in bytes.
+const MAX_ACCESS_KEY: usize = 128;
+
+/// Longest secret key that can be created, in bytes.
+const MAX_SECRET_KEY: usize = 256;
+
+/// The public half of a key pair; unique in a store.
+///
+/// New ones are 1 to 128 printable ASCII characters without `/`, `:` and space:
+/// a slash ends the key in a signature's scope, and gateways split it at a colon.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessKey(Box<str>);
+
+impl AccessKey {
+    /// Parses an access key that a client wants to create.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] if it breaks the rules above.
+    pub fn new(key: impl Into<String>) -> Result<Self, InvalidKey> {
+        let key = key.into();
+        let allowed = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
+        if (1..=MAX_ACCESS_KEY).contains(&key.len()) && key.bytes().all(allowed) {
+            Ok(Self(key.into_boxed_str()))
+        } else {
+            Err(InvalidKey(()))
+        }
+    }
+
+    /// Makes a new access key: 32 lowercase hex digits from the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] if the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, RandomError> {
+        Ok(Self(random_hex::<16>()?.as_str().into()))
+    }
+
+    /// Takes an access key as a store or a request gives it; one that was never
+    /// created simply finds nothing.
+    #[must_use]
+    pub fn from_stored(key: impl Into<String>) -> Self {
+        Self(key.into().into_boxed_str())
+    }
+
+    /// The access key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for AccessKey {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The secret half of a key pair.
+///
+/// New ones are 1 to 256 printable ASCII characters. Signatures are made with
+/// the text itself, so it cannot be kept as a hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey(SecretText);
+
+impl SecretKey {
+    /// Parses a secret that a client wants to create.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] if it is empty, longer than 256 bytes, or holds anything
+    /// but printable ASCII.
+    pub fn new(secret: impl Into<String>) -> Result<Self, InvalidKey> {
+        let secret = SecretText::new(secret);
+        let text = secret.expose();
+        let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if (1..=MAX_SECRET_KEY).contains(&text.len()) && printable {
+            Ok(Self(secret))
+        } else {
+            Err(InvalidKey(()))
+        }
+    }
+
+    /// Makes a new secret: 48 lowercase hex digits from the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] if the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, RandomError> {
+        Ok(Self(SecretText(random_hex::<24>()?)))
+    }
+
+    /// Takes a secret that was accepted before, as a store returns it.
+    #[must_use]
+    pub fn from_stored(secret: impl Into<String>) -> Self {
+        Self(SecretText::new(secret))
+    }
+
+    /// The secret itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
+impl ConstantTimeEq for SecretKey {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+/// A text that holds a secret: redacted in `Debug`, never displayed, wiped when
+/// dropped, compared in constant time.
+#[derive(Clone)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Wraps a secret text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+impl ConstantTimeEq for SecretText {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.as_bytes().ct_eq(other.0.as_bytes())
+    }
+}
+
+impl PartialEq for SecretText {
+    fn eq(&self, other: &Self) -> bool {
+        self.ct_eq(other).into()
+    }
+}
+
+impl Eq for SecretText {}
+
+/// A text that cannot be an access key or a secret.
+///
+/// The offending text is not repeated: it may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidKey(());
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a valid key: empty, too long, or with a character that is not allowed")
+    }
+}
+
+impl StdError for InvalidKey {}
+
+/// The operating system had no randomness to give.
+#[derive(Debug)]
+pub struct RandomError(Box<dyn StdError + Send + Sync>);
+
+impl RandomError {
+    pub(crate) fn new(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self(Box::new(source))
+    }
+}
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no randomness from the operating system")
+    }
+}
+
+impl StdError for RandomError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// `N` random bytes as lowercase hex, without a copy left behind.
+fn random_hex<const N: usize>() -> Result<Zeroizing<String>, RandomError> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(RandomError::new)?;
+    let text = HEXLOWER.encode(&bytes);
+    bytes.zeroize();
+    Ok(Zeroizing::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_keys_hold_no_slash_colon_space_or_control_character() {
+        assert!(AccessKey::new("test_user").is_ok());
+        assert!(AccessKey::new("k".repeat(128)).is_ok());
+        for bad in ["", "a/b", "a:b", "a b", "a\u{7f}", "ä", &"k".repeat(129)] {
+            assert!(AccessKey::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_printable_and_bounded() {
+        assert!(SecretKey::new("s".repeat(256)).is_ok());
+        for bad in ["", "a\nb", "ä", &"s".repeat(257)] {
+            assert!(SecretKey::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn debug_of_a_secret_does_not_tell_it() {
+        let key = SecretKey::new("topsecret").unwrap();
+        let text = SecretText::new("topsecret");
+        assert!(!format!("{key:?}{text:?}").contains("topsecret"));
+    }
+
+    #[test]
+    fn generated_keys_have_their_documented_length_and_alphabet() {
+        let hex = |s: &str| s.bytes().all(|b| b"0123456789abcdef".contains(&b));
+        let access = AccessKey::generate().unwrap();
+        let secret = SecretKey::generate().unwrap();
+        assert_eq!(access.as_str().len(), 32);
+        assert_eq!(secret.expose().len(), 48);
+        assert!(hex(access.as_str()) && hex(secret.expose()));
+        assert_ne!(access, AccessKey::generate().unwrap());
+    }
+}

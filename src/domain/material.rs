@@ -1,0 +1,199 @@
+//! What a credential holds, in the form in which it came.
+
+use std::{error::Error as StdError, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{PasswordHash, SecretKey, SecretText};
+
+/// What a credential holds, in the form in which it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Material {
+    /// A v3 blob, kept to the letter.
+    Blob(Blob),
+    /// A v2 grant of an EC2 or S3 credential.
+    Grant {
+        /// The name it was granted under; the access key too, if that was free.
+        username: String,
+        /// The secret key.
+        secret: SecretKey,
+        /// The `signature` member, which has no documented meaning and round-trips.
+        signature: SecretText,
+    },
+    /// A key pair whose access key is the record's.
+    KeyPair {
+        /// The secret key. A pair without one never verifies.
+        secret: Option<SecretKey>,
+    },
+    /// A v2 password grant.
+    Password {
+        /// The name it was granted under.
+        username: String,
+        /// All that is kept of the password.
+        hash: PasswordHash,
+    },
+}
+
+impl Material {
+    /// The secret that signatures are made with, if there is one.
+    #[must_use]
+    pub fn secret_key(&self) -> Option<&SecretKey> {
+        match self {
+            Self::Blob(blob) => blob.secret_key(),
+            Self::Grant { secret, .. } => Some(secret),
+            Self::KeyPair { secret } => secret.as_ref(),
+            Self::Password { .. } => None,
+        }
+    }
+
+    /// The text that stores keep: JSON of a stable form, holding the secrets.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
+    pub fn encode(&self) -> SecretText {
+        let stored = match self {
+            Self::Blob(blob) => Stored::Blob { text: blob.expose().into() },
+            Self::Grant { username, secret, signature } => Stored::Grant {
+                username: username.into(),
+                secret: secret.expose().into(),
+                signature: signature.expose().into(),
+            },
+            Self::KeyPair { secret } => {
+                Stored::Pair { secret: secret.as_ref().map(|secret| secret.expose().into()) }
+            }
+            Self::Password { username, hash } => {
+                Stored::Password { username: username.into(), hash: hash.encode() }
+            }
+        };
+        SecretText::new(serde_json::to_string(&stored).expect("strings always serialise"))
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMaterial`] if the text is anything else.
+    pub fn decode(text: &str) -> Result<Self, InvalidMaterial> {
+        let stored = serde_json::from_str(text).map_err(|_| InvalidMaterial(()))?;
+        Ok(match stored {
+            Stored::Blob { text } => Self::Blob(Blob::new(text)),
+            Stored::Grant { username, secret, signature } => Self::Grant {
+                username,
+                secret: SecretKey::from_stored(secret),
+                signature: SecretText::new(signature),
+            },
+            Stored::Pair { secret } => Self::KeyPair { secret: secret.map(SecretKey::from_stored) },
+            Stored::Password { username, hash } => {
+                let hash = PasswordHash::decode(&hash).ok_or(InvalidMaterial(()))?;
+                Self::Password { username, hash }
+            }
+        })
+    }
+}
+
+/// The stored form of [`Material`]. Its tags and members are on disk: add, never rename.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "form", rename_all = "lowercase")]
+enum Stored {
+    Blob { text: String },
+    Grant { username: String, secret: String, signature: String },
+    Pair { secret: Option<String> },
+    Password { username: String, hash: String },
+}
+
+/// The text of a Keystone v3 blob, kept to the letter, and the secret in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    text: SecretText,
+    secret: Option<SecretKey>,
+}
+
+impl Blob {
+    /// Takes a blob. If it is the JSON text of an object with a string member
+    /// `secret`, that is its secret key; any other text is opaque.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = SecretText::new(text);
+        let secret = match serde_json::from_str(text.expose()) {
+            Ok(Value::Object(mut members)) => match members.remove("secret") {
+                Some(Value::String(secret)) => Some(SecretKey::from_stored(secret)),
+                _ => None,
+            },
+            _ => None,
+        };
+        Self { text, secret }
+    }
+
+    /// The text as it came. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// The secret key in it, if there is one.
+    #[must_use]
+    pub fn secret_key(&self) -> Option<&SecretKey> {
+        self.secret.as_ref()
+    }
+}
+
+/// A stored text that is not the material of a credential.
+///
+/// The text is not repeated: it may hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidMaterial(());
+
+impl fmt::Display for InvalidMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stored text is not the material of a credential")
+    }
+}
+
+impl StdError for InvalidMaterial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_survives_being_stored() {
+        let secret = SecretKey::new("s3cr3t \"quoted\" \\").unwrap();
+        let forms = [
+            Material::Blob(Blob::new(r#"{ "access" : "a",  "secret":"b", "x": [1.50] }"#)),
+            Material::Blob(Blob::new("not json at all \u{1F511}")),
+            Material::Grant {
+                username: "test_user".into(),
+                secret: secret.clone(),
+                signature: SecretText::new("bbb"),
+            },
+            Material::KeyPair { secret: Some(secret) },
+            Material::KeyPair { secret: None },
+            Material::Password {
+                username: "amy".into(),
+                hash: PasswordHash::derive(&SecretText::new("pw")).unwrap(),
+            },
+        ];
+        for material in forms {
+            assert_eq!(Material::decode(material.encode().expose()).unwrap(), material);
+        }
+    }
+
+    #[test]
+    fn a_blob_keeps_its_spacing_and_gives_its_secret() {
+        let blob = Blob::new(r#"{ "secret" : "b" }"#);
+        assert_eq!(blob.expose(), r#"{ "secret" : "b" }"#);
+        assert_eq!(blob.secret_key().unwrap().expose(), "b");
+        for opaque in ["", "[]", r#"{"secret":7}"#, r#"{"access":"a"}"#] {
+            assert!(Blob::new(opaque).secret_key().is_none(), "{opaque}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_material_is_refused() {
+        for bad in ["", "{}", r#"{"form":"pair"#, r#"{"form":"password","username":"","hash":""}"#]
+        {
+            assert!(Material::decode(bad).is_err(), "{bad:?}");
+        }
+    }
+}

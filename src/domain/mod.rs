@@ -1,0 +1,23 @@
+//! Pure data and the rules that hold for it everywhere.
+//!
+//! Nothing here knows HTTP, a wire format or a store.
+
+mod caller;
+mod credential;
+mod delegation;
+mod ids;
+mod keys;
+mod material;
+mod password;
+mod quota;
+
+pub use self::{
+    caller::{Caller, Scope},
+    credential::{Attributes, Credential, Slot, Status, Version},
+    delegation::Delegation,
+    ids::{CredentialId, InvalidId, Kind, ProjectId, UserId},
+    keys::{AccessKey, InvalidKey, RandomError, SecretKey, SecretText},
+    material::{Blob, InvalidMaterial, Material},
+    password::PasswordHash,
+    quota::Quota,
+};

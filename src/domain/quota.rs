@@ -1,0 +1,24 @@
+//! How many credentials one user may hold.
+
+/// How many credentials one user may hold.
+///
+/// All of the user's records count, whatever their type, status or project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quota {
+    /// At most this many.
+    AtMost(u32),
+    /// As many as the store can hold.
+    #[default]
+    Unlimited,
+}
+
+impl Quota {
+    /// Whether a user who holds `held` credentials may get one more.
+    #[must_use]
+    pub fn admits(self, held: u64) -> bool {
+        match self {
+            Self::AtMost(limit) => held < u64::from(limit),
+            Self::Unlimited => true,
+        }
+    }
+}
