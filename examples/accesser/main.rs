@@ -1,0 +1,77 @@
+//! An S3 server with credentials: `s3s` on a folder, behind `CredentialLayer`,
+//! on one port, as an IBM COS accesser is.
+//!
+//! ```text
+//! cargo run --release --example accesser
+//! ```
+//!
+//! It prints three lines to paste: mint a key, use it, lock it out.
+
+mod backend;
+mod identities;
+mod server;
+mod store;
+
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use clap::Parser;
+use tower::ServiceBuilder;
+use tower_credentials::{CredentialLayer, domain::Quota};
+use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tracing_subscriber::EnvFilter;
+
+use crate::identities::Identities;
+
+/// An S3 server that mints, lists, disables and revokes its own access keys.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8338")]
+    listen: SocketAddr,
+    /// Folder of the objects (in `buckets`) and of the default backend's file.
+    #[arg(long, default_value = "./accesser-data")]
+    data: PathBuf,
+    /// TOML file of tokens, users and projects; without it the public development set.
+    #[arg(long)]
+    identities: Option<PathBuf>,
+    /// Where credentials live: `memory:` or `sqlite:PATH` [default: sqlite:<data>/credentials.db].
+    #[arg(long)]
+    backend: Option<String>,
+    /// How many credentials a user may hold; any number unless set.
+    #[arg(long)]
+    max_keys_per_user: Option<u32>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let options = Options::parse();
+
+    if options.identities.is_none() {
+        if !options.listen.ip().is_loopback() {
+            let listen = options.listen;
+            return Err(format!("refusing to listen on {listen} with the public development tokens: give --identities FILE").into());
+        }
+        tracing::warn!("using the built-in development tokens, which everybody knows");
+    }
+    let identities = Identities::load(options.identities)?;
+    identities.reload_on_hangup()?;
+
+    let buckets = options.data.join("buckets");
+    std::fs::create_dir_all(&buckets)?;
+    let backend = backend::open(options.backend.as_deref(), &options.data)?;
+    let credentials = CredentialLayer::builder(identities.clone(), Arc::clone(&backend))
+        .directory(identities)
+        .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
+        .build()?;
+
+    // Credential requests are answered by the layer; everything else, also a
+    // signed request to a bucket called `credentials`, reaches the store.
+    let service = ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
+        .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(credentials)
+        .service(store::open(&buckets, backend)?);
+    server::serve(options.listen, service).await
+}

@@ -1,0 +1,114 @@
+//! Serving: accept, bound what a client may hold, stop cleanly.
+
+use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderName, Request, Response, header};
+use http_body::Body;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tower::Service;
+use tracing::Span;
+
+/// How many connections are served at once; more wait to be accepted.
+const CONNECTIONS: usize = 4_096;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long running requests may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve<S, B>(listen: SocketAddr, service: S) -> Result<(), Box<dyn Error>>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Future + Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let listener = TcpListener::bind(listen).await?;
+    print_lines_to_paste(listener.local_addr()?);
+
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await?;
+            Ok::<_, BoxError>((listener.accept().await?, place))
+        };
+        let ((socket, _), place) = tokio::select! {
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: others will be freed.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        let _ = socket.set_nodelay(true);
+        let service = TowerToHyperService::new(service.clone());
+        let connection = http.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still running after {GRACE:?}");
+    }
+    Ok(())
+}
+
+/// Headers that no log may show.
+pub fn secret_headers() -> [HeaderName; 2] {
+    [header::AUTHORIZATION, HeaderName::from_static("x-auth-token")]
+}
+
+/// A span without the query, which may hold a presigned URL's signature.
+pub fn span<B>(request: &Request<B>) -> Span {
+    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+}
+
+fn print_lines_to_paste(address: SocketAddr) {
+    let url = format!("http://{address}");
+    let json = "-H 'Content-Type: application/json'";
+    println!("Listening on {url}. Paste into another terminal:\n");
+    println!(
+        "eval \"$(curl -sS {url}/credentials/ -H 'X-Auth-Token: dev-alice' {json} \
+         -d '{{\"credential\": {{\"type\": \"ec2\"}}}}' | tee /dev/stderr | \
+         sed -E 's/.*\"access\":\"([^\"]*)\",\"secret\":\"([^\"]*)\".*/export \
+         AWS_ACCESS_KEY_ID=\\1 AWS_SECRET_ACCESS_KEY=\\2 AWS_DEFAULT_REGION=us-east-1/')\""
+    );
+    println!("aws --endpoint-url {url} s3 mb s3://demo && aws --endpoint-url {url} s3 ls");
+    println!(
+        "curl -sS -X PATCH {url}/credentials/$AWS_ACCESS_KEY_ID -H 'X-Auth-Token: dev-alice' \
+         {json} -d '{{\"credential\": {{\"blob\": {{\"status\": \"Inactive\"}}}}}}' && \
+         aws --endpoint-url {url} s3 ls\n"
+    );
+}

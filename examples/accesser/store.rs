@@ -1,0 +1,78 @@
+//! The object store: `s3s` on a folder, checking signatures with the same keys.
+
+use std::{error::Error, future::Future, path::Path, sync::Arc};
+
+use http::{Method, Request, Response, header};
+use hyper::body::Incoming;
+use s3s::{
+    Body, HttpError, S3ErrorCode, S3Result,
+    auth::{S3Auth, SecretKey},
+    s3_error,
+    service::S3ServiceBuilder,
+};
+use s3s_fs::FileSystem;
+use tower::{Service, service_fn};
+use tower_credentials::{
+    async_trait,
+    backend::CredentialBackend,
+    domain::{AccessKey, SecretKey as Secret},
+};
+
+/// The store of a folder, with a health check beside it.
+pub fn open(
+    buckets: &Path,
+    backend: Arc<dyn CredentialBackend>,
+) -> Result<
+    impl Service<
+        Request<Incoming>,
+        Response = Response<Body>,
+        Error = HttpError,
+        Future = impl Future<Output = Result<Response<Body>, HttpError>> + Send,
+    > + Clone,
+    Box<dyn Error>,
+> {
+    let files = FileSystem::new(buckets).map_err(|error| format!("{error:?}"))?;
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(Keys { backend });
+    let store = builder.build();
+    Ok(service_fn(move |request: Request<Incoming>| {
+        let mut store = store.clone();
+        async move {
+            if is_health_check(&request) {
+                return Ok(Response::new(Body::from(String::from("ok\n"))));
+            }
+            Service::call(&mut store, request).await
+        }
+    }))
+}
+
+/// Tells the store a key's secret: read anew for every request, so that a change
+/// is felt at once.
+struct Keys {
+    backend: Arc<dyn CredentialBackend>,
+}
+
+#[async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let access_key = AccessKey::from_stored(access_key);
+        let found = self.backend.find_by_access_key(&access_key).await.map_err(|error| {
+            tracing::error!(%error, "key lookup failed");
+            s3_error!(ServiceUnavailable)
+        })?;
+        // As in AWS, a disabled key looks like one that was never there.
+        let usable = found.filter(|credential| credential.is_usable());
+        let secret = usable.as_ref().and_then(|credential| credential.secret_key());
+        secret.map(|secret: &Secret| secret.expose().into()).ok_or_else(|| {
+            S3ErrorCode::InvalidAccessKeyId.into()
+        })
+    }
+}
+
+/// `GET /healthz` by nobody in particular; a signed request is the bucket's.
+fn is_health_check<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET
+        && request.uri().path() == "/healthz"
+        && request.uri().query().is_none()
+        && !request.headers().contains_key(header::AUTHORIZATION)
+}

@@ -1,0 +1,233 @@
+//! Key pairs, addressed by their access key: create, list, show, disable, delete.
+
+use std::sync::Arc;
+
+use super::{Authority, Listing, Outcome, RACES, View, log_change, lost_race};
+use crate::{
+    backend::{ListQuery, Order},
+    domain::{
+        AccessKey, Attributes, Caller, Credential, CredentialId, Kind, Material, ProjectId,
+        SecretKey, Status, UserId, Version,
+    },
+    error::Error,
+    policy::{Action, Decision, ListScope, Target},
+};
+
+#[derive(Debug)]
+pub(crate) enum KeyCommand {
+    Create(CreateKey),
+    Delete(AccessKey),
+    List(ListKeys),
+    Show(AccessKey),
+    Update(UpdateKey),
+}
+
+/// A new key pair; what is `None` is the caller's own or is made.
+#[derive(Debug)]
+pub(crate) struct CreateKey {
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) access_key: Option<AccessKey>,
+    pub(crate) secret_key: Option<SecretKey>,
+    pub(crate) status: Status,
+    pub(crate) attributes: Attributes,
+}
+
+/// Whose keys; a project without a user means its root keys, neither the caller's own.
+#[derive(Debug)]
+pub(crate) struct ListKeys {
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) after: Option<String>,
+    pub(crate) before: Option<String>,
+    pub(crate) limit: usize,
+}
+
+/// A change of status. The other members must be as stored, where they are given.
+#[derive(Debug)]
+pub(crate) struct UpdateKey {
+    pub(crate) access_key: AccessKey,
+    pub(crate) status: Option<Status>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) secret_key: Option<SecretKey>,
+}
+
+impl Authority {
+    pub(super) async fn run_key(
+        &self,
+        caller: &Caller,
+        command: KeyCommand,
+    ) -> Result<Outcome, Error> {
+        match command {
+            KeyCommand::Create(command) => self.create_key(caller, command).await,
+            KeyCommand::Delete(access_key) => self.delete_key(caller, &access_key).await,
+            KeyCommand::List(command) => self.list_keys(caller, command).await,
+            KeyCommand::Show(access_key) => {
+                let credential = self.find_key(caller, Action::ShowKey, &access_key).await?;
+                Ok(Outcome::Shown(self.view(caller, credential)))
+            }
+            KeyCommand::Update(command) => self.update_key(caller, command).await,
+        }
+    }
+
+    async fn create_key(&self, caller: &Caller, command: CreateKey) -> Result<Outcome, Error> {
+        let user_id = command.user_id.unwrap_or_else(|| caller.user_id.clone());
+        let project_id = command
+            .project_id
+            .or_else(|| caller.project_id().cloned())
+            .ok_or_else(|| Error::bad_request("project_id is required."))?;
+        let target = Target { user_id: Some(&user_id), project_id: Some(&project_id) };
+        self.permit(caller, Action::CreateKey, target)?;
+
+        // A root key belongs to the project itself: no such user need exist.
+        let root = user_id.as_str() == project_id.as_str();
+        if !root {
+            self.require_user(&user_id).await?;
+        }
+        self.require_project(&project_id).await?;
+        if !root {
+            self.require_member(&user_id, &project_id).await?;
+        }
+
+        let access_key = command.access_key.map_or_else(AccessKey::generate, Ok)?;
+        let secret = command.secret_key.map_or_else(SecretKey::generate, Ok)?;
+        let mut credential = Credential::new(
+            CredentialId::of(&access_key),
+            Kind::ec2(),
+            user_id,
+            Material::KeyPair { secret: Some(secret) },
+            self.clock.now(),
+            Version::fresh()?,
+        );
+        credential.project_id = Some(project_id);
+        credential.access_key = Some(access_key);
+        credential.status = command.status;
+        credential.attributes = command.attributes;
+        self.backend.insert(&credential, self.quota).await?;
+        log_change("created", caller, &credential);
+        // The one answer that always tells the secret: nobody has it yet.
+        Ok(Outcome::Created(View { credential: Arc::new(credential), secret_visible: true }))
+    }
+
+    async fn list_keys(&self, caller: &Caller, command: ListKeys) -> Result<Outcome, Error> {
+        let user_id = match (&command.user_id, &command.project_id) {
+            (Some(user_id), _) => user_id.clone(),
+            (None, Some(project_id)) => UserId::from_stored(project_id.as_str()),
+            (None, None) => caller.user_id.clone(),
+        };
+        // Somebody else's keys, without a project, are those in the caller's own.
+        let own = user_id == caller.user_id;
+        let implied = if own { None } else { caller.project_id() };
+        let project_id = command.project_id.as_ref().or(implied);
+        let target = Target { user_id: Some(&user_id), project_id };
+        self.permit(caller, Action::ListKeys, target)?;
+        let scope = self.policy.list_scope(caller, Action::ListKeys);
+        let scope = scope.ok_or_else(Error::forbidden)?;
+
+        let root = project_id.is_some_and(|id| id.as_str() == user_id.as_str());
+        if !root && !own {
+            self.require_user(&user_id).await?;
+        }
+        if let Some(project_id) = &command.project_id {
+            self.require_project(project_id).await?;
+        }
+        if command.limit == 0 {
+            return Ok(Outcome::Listed(Listing { views: Vec::new(), next: None }));
+        }
+
+        let mut query = ListQuery::new(Order::AccessKey).with_limit(command.limit);
+        query.kind = Some(Kind::ec2());
+        query.project_id = command.project_id;
+        query.after = command.after;
+        query.before = command.before;
+        match scope {
+            ListScope::All => {}
+            // Own keys without a project count as in it, which a filter cannot say.
+            ListScope::Project(_) if own => {}
+            ListScope::Project(id) => {
+                query.project_id.get_or_insert(id);
+            }
+            ListScope::User(id) if id == user_id => {}
+            ListScope::User(_) => return Err(Error::forbidden()),
+        }
+        query.user_id = Some(user_id);
+
+        // A page of the store may be short and still have a next one. This
+        // dialect has no way to say so: a short page is the end to its clients.
+        let mut views = Vec::new();
+        loop {
+            query = query.with_limit(command.limit - views.len());
+            let page = self.backend.list(&query).await?;
+            let seen = page.credentials.into_iter().filter(|credential| {
+                let target = Target::record(credential);
+                self.policy.decide(caller, Action::ListKeys, target) == Decision::Allow
+            });
+            views.extend(seen.map(|credential| self.view(caller, credential)));
+            if views.len() >= command.limit || page.next.is_none() {
+                return Ok(Outcome::Listed(Listing { views, next: page.next }));
+            }
+            query.after = page.next;
+        }
+    }
+
+    async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {
+        for _ in 0..RACES {
+            let stored = self.find_key(caller, Action::UpdateKey, &command.access_key).await?;
+            let same = command.user_id.as_ref().is_none_or(|id| *id == stored.user_id)
+                && command
+                    .project_id
+                    .as_ref()
+                    .is_none_or(|id| Some(id) == stored.project_id.as_ref())
+                && command.secret_key.as_ref().is_none_or(|key| Some(key) == stored.secret_key());
+            if !same {
+                return Err(Error::bad_request("Only the status of a credential can be changed."));
+            }
+            let status = command.status.unwrap_or(stored.status);
+            if status == stored.status {
+                return Ok(Outcome::Updated(self.view(caller, stored)));
+            }
+            let mut changed = Credential::clone(&stored).touched(self.clock.now());
+            changed.status = status;
+            if self.backend.update(&changed, stored.version).await? {
+                log_change("updated", caller, &changed);
+                return Ok(Outcome::Updated(self.view(caller, Arc::new(changed))));
+            }
+        }
+        Err(lost_race())
+    }
+
+    async fn delete_key(&self, caller: &Caller, access_key: &AccessKey) -> Result<Outcome, Error> {
+        for _ in 0..RACES {
+            let stored = self.find_key(caller, Action::DeleteKey, access_key).await?;
+            if self.backend.delete(&stored.id, stored.version).await? {
+                log_change("deleted", caller, &stored);
+                return Ok(Outcome::Deleted);
+            }
+        }
+        Err(lost_race())
+    }
+
+    /// The key pair on which the caller may do this.
+    async fn find_key(
+        &self,
+        caller: &Caller,
+        action: Action,
+        access_key: &AccessKey,
+    ) -> Result<Arc<Credential>, Error> {
+        // A caller who may do this to nothing at all is told so before the store is asked.
+        self.permit(caller, action, Target::default())?;
+        let found = self.backend.find_by_access_key(access_key).await?;
+        let credential =
+            found.filter(|found| found.kind.is_ec2()).ok_or_else(Error::no_such_credential)?;
+        self.permit(caller, action, Target::record(&credential))?;
+        Ok(credential)
+    }
+
+    /// The credential with its secret, if the caller may see that.
+    fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
+        let target = Target::record(&credential);
+        let decision = self.policy.decide(caller, Action::ShowSecret, target);
+        View { credential, secret_visible: decision == Decision::Allow }
+    }
+}

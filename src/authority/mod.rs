@@ -1,0 +1,126 @@
+//! The use cases: command in, outcome out. No HTTP, no wire format.
+
+use std::sync::Arc;
+
+use crate::{
+    backend::CredentialBackend,
+    clock::Clock,
+    directory::Directory,
+    domain::{Caller, Credential, ProjectId, Quota, UserId},
+    error::{Error, ErrorKind},
+    policy::{Action, Decision, Policy, Target},
+};
+
+mod grants;
+mod keys;
+
+pub(crate) use self::{
+    grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
+    keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
+};
+
+/// How often a lost race is run again before the caller is told of it.
+const RACES: usize = 8;
+
+/// Everything the use cases need; no HTTP.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    pub(crate) backend: Arc<dyn CredentialBackend>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) quota: Quota,
+}
+
+/// A request in the words of the domain.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// About a key pair, addressed by its access key.
+    Key(KeyCommand),
+    /// About a v2 grant, addressed by user and slot.
+    Grant(GrantCommand),
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Created(View),
+    Deleted,
+    Listed(Listing),
+    Shown(View),
+    Updated(View),
+}
+
+/// A credential as this caller may see it.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) secret_visible: bool,
+}
+
+/// A page of views.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) views: Vec<View>,
+    /// Marker of the next page, if there is one.
+    pub(crate) next: Option<String>,
+}
+
+impl Authority {
+    /// Carries out a command on behalf of a caller.
+    pub(crate) async fn run(&self, caller: &Caller, command: Command) -> Result<Outcome, Error> {
+        match command {
+            Command::Key(command) => self.run_key(caller, command).await,
+            Command::Grant(command) => self.run_grant(caller, command).await,
+        }
+    }
+
+    /// The policy's decision as a result.
+    fn permit(&self, caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Error> {
+        match self.policy.decide(caller, action, target) {
+            Decision::Allow => Ok(()),
+            Decision::Forbid => Err(Error::forbidden()),
+            Decision::Hide => Err(Error::no_such_credential()),
+        }
+    }
+
+    async fn require_user(&self, id: &UserId) -> Result<crate::directory::User, Error> {
+        let user = self.directory.user(id).await?;
+        user.ok_or_else(|| Error::new(ErrorKind::NotFound, "No such user."))
+    }
+
+    async fn require_project(&self, id: &ProjectId) -> Result<(), Error> {
+        match self.directory.project(id).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::NotFound, "No such project.")),
+        }
+    }
+
+    async fn require_member(&self, user: &UserId, project: &ProjectId) -> Result<(), Error> {
+        match self.directory.membership(user, project).await? {
+            Some(_) => Ok(()),
+            None => {
+                Err(Error::new(ErrorKind::NotInProject, "The user has no access to the project."))
+            }
+        }
+    }
+}
+
+/// Says in the log who changed what; the one line per change.
+fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
+    tracing::info!(
+        target: "tower_credentials::audit",
+        credential_id = %credential.id,
+        access_key = credential.access_key.as_ref().map(tracing::field::display),
+        user_id = %credential.user_id,
+        project_id = credential.project_id.as_ref().map(tracing::field::display),
+        status = credential.status.as_str(),
+        caller = %caller.user_id,
+        "credential {what}"
+    );
+}
+
+/// A record kept changing under our hands.
+fn lost_race() -> Error {
+    Error::new(ErrorKind::Conflict, "The credential is being changed by somebody else.")
+}

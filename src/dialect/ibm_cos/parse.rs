@@ -1,0 +1,142 @@
+//! From the wire: bodies and queries of the IBM COS dialect.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+use serde_json::{Map, Value};
+
+use crate::{
+    authority::{CreateKey, KeyCommand, ListKeys, UpdateKey},
+    dialect::{
+        json,
+        media::{self, ContentType, Format},
+        path,
+    },
+    domain::{AccessKey, Attributes, Kind, ProjectId, SecretKey, Status, UserId},
+    error::{Error, ErrorKind},
+};
+
+/// The longest page, and the length of a page when the client does not say.
+const MAX_PAGE: usize = 1_000;
+
+/// Longest IAM identity, in bytes.
+const MAX_SUBJECT: usize = 256;
+
+/// I1.
+pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
+    let body = read(head, body)?;
+    let credential = json::member_object(&body, "credential")?;
+    let kind = json::optional_string(credential, "type")?;
+    check_kind(kind.ok_or_else(|| Error::bad_request("type is required."))?)?;
+
+    let mut attributes = Attributes::new();
+    if let Some(subject) = json::optional_string(credential, "subject_ibm_id")? {
+        let fits = (1..=MAX_SUBJECT).contains(&subject.len());
+        if !fits || subject.contains(char::is_control) {
+            return Err(Error::bad_request("subject_ibm_id is empty, too long, or not printable."));
+        }
+        attributes.insert("subject_ibm_id".into(), subject.into());
+    }
+
+    let blob = blob(credential)?;
+    let (mut access_key, mut secret_key, mut status) = (None, None, None);
+    if let Some(blob) = &blob {
+        let access = json::optional_string(blob, "access")?;
+        let access = access.ok_or_else(|| Error::bad_request("blob.access is required."))?;
+        access_key = Some(AccessKey::new(access)?);
+        secret_key = secret(blob)?;
+        status = self::status(blob)?;
+    }
+    Ok(KeyCommand::Create(CreateKey {
+        user_id: user_id(credential)?,
+        project_id: project_id(credential)?,
+        access_key,
+        secret_key,
+        status: status.unwrap_or_default(),
+        attributes,
+    }))
+}
+
+/// I2.
+pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
+    let query = head.uri.query();
+    let value = |name| path::query_value(query, name);
+    // An empty marker is no marker, as an empty path segment is no id.
+    let marker = |name| value(name).map(|marker| marker.filter(|marker| !marker.is_empty()));
+    Ok(KeyCommand::List(ListKeys {
+        user_id: value("user_id")?.map(UserId::new).transpose()?,
+        project_id: value("project_id")?.map(ProjectId::new).transpose()?,
+        after: marker("marker")?,
+        before: marker("end_marker")?,
+        limit: path::query_limit(query, MAX_PAGE)?,
+    }))
+}
+
+/// I4. Takes the whole object and the reduced one that holds just the status.
+pub(super) fn update(
+    access_key: &AccessKey,
+    head: &Parts,
+    body: &[u8],
+) -> Result<KeyCommand, Error> {
+    let body = read(head, body)?;
+    let credential = json::member_object(&body, "credential")?;
+    if let Some(kind) = json::optional_string(credential, "type")? {
+        check_kind(kind)?;
+    }
+    let blob = blob(credential)?.ok_or_else(|| Error::bad_request("blob is required."))?;
+    let named = [json::optional_string(credential, "id")?, json::optional_string(&blob, "access")?];
+    if named.into_iter().flatten().any(|name| name != access_key.as_str()) {
+        return Err(Error::bad_request("The access key of a credential cannot be changed."));
+    }
+    Ok(KeyCommand::Update(UpdateKey {
+        access_key: access_key.clone(),
+        status: status(&blob)?,
+        user_id: user_id(credential)?,
+        project_id: project_id(credential)?,
+        secret_key: secret(&blob)?,
+    }))
+}
+
+fn read(head: &Parts, body: &[u8]) -> Result<Map<String, Value>, Error> {
+    match media::content_type(&head.headers) {
+        ContentType::Format(Format::Json) | ContentType::Missing => json::object(body),
+        ContentType::Format(Format::Xml) | ContentType::Other => {
+            Err(Error::new(ErrorKind::UnsupportedMediaType, "The body must be application/json."))
+        }
+    }
+}
+
+/// The blob: IBM's tables say a string, all its samples show an object.
+fn blob(credential: &Map<String, Value>) -> Result<Option<Cow<'_, Map<String, Value>>>, Error> {
+    match credential.get("blob") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(blob)) => Ok(Some(Cow::Borrowed(blob))),
+        Some(Value::String(text)) => json::object(text.as_bytes()).map(Cow::Owned).map(Some),
+        Some(_) => Err(Error::bad_request("blob must be an object, or the JSON text of one.")),
+    }
+}
+
+fn check_kind(kind: &str) -> Result<(), Error> {
+    if kind == Kind::EC2 { Ok(()) } else { Err(Error::bad_request("type must be ec2.")) }
+}
+
+fn user_id(credential: &Map<String, Value>) -> Result<Option<UserId>, Error> {
+    let id = json::optional_string(credential, "user_id")?;
+    Ok(id.map(UserId::new).transpose()?)
+}
+
+fn project_id(credential: &Map<String, Value>) -> Result<Option<ProjectId>, Error> {
+    let id = json::optional_string(credential, "project_id")?;
+    Ok(id.map(ProjectId::new).transpose()?)
+}
+
+fn secret(blob: &Map<String, Value>) -> Result<Option<SecretKey>, Error> {
+    let secret = json::optional_string(blob, "secret")?;
+    Ok(secret.map(SecretKey::new).transpose()?)
+}
+
+fn status(blob: &Map<String, Value>) -> Result<Option<Status>, Error> {
+    let Some(word) = json::optional_string(blob, "status")? else { return Ok(None) };
+    let status = Status::from_word(word);
+    status.map(Some).ok_or_else(|| Error::bad_request("status must be Active or Inactive."))
+}

@@ -1,0 +1,210 @@
+//! To the wire: statuses, headers and bodies of the IBM COS dialect.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use rand::RngExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    authority::{Outcome, View},
+    dialect::{ErrorObject, Moment, RETRY_AFTER},
+    domain::{AccessKey, SecretKey},
+    error::{Error, ErrorKind},
+};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+#[derive(Serialize)]
+struct One<'a> {
+    credential: Shape<'a>,
+}
+
+#[derive(Serialize)]
+struct Many<'a> {
+    credentials: Vec<Shape<'a>>,
+}
+
+/// The credential object.
+#[derive(Serialize)]
+struct Shape<'a> {
+    user_id: &'a str,
+    blob: BlobShape<'a>,
+    project_id: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject_ibm_id: Option<&'a str>,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct BlobShape<'a> {
+    access: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    status: &'static str,
+}
+
+pub(super) fn outcome(outcome: &Outcome, moment: &Moment<'_>) -> Response<Full<Bytes>> {
+    match outcome {
+        Outcome::Created(view) => one(StatusCode::CREATED, view, moment),
+        Outcome::Deleted => {
+            let mut response = respond(StatusCode::NO_CONTENT, None, moment, moment.now);
+            accept_ranges(&mut response);
+            response
+        }
+        Outcome::Listed(listing) => {
+            let credentials = listing.views.iter().map(shape).collect();
+            let body = Some(to_json(&Many { credentials }));
+            let mut response = respond(StatusCode::OK, body, moment, moment.now);
+            accept_ranges(&mut response);
+            response
+        }
+        Outcome::Shown(view) | Outcome::Updated(view) => {
+            let mut response = one(StatusCode::OK, view, moment);
+            accept_ranges(&mut response);
+            response
+        }
+    }
+}
+
+/// IBM shows no error body; the rest of its API is Keystone's, and so is this.
+pub(super) fn error(
+    error: &Error,
+    allow: &'static str,
+    moment: &Moment<'_>,
+) -> Response<Full<Bytes>> {
+    let status = match error.kind() {
+        ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::Conflict | ErrorKind::QuotaExceeded => StatusCode::CONFLICT,
+        ErrorKind::Forbidden | ErrorKind::UserDisabled => StatusCode::FORBIDDEN,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        // "The user may be valid, but has no privileges to access the storage account."
+        ErrorKind::MethodNotAllowed | ErrorKind::NotInProject => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+    let body = to_json(&ErrorObject::new(status, error));
+    let mut response = respond(status, Some(body), moment, moment.now);
+    let headers = response.headers_mut();
+    match status {
+        // RFC 9110 wants `Allow` on every 405, whatever this dialect means by it.
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        StatusCode::UNAUTHORIZED => {
+            let challenge = HeaderValue::from_static("Basic realm=\"credentials\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        _ => {}
+    }
+    response
+}
+
+fn one(status: StatusCode, view: &View, moment: &Moment<'_>) -> Response<Full<Bytes>> {
+    let body = to_json(&One { credential: shape(view) });
+    respond(status, Some(body), moment, view.credential.updated_at)
+}
+
+fn shape(view: &View) -> Shape<'_> {
+    let credential = &*view.credential;
+    // Every key pair that this dialect reaches was found by its access key.
+    let access = credential.access_key.as_ref().map_or("", AccessKey::as_str);
+    let secret = credential.secret_key().filter(|_| view.secret_visible);
+    Shape {
+        user_id: credential.user_id.as_str(),
+        blob: BlobShape {
+            access,
+            secret: secret.map(SecretKey::expose),
+            status: credential.status.as_str(),
+        },
+        project_id: credential.project_id.as_ref().map(AsRef::as_ref),
+        kind: credential.kind.as_str(),
+        subject_ibm_id: credential.attributes.get("subject_ibm_id").and_then(Value::as_str),
+        id: access,
+    }
+}
+
+fn respond(
+    status: StatusCode,
+    body: Option<Vec<u8>>,
+    moment: &Moment<'_>,
+    timestamp: SystemTime,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    // No Content-Type on 204: IBM's sample has one, for a body that is not there.
+    if body.is_some() {
+        headers.insert(header::CONTENT_TYPE, JSON);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::DATE, moment.date());
+    headers.insert("x-trans-id", ascii(trans_id(moment.now)));
+    headers.insert("x-timestamp", ascii(x_timestamp(timestamp)));
+    *response.body_mut() = Full::from(body.unwrap_or_default());
+    response
+}
+
+fn accept_ranges(response: &mut Response<Full<Bytes>>) {
+    response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+}
+
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec(body).expect("strings always serialise");
+    json.push(b'\n');
+    json
+}
+
+/// `tx`, 21 random hex digits, `-`, and ten hex digits of the time, as Swift makes them.
+fn trans_id(now: SystemTime) -> String {
+    let random: u128 = rand::rng().random();
+    format!("tx{:021x}-{:010x}", random >> (128 - 84), since_epoch(now).as_secs())
+}
+
+/// Unix seconds with five decimals, padded to 16 characters, as Swift writes them.
+fn x_timestamp(time: SystemTime) -> String {
+    let since = since_epoch(time);
+    format!("{:010}.{:05}", since.as_secs(), since.subsec_micros() / 10)
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("hex and digits are valid in a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trans_ids_have_swifts_form_and_tell_the_time() {
+        let id = trans_id(UNIX_EPOCH + Duration::from_secs(0x56eb_522a));
+        let (random, time) = id.strip_prefix("tx").unwrap().split_once('-').unwrap();
+        assert_eq!(time, "0056eb522a");
+        assert_eq!(random.len(), 21);
+        assert!(random.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+        assert_ne!(id, trans_id(UNIX_EPOCH + Duration::from_secs(0x56eb_522a)));
+    }
+
+    #[test]
+    fn timestamps_have_five_decimals_and_sixteen_characters() {
+        let time = UNIX_EPOCH + Duration::new(1_458_262_564, 227_740_000);
+        assert_eq!(x_timestamp(time), "1458262564.22774");
+        assert_eq!(x_timestamp(UNIX_EPOCH), "0000000000.00000");
+    }
+}

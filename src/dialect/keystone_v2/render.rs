@@ -1,0 +1,161 @@
+//! To the wire: statuses, headers and faults of the v2.0 dialect.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{json, xml};
+use crate::{
+    authority::{Listing, Outcome, View, listed_as},
+    dialect::{Moment, RETRY_AFTER, media::Format, path},
+    domain::{AccessKey, Material, SecretKey, Slot},
+    error::{Error, ErrorKind},
+};
+
+/// A credential as v2 shows it.
+pub(super) struct Entry<'a> {
+    pub(super) slot: Slot,
+    pub(super) username: &'a str,
+    pub(super) secret: Option<&'a str>,
+    pub(super) signature: Option<&'a str>,
+}
+
+pub(super) fn outcome(
+    outcome: &Outcome,
+    format: Format,
+    moment: &Moment<'_>,
+) -> Response<Full<Bytes>> {
+    let (status, body) = match outcome {
+        Outcome::Created(view) => (StatusCode::CREATED, one(view, format)),
+        Outcome::Deleted => {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            common_headers(&mut response, moment);
+            return response;
+        }
+        Outcome::Listed(listing) => (StatusCode::OK, many(listing, format, moment)),
+        Outcome::Shown(view) | Outcome::Updated(view) => (StatusCode::OK, one(view, format)),
+    };
+    respond(status, format, body, moment)
+}
+
+pub(super) fn fault(
+    error: &Error,
+    format: Format,
+    allow: &'static str,
+    moment: &Moment<'_>,
+) -> Response<Full<Bytes>> {
+    let (status, name) = match error.kind() {
+        ErrorKind::BadRequest => (StatusCode::BAD_REQUEST, "badRequest"),
+        ErrorKind::Conflict | ErrorKind::QuotaExceeded => (StatusCode::CONFLICT, "conflict"),
+        ErrorKind::Forbidden | ErrorKind::NotInProject => (StatusCode::FORBIDDEN, "forbidden"),
+        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "identityFault"),
+        ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "badMethod"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "itemNotFound"),
+        ErrorKind::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "overLimit"),
+        ErrorKind::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "identityFault"),
+        ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "serviceUnavailable"),
+        ErrorKind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "badMediaType"),
+        ErrorKind::UserDisabled => (StatusCode::FORBIDDEN, "userDisabled"),
+    };
+    let body = match format {
+        Format::Json => json::fault(name, status.as_u16(), error.message()),
+        Format::Xml => xml::fault(name, status.as_u16(), error.message()),
+    };
+    let mut response = respond(status, format, body, moment);
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Keystone"));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn one(view: &View, format: Format) -> Vec<u8> {
+    let entry = entry(view);
+    match format {
+        Format::Json => json::one(&entry),
+        Format::Xml => xml::one(&entry),
+    }
+}
+
+fn many(listing: &Listing, format: Format, moment: &Moment<'_>) -> Vec<u8> {
+    let next = listing.next.as_deref().map(|marker| next_link(marker, moment));
+    let entries = listing.views.iter().map(entry);
+    match format {
+        Format::Json => json::many(entries, next.as_deref()),
+        Format::Xml => xml::many(entries, next.as_deref()),
+    }
+}
+
+/// The same request, from after this marker on.
+fn next_link(marker: &str, moment: &Moment<'_>) -> String {
+    let uri = &moment.head.uri;
+    let mut link = moment.origin();
+    link.push_str(uri.path());
+    link.push_str("?marker=");
+    link.extend(utf8_percent_encode(marker, NON_ALPHANUMERIC));
+    if let Ok(Some(limit)) = path::query_value(uri.query(), "limit") {
+        link.push_str("&limit=");
+        link.extend(utf8_percent_encode(&limit, NON_ALPHANUMERIC));
+    }
+    link
+}
+
+/// A key pair that was not granted here has no signature; its access key is the name.
+fn entry(view: &View) -> Entry<'_> {
+    let credential = &*view.credential;
+    let slot = listed_as(credential).unwrap_or(Slot::Ec2);
+    let visible = |secret| Some(secret).filter(|_| view.secret_visible);
+    match &credential.material {
+        Material::Grant { username, secret, signature } => Entry {
+            slot,
+            username,
+            secret: visible(secret.expose()),
+            signature: visible(signature.expose()),
+        },
+        Material::Password { username, .. } => {
+            Entry { slot, username, secret: None, signature: None }
+        }
+        _ => Entry {
+            slot,
+            username: credential.access_key.as_ref().map_or("", AccessKey::as_str),
+            secret: credential.secret_key().map(SecretKey::expose).and_then(visible),
+            signature: Some(""),
+        },
+    }
+}
+
+fn respond(
+    status: StatusCode,
+    format: Format,
+    body: Vec<u8>,
+    moment: &Moment<'_>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let content_type = match format {
+        Format::Json => HeaderValue::from_static("application/json"),
+        Format::Xml => HeaderValue::from_static("application/xml"),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    common_headers(&mut response, moment);
+    response
+}
+
+fn common_headers(response: &mut Response<Full<Bytes>>, moment: &Moment<'_>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::DATE, moment.date());
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, X-Auth-Token"));
+}

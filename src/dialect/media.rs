@@ -1,0 +1,87 @@
+//! Media types.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// The formats that a dialect may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Xml,
+}
+
+impl Format {
+    /// `application/json`, `application/xml`, `text/xml`, and whatever is built
+    /// on them (`application/vnd.openstack.identity-v2.0+json`).
+    fn of(media_type: &str) -> Option<Self> {
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        let (main, sub) = essence.split_once('/')?;
+        match (main, sub) {
+            ("application", "json") => Some(Self::Json),
+            ("application" | "text", "xml") => Some(Self::Xml),
+            ("application", sub) if sub.ends_with("+json") => Some(Self::Json),
+            ("application", sub) if sub.ends_with("+xml") => Some(Self::Xml),
+            _ => None,
+        }
+    }
+}
+
+/// What a request says of its body.
+pub(super) enum ContentType {
+    Format(Format),
+    Missing,
+    Other,
+}
+
+pub(super) fn content_type(headers: &HeaderMap) -> ContentType {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return ContentType::Missing };
+    match value.to_str().ok().and_then(Format::of) {
+        Some(format) => ContentType::Format(format),
+        None => ContentType::Other,
+    }
+}
+
+/// Which of the two formats the client would rather have; JSON if it does not say.
+pub(super) fn preferred(headers: &HeaderMap) -> Format {
+    let mut best = (Format::Json, 0.0);
+    for range in headers.get_all(header::ACCEPT).iter().filter_map(text).flat_map(|s| s.split(','))
+    {
+        let weight = range.split(';').skip(1).find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+        });
+        let weight: f32 = weight.unwrap_or(1.0);
+        if let Some(format) = Format::of(range).filter(|_| weight > best.1) {
+            best = (format, weight);
+        }
+    }
+    best.0
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &'static str) -> Format {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(value));
+        preferred(&headers)
+    }
+
+    #[test]
+    fn the_heaviest_known_format_is_preferred_and_json_without_one() {
+        assert_eq!(preferred(&HeaderMap::new()), Format::Json);
+        assert_eq!(accept("application/xml"), Format::Xml);
+        assert_eq!(accept("application/vnd.openstack.identity-v2.0+xml"), Format::Xml);
+        assert_eq!(accept("application/json;q=0.5, application/xml"), Format::Xml);
+        assert_eq!(accept("application/xml;q=0.5, application/json;q=0.9"), Format::Json);
+        assert_eq!(accept("application/json, application/xml"), Format::Json);
+        for vague in ["*/*", "text/html", "application/xml;q=0", "", ",;q", "application/xml;q=x"] {
+            assert_eq!(accept(vague), Format::Json, "{vague}");
+        }
+    }
+}

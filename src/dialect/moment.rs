@@ -1,0 +1,39 @@
+//! What a response is rendered with, beside the outcome.
+
+use std::time::SystemTime;
+
+use http::{HeaderValue, request::Parts};
+
+/// When a response is rendered, and for which request.
+pub(crate) struct Moment<'a> {
+    /// The time of the response.
+    pub(crate) now: SystemTime,
+    /// The request's head.
+    pub(crate) head: &'a Parts,
+    /// What links start with, if the app has said so.
+    pub(crate) base_url: Option<&'a str>,
+}
+
+impl Moment<'_> {
+    /// The time, for a `Date` header.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let date = httpdate::fmt_http_date(self.now);
+        HeaderValue::try_from(date).expect("a date is valid in a header")
+    }
+
+    /// What a link to a path of this service starts with: the configured base
+    /// URL, else the scheme and host that the client used, else nothing, which
+    /// makes links relative.
+    pub(crate) fn origin(&self) -> String {
+        if let Some(base_url) = self.base_url {
+            return base_url.into();
+        }
+        let uri = &self.head.uri;
+        let host = match uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => self.head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()),
+        };
+        let scheme = uri.scheme_str().unwrap_or("http");
+        host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
+    }
+}

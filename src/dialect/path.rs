@@ -1,0 +1,124 @@
+//! Paths and query strings.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::error::Error;
+
+/// What follows a prefix of whole segments: `""`, or something that starts with `/`.
+///
+/// Compared as the client wrote it. An encoded spelling of a prefix is
+/// somebody else's path: decoding first would make this layer and the app
+/// disagree about which of them owns it.
+pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// Decodes a captured segment, once.
+///
+/// # Errors
+///
+/// A bad request if there is an encoded slash or control character in it, or it
+/// is not UTF-8.
+pub(super) fn decode_segment(segment: &str) -> Result<String, Error> {
+    let text = percent_decode_str(segment).decode_utf8();
+    match text {
+        Ok(text) if !text.contains(|c: char| c.is_control() || c == '/') => Ok(text.into_owned()),
+        _ => Err(Error::bad_request("The path holds a character that is not allowed.")),
+    }
+}
+
+/// The first value of a query parameter, decoded (`+` is a space).
+///
+/// # Errors
+///
+/// A bad request if the value is not UTF-8.
+pub(super) fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>, Error> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8().map(Cow::into_owned)
+    };
+    for pair in query.unwrap_or_default().split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decode(key).is_ok_and(|key| key == name) {
+            let value = decode(value);
+            return value.map(Some).map_err(|_| {
+                Error::bad_request(format!("The query parameter {name} is not valid UTF-8."))
+            });
+        }
+    }
+    Ok(None)
+}
+
+/// A page size from the query: `default` if there is none, at most `default`.
+///
+/// # Errors
+///
+/// A bad request if it is not a whole number from zero up.
+pub(super) fn query_limit(query: Option<&str>, default: usize) -> Result<usize, Error> {
+    let Some(text) = query_value(query, "limit")? else { return Ok(default) };
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits {
+        return Err(Error::bad_request("limit must be a whole number from 0 up."));
+    }
+    // More digits than a number holds is still just more than the most.
+    Ok(text.parse().unwrap_or(usize::MAX).min(default))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_matches_only_whole_segments_as_written() {
+        assert_eq!(after_prefix("/credentials", "/credentials"), Some(""));
+        assert_eq!(after_prefix("/credentials/x", "/credentials"), Some("/x"));
+        for other in ["/credentialsx", "/Credentials", "/%63redentials", "//credentials", ""] {
+            assert_eq!(after_prefix(other, "/credentials"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_decoded_once_and_holds_no_slash_or_control_character() {
+        assert_eq!(decode_segment("a%3Ab").unwrap(), "a:b");
+        assert_eq!(decode_segment("a%252Fb").unwrap(), "a%2Fb");
+        assert_eq!(decode_segment("100%").unwrap(), "100%");
+        for bad in ["a%2fb", "a%00", "%0a", "%7f", "%ff", "%c3%28"] {
+            assert!(decode_segment(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_are_whole_numbers_brought_down_to_the_most() {
+        assert_eq!(query_limit(None, 1000).unwrap(), 1000);
+        assert_eq!(query_limit(Some("a=b&limit=7"), 1000).unwrap(), 7);
+        assert_eq!(query_limit(Some("limit=0"), 1000).unwrap(), 0);
+        assert_eq!(query_limit(Some("limit=1000000000"), 1000).unwrap(), 1000);
+        assert_eq!(query_limit(Some("limit=99999999999999999999999"), 1000).unwrap(), 1000);
+        for bad in
+            ["limit=-1", "limit=abc", "limit=", "limit", "limit=1.5", "limit=%31x", "limit=+1"]
+        {
+            assert!(query_limit(Some(bad), 1000).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_it_panic(query in ".{0,64}") {
+            let _ = query_limit(Some(&query), 1000);
+            let _ = query_value(Some(&query), "marker");
+        }
+
+        #[test]
+        fn any_value_survives_being_encoded(value in "[^\u{0}]{0,20}") {
+            let encoded = percent_encoding::utf8_percent_encode(
+                &value, percent_encoding::NON_ALPHANUMERIC);
+            let query = format!("x=1&marker={encoded}");
+            prop_assert_eq!(query_value(Some(&query), "marker").unwrap(), Some(value));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which users and projects exist, who belongs where, and with which roles.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::domain::{Delegation, ProjectId, UserId};
+
+mod open;
+mod static_directory;
+
+pub use self::{open::OpenDirectory, static_directory::StaticDirectory};
+
+/// Knows users, projects and memberships.
+///
+/// # Contract
+///
+/// * "Not there" is `None`, never an error; a failure to find out is an error,
+///   never `None`: otherwise an outage would look like a deleted user.
+/// * Answers may be as old as the implementation documents, and no older.
+#[async_trait]
+pub trait Directory: fmt::Debug + Send + Sync + 'static {
+    /// The user with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if whoever knows could not be asked.
+    async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError>;
+
+    /// The project with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if whoever knows could not be asked.
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError>;
+
+    /// The user's place in the project, with its roles there; `None` if the user
+    /// has no place in it.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if whoever knows could not be asked.
+    async fn membership(
+        &self,
+        user_id: &UserId,
+        project_id: &ProjectId,
+    ) -> Result<Option<Membership>, DirectoryError>;
+
+    /// What a delegation that a stored credential carries is good for now;
+    /// `None` if it has ended or was never known.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if whoever knows could not be asked.
+    async fn delegation(
+        &self,
+        delegation: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError>;
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The user's id.
+    pub id: UserId,
+    /// The user's name.
+    pub name: String,
+    /// The domain that the user belongs to.
+    pub domain: Domain,
+    /// Whether the user may do anything.
+    pub enabled: bool,
+    /// The project that is meant when none is named.
+    pub default_project_id: Option<ProjectId>,
+}
+
+impl User {
+    /// An enabled user of the default domain, without a default project.
+    #[must_use]
+    pub fn new(id: UserId, name: impl Into<String>) -> Self {
+        let (domain, name) = (Domain::default(), name.into());
+        Self { id, name, domain, enabled: true, default_project_id: None }
+    }
+}
+
+/// A project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Project {
+    /// The project's id.
+    pub id: ProjectId,
+    /// The project's name.
+    pub name: String,
+    /// The domain that the project belongs to.
+    pub domain: Domain,
+    /// Whether anything may be done in it.
+    pub enabled: bool,
+}
+
+impl Project {
+    /// An enabled project of the default domain.
+    #[must_use]
+    pub fn new(id: ProjectId, name: impl Into<String>) -> Self {
+        Self { id, name: name.into(), domain: Domain::default(), enabled: true }
+    }
+}
+
+/// A domain, Keystone's container of users and projects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// The domain's id.
+    pub id: String,
+    /// The domain's name.
+    pub name: String,
+}
+
+impl Default for Domain {
+    /// Keystone's own default domain.
+    fn default() -> Self {
+        Self { id: "default".into(), name: "Default".into() }
+    }
+}
+
+/// A user's place in a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The user's effective roles there; none, if the place has none.
+    pub roles: Vec<Role>,
+}
+
+/// A role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// The role's id.
+    pub id: String,
+    /// The role's name.
+    pub name: String,
+}
+
+/// What a delegation is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelegatedAccess {
+    /// The user who acts.
+    pub user_id: UserId,
+    /// The only project in which it may be used, if it is bound to one.
+    pub project_id: Option<ProjectId>,
+    /// The roles it gives there.
+    pub roles: Vec<Role>,
+}
+
+/// The directory could not be asked; retrying may help.
+#[derive(Debug)]
+pub struct DirectoryError(Box<dyn StdError + Send + Sync>);
+
+impl DirectoryError {
+    /// Wraps what went wrong.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("directory unavailable")
+    }
+}
+
+impl StdError for DirectoryError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: Directory + ?Sized> Directory for $pointer<T> {
+            async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
+                (**self).user(id).await
+            }
+
+            async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
+                (**self).project(id).await
+            }
+
+            async fn membership(
+                &self,
+                user_id: &UserId,
+                project_id: &ProjectId,
+            ) -> Result<Option<Membership>, DirectoryError> {
+                (**self).membership(user_id, project_id).await
+            }
+
+            async fn delegation(
+                &self,
+                delegation: &Delegation,
+            ) -> Result<Option<DelegatedAccess>, DirectoryError> {
+                (**self).delegation(delegation).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);

@@ -1,0 +1,38 @@
+//! The directory of an app that has none.
+
+use async_trait::async_trait;
+
+use super::{DelegatedAccess, Directory, DirectoryError, Membership, Project, User};
+use crate::domain::{Delegation, ProjectId, UserId};
+
+/// Lets any user and project exist and everybody belong everywhere, without
+/// roles. Delegations are unknown to it.
+///
+/// The default: fit for apps whose tokens are scoped to existing projects and
+/// whose callers manage only their own keys. Without a real directory an
+/// administrator's spelling mistake makes a key for a user who does not exist.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenDirectory;
+
+#[async_trait]
+impl Directory for OpenDirectory {
+    async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
+        Ok(Some(User::new(id.clone(), id.as_str())))
+    }
+
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
+        Ok(Some(Project::new(id.clone(), id.as_str())))
+    }
+
+    async fn membership(
+        &self,
+        _: &UserId,
+        _: &ProjectId,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        Ok(Some(Membership::default()))
+    }
+
+    async fn delegation(&self, _: &Delegation) -> Result<Option<DelegatedAccess>, DirectoryError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,62 @@
+//! [`ResponseFuture`]: the inner service's future inline, or our own, boxed.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use pin_project::pin_project;
+
+use crate::body::ResponseBody;
+
+/// Response future of [`CredentialService`](crate::CredentialService).
+#[pin_project]
+pub struct ResponseFuture<F> {
+    #[pin]
+    state: State<F>,
+}
+
+#[pin_project(project = StateProj)]
+enum State<F> {
+    Inner(#[pin] F),
+    Own(Handler),
+}
+
+/// Infallible by type: whatever goes wrong is already rendered as a response,
+/// so the layer adds no error of its own to the stack.
+pub(crate) type Handler = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
+impl<F> ResponseFuture<F> {
+    pub(crate) fn inner(future: F) -> Self {
+        Self { state: State::Inner(future) }
+    }
+
+    pub(crate) fn own(handler: Handler) -> Self {
+        Self { state: State::Own(handler) }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(match self.project().state.project() {
+            StateProj::Inner(future) => ready!(future.poll(cx))?.map(ResponseBody::inner),
+            StateProj::Own(handler) => ready!(handler.as_mut().poll(cx)).map(ResponseBody::own),
+        }))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,294 @@
+//! [`CredentialLayer`] and its builder.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use tower::Layer;
+
+use crate::{
+    auth::TokenValidator,
+    authority::Authority,
+    backend::CredentialBackend,
+    clock::{Clock, SystemClock},
+    dialect::Dialect,
+    directory::{Directory, OpenDirectory},
+    domain::Quota,
+    policy::{Policy, RolePolicy},
+    service::CredentialService,
+};
+
+/// Bodies larger than this are refused unless the builder says otherwise:
+/// Keystone's own limit.
+const BODY_LIMIT: usize = 114_688;
+
+/// Bodies that take longer than this are refused unless the builder says otherwise.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Applies [`CredentialService`] to a service.
+///
+/// Cheap to clone: clones share the validator and the backend.
+/// See the [crate docs](crate) for an example.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct CredentialLayer {
+    app: Arc<App>,
+}
+
+/// What all services of a layer share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) authority: Authority,
+    pub(crate) validator: Arc<dyn TokenValidator>,
+    pub(crate) dialects: Vec<(Dialect, String)>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) body_limit: usize,
+    pub(crate) body_timeout: Duration,
+}
+
+impl CredentialLayer {
+    /// A layer that answers every dialect of [`Dialect::ALL`] on its default
+    /// prefix, with the default of every setting of the
+    /// [builder](CredentialLayer::builder).
+    ///
+    /// # Panics
+    ///
+    /// Never: the defaults are consistent.
+    pub fn new(validator: impl TokenValidator, backend: impl CredentialBackend) -> Self {
+        Self::builder(validator, backend).build().expect("the defaults are consistent")
+    }
+
+    /// Starts a layer that differs from the default.
+    pub fn builder(
+        validator: impl TokenValidator,
+        backend: impl CredentialBackend,
+    ) -> CredentialLayerBuilder {
+        CredentialLayerBuilder {
+            validator: Arc::new(validator),
+            backend: Arc::new(backend),
+            dialects: default_prefixes(Dialect::ALL.iter().copied()),
+            hosts: Vec::new(),
+            base_url: None,
+            policy: Arc::new(RolePolicy::default()),
+            directory: Arc::new(OpenDirectory),
+            quota: Quota::Unlimited,
+            body_limit: BODY_LIMIT,
+            body_timeout: BODY_TIMEOUT,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl<S> Layer<S> for CredentialLayer {
+    type Service = CredentialService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CredentialService::new(inner, Arc::clone(&self.app))
+    }
+}
+
+/// Settings of a [`CredentialLayer`].
+///
+/// ```
+/// use tower_credentials::{
+///     CredentialLayer, Dialect, auth::StaticTokens, backend::memory::MemoryBackend, domain::Quota,
+/// };
+///
+/// let layer = CredentialLayer::builder(StaticTokens::new(), MemoryBackend::default())
+///     .dialects([Dialect::IbmCos])
+///     .prefix(Dialect::IbmCos, "/keys")
+///     .quota(Quota::AtMost(2))
+///     .build()?;
+/// # Ok::<(), tower_credentials::ConfigError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "call `build` to get the layer"]
+pub struct CredentialLayerBuilder {
+    validator: Arc<dyn TokenValidator>,
+    backend: Arc<dyn CredentialBackend>,
+    dialects: Vec<(Dialect, String)>,
+    hosts: Vec<String>,
+    base_url: Option<String>,
+    policy: Arc<dyn Policy>,
+    directory: Arc<dyn Directory>,
+    quota: Quota,
+    body_limit: usize,
+    body_timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl CredentialLayerBuilder {
+    /// Answers only these dialects, each on its default prefix.
+    ///
+    /// Default: [`Dialect::ALL`].
+    pub fn dialects(mut self, dialects: impl IntoIterator<Item = Dialect>) -> Self {
+        self.dialects = default_prefixes(dialects);
+        self
+    }
+
+    /// Puts a dialect under another path; adds it if it is not answered yet.
+    ///
+    /// Default: [`Dialect::default_prefix`].
+    pub fn prefix(mut self, dialect: Dialect, prefix: impl Into<String>) -> Self {
+        self.dialects.retain(|(known, _)| *known != dialect);
+        self.dialects.push((dialect, prefix.into()));
+        self
+    }
+
+    /// Answers only requests for these hosts, compared without regard to case,
+    /// and without the port unless one is given here.
+    ///
+    /// For apps that are reached under several names and have paths of their own
+    /// that look like these. Default: all hosts.
+    pub fn hosts<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.hosts = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What links to this service start with, such as `https://keys.example.com`.
+    ///
+    /// Needed behind a proxy that ends TLS or a router that strips a prefix.
+    /// Default: scheme and host of the request.
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// Who may do what. Default: [`RolePolicy`].
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Which users and projects exist. Default: [`OpenDirectory`], in which all do.
+    pub fn directory(mut self, directory: impl Directory) -> Self {
+        self.directory = Arc::new(directory);
+        self
+    }
+
+    /// How many credentials one user may hold. Default: [`Quota::Unlimited`].
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// The largest body that is read, in bytes. Default: 114,688.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// How long a body may take to arrive. Default: 30 seconds.
+    ///
+    /// Measured with tokio's timer: the layer's own answers need a tokio runtime
+    /// with time enabled.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Where the time comes from. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Finishes the layer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if no request could ever be answered as configured.
+    pub fn build(self) -> Result<CredentialLayer, ConfigError> {
+        // Destructured in full so that a new setting cannot be forgotten here.
+        let Self {
+            validator,
+            backend,
+            dialects,
+            hosts,
+            base_url,
+            policy,
+            directory,
+            quota,
+            body_limit,
+            body_timeout,
+            clock,
+        } = self;
+        check_prefixes(&dialects)?;
+        if body_limit == 0 {
+            return Err(ConfigError::ZeroBodyLimit);
+        }
+        if body_timeout.is_zero() {
+            return Err(ConfigError::ZeroBodyTimeout);
+        }
+        let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
+        if base_url.as_ref().is_some_and(|url| !url.starts_with("http")) {
+            return Err(ConfigError::InvalidBaseUrl);
+        }
+        let authority = Authority { backend, directory, policy, clock, quota };
+        let app = App { authority, validator, dialects, hosts, base_url, body_limit, body_timeout };
+        Ok(CredentialLayer { app: Arc::new(app) })
+    }
+}
+
+/// Why a layer cannot be built as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The base URL is not an `http` or `https` URL.
+    InvalidBaseUrl,
+    /// A prefix does not start with a slash, or ends with one.
+    InvalidPrefix(String),
+    /// No dialect is left to answer.
+    NoDialect,
+    /// One prefix holds the other, so that both dialects would own its paths.
+    OverlappingPrefixes(String, String),
+    /// No body could ever be accepted.
+    ZeroBodyLimit,
+    /// No body could ever arrive in time.
+    ZeroBodyTimeout,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidBaseUrl => f.write_str("the base URL must be an http or https URL"),
+            Self::InvalidPrefix(prefix) => {
+                write!(f, "prefix {prefix:?} must start with a slash and not end with one")
+            }
+            Self::NoDialect => f.write_str("no dialect to answer"),
+            Self::OverlappingPrefixes(a, b) => write!(f, "prefixes {a:?} and {b:?} overlap"),
+            Self::ZeroBodyLimit => f.write_str("a body limit of zero accepts no body"),
+            Self::ZeroBodyTimeout => f.write_str("a body timeout of zero accepts no body"),
+        }
+    }
+}
+
+impl StdError for ConfigError {}
+
+fn default_prefixes(dialects: impl IntoIterator<Item = Dialect>) -> Vec<(Dialect, String)> {
+    let with_prefix = |dialect: Dialect| (dialect, dialect.default_prefix().to_owned());
+    dialects.into_iter().map(with_prefix).collect()
+}
+
+fn check_prefixes(dialects: &[(Dialect, String)]) -> Result<(), ConfigError> {
+    if dialects.is_empty() {
+        return Err(ConfigError::NoDialect);
+    }
+    for (index, (_, prefix)) in dialects.iter().enumerate() {
+        if !prefix.starts_with('/') || prefix.ends_with('/') {
+            return Err(ConfigError::InvalidPrefix(prefix.clone()));
+        }
+        for (_, other) in &dialects[index + 1..] {
+            let holds = |a: &str, b: &str| {
+                a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            if holds(prefix, other) || holds(other, prefix) {
+                return Err(ConfigError::OverlappingPrefixes(prefix.clone(), other.clone()));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Reading a request's body within bounds.
+
+use std::{error::Error as StdError, pin::pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use crate::error::{Error, ErrorKind};
+
+/// Reads a whole body, of at most `limit` bytes, in at most `timeout`.
+///
+/// # Errors
+///
+/// Payload too large, at once if the length says so beforehand; request timeout;
+/// a bad request if the body breaks off.
+pub(crate) async fn body<B>(body: B, limit: usize, timeout: Duration) -> Result<Bytes, Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(timeout, collect(body, limit)).await {
+        Ok(result) => result,
+        Err(elapsed) => {
+            let error = Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.");
+            Err(error.with_source(elapsed))
+        }
+    }
+}
+
+async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Error>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |error: B::Error| Error::bad_request("The body broke off.").with_source(error);
+        // Trailers mean nothing here.
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        whole.extend_from_slice(&collect_data(data, limit.saturating_sub(whole.len()))?);
+    }
+    Ok(whole.freeze())
+}
+
+/// One chunk, unless there is no room left for it.
+fn collect_data(mut data: impl bytes::Buf, room: usize) -> Result<Bytes, Error> {
+    let size = data.remaining();
+    if size > room { Err(too_large()) } else { Ok(data.copy_to_bytes(size)) }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::PayloadTooLarge, "The body is too large.")
+}

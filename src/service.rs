@@ -1,0 +1,152 @@
+//! [`CredentialService`]: route a request, or pass it on.
+
+use std::{
+    error::Error as StdError,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, header, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+use tower::Service;
+
+use crate::{
+    auth::presented,
+    authority::Outcome,
+    body::ResponseBody,
+    dialect::{Exchange, Moment, Routed},
+    error::{Error, ErrorKind},
+    future::ResponseFuture,
+    layer::App,
+    read,
+};
+
+/// Answers credential requests and passes every other one to the inner service.
+///
+/// Made by [`CredentialLayer`](crate::CredentialLayer); see the [crate docs](crate)
+/// for an example. Readiness is the inner service's: behind a limiter a
+/// credential request waits its turn like any other.
+#[derive(Clone, Debug)]
+pub struct CredentialService<S> {
+    inner: S,
+    app: Arc<App>,
+}
+
+impl<S> CredentialService<S> {
+    pub(crate) fn new(inner: S, app: Arc<App>) -> Self {
+        Self { inner, app }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for CredentialService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ReqBody::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (exchange, refusal) = match self.app.route(&request) {
+            Routed::Matched(exchange) => (exchange, None),
+            Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
+            Routed::Refused(exchange, error) => (exchange, Some(error)),
+        };
+        let app = Arc::clone(&self.app);
+        ResponseFuture::own(Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let result = match refusal {
+                Some(error) => Err(error),
+                None => app.handle(&exchange, &head, body).await,
+            };
+            app.respond(&exchange, &head, result)
+        }))
+    }
+}
+
+impl App {
+    /// Whose request it is. Sync, on the path as written, without allocation
+    /// for requests that are not ours.
+    fn route<B>(&self, request: &Request<B>) -> Routed<Exchange> {
+        let path = request.uri().path();
+        for (dialect, prefix) in &self.dialects {
+            if !path.starts_with(prefix) {
+                continue;
+            }
+            // A bucket may be called `credentials`: a signed request is the store's.
+            if presented::is_signed_for_s3(request) || !self.answers_for(request) {
+                return Routed::NotOurs;
+            }
+            let routed = dialect.route(prefix, request.method(), path);
+            if !matches!(routed, Routed::NotOurs) {
+                return routed;
+            }
+        }
+        Routed::NotOurs
+    }
+
+    fn answers_for<B>(&self, request: &Request<B>) -> bool {
+        if self.hosts.is_empty() {
+            return true;
+        }
+        let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.uri().authority().map(http::uri::Authority::as_str).or(header);
+        let host = host.unwrap_or_default();
+        // An IPv6 address is in brackets, so its colons are not the port's.
+        let bare = match host.rsplit_once(':') {
+            Some((bare, port)) if !port.ends_with(']') => bare,
+            _ => host,
+        };
+        let is =
+            |known: &String| known.eq_ignore_ascii_case(bare) || known.eq_ignore_ascii_case(host);
+        self.hosts.iter().any(is)
+    }
+
+    async fn handle<B>(&self, exchange: &Exchange, head: &Parts, body: B) -> Result<Outcome, Error>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
+        let caller = self.validator.validate(&presented).await?;
+        if caller.expires_at.is_some_and(|end| end <= self.authority.clock.now()) {
+            return Err(Error::unauthenticated());
+        }
+        let body = if exchange.takes_body() {
+            read::body(body, self.body_limit, self.body_timeout).await?
+        } else {
+            Bytes::new()
+        };
+        let command = exchange.parse(head, &body)?;
+        self.authority.run(&caller, command).await
+    }
+
+    fn respond(
+        &self,
+        exchange: &Exchange,
+        head: &Parts,
+        result: Result<Outcome, Error>,
+    ) -> Response<Full<Bytes>> {
+        let now = self.authority.clock.now();
+        let moment = Moment { now, head, base_url: self.base_url.as_deref() };
+        let mut response = exchange.render(result.as_ref(), &moment);
+        if let Err(error) = result {
+            if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
+                let source = error.source().map(tracing::field::display);
+                let cause = error.source().and_then(StdError::source).map(tracing::field::display);
+                tracing::error!(source, cause, "credential request failed");
+            }
+            response.extensions_mut().insert(Arc::new(error));
+        }
+        response
+    }
+}
