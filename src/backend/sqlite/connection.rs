@@ -30,6 +30,7 @@ const WRITER: &str = "
     PRAGMA secure_delete = FAST;
     PRAGMA cache_size = -16384;
     PRAGMA mmap_size = 0;
+    PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 33554432;
 ";
 

@@ -130,16 +130,23 @@ fn run_batch(
 ) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(MAX_BATCH);
+    let mut gathered = 0;
     loop {
         while let Some(job) = batch.get(results.len()) {
             results.push(job.write.apply(&transaction)?);
         }
-        // More may have come while the transaction waited for its lock.
-        if batch.len() == MAX_BATCH {
+        if batch.len() < MAX_BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        } else if batch.len() == gathered || batch.len() == MAX_BATCH {
             break;
+        } else {
+            // Callers that were just answered may be about to write again. They get
+            // one turn; as long as it brings more writes, another one.
+            gathered = batch.len();
+            thread::yield_now();
         }
-        let Ok(job) = jobs.try_recv() else { break };
-        batch.push(job);
     }
     transaction.commit()?;
     Ok(results)
