@@ -1,0 +1,270 @@
+//! What the speed claims of `SqliteBackend` rest on: ratios measured in one run.
+//!
+//! `cargo bench --bench sqlite -- [lookup] [list] [insert]` runs the parts named,
+//! or all.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+use std::{
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use rusqlite::{Connection, params};
+use tower_credentials::{
+    backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
+        Version,
+    },
+};
+
+const SMALL: u64 = 1_000;
+const LARGE: u64 = 1_000_000;
+const KEYS_PER_USER: u64 = 10;
+
+/// Rounds of a comparison; what is compared takes turns, so that a busy machine
+/// slows both down.
+const ROUNDS: usize = 21;
+
+fn main() {
+    // `cargo bench` adds flags of its own.
+    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+
+    println!("{:<44} {:>11} {:>11} {:>7}  bar", "", "first", "second", "ratio");
+    if wanted("lookup") || wanted("list") {
+        let folder = tempfile::tempdir().unwrap();
+        let small = filled(&folder.path().join("small.db"), SMALL);
+        let large = filled(&folder.path().join("large.db"), LARGE);
+        if wanted("lookup") {
+            runtime.block_on(lookup(&small, &large));
+        }
+        if wanted("list") {
+            runtime.block_on(list(&small, &large));
+        }
+    }
+    if wanted("insert") {
+        insert(&runtime);
+    }
+}
+
+/// A lookup by access key among few and among many records.
+async fn lookup(small: &SqliteBackend, large: &SqliteBackend) {
+    const LOOKUPS: u64 = 1_000;
+    let mut dice = Dice(1);
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        for (i, (backend, rows)) in [(small, SMALL), (large, LARGE)].into_iter().enumerate() {
+            let keys: Vec<_> = (0..LOOKUPS).map(|_| access_key(dice.below(rows))).collect();
+            // The first round warms up: the larger file needs more of it.
+            let repeats = if round == 0 { rows / 10_000 + 1 } else { 1 };
+            let started = Instant::now();
+            for _ in 0..repeats {
+                for key in &keys {
+                    let found = backend.find_by_access_key(key).await.unwrap();
+                    assert!(black_box(found).is_some());
+                }
+            }
+            if round > 0 {
+                times[i].push(started.elapsed() / u32::try_from(LOOKUPS).unwrap());
+            }
+        }
+    }
+    let [small, large] = times.map(median);
+    report("lookup: 1,000 rows, 1,000,000 rows", small, large, "at most 2.00");
+}
+
+/// A page of a user with 10 keys among few and among many records of others.
+async fn list(small: &SqliteBackend, large: &SqliteBackend) {
+    const LISTS: u64 = 300;
+    let mut dice = Dice(2);
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        for (i, (backend, rows)) in [(small, SMALL), (large, LARGE)].into_iter().enumerate() {
+            let started = Instant::now();
+            for _ in 0..LISTS {
+                let mut query = ListQuery::new(Order::AccessKey);
+                query.user_id = Some(user_id(dice.below(rows)));
+                let page = backend.list(&query).await.unwrap();
+                assert_eq!(black_box(page).credentials.len() as u64, KEYS_PER_USER);
+            }
+            if round > 0 {
+                times[i].push(started.elapsed() / u32::try_from(LISTS).unwrap());
+            }
+        }
+    }
+    let [small, large] = times.map(median);
+    report("list of 10: 1,000 rows, 1,000,000 rows", small, large, "at most 2.00");
+}
+
+/// Durable inserts: the engine alone with 64 rows a transaction, the backend with
+/// 64 callers, and the engine with one row a transaction.
+fn insert(runtime: &tokio::runtime::Runtime) {
+    const CALLERS: u64 = 64;
+    const BATCHES: u64 = 32;
+    const ROWS: u64 = CALLERS * BATCHES;
+
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| SqliteBackend::open(folder.path().join(name)).unwrap();
+    let raw = |name: &str| {
+        drop(open(name));
+        engine(&folder.path().join(name))
+    };
+    let (batched, single) = (raw("batched.db"), raw("single.db"));
+    let backend = open("backend.db");
+
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..7 {
+        let rows: Vec<_> = (round * ROWS..(round + 1) * ROWS).map(credential).collect();
+        let per_row =
+            |started: Instant, rows: u64| started.elapsed() / u32::try_from(rows).unwrap();
+
+        let started = Instant::now();
+        for batch in rows.chunks(usize::try_from(CALLERS).unwrap()) {
+            commit_raw(&batched, batch.iter().cloned());
+        }
+        times[0].push(per_row(started, ROWS));
+
+        let started = Instant::now();
+        runtime.block_on(insert_concurrently(&backend, &rows, CALLERS));
+        times[1].push(per_row(started, ROWS));
+
+        let few = &rows[..rows.len() / 8];
+        let started = Instant::now();
+        for row in few.chunks(1) {
+            commit_raw(&single, row.iter().cloned());
+        }
+        times[2].push(per_row(started, few.len() as u64));
+    }
+    let [batched, backend, single] = times.map(median);
+    report("insert: engine by 64, backend for 64 callers", batched, backend, "at most 2.00");
+    report("insert: backend for 64, engine one by one", backend, single, "at least 3.00");
+}
+
+async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], callers: u64) {
+    let share = rows.len() / usize::try_from(callers).unwrap();
+    let callers: Vec<_> = rows
+        .chunks(share)
+        .map(|rows| {
+            let (backend, rows) = (backend.clone(), rows.to_vec());
+            tokio::spawn(async move {
+                for row in &rows {
+                    backend.insert(row, Quota::Unlimited).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
+/// A store with this many rows, loaded past the backend, in few transactions.
+fn filled(path: &Path, rows: u64) -> SqliteBackend {
+    const ROWS_A_TRANSACTION: u64 = 100_000;
+    let started = Instant::now();
+    drop(SqliteBackend::open(path).unwrap());
+    let connection = engine(path);
+    connection.execute_batch("PRAGMA cache_size = -400000; PRAGMA synchronous = OFF").unwrap();
+    for first in (0..rows).step_by(usize::try_from(ROWS_A_TRANSACTION).unwrap()) {
+        let last = (first + ROWS_A_TRANSACTION).min(rows);
+        commit_raw(&connection, (first..last).map(credential));
+    }
+    drop(connection);
+    let size = std::fs::metadata(path).unwrap().len() >> 20;
+    eprintln!("loaded {rows} rows, {size} MiB, in {:.1?}", started.elapsed());
+    SqliteBackend::open(path).unwrap()
+}
+
+/// The engine itself, set as the backend sets it.
+fn engine(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    let settings = "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
+        PRAGMA secure_delete = FAST; PRAGMA journal_size_limit = 33554432;";
+    connection.execute_batch(settings).unwrap();
+    connection
+}
+
+/// Inserts rows in one transaction.
+fn commit_raw(connection: &Connection, rows: impl Iterator<Item = Credential>) {
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let sql = "INSERT INTO credentials (id, kind, user_id, project_id, access_key, material,
+        status, attributes, created_at, updated_at, version)
+        VALUES (?, ?, ?, ?, ?, ?, ?, '{}', 0, 0, ?)";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    for row in rows {
+        let material = row.material.encode();
+        let values = params![
+            row.id.as_str(),
+            row.kind.as_str(),
+            row.user_id.as_str(),
+            row.project_id.as_ref().map(ProjectId::as_str),
+            row.access_key.as_ref().map(AccessKey::as_str),
+            material.expose(),
+            row.status.as_str(),
+            row.version.get().cast_signed(),
+        ];
+        statement.execute(values).unwrap();
+    }
+    connection.execute_batch("COMMIT").unwrap();
+}
+
+fn credential(n: u64) -> Credential {
+    let key = access_key(n);
+    let secret = SecretKey::from_stored(hex(n ^ 0x5eed) + &hex(n)[..16]);
+    let mut credential = Credential::new(
+        CredentialId::of(&key),
+        Kind::ec2(),
+        user_id(n),
+        Material::KeyPair { secret: Some(secret) },
+        UNIX_EPOCH,
+        Version::from_stored(n),
+    );
+    credential.project_id = Some(ProjectId::from_stored(hex(n / KEYS_PER_USER % 100)));
+    credential.access_key = Some(key);
+    credential
+}
+
+fn access_key(n: u64) -> AccessKey {
+    AccessKey::from_stored(hex(n))
+}
+
+fn user_id(n: u64) -> UserId {
+    UserId::from_stored(hex(!(n / KEYS_PER_USER)))
+}
+
+/// 32 hex digits that look random, as real ids and keys do.
+fn hex(n: u64) -> String {
+    let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    format!("{:016x}{:016x}", dice.next(), dice.next())
+}
+
+/// `SplitMix64`: the same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn report(what: &str, first: Duration, second: Duration, bar: &str) {
+    let ratio = second.as_secs_f64() / first.as_secs_f64();
+    println!("{what:<44} {first:>11.2?} {second:>11.2?} {ratio:>7.2}  {bar}");
+}

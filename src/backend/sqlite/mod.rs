@@ -1,0 +1,164 @@
+//! Credentials in an SQLite file.
+
+mod connection;
+mod error;
+mod queries;
+mod readers;
+mod rows;
+mod schema;
+mod write;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+
+use self::queries::Lookup;
+use self::readers::Readers;
+use self::rows::Row;
+use self::write::Write;
+use self::writer::Writer;
+
+use super::{BackendError, CredentialBackend, ListQuery, Page};
+use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
+
+pub use self::error::{OpenError, OpenErrorKind};
+
+/// Keeps credentials in an SQLite file.
+///
+/// The store for a service that runs as one process, or as a few on one machine:
+/// any number of processes may have the file open, on a local file system.
+///
+/// A write has reached the disk when it is answered; writes that come at the same
+/// time share one trip to the disk. While the file is locked by another program
+/// for more than two seconds, or the disk is full, writes are
+/// [`Unavailable`](BackendError::Unavailable) and reads go on; when that is over,
+/// so is the trouble.
+///
+/// Reads run on the blocking threads of the tokio runtime, so calls must be made
+/// within one. A clone is another handle to the same connections. Dropping the
+/// last handle blocks until the writes that are under way are done and the file
+/// is closed.
+///
+/// **The file holds secrets in plain text**, since signatures are checked with
+/// them. It is created readable by its owner only; back it up accordingly. What
+/// lies next to it with the endings `-wal` and `-shm` is part of it.
+///
+/// # Example
+///
+/// ```
+/// use tower_credentials::backend::{CredentialBackend, sqlite::SqliteBackend};
+/// use tower_credentials::domain::AccessKey;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("credentials.db");
+/// let backend = SqliteBackend::open(&path)?;
+/// let unknown = AccessKey::from_stored("nobody's");
+/// assert!(backend.find_by_access_key(&unknown).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteBackend {
+    // In this order: the connection that is closed last tidies up the files, and
+    // only the writer may.
+    readers: Arc<Readers>,
+    writer: Arc<Writer>,
+}
+
+impl SqliteBackend {
+    /// Opens a file of credentials; makes it if there is none, in a folder that
+    /// exists, and brings it to the current schema.
+    ///
+    /// Blocks while it reads and writes the file, and for some seconds if another
+    /// process holds it locked: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose [`kind`](OpenError::kind) tells a missing folder from
+    /// another application's file or that of a later release. What is not a file
+    /// of credentials is not touched.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        // Absolute, so that it means the same file for good, and so that the engine
+        // takes no name for one of its own, such as `file:...` or `:memory:`.
+        let path: Arc<Path> = match std::path::absolute(path) {
+            Ok(path) => path.into(),
+            Err(error) => {
+                let what = format!("{path:?} is no path of a file");
+                let error_of = OpenError::new(OpenErrorKind::Inaccessible, what);
+                return Err(error_of.with_source(error));
+            }
+        };
+        connection::create_file(&path)?;
+        let mut connection =
+            connection::open_writer(&path).map_err(|error| OpenError::engine(&path, error))?;
+        schema::prepare(&mut connection, &path)?;
+        Ok(Self {
+            readers: Arc::new(Readers::new(Arc::clone(&path))),
+            writer: Arc::new(Writer::start(connection, path)?),
+        })
+    }
+
+    async fn find(&self, lookup: Lookup) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.readers.run(move |connection| queries::find(connection, &lookup)).await
+    }
+}
+
+#[async_trait]
+impl CredentialBackend for SqliteBackend {
+    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
+        let write = Write::Insert { row: Row::of(credential), quota };
+        self.writer.write(write).await.map(drop)
+    }
+
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::Id(id.as_str().into())).await
+    }
+
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::AccessKey(access_key.as_str().into())).await
+    }
+
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::Slot { user_id: user_id.as_str().into(), slot: slot.as_str() }).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        let query = query.clone();
+        self.readers.run(move |connection| queries::list(connection, &query)).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Credential,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let expected = rows::version_number(expected);
+        let write = Write::Update { row: Row::of(credential), expected };
+        Ok(self.writer.write(write).await? > 0)
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        let expected = rows::version_number(expected);
+        let write = Write::Delete { id: id.as_str().into(), expected };
+        Ok(self.writer.write(write).await? > 0)
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        self.writer.write(Write::PurgeUser { user_id: user_id.as_str().into() }).await
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        self.writer.write(Write::PurgeProject { project_id: project_id.as_str().into() }).await
+    }
+}

@@ -1,0 +1,171 @@
+//! What the readers ask.
+
+use std::sync::{Arc, LazyLock};
+
+use rusqlite::{Connection, ToSql, params_from_iter};
+
+use crate::backend::{BackendError, ListQuery, Order, Page};
+use crate::domain::Credential;
+
+use super::error::read_failed;
+use super::rows::{self, COLUMNS};
+
+/// Which record to find.
+pub(super) enum Lookup {
+    AccessKey(String),
+    Id(String),
+    Slot { user_id: String, slot: &'static str },
+}
+
+/// Finds one record.
+pub(super) fn find(
+    connection: &Connection,
+    lookup: &Lookup,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    match lookup {
+        Lookup::AccessKey(key) => one(connection, &BY_ACCESS_KEY, &[key]),
+        Lookup::Id(id) => one(connection, &BY_ID, &[id]),
+        Lookup::Slot { user_id, slot } => one(connection, &BY_SLOT, &[user_id, slot]),
+    }
+}
+
+/// Reads one page. Rows are stepped one by one and those that the index did not
+/// select are filtered here, so that the work is bounded whatever the filters are.
+pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, BackendError> {
+    let (sql, values) = list_sql(query);
+    let mut statement = connection.prepare_cached(&sql).map_err(read_failed)?;
+    let mut rows = statement.query(params_from_iter(values)).map_err(read_failed)?;
+
+    let mut page = Page::default();
+    let mut last_examined = None;
+    for examined in 0.. {
+        let Some(row) = rows.next().map_err(read_failed)? else { break };
+        if examined == ListQuery::MAX_EXAMINED {
+            page.next = last_examined;
+            break;
+        }
+        let credential = rows::read(row)?;
+        last_examined = query.order.marker(&credential).map(Into::into);
+        if !query.admits(&credential) {
+            continue;
+        }
+        if page.credentials.len() == query.limit() {
+            let last = page.credentials.last();
+            page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+            break;
+        }
+        page.credentials.push(Arc::new(credential));
+    }
+    Ok(page)
+}
+
+static SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM credentials", COLUMNS.join(", ")));
+static BY_ACCESS_KEY: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE access_key = ?", *SELECT));
+static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELECT));
+static BY_SLOT: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE user_id = ? AND slot = ?", *SELECT));
+
+fn one(
+    connection: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    let mut statement = connection.prepare_cached(sql).map_err(read_failed)?;
+    let mut rows = statement.query(values).map_err(read_failed)?;
+    match rows.next().map_err(read_failed)? {
+        Some(row) => Ok(Some(Arc::new(rows::read(row)?))),
+        None => Ok(None),
+    }
+}
+
+/// The statement for a list, and its values.
+///
+/// The index is named, so that no statistics can ever talk the engine into a
+/// plan that sorts: the rows come in order, and stepping can stop anywhere.
+fn list_sql(query: &ListQuery) -> (String, Vec<&str>) {
+    let user = query.user_id.as_ref().map(|id| ("user_id = ?", id.as_str()));
+    let project = query.project_id.as_ref().map(|id| ("project_id = ?", id.as_str()));
+    let (column, index) = match (query.order, user, project) {
+        (Order::AccessKey, Some(_), _) => ("access_key", "by_user_and_access_key"),
+        (Order::AccessKey, None, Some(_)) => ("access_key", "by_project_and_access_key"),
+        (Order::AccessKey, None, None) => ("access_key", "by_access_key"),
+        (Order::Id, Some(_), _) => ("id", "by_user_and_id"),
+        (Order::Id, None, Some(_)) => ("id", "by_project_and_id"),
+        (Order::Id, None, None) => ("id", "by_id"),
+    };
+
+    let mut sql = format!("{} INDEXED BY {index} WHERE {column} IS NOT NULL", *SELECT);
+    let mut values = Vec::new();
+    if let Some((condition, owner)) = user.or(project) {
+        sql = format!("{sql} AND {condition}");
+        values.push(owner);
+    }
+    for (comparison, marker) in [(">", &query.after), ("<", &query.before)] {
+        if let Some(marker) = marker.as_deref().filter(|marker| !marker.is_empty()) {
+            sql = format!("{sql} AND {column} {comparison} ?");
+            values.push(marker);
+        }
+    }
+    (format!("{sql} ORDER BY {column}"), values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::sqlite::schema;
+    use crate::domain::{ProjectId, UserId};
+
+    /// The steps of the engine's plan.
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let values = vec!["x"; statement.parameter_count()];
+        let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+        steps.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn no_list_scans_or_sorts() {
+        let connection = schema::in_memory();
+        let marker = || [None, Some(String::new()), Some("m".to_owned())];
+        for order in [Order::AccessKey, Order::Id] {
+            for user_id in [None, Some(UserId::from_stored("u"))] {
+                for project_id in [None, Some(ProjectId::from_stored("p"))] {
+                    for (after, before) in marker().into_iter().zip(marker().into_iter().rev()) {
+                        let (user_id, project_id) = (user_id.clone(), project_id.clone());
+                        let selective = user_id.is_some() || project_id.is_some();
+                        let query = ListQuery {
+                            user_id,
+                            project_id,
+                            after,
+                            before,
+                            ..ListQuery::new(order)
+                        };
+                        let (sql, _) = list_sql(&query);
+                        let steps = plan(&connection, &sql);
+                        assert_eq!(steps.len(), 1, "{sql}: {steps:?}");
+                        // Only the list of all records may walk a whole index, in order.
+                        let walks = steps[0].contains(" USING INDEX by_");
+                        let searches = steps[0].starts_with("SEARCH");
+                        assert!(walks && (searches || !selective), "{sql}: {steps:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_lookup_searches_an_index() {
+        let connection = schema::in_memory();
+        let lookups = [
+            (&BY_ACCESS_KEY, "by_access_key (access_key=?)"),
+            (&BY_ID, "by_id (id=?)"),
+            (&BY_SLOT, "by_user_and_slot (user_id=? AND slot=?)"),
+        ];
+        for (sql, index) in lookups {
+            let expected = format!("SEARCH credentials USING INDEX {index}");
+            assert_eq!(plan(&connection, sql), [expected]);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The connections that read.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use rusqlite::Connection;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::backend::BackendError;
+
+use super::connection::open_reader;
+use super::error::read_failed;
+
+/// More connections than this do not make reads faster, only memory scarcer.
+const MOST: usize = 4;
+
+/// A few connections, opened when first needed, that read in parallel with each
+/// other and with the writer.
+pub(super) struct Readers {
+    path: Arc<Path>,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let permits = Arc::new(Semaphore::new(cores.clamp(2, MOST)));
+        Self { path, permits, idle: Mutex::default() }
+    }
+
+    /// Lends a connection to a read, on a thread that may block.
+    ///
+    /// Callers wait for a permit, not for a thread, so that reads never fill the
+    /// runtime's pool of blocking threads.
+    pub(super) async fn run<T, R>(self: &Arc<Self>, read: R) -> Result<T, BackendError>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Connection) -> Result<T, BackendError> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(unavailable)?;
+        let readers = Arc::clone(self);
+        let reading = spawn_blocking(move || {
+            // Held until the read is over, also when its caller has gone.
+            let _permit = permit;
+            let connection = readers.take()?;
+            let result = read(&connection);
+            // An error may be the connection's own: the next read gets a new one.
+            if result.is_ok() {
+                readers.idle().push(connection);
+            }
+            result
+        });
+        reading.await.map_err(unavailable)?
+    }
+
+    fn take(&self) -> Result<Connection, BackendError> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| open_reader(&self.path).map_err(read_failed), Ok)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // Nothing can panic while it is held.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The runtime is shutting down, or the read panicked.
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
+    BackendError::Unavailable(Box::new(error))
+}

@@ -1,0 +1,223 @@
+//! Records as rows and back.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{ToSql, types::ValueRef};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::backend::BackendError;
+use crate::domain::{
+    AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot, Status,
+    UserId, Version,
+};
+
+use super::error::CorruptRow;
+
+/// All columns, in the order in which [`Row::values`] and [`read`] take them.
+pub(super) const COLUMNS: [&str; 13] = [
+    "id",
+    "kind",
+    "user_id",
+    "project_id",
+    "slot",
+    "access_key",
+    "material",
+    "status",
+    "delegation",
+    "attributes",
+    "created_at",
+    "updated_at",
+    "version",
+];
+
+/// A record as the engine keeps it; made by the caller, so that the writer's one
+/// thread does not spend its time on it.
+pub(super) struct Row {
+    id: String,
+    kind: String,
+    user_id: String,
+    project_id: Option<String>,
+    slot: Option<&'static str>,
+    access_key: Option<String>,
+    material: Zeroizing<String>,
+    status: &'static str,
+    delegation: Option<String>,
+    attributes: String,
+    created_at: i64,
+    updated_at: i64,
+    version: i64,
+}
+
+impl Row {
+    pub(super) fn of(credential: &Credential) -> Self {
+        // Destructured in full so that a new field cannot be forgotten here.
+        let Credential {
+            id,
+            kind,
+            user_id,
+            project_id,
+            slot,
+            access_key,
+            material,
+            status,
+            delegation,
+            attributes,
+            created_at,
+            updated_at,
+            version,
+        } = credential;
+        Self {
+            id: id.as_str().into(),
+            kind: kind.as_str().into(),
+            user_id: user_id.as_str().into(),
+            project_id: project_id.as_ref().map(|id| id.as_str().into()),
+            slot: slot.map(Slot::as_str),
+            access_key: access_key.as_ref().map(|key| key.as_str().into()),
+            material: Zeroizing::new(material.encode().expose().into()),
+            status: status.as_str(),
+            delegation: delegation.as_ref().map(encode_delegation),
+            attributes: json(attributes),
+            created_at: micros(*created_at),
+            updated_at: micros(*updated_at),
+            version: version_number(*version),
+        }
+    }
+
+    pub(super) fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    pub(super) fn values(&self) -> [&dyn ToSql; COLUMNS.len()] {
+        [
+            &self.id,
+            &self.kind,
+            &self.user_id,
+            &self.project_id,
+            &self.slot,
+            &self.access_key,
+            // The engine takes a copy that nobody wipes; it is on its way to the
+            // disk, where it is as readable.
+            &*self.material,
+            &self.status,
+            &self.delegation,
+            &self.attributes,
+            &self.created_at,
+            &self.updated_at,
+            &self.version,
+        ]
+    }
+}
+
+/// Reads a row of all columns.
+pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Credential, BackendError> {
+    Columns(row).credential().map_err(|column| {
+        let id = Columns(row).text(0).unwrap_or_default().into();
+        BackendError::Corrupt(Box::new(CorruptRow { id, column }))
+    })
+}
+
+/// A number for the signed column; every version has one of its own.
+pub(super) fn version_number(version: Version) -> i64 {
+    version.get().cast_signed()
+}
+
+/// A row; what cannot be read is reported by the name of its column.
+struct Columns<'a>(&'a rusqlite::Row<'a>);
+
+impl Columns<'_> {
+    fn credential(&self) -> Result<Credential, &'static str> {
+        Ok(Credential {
+            id: CredentialId::from_stored(self.text(0)?),
+            kind: Kind::from_stored(self.text(1)?),
+            user_id: UserId::from_stored(self.text(2)?),
+            project_id: self.optional(3)?.map(ProjectId::from_stored),
+            slot: self.optional(4)?.map(|word| Slot::from_word(word).ok_or("slot")).transpose()?,
+            access_key: self.optional(5)?.map(AccessKey::from_stored),
+            material: Material::decode(self.text(6)?).map_err(|_| "material")?,
+            status: Status::from_word(self.text(7)?).ok_or("status")?,
+            delegation: self.optional(8)?.map(decode_delegation).transpose()?,
+            attributes: serde_json::from_str(self.text(9)?).map_err(|_| "attributes")?,
+            created_at: self.time(10)?,
+            updated_at: self.time(11)?,
+            version: Version::from_stored(self.number(12)?.cast_unsigned()),
+        })
+    }
+
+    fn optional(&self, column: usize) -> Result<Option<&str>, &'static str> {
+        match self.0.get_ref(column) {
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Text(text)) => str::from_utf8(text).map(Some).map_err(|_| COLUMNS[column]),
+            _ => Err(COLUMNS[column]),
+        }
+    }
+
+    fn text(&self, column: usize) -> Result<&str, &'static str> {
+        self.optional(column)?.ok_or(COLUMNS[column])
+    }
+
+    fn number(&self, column: usize) -> Result<i64, &'static str> {
+        match self.0.get_ref(column) {
+            Ok(ValueRef::Integer(number)) => Ok(number),
+            _ => Err(COLUMNS[column]),
+        }
+    }
+
+    fn time(&self, column: usize) -> Result<SystemTime, &'static str> {
+        let micros = self.number(column)?;
+        let distance = Duration::from_micros(micros.unsigned_abs());
+        let time = if micros < 0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        };
+        time.ok_or(COLUMNS[column])
+    }
+}
+
+/// Microseconds since 1970. Times beyond the column's 290,000 years are its ends.
+fn micros(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |n| -n),
+    }
+}
+
+/// The stored form of [`Delegation`]. Its tags and members are on disk: add, never rename.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "form", rename_all = "snake_case")]
+enum StoredDelegation {
+    AccessToken { id: String },
+    ApplicationCredential { id: String, restricted: bool },
+    Ec2Credential,
+    Other,
+    Trust { id: String },
+}
+
+fn encode_delegation(delegation: &Delegation) -> String {
+    json(&match delegation.clone() {
+        Delegation::AccessToken { id } => StoredDelegation::AccessToken { id },
+        Delegation::ApplicationCredential { id, restricted } => {
+            StoredDelegation::ApplicationCredential { id, restricted }
+        }
+        Delegation::Ec2Credential => StoredDelegation::Ec2Credential,
+        Delegation::Other => StoredDelegation::Other,
+        Delegation::Trust { id } => StoredDelegation::Trust { id },
+    })
+}
+
+fn decode_delegation(text: &str) -> Result<Delegation, &'static str> {
+    Ok(match serde_json::from_str(text).map_err(|_| "delegation")? {
+        StoredDelegation::AccessToken { id } => Delegation::AccessToken { id },
+        StoredDelegation::ApplicationCredential { id, restricted } => {
+            Delegation::ApplicationCredential { id, restricted }
+        }
+        StoredDelegation::Ec2Credential => Delegation::Ec2Credential,
+        StoredDelegation::Other => Delegation::Other,
+        StoredDelegation::Trust { id } => Delegation::Trust { id },
+    })
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("values with text for keys always serialise")
+}

@@ -1,0 +1,113 @@
+//! The schema and its versions.
+
+use std::{path::Path, thread, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use super::error::{OpenError, OpenErrorKind};
+
+/// Marks the file as ours, in its header: `tCrd`.
+const APPLICATION_ID: i32 = 0x7443_7264;
+
+/// The newest version.
+const LATEST: u32 = 1;
+
+/// What brings a file from one version to the next. Files out there have run these:
+/// add, never change.
+const MIGRATIONS: [&str; LATEST as usize] = [include_str!("migrations/0001_credentials.sql")];
+
+/// How often, and how far apart, to try to switch a new file's journal.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Brings a file to the newest schema, or refuses it before it is touched.
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let engine = |error| OpenError::engine(path, error);
+
+    // The engine falls back to reading when it may not write.
+    if connection.is_readonly("main").map_err(engine)? {
+        let what = format!("{} is not writable", path.display());
+        return Err(OpenError::new(OpenErrorKind::Inaccessible, what));
+    }
+    let mut version = {
+        // One transaction, so that all it looks at is from one moment.
+        let snapshot = connection.transaction().map_err(engine)?;
+        version_of(&snapshot, path)?
+    };
+    if switch_to_wal(connection).map_err(engine)? != "wal" {
+        let what = format!("the file system of {} admits no write-ahead log", path.display());
+        return Err(OpenError::new(OpenErrorKind::Inaccessible, what));
+    }
+    while version < LATEST {
+        version = migrate_once(connection, path)?;
+    }
+    Ok(())
+}
+
+/// Applies the next migration, if another process has not done it meanwhile;
+/// returns the version after it.
+fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
+    let engine = |error| OpenError::engine(path, error);
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
+    let version = version_of(&transaction, path)?;
+    let Some(migration) = MIGRATIONS.get(version as usize) else { return Ok(version) };
+    let version = version + 1;
+    transaction.execute_batch(migration).map_err(engine)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(engine)?;
+    transaction.pragma_update(None, "user_version", version).map_err(engine)?;
+    transaction.commit().map_err(engine)?;
+    tracing::info!(path = %path.display(), version, "migrated the credential store");
+    Ok(version)
+}
+
+/// The file's version, if it is ours or empty.
+fn version_of(snapshot: &Transaction<'_>, path: &Path) -> Result<u32, OpenError> {
+    let engine = |error| OpenError::engine(path, error);
+    let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let application = snapshot.pragma_query_value(None, "application_id", number);
+    let application = application.map_err(engine)?;
+    let version = snapshot.pragma_query_value(None, "user_version", number).map_err(engine)?;
+    let tables = snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], number);
+    let is_empty = (application, version, tables.map_err(engine)?) == (0, 0, 0);
+
+    if application != i64::from(APPLICATION_ID) && !is_empty {
+        let what = format!("{} belongs to another application", path.display());
+        return Err(OpenError::new(OpenErrorKind::Foreign, what));
+    }
+    match u32::try_from(version) {
+        Ok(version) if version <= LATEST => Ok(version),
+        _ => {
+            let what = format!(
+                "{} has schema version {version}, and this release knows none above {LATEST}",
+                path.display(),
+            );
+            Err(OpenError::new(OpenErrorKind::Newer, what))
+        }
+    }
+}
+
+/// Has the engine keep a write-ahead log; returns what journal it keeps.
+///
+/// When two connections switch a new file at once, the engine refuses one without
+/// waiting its time-out, since both might wait for each other.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let switch =
+        || connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+    for _ in 1..ATTEMPTS {
+        match switch() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+    switch()
+}
+
+#[cfg(test)]
+pub(super) fn in_memory() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    while migrate_once(&mut connection, Path::new(":memory:")).unwrap() < LATEST {}
+    connection
+}

@@ -1,0 +1,118 @@
+//! What the writer is asked to do.
+
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Params, ToSql, ffi, params};
+
+use crate::backend::BackendError;
+use crate::domain::Quota;
+
+use super::rows::{COLUMNS, Row};
+
+/// One write, with all that it needs.
+pub(super) enum Write {
+    Delete { id: String, expected: i64 },
+    Insert { row: Row, quota: Quota },
+    PurgeProject { project_id: String },
+    PurgeUser { user_id: String },
+    Update { row: Row, expected: i64 },
+}
+
+impl Write {
+    /// Does it within the current transaction; returns how many rows it changed.
+    ///
+    /// The outer error is the engine's and ends the transaction; the inner one is
+    /// the answer to this write alone, which then has changed nothing.
+    pub(super) fn apply(
+        &self,
+        connection: &Connection,
+    ) -> rusqlite::Result<Result<u64, BackendError>> {
+        let changed = match self {
+            Self::Delete { id, expected } => execute(connection, DELETE, params![id, expected]),
+            Self::Insert { row, quota } => {
+                if is_full(connection, row.user_id(), *quota)? {
+                    return Ok(Err(BackendError::QuotaExceeded));
+                }
+                execute(connection, &INSERT, &row.values())
+            }
+            Self::PurgeProject { project_id } => execute(connection, PURGE_PROJECT, [project_id]),
+            Self::PurgeUser { user_id } => execute(connection, PURGE_USER, [user_id]),
+            Self::Update { row, expected } => {
+                let values = row.values().into_iter().chain([expected as &dyn ToSql]);
+                execute(connection, &UPDATE, &*values.collect::<Vec<_>>())
+            }
+        };
+        match changed {
+            Ok(rows) => Ok(Ok(rows as u64)),
+            Err(error) if is_taken(&error) => Ok(Err(BackendError::AlreadyExists)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const DELETE: &str = "DELETE FROM credentials WHERE id = ? AND version = ?";
+const PURGE_PROJECT: &str = "DELETE FROM credentials WHERE project_id = ?";
+const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = ?";
+
+/// Counts no further than the quota reaches.
+const COUNT: &str = "SELECT count(*) FROM \
+    (SELECT 1 FROM credentials INDEXED BY by_user_and_id WHERE user_id = ? LIMIT ?)";
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let places = ["?"; COLUMNS.len()];
+    format!("INSERT INTO credentials ({}) VALUES ({})", COLUMNS.join(", "), places.join(", "))
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    // The values are those of an insert, and then the version that is expected.
+    let (first, last) = (1, COLUMNS.len() + 1);
+    let numbered = COLUMNS.iter().zip(first..).skip(first);
+    let columns: Vec<_> = numbered.map(|(column, n)| format!("{column} = ?{n}")).collect();
+    format!("UPDATE credentials SET {} WHERE id = ?1 AND version = ?{last}", columns.join(", "))
+});
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(values)
+}
+
+fn is_full(connection: &Connection, user_id: &str, quota: Quota) -> rusqlite::Result<bool> {
+    let Quota::AtMost(limit) = quota else { return Ok(false) };
+    let mut count = connection.prepare_cached(COUNT)?;
+    let held: i64 = count.query_row(params![user_id, limit], |row| row.get(0))?;
+    Ok(!quota.admits(held.unsigned_abs()))
+}
+
+/// Whether an id, an access key or a slot is taken.
+fn is_taken(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|e| e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params_from_iter;
+
+    use super::*;
+    use crate::backend::sqlite::schema;
+
+    #[test]
+    fn every_write_and_the_count_of_the_quota_search_an_index() {
+        let connection = schema::in_memory();
+        let statements = [
+            (DELETE, "INDEX by_id (id=?)"),
+            (PURGE_PROJECT, "INDEX by_project_and_id (project_id=?)"),
+            (PURGE_USER, "INDEX by_user_and_id (user_id=?)"),
+            (COUNT, "COVERING INDEX by_user_and_id (user_id=?)"),
+            (&UPDATE, "INDEX by_id (id=?)"),
+        ];
+        for (sql, index) in statements {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = vec![""; statement.parameter_count()];
+            let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            let on_table: Vec<_> = steps.iter().filter(|s| s.contains("credentials")).collect();
+            assert_eq!(on_table.len(), 1, "{sql}: {steps:?}");
+            assert!(on_table[0].starts_with("SEARCH"), "{sql}: {steps:?}");
+            assert!(on_table[0].contains(index), "{sql}: {steps:?}");
+        }
+    }
+}

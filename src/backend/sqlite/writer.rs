@@ -1,0 +1,162 @@
+//! The one connection that writes, on a thread of its own.
+//!
+//! Writes queue up while a transaction is on its way to the disk; the next
+//! transaction takes all that wait. So the disk is waited for once per batch
+//! rather than once per write, and callers are answered once it has answered.
+
+use std::{path::Path, sync::Arc, thread};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::backend::BackendError;
+
+use super::connection::open_writer;
+use super::error::{BatchFailed, OpenError, OpenErrorKind, WriterGone};
+use super::write::Write;
+
+/// How many writes one transaction takes at the most, and how many wait in the
+/// queue; further callers wait for a place in it, in order.
+const MAX_BATCH: usize = 256;
+
+/// The way to the writing thread. Dropping it waits until all that is queued is
+/// written and the file is closed.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// A write and where its result goes. The caller may be gone by then: what is
+/// queued is written all the same, whole.
+struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<u64, BackendError>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, path: Arc<Path>) -> Result<Self, OpenError> {
+        let (queue, jobs) = mpsc::channel(MAX_BATCH);
+        let worker = Worker { path, connection: Some(connection), jobs };
+        let thread = thread::Builder::new()
+            .name("credentials-db".into())
+            .spawn(move || worker.run())
+            .map_err(|error| {
+                let what = "cannot start the thread that writes";
+                OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+            })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Writes; returns how many rows it changed, after they are on disk.
+    pub(super) async fn write(&self, write: Write) -> Result<u64, BackendError> {
+        let gone = || BackendError::Unavailable(Box::new(WriterGone));
+        let (reply, result) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Job { write, reply }).await.map_err(|_| gone())?;
+        // If the thread panics, the job and its end of the channel are dropped.
+        result.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends when its queue is closed and empty.
+        self.queue = None;
+        if let Some(Err(_)) = self.thread.take().map(thread::JoinHandle::join) {
+            tracing::error!("the thread that writes credentials had panicked");
+        }
+    }
+}
+
+struct Worker {
+    path: Arc<Path>,
+    /// `None` after a failure that may be the connection's own.
+    connection: Option<Connection>,
+    jobs: mpsc::Receiver<Job>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            match self.commit(&mut batch) {
+                Ok(results) => {
+                    tracing::debug!(writes = results.len(), "committed");
+                    for (job, result) in batch.drain(..).zip(results) {
+                        // A caller that is gone does not want to know.
+                        let _ = job.reply.send(result);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(writes = batch.len(), %error, "commit failed");
+                    let failed = BatchFailed(Arc::new(error));
+                    for job in batch.drain(..) {
+                        let _ = job.reply.send(Err(failed.clone().into_backend_error()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs a batch in one transaction, and whatever is queued meanwhile.
+    ///
+    /// On an error the file and the connection are as before it.
+    fn commit(&mut self, batch: &mut Vec<Job>) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open_writer(&self.path)?,
+        };
+        let results = run_batch(&mut connection, batch, &mut self.jobs);
+        if keeps_connection(&connection, results.as_ref().err()) {
+            self.connection = Some(connection);
+        }
+        results
+    }
+}
+
+/// One transaction. It takes the lock for writing at once, since a transaction
+/// that begins by reading could be refused it later.
+///
+/// A write that is refused does not undo its neighbours, and no savepoint is
+/// needed for that: each write is one statement at the most that changes
+/// anything, and the engine undoes a statement that breaks a constraint by
+/// itself. Any other error undoes the batch; after some of them the engine has
+/// rolled back already, so nothing may be committed afterwards.
+fn run_batch(
+    connection: &mut Connection,
+    batch: &mut Vec<Job>,
+    jobs: &mut mpsc::Receiver<Job>,
+) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut results = Vec::with_capacity(MAX_BATCH);
+    let mut gathered = 0;
+    loop {
+        while let Some(job) = batch.get(results.len()) {
+            results.push(job.write.apply(&transaction)?);
+        }
+        if batch.len() < MAX_BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        } else if batch.len() == gathered || batch.len() == MAX_BATCH {
+            break;
+        } else {
+            // Callers that were just answered may be about to write again. They get
+            // one turn; as long as it brings more writes, another one.
+            gathered = batch.len();
+            thread::yield_now();
+        }
+    }
+    transaction.commit()?;
+    Ok(results)
+}
+
+/// Whether a connection is sound: its transaction is over, and what failed was
+/// the lock or the room on the disk, not the connection.
+fn keeps_connection(connection: &Connection, error: Option<&rusqlite::Error>) -> bool {
+    let Some(error) = error else { return true };
+    let outside = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
+    connection.is_autocommit()
+        && error.sqlite_error_code().is_some_and(|code| outside.contains(&code))
+}

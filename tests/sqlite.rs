@@ -1,0 +1,512 @@
+//! `SqliteBackend` as a file: who may read it, what is refused, what survives.
+
+use std::{
+    error::Error as _,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tower_credentials::{
+    backend::{
+        BackendError, CredentialBackend, ListQuery, Order,
+        sqlite::{OpenErrorKind, SqliteBackend},
+    },
+    domain::{
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, PasswordHash,
+        ProjectId, Quota, SecretKey, SecretText, Slot, Status, UserId, Version,
+    },
+};
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    (folder, path)
+}
+
+/// A key pair of this user.
+fn pair(user: &str, key: &str) -> Credential {
+    let key = AccessKey::new(key).unwrap();
+    let secret = Some(SecretKey::new(format!("secret of {key}")).unwrap());
+    let mut credential = Credential::new(
+        CredentialId::of(&key),
+        Kind::ec2(),
+        UserId::new(user).unwrap(),
+        Material::KeyPair { secret },
+        UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
+        Version::fresh().unwrap(),
+    );
+    credential.access_key = Some(key);
+    credential
+}
+
+async fn insert(backend: &SqliteBackend, credential: &Credential) -> Result<(), BackendError> {
+    backend.insert(credential, Quota::Unlimited).await
+}
+
+async fn is_stored(backend: &SqliteBackend, credential: &Credential) -> bool {
+    backend.get(&credential.id).await.unwrap().is_some_and(|found| *found == *credential)
+}
+
+/// All that an error says, its sources included.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+// === what a record keeps ===
+
+#[tokio::test]
+async fn every_field_of_every_form_survives_a_reopened_file() {
+    let (_folder, path) = folder();
+    let materials = [
+        Material::Blob(Blob::new("{ \"access\" : \"a\",  \"secret\":\"b\" } \u{1F511}\0")),
+        Material::Grant {
+            username: "amy".into(),
+            secret: SecretKey::new("s").unwrap(),
+            signature: SecretText::new(""),
+        },
+        Material::KeyPair { secret: None },
+        Material::KeyPair { secret: Some(SecretKey::new("it's \"s\"").unwrap()) },
+        Material::Password {
+            username: "amy".into(),
+            hash: PasswordHash::derive(&SecretText::new("pw")).unwrap(),
+        },
+    ];
+    let id = || "d".to_owned();
+    let delegations = [
+        None,
+        Some(Delegation::AccessToken { id: id() }),
+        Some(Delegation::ApplicationCredential { id: id(), restricted: true }),
+        Some(Delegation::ApplicationCredential { id: id(), restricted: false }),
+        Some(Delegation::Ec2Credential),
+        Some(Delegation::Other),
+        Some(Delegation::Trust { id: id() }),
+    ];
+    let slots = [None, Some(Slot::Ec2), Some(Slot::Password), Some(Slot::S3)];
+
+    let mut records = Vec::new();
+    for (n, delegation) in delegations.into_iter().enumerate() {
+        let mut record = pair("bob", &format!("key-{n}"));
+        record.kind = Kind::new(["ec2", "totp"][n % 2]).unwrap();
+        record.material = materials[n % materials.len()].clone();
+        record.delegation = delegation;
+        record.slot = slots.get(n).copied().flatten();
+        record.project_id = (n > 2).then(|| ProjectId::new("pröject").unwrap());
+        record.status = [Status::Active, Status::Inactive][n % 2];
+        record.updated_at = record.created_at + Duration::from_micros(1);
+        record.attributes.insert("x".into(), serde_json::json!({ "y": [1.5, null, "'"] }));
+        if n == 6 {
+            record.access_key = None;
+            record.created_at = UNIX_EPOCH - Duration::from_micros(1);
+            record.version = Version::from_stored(u64::MAX);
+        }
+        records.push(record);
+    }
+
+    let backend = SqliteBackend::open(&path).unwrap();
+    for record in &records {
+        insert(&backend, record).await.unwrap();
+    }
+    drop(backend);
+
+    let backend = SqliteBackend::open(&path).unwrap();
+    for record in &records {
+        assert_eq!(*backend.get(&record.id).await.unwrap().unwrap(), *record);
+        if let Some(slot) = record.slot {
+            let found = backend.find_by_slot(&record.user_id, slot).await.unwrap().unwrap();
+            assert_eq!(*found, *record);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_replaces_every_field_but_the_id() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let before = pair("bob", "before");
+    insert(&backend, &before).await.unwrap();
+
+    let mut after = pair("amy", "after");
+    after.id = before.id.clone();
+    after.kind = Kind::new("totp").unwrap();
+    after.project_id = Some(ProjectId::new("p").unwrap());
+    after.slot = Some(Slot::S3);
+    after.status = Status::Inactive;
+    after.delegation = Some(Delegation::Other);
+    after.attributes.insert("a".into(), 1.into());
+    after.created_at += Duration::from_secs(1);
+    after.updated_at += Duration::from_secs(2);
+    assert!(backend.update(&after, before.version).await.unwrap());
+    assert_eq!(*backend.get(&before.id).await.unwrap().unwrap(), after);
+}
+
+#[tokio::test]
+async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let record = pair("bob", "key");
+    insert(&backend, &record).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+
+    let columns = ["material", "status", "slot", "delegation", "attributes"];
+    for column in columns {
+        let garbage = format!("UPDATE credentials SET {column} = '[\"hush\"'");
+        other.execute_batch(&garbage).unwrap();
+
+        let error = backend.get(&record.id).await.unwrap_err();
+        assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
+        assert!(told(&error).contains(column) && !told(&error).contains("hush"), "{error:?}");
+        let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
+        assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
+
+        assert!(backend.update(&record, record.version).await.unwrap());
+        assert!(is_stored(&backend, &record).await);
+    }
+}
+
+// === the file ===
+
+#[tokio::test]
+async fn all_files_are_readable_by_their_owner_only() {
+    let (folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    insert(&backend, &pair("bob", "key")).await.unwrap();
+
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{:?}", entry.path());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["credentials.db", "credentials.db-shm", "credentials.db-wal"]);
+}
+
+#[tokio::test]
+async fn the_mode_of_a_file_that_exists_is_left_alone() {
+    let (_folder, path) = folder();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let backend = SqliteBackend::open(&path).unwrap();
+    insert(&backend, &pair("bob", "key")).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+}
+
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let (folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let record = pair("bob", "key");
+    insert(&backend, &record).await.unwrap();
+    assert!(is_stored(&backend.clone(), &record).await);
+    drop(backend);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_missing_folder_is_told() {
+    let (_folder, path) = folder();
+    let error = SqliteBackend::open(path.join("deeper.db")).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Inaccessible);
+    assert!(error.to_string().contains("folder does not exist"), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn a_name_that_the_engine_gives_a_meaning_is_only_a_name() {
+    let (folder, _) = folder();
+    for name in [":memory:", "file:x?mode=memory"] {
+        drop(SqliteBackend::open(folder.path().join(name)).unwrap());
+        assert!(folder.path().join(name).exists());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store() {
+    let (_folder, path) = folder();
+    fs::write(&path, "").unwrap();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let record = pair("bob", "key");
+    insert(&backend, &record).await.unwrap();
+    assert!(is_stored(&backend, &record).await);
+    let other = Connection::open(&path).unwrap();
+    let version: u32 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+}
+
+#[test]
+fn a_file_of_a_later_release_is_refused_and_not_touched() {
+    let (_folder, path) = folder();
+    drop(SqliteBackend::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "user_version", 97).unwrap();
+    drop(other);
+    let before = fs::read(&path).unwrap();
+
+    let error = SqliteBackend::open(&path).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Newer);
+    let text = error.to_string();
+    assert!(text.contains("version 97,") && text.contains("none above 1"), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_another_application_is_refused_and_not_touched() {
+    let (folder, _) = folder();
+    let make: [(&str, fn(&Path)); 4] = [
+        ("text", |path| fs::write(path, "my diary, which is no database ".repeat(99)).unwrap()),
+        ("tables", |path| sqlite(path, "CREATE TABLE credentials (id)")),
+        ("application", |path| sqlite(path, "PRAGMA application_id = 7; PRAGMA user_version = 1")),
+        ("version", |path| sqlite(path, "PRAGMA user_version = 1")),
+    ];
+    for (name, make) in make {
+        let path = folder.path().join(name);
+        make(&path);
+        let before = fs::read(&path).unwrap();
+        let error = SqliteBackend::open(&path).unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Foreign, "{name}: {error}");
+        assert_eq!(fs::read(&path).unwrap(), before, "{name}");
+    }
+}
+
+fn sqlite(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn many_threads_may_open_the_same_new_file_at_once() {
+    for _ in 0..5 {
+        let (_folder, path) = folder();
+        let openers: Vec<_> = (0..16)
+            .map(|_| {
+                let path = path.clone();
+                thread::spawn(move || SqliteBackend::open(path).unwrap())
+            })
+            .collect();
+        let backends: Vec<_> = openers.into_iter().map(|o| o.join().unwrap()).collect();
+        let record = pair("bob", "key");
+        insert(&backends[0], &record).await.unwrap();
+        for backend in &backends {
+            assert!(is_stored(backend, &record).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_handles_on_one_file_see_each_others_writes() {
+    let (_folder, path) = folder();
+    let [a, b] = [(); 2].map(|()| SqliteBackend::open(&path).unwrap());
+    for n in 0..20 {
+        let (writer, reader) = if n % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        let record = pair("bob", &format!("key-{n}"));
+        insert(writer, &record).await.unwrap();
+        assert!(is_stored(reader, &record).await);
+        let again = insert(reader, &record).await.unwrap_err();
+        assert!(matches!(again, BackendError::AlreadyExists));
+    }
+}
+
+// === locks and batches ===
+
+/// Another program that holds the lock for writing.
+fn lock(path: &Path) -> Connection {
+    let other = Connection::open(path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    other
+}
+
+/// How many transactions the write-ahead log holds: frames that carry the size
+/// of the file after a commit (<https://sqlite.org/walformat.html>).
+fn commits(path: &Path) -> usize {
+    const HEADER: usize = 32;
+    const FRAME_HEADER: usize = 24;
+    let log = fs::read(path.with_extension("db-wal")).unwrap();
+    let word = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let page = word(8) as usize;
+    let salts = log[16..24].to_vec();
+    let frames = log[HEADER..].chunks_exact(FRAME_HEADER + page);
+    let current = frames.take_while(|frame| frame[8..16] == salts);
+    current.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test]
+async fn a_lock_makes_writes_unavailable_until_it_goes_and_reads_go_on() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let (first, second) = (pair("bob", "first"), pair("bob", "second"));
+    insert(&backend, &first).await.unwrap();
+
+    let other = lock(&path);
+    let error = insert(&backend, &second).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    assert!(is_stored(&backend, &first).await);
+    assert!(!told(&error).contains("secret of"), "{error:?}");
+
+    drop(other);
+    assert!(!is_stored(&backend, &second).await);
+    insert(&backend, &second).await.unwrap();
+    assert!(is_stored(&backend, &second).await);
+}
+
+#[tokio::test]
+async fn writes_that_wait_together_are_committed_together() {
+    const WRITES: usize = 64;
+    let (_folder, path) = folder();
+    let backend = Arc::new(SqliteBackend::open(&path).unwrap());
+    let other = lock(&path);
+    let before = commits(&path);
+    let writes: Vec<_> = (0..WRITES)
+        .map(|n| {
+            let backend = Arc::clone(&backend);
+            let record = pair("bob", &format!("key-{n}"));
+            tokio::spawn(async move { insert(&backend, &record).await })
+        })
+        .collect();
+    // On this one thread every task has queued its write after this.
+    tokio::task::yield_now().await;
+    drop(other);
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    let commits = commits(&path) - before;
+    assert!((1..=2).contains(&commits), "{WRITES} writes took {commits} commits");
+}
+
+#[tokio::test]
+async fn a_refused_write_does_not_undo_its_neighbours() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let taken = pair("amy", "taken");
+    insert(&backend, &taken).await.unwrap();
+    let (good, late) = (pair("bob", "good"), pair("bob", "late"));
+    let mut duplicate = pair("bob", "duplicate");
+    duplicate.access_key.clone_from(&taken.access_key);
+    let over = pair("bob", "over");
+    let stale = taken.clone().touched(UNIX_EPOCH);
+    let wrong = Version::from_stored(taken.version.get() ^ 1);
+
+    let other = lock(&path);
+    let before = commits(&path);
+    let results = async {
+        tokio::join!(
+            insert(&backend, &good),
+            insert(&backend, &duplicate),
+            backend.insert(&over, Quota::AtMost(1)),
+            backend.update(&stale, wrong),
+            backend.delete(&taken.id, wrong),
+            insert(&backend, &late),
+        )
+    };
+    let unlock = async move { drop(other) };
+    let ((a, b, c, d, e, f), ()) = tokio::join!(results, unlock);
+
+    assert!(a.is_ok() && f.is_ok());
+    assert!(matches!(b, Err(BackendError::AlreadyExists)), "{b:?}");
+    assert!(matches!(c, Err(BackendError::QuotaExceeded)), "{c:?}");
+    assert!(matches!((d, e), (Ok(false), Ok(false))));
+    assert!(commits(&path) - before <= 2);
+    for record in [&taken, &good, &late] {
+        assert!(is_stored(&backend, record).await);
+    }
+    let all = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
+    assert_eq!(all.credentials.len(), 3);
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_left_is_whole_and_closing_waits_for_it() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let record = pair("bob", "key");
+    let other = lock(&path);
+    {
+        let mut write = Box::pin(insert(&backend, &record));
+        let queued = tokio::time::timeout(Duration::ZERO, &mut write).await;
+        assert!(queued.is_err(), "the lock was not respected");
+    }
+    drop(other);
+    drop(backend);
+    assert!(is_stored(&SqliteBackend::open(&path).unwrap(), &record).await);
+}
+
+// === a full disk ===
+
+/// A small file system of its own; `None` where it cannot be had.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(folder.path())
+            .output();
+        if mount.as_ref().is_ok_and(|mount| mount.status.success()) {
+            return Some(Self(folder));
+        }
+        let required = std::env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
+        assert!(!required, "cannot mount a small disk: {mount:?}");
+        eprintln!("SKIPPED: a full disk is not tested, for mounting one needs root: {mount:?}");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_writes_loses_nothing_and_heals() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let path = disk.0.path().join("credentials.db");
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    let backend = SqliteBackend::open(&path).unwrap();
+
+    let mut acknowledged = Vec::new();
+    let error = loop {
+        let record = pair("bob", &format!("before-{}", acknowledged.len()));
+        match insert(&backend, &record).await {
+            Ok(()) => acknowledged.push(record),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 100_000, "the disk is never full");
+    };
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    assert!(!acknowledged.is_empty());
+    assert!(!told(&error).contains("secret of"), "{error:?}");
+    for record in &acknowledged {
+        assert!(is_stored(&backend, record).await);
+    }
+
+    fs::remove_file(ballast).unwrap();
+    for n in 0..20 {
+        let record = pair("bob", &format!("after-{n}"));
+        insert(&backend, &record).await.unwrap();
+        acknowledged.push(record);
+    }
+    drop(backend);
+
+    let backend = SqliteBackend::open(&path).unwrap();
+    for record in &acknowledged {
+        assert!(is_stored(&backend, record).await);
+    }
+    drop(backend);
+    let other = Connection::open(&path).unwrap();
+    let check: String = other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
