@@ -2,12 +2,13 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use tower_credentials::backend::{
-    CredentialBackend, memory::MemoryBackend, sqlite::SqliteBackend,
-};
+use tower_credentials::backend::{CredentialBackend, memory::MemoryBackend, sqlite::SqliteBackend};
 
 /// Opens the backend that a URL names; without one, a file in the data folder.
-pub fn open(url: Option<&str>, data: &Path) -> Result<Arc<dyn CredentialBackend>, Box<dyn Error>> {
+pub(crate) fn open(
+    url: Option<&str>,
+    data: &Path,
+) -> Result<Arc<dyn CredentialBackend>, Box<dyn Error>> {
     let Some(url) = url else {
         return Ok(Arc::new(SqliteBackend::open(data.join("credentials.db"))?));
     };

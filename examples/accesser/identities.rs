@@ -69,7 +69,7 @@ struct AssignmentTable {
 
 /// Who may call, and who exists. A clone is another handle to the same.
 #[derive(Clone, Debug)]
-pub struct Identities {
+pub(crate) struct Identities {
     path: Option<PathBuf>,
     current: Arc<RwLock<Arc<Current>>>,
 }
@@ -82,13 +82,13 @@ struct Current {
 
 impl Identities {
     /// Reads a file; without one, the built-in development set.
-    pub fn load(path: Option<PathBuf>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn load(path: Option<PathBuf>) -> Result<Self, Box<dyn Error>> {
         let current = Arc::new(RwLock::new(Arc::new(read(path.as_ref())?)));
         Ok(Self { path, current })
     }
 
     /// Reads the file again on every SIGHUP; a broken one leaves the old in force.
-    pub fn reload_on_hangup(&self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reload_on_hangup(&self) -> Result<(), Box<dyn Error>> {
         let (this, mut hangups) = (self.clone(), signal(SignalKind::hangup())?);
         tokio::spawn(async move {
             while hangups.recv().await.is_some() {

@@ -12,7 +12,7 @@ mod identities;
 mod server;
 mod store;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{error::Error, io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use tower::ServiceBuilder;
@@ -44,8 +44,11 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // `s3s` logs every refused signature as an error, and anybody can send those.
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,s3s::ops=off"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal()).init();
     let options = Options::parse();
 
     if options.identities.is_none() {

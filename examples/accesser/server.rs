@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(10);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn serve<S, B>(listen: SocketAddr, service: S) -> Result<(), Box<dyn Error>>
+pub(crate) async fn serve<S, B>(listen: SocketAddr, service: S) -> Result<(), Box<dyn Error>>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Future + Send + 'static,
@@ -86,12 +86,12 @@ where
 }
 
 /// Headers that no log may show.
-pub fn secret_headers() -> [HeaderName; 2] {
+pub(crate) fn secret_headers() -> [HeaderName; 2] {
     [header::AUTHORIZATION, HeaderName::from_static("x-auth-token")]
 }
 
 /// A span without the query, which may hold a presigned URL's signature.
-pub fn span<B>(request: &Request<B>) -> Span {
+pub(crate) fn span<B>(request: &Request<B>) -> Span {
     tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
 }
 

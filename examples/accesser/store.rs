@@ -1,49 +1,44 @@
 //! The object store: `s3s` on a folder, checking signatures with the same keys.
 
-use std::{error::Error, future::Future, path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc};
 
 use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
 use s3s::{
-    Body, HttpError, S3ErrorCode, S3Result,
+    Body, S3ErrorCode, S3Result,
     auth::{S3Auth, SecretKey},
     s3_error,
     service::S3ServiceBuilder,
 };
 use s3s_fs::FileSystem;
-use tower::{Service, service_fn};
+use tower::{Service, service_fn, util::BoxCloneService};
 use tower_credentials::{
     async_trait,
     backend::CredentialBackend,
     domain::{AccessKey, SecretKey as Secret},
 };
 
+type BoxError = Box<dyn Error + Send + Sync>;
+type Store = BoxCloneService<Request<Incoming>, Response<Body>, BoxError>;
+
 /// The store of a folder, with a health check beside it.
-pub fn open(
+pub(crate) fn open(
     buckets: &Path,
     backend: Arc<dyn CredentialBackend>,
-) -> Result<
-    impl Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = HttpError,
-        Future = impl Future<Output = Result<Response<Body>, HttpError>> + Send,
-    > + Clone,
-    Box<dyn Error>,
-> {
+) -> Result<Store, Box<dyn Error>> {
     let files = FileSystem::new(buckets).map_err(|error| format!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(Keys { backend });
     let store = builder.build();
-    Ok(service_fn(move |request: Request<Incoming>| {
+    Ok(BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
         let mut store = store.clone();
         async move {
             if is_health_check(&request) {
                 return Ok(Response::new(Body::from(String::from("ok\n"))));
             }
-            Service::call(&mut store, request).await
+            Service::call(&mut store, request).await.map_err(Into::into)
         }
-    }))
+    })))
 }
 
 /// Tells the store a key's secret: read anew for every request, so that a change
@@ -63,9 +58,9 @@ impl S3Auth for Keys {
         // As in AWS, a disabled key looks like one that was never there.
         let usable = found.filter(|credential| credential.is_usable());
         let secret = usable.as_ref().and_then(|credential| credential.secret_key());
-        secret.map(|secret: &Secret| secret.expose().into()).ok_or_else(|| {
-            S3ErrorCode::InvalidAccessKeyId.into()
-        })
+        secret
+            .map(|secret: &Secret| secret.expose().into())
+            .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
     }
 }
 

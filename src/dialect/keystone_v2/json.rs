@@ -1,6 +1,7 @@
 //! The JSON of v2.0.
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Value, json};
 
 use super::{grant::Parsed, names, render::Entry};
 use crate::{
@@ -46,42 +47,52 @@ pub(super) fn one_of<'a>(
 
 /// One credential.
 pub(super) fn one(entry: &Entry<'_>) -> Vec<u8> {
-    let mut body = Vec::with_capacity(256);
-    write(&mut body, &Value::Object(object(entry)));
-    body
+    write(entry)
 }
 
 /// A page of credentials.
 pub(super) fn many<'a>(entries: impl Iterator<Item = Entry<'a>>, next: Option<&str>) -> Vec<u8> {
-    let credentials: Vec<_> = entries.map(|entry| Value::Object(object(&entry))).collect();
-    let links: Vec<_> = next.map(|href| json!({"rel": "next", "href": href})).into_iter().collect();
-    let mut body = Vec::with_capacity(256 * (credentials.len() + 1));
-    write(&mut body, &json!({"credentials": credentials, "credentials_links": links}));
-    body
+    let credentials_links = next.map(|href| Link { rel: "next", href }).into_iter().collect();
+    write(&Page { credentials: entries.collect(), credentials_links })
 }
 
 /// A fault.
 pub(super) fn fault(name: &str, code: u16, message: &str) -> Vec<u8> {
-    let mut body = Vec::with_capacity(256);
-    write(&mut body, &json!({name: {"code": code, "message": message}}));
-    body
+    write(&json!({name: {"code": code, "message": message}}))
 }
 
-fn object(entry: &Entry<'_>) -> Map<String, Value> {
-    let mut members = Map::new();
-    members.insert("username".into(), entry.username.into());
-    if let Some(secret) = entry.secret {
-        members.insert("secret".into(), secret.into());
-    }
-    if let Some(signature) = entry.signature {
-        members.insert("signature".into(), signature.into());
-    }
-    let mut root = Map::new();
-    root.insert(names::root_of(entry.slot).into(), Value::Object(members));
-    root
+#[derive(Serialize)]
+struct Page<'a> {
+    credentials: Vec<Entry<'a>>,
+    credentials_links: Vec<Link<'a>>,
 }
 
-fn write(body: &mut Vec<u8>, value: &Value) {
-    serde_json::to_writer(&mut *body, value).expect("writing to memory cannot fail");
-    body.push(b'\n');
+#[derive(Serialize)]
+struct Link<'a> {
+    rel: &'static str,
+    href: &'a str,
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'a str>,
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { slot, username, secret, signature } = *self;
+        let mut root = serializer.serialize_map(Some(1))?;
+        root.serialize_entry(names::root_of(slot), &Members { username, secret, signature })?;
+        root.end()
+    }
+}
+
+fn write(body: &impl Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec(body).expect("strings always serialise");
+    json.push(b'\n');
+    json
 }
