@@ -277,16 +277,17 @@ fn check_prefixes(dialects: &[(Dialect, String)]) -> Result<(), ConfigError> {
     if dialects.is_empty() {
         return Err(ConfigError::NoDialect);
     }
-    for (index, (_, prefix)) in dialects.iter().enumerate() {
-        if !prefix.starts_with('/') || prefix.ends_with('/') {
-            return Err(ConfigError::InvalidPrefix(prefix.clone()));
-        }
+    let malformed = |prefix: &&String| !prefix.starts_with('/') || prefix.ends_with('/');
+    if let Some(prefix) = dialects.iter().map(|(_, prefix)| prefix).find(malformed) {
+        return Err(ConfigError::InvalidPrefix(prefix.clone()));
+    }
+    let holds = |a: &str, b: &str| {
+        a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for (index, (_, one)) in dialects.iter().enumerate() {
         for (_, other) in &dialects[index + 1..] {
-            let holds = |a: &str, b: &str| {
-                a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            };
-            if holds(prefix, other) || holds(other, prefix) {
-                return Err(ConfigError::OverlappingPrefixes(prefix.clone(), other.clone()));
+            if holds(one, other) || holds(other, one) {
+                return Err(ConfigError::OverlappingPrefixes(one.clone(), other.clone()));
             }
         }
     }

@@ -1,4 +1,131 @@
 //! Hand out, list, disable and revoke S3 access keys, as a tower layer.
+//!
+//! Object stores that speak S3 need somebody to manage access keys. This crate
+//! is that somebody as middleware: [`CredentialLayer`] wraps any tower-compatible
+//! app, answers the credential paths of the HTTP APIs that S3 operators already
+//! have tools for, and lets every other request through untouched. What is
+//! minted lies in a [`CredentialBackend`], where the wrapped store looks its
+//! signing secrets up: a key works at once, and stops at once when it is
+//! disabled or deleted.
+//!
+//! # Example
+//!
+//! You bring a [`TokenValidator`], which says who is calling, and a backend.
+//! Good ones of both are here.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_credentials::{
+//!     CredentialLayer,
+//!     auth::StaticTokens,
+//!     backend::memory::MemoryBackend,
+//!     domain::{Caller, ProjectId, Scope, UserId},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let alice = Caller::new(UserId::new("alice")?, Scope::Project(ProjectId::new("demo")?))
+//!     .with_roles(["key_management_user", "key_listing_user"]);
+//! let tokens = StaticTokens::new().with_token("open-sesame", "alice", alice);
+//!
+//! let app = service_fn(|_: Request<Full<Bytes>>| async {
+//!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("your app")))
+//! });
+//! let service = CredentialLayer::new(tokens, MemoryBackend::default()).layer(app);
+//!
+//! // Requests outside the credential APIs reach the app untouched.
+//! let request = Request::get("/hello").body(Full::default())?;
+//! let response = service.clone().oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//!
+//! // Credential requests are answered by the layer, never by the app.
+//! let request = Request::post("/credentials")
+//!     .header("X-Auth-Token", "open-sesame")
+//!     .body(Full::from(r#"{"credential": {"type": "ec2"}}"#))?;
+//! let response = service.clone().oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::CREATED);
+//!
+//! // And only for who may make them.
+//! let request = Request::post("/credentials").body(Full::default())?;
+//! let response = service.oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! | part | trait | ships | default |
+//! |---|---|---|---|
+//! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens) | none |
+//! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`] | none |
+//! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory) | open |
+//! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
+//! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
+//! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
+//!
+//! Which wire formats are answered, and where, says [`Dialect`]. The object
+//! store checks signatures by [finding](backend::CredentialBackend::find_by_access_key)
+//! the key and asking whether it
+//! [may be used](domain::Credential::is_usable); `examples/accesser` is a whole
+//! S3 server that does.
+//!
+//! # What passes through
+//!
+//! Requests on other paths, other methods' 405 excepted; requests for other
+//! [hosts](CredentialLayerBuilder::hosts), if any are set; and **S3 traffic, which
+//! wins a shared path**: a bucket may be called `credentials`, so a request with
+//! an AWS signature and without an `X-Auth-Token` always goes to the app. A
+//! request that passes costs no allocation, and its future is as large as the
+//! app's own.
+//!
+//! # Under axum
+//!
+//! [`Router::layer`] must see the whole path: add the layer to the outermost
+//! router, or wrap the router in it and use [`Router::nest_service`], in which
+//! case prefixes are relative to the nest and links need
+//! [`base_url`](CredentialLayerBuilder::base_url). `Router::route_layer` runs for
+//! matched routes only, so it never sees a credential path.
+//!
+//! # Runtime
+//!
+//! The layer's own answers need a tokio runtime with time enabled: bodies are
+//! read against a timeout, and passwords are hashed on a blocking thread.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `memory` | yes | [`MemoryBackend`], no dependency |
+//! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
+//! | `full` | | all of the above |
+//! | `conformance` | | [`conformance`], the suite for authors of backends |
+//!
+//! Features add API and never change behaviour.
+//!
+//! # Security
+//!
+//! Secrets are redacted in `Debug`, wiped when dropped, compared in constant
+//! time and never logged; they are stored as they are, because signatures are
+//! made with them. Callers are authenticated before a body is read, bodies are
+//! bounded in size and time, and a key that a caller may not see looks like one
+//! that does not exist. Put TLS in front: tokens and new secrets cross the wire
+//! in the clear otherwise.
+//!
+//! One line is logged for each change of a credential, at `info`, with target
+//! `tower_credentials::audit`.
+//!
+//! [`CredentialBackend`]: backend::CredentialBackend
+//! [`MemoryBackend`]: backend::memory::MemoryBackend
+//! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
+//! [`Router::nest_service`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.nest_service
+//! [`SqliteBackend`]: backend::sqlite::SqliteBackend
+//! [`TokenValidator`]: auth::TokenValidator
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

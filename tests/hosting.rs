@@ -1,0 +1,149 @@
+//! The ways to host the layer: axum's nested forms, a `ServiceBuilder`, other
+//! prefixes, chosen hosts; and the mistakes that the builder refuses.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_credentials::{
+    ConfigError, CredentialLayer, CredentialLayerBuilder, Dialect,
+    auth::StaticTokens,
+    backend::memory::MemoryBackend,
+    domain::{Caller, ProjectId, Scope, UserId},
+};
+
+const GRANTS: &str = "/v2.0/users/u/OS-KSADM/credentials";
+
+fn builder() -> CredentialLayerBuilder {
+    let scope = Scope::Project(ProjectId::new("p").unwrap());
+    let admin = Caller::new(UserId::new("u").unwrap(), scope).with_roles(["admin"]);
+    let tokens = StaticTokens::new().with_token("token", "u", admin);
+    CredentialLayer::builder(tokens, MemoryBackend::default())
+}
+
+fn layer() -> CredentialLayer {
+    builder().build().unwrap()
+}
+
+fn router() -> Router {
+    Router::new().route("/mine", get(|| async { "mine" }))
+}
+
+async fn status<S, B>(app: &S, uri: &str) -> StatusCode
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    let request = Request::get(uri).header("x-auth-token", "token").body(Body::empty()).unwrap();
+    app.clone().oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_layer_on_the_outermost_router_answers_and_keeps_all_routes() {
+    let app = Router::new().nest("/sub", router()).merge(router()).layer(layer());
+    assert_eq!(status(&app, "/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::OK);
+    assert_eq!(status(&app, GRANTS).await, StatusCode::OK);
+    assert_eq!(status(&app, "/sub/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_wrapped_router_answers_below_a_nest_service() {
+    let app = Router::new().nest_service("/sub", layer().layer(router()));
+    assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/sub/credentials/").await, StatusCode::OK);
+    assert_eq!(status(&app, &format!("/sub{GRANTS}")).await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_prefix_reaches_into_a_nested_router_from_the_top() {
+    let layer = builder().prefix(Dialect::IbmCos, "/sub/credentials").build().unwrap();
+    let app = Router::new().nest("/sub", router()).layer(layer);
+    assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/sub/credentials").await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_wrapped_router_answers_as_a_fallback_service() {
+    let app = router().fallback_service(layer().layer(Router::new()));
+    assert_eq!(status(&app, "/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::OK);
+    assert_eq!(status(&app, "/missing").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn route_layer_never_sees_a_credential_path() {
+    let app = router().route_layer(layer());
+    assert_eq!(status(&app, "/mine").await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_plain_service_builder_does_without_axum() {
+    let app = service_fn(|_: Request<Body>| async {
+        Ok::<_, Infallible>(Response::new(Body::from("the app")))
+    });
+    let app = ServiceBuilder::new().layer(layer()).service(app);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::OK);
+    let request = Request::get("/other").body(Body::empty()).unwrap();
+    let body = app.oneshot(request).await.unwrap().into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "the app");
+}
+
+#[tokio::test]
+async fn only_the_chosen_dialects_are_answered() {
+    let app = router().layer(builder().dialects([Dialect::KeystoneV2]).build().unwrap());
+    assert_eq!(status(&app, GRANTS).await, StatusCode::OK);
+    assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn only_the_chosen_hosts_are_answered() {
+    let hosts = ["Keys.example.com", "[::1]", "other.example.com:8338"];
+    let app = router().layer(builder().hosts(hosts).build().unwrap());
+    let on = |host: &'static str| {
+        let request = Request::get("/credentials")
+            .header("x-auth-token", "token")
+            .header(header::HOST, host)
+            .body(Body::empty());
+        let app = app.clone();
+        async { app.oneshot(request.unwrap()).await.unwrap().status() }
+    };
+    for ours in [
+        "keys.example.com",
+        "KEYS.example.com:9000",
+        "[::1]:8338",
+        "[::1]",
+        "other.example.com:8338",
+    ] {
+        assert_eq!(on(ours).await, StatusCode::OK, "{ours}");
+    }
+    for foreign in ["", "example.com", "other.example.com", "other.example.com:1", "[::2]:8338"] {
+        assert_eq!(on(foreign).await, StatusCode::NOT_FOUND, "{foreign}");
+    }
+    // Under HTTP/2 the host is in the URI.
+    assert_eq!(status(&app, "http://keys.example.com/credentials").await, StatusCode::OK);
+    assert_eq!(status(&app, "http://example.com/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn mistakes_are_told_when_the_layer_is_built() {
+    let refused = |builder: CredentialLayerBuilder| builder.build().unwrap_err();
+    assert_eq!(refused(builder().dialects([])), ConfigError::NoDialect);
+    assert_eq!(refused(builder().body_limit(0)), ConfigError::ZeroBodyLimit);
+    assert_eq!(refused(builder().body_timeout(Duration::ZERO)), ConfigError::ZeroBodyTimeout);
+    assert_eq!(refused(builder().base_url("keys.example.com")), ConfigError::InvalidBaseUrl);
+    for bad in ["", "/", "keys", "/keys/"] {
+        let invalid = refused(builder().prefix(Dialect::IbmCos, bad));
+        assert_eq!(invalid, ConfigError::InvalidPrefix(bad.into()));
+    }
+    for (one, other) in [("/a", "/a"), ("/a", "/a/b"), ("/a/b", "/a")] {
+        let overlap = builder().prefix(Dialect::IbmCos, one).prefix(Dialect::KeystoneV2, other);
+        assert!(matches!(refused(overlap), ConfigError::OverlappingPrefixes(..)), "{one} {other}");
+    }
+    assert!(builder().prefix(Dialect::IbmCos, "/v2.0x").build().is_ok());
+}
