@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -59,7 +60,7 @@ fn told(error: &dyn std::error::Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
+        let _ = write!(text, " {error} {error:?}");
         source = error.source();
     }
     text
@@ -176,6 +177,50 @@ async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
     }
 }
 
+#[tokio::test]
+async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let wanted = ProjectId::new("wanted").unwrap();
+    let mut last = pair("bob", "zzz-last");
+    last.project_id = Some(wanted.clone());
+    insert(&backend, &last).await.unwrap();
+    let fill = async |range: std::ops::Range<usize>| {
+        let records: Vec<_> = range.map(|n| pair("bob", &format!("key-{n:04}"))).collect();
+        let inserts = records.into_iter().map(|record| {
+            let backend = backend.clone();
+            tokio::spawn(async move { insert(&backend, &record).await.unwrap() })
+        });
+        for insert in inserts.collect::<Vec<_>>() {
+            insert.await.unwrap();
+        }
+    };
+    let mut query = ListQuery::new(Order::AccessKey);
+    query.user_id = Some(last.user_id.clone());
+    query.project_id = Some(wanted);
+
+    // The bound is reached with the last row: nothing follows.
+    fill(1..ListQuery::MAX_EXAMINED).await;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next), (1, None));
+
+    // One row more, and the last one is beyond the bound.
+    fill(0..1).await;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next.as_deref()), (0, Some("key-1999")));
+    query.after = page.next;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next), (1, None));
+
+    // A full page has a next one only if something follows that is admitted.
+    let mut query = ListQuery::new(Order::AccessKey).with_limit(2);
+    query.before = Some("key-0003".into());
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!(page.next.as_deref(), Some("key-0001"));
+    query.before = Some("key-0002".into());
+    assert_eq!(backend.list(&query).await.unwrap().next, None);
+}
+
 // === the file ===
 
 #[tokio::test]
@@ -225,15 +270,6 @@ fn a_missing_folder_is_told() {
     assert!(error.source().is_some());
 }
 
-#[test]
-fn a_name_that_the_engine_gives_a_meaning_is_only_a_name() {
-    let (folder, _) = folder();
-    for name in [":memory:", "file:x?mode=memory"] {
-        drop(SqliteBackend::open(folder.path().join(name)).unwrap());
-        assert!(folder.path().join(name).exists());
-    }
-}
-
 #[tokio::test]
 async fn an_empty_file_becomes_a_store() {
     let (_folder, path) = folder();
@@ -266,24 +302,21 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
 #[test]
 fn a_file_of_another_application_is_refused_and_not_touched() {
     let (folder, _) = folder();
-    let make: [(&str, fn(&Path)); 4] = [
-        ("text", |path| fs::write(path, "my diary, which is no database ".repeat(99)).unwrap()),
-        ("tables", |path| sqlite(path, "CREATE TABLE credentials (id)")),
-        ("application", |path| sqlite(path, "PRAGMA application_id = 7; PRAGMA user_version = 1")),
-        ("version", |path| sqlite(path, "PRAGMA user_version = 1")),
-    ];
-    for (name, make) in make {
+    fs::write(folder.path().join("text"), "my diary is no database ".repeat(99)).unwrap();
+    for (name, sql) in [
+        ("tables", "CREATE TABLE credentials (id)"),
+        ("application", "PRAGMA application_id = 7; PRAGMA user_version = 1"),
+        ("version", "PRAGMA user_version = 1"),
+    ] {
+        Connection::open(folder.path().join(name)).unwrap().execute_batch(sql).unwrap();
+    }
+    for name in ["text", "tables", "application", "version"] {
         let path = folder.path().join(name);
-        make(&path);
         let before = fs::read(&path).unwrap();
         let error = SqliteBackend::open(&path).unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::Foreign, "{name}: {error}");
         assert_eq!(fs::read(&path).unwrap(), before, "{name}");
     }
-}
-
-fn sqlite(path: &Path, sql: &str) {
-    Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
 #[tokio::test]
@@ -316,6 +349,57 @@ async fn two_handles_on_one_file_see_each_others_writes() {
         assert!(is_stored(reader, &record).await);
         let again = insert(reader, &record).await.unwrap_err();
         assert!(matches!(again, BackendError::AlreadyExists));
+    }
+}
+
+/// A file in the current folder, under a name that the engine would give a meaning.
+const URI: &str = "file:credentials.db?mode=memory";
+
+/// Has another process run [`the_other_process`] in this folder.
+fn run_other_process(folder: &Path, umask: &str) {
+    let output = Command::new("sh")
+        .args(["-c", "umask $0 && exec \"$1\" --exact the_other_process --ignored"])
+        .arg(umask)
+        .arg(std::env::current_exe().unwrap())
+        .current_dir(folder)
+        .env("OTHER_PROCESS", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by other tests"]
+async fn the_other_process() {
+    if std::env::var_os("OTHER_PROCESS").is_none() {
+        return;
+    }
+    let backend = SqliteBackend::open(URI).unwrap();
+    let key = AccessKey::new("first").unwrap();
+    let name = match backend.find_by_access_key(&key).await.unwrap() {
+        Some(_) => "second",
+        None => "first",
+    };
+    insert(&backend, &pair("bob", name)).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_see_each_others_writes() {
+    let (folder, _) = folder();
+    let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+    insert(&backend, &pair("bob", "first")).await.unwrap();
+    run_other_process(folder.path(), "022");
+    let key = AccessKey::new("second").unwrap();
+    assert!(backend.find_by_access_key(&key).await.unwrap().is_some());
+}
+
+#[test]
+fn a_new_file_is_its_owners_to_read_and_write_under_any_umask() {
+    for umask in ["0", "777"] {
+        let (folder, _) = folder();
+        run_other_process(folder.path(), umask);
+        let mode = fs::metadata(folder.path().join(URI)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "umask {umask}");
     }
 }
 
@@ -411,12 +495,12 @@ async fn a_refused_write_does_not_undo_its_neighbours() {
         )
     };
     let unlock = async move { drop(other) };
-    let ((a, b, c, d, e, f), ()) = tokio::join!(results, unlock);
+    let ((first, taken_key, full, update, delete, last), ()) = tokio::join!(results, unlock);
 
-    assert!(a.is_ok() && f.is_ok());
-    assert!(matches!(b, Err(BackendError::AlreadyExists)), "{b:?}");
-    assert!(matches!(c, Err(BackendError::QuotaExceeded)), "{c:?}");
-    assert!(matches!((d, e), (Ok(false), Ok(false))));
+    assert!(first.is_ok() && last.is_ok());
+    assert!(matches!(taken_key, Err(BackendError::AlreadyExists)), "{taken_key:?}");
+    assert!(matches!(full, Err(BackendError::QuotaExceeded)), "{full:?}");
+    assert!(matches!((update, delete), (Ok(false), Ok(false))));
     assert!(commits(&path) - before <= 2);
     for record in [&taken, &good, &late] {
         assert!(is_stored(&backend, record).await);
