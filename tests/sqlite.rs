@@ -320,6 +320,21 @@ fn a_file_of_another_application_is_refused_and_not_touched() {
     }
 }
 
+#[test]
+fn a_new_file_that_is_locked_is_waited_for_and_then_reported() {
+    let (_folder, path) = folder();
+    fs::write(&path, "").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(SqliteBackend::open(&path).unwrap_err().kind(), OpenErrorKind::Busy);
+
+    let opener = thread::spawn(move || SqliteBackend::open(path));
+    // Lets the opener run into the lock; if it comes too late it finds none.
+    thread::sleep(Duration::from_millis(200));
+    drop(other);
+    opener.join().unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn many_threads_may_open_the_same_new_file_at_once() {
     for _ in 0..5 {
