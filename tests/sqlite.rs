@@ -2,10 +2,12 @@
 
 use std::{
     error::Error as _,
+    fmt::Write as _,
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, UNIX_EPOCH},
@@ -59,7 +61,7 @@ fn told(error: &dyn std::error::Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
+        let _ = write!(text, " {error} {error:?}");
         source = error.source();
     }
     text
@@ -176,6 +178,50 @@ async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
     }
 }
 
+#[tokio::test]
+async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let wanted = ProjectId::new("wanted").unwrap();
+    let mut last = pair("bob", "zzz-last");
+    last.project_id = Some(wanted.clone());
+    insert(&backend, &last).await.unwrap();
+    let fill = async |range: std::ops::Range<usize>| {
+        let records: Vec<_> = range.map(|n| pair("bob", &format!("key-{n:04}"))).collect();
+        let inserts = records.into_iter().map(|record| {
+            let backend = backend.clone();
+            tokio::spawn(async move { insert(&backend, &record).await.unwrap() })
+        });
+        for insert in inserts.collect::<Vec<_>>() {
+            insert.await.unwrap();
+        }
+    };
+    let mut query = ListQuery::new(Order::AccessKey);
+    query.user_id = Some(last.user_id.clone());
+    query.project_id = Some(wanted);
+
+    // The bound is reached with the last row: nothing follows.
+    fill(1..ListQuery::MAX_EXAMINED).await;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next), (1, None));
+
+    // One row more, and the last one is beyond the bound.
+    fill(0..1).await;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next.as_deref()), (0, Some("key-1999")));
+    query.after = page.next;
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!((page.credentials.len(), page.next), (1, None));
+
+    // A full page has a next one only if something follows that is admitted.
+    let mut query = ListQuery::new(Order::AccessKey).with_limit(2);
+    query.before = Some("key-0003".into());
+    let page = backend.list(&query).await.unwrap();
+    assert_eq!(page.next.as_deref(), Some("key-0001"));
+    query.before = Some("key-0002".into());
+    assert_eq!(backend.list(&query).await.unwrap().next, None);
+}
+
 // === the file ===
 
 #[tokio::test]
@@ -225,15 +271,6 @@ fn a_missing_folder_is_told() {
     assert!(error.source().is_some());
 }
 
-#[test]
-fn a_name_that_the_engine_gives_a_meaning_is_only_a_name() {
-    let (folder, _) = folder();
-    for name in [":memory:", "file:x?mode=memory"] {
-        drop(SqliteBackend::open(folder.path().join(name)).unwrap());
-        assert!(folder.path().join(name).exists());
-    }
-}
-
 #[tokio::test]
 async fn an_empty_file_becomes_a_store() {
     let (_folder, path) = folder();
@@ -266,15 +303,16 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
 #[test]
 fn a_file_of_another_application_is_refused_and_not_touched() {
     let (folder, _) = folder();
-    let make: [(&str, fn(&Path)); 4] = [
-        ("text", |path| fs::write(path, "my diary, which is no database ".repeat(99)).unwrap()),
-        ("tables", |path| sqlite(path, "CREATE TABLE credentials (id)")),
-        ("application", |path| sqlite(path, "PRAGMA application_id = 7; PRAGMA user_version = 1")),
-        ("version", |path| sqlite(path, "PRAGMA user_version = 1")),
-    ];
-    for (name, make) in make {
+    fs::write(folder.path().join("text"), "my diary is no database ".repeat(99)).unwrap();
+    for (name, sql) in [
+        ("tables", "CREATE TABLE credentials (id)"),
+        ("application", "PRAGMA application_id = 7; PRAGMA user_version = 1"),
+        ("version", "PRAGMA user_version = 1"),
+    ] {
+        Connection::open(folder.path().join(name)).unwrap().execute_batch(sql).unwrap();
+    }
+    for name in ["text", "tables", "application", "version"] {
         let path = folder.path().join(name);
-        make(&path);
         let before = fs::read(&path).unwrap();
         let error = SqliteBackend::open(&path).unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::Foreign, "{name}: {error}");
@@ -282,8 +320,19 @@ fn a_file_of_another_application_is_refused_and_not_touched() {
     }
 }
 
-fn sqlite(path: &Path, sql: &str) {
-    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+#[test]
+fn a_new_file_that_is_locked_is_waited_for_and_then_reported() {
+    let (_folder, path) = folder();
+    fs::write(&path, "").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(SqliteBackend::open(&path).unwrap_err().kind(), OpenErrorKind::Busy);
+
+    let opener = thread::spawn(move || SqliteBackend::open(path));
+    // Lets the opener run into the lock; if it comes too late it finds none.
+    thread::sleep(Duration::from_millis(200));
+    drop(other);
+    opener.join().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -316,6 +365,88 @@ async fn two_handles_on_one_file_see_each_others_writes() {
         assert!(is_stored(reader, &record).await);
         let again = insert(reader, &record).await.unwrap_err();
         assert!(matches!(again, BackendError::AlreadyExists));
+    }
+}
+
+/// A file in the current folder, under a name that the engine would give a meaning.
+const URI: &str = "file:credentials.db?mode=memory";
+
+/// This program again, to run [`the_other_process`] in a folder.
+fn other_process(folder: &Path, umask: &str, task: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "umask $0 && exec \"$1\" --exact the_other_process --ignored --nocapture"])
+        .arg(umask)
+        .arg(std::env::current_exe().unwrap())
+        .current_dir(folder)
+        .env("OTHER_PROCESS", task);
+    command
+}
+
+fn greet(folder: &Path, umask: &str) {
+    let output = other_process(folder, umask, "greet").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by other tests"]
+async fn the_other_process() {
+    let Ok(task) = std::env::var("OTHER_PROCESS") else { return };
+    let backend = SqliteBackend::open(URI).unwrap();
+    if task == "greet" {
+        let key = AccessKey::new("first").unwrap();
+        let found = backend.find_by_access_key(&key).await.unwrap();
+        let name = if found.is_some() { "second" } else { "first" };
+        insert(&backend, &pair("bob", name)).await.unwrap();
+        return;
+    }
+    for n in 0.. {
+        let key = format!("key-{n}");
+        insert(&backend, &pair("bob", &key)).await.unwrap();
+        println!("stored {key}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_killed_process() {
+    const ENOUGH: usize = 200;
+    let (folder, _) = folder();
+    let mut killed =
+        other_process(folder.path(), "022", "fill").stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(killed.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut keys = lines.filter_map(|line| line.strip_prefix("stored ").map(str::to_owned));
+    let mut acknowledged: Vec<_> = keys.by_ref().take(ENOUGH).collect();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    acknowledged.extend(keys);
+    assert!(acknowledged.len() >= ENOUGH);
+
+    let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+    for key in acknowledged {
+        let key = AccessKey::new(key).unwrap();
+        let found = backend.find_by_access_key(&key).await.unwrap();
+        let found = found.unwrap_or_else(|| panic!("{key} was lost"));
+        assert_eq!(found.secret_key().unwrap().expose(), format!("secret of {key}"));
+    }
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_see_each_others_writes() {
+    let (folder, _) = folder();
+    let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+    insert(&backend, &pair("bob", "first")).await.unwrap();
+    greet(folder.path(), "022");
+    let key = AccessKey::new("second").unwrap();
+    assert!(backend.find_by_access_key(&key).await.unwrap().is_some());
+}
+
+#[test]
+fn a_new_file_is_its_owners_to_read_and_write_under_any_umask() {
+    for umask in ["0", "777"] {
+        let (folder, _) = folder();
+        greet(folder.path(), umask);
+        let mode = fs::metadata(folder.path().join(URI)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "umask {umask}");
     }
 }
 
@@ -359,6 +490,26 @@ async fn a_lock_makes_writes_unavailable_until_it_goes_and_reads_go_on() {
     assert!(!is_stored(&backend, &second).await);
     insert(&backend, &second).await.unwrap();
     assert!(is_stored(&backend, &second).await);
+}
+
+#[tokio::test]
+async fn a_store_that_breaks_and_is_mended_serves_again() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let (first, second) = (pair("bob", "first"), pair("bob", "second"));
+    insert(&backend, &first).await.unwrap();
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("ALTER TABLE credentials RENAME TO away").unwrap();
+    let error = insert(&backend, &second).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    assert!(!told(&error).contains("secret of"), "{error:?}");
+    let error = backend.get(&first.id).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+
+    other.execute_batch("ALTER TABLE away RENAME TO credentials").unwrap();
+    insert(&backend, &second).await.unwrap();
+    assert!(is_stored(&backend, &first).await && is_stored(&backend, &second).await);
 }
 
 #[tokio::test]
@@ -411,12 +562,12 @@ async fn a_refused_write_does_not_undo_its_neighbours() {
         )
     };
     let unlock = async move { drop(other) };
-    let ((a, b, c, d, e, f), ()) = tokio::join!(results, unlock);
+    let ((first, taken_key, full, update, delete, last), ()) = tokio::join!(results, unlock);
 
-    assert!(a.is_ok() && f.is_ok());
-    assert!(matches!(b, Err(BackendError::AlreadyExists)), "{b:?}");
-    assert!(matches!(c, Err(BackendError::QuotaExceeded)), "{c:?}");
-    assert!(matches!((d, e), (Ok(false), Ok(false))));
+    assert!(first.is_ok() && last.is_ok());
+    assert!(matches!(taken_key, Err(BackendError::AlreadyExists)), "{taken_key:?}");
+    assert!(matches!(full, Err(BackendError::QuotaExceeded)), "{full:?}");
+    assert!(matches!((update, delete), (Ok(false), Ok(false))));
     assert!(commits(&path) - before <= 2);
     for record in [&taken, &good, &late] {
         assert!(is_stored(&backend, record).await);

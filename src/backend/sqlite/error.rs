@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::backend::BackendError;
 
-/// Why a store could not be opened; the file is as it was.
+/// Why a store could not be opened.
 #[derive(Debug)]
 pub struct OpenError {
     kind: OpenErrorKind,

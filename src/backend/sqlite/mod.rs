@@ -84,14 +84,12 @@ impl SqliteBackend {
         let path = path.as_ref();
         // Absolute, so that it means the same file for good, and so that the engine
         // takes no name for one of its own, such as `file:...` or `:memory:`.
-        let path: Arc<Path> = match std::path::absolute(path) {
-            Ok(path) => path.into(),
-            Err(error) => {
-                let what = format!("{path:?} is no path of a file");
-                let error_of = OpenError::new(OpenErrorKind::Inaccessible, what);
-                return Err(error_of.with_source(error));
-            }
-        };
+        let path: Arc<Path> = std::path::absolute(path)
+            .map_err(|error| {
+                let what = format!("cannot resolve the path {}", path.display());
+                OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+            })?
+            .into();
         connection::create_file(&path)?;
         let mut connection =
             connection::open_writer(&path).map_err(|error| OpenError::engine(&path, error))?;

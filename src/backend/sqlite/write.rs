@@ -33,7 +33,7 @@ impl Write {
                 if is_full(connection, row.user_id(), *quota)? {
                     return Ok(Err(BackendError::QuotaExceeded));
                 }
-                execute(connection, &INSERT, &row.values())
+                execute(connection, &INSERT, row.values())
             }
             Self::PurgeProject { project_id } => execute(connection, PURGE_PROJECT, [project_id]),
             Self::PurgeUser { user_id } => execute(connection, PURGE_USER, [user_id]),

@@ -160,3 +160,22 @@ fn keeps_connection(connection: &Connection, error: Option<&rusqlite::Error>) ->
     connection.is_autocommit()
         && error.sqlite_error_code().is_some_and(|code| outside.contains(&code))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_are_answered_when_the_thread_panics() {
+        let (queue, mut jobs) = mpsc::channel::<Job>(1);
+        let thread = thread::spawn(move || {
+            let _job = jobs.blocking_recv();
+            panic!("as the test wants");
+        });
+        let writer = Writer { queue: Some(queue), thread: Some(thread) };
+        for _ in 0..2 {
+            let error = writer.write(Write::PurgeUser { user_id: "bob".into() }).await.unwrap_err();
+            assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+        }
+    }
+}
