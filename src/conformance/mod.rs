@@ -1,1 +1,71 @@
-//! placeholder
+//! The suite for authors of backends: one test per clause of the contract.
+//!
+//! [`cases`] holds one function for each clause of the *Contract* of
+//! [`CredentialBackend`](crate::backend::CredentialBackend).
+//! [`backend_conformance_tests!`](crate::backend_conformance_tests) turns them
+//! into one test each, so that a failure has a name and hides no other.
+//!
+//! # Running it against your backend
+//!
+//! ```toml
+//! [dev-dependencies]
+//! tower-credentials = { version = "0.1", features = ["conformance"] }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! ```
+//!
+//! ```
+//! use tower_credentials::backend::memory::MemoryBackend;
+//!
+//! # #[cfg(any())]
+//! #[cfg(test)]
+//! mod tests {
+//!     async fn backend() -> MyBackend {
+//!         MyBackend::connect("…").await.expect("the store is up")
+//!     }
+//!
+//!     tower_credentials::backend_conformance_tests!(backend);
+//! }
+//! ```
+//!
+//! # What to expect of it
+//!
+//! * **It never wipes.** Every case makes users, projects and keys of its own at
+//!   random, so that the suite can run in parallel, against one shared store, and
+//!   beside other data. It leaves its records behind.
+//! * **It fails loudly.** No case is skipped, and there is no flag for what a
+//!   store cannot do. When a store cannot be reached, its constructor should
+//!   panic.
+//! * **It is exempt from semantic versioning.** A new case may fail a backend
+//!   that was wrong all along.
+//! * A green run is strong evidence and no proof: races are provoked, not
+//!   enumerated, and durability across a crash is for the store's own tests.
+
+pub mod cases;
+mod fixtures;
+
+/// Expands to one multi-threaded `#[tokio::test]` per case of the suite.
+///
+/// The argument is the path of an async function without parameters that returns
+/// a [`CredentialBackend`](crate::backend::CredentialBackend); each test calls it
+/// once. It may return a new store each time or another handle to a shared one.
+/// The calling crate needs `tokio` with `macros` and `rt-multi-thread` among its
+/// dev-dependencies. Two suites in one file go into two modules.
+///
+/// See the [module](crate::conformance) for an example.
+#[macro_export]
+macro_rules! backend_conformance_tests {
+    ($make:path) => {
+        $crate::__conformance_cases!({ $crate::__conformance_tests }($make));
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    (($make:path) $($subject:ident { $($case:ident)+ })+) => {$($(
+        #[::tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            $crate::conformance::cases::$case(::std::sync::Arc::new($make().await)).await;
+        }
+    )+)+};
+}

@@ -1,0 +1,101 @@
+//! Clause: *writes are atomic*, also when their caller goes away.
+//!
+//! A write whose future is dropped may have happened or not, and may still
+//! happen a little later. So each case asks for the same write once more, which
+//! settles it, and then everything must fit together.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use crate::backend::BackendError;
+use crate::conformance::fixtures::{
+    Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, delete, find,
+    fresh_access_key, fresh_full, fresh_pair, insert, markers, of_user, rekeyed, sorted, update,
+};
+use crate::domain::Quota;
+
+/// Each write is dropped at its first pause, at its second, and so on.
+const PAUSES: usize = 6;
+
+/// Polls a future until it has paused this often, then drops it.
+async fn drop_at_pause<F: Future>(pause: usize, future: F) {
+    let (mut future, mut left) = (pin!(future), pause);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending if left == 0 => Poll::Ready(()),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// An insert whose future is dropped stores the whole record or nothing, and the
+/// quota counts what is there.
+///
+/// # Panics
+///
+/// If part of it is there, or if it stands in the way of other writes.
+pub async fn a_dropped_insert_is_whole_or_not_at_all(backend: Backend) {
+    for pause in 0..PAUSES {
+        let record = fresh_full();
+        drop_at_pause(pause, backend.insert(&record, Quota::AtMost(2))).await;
+        match backend.insert(&record, Quota::AtMost(2)).await {
+            Ok(()) | Err(BackendError::AlreadyExists) => {}
+            Err(other) => panic!("expected AlreadyExists, got {other:?}"),
+        }
+        assert_stored(&backend, &record).await;
+        for order in ORDERS {
+            let listed = markers(&backend, &of_user(&record.user_id, order)).await;
+            assert_eq!(listed, sorted(&[&record], order));
+        }
+        let (second, third) = (fresh_pair(&record.user_id), fresh_pair(&record.user_id));
+        backend.insert(&second, Quota::AtMost(2)).await.expect("the quota has room for one more");
+        assert_over_quota(&backend.insert(&third, Quota::AtMost(2)).await);
+    }
+}
+
+/// An update whose future is dropped leaves the old state or the new one.
+///
+/// # Panics
+///
+/// If it leaves a mixture, or if it stands in the way of other writes.
+pub async fn a_dropped_update_is_whole_or_not_at_all(backend: Backend) {
+    for pause in 0..PAUSES {
+        let first = fresh_full();
+        insert(&backend, &first).await;
+        let second = rekeyed(&first, &fresh_access_key());
+        drop_at_pause(pause, backend.update(&second, first.version)).await;
+        // `false` if the first one happened; either way it has now.
+        let _ = update(&backend, &second, first.version).await;
+        assert_stored(&backend, &second).await;
+        assert!(find(&backend, access_key(&first)).await.is_none());
+        let third = rekeyed(&second, access_key(&first));
+        assert!(update(&backend, &third, second.version).await);
+        assert_stored(&backend, &third).await;
+    }
+}
+
+/// A delete whose future is dropped leaves the whole record or nothing.
+///
+/// # Panics
+///
+/// If part of it is left, or if it stands in the way of other writes.
+pub async fn a_dropped_delete_is_whole_or_not_at_all(backend: Backend) {
+    for pause in 0..PAUSES {
+        let record = fresh_full();
+        insert(&backend, &record).await;
+        let dropped = Arc::clone(&backend);
+        drop_at_pause(pause, dropped.delete(&record.id, record.version)).await;
+        let _ = delete(&backend, &record).await;
+        assert_gone(&backend, &record).await;
+        let again = backend.insert(&record, Quota::AtMost(1)).await;
+        again.expect("a deleted record holds nothing");
+        assert_stored(&backend, &record).await;
+    }
+}

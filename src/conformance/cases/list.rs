@@ -1,0 +1,216 @@
+//! Clause: *order is bytewise*, and the filters of
+//! [`ListQuery`](crate::backend::ListQuery).
+
+use crate::backend::{ListQuery, Order};
+use crate::conformance::fixtures::{
+    Backend, ORDERS, assert_same, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
+    in_project, insert, list_all, markers, of_kind, of_project, of_user, pair, sorted, unique,
+    with_id,
+};
+use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
+
+/// Texts on which collations disagree: punctuation, case, digits and prefixes.
+const SPELLINGS: [&str; 16] = [
+    "a~", "aB", "a_b", "a-b", "ab", "AB", "Ab", "a", "a.b", "a10", "a9", "a+b", "Z", "z", "!", "aa",
+];
+
+/// Lists by access key come in the order of the bytes, the same in every store.
+///
+/// # Panics
+///
+/// If they come in another.
+pub async fn list_order_by_access_key_is_bytewise(backend: Backend) {
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let records = SPELLINGS.map(|spelling| {
+        let access_key = AccessKey::from_stored(format!("{stem}{spelling}"));
+        in_project(pair(&user, access_key), &project)
+    });
+    assert_order(&backend, &records, Order::AccessKey, &stem).await;
+}
+
+/// Lists by id come in the order of the bytes, the same in every store.
+///
+/// # Panics
+///
+/// If they come in another.
+pub async fn list_order_by_id_is_bytewise(backend: Backend) {
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let records = SPELLINGS.map(|spelling| {
+        in_project(with_id(fresh_opaque(&user), &format!("{stem}{spelling}")), &project)
+    });
+    assert_order(&backend, &records, Order::Id, &stem).await;
+}
+
+/// The records of one user and project, all with markers that begin with `stem`.
+async fn assert_order(backend: &Backend, records: &[Credential], order: Order, stem: &str) {
+    for record in records {
+        insert(backend, record).await;
+    }
+    let expected = sorted(&records.iter().collect::<Vec<_>>(), order);
+    let mut of_all = ListQuery::new(order);
+    (of_all.after, of_all.before) = (Some(stem.to_owned()), Some(format!("{stem}\u{7f}")));
+    let of_user = of_user(&records[0].user_id, order);
+    let of_project = of_project(records[0].project_id.as_ref().expect("a project"), order);
+    for query in [of_all, of_user, of_project] {
+        assert_eq!(markers(backend, &query).await, expected, "{query:?}");
+    }
+}
+
+/// Records without an access key have no place in the order by access key, and
+/// have one in the order by id.
+///
+/// # Panics
+///
+/// If one is shown there, or not here.
+pub async fn list_order_by_access_key_leaves_out_records_without_one(backend: Backend) {
+    let (user, project) = (fresh_user(), fresh_project());
+    let keyed = in_project(fresh_pair(&user), &project);
+    let keyless = in_project(fresh_opaque(&user), &project);
+    insert(&backend, &keyed).await;
+    insert(&backend, &keyless).await;
+    for (order, expected) in [(Order::AccessKey, vec![&keyed]), (Order::Id, vec![&keyed, &keyless])]
+    {
+        let expected = sorted(&expected, order);
+        for query in [of_user(&user, order), of_project(&project, order)] {
+            let found = list_all(&backend, &query).await;
+            assert_eq!(found.len(), expected.len(), "{query:?}");
+            assert_eq!(markers(&backend, &query).await, expected, "{query:?}");
+        }
+    }
+}
+
+/// Listed records are whole, as from any other read.
+///
+/// # Panics
+///
+/// If a field is missing or different.
+pub async fn list_gives_records_whole(backend: Backend) {
+    let (user, project) = (fresh_user(), fresh_project());
+    let full = Credential { user_id: user.clone(), ..in_project(fresh_full(), &project) };
+    insert(&backend, &full).await;
+    for order in ORDERS {
+        for query in [of_user(&user, order), of_project(&project, order)] {
+            let found = list_all(&backend, &query).await;
+            assert_eq!(found.len(), 1, "{query:?}");
+            assert_same(&found[0], &full);
+        }
+    }
+}
+
+/// Where nothing passes the filters, the page is empty and the last.
+///
+/// # Panics
+///
+/// If there is anything, or if the backend fails.
+pub async fn list_of_nothing_is_an_empty_page(backend: Backend) {
+    let user = fresh_user();
+    insert(&backend, &fresh_pair(&user)).await;
+    for order in ORDERS {
+        let mut narrowed = of_user(&user, order);
+        narrowed.project_id = Some(fresh_project());
+        let mut void = of_user(&user, order);
+        (void.after, void.before) = (Some("b".into()), Some("a".into()));
+        let mut point = of_user(&user, order);
+        (point.after, point.before) = (Some("a".into()), Some("a".into()));
+        let unknown = [of_user(&fresh_user(), order), of_project(&fresh_project(), order)];
+        for query in unknown.into_iter().chain([narrowed, void, point]) {
+            let page = backend.list(&query).await.expect("list");
+            assert!(page.credentials.is_empty(), "{query:?}");
+            assert_eq!(page.next, None, "{query:?}");
+        }
+    }
+}
+
+/// Two users, two projects and none, two types: every combination, twice.
+struct Scene {
+    users: [UserId; 2],
+    projects: [ProjectId; 2],
+    kinds: [Kind; 2],
+    records: Vec<Credential>,
+}
+
+impl Scene {
+    async fn set(backend: &Backend) -> Self {
+        let users = [fresh_user(), fresh_user()];
+        let projects = [fresh_project(), fresh_project()];
+        // A type of its own, so that a list by type finds only this scene.
+        let kinds = [Kind::from_stored(unique()), Kind::from_stored(unique())];
+        let mut records = Vec::new();
+        for user in &users {
+            for project in [None, Some(&projects[0]), Some(&projects[1])] {
+                for kind in kinds.iter().chain(&kinds) {
+                    let mut record = of_kind(fresh_pair(user), kind);
+                    record.project_id = project.cloned();
+                    insert(backend, &record).await;
+                    records.push(record);
+                }
+            }
+        }
+        Self { users, projects, kinds, records }
+    }
+
+    async fn check(&self, backend: &Backend, query: &ListQuery) {
+        let expected: Vec<_> = self.records.iter().filter(|record| query.admits(record)).collect();
+        let expected = sorted(&expected, query.order);
+        assert!(!expected.is_empty(), "the scene has records for every question");
+        assert_eq!(markers(backend, query).await, expected, "{query:?}");
+    }
+}
+
+/// With a user, only that user's, of all projects and types.
+///
+/// # Panics
+///
+/// If another's is shown, or one is missing.
+pub async fn list_filters_by_user(backend: Backend) {
+    let scene = Scene::set(&backend).await;
+    for order in ORDERS {
+        scene.check(&backend, &of_user(&scene.users[0], order)).await;
+    }
+}
+
+/// With a project, only that project's, of all users and types.
+///
+/// # Panics
+///
+/// If another's is shown, or one is missing.
+pub async fn list_filters_by_project(backend: Backend) {
+    let scene = Scene::set(&backend).await;
+    for order in ORDERS {
+        scene.check(&backend, &of_project(&scene.projects[0], order)).await;
+    }
+}
+
+/// With a type, only records of that type, of all users and projects.
+///
+/// # Panics
+///
+/// If another is shown, or one is missing.
+pub async fn list_filters_by_kind(backend: Backend) {
+    let scene = Scene::set(&backend).await;
+    for order in ORDERS {
+        let mut query = ListQuery::new(order);
+        query.kind = Some(scene.kinds[0].clone());
+        scene.check(&backend, &query).await;
+    }
+}
+
+/// Filters together show only what passes them all.
+///
+/// # Panics
+///
+/// If anything else is shown, or one is missing.
+pub async fn list_filters_narrow_together(backend: Backend) {
+    let scene = Scene::set(&backend).await;
+    for order in ORDERS {
+        for (user, project, kind) in
+            [(true, true, false), (true, false, true), (false, true, true), (true, true, true)]
+        {
+            let mut query = ListQuery::new(order);
+            query.user_id = user.then(|| scene.users[1].clone());
+            query.project_id = project.then(|| scene.projects[0].clone());
+            query.kind = kind.then(|| scene.kinds[1].clone());
+            scene.check(&backend, &query).await;
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The cases, one function per clause.
+//!
+//! Each takes a backend, which may hold anything, and panics if the clause does
+//! not hold.
+
+mod cancel;
+mod delete;
+mod insert;
+mod list;
+mod lookup;
+mod paging;
+mod purge;
+mod quota;
+mod race;
+mod update;
+
+/// Calls a macro with an argument and every case: the only list there is.
+///
+/// The modules above are private, so that a case which is missing here is dead
+/// code, and the compiler says so.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ({ $($callback:tt)+ } $argument:tt) => {
+        $($callback)+! {
+            $argument
+            cancel {
+                a_dropped_delete_is_whole_or_not_at_all
+                a_dropped_insert_is_whole_or_not_at_all
+                a_dropped_update_is_whole_or_not_at_all
+            }
+            delete {
+                a_record_made_again_is_not_its_former_self
+                delete_frees_id_access_key_and_slot
+                delete_leaves_other_records_alone
+                delete_needs_the_expected_version
+                delete_of_what_is_not_there_is_false
+            }
+            insert {
+                a_refused_insert_leaves_nothing_behind
+                insert_keeps_attributes
+                insert_keeps_every_delegation
+                insert_keeps_every_field
+                insert_keeps_every_material
+                insert_keeps_times_to_the_microsecond
+                insert_refuses_a_taken_access_key
+                insert_refuses_a_taken_id
+                insert_refuses_a_taken_slot
+            }
+            list {
+                list_filters_by_kind
+                list_filters_by_project
+                list_filters_by_user
+                list_filters_narrow_together
+                list_gives_records_whole
+                list_of_nothing_is_an_empty_page
+                list_order_by_access_key_is_bytewise
+                list_order_by_access_key_leaves_out_records_without_one
+                list_order_by_id_is_bytewise
+            }
+            lookup {
+                access_keys_and_ids_are_compared_bytewise
+                owners_are_compared_bytewise
+                slots_belong_to_their_user
+                unknown_records_are_none
+                writes_are_seen_by_the_reads_that_follow
+            }
+            paging {
+                a_page_holds_no_more_than_its_limit
+                a_write_while_paging_disturbs_no_other_record
+                an_empty_marker_is_no_marker
+                markers_are_exclusive_and_need_not_exist
+                next_is_none_exactly_when_nothing_follows
+                next_visits_every_record_once
+                sparse_matches_are_all_found
+            }
+            purge {
+                purge_frees_access_keys_slots_and_quota
+                purge_is_not_bounded_by_a_page
+                purge_of_nothing_counts_zero
+                purge_project_deletes_its_records_and_no_others
+                purge_user_deletes_their_records_and_no_others
+            }
+            quota {
+                a_full_quota_is_reported_before_a_duplicate
+                a_quota_below_what_is_held_admits_nothing
+                delete_frees_quota
+                quota_counts_all_records_of_the_user
+                quota_does_not_count_other_users
+                update_takes_no_quota
+            }
+            race {
+                a_delete_racing_an_update_leaves_one_state
+                an_insert_racing_a_purge_is_whole_or_not_there
+                quota_holds_under_racing_inserts
+                racing_deletes_have_one_winner
+                racing_inserts_into_one_slot_have_one_winner
+                racing_inserts_of_one_access_key_have_one_winner
+                racing_inserts_of_one_id_have_one_winner
+                racing_updates_from_one_version_have_one_winner
+                racing_updates_to_one_access_key_have_one_winner
+                readers_never_see_half_a_write
+            }
+            update {
+                update_follows_a_new_access_key
+                update_gives_and_takes_an_access_key
+                update_moves_a_record_whole
+                update_needs_the_expected_version
+                update_of_what_is_not_there_is_false
+                update_refuses_a_taken_access_key
+                update_refuses_a_taken_slot
+                update_replaces_the_record
+            }
+        }
+    };
+}
+
+macro_rules! publish {
+    (() $($subject:ident { $($case:ident)+ })+) => {
+        $(pub use self::$subject::{$($case),+};)+
+    };
+}
+
+__conformance_cases!({ publish }());

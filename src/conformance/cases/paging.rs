@@ -1,0 +1,240 @@
+//! Clauses: markers, limits and `next` of [`ListQuery`] and
+//! [`Page`](crate::backend::Page).
+
+use crate::backend::{ListQuery, Order};
+use crate::conformance::fixtures::{
+    Backend, ORDERS, delete, fresh_pair, fresh_project, fresh_user, in_project, insert, insert_all,
+    list_all, marker, markers, of_kind, of_project, of_user, pair, sorted, unique, with_id,
+};
+use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
+
+/// Records of one user and project, whose ids and access keys are the stem and
+/// these texts.
+fn spelt(
+    (user, project, stem): (&UserId, &ProjectId, &str),
+    spellings: impl IntoIterator<Item = String>,
+) -> Vec<Credential> {
+    let record = |spelling| {
+        let text = format!("{stem}{spelling}");
+        with_id(in_project(pair(user, AccessKey::from_stored(text.clone())), project), &text)
+    };
+    spellings.into_iter().map(record).collect()
+}
+
+/// Ten records, `stem0` to `stem9`, and every way to ask for them.
+async fn ten(backend: &Backend) -> (String, Vec<ListQuery>) {
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let digits = (0..10).map(|digit| digit.to_string());
+    insert_all(backend, &spelt((&user, &project, &stem), digits)).await;
+    let queries = ORDERS.map(|order| {
+        let mut of_both = of_user(&user, order);
+        of_both.project_id = Some(project.clone());
+        [of_user(&user, order), of_project(&project, order), of_both]
+    });
+    (stem, queries.into_iter().flatten().collect())
+}
+
+/// `after` and `before` are themselves left out, and need not be anyone's.
+///
+/// # Panics
+///
+/// If a list holds anything but what lies between.
+pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
+    let (stem, queries) = ten(&backend).await;
+    let ranges = [
+        (Some("3"), None, 4..10),
+        (None, Some("3"), 0..3),
+        (Some("3"), Some("6"), 4..6),
+        (Some("3"), Some("4"), 4..4),
+        (Some("35"), Some("65"), 4..7),
+        (Some("9"), None, 10..10),
+        (None, Some("0"), 0..0),
+        (Some(""), Some("~"), 0..10),
+    ];
+    for query in queries {
+        for (after, before, expected) in ranges.clone() {
+            let mut query = query.clone();
+            query.after = after.map(|text| format!("{stem}{text}"));
+            query.before = before.map(|text| format!("{stem}{text}"));
+            let expected: Vec<_> = expected.map(|digit| format!("{stem}{digit}")).collect();
+            assert_eq!(markers(&backend, &query).await, expected, "{query:?}");
+            let paged = query.clone().with_limit(2);
+            assert_eq!(markers(&backend, &paged).await, expected, "{paged:?}");
+        }
+    }
+}
+
+/// An empty `after` or `before` is no marker.
+///
+/// # Panics
+///
+/// If it hides a record.
+pub async fn an_empty_marker_is_no_marker(backend: Backend) {
+    let (_, queries) = ten(&backend).await;
+    for query in queries {
+        for (after, before) in [(Some(""), None), (None, Some("")), (Some(""), Some(""))] {
+            let mut query = query.clone();
+            (query.after, query.before) = (after.map(Into::into), before.map(Into::into));
+            assert_eq!(markers(&backend, &query).await.len(), 10, "{query:?}");
+        }
+    }
+}
+
+/// A page has as many records as its limit, if so many follow, and never more.
+///
+/// # Panics
+///
+/// If it has more or fewer.
+pub async fn a_page_holds_no_more_than_its_limit(backend: Backend) {
+    let (_, queries) = ten(&backend).await;
+    for query in queries {
+        for limit in [1, 2, 9, 10, 11, 1_000] {
+            let query = query.clone().with_limit(limit);
+            let page = backend.list(&query).await.expect("list");
+            assert_eq!(page.credentials.len(), limit.min(10), "{query:?}");
+        }
+    }
+}
+
+/// Following `next` shows every record once, in order, whatever the limit.
+///
+/// # Panics
+///
+/// If one is shown twice, or left out, or if `next` leads nowhere.
+pub async fn next_visits_every_record_once(backend: Backend) {
+    let (stem, queries) = ten(&backend).await;
+    let expected: Vec<_> = (0..10).map(|digit| format!("{stem}{digit}")).collect();
+    for query in queries {
+        for limit in [1, 2, 3, 5, 9, 10] {
+            let mut query = query.clone().with_limit(limit);
+            assert_eq!(markers(&backend, &query).await, expected, "{query:?}");
+            query.before = Some(format!("{stem}8"));
+            assert_eq!(markers(&backend, &query).await, expected[..8], "{query:?}");
+        }
+    }
+}
+
+/// `next` is there if and only if another record passes the filters behind the
+/// page and before `before`.
+///
+/// # Panics
+///
+/// If it announces a page that would be empty, or ends the list early.
+pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let (wanted, other) = (Kind::from_stored(unique()), Kind::from_stored(unique()));
+    let digits = (0..10).map(|digit| digit.to_string());
+    let mut records = spelt((&user, &project, &stem), digits);
+    for (index, record) in records.iter_mut().enumerate() {
+        // Matches at 0, 2 and 5; what follows 5 passes no filter by type.
+        let kind = if [0, 2, 5].contains(&index) { &wanted } else { &other };
+        *record = of_kind(record.clone(), kind);
+    }
+    insert_all(&backend, &records).await;
+
+    let cases = [
+        (None, None, 1, 1, true),
+        (None, None, 2, 2, true),
+        (None, None, 3, 3, false),
+        (None, None, 4, 3, false),
+        (Some("0"), None, 1, 1, true),
+        (Some("2"), None, 1, 1, false),
+        (Some("5"), None, 1, 0, false),
+        (None, Some("5"), 2, 2, false),
+        (None, Some("5"), 1, 1, true),
+        (None, Some("6"), 2, 2, true),
+    ];
+    for query in
+        ORDERS.iter().flat_map(|order| [of_user(&user, *order), of_project(&project, *order)])
+    {
+        for (after, before, limit, found, more) in cases {
+            let mut query = query.clone().with_limit(limit);
+            query.kind = Some(wanted.clone());
+            query.after = after.map(|digit| format!("{stem}{digit}"));
+            query.before = before.map(|digit| format!("{stem}{digit}"));
+            let page = backend.list(&query).await.expect("list");
+            assert_eq!(page.credentials.len(), found, "{query:?}");
+            assert_eq!(page.next.is_some(), more, "{query:?} gave {:?}", page.next);
+        }
+        let whole = query.clone().with_limit(10);
+        assert_eq!(backend.list(&whole).await.expect("list").next, None, "{whole:?}");
+    }
+}
+
+/// A record that comes or goes between two pages makes no other appear twice or
+/// not at all.
+///
+/// # Panics
+///
+/// If it does.
+pub async fn a_write_while_paging_disturbs_no_other_record(backend: Backend) {
+    for order in ORDERS {
+        let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+        let digits = (0..8).map(|digit| digit.to_string());
+        let records = spelt((&user, &project, &stem), digits);
+        insert_all(&backend, &records).await;
+
+        let mut query = of_user(&user, order).with_limit(2);
+        let mut seen = Vec::new();
+        let late = ["15", "05", "7~"].map(String::from);
+        let mut late = spelt((&user, &project, &stem), late).into_iter();
+        // What a page ended with, and what comes behind it, goes.
+        let mut doomed = [&records[1], &records[5], &records[0]].into_iter();
+        loop {
+            let page = backend.list(&query).await.expect("list");
+            seen.extend(page.credentials.iter().map(|record| marker(record, order)));
+            let Some(next) = page.next else {
+                break;
+            };
+            query.after = Some(next);
+            if let (Some(record), Some(gone)) = (late.next(), doomed.next()) {
+                insert(&backend, &record).await;
+                assert!(delete(&backend, gone).await);
+            }
+        }
+        // Behind the marker at the time: `15` is seen, `05` is not, `7~` is.
+        let expected = ["0", "1", "15", "2", "3", "4", "6", "7", "7~"];
+        assert_eq!(seen, expected.map(|digit| format!("{stem}{digit}")), "{order:?}");
+    }
+}
+
+/// Few matches between many records that pass no filter are all found, though a
+/// store looks at a bounded number of records for one page; and a page is never
+/// longer than the longest.
+///
+/// # Panics
+///
+/// If one is missing, or if the pages do not come to an end.
+pub async fn sparse_matches_are_all_found(backend: Backend) {
+    const MANY: usize = ListQuery::MAX_EXAMINED + 200;
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let (rare, common) = (Kind::from_stored(unique()), Kind::from_stored(unique()));
+    let numbers = (0..MANY).map(|number| format!("{number:05}"));
+    let mut records = spelt((&user, &project, &stem), numbers);
+    for (index, record) in records.iter_mut().enumerate() {
+        let kind = if [0, 1_000, MANY - 1].contains(&index) { &rare } else { &common };
+        *record = of_kind(record.clone(), kind);
+    }
+    insert_all(&backend, &records).await;
+
+    let matches = [&records[0], &records[1_000], &records[MANY - 1]];
+    for order in ORDERS {
+        let mut of_all = ListQuery::new(order);
+        (of_all.after, of_all.before) = (Some(stem.clone()), Some(format!("{stem}~")));
+        for query in [of_user(&user, order), of_project(&project, order), of_all] {
+            let mut narrowed = query.clone();
+            narrowed.kind = Some(rare.clone());
+            for limit in [1, 2, 1_000] {
+                let narrowed = narrowed.clone().with_limit(limit);
+                let found = markers(&backend, &narrowed).await;
+                assert_eq!(found, sorted(&matches, order), "{narrowed:?}");
+            }
+            assert_eq!(list_all(&backend, &query).await.len(), MANY, "{query:?}");
+        }
+    }
+    // Another user's list costs and shows nothing of this.
+    let bystander = fresh_pair(&fresh_user());
+    insert(&backend, &bystander).await;
+    let page = backend.list(&of_user(&bystander.user_id, Order::Id)).await.expect("list");
+    assert_eq!((page.credentials.len(), page.next), (1, None));
+}

@@ -1,0 +1,221 @@
+//! Clause: *compare-and-set*, for updates.
+
+use serde_json::json;
+
+use crate::backend::BackendError;
+use crate::conformance::fixtures::{
+    Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_same, assert_stored,
+    assert_taken, find, find_slot, fresh_access_key, fresh_full, fresh_opaque, fresh_pair,
+    fresh_project, fresh_user, fresh_version, get, in_slot, insert, list_all, markers, of_project,
+    of_user, pair, rekeyed, sorted, time, unique, update, with_id,
+};
+use crate::domain::{Blob, Credential, Delegation, Kind, Material, Quota, Slot, Status, Version};
+
+/// The new state replaces the old one whole; what it leaves out is gone.
+///
+/// # Panics
+///
+/// If the stored record is not the new state.
+pub async fn update_replaces_the_record(backend: Backend) {
+    let first = fresh_full();
+    insert(&backend, &first).await;
+
+    let mut second = first.clone().touched(time(77));
+    second.kind = Kind::from_stored("cert");
+    second.material = Material::Blob(Blob::new(r#"{"secret":"new"}"#));
+    second.status = Status::Active;
+    second.delegation = Some(Delegation::Other);
+    second.attributes = [("other".to_owned(), json!({"n": 1}))].into_iter().collect();
+    assert!(update(&backend, &second, first.version).await);
+    assert_stored(&backend, &second).await;
+
+    let mut third = second.clone().touched(time(78));
+    third.slot = None;
+    third.delegation = None;
+    third.attributes.clear();
+    assert!(update(&backend, &third, second.version).await);
+    assert_stored(&backend, &third).await;
+    assert!(find_slot(&backend, &first.user_id, Slot::S3).await.is_none());
+
+    // Back to where it was, under a version of its own that need not be greater.
+    let fourth = Credential { version: Version::from_stored(7), ..first };
+    assert!(update(&backend, &fourth, third.version).await);
+    assert_stored(&backend, &fourth).await;
+}
+
+/// An update from any other version is `false` and changes nothing, even when it
+/// would break uniqueness too.
+///
+/// # Panics
+///
+/// If it is anything else.
+pub async fn update_needs_the_expected_version(backend: Backend) {
+    let (other, first) = (fresh_full(), fresh_full());
+    insert(&backend, &other).await;
+    insert(&backend, &first).await;
+    let second = rekeyed(&first, &fresh_access_key());
+    assert!(update(&backend, &second, first.version).await);
+
+    let late = rekeyed(&first, &fresh_access_key());
+    let next = second.version.next();
+    for stale in [first.version, next, fresh_version(), Version::from_stored(0)] {
+        assert!(!update(&backend, &late, stale).await);
+        assert!(!update(&backend, &rekeyed(&first, access_key(&other)), stale).await);
+    }
+    assert_stored(&backend, &second).await;
+    assert_stored(&backend, &other).await;
+    assert!(find(&backend, access_key(&late)).await.is_none());
+}
+
+/// Updating a record that is not there is `false`, and does not make it.
+///
+/// # Panics
+///
+/// If it is anything else.
+pub async fn update_of_what_is_not_there_is_false(backend: Backend) {
+    let (never, deleted) = (fresh_full(), fresh_full());
+    insert(&backend, &deleted).await;
+    assert!(backend.delete(&deleted.id, deleted.version).await.expect("delete"));
+    for missing in [never, deleted] {
+        let next = missing.clone().touched(time(5));
+        assert!(!update(&backend, &next, missing.version).await);
+        assert_gone(&backend, &missing).await;
+    }
+}
+
+/// Lookups and lists follow a new access key; the id stays; the old access key
+/// is free for anyone.
+///
+/// # Panics
+///
+/// If the old access key still leads somewhere, or the new one does not.
+pub async fn update_follows_a_new_access_key(backend: Backend) {
+    let first = fresh_full();
+    insert(&backend, &first).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &first).await;
+    let second = rekeyed(&first, &fresh_access_key());
+    assert!(update(&backend, &second, first.version).await);
+
+    assert_stored(&backend, &second).await;
+    assert!(find(&backend, access_key(&first)).await.is_none());
+    for order in ORDERS {
+        for query in [of_user(&first.user_id, order), of_project(&project_of(&second), order)] {
+            assert_eq!(markers(&backend, &query).await, sorted(&[&second], order));
+        }
+    }
+
+    let heir = with_id(pair(&fresh_user(), access_key(&first).clone()), &unique());
+    insert(&backend, &heir).await;
+    assert_stored(&backend, &heir).await;
+    assert_stored(&backend, &second).await;
+}
+
+fn project_of(credential: &Credential) -> crate::domain::ProjectId {
+    credential.project_id.clone().expect("a full record has a project")
+}
+
+/// A record may lose its access key and get one later.
+///
+/// # Panics
+///
+/// If lookups or lists by access key do not follow.
+pub async fn update_gives_and_takes_an_access_key(backend: Backend) {
+    let first = fresh_full();
+    insert(&backend, &first).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &first).await;
+    let second = Credential { access_key: None, ..first.clone().touched(time(5)) };
+    assert!(update(&backend, &second, first.version).await);
+    assert_stored(&backend, &second).await;
+    assert!(find(&backend, access_key(&first)).await.is_none());
+    let by_key = of_user(&first.user_id, ORDERS[0]);
+    assert!(list_all(&backend, &by_key).await.is_empty());
+
+    let third = rekeyed(&second, access_key(&first));
+    assert!(update(&backend, &third, second.version).await);
+    assert_stored(&backend, &third).await;
+}
+
+/// An access key that another record has is refused, and nothing changes.
+///
+/// # Panics
+///
+/// If it is not.
+pub async fn update_refuses_a_taken_access_key(backend: Backend) {
+    let user = fresh_user();
+    let (first, same_user, other_user) = (fresh_pair(&user), fresh_pair(&user), fresh_full());
+    let records = [&first, &same_user, &other_user];
+    for record in records {
+        insert(&backend, record).await;
+    }
+    for taken in [&same_user, &other_user] {
+        let mut next = rekeyed(&first, access_key(taken));
+        next.status = Status::Inactive;
+        let outcome = backend.update(&next, first.version).await;
+        assert_taken(&outcome.map(drop));
+    }
+    for record in records {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// A slot that another record of the user has is refused, and nothing changes; a
+/// free one is taken, and the old one is free.
+///
+/// # Panics
+///
+/// If it is not.
+pub async fn update_refuses_a_taken_slot(backend: Backend) {
+    let user = fresh_user();
+    let (first, second) = (in_slot(fresh_pair(&user), Slot::Ec2), fresh_opaque(&user));
+    let neighbour = in_slot(fresh_opaque(&fresh_user()), Slot::S3);
+    for record in [&first, &second, &neighbour] {
+        insert(&backend, record).await;
+    }
+    let next = in_slot(second.clone().touched(time(5)), Slot::Ec2);
+    let outcome: Result<bool, BackendError> = backend.update(&next, second.version).await;
+    assert_taken(&outcome.map(drop));
+    assert_stored(&backend, &first).await;
+    assert_stored(&backend, &second).await;
+
+    let moved = in_slot(first.clone().touched(time(6)), Slot::S3);
+    assert!(update(&backend, &moved, first.version).await);
+    assert!(update(&backend, &next, second.version).await);
+    for record in [&moved, &next, &neighbour] {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// The store has no rules of its own: a state with another user and project is
+/// stored like any other, and lists, slots and quotas follow.
+///
+/// # Panics
+///
+/// If anything still finds the record where it was, or does not where it is.
+pub async fn update_moves_a_record_whole(backend: Backend) {
+    let first = fresh_full();
+    insert(&backend, &first).await;
+    let mut second = first.clone().touched(time(5));
+    second.user_id = fresh_user();
+    second.project_id = Some(fresh_project());
+    assert!(update(&backend, &second, first.version).await);
+    assert_stored(&backend, &second).await;
+
+    assert!(find_slot(&backend, &first.user_id, Slot::S3).await.is_none());
+    for order in ORDERS {
+        for query in [of_user(&first.user_id, order), of_project(&project_of(&first), order)] {
+            assert!(list_all(&backend, &query).await.is_empty());
+        }
+    }
+    let (left, joined) = (fresh_pair(&first.user_id), fresh_pair(&second.user_id));
+    assert_over_quota(&backend.insert(&joined, Quota::AtMost(1)).await);
+    backend.insert(&left, Quota::AtMost(1)).await.expect("the user who lost a record has room");
+
+    let third = Credential { project_id: None, ..second.clone().touched(time(6)) };
+    assert!(update(&backend, &third, second.version).await);
+    let stored = get(&backend, &third.id).await.expect("the record is still there");
+    assert_same(&stored, &third);
+    let by_id = of_project(&project_of(&second), ORDERS[1]);
+    assert!(list_all(&backend, &by_id).await.is_empty());
+}

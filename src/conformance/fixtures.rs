@@ -1,0 +1,304 @@
+//! Records and questions that the cases are made of.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::json;
+
+use crate::{
+    backend::{BackendError, CredentialBackend, ListQuery, Order},
+    domain::{
+        AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Quota,
+        SecretKey, Slot, Status, UserId, Version,
+    },
+};
+
+pub(super) type Backend = Arc<dyn CredentialBackend>;
+
+/// A text that no other case has: 32 hex digits.
+pub(super) fn unique() -> String {
+    fresh_access_key().as_str().to_owned()
+}
+
+pub(super) fn fresh_user() -> UserId {
+    UserId::from_stored(unique())
+}
+
+pub(super) fn fresh_project() -> ProjectId {
+    ProjectId::from_stored(unique())
+}
+
+pub(super) fn fresh_access_key() -> AccessKey {
+    AccessKey::generate().expect("the operating system has randomness")
+}
+
+pub(super) fn fresh_version() -> Version {
+    Version::fresh().expect("the operating system has randomness")
+}
+
+/// A fixed time, so that no case depends on when it runs.
+pub(super) fn time(micros: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_micros(micros)
+}
+
+/// A key pair of this user, in no project.
+pub(super) fn fresh_pair(user: &UserId) -> Credential {
+    pair(user, fresh_access_key())
+}
+
+/// A key pair with this access key.
+pub(super) fn pair(user: &UserId, access_key: AccessKey) -> Credential {
+    let secret = SecretKey::generate().expect("the operating system has randomness");
+    let material = Material::KeyPair { secret: Some(secret) };
+    let id = CredentialId::of(&access_key);
+    let version = fresh_version();
+    let mut pair = Credential::new(id, Kind::ec2(), user.clone(), material, time(1), version);
+    pair.access_key = Some(access_key);
+    pair
+}
+
+/// An opaque record of this user: without an access key, in no project.
+pub(super) fn fresh_opaque(user: &UserId) -> Credential {
+    let id = CredentialId::from_stored(unique());
+    let (kind, material) = (Kind::from_stored("totp"), Material::KeyPair { secret: None });
+    Credential::new(id, kind, user.clone(), material, time(2), fresh_version())
+}
+
+/// A record in which no field has its default.
+pub(super) fn fresh_full() -> Credential {
+    let mut full = fresh_pair(&fresh_user());
+    full.project_id = Some(fresh_project());
+    full.slot = Some(Slot::S3);
+    full.status = Status::Inactive;
+    full.delegation = Some(Delegation::Trust { id: unique() });
+    full.attributes.insert("name".into(), json!("Amy's key"));
+    full.updated_at = time(3_000_007);
+    full
+}
+
+pub(super) fn in_project(mut credential: Credential, project: &ProjectId) -> Credential {
+    credential.project_id = Some(project.clone());
+    credential
+}
+
+pub(super) fn of_kind(mut credential: Credential, kind: &Kind) -> Credential {
+    credential.kind = kind.clone();
+    credential
+}
+
+pub(super) fn in_slot(mut credential: Credential, slot: Slot) -> Credential {
+    credential.slot = Some(slot);
+    credential
+}
+
+pub(super) fn with_id(mut credential: Credential, id: &str) -> Credential {
+    credential.id = CredentialId::from_stored(id);
+    credential
+}
+
+/// The next state of a record, with this access key.
+pub(super) fn rekeyed(credential: &Credential, access_key: &AccessKey) -> Credential {
+    let mut next = credential.clone().touched(time(9));
+    next.access_key = Some(access_key.clone());
+    next
+}
+
+pub(super) fn access_key(credential: &Credential) -> &AccessKey {
+    credential.access_key.as_ref().expect("the case made it with an access key")
+}
+
+/// Inserts without a quota; must succeed.
+pub(super) async fn insert(backend: &Backend, credential: &Credential) {
+    let inserted = backend.insert(credential, Quota::Unlimited).await;
+    inserted.expect("insert of a new record");
+}
+
+/// Inserts many at a time, as a store with slow commits likes it.
+pub(super) async fn insert_all(backend: &Backend, credentials: &[Credential]) {
+    for batch in credentials.chunks(100) {
+        let writes: Vec<_> = batch
+            .iter()
+            .map(|credential| {
+                let (backend, credential) = (Arc::clone(backend), credential.clone());
+                tokio::spawn(async move { insert(&backend, &credential).await })
+            })
+            .collect();
+        for write in writes {
+            write.await.expect("insert of a new record");
+        }
+    }
+}
+
+pub(super) async fn try_insert(
+    backend: &Backend,
+    credential: &Credential,
+) -> Result<(), BackendError> {
+    backend.insert(credential, Quota::Unlimited).await
+}
+
+pub(super) async fn update(backend: &Backend, next: &Credential, expected: Version) -> bool {
+    backend.update(next, expected).await.expect("update")
+}
+
+pub(super) async fn delete(backend: &Backend, credential: &Credential) -> bool {
+    backend.delete(&credential.id, credential.version).await.expect("delete")
+}
+
+pub(super) async fn get(backend: &Backend, id: &CredentialId) -> Option<Arc<Credential>> {
+    backend.get(id).await.expect("get")
+}
+
+pub(super) async fn find(backend: &Backend, access_key: &AccessKey) -> Option<Arc<Credential>> {
+    backend.find_by_access_key(access_key).await.expect("find_by_access_key")
+}
+
+pub(super) async fn find_slot(
+    backend: &Backend,
+    user: &UserId,
+    slot: Slot,
+) -> Option<Arc<Credential>> {
+    backend.find_by_slot(user, slot).await.expect("find_by_slot")
+}
+
+/// All records of a user, in this order.
+pub(super) fn of_user(user: &UserId, order: Order) -> ListQuery {
+    let mut query = ListQuery::new(order);
+    query.user_id = Some(user.clone());
+    query
+}
+
+/// All records of a project, in this order.
+pub(super) fn of_project(project: &ProjectId, order: Order) -> ListQuery {
+    let mut query = ListQuery::new(order);
+    query.project_id = Some(project.clone());
+    query
+}
+
+/// Follows `next` to the end; every page must make progress.
+pub(super) async fn list_all(backend: &Backend, query: &ListQuery) -> Vec<Arc<Credential>> {
+    let (mut query, mut found) = (query.clone(), Vec::new());
+    loop {
+        let page = backend.list(&query).await.expect("list");
+        assert!(page.credentials.len() <= query.limit(), "a page is longer than its limit");
+        found.extend(page.credentials);
+        let Some(next) = page.next else {
+            return found;
+        };
+        let here = query.after.as_deref().unwrap_or_default();
+        assert!(*next > *here, "`next` must lie behind the marker the page was asked for");
+        query.after = Some(next);
+    }
+}
+
+/// The markers of everything that a query finds, in the order found.
+pub(super) async fn markers(backend: &Backend, query: &ListQuery) -> Vec<String> {
+    let found = list_all(backend, query).await;
+    found.iter().map(|credential| marker(credential, query.order)).collect()
+}
+
+pub(super) fn marker(credential: &Credential, order: Order) -> String {
+    order.marker(credential).expect("a listed record has a place in the order").to_owned()
+}
+
+/// What a query ought to find: these records' markers, sorted bytewise.
+pub(super) fn sorted(credentials: &[&Credential], order: Order) -> Vec<String> {
+    let mut markers: Vec<_> = credentials.iter().map(|record| marker(record, order)).collect();
+    markers.sort_unstable();
+    markers
+}
+
+pub(super) const ORDERS: [Order; 2] = [Order::AccessKey, Order::Id];
+
+/// The record is there, as written, whichever way one asks.
+pub(super) async fn assert_stored(backend: &Backend, expected: &Credential) {
+    let by_id = get(backend, &expected.id).await;
+    assert_same(&by_id.expect("the record is found by its id"), expected);
+    if let Some(access_key) = &expected.access_key {
+        let by_key = find(backend, access_key).await;
+        assert_same(&by_key.expect("the record is found by its access key"), expected);
+    }
+    if let Some(slot) = expected.slot {
+        let by_slot = find_slot(backend, &expected.user_id, slot).await;
+        assert_same(&by_slot.expect("the record is found by its slot"), expected);
+    }
+    for order in ORDERS.into_iter().filter(|order| order.marker(expected).is_some()) {
+        let mut queries = vec![of_user(&expected.user_id, order)];
+        queries.extend(expected.project_id.as_ref().map(|project| of_project(project, order)));
+        for query in queries {
+            let mut listed = list_all(backend, &query).await;
+            listed.retain(|credential| credential.id == expected.id);
+            assert_eq!(listed.len(), 1, "{query:?} shows the record {} times", listed.len());
+            assert_same(&listed[0], expected);
+        }
+    }
+}
+
+/// Nothing of the record is there, whichever way one asks.
+pub(super) async fn assert_gone(backend: &Backend, gone: &Credential) {
+    assert!(get(backend, &gone.id).await.is_none(), "found by its id");
+    if let Some(access_key) = &gone.access_key {
+        assert!(find(backend, access_key).await.is_none(), "found by its access key");
+    }
+    if let Some(slot) = gone.slot {
+        let by_slot = find_slot(backend, &gone.user_id, slot).await;
+        assert!(by_slot.is_none(), "found by its slot");
+    }
+    for order in ORDERS {
+        let mut listed = list_all(backend, &of_user(&gone.user_id, order)).await;
+        if let Some(project) = &gone.project_id {
+            listed.extend(list_all(backend, &of_project(project, order)).await);
+        }
+        assert!(listed.iter().all(|credential| credential.id != gone.id), "listed by {order:?}");
+    }
+}
+
+/// Field by field, so that a failure names the field and tells no secret.
+pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
+    // Destructured in full, so that a new field cannot be forgotten here.
+    let Credential {
+        id,
+        kind,
+        user_id,
+        project_id,
+        slot,
+        access_key,
+        material,
+        status,
+        delegation,
+        attributes,
+        created_at,
+        updated_at,
+        version,
+    } = actual;
+    assert_eq!(*id, expected.id, "id");
+    assert_eq!(*kind, expected.kind, "kind");
+    assert_eq!(*user_id, expected.user_id, "user_id");
+    assert_eq!(*project_id, expected.project_id, "project_id");
+    assert_eq!(*slot, expected.slot, "slot");
+    assert_eq!(*access_key, expected.access_key, "access_key");
+    assert!(*material == expected.material, "material");
+    assert_eq!(*status, expected.status, "status");
+    assert_eq!(*delegation, expected.delegation, "delegation");
+    assert_eq!(*attributes, expected.attributes, "attributes");
+    assert_eq!(*created_at, expected.created_at, "created_at");
+    assert_eq!(*updated_at, expected.updated_at, "updated_at");
+    assert_eq!(*version, expected.version, "version");
+}
+
+/// The insert was refused as a duplicate.
+pub(super) fn assert_taken(outcome: &Result<(), BackendError>) {
+    assert!(
+        matches!(outcome, Err(BackendError::AlreadyExists)),
+        "expected AlreadyExists, got {outcome:?}"
+    );
+}
+
+/// The insert was refused because the quota is full.
+pub(super) fn assert_over_quota(outcome: &Result<(), BackendError>) {
+    assert!(
+        matches!(outcome, Err(BackendError::QuotaExceeded)),
+        "expected QuotaExceeded, got {outcome:?}"
+    );
+}
