@@ -164,7 +164,7 @@ async fn cases_pass_side_by_side_in_one_store() {
 
 /// What the case says against the backend, if anything.
 async fn run(case: Case, backend: Backend) -> Result<(), String> {
-    let outcome = tokio::spawn(tokio::time::timeout(Duration::from_secs(60), case(backend)));
+    let outcome = tokio::spawn(tokio::time::timeout(Duration::from_mins(1), case(backend)));
     match outcome.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_elapsed)) => Err("no end in sight".into()),
