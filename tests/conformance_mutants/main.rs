@@ -1,6 +1,7 @@
 //! The conformance suite fails wrong backends: each bug below is caught by the
 //! cases that are there for it. A suite that nobody has seen fail proves nothing.
 
+mod behaviour;
 mod mutant;
 
 use std::{

@@ -1,11 +1,13 @@
 //! Clause: *compare-and-set*, for deletes.
 
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, fresh_access_key,
-    fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, fresh_version, in_project,
-    in_slot, insert, list_all, of_user, rekeyed, time, unique, update, with_id,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, fresh_access_key,
+        fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, fresh_version, in_project,
+        in_slot, insert, list_all, of_user, rekeyed, time, unique, update, with_id,
+    },
+    domain::{Credential, CredentialId, Slot, Version},
 };
-use crate::domain::{Credential, CredentialId, Slot, Version};
 
 /// A delete from any other version is `false` and changes nothing.
 ///
