@@ -80,12 +80,12 @@ impl CredentialBackend for MemoryBackend {
         let state = self.read();
         // The narrowest index, so that a page costs what it holds and not what
         // others hold.
-        let shelf = match (&query.user_id, &query.project_id) {
+        let records = match (&query.user_id, &query.project_id) {
             (Some(user_id), _) => state.users.get(user_id),
             (None, Some(project_id)) => state.projects.get(project_id),
             (None, None) => Some(&state.all),
         };
-        Ok(shelf.map_or_else(Page::default, |shelf| shelf.page(query)))
+        Ok(records.map_or_else(Page::default, |records| records.page(query)))
     }
 
     async fn update(

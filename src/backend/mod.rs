@@ -22,7 +22,8 @@ pub mod sqlite;
 /// * **Writes are atomic and durable.** When a write returns `Ok` it survives a
 ///   crash, as far as the store keeps anything; when it returns an error it left
 ///   nothing behind, unless the error is [`BackendError::Unavailable`], after
-///   which it may have happened or not.
+///   which it may have happened or not. The same goes for a write whose future
+///   is dropped: it happens whole or not at all, perhaps a little later.
 /// * **Uniqueness.** Ids, access keys, and pairs of user and slot are unique in
 ///   the whole store. The check is one step with the write: of any number of
 ///   racing writers exactly one wins.
@@ -33,7 +34,8 @@ pub mod sqlite;
 /// * **Reads see every write that completed before they started**, and give the
 ///   record back exactly as it was written, times to the microsecond.
 /// * **"Not there" is no error** but `None` or `false`.
-/// * **Order is bytewise**, the same in every store; see [`ListQuery`].
+/// * **Order is bytewise**, the same in every store; see [`ListQuery`]. So are
+///   comparisons of ids, access keys and owners.
 /// * **No clock, no randomness, no rules.** Times and versions come in the
 ///   record; who may do what is decided elsewhere.
 /// * A clone or another [`Arc`] is another handle to the same data.
@@ -92,7 +94,9 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     /// Replaces the record with this credential's id, if it is still at the
     /// `expected` version; the new state carries its own version.
     ///
-    /// `false` if there is no such record or it is at another version.
+    /// Everything but the id may change, the owner too; quotas are not asked.
+    /// `false` if there is no such record or it is at another version, even if the
+    /// new state would not fit either.
     ///
     /// # Errors
     ///
@@ -132,7 +136,9 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
 ///
 /// The filters narrow together. A store examines at most
 /// [`MAX_EXAMINED`](Self::MAX_EXAMINED) records for one page, so a page may be
-/// short, even empty, and still have a `next`.
+/// short, even empty, and still have a `next`. Only records between the markers
+/// and of the query's user count, or of its project if it names no user: others'
+/// records never make a page short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListQuery {
@@ -144,9 +150,9 @@ pub struct ListQuery {
     pub kind: Option<Kind>,
     /// The order of the page and what its markers are.
     pub order: Order,
-    /// Only records whose marker is greater.
+    /// Only records whose marker is greater; an empty marker is none.
     pub after: Option<String>,
-    /// Only records whose marker is less.
+    /// Only records whose marker is less; an empty marker is none.
     pub before: Option<String>,
     /// How many records at the most; at least 1, at most [`MAX_LIMIT`](Self::MAX_LIMIT).
     limit: usize,
@@ -222,7 +228,9 @@ impl Order {
 pub struct Page {
     /// The records, in the order asked for.
     pub credentials: Vec<Arc<Credential>>,
-    /// Where the next page starts (for [`ListQuery::after`]); `None` if nothing follows.
+    /// Where the next page starts (for [`ListQuery::after`]): behind the one it came
+    /// from. `None` if and only if nothing that passes the query follows, as far as
+    /// the bound on examined records let the store see.
     pub next: Option<String>,
 }
 

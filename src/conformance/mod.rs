@@ -14,18 +14,18 @@
 //! ```
 //!
 //! ```
-//! use tower_credentials::backend::memory::MemoryBackend;
-//!
-//! # #[cfg(any())]
+//! # use tower_credentials::backend::memory::MemoryBackend as MyBackend;
 //! #[cfg(test)]
 //! mod tests {
-//!     async fn backend() -> MyBackend {
-//!         MyBackend::connect("…").await.expect("the store is up")
+//!     async fn backend() -> super::MyBackend {
+//!         super::MyBackend::default()
 //!     }
 //!
 //!     tower_credentials::backend_conformance_tests!(backend);
 //! }
 //! ```
+//!
+//! `examples/custom_backend.rs` is a whole one.
 //!
 //! # What to expect of it
 //!

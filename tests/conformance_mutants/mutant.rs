@@ -7,11 +7,10 @@ use std::{
 
 use tokio::task::yield_now;
 use tower_credentials::{
-    async_trait,
-    backend::{BackendError, CredentialBackend, ListQuery, Page},
+    backend::ListQuery,
     domain::{
-        AccessKey, Attributes, Blob, Credential, CredentialId, Delegation, Kind, Material,
-        ProjectId, Quota, Slot, Status, UserId, Version,
+        AccessKey, Attributes, Blob, Credential, CredentialId, Delegation, Material, Quota, Status,
+        UserId,
     },
 };
 
@@ -19,22 +18,22 @@ use crate::Bug;
 
 #[derive(Debug)]
 pub(crate) struct Mutant {
-    bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct State {
     /// In the order of insertion.
-    records: Vec<Arc<Credential>>,
+    pub(crate) records: Vec<Arc<Credential>>,
     /// Access keys that stay taken, though no record has them.
-    taken: Vec<AccessKey>,
+    pub(crate) taken: Vec<AccessKey>,
     /// Access keys that still lead to a record which has another.
-    aliases: Vec<(AccessKey, CredentialId)>,
+    pub(crate) aliases: Vec<(AccessKey, CredentialId)>,
     /// What lookups by access key found at first.
-    seen: Vec<(AccessKey, Option<Arc<Credential>>)>,
+    pub(crate) seen: Vec<(AccessKey, Option<Arc<Credential>>)>,
     /// Quota that was taken and never given back.
-    ledger: Vec<UserId>,
+    pub(crate) ledger: Vec<UserId>,
 }
 
 impl Mutant {
@@ -42,23 +41,23 @@ impl Mutant {
         Self { bug, state: Mutex::default() }
     }
 
-    fn has(&self, bug: Bug) -> bool {
+    pub(crate) fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
     /// The pause that a store makes between two steps that ought to be one.
-    async fn pause(&self, bug: Bug) -> bool {
+    pub(crate) async fn pause(&self, bug: Bug) -> bool {
         if self.has(bug) {
             yield_now().await;
         }
         self.has(bug)
     }
 
-    fn check_quota(&self, state: &State, new: &Credential, quota: Quota) -> bool {
+    pub(crate) fn check_quota(&self, state: &State, new: &Credential, quota: Quota) -> bool {
         let counts = |old: &Credential| match self.bug {
             Some(Bug::QuotaCountsActiveOnly) => old.status == Status::Active,
             Some(Bug::QuotaCountsPairsOnly) => old.kind.is_ec2(),
@@ -84,16 +83,16 @@ impl Mutant {
         }
     }
 
-    fn same_key(&self, a: &AccessKey, b: &AccessKey) -> bool {
+    pub(crate) fn same_key(&self, a: &AccessKey, b: &AccessKey) -> bool {
         a == b || self.has(Bug::AccessKeysFoldCase) && a.as_str().eq_ignore_ascii_case(b.as_str())
     }
 
-    fn same_user(&self, a: &UserId, b: &UserId) -> bool {
+    pub(crate) fn same_user(&self, a: &UserId, b: &UserId) -> bool {
         a == b || self.has(Bug::OwnersFoldCase) && a.as_str().eq_ignore_ascii_case(b.as_str())
     }
 
     /// Whether another record has the new one's id, access key or slot.
-    fn clashes(&self, state: &State, new: &Credential, is_update: bool) -> bool {
+    pub(crate) fn clashes(&self, state: &State, new: &Credential, is_update: bool) -> bool {
         let skip_key = self.has(if is_update {
             Bug::UpdateIgnoresTakenKeys
         } else {
@@ -120,7 +119,7 @@ impl Mutant {
     }
 
     /// What this store makes of a record that it is given.
-    fn keep(&self, credential: &Credential) -> Credential {
+    pub(crate) fn keep(&self, credential: &Credential) -> Credential {
         let mut kept = credential.clone();
         match self.bug {
             Some(Bug::AttributesKeepOnlyTexts) => kept.attributes.retain(|_, v| v.is_string()),
@@ -154,7 +153,7 @@ impl Mutant {
         kept
     }
 
-    fn admits(&self, query: &ListQuery, credential: &Credential) -> bool {
+    pub(crate) fn admits(&self, query: &ListQuery, credential: &Credential) -> bool {
         let mut query = query.clone();
         match self.bug {
             Some(Bug::ListIgnoresKind) => query.kind = None,
@@ -175,7 +174,11 @@ impl Mutant {
         query.admits(credential)
     }
 
-    fn purge(&self, state: &mut State, mut is_theirs: impl FnMut(&Credential) -> bool) -> u64 {
+    pub(crate) fn purge(
+        &self,
+        state: &mut State,
+        mut is_theirs: impl FnMut(&Credential) -> bool,
+    ) -> u64 {
         let (mut purged, before) = (0, state.records.len());
         let State { records, taken, .. } = state;
         records.retain(|record| {
@@ -190,265 +193,5 @@ impl Mutant {
             !doomed
         });
         (before - records.len()) as u64
-    }
-}
-
-fn lost() -> BackendError {
-    BackendError::Unavailable("no such record".into())
-}
-
-#[async_trait]
-impl CredentialBackend for Mutant {
-    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
-        let new = self.keep(credential);
-        let duplicate = self.clashes(&self.state(), &new, false);
-        if duplicate && self.has(Bug::InsertReportsDuplicateFirst) {
-            return Err(BackendError::AlreadyExists);
-        }
-        let admitted = self.check_quota(&self.state(), &new, quota);
-        let counted_early = self.pause(Bug::QuotaIsCountedEarly).await;
-        let checked_early = self.pause(Bug::InsertChecksEarly).await;
-        let halves = self.has(Bug::InsertWritesInHalves);
-        {
-            let state = &mut *self.state();
-            if !(if counted_early { admitted } else { self.check_quota(state, &new, quota) }) {
-                return Err(BackendError::QuotaExceeded);
-            }
-            if self.has(Bug::InsertOverwrites) {
-                state.records.retain(|old| old.id != new.id);
-            }
-            if if checked_early { duplicate } else { self.clashes(state, &new, false) } {
-                let leave = self.has(Bug::RefusedInsertLeavesTheRecord)
-                    && state.records.iter().all(|old| old.id != new.id);
-                if leave {
-                    let left = Credential { access_key: None, slot: None, ..new };
-                    state.records.push(Arc::new(left));
-                }
-                return Err(BackendError::AlreadyExists);
-            }
-            state.ledger.push(new.user_id.clone());
-            let access_key = new.access_key.clone().filter(|_| !halves);
-            state.records.push(Arc::new(Credential { access_key, ..new.clone() }));
-        }
-        if self.pause(Bug::InsertWritesInHalves).await {
-            let state = &mut *self.state();
-            for record in state.records.iter_mut().filter(|record| record.id == new.id) {
-                *record = Arc::new(new.clone());
-            }
-        }
-        Ok(())
-    }
-
-    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        let found = self.state().records.iter().find(|record| record.id == *id).cloned();
-        if found.is_none() && self.has(Bug::UnknownIsAnError) { Err(lost()) } else { Ok(found) }
-    }
-
-    async fn find_by_access_key(
-        &self,
-        access_key: &AccessKey,
-    ) -> Result<Option<Arc<Credential>>, BackendError> {
-        let state = &mut *self.state();
-        if let Some((_, seen)) = state.seen.iter().find(|(key, _)| key == access_key) {
-            return Ok(seen.clone());
-        }
-        let alias = state.aliases.iter().find(|(key, _)| key == access_key);
-        let has_key = |record: &&Arc<Credential>| {
-            record.access_key.as_ref().is_some_and(|key| self.same_key(key, access_key))
-                || alias.is_some_and(|(_, id)| *id == record.id)
-        };
-        let found = state.records.iter().find(has_key).cloned();
-        if self.has(Bug::LookupsAreCachedForever) {
-            state.seen.push((access_key.clone(), found.clone()));
-        }
-        Ok(found)
-    }
-
-    async fn find_by_slot(
-        &self,
-        user_id: &UserId,
-        slot: Slot,
-    ) -> Result<Option<Arc<Credential>>, BackendError> {
-        let is_it = |record: &&Arc<Credential>| {
-            record.slot == Some(slot)
-                && (self.has(Bug::FindBySlotIgnoresUser)
-                    || self.same_user(&record.user_id, user_id))
-        };
-        Ok(self.state().records.iter().find(is_it).cloned())
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        let mut records = self.state().records.clone();
-        let order = query.order;
-        let marker = |record: &Credential| match order.marker(record) {
-            None if self.has(Bug::ListShowsRecordsWithoutKey) => Some(record.id.to_string()),
-            marker => marker.map(ToOwned::to_owned),
-        };
-        match self.bug {
-            Some(Bug::ListIsInOrderOfInsertion) => {}
-            Some(Bug::ListOrderFoldsCase) => {
-                records.sort_by_key(|record| marker(record).map(|text| text.to_lowercase()));
-            }
-            _ => records.sort_by_key(|record| marker(record)),
-        }
-        let after = query.after.clone().unwrap_or_default();
-        let keep_empty = self.has(Bug::EmptyBeforeIsAMarker);
-        let before = query.before.clone().filter(|before| keep_empty || !before.is_empty());
-        // Pages by number: `#` and how many records came before.
-        let skip = after.strip_prefix('#').map_or(0, |number| number.parse().unwrap());
-        let inclusive = self.has(Bug::MarkersAreInclusive);
-        let mut rows: Vec<(String, Arc<Credential>)> = records
-            .into_iter()
-            .filter_map(|record| Some((marker(&record)?, record)))
-            .filter(|(text, _)| {
-                *text > after || (inclusive && *text == after) || after.starts_with('#')
-            })
-            .filter(|(text, _)| before.as_ref().is_none_or(|before| text < before))
-            .collect();
-        if self.has(Bug::ListEndsAtItsBound) {
-            rows.truncate(ListQuery::MAX_EXAMINED);
-        }
-        rows.retain(|(_, record)| self.admits(query, record));
-        rows.drain(..skip.min(rows.len()));
-        if rows.is_empty() && self.has(Bug::UnknownOwnerIsAnError) {
-            return Err(lost());
-        }
-        let limit = if self.has(Bug::LimitIsIgnored) { usize::MAX } else { query.limit() };
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let mut next = rows.last().filter(|_| more).map(|(text, _)| text.clone());
-        match self.bug {
-            Some(Bug::NextIsNeverThere) => next = None,
-            Some(Bug::NextIsThereWhenFull) => {
-                next = rows.last().filter(|_| rows.len() == limit).map(|(text, _)| text.clone());
-            }
-            Some(Bug::PagesAreNumbered) => {
-                next = next.map(|_| format!("#{}", skip + rows.len()));
-            }
-            _ => {}
-        }
-        let mut credentials: Vec<_> = rows.into_iter().map(|(_, record)| record).collect();
-        if self.has(Bug::ListLeavesOutDelegation) {
-            for record in &mut credentials {
-                *record = Arc::new(Credential { delegation: None, ..(**record).clone() });
-            }
-        }
-        Ok(Page { credentials, next })
-    }
-
-    async fn update(
-        &self,
-        credential: &Credential,
-        expected: Version,
-    ) -> Result<bool, BackendError> {
-        let mut new = self.keep(credential);
-        let is_current =
-            |old: &Credential| old.version == expected || self.has(Bug::UpdateIgnoresVersion);
-        let seen = self.state().records.iter().find(|old| old.id == new.id).cloned();
-        let was_current = seen.as_ref().is_some_and(|old| is_current(old));
-        let clashed = self.clashes(&self.state(), &new, true);
-        let checked_early = self.pause(Bug::UpdateChecksVersionEarly).await && was_current;
-        let clashed_early = self.pause(Bug::UpdateChecksKeysEarly).await;
-        {
-            let state = &mut *self.state();
-            let Some(index) = state.records.iter().position(|old| old.id == new.id) else {
-                if self.has(Bug::UpdateInserts) {
-                    state.records.push(Arc::new(new));
-                }
-                return Ok(false);
-            };
-            let old = Arc::clone(&state.records[index]);
-            let clash = if clashed_early { clashed } else { self.clashes(state, &new, true) };
-            if clash && self.has(Bug::UpdateReportsDuplicateFirst) {
-                return Err(BackendError::AlreadyExists);
-            }
-            if !checked_early && !is_current(&old) {
-                return Ok(false);
-            }
-            if clash {
-                return Err(BackendError::AlreadyExists);
-            }
-            match self.bug {
-                Some(Bug::UpdateKeepsAccessKey) => new.access_key.clone_from(&old.access_key),
-                Some(Bug::UpdateKeepsOwner) => new.user_id.clone_from(&old.user_id),
-                Some(Bug::UpdateMergesAttributes) => {
-                    let mut merged = old.attributes.clone();
-                    merged.extend(new.attributes);
-                    new.attributes = merged;
-                }
-                Some(Bug::UpdateLeavesOldAccessKey) if old.access_key != new.access_key => {
-                    let alias = old.access_key.clone().map(|key| (key, old.id.clone()));
-                    state.aliases.extend(alias);
-                }
-                Some(Bug::UpdateTakesQuota) => state.ledger.push(new.user_id.clone()),
-                _ => {}
-            }
-            let access_key = match self.bug {
-                Some(Bug::UpdateWritesInHalves) => old.access_key.clone(),
-                _ => new.access_key.clone(),
-            };
-            state.records[index] = Arc::new(Credential { access_key, ..new.clone() });
-        }
-        if self.pause(Bug::UpdateWritesInHalves).await {
-            let state = &mut *self.state();
-            for record in state.records.iter_mut().filter(|record| record.id == new.id) {
-                *record = Arc::new(new.clone());
-            }
-        }
-        Ok(true)
-    }
-
-    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        let is_it = |old: &Credential| {
-            old.id == *id && (old.version == expected || self.has(Bug::DeleteIgnoresVersion))
-        };
-        let was_it = self.state().records.iter().any(|old| is_it(old));
-        let checked_early = self.pause(Bug::DeleteChecksEarly).await && was_it;
-        let freed = {
-            let state = &mut *self.state();
-            let by_id = |old: &Arc<Credential>| old.id == *id && (checked_early || is_it(old));
-            let Some(index) = state.records.iter().position(by_id) else {
-                return Ok(checked_early || self.has(Bug::DeleteIsAlwaysTrue));
-            };
-            let gone = state.records.remove(index);
-            if self.has(Bug::DeleteTakesTheUsersOthers) {
-                state.records.retain(|old| old.user_id != gone.user_id);
-            }
-            if self.has(Bug::DeleteKeepsAccessKey) || self.has(Bug::DeleteWritesInHalves) {
-                state.taken.extend(gone.access_key.clone());
-            }
-            gone.access_key.clone()
-        };
-        if self.pause(Bug::DeleteWritesInHalves).await {
-            self.state().taken.retain(|key| Some(key) != freed.as_ref());
-        }
-        Ok(true)
-    }
-
-    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        let is_theirs = |record: &Credential| {
-            let namesake =
-                record.project_id.as_ref().is_some_and(|id| id.as_str() == user_id.as_str());
-            self.same_user(&record.user_id, user_id)
-                && !(self.has(Bug::PurgeKeepsProjectKeys) && record.project_id.is_some())
-                || (self.has(Bug::PurgeTakesNamesakes) && namesake)
-        };
-        let count = self.state().records.iter().filter(|record| is_theirs(record)).count();
-        if count == 0 && self.has(Bug::UnknownOwnerIsAnError) {
-            return Err(lost());
-        }
-        let counted_early = self.pause(Bug::PurgeCountsEarly).await;
-        let purged = self.purge(&mut self.state(), is_theirs);
-        Ok(if counted_early { count as u64 } else { purged })
-    }
-
-    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
-        let is_theirs = |record: &Credential| {
-            let namesake = record.user_id.as_str() == project_id.as_str();
-            record.project_id.as_ref() == Some(project_id)
-                && !(self.has(Bug::PurgeKeepsOpaqueRecords) && record.kind != Kind::ec2())
-                || (self.has(Bug::PurgeTakesNamesakes) && namesake)
-        };
-        Ok(self.purge(&mut self.state(), is_theirs))
     }
 }

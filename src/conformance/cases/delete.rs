@@ -1,11 +1,13 @@
 //! Clause: *compare-and-set*, for deletes.
 
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, fresh_access_key,
-    fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, fresh_version, in_project,
-    in_slot, insert, list_all, of_user, rekeyed, time, unique, update, with_id,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, fresh_access_key,
+        fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, fresh_version, in_project,
+        in_slot, insert, list_all, of_user, rekeyed, time, unique, update, with_id,
+    },
+    domain::{Credential, CredentialId, Slot, Version},
 };
-use crate::domain::{Credential, CredentialId, Slot, Version};
 
 /// A delete from any other version is `false` and changes nothing.
 ///
@@ -56,6 +58,8 @@ pub async fn delete_frees_id_access_key_and_slot(backend: Backend) {
     let (user, other) = (fresh_user(), fresh_user());
     let first = in_slot(fresh_pair(&user), Slot::Ec2);
     insert(&backend, &first).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &first).await;
     let second = in_slot(rekeyed(&first, &fresh_access_key()), Slot::S3);
     assert!(update(&backend, &second, first.version).await);
     assert!(delete(&backend, &second).await);
@@ -89,6 +93,8 @@ pub async fn delete_frees_id_access_key_and_slot(backend: Backend) {
 pub async fn a_record_made_again_is_not_its_former_self(backend: Backend) {
     let old = fresh_full();
     insert(&backend, &old).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &old).await;
     assert!(delete(&backend, &old).await);
 
     let mut new = in_project(fresh_pair(&fresh_user()), &fresh_project());

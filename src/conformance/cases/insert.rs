@@ -5,13 +5,16 @@ use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
-    fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, in_project,
-    in_slot, insert, markers, of_user, pair, sorted, time, try_insert, unique, with_id,
-};
-use crate::domain::{
-    Blob, Credential, Delegation, Kind, Material, Quota, SecretKey, SecretText, Slot, Status,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
+        fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
+        in_project, in_slot, insert, markers, of_user, pair, sorted, time, try_insert, unique,
+        with_id,
+    },
+    domain::{
+        Blob, Credential, Delegation, Kind, Material, Quota, SecretKey, SecretText, Slot, Status,
+    },
 };
 
 /// A record comes back with every field as it was written, full or bare.

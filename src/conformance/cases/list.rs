@@ -1,13 +1,15 @@
 //! Clause: *order is bytewise*, and the filters of
 //! [`ListQuery`](crate::backend::ListQuery).
 
-use crate::backend::{ListQuery, Order};
-use crate::conformance::fixtures::{
-    Backend, ORDERS, assert_same, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
-    in_project, insert, list_all, markers, of_kind, of_project, of_user, pair, sorted, unique,
-    with_id,
+use crate::{
+    backend::{ListQuery, Order},
+    conformance::fixtures::{
+        Backend, ORDERS, assert_same, fresh_full, fresh_opaque, fresh_pair, fresh_project,
+        fresh_user, in_project, insert, list_all, markers, of_kind, of_project, of_user, pair,
+        sorted, unique, with_id,
+    },
+    domain::{AccessKey, Credential, Kind, ProjectId, UserId},
 };
-use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
 
 /// Texts on which collations disagree: punctuation, case, digits and prefixes.
 const SPELLINGS: [&str; 16] = [
@@ -39,21 +41,6 @@ pub async fn list_order_by_id_is_bytewise(backend: Backend) {
         in_project(with_id(fresh_opaque(&user), &format!("{stem}{spelling}")), &project)
     });
     assert_order(&backend, &records, Order::Id, &stem).await;
-}
-
-/// The records of one user and project, all with markers that begin with `stem`.
-async fn assert_order(backend: &Backend, records: &[Credential], order: Order, stem: &str) {
-    for record in records {
-        insert(backend, record).await;
-    }
-    let expected = sorted(&records.iter().collect::<Vec<_>>(), order);
-    let mut of_all = ListQuery::new(order);
-    (of_all.after, of_all.before) = (Some(stem.to_owned()), Some(format!("{stem}\u{7f}")));
-    let of_user = of_user(&records[0].user_id, order);
-    let of_project = of_project(records[0].project_id.as_ref().expect("a project"), order);
-    for query in [of_all, of_user, of_project] {
-        assert_eq!(markers(backend, &query).await, expected, "{query:?}");
-    }
 }
 
 /// Records without an access key have no place in the order by access key, and
@@ -121,42 +108,6 @@ pub async fn list_of_nothing_is_an_empty_page(backend: Backend) {
     }
 }
 
-/// Two users, two projects and none, two types: every combination, twice.
-struct Scene {
-    users: [UserId; 2],
-    projects: [ProjectId; 2],
-    kinds: [Kind; 2],
-    records: Vec<Credential>,
-}
-
-impl Scene {
-    async fn set(backend: &Backend) -> Self {
-        let users = [fresh_user(), fresh_user()];
-        let projects = [fresh_project(), fresh_project()];
-        // A type of its own, so that a list by type finds only this scene.
-        let kinds = [Kind::from_stored(unique()), Kind::from_stored(unique())];
-        let mut records = Vec::new();
-        for user in &users {
-            for project in [None, Some(&projects[0]), Some(&projects[1])] {
-                for kind in kinds.iter().chain(&kinds) {
-                    let mut record = of_kind(fresh_pair(user), kind);
-                    record.project_id = project.cloned();
-                    insert(backend, &record).await;
-                    records.push(record);
-                }
-            }
-        }
-        Self { users, projects, kinds, records }
-    }
-
-    async fn check(&self, backend: &Backend, query: &ListQuery) {
-        let expected: Vec<_> = self.records.iter().filter(|record| query.admits(record)).collect();
-        let expected = sorted(&expected, query.order);
-        assert!(!expected.is_empty(), "the scene has records for every question");
-        assert_eq!(markers(backend, query).await, expected, "{query:?}");
-    }
-}
-
 /// With a user, only that user's, of all projects and types.
 ///
 /// # Panics
@@ -212,5 +163,56 @@ pub async fn list_filters_narrow_together(backend: Backend) {
             query.kind = kind.then(|| scene.kinds[1].clone());
             scene.check(&backend, &query).await;
         }
+    }
+}
+
+/// The records of one user and project, all with markers that begin with `stem`.
+async fn assert_order(backend: &Backend, records: &[Credential], order: Order, stem: &str) {
+    for record in records {
+        insert(backend, record).await;
+    }
+    let expected = sorted(&records.iter().collect::<Vec<_>>(), order);
+    let mut of_all = ListQuery::new(order);
+    (of_all.after, of_all.before) = (Some(stem.to_owned()), Some(format!("{stem}\u{7f}")));
+    let of_user = of_user(&records[0].user_id, order);
+    let of_project = of_project(records[0].project_id.as_ref().expect("a project"), order);
+    for query in [of_all, of_user, of_project] {
+        assert_eq!(markers(backend, &query).await, expected, "{query:?}");
+    }
+}
+
+/// Two users, two projects and none, two types: every combination, twice.
+struct Scene {
+    users: [UserId; 2],
+    projects: [ProjectId; 2],
+    kinds: [Kind; 2],
+    records: Vec<Credential>,
+}
+
+impl Scene {
+    async fn set(backend: &Backend) -> Self {
+        let users = [fresh_user(), fresh_user()];
+        let projects = [fresh_project(), fresh_project()];
+        // A type of its own, so that a list by type finds only this scene.
+        let kinds = [Kind::from_stored(unique()), Kind::from_stored(unique())];
+        let mut records = Vec::new();
+        for user in &users {
+            for project in [None, Some(&projects[0]), Some(&projects[1])] {
+                for kind in kinds.iter().chain(&kinds) {
+                    let mut record = of_kind(fresh_pair(user), kind);
+                    record.project_id = project.cloned();
+                    insert(backend, &record).await;
+                    records.push(record);
+                }
+            }
+        }
+        Self { users, projects, kinds, records }
+    }
+
+    async fn check(&self, backend: &Backend, query: &ListQuery) {
+        let expected: Vec<_> = self.records.iter().filter(|record| query.admits(record)).collect();
+        let expected = sorted(&expected, query.order);
+        assert!(!expected.is_empty(), "the scene has records for every question");
+        assert_eq!(markers(backend, query).await, expected, "{query:?}");
     }
 }

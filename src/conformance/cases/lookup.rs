@@ -1,12 +1,14 @@
 //! Clauses: *"not there" is no error*, *reads see every write that completed
 //! before they started*, and comparisons are bytewise.
 
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, find_slot,
-    fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_user, get, in_slot, insert,
-    list_all, of_user, pair, rekeyed, unique, update, with_id,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_stored, delete, find, find_slot,
+        fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_user, get, in_slot, insert,
+        list_all, of_user, pair, rekeyed, unique, update, with_id,
+    },
+    domain::{AccessKey, CredentialId, Quota, Slot, UserId},
 };
-use crate::domain::{AccessKey, CredentialId, Quota, Slot, UserId};
 
 /// What was never stored is `None`, not an error, also where a user is known.
 ///

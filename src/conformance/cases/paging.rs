@@ -1,38 +1,15 @@
 //! Clauses: markers, limits and `next` of [`ListQuery`] and
 //! [`Page`](crate::backend::Page).
 
-use crate::backend::{ListQuery, Order};
-use crate::conformance::fixtures::{
-    Backend, ORDERS, delete, fresh_pair, fresh_project, fresh_user, in_project, insert, insert_all,
-    list_all, marker, markers, of_kind, of_project, of_user, pair, sorted, unique, with_id,
+use crate::{
+    backend::{ListQuery, Order},
+    conformance::fixtures::{
+        Backend, ORDERS, delete, fresh_pair, fresh_project, fresh_user, in_project, insert,
+        insert_all, list_all, marker, markers, of_kind, of_project, of_user, pair, sorted, unique,
+        with_id,
+    },
+    domain::{AccessKey, Credential, Kind, ProjectId, UserId},
 };
-use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
-
-/// Records of one user and project, whose ids and access keys are the stem and
-/// these texts.
-fn spelt(
-    (user, project, stem): (&UserId, &ProjectId, &str),
-    spellings: impl IntoIterator<Item = String>,
-) -> Vec<Credential> {
-    let record = |spelling| {
-        let text = format!("{stem}{spelling}");
-        with_id(in_project(pair(user, AccessKey::from_stored(text.clone())), project), &text)
-    };
-    spellings.into_iter().map(record).collect()
-}
-
-/// Ten records, `stem0` to `stem9`, and every way to ask for them.
-async fn ten(backend: &Backend) -> (String, Vec<ListQuery>) {
-    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
-    let digits = (0..10).map(|digit| digit.to_string());
-    insert_all(backend, &spelt((&user, &project, &stem), digits)).await;
-    let queries = ORDERS.map(|order| {
-        let mut of_both = of_user(&user, order);
-        of_both.project_id = Some(project.clone());
-        [of_user(&user, order), of_project(&project, order), of_both]
-    });
-    (stem, queries.into_iter().flatten().collect())
-}
 
 /// `after` and `before` are themselves left out, and need not be anyone's.
 ///
@@ -237,4 +214,30 @@ pub async fn sparse_matches_are_all_found(backend: Backend) {
     insert(&backend, &bystander).await;
     let page = backend.list(&of_user(&bystander.user_id, Order::Id)).await.expect("list");
     assert_eq!((page.credentials.len(), page.next), (1, None));
+}
+
+/// Records of one user and project, whose ids and access keys are the stem and
+/// these texts.
+fn spelt(
+    (user, project, stem): (&UserId, &ProjectId, &str),
+    spellings: impl IntoIterator<Item = String>,
+) -> Vec<Credential> {
+    let record = |spelling| {
+        let text = format!("{stem}{spelling}");
+        with_id(in_project(pair(user, AccessKey::from_stored(text.clone())), project), &text)
+    };
+    spellings.into_iter().map(record).collect()
+}
+
+/// Ten records, `stem0` to `stem9`, and every way to ask for them.
+async fn ten(backend: &Backend) -> (String, Vec<ListQuery>) {
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let digits = (0..10).map(|digit| digit.to_string());
+    insert_all(backend, &spelt((&user, &project, &stem), digits)).await;
+    let queries = ORDERS.map(|order| {
+        let mut of_both = of_user(&user, order);
+        of_both.project_id = Some(project.clone());
+        [of_user(&user, order), of_project(&project, order), of_both]
+    });
+    (stem, queries.into_iter().flatten().collect())
 }

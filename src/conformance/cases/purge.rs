@@ -1,49 +1,14 @@
 //! `purge_user` and `purge_project`.
 
-use crate::backend::ListQuery;
-use crate::conformance::fixtures::{
-    Backend, ORDERS, assert_gone, assert_over_quota, assert_stored, fresh_full, fresh_opaque,
-    fresh_pair, fresh_project, fresh_user, in_project, in_slot, insert, insert_all, list_all,
-    of_project, of_user,
+use crate::{
+    backend::ListQuery,
+    conformance::fixtures::{
+        Backend, ORDERS, assert_gone, assert_over_quota, assert_stored, fresh_full, fresh_opaque,
+        fresh_pair, fresh_project, fresh_user, in_project, in_slot, insert, insert_all, list_all,
+        of_project, of_user,
+    },
+    domain::{Credential, ProjectId, Quota, Slot, Status, UserId},
 };
-use crate::domain::{Credential, ProjectId, Quota, Slot, Status, UserId};
-
-async fn purge_user(backend: &Backend, user: &UserId) -> u64 {
-    backend.purge_user(user).await.expect("purge_user")
-}
-
-async fn purge_project(backend: &Backend, project: &ProjectId) -> u64 {
-    backend.purge_project(project).await.expect("purge_project")
-}
-
-/// Records of two users in two projects and in none, of every sort.
-fn crowd(users: [&UserId; 2], projects: [&ProjectId; 2]) -> Vec<Credential> {
-    let of_user = |user| {
-        [
-            in_project(fresh_pair(user), projects[0]),
-            in_project(fresh_pair(user), projects[1]),
-            in_slot(in_project(fresh_opaque(user), projects[0]), Slot::Ec2),
-            in_slot(fresh_pair(user), Slot::S3),
-            fresh_opaque(user),
-            Credential { status: Status::Inactive, ..in_project(fresh_pair(user), projects[0]) },
-        ]
-    };
-    users.into_iter().flat_map(of_user).collect()
-}
-
-async fn assert_purged(
-    backend: &Backend,
-    records: &[Credential],
-    is_purged: impl Fn(&Credential) -> bool,
-) {
-    for record in records {
-        if is_purged(record) {
-            assert_gone(backend, record).await;
-        } else {
-            assert_stored(backend, record).await;
-        }
-    }
-}
 
 /// All of a user's records go, of every sort and project, and no one else's.
 ///
@@ -104,6 +69,7 @@ pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     let (first, second) = (fresh_full(), fresh_full());
     for record in [&first, &second] {
         insert(&backend, record).await;
+        assert_stored(&backend, record).await;
         let full = backend.insert(&fresh_pair(&record.user_id), Quota::AtMost(1)).await;
         assert_over_quota(&full);
     }
@@ -134,4 +100,41 @@ pub async fn purge_is_not_bounded_by_a_page(backend: Backend) {
     insert_all(&backend, &records).await;
     assert_eq!(purge_project(&backend, &project).await, MANY as u64);
     assert!(list_all(&backend, &of_project(&project, ORDERS[1])).await.is_empty());
+}
+
+async fn purge_user(backend: &Backend, user: &UserId) -> u64 {
+    backend.purge_user(user).await.expect("purge_user")
+}
+
+async fn purge_project(backend: &Backend, project: &ProjectId) -> u64 {
+    backend.purge_project(project).await.expect("purge_project")
+}
+
+/// Records of two users in two projects and in none, of every sort.
+fn crowd(users: [&UserId; 2], projects: [&ProjectId; 2]) -> Vec<Credential> {
+    let of_user = |user| {
+        [
+            in_project(fresh_pair(user), projects[0]),
+            in_project(fresh_pair(user), projects[1]),
+            in_slot(in_project(fresh_opaque(user), projects[0]), Slot::Ec2),
+            in_slot(fresh_pair(user), Slot::S3),
+            fresh_opaque(user),
+            Credential { status: Status::Inactive, ..in_project(fresh_pair(user), projects[0]) },
+        ]
+    };
+    users.into_iter().flat_map(of_user).collect()
+}
+
+async fn assert_purged(
+    backend: &Backend,
+    records: &[Credential],
+    is_purged: impl Fn(&Credential) -> bool,
+) {
+    for record in records {
+        if is_purged(record) {
+            assert_gone(backend, record).await;
+        } else {
+            assert_stored(backend, record).await;
+        }
+    }
 }

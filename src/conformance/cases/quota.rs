@@ -1,11 +1,13 @@
 //! Clause: *quota*.
 
-use crate::conformance::fixtures::{
-    Backend, assert_gone, assert_over_quota, assert_stored, delete, fresh_access_key, fresh_full,
-    fresh_opaque, fresh_pair, fresh_project, fresh_user, in_project, in_slot, insert, rekeyed,
-    update,
+use crate::{
+    conformance::fixtures::{
+        Backend, assert_gone, assert_over_quota, assert_stored, delete, fresh_access_key,
+        fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user, in_project, in_slot,
+        insert, rekeyed, update,
+    },
+    domain::{Credential, Quota, Slot, Status},
 };
-use crate::domain::{Credential, Quota, Slot, Status};
 
 /// All of a user's records count, whatever their type, status, project or slot.
 ///

@@ -1,57 +1,23 @@
 //! Clauses: *writes are atomic*, and checks are one step with the write: what
 //! holds for one caller holds for many at once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use tokio::task::{JoinHandle, JoinSet};
-
-use crate::backend::{BackendError, Order};
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_same, assert_stored,
-    assert_taken, delete, find, find_slot, fresh_access_key, fresh_full, fresh_opaque, fresh_pair,
-    fresh_project, fresh_user, get, in_project, in_slot, insert, list_all, markers, of_user, pair,
-    rekeyed, sorted, time, try_insert, unique, update, with_id,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
+        find, fresh_access_key, fresh_opaque, fresh_pair, fresh_project, fresh_user, get,
+        in_project, in_slot, insert, list_all, markers, of_user, pair, sorted, try_insert, unique,
+        with_id,
+    },
+    domain::{Credential, Quota, Slot},
 };
-use crate::domain::{AccessKey, Credential, Quota, Slot, Status};
 
 /// How often a race is run: a lucky schedule hides a fault once, not every time.
-const ROUNDS: usize = 10;
+pub(super) const ROUNDS: usize = 10;
 
 /// How many take part in one.
-const RACERS: usize = 8;
-
-/// Lets all of these records in at once; returns those that were stored. Every
-/// other must have been refused as a duplicate.
-async fn race_inserts(backend: &Backend, records: &[Credential]) -> Vec<Credential> {
-    let racers: Vec<_> = records
-        .iter()
-        .map(|record| {
-            let (backend, record) = (Arc::clone(backend), record.clone());
-            tokio::spawn(async move { try_insert(&backend, &record).await })
-        })
-        .collect();
-    let mut winners = Vec::new();
-    for (racer, record) in racers.into_iter().zip(records) {
-        match racer.await.expect("insert") {
-            Ok(()) => winners.push(record.clone()),
-            refused => assert_taken(&refused),
-        }
-    }
-    winners
-}
-
-async fn assert_one_winner(backend: &Backend, records: &[Credential]) {
-    let winners = race_inserts(backend, records).await;
-    assert_eq!(winners.len(), 1, "one racer wins");
-    assert_stored(backend, &winners[0]).await;
-    for order in ORDERS.into_iter().filter(|order| order.marker(&winners[0]).is_some()) {
-        let listed = markers(backend, &of_user(&winners[0].user_id, order)).await;
-        assert_eq!(listed, sorted(&[&winners[0]], order));
-    }
-}
+pub(super) const RACERS: usize = 8;
 
 /// Of many inserts of one id, by one user, exactly one is stored.
 ///
@@ -137,143 +103,6 @@ pub async fn quota_holds_under_racing_inserts(backend: Backend) {
     }
 }
 
-fn spawn_update(
-    backend: &Backend,
-    next: &Credential,
-    from: &Credential,
-) -> JoinHandle<Result<bool, BackendError>> {
-    let (backend, next, expected) = (Arc::clone(backend), next.clone(), from.version);
-    tokio::spawn(async move { backend.update(&next, expected).await })
-}
-
-/// Of many updates from one version exactly one is stored, with its access key.
-///
-/// # Panics
-///
-/// If none or several report success, or a loser leaves something behind.
-pub async fn racing_updates_from_one_version_have_one_winner(backend: Backend) {
-    for _ in 0..ROUNDS {
-        let first = fresh_full();
-        insert(&backend, &first).await;
-        let states: Vec<_> = (0..RACERS).map(|_| rekeyed(&first, &fresh_access_key())).collect();
-        let racers: Vec<_> =
-            states.iter().map(|next| spawn_update(&backend, next, &first)).collect();
-        let mut winners = Vec::new();
-        for (racer, state) in racers.into_iter().zip(&states) {
-            if racer.await.expect("update").expect("update") {
-                winners.push(state);
-            } else {
-                assert!(find(&backend, access_key(state)).await.is_none());
-            }
-        }
-        assert_eq!(winners.len(), 1, "one racer wins");
-        assert_stored(&backend, winners[0]).await;
-        assert!(find(&backend, access_key(&first)).await.is_none());
-    }
-}
-
-/// Of many records that are updated to one access key, and one that is inserted
-/// with it, exactly one gets it.
-///
-/// # Panics
-///
-/// If none or several get it, or a loser changes.
-pub async fn racing_updates_to_one_access_key_have_one_winner(backend: Backend) {
-    for _ in 0..ROUNDS {
-        let prize = fresh_access_key();
-        let records: Vec<_> = (0..RACERS).map(|_| fresh_full()).collect();
-        for record in &records {
-            insert(&backend, record).await;
-        }
-        let newcomer = with_id(pair(&fresh_user(), prize.clone()), &unique());
-        let racers: Vec<_> = records
-            .iter()
-            .map(|record| spawn_update(&backend, &rekeyed(record, &prize), record))
-            .collect();
-        let inserted = try_insert(&backend, &newcomer).await;
-        let mut winners = 0;
-        match inserted {
-            Ok(()) => {
-                winners += 1;
-                assert_stored(&backend, &newcomer).await;
-            }
-            refused => assert_taken(&refused),
-        }
-        for (racer, record) in racers.into_iter().zip(&records) {
-            match racer.await.expect("update") {
-                Ok(true) => {
-                    winners += 1;
-                    assert_stored(&backend, &rekeyed(record, &prize)).await;
-                }
-                refused => {
-                    assert_taken(&refused.map(drop));
-                    assert_stored(&backend, record).await;
-                }
-            }
-        }
-        assert_eq!(winners, 1, "one racer wins");
-        assert!(find(&backend, &prize).await.is_some());
-    }
-}
-
-/// Of many deletes of one version exactly one reports that it deleted.
-///
-/// # Panics
-///
-/// If none or several do, or the record is still there.
-pub async fn racing_deletes_have_one_winner(backend: Backend) {
-    for _ in 0..ROUNDS {
-        let record = fresh_full();
-        insert(&backend, &record).await;
-        let racers: Vec<_> = (0..RACERS)
-            .map(|_| {
-                let (backend, record) = (Arc::clone(&backend), record.clone());
-                tokio::spawn(async move { delete(&backend, &record).await })
-            })
-            .collect();
-        let mut winners = 0;
-        for racer in racers {
-            winners += usize::from(racer.await.expect("delete"));
-        }
-        assert_eq!(winners, 1, "one racer wins");
-        assert_gone(&backend, &record).await;
-    }
-}
-
-/// When a delete and an update start from one version, exactly one happens.
-///
-/// # Panics
-///
-/// If both or none do, or what is left belongs to neither.
-pub async fn a_delete_racing_an_update_leaves_one_state(backend: Backend) {
-    for round in 0..ROUNDS * 2 {
-        let first = fresh_full();
-        insert(&backend, &first).await;
-        let second = rekeyed(&first, &fresh_access_key());
-        let spawn_delete = || {
-            let (backend, first) = (Arc::clone(&backend), first.clone());
-            tokio::spawn(async move { delete(&backend, &first).await })
-        };
-        let (updating, deleting);
-        if round % 2 == 0 {
-            updating = spawn_update(&backend, &second, &first);
-            deleting = spawn_delete();
-        } else {
-            deleting = spawn_delete();
-            updating = spawn_update(&backend, &second, &first);
-        }
-        let updated = updating.await.expect("update").expect("update");
-        let deleted = deleting.await.expect("delete");
-        assert!(updated != deleted, "updated: {updated}, deleted: {deleted}");
-        assert!(find(&backend, access_key(&first)).await.is_none());
-        if updated {
-            assert_stored(&backend, &second).await;
-        } else {
-            assert_gone(&backend, &second).await;
-        }
-    }
-}
-
 /// Records that are inserted during a purge are there whole or not at all, and
 /// the purge counts exactly those that it took.
 ///
@@ -319,70 +148,32 @@ pub async fn an_insert_racing_a_purge_is_whole_or_not_there(backend: Backend) {
     }
 }
 
-/// A reader beside a writer sees one of the states that were written, whole.
-///
-/// # Panics
-///
-/// If a reader sees a mixture, or misses the record between two states.
-pub async fn readers_never_see_half_a_write(backend: Backend) {
-    const WRITES: u32 = 100;
-    let first = fresh_full();
-    // The same id, slot and project throughout, so that every read finds it; the
-    // access key goes back and forth.
-    let keys = [access_key(&first).clone(), fresh_access_key()];
-    let states: Vec<_> = (0..WRITES)
-        .scan(first.clone(), |state, step| {
-            let current = state.clone();
-            let mut next = rekeyed(state, &keys[(step as usize + 1) % 2]);
-            next.status = if step % 2 == 0 { Status::Active } else { Status::Inactive };
-            next.attributes.insert("step".into(), step.into());
-            next.updated_at = time(u64::from(step));
-            next.material = fresh_pair(&first.user_id).material;
-            *state = next;
-            Some(current)
+/// Lets all of these records in at once; returns those that were stored. Every
+/// other must have been refused as a duplicate.
+pub(super) async fn race_inserts(backend: &Backend, records: &[Credential]) -> Vec<Credential> {
+    let racers: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let (backend, record) = (Arc::clone(backend), record.clone());
+            tokio::spawn(async move { try_insert(&backend, &record).await })
         })
         .collect();
-    let (states, done) = (Arc::new(states), Arc::new(AtomicBool::new(false)));
-    insert(&backend, &first).await;
-
-    // A set, so that the readers end when this case fails.
-    let mut readers = JoinSet::new();
-    for _ in 0..4 {
-        let (backend, keys) = (Arc::clone(&backend), keys.clone());
-        let (states, done) = (Arc::clone(&states), Arc::clone(&done));
-        readers.spawn(async move {
-            loop {
-                let is_last = done.load(Ordering::Acquire);
-                assert_some_state(&backend, &states, &keys).await;
-                if is_last {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        });
+    let mut winners = Vec::new();
+    for (racer, record) in racers.into_iter().zip(records) {
+        match racer.await.expect("insert") {
+            Ok(()) => winners.push(record.clone()),
+            refused => assert_taken(&refused),
+        }
     }
-    for step in states.windows(2) {
-        assert!(update(&backend, &step[1], step[0].version).await);
-        tokio::task::yield_now().await;
-    }
-    done.store(true, Ordering::Release);
-    while let Some(reader) = readers.join_next().await {
-        reader.expect("a reader sees only whole states");
-    }
-    assert_stored(&backend, &states[states.len() - 1]).await;
+    winners
 }
 
-/// Whatever a read of this record finds is one of the states, whole.
-async fn assert_some_state(backend: &Backend, states: &[Credential], keys: &[AccessKey; 2]) {
-    let Credential { id, user_id, .. } = &states[0];
-    let by_id = get(backend, id).await.expect("found by its id");
-    let by_slot = find_slot(backend, user_id, Slot::S3).await.expect("found by its slot");
-    let listed = list_all(backend, &of_user(user_id, Order::Id)).await;
-    assert_eq!(listed.len(), 1, "listed once");
-    // Between the two, the access key may change: then both find it, or none.
-    let by_keys = [find(backend, &keys[0]).await, find(backend, &keys[1]).await];
-    for seen in [by_id, by_slot].into_iter().chain(listed).chain(by_keys.into_iter().flatten()) {
-        let written = states.iter().find(|state| state.version == seen.version);
-        assert_same(&seen, written.expect("a version that was written"));
+async fn assert_one_winner(backend: &Backend, records: &[Credential]) {
+    let winners = race_inserts(backend, records).await;
+    assert_eq!(winners.len(), 1, "one racer wins");
+    assert_stored(backend, &winners[0]).await;
+    for order in ORDERS.into_iter().filter(|order| order.marker(&winners[0]).is_some()) {
+        let listed = markers(backend, &of_user(&winners[0].user_id, order)).await;
+        assert_eq!(listed, sorted(&[&winners[0]], order));
     }
 }

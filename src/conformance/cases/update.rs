@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
-use crate::backend::BackendError;
-use crate::conformance::fixtures::{
-    Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_same, assert_stored,
-    assert_taken, find, find_slot, fresh_access_key, fresh_full, fresh_opaque, fresh_pair,
-    fresh_project, fresh_user, fresh_version, get, in_slot, insert, list_all, markers, of_project,
-    of_user, pair, rekeyed, sorted, time, unique, update, with_id,
+use crate::{
+    conformance::fixtures::{
+        Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_same, assert_stored,
+        assert_taken, find, find_slot, fresh_access_key, fresh_full, fresh_opaque, fresh_pair,
+        fresh_project, fresh_user, fresh_version, get, in_slot, insert, list_all, markers,
+        of_project, of_user, pair, rekeyed, sorted, time, unique, update, with_id,
+    },
+    domain::{
+        Blob, Credential, Delegation, Kind, Material, ProjectId, Quota, Slot, Status, Version,
+    },
 };
-use crate::domain::{Blob, Credential, Delegation, Kind, Material, Quota, Slot, Status, Version};
 
 /// The new state replaces the old one whole; what it leaves out is gone.
 ///
@@ -92,6 +95,8 @@ pub async fn update_of_what_is_not_there_is_false(backend: Backend) {
 pub async fn update_follows_a_new_access_key(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &first).await;
     let second = rekeyed(&first, &fresh_access_key());
     assert!(update(&backend, &second, first.version).await);
 
@@ -109,10 +114,6 @@ pub async fn update_follows_a_new_access_key(backend: Backend) {
     assert_stored(&backend, &second).await;
 }
 
-fn project_of(credential: &Credential) -> crate::domain::ProjectId {
-    credential.project_id.clone().expect("a full record has a project")
-}
-
 /// A record may lose its access key and get one later.
 ///
 /// # Panics
@@ -121,6 +122,8 @@ fn project_of(credential: &Credential) -> crate::domain::ProjectId {
 pub async fn update_gives_and_takes_an_access_key(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
+    // Read once, so that whatever remembers it is put to the test.
+    assert_stored(&backend, &first).await;
     let second = Credential { access_key: None, ..first.clone().touched(time(5)) };
     assert!(update(&backend, &second, first.version).await);
     assert_stored(&backend, &second).await;
@@ -170,7 +173,7 @@ pub async fn update_refuses_a_taken_slot(backend: Backend) {
         insert(&backend, record).await;
     }
     let next = in_slot(second.clone().touched(time(5)), Slot::Ec2);
-    let outcome: Result<bool, BackendError> = backend.update(&next, second.version).await;
+    let outcome = backend.update(&next, second.version).await;
     assert_taken(&outcome.map(drop));
     assert_stored(&backend, &first).await;
     assert_stored(&backend, &second).await;
@@ -214,4 +217,8 @@ pub async fn update_moves_a_record_whole(backend: Backend) {
     assert_same(&stored, &third);
     let by_id = of_project(&project_of(&second), ORDERS[1]);
     assert!(list_all(&backend, &by_id).await.is_empty());
+}
+
+fn project_of(credential: &Credential) -> ProjectId {
+    credential.project_id.clone().expect("a full record has a project")
 }

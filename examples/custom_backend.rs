@@ -1,0 +1,119 @@
+//! A backend of one's own, and the proof that it keeps the contract:
+//! `cargo test --example custom_backend` runs the conformance suite against it,
+//! `cargo run --example custom_backend` stores a key and finds it.
+
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::UNIX_EPOCH};
+
+use tower_credentials::{
+    async_trait,
+    backend::{BackendError, CredentialBackend, ListQuery, Page},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, Slot,
+        UserId, Version,
+    },
+};
+
+type Records = BTreeMap<CredentialId, Arc<Credential>>;
+type Found = Result<Option<Arc<Credential>>, BackendError>;
+
+/// One map by id, and scans. Checks and write share one lock: one step for others.
+#[derive(Debug, Default)]
+struct ScanBackend(tokio::sync::Mutex<Records>);
+
+#[async_trait]
+impl CredentialBackend for ScanBackend {
+    async fn insert(&self, new: &Credential, quota: Quota) -> Result<(), BackendError> {
+        let mut records = self.0.lock().await;
+        let held = records.values().filter(|old| old.user_id == new.user_id).count();
+        if !quota.admits(held as u64) {
+            return Err(BackendError::QuotaExceeded);
+        }
+        if records.contains_key(&new.id) || clashes(&records, new) {
+            return Err(BackendError::AlreadyExists);
+        }
+        records.insert(new.id.clone(), Arc::new(new.clone()));
+        Ok(())
+    }
+
+    async fn get(&self, id: &CredentialId) -> Found {
+        Ok(self.0.lock().await.get(id).cloned())
+    }
+
+    async fn find_by_access_key(&self, access_key: &AccessKey) -> Found {
+        let is_it = |old: &&Arc<Credential>| old.access_key.as_ref() == Some(access_key);
+        Ok(self.0.lock().await.values().find(is_it).cloned())
+    }
+
+    async fn find_by_slot(&self, user_id: &UserId, slot: Slot) -> Found {
+        let is_it = |old: &&Arc<Credential>| old.user_id == *user_id && old.slot == Some(slot);
+        Ok(self.0.lock().await.values().find(is_it).cloned())
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        let marker = |record: &Arc<Credential>| query.order.marker(record).map(str::to_owned);
+        let before = query.before.clone().filter(|before| !before.is_empty());
+        // A record without a marker is not greater than anything.
+        let is_between =
+            |marker: Option<String>| marker > query.after && (before.is_none() || marker < before);
+        let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
+        credentials.retain(|record| query.admits(record) && is_between(marker(record)));
+        credentials.sort_by_key(marker);
+        let more = credentials.len() > query.limit();
+        credentials.truncate(query.limit());
+        let next = credentials.last().filter(|_| more).and_then(marker);
+        Ok(Page { credentials, next })
+    }
+
+    async fn update(&self, new: &Credential, expected: Version) -> Result<bool, BackendError> {
+        let mut records = self.0.lock().await;
+        let is_current = records.get(&new.id).is_some_and(|old| old.version == expected);
+        if is_current && clashes(&records, new) {
+            return Err(BackendError::AlreadyExists);
+        }
+        Ok(is_current && records.insert(new.id.clone(), Arc::new(new.clone())).is_some())
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        let mut records = self.0.lock().await;
+        let is_it = |old: &Arc<Credential>| old.version == expected;
+        Ok(records.get(id).is_some_and(is_it) && records.remove(id).is_some())
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        let mut records = self.0.lock().await;
+        Ok(records.extract_if(.., |_, old| old.user_id == *user_id).count() as u64)
+    }
+
+    async fn purge_project(&self, project: &ProjectId) -> Result<u64, BackendError> {
+        let mut records = self.0.lock().await;
+        Ok(records.extract_if(.., |_, old| old.project_id.as_ref() == Some(project)).count() as u64)
+    }
+}
+
+/// Whether another record has the access key or the user's slot.
+fn clashes(records: &Records, new: &Credential) -> bool {
+    records.values().filter(|old| old.id != new.id).any(|old| {
+        (new.access_key.is_some() && old.access_key == new.access_key)
+            || (new.slot.is_some() && old.slot == new.slot && old.user_id == new.user_id)
+    })
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (user, key, secret) = (UserId::new("amy")?, AccessKey::generate()?, SecretKey::generate()?);
+    let (id, material) = (CredentialId::of(&key), Material::KeyPair { secret: Some(secret) });
+    let mut pair = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::fresh()?);
+    pair.access_key = Some(key.clone());
+    let backend = ScanBackend::default();
+    backend.insert(&pair, Quota::AtMost(5)).await?;
+    println!("stored and found: {:?}", backend.find_by_access_key(&key).await?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    async fn backend() -> super::ScanBackend {
+        super::ScanBackend::default()
+    }
+    tower_credentials::backend_conformance_tests!(backend);
+}
