@@ -171,8 +171,9 @@ fn the_response_future_is_as_large_as_the_apps_own() {
     }
     let (inner, outer) = sizes(&Router::<()>::new().into_service::<AxumBody>());
     assert_eq!(outer, inner, "around axum's route future");
-    type OfApp = <App as Service<Request<Full<Bytes>>>>::Future;
-    assert_eq!(size_of::<ResponseFuture<OfApp>>(), size_of::<OfApp>(), "around a ready future");
+    let ready = size_of::<<App as Service<Request<Full<Bytes>>>>::Future>();
+    let wrapped = size_of::<<CredentialService<App> as Service<Request<Full<Bytes>>>>::Future>();
+    assert_eq!(wrapped, ready, "around a ready future");
 }
 
 #[test]

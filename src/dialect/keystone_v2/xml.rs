@@ -171,7 +171,7 @@ mod tests {
         let entity =
             format!("<!DOCTYPE x [<!ENTITY e \"boom\">]>{}", good.replace("\"b\"", "\"&e;\""));
         for bad in [
-            "".into(),
+            String::new(),
             "   ".into(),
             entity,
             format!("<!DOCTYPE ec2Credentials SYSTEM \"file:///etc/passwd\">{good}"),

@@ -1,0 +1,19 @@
+//! The conformance suite over `SqliteBackend`, all cases on one shared file.
+//!
+//! `MemoryBackend` runs it in its own module.
+
+use std::sync::OnceLock;
+
+use tower_credentials::backend::sqlite::SqliteBackend;
+
+async fn shared_file() -> SqliteBackend {
+    static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
+    let open = || {
+        // Below `target`, since nothing that a static holds is ever removed.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        SqliteBackend::open(folder.join("credentials.db")).unwrap()
+    };
+    SHARED.get_or_init(open).clone()
+}
+
+tower_credentials::backend_conformance_tests!(shared_file);
