@@ -1,5 +1,5 @@
 //! Clause: *order is bytewise*, and the filters of
-//! [`ListQuery`](crate::backend::ListQuery).
+//! [`ListQuery`].
 
 use crate::{
     backend::{ListQuery, Order},

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::{sync::Barrier, task::JoinHandle};
+
 use crate::{
     conformance::fixtures::{
         Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
@@ -85,11 +87,11 @@ pub async fn quota_holds_under_racing_inserts(backend: Backend) {
         let racers: Vec<_> = (0..QUOTA * 4)
             .map(|_| {
                 let (backend, record) = (Arc::clone(&backend), fresh_pair(&user));
-                tokio::spawn(async move { backend.insert(&record, Quota::AtMost(QUOTA)).await })
+                async move { backend.insert(&record, Quota::AtMost(QUOTA)).await }
             })
             .collect();
         let mut stored = 0;
-        for racer in racers {
+        for racer in start_together(racers) {
             match racer.await.expect("insert") {
                 Ok(()) => stored += 1,
                 refused => assert_over_quota(&refused),
@@ -155,11 +157,11 @@ pub(super) async fn race_inserts(backend: &Backend, records: &[Credential]) -> V
         .iter()
         .map(|record| {
             let (backend, record) = (Arc::clone(backend), record.clone());
-            tokio::spawn(async move { try_insert(&backend, &record).await })
+            async move { try_insert(&backend, &record).await }
         })
         .collect();
     let mut winners = Vec::new();
-    for (racer, record) in racers.into_iter().zip(records) {
+    for (racer, record) in start_together(racers).into_iter().zip(records) {
         match racer.await.expect("insert") {
             Ok(()) => winners.push(record.clone()),
             refused => assert_taken(&refused),
@@ -176,4 +178,20 @@ async fn assert_one_winner(backend: &Backend, records: &[Credential]) {
         let listed = markers(backend, &of_user(&winners[0].user_id, order)).await;
         assert_eq!(listed, sorted(&[&winners[0]], order));
     }
+}
+
+/// Runs futures as tasks that all wait for the last of them before they begin.
+pub(super) fn start_together<F>(futures: Vec<F>) -> Vec<JoinHandle<F::Output>>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let gate = Arc::new(Barrier::new(futures.len()));
+    let start = |future: F| {
+        let gate = Arc::clone(&gate);
+        tokio::spawn(async move {
+            gate.wait().await;
+            future.await
+        })
+    };
+    futures.into_iter().map(start).collect()
 }

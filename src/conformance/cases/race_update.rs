@@ -1,17 +1,20 @@
 //! Clauses: *writes are atomic*, and *compare-and-set*, for many callers at once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
-use super::race::{RACERS, ROUNDS, race_inserts};
+use super::race::{RACERS, ROUNDS, race_inserts, start_together};
 use crate::{
     backend::{BackendError, Order},
     conformance::fixtures::{
-        Backend, access_key, assert_gone, assert_same, assert_stored, assert_taken, delete, find,
+        Backend, access_key, assert_gone, assert_same, assert_stored, assert_taken, find,
         find_slot, fresh_access_key, fresh_full, fresh_pair, fresh_user, get, insert, list_all,
         of_user, pair, rekeyed, time, unique, update, with_id,
     },
@@ -28,10 +31,9 @@ pub async fn racing_updates_from_one_version_have_one_winner(backend: Backend) {
         let first = fresh_full();
         insert(&backend, &first).await;
         let states: Vec<_> = (0..RACERS).map(|_| rekeyed(&first, &fresh_access_key())).collect();
-        let racers: Vec<_> =
-            states.iter().map(|next| spawn_update(&backend, next, &first)).collect();
+        let racers: Vec<_> = states.iter().map(|next| updating(&backend, next, &first)).collect();
         let mut winners = Vec::new();
-        for (racer, state) in racers.into_iter().zip(&states) {
+        for (racer, state) in start_together(racers).into_iter().zip(&states) {
             if racer.await.expect("update").expect("update") {
                 winners.push(state);
             } else {
@@ -62,8 +64,9 @@ pub async fn racing_updates_to_one_access_key_have_one_winner(backend: Backend) 
             .collect();
         let racers: Vec<_> = records
             .iter()
-            .map(|record| spawn_update(&backend, &rekeyed(record, &prize), record))
+            .map(|record| updating(&backend, &rekeyed(record, &prize), record))
             .collect();
+        let racers = start_together(racers);
         let inserted = race_inserts(&backend, &newcomers).await;
         let mut winners = inserted.len();
         for record in &inserted {
@@ -95,15 +98,10 @@ pub async fn racing_deletes_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let record = fresh_full();
         insert(&backend, &record).await;
-        let racers: Vec<_> = (0..RACERS)
-            .map(|_| {
-                let (backend, record) = (Arc::clone(&backend), record.clone());
-                tokio::spawn(async move { delete(&backend, &record).await })
-            })
-            .collect();
+        let racers = (0..RACERS).map(|_| deleting(&backend, &record)).collect();
         let mut winners = 0;
-        for racer in racers {
-            winners += usize::from(racer.await.expect("delete"));
+        for racer in start_together(racers) {
+            winners += usize::from(racer.await.expect("delete").expect("delete"));
         }
         assert_eq!(winners, 1, "one racer wins");
         assert_gone(&backend, &record).await;
@@ -120,20 +118,15 @@ pub async fn a_delete_racing_an_update_leaves_one_state(backend: Backend) {
         let first = fresh_full();
         insert(&backend, &first).await;
         let second = rekeyed(&first, &fresh_access_key());
-        let spawn_delete = || {
-            let (backend, first) = (Arc::clone(&backend), first.clone());
-            tokio::spawn(async move { delete(&backend, &first).await })
-        };
-        let (updating, deleting);
-        if round % 2 == 0 {
-            updating = spawn_update(&backend, &second, &first);
-            deleting = spawn_delete();
-        } else {
-            deleting = spawn_delete();
-            updating = spawn_update(&backend, &second, &first);
+        let mut racers = vec![updating(&backend, &second, &first), deleting(&backend, &first)];
+        // Each is the first to start in half of the rounds.
+        racers.rotate_left(round % 2);
+        let mut outcomes = Vec::new();
+        for racer in start_together(racers) {
+            outcomes.push(racer.await.expect("write").expect("write"));
         }
-        let updated = updating.await.expect("update").expect("update");
-        let deleted = deleting.await.expect("delete");
+        outcomes.rotate_right(round % 2);
+        let (updated, deleted) = (outcomes[0], outcomes[1]);
         assert!(updated != deleted, "updated: {updated}, deleted: {deleted}");
         assert!(find(&backend, access_key(&first)).await.is_none());
         if updated {
@@ -197,13 +190,16 @@ pub async fn readers_never_see_half_a_write(backend: Backend) {
     assert_stored(&backend, &states[states.len() - 1]).await;
 }
 
-fn spawn_update(
-    backend: &Backend,
-    next: &Credential,
-    from: &Credential,
-) -> JoinHandle<Result<bool, BackendError>> {
+type Write = Pin<Box<dyn Future<Output = Result<bool, BackendError>> + Send>>;
+
+fn updating(backend: &Backend, next: &Credential, from: &Credential) -> Write {
     let (backend, next, expected) = (Arc::clone(backend), next.clone(), from.version);
-    tokio::spawn(async move { backend.update(&next, expected).await })
+    Box::pin(async move { backend.update(&next, expected).await })
+}
+
+fn deleting(backend: &Backend, record: &Credential) -> Write {
+    let (backend, id, expected) = (Arc::clone(backend), record.id.clone(), record.version);
+    Box::pin(async move { backend.delete(&id, expected).await })
 }
 
 /// Whatever a read of this record finds is one of the states, whole.
