@@ -46,22 +46,23 @@ async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> 
 
 #[tokio::main]
 async fn main() {
-    let layer = CredentialLayer::new(common::tokens(), MemoryBackend::default());
     let bare = common::serve(service_fn(bare)).await;
-    let layered = common::serve(layer.layer(service_fn(app))).await;
-
     let mut bare = common::connections(bare, CONNECTIONS).await;
-    let mut layered = common::connections(layered, CONNECTIONS).await;
-    let (a, b) = (common::create(&mut bare[0]).await, common::create(&mut layered[0]).await);
-    assert_eq!(a, b, "the two answers differ in length");
 
     let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for round in 0..=ROUNDS {
+        // A new store each time, so that every round fills the same one.
+        let layer = CredentialLayer::new(common::tokens(), MemoryBackend::default());
+        let layered = common::serve(layer.layer(service_fn(app))).await;
+        let mut layered = common::connections(layered, CONNECTIONS).await;
+        let (a, b) = (common::create(&mut bare[0]).await, common::create(&mut layered[0]).await);
+        assert_eq!(a, b, "the two answers differ in length");
+
         let started = Instant::now();
         bare = common::create_on_all(bare, EACH).await;
         let of_bare = common::rate(CONNECTIONS * EACH, started.elapsed());
         let started = Instant::now();
-        layered = common::create_on_all(layered, EACH).await;
+        common::create_on_all(layered, EACH).await;
         let of_layer = common::rate(CONNECTIONS * EACH, started.elapsed());
         if round > 0 {
             rates[0].push(of_bare);

@@ -102,7 +102,7 @@ fn clashes(records: &Records, new: &Credential) -> bool {
 async fn main() -> Result<(), Box<dyn Error>> {
     let (user, key, secret) = (UserId::new("amy")?, AccessKey::generate()?, SecretKey::generate()?);
     let (id, material) = (CredentialId::of(&key), Material::KeyPair { secret: Some(secret) });
-    let mut pair = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::fresh()?);
+    let mut pair = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::fresh());
     pair.access_key = Some(key.clone());
     let backend = ScanBackend::default();
     backend.insert(&pair, Quota::AtMost(5)).await?;

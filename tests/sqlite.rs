@@ -42,7 +42,7 @@ fn pair(user: &str, key: &str) -> Credential {
         UserId::new(user).unwrap(),
         Material::KeyPair { secret },
         UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
-        Version::fresh().unwrap(),
+        Version::fresh(),
     );
     credential.access_key = Some(key);
     credential

@@ -162,7 +162,7 @@ fn read(path: Option<&PathBuf>) -> Result<Current, Box<dyn Error>> {
 
 #[async_trait]
 impl TokenValidator for Identities {
-    async fn validate(&self, presented: &Presented) -> Result<Caller, AuthError> {
+    async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError> {
         self.current().tokens.validate(presented).await
     }
 }

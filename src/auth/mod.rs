@@ -26,12 +26,13 @@ pub use static_tokens::{InvalidToken, StaticTokens};
 /// * Nothing that is presented is logged.
 #[async_trait]
 pub trait TokenValidator: fmt::Debug + Send + Sync + 'static {
-    /// Validates what a client presented.
+    /// Validates what a client presented. The caller is shared, so that a
+    /// validator that remembers callers need not copy them.
     ///
     /// # Errors
     ///
     /// See [`AuthError`].
-    async fn validate(&self, presented: &Presented) -> Result<Caller, AuthError>;
+    async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError>;
 }
 
 /// What a client presented to say who it is.
@@ -86,7 +87,7 @@ macro_rules! forward {
     ($pointer:ident) => {
         #[async_trait]
         impl<T: TokenValidator + ?Sized> TokenValidator for $pointer<T> {
-            async fn validate(&self, presented: &Presented) -> Result<Caller, AuthError> {
+            async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError> {
                 (**self).validate(presented).await
             }
         }

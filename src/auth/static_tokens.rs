@@ -1,6 +1,6 @@
 //! A fixed set of tokens.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -34,7 +34,7 @@ pub struct StaticTokens {
 struct Entry {
     digest: TokenDigest,
     username: String,
-    caller: Caller,
+    caller: Arc<Caller>,
 }
 
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl StaticTokens {
     }
 
     fn with(mut self, digest: TokenDigest, username: String, caller: Caller) -> Self {
-        self.entries.push(Entry { digest, username, caller });
+        self.entries.push(Entry { digest, username, caller: Arc::new(caller) });
         self
     }
 
@@ -91,14 +91,18 @@ impl StaticTokens {
 
 #[async_trait]
 impl TokenValidator for StaticTokens {
-    async fn validate(&self, presented: &Presented) -> Result<Caller, AuthError> {
+    async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError> {
         let (token, username) = match presented {
             Presented::Basic { username, password } => (password, Some(username)),
             Presented::Token(token) => (token, None),
         };
         let entry = self.find(token).ok_or(AuthError::Invalid)?;
         let own = |name: &String| name == entry.caller.user_id.as_str() || *name == entry.username;
-        if username.is_none_or(own) { Ok(entry.caller.clone()) } else { Err(AuthError::Invalid) }
+        if username.is_none_or(own) {
+            Ok(Arc::clone(&entry.caller))
+        } else {
+            Err(AuthError::Invalid)
+        }
     }
 }
 

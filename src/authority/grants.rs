@@ -102,7 +102,7 @@ impl Authority {
                 None => CredentialId::random()?,
             };
             let kind = if slot == Slot::Password { Kind::password() } else { Kind::ec2() };
-            let (now, version) = (self.clock.now(), Version::fresh()?);
+            let (now, version) = (self.clock.now(), Version::fresh());
             let user_id = user_id.clone();
             let mut credential = Credential::new(id, kind, user_id, material.clone(), now, version);
             credential.project_id.clone_from(&project_id);

@@ -7,7 +7,7 @@ use crate::{
     backend::{ListQuery, Order},
     domain::{
         AccessKey, Attributes, Caller, Credential, CredentialId, Kind, Material, ProjectId,
-        SecretKey, Status, UserId, Version,
+        SecretKey, Status, UserId, Version, generate_pair,
     },
     error::Error,
     policy::{Action, Decision, ListScope, Target},
@@ -90,15 +90,19 @@ impl Authority {
             self.require_member(&user_id, &project_id).await?;
         }
 
-        let access_key = command.access_key.map_or_else(AccessKey::generate, Ok)?;
-        let secret = command.secret_key.map_or_else(SecretKey::generate, Ok)?;
+        let (access_key, secret) = match (command.access_key, command.secret_key) {
+            (Some(access_key), Some(secret)) => (access_key, secret),
+            (Some(access_key), None) => (access_key, SecretKey::generate()?),
+            (None, Some(secret)) => (AccessKey::generate()?, secret),
+            (None, None) => generate_pair()?,
+        };
         let mut credential = Credential::new(
             CredentialId::of(&access_key),
             Kind::ec2(),
             user_id,
             Material::KeyPair { secret: Some(secret) },
             self.clock.now(),
-            Version::fresh()?,
+            Version::fresh(),
         );
         credential.project_id = Some(project_id);
         credential.access_key = Some(access_key);

@@ -1,23 +1,35 @@
 //! Reading JSON bodies strictly.
 
-use std::fmt;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value};
 
 use crate::error::Error;
+
+/// The members of a JSON object, borrowed from the body where they can be.
+pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
+
+/// A JSON value, as far as a dialect asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node<'a> {
+    Null,
+    Object(Object<'a>),
+    /// An array, a number or a truth value: nothing that is asked for.
+    Other,
+    String(Cow<'a, str>),
+}
 
 /// Parses a body that must be a JSON object.
 ///
 /// An object with the same member twice is refused, at any depth: which of the
 /// two counts is a matter of the parser, and another one may stand in front.
 /// Nesting is bounded by the parser.
-pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Error> {
+pub(super) fn object(body: &[u8]) -> Result<Object<'_>, Error> {
     match serde_json::from_slice(body) {
-        Ok(Strict(Value::Object(members))) => Ok(members),
+        Ok(Node::Object(members)) => Ok(members),
         Ok(_) => Err(Error::bad_request("The body must be a JSON object.")),
         // The parser's own text may repeat what the client sent.
         Err(_) => Err(Error::bad_request("The body is not valid JSON.")),
@@ -26,98 +38,96 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Error> {
 
 /// A member that must be an object.
 pub(super) fn member_object<'a>(
-    members: &'a Map<String, Value>,
+    members: &'a Object<'_>,
     name: &'static str,
-) -> Result<&'a Map<String, Value>, Error> {
+) -> Result<&'a Object<'a>, Error> {
     match members.get(name) {
-        Some(Value::Object(object)) => Ok(object),
+        Some(Node::Object(object)) => Ok(object),
         _ => Err(Error::bad_request(format!("{name} must be an object."))),
     }
 }
 
 /// A member that must be a string, if it is there and not null.
 pub(super) fn optional_string<'a>(
-    members: &'a Map<String, Value>,
+    members: &'a Object<'_>,
     name: &'static str,
 ) -> Result<Option<&'a str>, Error> {
     match members.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::String(text)) => Ok(Some(text)),
         Some(_) => Err(Error::bad_request(format!("{name} must be a string."))),
     }
 }
 
-/// A JSON value without repeated members.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StrictVisitor.deserialize(deserializer).map(Self)
+        deserializer.deserialize_any(NodeVisitor)
     }
 }
 
-struct StrictVisitor;
+struct NodeVisitor;
 
-impl<'de> DeserializeSeed<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Other)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, _: i64) -> Result<Node<'de>, E> {
+        Ok(Node::Other)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, _: u64) -> Result<Node<'de>, E> {
+        Ok(Node::Other)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E>(self, _: f64) -> Result<Node<'de>, E> {
+        Ok(Node::Other)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::String(Cow::Borrowed(text)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::String(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = items.next_element_seed(StrictVisitor)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
+        // Each is looked at, since a repeated member may hide in it.
+        while items.next_element::<Node<'de>>()?.is_some() {}
+        Ok(Node::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(StrictVisitor)?;
-            if object.insert(name, value).is_some() {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Node<'de>, A::Error> {
+        let mut object = Object::new();
+        while let Some(Name(name)) = members.next_key()? {
+            if object.insert(name, members.next_value()?).is_some() {
                 return Err(A::Error::custom("a member is there twice"));
             }
         }
-        Ok(Value::Object(object))
+        Ok(Node::Object(object))
+    }
+}
+
+/// The name of a member, borrowed if it holds no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_str(NodeVisitor)? {
+            Node::String(name) => Ok(Self(name)),
+            _ => Err(D::Error::custom("a member's name is no string")),
+        }
     }
 }
 
@@ -148,7 +158,13 @@ mod tests {
             assert!(object(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(object(b"{\"a\":\"\xff\"}").is_err());
-        assert_eq!(object(b" {\"a\":[1,-2,3.5,true,null,{}]} ").unwrap().len(), 1);
+        assert!(object(b"{\"a\":[{\"b\":1,\"b\":1}]}").is_err());
+        let good = object(b" {\"a\":[1,-2,3.5,true,null,{}],\"b\\u0063\":\"\\n\",\"d\":null} ");
+        let good = good.unwrap();
+        assert_eq!(good["a"], Node::Other);
+        assert_eq!(optional_string(&good, "bc").unwrap(), Some("\n"));
+        assert_eq!(optional_string(&good, "d").unwrap(), None);
+        assert!(optional_string(&good, "a").is_err());
     }
 
     proptest! {
@@ -160,8 +176,8 @@ mod tests {
         #[test]
         fn what_is_taken_is_what_the_plain_parser_reads(text in "\\{(\"[a-c]\":[0-9]{1,3},?){0,3}\\}") {
             if let Ok(members) = object(text.as_bytes()) {
-                let plain: Value = serde_json::from_str(&text).unwrap();
-                prop_assert_eq!(Value::Object(members), plain);
+                let plain: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap();
+                prop_assert!(members.keys().eq(plain.keys()));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which users and projects exist, who belongs where, and with which roles.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -109,9 +109,9 @@ impl Project {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     /// The domain's id.
-    pub id: String,
+    pub id: Cow<'static, str>,
     /// The domain's name.
-    pub name: String,
+    pub name: Cow<'static, str>,
 }
 
 impl Default for Domain {

@@ -130,6 +130,20 @@ impl ConstantTimeEq for SecretKey {
     }
 }
 
+/// Makes a new key pair, as [`AccessKey::generate`] and [`SecretKey::generate`]
+/// do, with one call to the operating system.
+///
+/// # Errors
+///
+/// [`RandomError`] if the operating system has no randomness to give.
+pub fn generate_pair() -> Result<(AccessKey, SecretKey), RandomError> {
+    let mut bytes = Zeroizing::new([0; 16 + 24]);
+    SysRng.try_fill_bytes(&mut *bytes).map_err(RandomError::new)?;
+    let (access, secret) = bytes.split_at(16);
+    let secret = SecretText(Zeroizing::new(HEXLOWER.encode(secret)));
+    Ok((AccessKey(HEXLOWER.encode(access).into_boxed_str()), SecretKey(secret)))
+}
+
 /// A text that holds a secret: redacted in `Debug`, never displayed, wiped when
 /// dropped, compared in constant time.
 #[derive(Clone)]
@@ -247,6 +261,9 @@ mod tests {
         let hex = |s: &str| s.bytes().all(|b| b"0123456789abcdef".contains(&b));
         let access = AccessKey::generate().unwrap();
         let secret = SecretKey::generate().unwrap();
+        let pair = generate_pair().unwrap();
+        assert_eq!((pair.0.as_str().len(), pair.1.expose().len()), (32, 48));
+        assert!(hex(pair.0.as_str()) && hex(pair.1.expose()));
         assert_eq!(access.as_str().len(), 32);
         assert_eq!(secret.expose().len(), 48);
         assert!(hex(access.as_str()) && hex(secret.expose()));

@@ -16,7 +16,7 @@ pub use self::{
     credential::{Attributes, Credential, Slot, Status, Version},
     delegation::Delegation,
     ids::{CredentialId, InvalidId, Kind, ProjectId, UserId},
-    keys::{AccessKey, InvalidKey, RandomError, SecretKey, SecretText},
+    keys::{AccessKey, InvalidKey, RandomError, SecretKey, SecretText, generate_pair},
     material::{Blob, InvalidMaterial, Material},
     password::PasswordHash,
     quota::Quota,

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
-use serde_json::{Map, Value};
 
 use crate::{
     authority::{CreateKey, KeyCommand, ListKeys, UpdateKey},
     dialect::{
-        json,
+        json::{self, Node, Object},
         media::{self, ContentType, Format},
         path,
     },
@@ -97,7 +96,7 @@ pub(super) fn update(
     }))
 }
 
-fn read(head: &Parts, body: &[u8]) -> Result<Map<String, Value>, Error> {
+fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
     match media::content_type(&head.headers) {
         ContentType::Format(Format::Json) | ContentType::Missing => json::object(body),
         ContentType::Format(Format::Xml) | ContentType::Other => {
@@ -107,11 +106,11 @@ fn read(head: &Parts, body: &[u8]) -> Result<Map<String, Value>, Error> {
 }
 
 /// The blob: IBM's tables say a string, all its samples show an object.
-fn blob(credential: &Map<String, Value>) -> Result<Option<Cow<'_, Map<String, Value>>>, Error> {
+fn blob<'a>(credential: &'a Object<'_>) -> Result<Option<Cow<'a, Object<'a>>>, Error> {
     match credential.get("blob") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(blob)) => Ok(Some(Cow::Borrowed(blob))),
-        Some(Value::String(text)) => json::object(text.as_bytes()).map(Cow::Owned).map(Some),
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Object(blob)) => Ok(Some(Cow::Borrowed(blob))),
+        Some(Node::String(text)) => json::object(text.as_bytes()).map(Cow::Owned).map(Some),
         Some(_) => Err(Error::bad_request("blob must be an object, or the JSON text of one.")),
     }
 }
@@ -120,22 +119,22 @@ fn check_kind(kind: &str) -> Result<(), Error> {
     if kind == Kind::EC2 { Ok(()) } else { Err(Error::bad_request("type must be ec2.")) }
 }
 
-fn user_id(credential: &Map<String, Value>) -> Result<Option<UserId>, Error> {
+fn user_id(credential: &Object<'_>) -> Result<Option<UserId>, Error> {
     let id = json::optional_string(credential, "user_id")?;
     Ok(id.map(UserId::new).transpose()?)
 }
 
-fn project_id(credential: &Map<String, Value>) -> Result<Option<ProjectId>, Error> {
+fn project_id(credential: &Object<'_>) -> Result<Option<ProjectId>, Error> {
     let id = json::optional_string(credential, "project_id")?;
     Ok(id.map(ProjectId::new).transpose()?)
 }
 
-fn secret(blob: &Map<String, Value>) -> Result<Option<SecretKey>, Error> {
+fn secret(blob: &Object<'_>) -> Result<Option<SecretKey>, Error> {
     let secret = json::optional_string(blob, "secret")?;
     Ok(secret.map(SecretKey::new).transpose()?)
 }
 
-fn status(blob: &Map<String, Value>) -> Result<Option<Status>, Error> {
+fn status(blob: &Object<'_>) -> Result<Option<Status>, Error> {
     let Some(word) = json::optional_string(blob, "status")? else { return Ok(None) };
     let status = Status::from_word(word);
     status.map(Some).ok_or_else(|| Error::bad_request("status must be Active or Inactive."))

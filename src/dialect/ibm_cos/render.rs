@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use data_encoding::HEXLOWER;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use rand::RngExt;
 use serde::Serialize;
@@ -17,6 +18,9 @@ use crate::{
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+const X_TRANS_ID: HeaderName = HeaderName::from_static("x-trans-id");
 
 #[derive(Serialize)]
 struct One<'a> {
@@ -142,18 +146,18 @@ fn respond(
     moment: &Moment<'_>,
     timestamp: SystemTime,
 ) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let mut headers = HeaderMap::with_capacity(8);
     // No Content-Type on 204: IBM's sample has one, for a body that is not there.
     if body.is_some() {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::DATE, moment.date());
-    headers.insert("x-trans-id", ascii(trans_id(moment.now)));
-    headers.insert("x-timestamp", ascii(x_timestamp(timestamp)));
-    *response.body_mut() = Full::from(body.unwrap_or_default());
+    headers.insert(X_TRANS_ID, trans_id(moment.now));
+    headers.insert(X_TIMESTAMP, x_timestamp(timestamp));
+    let mut response = Response::new(Full::from(body.unwrap_or_default()));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }
 
@@ -162,29 +166,47 @@ fn accept_ranges(response: &mut Response<Full<Bytes>>) {
 }
 
 fn to_json(body: &impl Serialize) -> Vec<u8> {
-    let mut json = serde_json::to_vec(body).expect("strings always serialise");
+    let mut json = Vec::with_capacity(512);
+    serde_json::to_writer(&mut json, body).expect("writing to memory cannot fail");
     json.push(b'\n');
     json
 }
 
 /// `tx`, 21 random hex digits, `-`, and ten hex digits of the time, as Swift makes them.
-fn trans_id(now: SystemTime) -> String {
-    let random: u128 = rand::rng().random();
-    format!("tx{:021x}-{:010x}", random >> (128 - 84), since_epoch(now).as_secs())
+fn trans_id(now: SystemTime) -> HeaderValue {
+    let mut id = *b"tx000000000000000000000-0000000000";
+    let random: [u8; 11] = rand::rng().random();
+    let mut hex = [0; 22];
+    HEXLOWER.encode_mut(&random, &mut hex);
+    id[2..23].copy_from_slice(&hex[..21]);
+    // Ten digits hold five bytes, enough until the year 36,812.
+    HEXLOWER.encode_mut(&since_epoch(now).as_secs().to_be_bytes()[3..], &mut id[24..]);
+    ascii(&id)
 }
 
 /// Unix seconds with five decimals, padded to 16 characters, as Swift writes them.
-fn x_timestamp(time: SystemTime) -> String {
+fn x_timestamp(time: SystemTime) -> HeaderValue {
     let since = since_epoch(time);
-    format!("{:010}.{:05}", since.as_secs(), since.subsec_micros() / 10)
+    let mut text = *b"0000000000.00000";
+    decimal(&mut text[..10], since.as_secs());
+    decimal(&mut text[11..], u64::from(since.subsec_micros() / 10));
+    ascii(&text)
+}
+
+/// Writes a number into all of the digits.
+fn decimal(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789"[(number % 10) as usize];
+        number /= 10;
+    }
 }
 
 fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn ascii(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("hex and digits are valid in a header")
+fn ascii(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).expect("hex and digits are valid in a header")
 }
 
 #[cfg(test)]
@@ -194,7 +216,8 @@ mod tests {
     #[test]
     fn trans_ids_have_swifts_form_and_tell_the_time() {
         let id = trans_id(UNIX_EPOCH + Duration::from_secs(0x56eb_522a));
-        let (random, time) = id.strip_prefix("tx").unwrap().split_once('-').unwrap();
+        let (random, time) =
+            id.to_str().unwrap().strip_prefix("tx").unwrap().split_once('-').unwrap();
         assert_eq!(time, "0056eb522a");
         assert_eq!(random.len(), 21);
         assert!(random.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));

@@ -1,11 +1,11 @@
 //! The JSON of v2.0.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{grant::Parsed, names, render::Entry};
 use crate::{
-    dialect::json as strict,
+    dialect::json::{self as strict, Node},
     domain::{SecretText, Slot},
     error::Error,
 };
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     let body = strict::object(body)?;
     let mut roots = body.iter();
-    let (Some((root, Value::Object(members))), None) = (roots.next(), roots.next()) else {
+    let (Some((root, Node::Object(members))), None) = (roots.next(), roots.next()) else {
         return Err(Error::bad_request("The body must hold one credential object."));
     };
     let slot = names::slot_of_root(root)

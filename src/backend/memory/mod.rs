@@ -1,16 +1,19 @@
 //! A store in this process's memory.
 
+mod shelf;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     hash::Hash,
-    ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use async_trait::async_trait;
 
-use super::{BackendError, CredentialBackend, ListQuery, Order, Page};
+use self::shelf::{Entry, Marker, Shelf};
+
+use super::{BackendError, CredentialBackend, ListQuery, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 /// Keeps credentials in memory, for as long as the process lives.
@@ -45,27 +48,29 @@ impl fmt::Debug for MemoryBackend {
 #[async_trait]
 impl CredentialBackend for MemoryBackend {
     async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
+        // Copied before the lock is taken: others wait for as little as possible.
+        let entry = Entry::new(credential);
         let mut state = self.write();
-        let held = state.users.get(&credential.user_id).map_or(0, |shelf| shelf.by_id.len());
-        if !quota.admits(held as u64) {
+        let held = || state.users.get(&credential.user_id).map_or(0, Shelf::len);
+        if quota != Quota::Unlimited && !quota.admits(held() as u64) {
             return Err(BackendError::QuotaExceeded);
         }
-        if state.all.by_id.contains_key(credential.id.as_str()) || state.clashes(credential) {
+        if state.all.get(&entry.id).is_some() || state.clashes(&entry) {
             return Err(BackendError::AlreadyExists);
         }
-        state.put(credential);
+        state.put(&entry);
         Ok(())
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        Ok(self.read().all.by_id.get(id.as_str()).cloned())
+        Ok(self.read().all.get(&Marker::new(id.as_str())).cloned())
     }
 
     async fn find_by_access_key(
         &self,
         access_key: &AccessKey,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        Ok(self.read().all.by_access_key.get(access_key.as_str()).cloned())
+        Ok(self.read().all.find(&Marker::new(access_key.as_str())).cloned())
     }
 
     async fn find_by_slot(
@@ -93,21 +98,22 @@ impl CredentialBackend for MemoryBackend {
         credential: &Credential,
         expected: Version,
     ) -> Result<bool, BackendError> {
+        let entry = Entry::new(credential);
         let mut state = self.write();
-        let Some(current) = state.current(&credential.id, expected) else {
+        let Some(current) = state.current(&entry.id, expected) else {
             return Ok(false);
         };
-        if state.clashes(credential) {
+        if state.clashes(&entry) {
             return Err(BackendError::AlreadyExists);
         }
         state.remove(&current);
-        state.put(credential);
+        state.put(&entry);
         Ok(true)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         let mut state = self.write();
-        let Some(current) = state.current(id, expected) else {
+        let Some(current) = state.current(&Marker::new(id.as_str()), expected) else {
             return Ok(false);
         };
         state.remove(&current);
@@ -137,36 +143,36 @@ struct State {
 }
 
 impl State {
-    fn current(&self, id: &CredentialId, expected: Version) -> Option<Arc<Credential>> {
-        let current = self.all.by_id.get(id.as_str())?;
+    fn current(&self, id: &Marker, expected: Version) -> Option<Arc<Credential>> {
+        let current = self.all.get(id)?;
         (current.version == expected).then(|| Arc::clone(current))
     }
 
     /// Whether a record with another id has this one's access key or slot.
-    fn clashes(&self, credential: &Credential) -> bool {
-        let key = credential.access_key.as_ref();
-        let by_key = key.and_then(|key| self.all.by_access_key.get(key.as_str()));
-        let by_slot = slot_of(credential).and_then(|slot| self.slots.get(&slot));
-        by_key.into_iter().chain(by_slot).any(|other| other.id != credential.id)
+    fn clashes(&self, entry: &Entry) -> bool {
+        let by_key = entry.access_key.as_ref().and_then(|key| self.all.find(key));
+        let by_slot = slot_of(&entry.credential).and_then(|slot| self.slots.get(&slot));
+        by_key.into_iter().chain(by_slot).any(|other| other.id != entry.credential.id)
     }
 
-    fn put(&mut self, credential: &Credential) {
-        let entry = Entry::new(credential);
-        self.all.put(&entry);
-        self.users.entry(credential.user_id.clone()).or_default().put(&entry);
+    fn put(&mut self, entry: &Entry) {
+        let credential = &entry.credential;
+        self.all.put(entry);
+        self.users.entry(credential.user_id.clone()).or_default().put(entry);
         if let Some(project_id) = &credential.project_id {
-            self.projects.entry(project_id.clone()).or_default().put(&entry);
+            self.projects.entry(project_id.clone()).or_default().put(entry);
         }
         if let Some(slot) = slot_of(credential) {
-            self.slots.insert(slot, entry.credential);
+            self.slots.insert(slot, Arc::clone(credential));
         }
     }
 
     fn remove(&mut self, credential: &Credential) {
-        self.all.remove(credential);
-        remove_from(&mut self.users, &credential.user_id, credential);
+        let entry = Entry::new(credential);
+        self.all.remove(&entry);
+        remove_from(&mut self.users, &credential.user_id, &entry);
         if let Some(project_id) = &credential.project_id {
-            remove_from(&mut self.projects, project_id, credential);
+            remove_from(&mut self.projects, project_id, &entry);
         }
         if let Some(slot) = slot_of(credential) {
             self.slots.remove(&slot);
@@ -186,87 +192,12 @@ fn slot_of(credential: &Credential) -> Option<(UserId, Slot)> {
 }
 
 /// Empty shelves are taken down: owners come and go.
-fn remove_from<K: Eq + Hash>(shelves: &mut HashMap<K, Shelf>, owner: &K, credential: &Credential) {
+fn remove_from<K: Eq + Hash>(shelves: &mut HashMap<K, Shelf>, owner: &K, entry: &Entry) {
     if let Some(shelf) = shelves.get_mut(owner) {
-        shelf.remove(credential);
-        if shelf.by_id.is_empty() {
+        shelf.remove(entry);
+        if shelf.len() == 0 {
             shelves.remove(owner);
         }
-    }
-}
-
-/// A record on its way into the indexes, which share its keys.
-struct Entry {
-    id: Arc<str>,
-    access_key: Option<Arc<str>>,
-    credential: Arc<Credential>,
-}
-
-impl Entry {
-    fn new(credential: &Credential) -> Self {
-        Self {
-            id: credential.id.as_str().into(),
-            access_key: credential.access_key.as_ref().map(|key| key.as_str().into()),
-            credential: Arc::new(credential.clone()),
-        }
-    }
-}
-
-type Index = BTreeMap<Arc<str>, Arc<Credential>>;
-
-/// Some of the records, in both orders.
-#[derive(Default)]
-struct Shelf {
-    by_id: Index,
-    by_access_key: Index,
-}
-
-impl Shelf {
-    fn put(&mut self, entry: &Entry) {
-        self.by_id.insert(Arc::clone(&entry.id), Arc::clone(&entry.credential));
-        if let Some(access_key) = &entry.access_key {
-            self.by_access_key.insert(Arc::clone(access_key), Arc::clone(&entry.credential));
-        }
-    }
-
-    fn remove(&mut self, credential: &Credential) {
-        self.by_id.remove(credential.id.as_str());
-        if let Some(access_key) = &credential.access_key {
-            self.by_access_key.remove(access_key.as_str());
-        }
-    }
-
-    fn records(&self) -> Vec<Arc<Credential>> {
-        self.by_id.values().cloned().collect()
-    }
-
-    fn page(&self, query: &ListQuery) -> Page {
-        let index = match query.order {
-            Order::AccessKey => &self.by_access_key,
-            Order::Id => &self.by_id,
-        };
-        let after = query.after.as_deref().unwrap_or_default();
-        let before = query.before.as_deref().filter(|marker| !marker.is_empty());
-        let mut page = Page::default();
-        // The last record that was looked at: the next page starts behind it.
-        let mut last: Option<&Arc<str>> = None;
-        let following = index.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        for (examined, (marker, credential)) in following.enumerate() {
-            if before.is_some_and(|before| **marker >= *before) {
-                break;
-            }
-            let admitted = query.admits(credential);
-            let full = admitted && page.credentials.len() == query.limit();
-            if full || examined == ListQuery::MAX_EXAMINED {
-                page.next = last.map(ToString::to_string);
-                break;
-            }
-            if admitted {
-                page.credentials.push(Arc::clone(credential));
-            }
-            last = Some(marker);
-        }
-        page
     }
 }
 
