@@ -153,7 +153,7 @@ async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], calle
             let rows: Vec<_> = rows.iter().skip(caller).step_by(callers).cloned().collect();
             tokio::spawn(async move {
                 for row in &rows {
-                    backend.insert(row, Quota::Unlimited).await.unwrap();
+                    backend.insert(&row.clone().into(), Quota::Unlimited).await.unwrap();
                 }
             })
         })

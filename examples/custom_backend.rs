@@ -22,7 +22,7 @@ struct ScanBackend(tokio::sync::Mutex<Records>);
 
 #[async_trait]
 impl CredentialBackend for ScanBackend {
-    async fn insert(&self, new: &Credential, quota: Quota) -> Result<(), BackendError> {
+    async fn insert(&self, new: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
         let mut records = self.0.lock().await;
         let held = records.values().filter(|old| old.user_id == new.user_id).count();
         if !quota.admits(held as u64) {
@@ -31,7 +31,7 @@ impl CredentialBackend for ScanBackend {
         if records.contains_key(&new.id) || clashes(&records, new) {
             return Err(BackendError::AlreadyExists);
         }
-        records.insert(new.id.clone(), Arc::new(new.clone()));
+        records.insert(new.id.clone(), Arc::clone(new));
         Ok(())
     }
 
@@ -64,13 +64,13 @@ impl CredentialBackend for ScanBackend {
         Ok(Page { credentials, next })
     }
 
-    async fn update(&self, new: &Credential, expected: Version) -> Result<bool, BackendError> {
+    async fn update(&self, new: &Arc<Credential>, expected: Version) -> Result<bool, BackendError> {
         let mut records = self.0.lock().await;
         let is_current = records.get(&new.id).is_some_and(|old| old.version == expected);
         if is_current && clashes(&records, new) {
             return Err(BackendError::AlreadyExists);
         }
-        Ok(is_current && records.insert(new.id.clone(), Arc::new(new.clone())).is_some())
+        Ok(is_current && records.insert(new.id.clone(), Arc::clone(new)).is_some())
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
@@ -105,7 +105,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut pair = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::fresh());
     pair.access_key = Some(key.clone());
     let backend = ScanBackend::default();
-    backend.insert(&pair, Quota::AtMost(5)).await?;
+    backend.insert(&pair.clone().into(), Quota::AtMost(5)).await?;
     println!("stored and found: {:?}", backend.find_by_access_key(&key).await?);
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
     dialect::Dialect,
-    directory::{Directory, OpenDirectory},
+    directory::Directory,
     domain::Quota,
     policy::{Policy, RolePolicy},
     service::CredentialService,
@@ -69,7 +69,7 @@ impl CredentialLayer {
             hosts: Vec::new(),
             base_url: None,
             policy: Arc::new(RolePolicy::default()),
-            directory: Arc::new(OpenDirectory),
+            directory: None,
             quota: Quota::Unlimited,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
@@ -109,7 +109,7 @@ pub struct CredentialLayerBuilder {
     hosts: Vec<String>,
     base_url: Option<String>,
     policy: Arc<dyn Policy>,
-    directory: Arc<dyn Directory>,
+    directory: Option<Arc<dyn Directory>>,
     quota: Quota,
     body_limit: usize,
     body_timeout: Duration,
@@ -163,9 +163,10 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Which users and projects exist. Default: [`OpenDirectory`], in which all do.
+    /// Which users and projects exist. Default: as
+    /// [`OpenDirectory`](crate::directory::OpenDirectory), in which all do.
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.directory = Arc::new(directory);
+        self.directory = Some(Arc::new(directory));
         self
     }
 

@@ -37,18 +37,25 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut body = pin!(body);
-    let mut whole = BytesMut::new();
+    let broken = |error: B::Error| Error::bad_request("The body broke off.").with_source(error);
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let broken = |error: B::Error| Error::bad_request("The body broke off.").with_source(error);
         // Trailers mean nothing here.
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        whole.extend_from_slice(&collect_data(data, limit.saturating_sub(whole.len()))?);
+        let data = within(data, limit - first.len().max(whole.len()))?;
+        // A body in one piece, as most are, is not copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
     }
-    Ok(whole.freeze())
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
 /// One chunk, unless there is no room left for it.
-fn collect_data(mut data: impl bytes::Buf, room: usize) -> Result<Bytes, Error> {
+fn within(mut data: impl bytes::Buf, room: usize) -> Result<Bytes, Error> {
     let size = data.remaining();
     if size > room { Err(too_large()) } else { Ok(data.copy_to_bytes(size)) }
 }

@@ -117,7 +117,8 @@ impl App {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
-        let caller = self.validator.validate(&presented).await?;
+        // Not through the pointer, whose own implementation would box it twice.
+        let caller = (*self.validator).validate(&presented).await?;
         if caller.expires_at.is_some_and(|end| end <= self.authority.clock.now()) {
             return Err(Error::unauthenticated());
         }

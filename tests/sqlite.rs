@@ -49,7 +49,7 @@ fn pair(user: &str, key: &str) -> Credential {
 }
 
 async fn insert(backend: &SqliteBackend, credential: &Credential) -> Result<(), BackendError> {
-    backend.insert(credential, Quota::Unlimited).await
+    backend.insert(&credential.clone().into(), Quota::Unlimited).await
 }
 
 async fn is_stored(backend: &SqliteBackend, credential: &Credential) -> bool {
@@ -150,7 +150,7 @@ async fn an_update_replaces_every_field_but_the_id() {
     after.attributes.insert("a".into(), 1.into());
     after.created_at += Duration::from_secs(1);
     after.updated_at += Duration::from_secs(2);
-    assert!(backend.update(&after, before.version).await.unwrap());
+    assert!(backend.update(&after.clone().into(), before.version).await.unwrap());
     assert_eq!(*backend.get(&before.id).await.unwrap().unwrap(), after);
 }
 
@@ -173,7 +173,7 @@ async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
         let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
 
-        assert!(backend.update(&record, record.version).await.unwrap());
+        assert!(backend.update(&record.clone().into(), record.version).await.unwrap());
         assert!(is_stored(&backend, &record).await);
     }
 }
@@ -545,8 +545,8 @@ async fn a_refused_write_does_not_undo_its_neighbours() {
     let (good, late) = (pair("bob", "good"), pair("bob", "late"));
     let mut duplicate = pair("bob", "duplicate");
     duplicate.access_key.clone_from(&taken.access_key);
-    let over = pair("bob", "over");
-    let stale = taken.clone().touched(UNIX_EPOCH);
+    let over = pair("bob", "over").into();
+    let stale = taken.clone().touched(UNIX_EPOCH).into();
     let wrong = Version::from_stored(taken.version.get() ^ 1);
 
     let other = lock(&path);

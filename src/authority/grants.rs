@@ -108,15 +108,15 @@ impl Authority {
             credential.project_id.clone_from(&project_id);
             credential.slot = Some(slot);
             credential.access_key = access_key;
-            match self.backend.insert(&credential, self.quota).await {
+            let credential = Arc::new(credential);
+            match self.backend().insert(&credential, self.quota).await {
                 Ok(()) => {
                     log_change("created", caller, &credential);
-                    let credential = Arc::new(credential);
                     return Ok(Outcome::Created(View { credential, secret_visible: true }));
                 }
                 Err(BackendError::AlreadyExists) => {
                     let owner = &credential.user_id;
-                    let slot_taken = self.backend.find_by_slot(owner, slot).await?.is_some();
+                    let slot_taken = self.backend().find_by_slot(owner, slot).await?.is_some();
                     let now_free = self.free_access_key(owner, wanted).await?;
                     if slot_taken || now_free == credential.access_key {
                         return Err(BackendError::AlreadyExists.into());
@@ -137,7 +137,7 @@ impl Authority {
         wanted: Option<AccessKey>,
     ) -> Result<Option<AccessKey>, Error> {
         let Some(wanted) = wanted else { return Ok(None) };
-        match self.backend.find_by_access_key(&wanted).await? {
+        match self.backend().find_by_access_key(&wanted).await? {
             Some(holder) if holder.user_id == *user_id => Ok(None),
             // Taken by another user. The insert says so, after the quota.
             Some(_) | None => Ok(Some(wanted)),
@@ -150,8 +150,8 @@ impl Authority {
         caller: &Caller,
         user_id: &UserId,
     ) -> Result<Option<ProjectId>, Error> {
-        let user = self.require_user(user_id).await?;
-        let project_id = user.default_project_id.or_else(|| caller.project_id().cloned());
+        let default = self.require_user(user_id).await?;
+        let project_id = default.or_else(|| caller.project_id().cloned());
         if let Some(project_id) = &project_id {
             self.require_member(user_id, project_id).await?;
         }
@@ -164,7 +164,7 @@ impl Authority {
         self.permit(caller, Action::ListGrants, target)?;
         self.require_user(&user_id).await?;
         if let Some(marker) = &marker {
-            let record = self.backend.get(&CredentialId::from_stored(&**marker)).await?;
+            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
             if record.is_none_or(|record| record.user_id != user_id) {
                 return Err(Error::new(ErrorKind::NotFound, "No such marker."));
             }
@@ -175,7 +175,7 @@ impl Authority {
         query.after = marker;
         let mut listing = Listing { views: Vec::new(), next: None };
         while listing.views.len() < limit {
-            let page = self.backend.list(&query).await?;
+            let page = self.backend().list(&query).await?;
             let mut records = page.credentials.into_iter().filter(|record| {
                 listed_as(record).is_some_and(|listed| slot.is_none_or(|slot| slot == listed))
                     && self.policy.decide(caller, Action::ListGrants, Target::record(record))
@@ -214,9 +214,10 @@ impl Authority {
             }
             let mut changed = Credential::clone(&stored).touched(self.clock.now());
             changed.material = material.clone();
-            if self.backend.update(&changed, stored.version).await? {
+            let changed = Arc::new(changed);
+            if self.backend().update(&changed, stored.version).await? {
                 log_change("updated", caller, &changed);
-                return Ok(Outcome::Updated(self.grant_view(caller, Arc::new(changed))));
+                return Ok(Outcome::Updated(self.grant_view(caller, changed)));
             }
         }
         Err(lost_race())
@@ -230,7 +231,7 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         for _ in 0..RACES {
             let stored = self.find_grant(caller, Action::DeleteGrant, user_id, slot).await?;
-            if self.backend.delete(&stored.id, stored.version).await? {
+            if self.backend().delete(&stored.id, stored.version).await? {
                 log_change("deleted", caller, &stored);
                 return Ok(Outcome::Deleted);
             }
@@ -249,7 +250,7 @@ impl Authority {
         let target = Target { user_id: Some(user_id), project_id: None };
         self.permit(caller, action, target)?;
         self.require_user(user_id).await?;
-        let found = self.backend.find_by_slot(user_id, slot).await?;
+        let found = self.backend().find_by_slot(user_id, slot).await?;
         let stored = found.ok_or_else(Error::no_such_credential)?;
         self.permit(caller, action, Target::record(&stored))?;
         Ok(stored)

@@ -108,10 +108,11 @@ impl Authority {
         credential.access_key = Some(access_key);
         credential.status = command.status;
         credential.attributes = command.attributes;
-        self.backend.insert(&credential, self.quota).await?;
+        let credential = Arc::new(credential);
+        self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
         // The one answer that always tells the secret: nobody has it yet.
-        Ok(Outcome::Created(View { credential: Arc::new(credential), secret_visible: true }))
+        Ok(Outcome::Created(View { credential, secret_visible: true }))
     }
 
     async fn list_keys(&self, caller: &Caller, command: ListKeys) -> Result<Outcome, Error> {
@@ -162,7 +163,7 @@ impl Authority {
         let mut views = Vec::new();
         loop {
             query = query.with_limit(command.limit - views.len());
-            let page = self.backend.list(&query).await?;
+            let page = self.backend().list(&query).await?;
             let seen = page.credentials.into_iter().filter(|credential| {
                 let target = Target::record(credential);
                 self.policy.decide(caller, Action::ListKeys, target) == Decision::Allow
@@ -193,9 +194,10 @@ impl Authority {
             }
             let mut changed = Credential::clone(&stored).touched(self.clock.now());
             changed.status = status;
-            if self.backend.update(&changed, stored.version).await? {
+            let changed = Arc::new(changed);
+            if self.backend().update(&changed, stored.version).await? {
                 log_change("updated", caller, &changed);
-                return Ok(Outcome::Updated(self.view(caller, Arc::new(changed))));
+                return Ok(Outcome::Updated(self.view(caller, changed)));
             }
         }
         Err(lost_race())
@@ -204,7 +206,7 @@ impl Authority {
     async fn delete_key(&self, caller: &Caller, access_key: &AccessKey) -> Result<Outcome, Error> {
         for _ in 0..RACES {
             let stored = self.find_key(caller, Action::DeleteKey, access_key).await?;
-            if self.backend.delete(&stored.id, stored.version).await? {
+            if self.backend().delete(&stored.id, stored.version).await? {
                 log_change("deleted", caller, &stored);
                 return Ok(Outcome::Deleted);
             }
@@ -221,7 +223,7 @@ impl Authority {
     ) -> Result<Arc<Credential>, Error> {
         // A caller who may do this to nothing at all is told so before the store is asked.
         self.permit(caller, action, Target::default())?;
-        let found = self.backend.find_by_access_key(access_key).await?;
+        let found = self.backend().find_by_access_key(access_key).await?;
         let credential =
             found.filter(|found| found.kind.is_ec2()).ok_or_else(Error::no_such_credential)?;
         self.permit(caller, action, Target::record(&credential))?;

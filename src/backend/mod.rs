@@ -54,7 +54,7 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError::QuotaExceeded`] if the user already holds as many records
     /// as the quota admits; [`BackendError::AlreadyExists`] if the id, the access
     /// key, or the user's slot is taken, by anyone.
-    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError>;
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError>;
 
     /// Reads one credential by its id.
     ///
@@ -104,7 +104,7 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     /// or slot.
     async fn update(
         &self,
-        credential: &Credential,
+        credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError>;
 
@@ -278,7 +278,7 @@ macro_rules! forward {
         impl<T: CredentialBackend + ?Sized> CredentialBackend for $pointer<T> {
             async fn insert(
                 &self,
-                credential: &Credential,
+                credential: &Arc<Credential>,
                 quota: Quota,
             ) -> Result<(), BackendError> {
                 (**self).insert(credential, quota).await
@@ -312,7 +312,7 @@ macro_rules! forward {
 
             async fn update(
                 &self,
-                credential: &Credential,
+                credential: &Arc<Credential>,
                 expected: Version,
             ) -> Result<bool, BackendError> {
                 (**self).update(credential, expected).await

@@ -111,7 +111,7 @@ pub(super) fn access_key(credential: &Credential) -> &AccessKey {
 
 /// Inserts without a quota; must succeed.
 pub(super) async fn insert(backend: &Backend, credential: &Credential) {
-    let inserted = backend.insert(credential, Quota::Unlimited).await;
+    let inserted = backend.insert(&credential.clone().into(), Quota::Unlimited).await;
     inserted.expect("insert of a new record");
 }
 
@@ -135,11 +135,11 @@ pub(super) async fn try_insert(
     backend: &Backend,
     credential: &Credential,
 ) -> Result<(), BackendError> {
-    backend.insert(credential, Quota::Unlimited).await
+    backend.insert(&credential.clone().into(), Quota::Unlimited).await
 }
 
 pub(super) async fn update(backend: &Backend, next: &Credential, expected: Version) -> bool {
-    backend.update(next, expected).await.expect("update")
+    backend.update(&next.clone().into(), expected).await.expect("update")
 }
 
 pub(super) async fn delete(backend: &Backend, credential: &Credential) -> bool {

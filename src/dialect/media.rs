@@ -14,14 +14,16 @@ impl Format {
     /// on them (`application/vnd.openstack.identity-v2.0+json`).
     fn of(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
-        let essence = essence.to_ascii_lowercase();
         let (main, sub) = essence.split_once('/')?;
-        match (main, sub) {
-            ("application", "json") => Some(Self::Json),
-            ("application" | "text", "xml") => Some(Self::Xml),
-            ("application", sub) if sub.ends_with("+json") => Some(Self::Json),
-            ("application", sub) if sub.ends_with("+xml") => Some(Self::Xml),
-            _ => None,
+        // What stands behind the last plus is what it is built on.
+        let base = sub.rsplit_once('+').map_or(sub, |(_, base)| base);
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        if is(main, "application") && is(base, "json") {
+            Some(Self::Json)
+        } else if is(main, "application") && is(base, "xml") || is(essence, "text/xml") {
+            Some(Self::Xml)
+        } else {
+            None
         }
     }
 }

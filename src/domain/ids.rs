@@ -1,6 +1,6 @@
 //! Identifiers of users, projects and credentials.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use data_encoding::HEXLOWER;
 use rand::{TryRng, rngs::SysRng};
@@ -133,7 +133,7 @@ impl CredentialId {
 
 /// What a credential is: `ec2` for key pairs, or any other Keystone type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(Box<str>);
+pub struct Kind(Cow<'static, str>);
 
 text!(Kind);
 
@@ -155,7 +155,7 @@ impl Kind {
         let fits = !kind.is_empty() && kind.chars().count() <= MAX_KIND;
         let misspelt = kind.eq_ignore_ascii_case(Self::EC2) && kind != Self::EC2;
         if fits && !misspelt && !kind.contains(char::is_control) {
-            Ok(Self(kind.into_boxed_str()))
+            Ok(Self::from_stored(kind))
         } else {
             Err(InvalidId(()))
         }
@@ -164,25 +164,26 @@ impl Kind {
     /// The type of key pairs.
     #[must_use]
     pub fn ec2() -> Self {
-        Self(Self::EC2.into())
+        Self(Cow::Borrowed(Self::EC2))
     }
 
     /// The type of v2 password grants.
     #[must_use]
     pub fn password() -> Self {
-        Self(Self::PASSWORD.into())
+        Self(Cow::Borrowed(Self::PASSWORD))
     }
 
     /// Takes a type that was parsed before, as a store returns it.
     #[must_use]
-    pub fn from_stored(kind: impl Into<String>) -> Self {
-        Self(kind.into().into_boxed_str())
+    pub fn from_stored<'a>(kind: impl Into<Cow<'a, str>>) -> Self {
+        let kind = kind.into();
+        if kind == Self::EC2 { Self::ec2() } else { Self(Cow::Owned(kind.into_owned())) }
     }
 
     /// Whether this is the type of key pairs.
     #[must_use]
     pub fn is_ec2(&self) -> bool {
-        &*self.0 == Self::EC2
+        self.0 == Self::EC2
     }
 }
 

@@ -22,7 +22,7 @@ fn lost() -> BackendError {
 
 #[async_trait]
 impl CredentialBackend for Mutant {
-    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
         let new = self.keep(credential);
         let early = [Bug::InsertChecksEarly, Bug::InsertReportsDuplicateFirst];
         let duplicate =
@@ -163,7 +163,7 @@ impl CredentialBackend for Mutant {
 
     async fn update(
         &self,
-        credential: &Credential,
+        credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
         let mut new = self.keep(credential);

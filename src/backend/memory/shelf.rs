@@ -22,11 +22,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(credential: &Credential) -> Self {
+    pub(super) fn new(credential: &Arc<Credential>) -> Self {
         Self {
             id: Marker::new(credential.id.as_str()),
             access_key: credential.access_key.as_ref().map(|key| Marker::new(key.as_str())),
-            credential: Arc::new(credential.clone()),
+            credential: Arc::clone(credential),
         }
     }
 }
@@ -44,14 +44,6 @@ impl Shelf {
         if let Some(access_key) = &entry.access_key {
             self.by_access_key.remove(access_key);
         }
-    }
-
-    pub(super) fn get(&self, id: &Marker) -> Option<&Arc<Credential>> {
-        self.by_id.get(id)
-    }
-
-    pub(super) fn find(&self, access_key: &Marker) -> Option<&Arc<Credential>> {
-        self.by_access_key.get(access_key)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -104,11 +96,15 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    pub(super) fn new(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let mut start = [0; 16];
         let length = text.len().min(start.len());
         start[..length].copy_from_slice(&text.as_bytes()[..length]);
         Self { start: u128::from_be_bytes(start), text: text.into() }
+    }
+
+    pub(super) fn text(&self) -> &Arc<str> {
+        &self.text
     }
 }
 

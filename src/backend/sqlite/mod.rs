@@ -107,7 +107,7 @@ impl SqliteBackend {
 
 #[async_trait]
 impl CredentialBackend for SqliteBackend {
-    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
         let write = Write::Insert { row: Row::of(credential), quota };
         self.writer.write(write).await.map(drop)
     }
@@ -138,7 +138,7 @@ impl CredentialBackend for SqliteBackend {
 
     async fn update(
         &self,
-        credential: &Credential,
+        credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
         let expected = rows::version_number(expected);

@@ -33,8 +33,8 @@ const PAUSES: usize = 6;
 pub async fn a_dropped_insert_is_whole_or_not_at_all(backend: Backend) {
     for pause in 0..PAUSES {
         let record = fresh_full();
-        drop_at_pause(pause, backend.insert(&record, Quota::AtMost(2))).await;
-        match backend.insert(&record, Quota::AtMost(2)).await {
+        drop_at_pause(pause, backend.insert(&record.clone().into(), Quota::AtMost(2))).await;
+        match backend.insert(&record.clone().into(), Quota::AtMost(2)).await {
             Ok(()) | Err(BackendError::AlreadyExists) => {}
             Err(other) => panic!("expected AlreadyExists, got {other:?}"),
         }
@@ -44,8 +44,11 @@ pub async fn a_dropped_insert_is_whole_or_not_at_all(backend: Backend) {
             assert_eq!(listed, sorted(&[&record], order));
         }
         let (second, third) = (fresh_pair(&record.user_id), fresh_pair(&record.user_id));
-        backend.insert(&second, Quota::AtMost(2)).await.expect("the quota has room for one more");
-        assert_over_quota(&backend.insert(&third, Quota::AtMost(2)).await);
+        backend
+            .insert(&second.clone().into(), Quota::AtMost(2))
+            .await
+            .expect("the quota has room for one more");
+        assert_over_quota(&backend.insert(&third.clone().into(), Quota::AtMost(2)).await);
     }
 }
 
@@ -59,7 +62,7 @@ pub async fn a_dropped_update_is_whole_or_not_at_all(backend: Backend) {
         let first = fresh_full();
         insert(&backend, &first).await;
         let second = rekeyed(&first, &fresh_access_key());
-        drop_at_pause(pause, backend.update(&second, first.version)).await;
+        drop_at_pause(pause, backend.update(&second.clone().into(), first.version)).await;
         // `false` if the first one happened; either way it has now.
         let _ = update(&backend, &second, first.version).await;
         assert_stored(&backend, &second).await;
@@ -85,7 +88,7 @@ pub async fn a_dropped_delete_is_whole_or_not_at_all(backend: Backend) {
         assert_gone(&backend, &record).await;
         // Under a new version, which no delete that is still on its way can mean.
         let again = Credential { version: fresh_version(), ..record };
-        let inserted = backend.insert(&again, Quota::AtMost(1)).await;
+        let inserted = backend.insert(&again.clone().into(), Quota::AtMost(1)).await;
         inserted.expect("a deleted record holds nothing");
         assert_stored(&backend, &again).await;
     }

@@ -227,7 +227,7 @@ pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
         assert_taken(&try_insert(&backend, refused).await);
     }
     let over_quota = fresh();
-    assert_over_quota(&backend.insert(&over_quota, Quota::AtMost(1)).await);
+    assert_over_quota(&backend.insert(&over_quota.clone().into(), Quota::AtMost(1)).await);
 
     for order in ORDERS {
         let listed = markers(&backend, &of_user(&user, order)).await;
@@ -246,7 +246,7 @@ pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
         Credential { slot: None, ..over_quota },
     ];
     for (held, retry) in (1..).zip(&retries) {
-        let inserted = backend.insert(retry, Quota::AtMost(held + 1)).await;
+        let inserted = backend.insert(&retry.clone().into(), Quota::AtMost(held + 1)).await;
         inserted.expect("a refused insert left nothing in the way");
         assert_stored(&backend, retry).await;
     }

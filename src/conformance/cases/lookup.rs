@@ -67,7 +67,7 @@ pub async fn owners_are_compared_bytewise(backend: Backend) {
         in_slot(fresh_pair(&UserId::from_stored(format!("{stem}{spelling}"))), Slot::S3)
     });
     for record in &records {
-        let inserted = backend.insert(record, Quota::AtMost(1)).await;
+        let inserted = backend.insert(&record.clone().into(), Quota::AtMost(1)).await;
         inserted.expect("the first record of this user");
     }
     for record in &records {

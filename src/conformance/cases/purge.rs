@@ -70,7 +70,7 @@ pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     for record in [&first, &second] {
         insert(&backend, record).await;
         assert_stored(&backend, record).await;
-        let full = backend.insert(&fresh_pair(&record.user_id), Quota::AtMost(1)).await;
+        let full = backend.insert(&fresh_pair(&record.user_id).into(), Quota::AtMost(1)).await;
         assert_over_quota(&full);
     }
     assert_eq!(purge_user(&backend, &first.user_id).await, 1);
@@ -78,7 +78,7 @@ pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     assert_eq!(purge_project(&backend, project).await, 1);
     for record in [&first, &second] {
         assert_gone(&backend, record).await;
-        let again = backend.insert(record, Quota::AtMost(1)).await;
+        let again = backend.insert(&record.clone().into(), Quota::AtMost(1)).await;
         again.expect("the purge freed what the record held");
         assert_stored(&backend, record).await;
     }

@@ -26,9 +26,9 @@ pub async fn quota_counts_all_records_of_the_user(backend: Backend) {
         in_slot(fresh_opaque(&user), Slot::Password),
     ];
     for (held, record) in (0..).zip(&records) {
-        assert_over_quota(&backend.insert(record, Quota::AtMost(held)).await);
+        assert_over_quota(&backend.insert(&record.clone().into(), Quota::AtMost(held)).await);
         assert_gone(&backend, record).await;
-        let inserted = backend.insert(record, Quota::AtMost(held + 1)).await;
+        let inserted = backend.insert(&record.clone().into(), Quota::AtMost(held + 1)).await;
         inserted.expect("the quota has room for one more");
         assert_stored(&backend, record).await;
     }
@@ -44,7 +44,7 @@ pub async fn quota_does_not_count_other_users(backend: Backend) {
     let project = fresh_project();
     for _ in 0..5 {
         let record = in_project(fresh_pair(&fresh_user()), &project);
-        let inserted = backend.insert(&record, Quota::AtMost(1)).await;
+        let inserted = backend.insert(&record.clone().into(), Quota::AtMost(1)).await;
         inserted.expect("the first record of this user");
     }
 }
@@ -65,7 +65,7 @@ pub async fn a_full_quota_is_reported_before_a_duplicate(backend: Backend) {
     let same_key = Credential { access_key: foreign.access_key.clone(), ..fresh_pair(&user) };
     let same_slot = in_slot(fresh_pair(&user), Slot::Ec2);
     for duplicate in [&own, &same_id, &same_key, &same_slot] {
-        assert_over_quota(&backend.insert(duplicate, Quota::AtMost(1)).await);
+        assert_over_quota(&backend.insert(&duplicate.clone().into(), Quota::AtMost(1)).await);
     }
     assert_stored(&backend, &own).await;
     assert_stored(&backend, &foreign).await;
@@ -79,14 +79,14 @@ pub async fn a_full_quota_is_reported_before_a_duplicate(backend: Backend) {
 /// If it does.
 pub async fn a_quota_below_what_is_held_admits_nothing(backend: Backend) {
     let user = fresh_user();
-    assert_over_quota(&backend.insert(&fresh_pair(&user), Quota::AtMost(0)).await);
+    assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(0)).await);
     for _ in 0..3 {
         insert(&backend, &fresh_pair(&user)).await;
     }
     for limit in 0..=3 {
-        assert_over_quota(&backend.insert(&fresh_pair(&user), Quota::AtMost(limit)).await);
+        assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(limit)).await);
     }
-    let inserted = backend.insert(&fresh_pair(&user), Quota::AtMost(u32::MAX)).await;
+    let inserted = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(u32::MAX)).await;
     inserted.expect("the quota has room");
 }
 
@@ -99,18 +99,21 @@ pub async fn delete_frees_quota(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (fresh_pair(&user), fresh_opaque(&user));
     for record in [&first, &second] {
-        backend.insert(record, Quota::AtMost(2)).await.expect("the quota has room");
+        backend.insert(&record.clone().into(), Quota::AtMost(2)).await.expect("the quota has room");
     }
     let third = fresh_pair(&user);
     for gone in [&first, &second] {
-        assert_over_quota(&backend.insert(&fresh_pair(&user), Quota::AtMost(2)).await);
+        assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(2)).await);
         assert!(delete(&backend, gone).await);
         // Deleting what is gone already makes no more room.
         assert!(!delete(&backend, gone).await);
         let next = if gone.id == first.id { third.clone() } else { fresh_pair(&user) };
-        backend.insert(&next, Quota::AtMost(2)).await.expect("the quota has room again");
+        backend
+            .insert(&next.clone().into(), Quota::AtMost(2))
+            .await
+            .expect("the quota has room again");
     }
-    assert_over_quota(&backend.insert(&fresh_pair(&user), Quota::AtMost(2)).await);
+    assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(2)).await);
 }
 
 /// An update is no new record: it neither takes nor frees quota.
@@ -121,14 +124,14 @@ pub async fn delete_frees_quota(backend: Backend) {
 pub async fn update_takes_no_quota(backend: Backend) {
     let user = fresh_user();
     let mut record = fresh_pair(&user);
-    backend.insert(&record, Quota::AtMost(1)).await.expect("the quota has room");
+    backend.insert(&record.clone().into(), Quota::AtMost(1)).await.expect("the quota has room");
     for _ in 0..3 {
         let next = rekeyed(&record, &fresh_access_key());
         assert!(update(&backend, &next, record.version).await);
         assert!(!update(&backend, &next, record.version).await);
         record = next;
     }
-    assert_over_quota(&backend.insert(&fresh_pair(&user), Quota::AtMost(1)).await);
-    let inserted = backend.insert(&fresh_pair(&user), Quota::AtMost(2)).await;
+    assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(1)).await);
+    let inserted = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(2)).await;
     inserted.expect("the quota has room for one more");
 }

@@ -87,7 +87,7 @@ pub async fn quota_holds_under_racing_inserts(backend: Backend) {
         let racers: Vec<_> = (0..QUOTA * 4)
             .map(|_| {
                 let (backend, record) = (Arc::clone(&backend), fresh_pair(&user));
-                async move { backend.insert(&record, Quota::AtMost(QUOTA)).await }
+                async move { backend.insert(&record.clone().into(), Quota::AtMost(QUOTA)).await }
             })
             .collect();
         let mut stored = 0;

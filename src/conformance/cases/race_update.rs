@@ -194,7 +194,7 @@ type Write = Pin<Box<dyn Future<Output = Result<bool, BackendError>> + Send>>;
 
 fn updating(backend: &Backend, next: &Credential, from: &Credential) -> Write {
     let (backend, next, expected) = (Arc::clone(backend), next.clone(), from.version);
-    Box::pin(async move { backend.update(&next, expected).await })
+    Box::pin(async move { backend.update(&next.clone().into(), expected).await })
 }
 
 fn deleting(backend: &Backend, record: &Credential) -> Write {

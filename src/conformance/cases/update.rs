@@ -151,7 +151,7 @@ pub async fn update_refuses_a_taken_access_key(backend: Backend) {
     for taken in [&same_user, &other_user] {
         let mut next = rekeyed(&first, access_key(taken));
         next.status = Status::Inactive;
-        let outcome = backend.update(&next, first.version).await;
+        let outcome = backend.update(&next.clone().into(), first.version).await;
         assert_taken(&outcome.map(drop));
     }
     for record in records {
@@ -173,7 +173,7 @@ pub async fn update_refuses_a_taken_slot(backend: Backend) {
         insert(&backend, record).await;
     }
     let next = in_slot(second.clone().touched(time(5)), Slot::Ec2);
-    let outcome = backend.update(&next, second.version).await;
+    let outcome = backend.update(&next.clone().into(), second.version).await;
     assert_taken(&outcome.map(drop));
     assert_stored(&backend, &first).await;
     assert_stored(&backend, &second).await;
@@ -208,8 +208,11 @@ pub async fn update_moves_a_record_whole(backend: Backend) {
         }
     }
     let (left, joined) = (fresh_pair(&first.user_id), fresh_pair(&second.user_id));
-    assert_over_quota(&backend.insert(&joined, Quota::AtMost(1)).await);
-    backend.insert(&left, Quota::AtMost(1)).await.expect("the user who lost a record has room");
+    assert_over_quota(&backend.insert(&joined.clone().into(), Quota::AtMost(1)).await);
+    backend
+        .insert(&left.clone().into(), Quota::AtMost(1))
+        .await
+        .expect("the user who lost a record has room");
 
     let third = Credential { project_id: None, ..second.clone().touched(time(6)) };
     assert!(update(&backend, &third, second.version).await);
