@@ -1,0 +1,11 @@
+//! What clients of the IBM COS and Keystone v2 APIs see, byte by byte.
+//!
+//! One program of many files, each about one subject: linking it once is a good
+//! part of the time that the tests take.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ibm_cos_create;
+mod ibm_cos_keys;
+mod ibm_cos_roles;
