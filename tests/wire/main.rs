@@ -9,3 +9,7 @@ mod common;
 mod ibm_cos_create;
 mod ibm_cos_keys;
 mod ibm_cos_roles;
+mod keystone_v2_json;
+mod keystone_v2_paths;
+mod keystone_v2_slots;
+mod keystone_v2_xml;
