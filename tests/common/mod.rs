@@ -1,9 +1,12 @@
 //! A small world to drive the layer in: users, projects, tokens, a clock, and
 //! an inner service that answers 418, so that what passes through shows.
 
+pub(crate) mod failing;
+
 use std::{
     convert::Infallible,
     error::Error as StdError,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -67,7 +70,7 @@ const TOKENS: &[(&str, &str, &str, &[&str])] = &[
 ];
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A clock that stands still until it is moved.
 #[derive(Clone, Debug)]
@@ -173,7 +176,7 @@ impl World {
     }
 
     pub(crate) fn call(&self, method: &str, uri: &str) -> Call {
-        let body = Full::default().map_err(BoxError::from).boxed_unsync();
+        let body = Full::default().map_err(|never| match never {}).boxed_unsync();
         let mut request = Request::new(body);
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
         *request.uri_mut() = uri.parse().unwrap();
@@ -266,17 +269,12 @@ impl Call {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        *self.request.body_mut() = body.map_err(Into::into).boxed_unsync();
+        *self.request.body_mut() = body.map_err(io::Error::other).boxed_unsync();
         self
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let teapot = service_fn(async |_: Request<RequestBody>| {
-            let mut response = Response::new(Full::from("short and stout"));
-            *response.status_mut() = StatusCode::IM_A_TEAPOT;
-            Ok::<_, Infallible>(response)
-        });
-        let response = self.layer.layer(teapot).oneshot(self.request).await.unwrap();
+        let response = self.layer.layer(service_fn(teapot)).oneshot(self.request).await.unwrap();
         let (head, body) = response.into_parts();
         Answer {
             status: head.status,
@@ -285,6 +283,13 @@ impl Call {
             error: head.extensions.get().cloned(),
         }
     }
+}
+
+/// The inner service.
+async fn teapot(_: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::from("short and stout"));
+    *response.status_mut() = StatusCode::IM_A_TEAPOT;
+    Ok(response)
 }
 
 /// A whole response.

@@ -6,10 +6,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bad_input;
+mod bodies;
+mod cross_dialect;
 mod ibm_cos_create;
 mod ibm_cos_keys;
 mod ibm_cos_roles;
+mod keystone_v2_faults;
 mod keystone_v2_json;
 mod keystone_v2_paths;
 mod keystone_v2_slots;
 mod keystone_v2_xml;
+mod outages_and_races;
+mod random_requests;
+mod secrets;
