@@ -107,7 +107,7 @@ pub(crate) fn tokens() -> StaticTokens {
         )
         .with_token("trust", "alice", admin.clone().with_delegation(trust))
         .with_token("ends-in-a-minute", "alice", {
-            admin.with_expiry(UNIX_EPOCH + START + Duration::from_secs(60))
+            admin.with_expiry(UNIX_EPOCH + START + Duration::from_mins(1))
         });
     for (token, user, project, roles) in TOKENS {
         tokens = tokens.with_token(token, *user, caller(user, project, roles));
@@ -223,6 +223,11 @@ pub(crate) fn pair(user: &str, project: &str, access: &str) -> Value {
         "type": "ec2", "user_id": user, "project_id": project,
         "blob": {"access": access, "secret": format!("secret-of-{access}")},
     }})
+}
+
+/// A text with every byte percent-encoded.
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes().map(percent_encoding::percent_encode_byte).collect()
 }
 
 /// A request that is being put together.

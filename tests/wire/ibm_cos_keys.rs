@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{ALICE, Answer, BOB, CAROL, DEMO, FRANK, OTHER, World};
+use crate::common::{ALICE, Answer, BOB, CAROL, DEMO, FRANK, OTHER, World, escaped};
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -143,7 +143,7 @@ proptest! {
             }
             let (mut seen, mut marker) = (Vec::new(), String::new());
             loop {
-                let encoded: String = marker.bytes().map(|b| format!("%{b:02x}")).collect();
+                let encoded = escaped(&marker);
                 let query = format!("?limit={limit}&marker={encoded}");
                 let page = list(&world, "dev-alice", &query).await.ids();
                 let short = page.len() < limit;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    common::{BOB, World},
+    common::{BOB, World, escaped},
     keystone_v2_json::{bobs, ec2, s3},
 };
 
@@ -206,7 +206,7 @@ async fn other_paths_of_v2_reach_the_inner_service() {
 #[tokio::test]
 async fn a_user_id_in_the_path_is_decoded_once() {
     let world = World::new();
-    let encoded: String = BOB.bytes().map(|b| format!("%{b:02X}")).collect();
+    let encoded = escaped(BOB);
     let uri = format!("/v2.0/users/{encoded}/OS-KSADM/credentials");
     let answer = world.post(&uri).token("dev-admin").json(&ec2()).send().await;
     assert_eq!(answer.status, 201);

@@ -116,7 +116,7 @@ async fn a_password_is_taken_hashed_and_never_told() {
     assert_eq!(answers[0].text(), "{\"passwordCredentials\":{\"username\":\"amy\"}}\n");
     let bob = UserId::new(BOB).unwrap();
     let stored = world.backend.find_by_slot(&bob, Slot::Password).await.unwrap().unwrap();
-    let told = answers.iter().map(|answer| format!("{answer:?}")).collect::<String>();
+    let told = format!("{answers:?}");
     for place in [told, format!("{stored:?}"), stored.material.encode().expose().into()] {
         assert!(!place.contains("correct horse"), "{place}");
     }
