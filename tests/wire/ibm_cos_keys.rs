@@ -161,6 +161,7 @@ proptest! {
 async fn i3_show_answers_with_the_key() {
     let world = World::new();
     world.mint(ALICE, DEMO, "k.1~x").await;
+    world.clock.advance(Duration::from_secs(5));
     for uri in ["/credentials/k.1~x", "/credentials/k.1~x/", "/credentials/k%2E1%7ex"] {
         let answer = world.get(uri).token("dev-alice").send().await;
         assert_eq!(answer.status, 200, "{uri}");
