@@ -1,6 +1,14 @@
 //! One record, every dialect.
 
 use serde_json::{Value, json};
+use tower_credentials::{
+    Dialect,
+    clock::Clock,
+    domain::{
+        AccessKey, Blob, Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId,
+        Version,
+    },
+};
 
 use crate::{
     common::{ALICE, BOB, DEMO, OTHER, World, pair},
@@ -113,7 +121,6 @@ async fn a_root_key_belongs_to_no_user_of_v2() {
 
 #[tokio::test]
 async fn dialects_that_are_not_answered_are_the_inner_services() {
-    use tower_credentials::Dialect;
     let world = World::with(|builder| builder.dialects([Dialect::KeystoneV2]));
     assert_eq!(world.get("/credentials").token("dev-bob").send().await.status, 418);
     assert_eq!(world.get(&bobs("")).token("dev-admin").send().await.status, 200);
@@ -154,4 +161,25 @@ async fn signed_s3_requests_for_a_bucket_of_our_name_reach_the_store() {
     assert_eq!(call.send().await.status, 200);
     let unsigned = world.get(&format!("/credentials?Signature={OTHER}")).send().await;
     assert_eq!(unsigned.status, 401);
+}
+
+#[tokio::test]
+async fn records_of_other_types_are_invisible_in_both_dialects_even_with_an_access_key() {
+    let world = World::new();
+    let key = AccessKey::new("opaque").unwrap();
+    let (id, user) = (CredentialId::of(&key), UserId::new(BOB).unwrap());
+    let (blob, version) = (Material::Blob(Blob::new("{}")), Version::fresh().unwrap());
+    let kind = Kind::new("totp").unwrap();
+    let mut totp = Credential::new(id, kind, user, blob, world.clock.now(), version);
+    totp.project_id = Some(ProjectId::new(DEMO).unwrap());
+    totp.access_key = Some(key);
+    world.backend.insert(&totp, Quota::Unlimited).await.unwrap();
+
+    for method in ["GET", "DELETE"] {
+        let answer = world.call(method, "/credentials/opaque").token("dev-bob").send().await;
+        assert_eq!(answer.status, 404, "{method}");
+    }
+    assert!(world.get("/credentials").token("dev-bob").send().await.ids().is_empty());
+    assert!(names(&world).await.is_empty());
+    assert!(world.stored("opaque").await.is_some());
 }
