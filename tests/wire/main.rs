@@ -1,0 +1,22 @@
+//! What clients of the IBM COS and Keystone v2 APIs see, byte by byte.
+//!
+//! One program of many files, each about one subject: linking it once is a good
+//! part of the time that the tests take.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod bodies;
+mod cross_dialect;
+mod ibm_cos_create;
+mod ibm_cos_keys;
+mod ibm_cos_roles;
+mod keystone_v2_faults;
+mod keystone_v2_json;
+mod keystone_v2_paths;
+mod keystone_v2_slots;
+mod keystone_v2_xml;
+mod outages_and_races;
+mod random_requests;
+mod secrets;
