@@ -1,6 +1,12 @@
 //! Reading a request's body within bounds.
 
-use std::{error::Error as StdError, pin::pin, time::Duration};
+use std::{
+    error::Error as StdError,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
@@ -22,7 +28,12 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(timeout, collect(body, limit)).await {
+    let mut collecting = pin!(collect(body, limit));
+    // Most bodies are there already, and need no timer.
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx))).await {
+        return result;
+    }
+    match tokio::time::timeout(timeout, collecting).await {
         Ok(result) => result,
         Err(elapsed) => {
             let error = Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.");

@@ -14,7 +14,10 @@ use hyper::{
     server::conn::http1 as server,
 };
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tower::Service;
 use tower_credentials::{
     auth::StaticTokens,
@@ -33,8 +36,8 @@ pub fn tokens() -> StaticTokens {
     StaticTokens::new().with_token(TOKEN, "alice", caller)
 }
 
-/// Serves on a free port of loopback for as long as the runtime lives.
-pub async fn serve<S, B>(service: S) -> SocketAddr
+/// Serves on a free port of loopback, new connections until the task is aborted.
+pub async fn serve<S, B>(service: S) -> (SocketAddr, JoinHandle<()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
@@ -44,7 +47,7 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    let accepting = tokio::spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             socket.set_nodelay(true).unwrap();
@@ -53,7 +56,7 @@ where
             tokio::spawn(connection);
         }
     });
-    address
+    (address, accepting)
 }
 
 /// A keep-alive connection.
