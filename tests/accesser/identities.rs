@@ -77,9 +77,9 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
     client.get("/credentials", "token-of-dana").await.expect(200);
 
     let broken = [
-        // No end of the string, no such member, no such type, no such user.
+        // No string, no such member, not of the type, not a hash, both, no TOML.
         token("token = \"leaky-token"),
-        token("token = \"leaky-token\"\nleaky-token = 1"),
+        token("token = \"leaky-token\"\nrole = 1"),
         token("token = [\"leaky-token\"]"),
         token("token = 66666666"),
         token("token_sha256 = \"leaky-token\""),

@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How to start an accesser, on a free port and a data folder of its own.
 pub(crate) struct Accesser {
-    home: TempDir,
+    home: Arc<TempDir>,
     data: PathBuf,
     arguments: Vec<String>,
     wrapper: Vec<String>,
@@ -33,11 +33,12 @@ pub(crate) struct Running {
     pub(crate) url: String,
     stdout: PathBuf,
     stderr: PathBuf,
+    _home: Arc<TempDir>,
 }
 
 impl Accesser {
     pub(crate) fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = Arc::new(tempfile::tempdir().unwrap());
         let data = home.path().join("data");
         Self { home, data, arguments: Vec::new(), wrapper: Vec::new(), log: None }
     }
@@ -110,7 +111,8 @@ impl Accesser {
         command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Running { process, url: String::new(), stdout, stderr }
+        let _home = Arc::clone(&self.home);
+        Running { process, url: String::new(), stdout, stderr, _home }
     }
 }
 

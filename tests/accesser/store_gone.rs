@@ -28,7 +28,7 @@ async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
     let other = Connection::open(accesser.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let answer = create(&client, "during").await.expect(503);
-    assert_eq!(answer.headers["retry-after"], "1", "{answer:?}");
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
     let delete = client.call(Method::DELETE, "/credentials/before", "dev-alice", None).await;
     assert!(delete.expect(503).headers.contains_key("retry-after"));
     assert_eq!(client.get("/healthz", "").await.expect(200).text(), "ok\n");
@@ -126,7 +126,9 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
         assert!(is_whole(&client, access).await, "{access}");
     }
     assert_eq!(store.get("object").await.expect(200).text(), "whole");
-    assert!(!store.put("large", vec![b'x'; 1 << 20]).await.status.is_success());
+    // On a connection of its own, which is closed before all of it is sent.
+    let large = Store::new(&running.client(), &running.url, "demo", &key);
+    assert!(!large.put("large", vec![b'x'; 1 << 20]).await.status.is_success());
 
     disk.relieve();
     for n in 0..20 {
