@@ -18,9 +18,15 @@ use tokio::{
 /// A client of one server. Clones share their connections.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: Http,
+    /// For requests that the store may refuse before it has read them: it hangs up
+    /// then, as HTTP/1.1 allows, so the connection cannot be used again.
+    store: Http,
     url: String,
 }
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Http = legacy::Client<HttpConnector, Full<Bytes>>;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -33,11 +39,12 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
         // A create must not be sent twice unasked.
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .retry_canceled_requests(false)
-            .build(HttpConnector::new());
-        Self { http, url: url.to_owned() }
+        builder.retry_canceled_requests(false);
+        let http = builder.build(HttpConnector::new());
+        let store = builder.pool_max_idle_per_host(0).build(HttpConnector::new());
+        Self { http, store, url: url.to_owned() }
     }
 
     /// Speaks HTTP/2 from the first byte.
@@ -45,17 +52,12 @@ impl Client {
         let http = legacy::Client::builder(TokioExecutor::new())
             .http2_only(true)
             .build(HttpConnector::new());
-        Self { http, url: url.to_owned() }
+        Self { store: http.clone(), http, url: url.to_owned() }
     }
 
     /// A request whose answer may not come.
-    pub(crate) async fn try_send(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answer, Box<dyn Error + Send + Sync>> {
-        let (head, body) = self.http.request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status, version: head.version, headers: head.headers, body })
+    pub(crate) async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+        answer(&self.http, request).await
     }
 
     /// A call of the API; a body is sent as JSON.
@@ -65,7 +67,7 @@ impl Client {
         path: &str,
         token: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Answer, BoxError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if !token.is_empty() {
             request = request.header("X-Auth-Token", token);
@@ -100,8 +102,14 @@ impl Client {
     /// A request to an URL that is signed already.
     pub(crate) async fn send(&self, method: Method, url: &str, body: impl Into<Bytes>) -> Answer {
         let request = Request::builder().method(method).uri(url);
-        self.try_send(request.body(Full::new(body.into())).unwrap()).await.unwrap()
+        answer(&self.store, request.body(Full::new(body.into())).unwrap()).await.unwrap()
     }
+}
+
+async fn answer(http: &Http, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+    let (head, body) = http.request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status, version: head.version, headers: head.headers, body })
 }
 
 impl Answer {

@@ -33,7 +33,8 @@ pub(crate) struct Running {
     pub(crate) url: String,
     stdout: PathBuf,
     stderr: PathBuf,
-    _home: Arc<TempDir>,
+    #[expect(dead_code, reason = "keeps the folder from being deleted")]
+    home: Arc<TempDir>,
 }
 
 impl Accesser {
@@ -111,8 +112,7 @@ impl Accesser {
         command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let _home = Arc::clone(&self.home);
-        Running { process, url: String::new(), stdout, stderr, _home }
+        Running { process, url: String::new(), stdout, stderr, home: Arc::clone(&self.home) }
     }
 }
 

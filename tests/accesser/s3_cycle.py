@@ -24,7 +24,9 @@ s3 = boto3.client(
     config=Config(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
-        retries={"total_max_attempts": 1},
+        # What refuses a request before its body came may hang up, and the next
+        # request on that connection must be sent again. Refusals are not retried.
+        retries={"total_max_attempts": 3},
         proxies={},
     ),
 )
