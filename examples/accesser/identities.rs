@@ -122,7 +122,9 @@ fn read(path: Option<&PathBuf>) -> Result<Current, Box<dyn Error>> {
             toml::from_str(&text).map_err(|error: toml::de::Error| {
                 let at = error.span().map_or(0, |span| span.start);
                 let line = text[..at].lines().count().max(1);
-                format!("{}, line {line}: {}", path.display(), error.message())
+                // Of a member of the wrong type it tells the value after a colon.
+                let what = error.message().split(':').next().unwrap_or_default();
+                format!("{}, line {line}: {what}", path.display())
             })?
         }
         None => toml::from_str(include_str!("development.toml"))?,

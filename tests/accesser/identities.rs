@@ -1,0 +1,170 @@
+//! Who may call: the identities' file, the development set, and the command line.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::json;
+
+use crate::{
+    keys::{create, is_whole},
+    process::Accesser,
+};
+
+const DANA: &str = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c";
+
+const PEOPLE: &str = r#"
+    [[projects]]
+    id = "p1"
+    name = "one"
+
+    [[users]]
+    id = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c"
+    name = "dana"
+    projects = ["p1"]
+"#;
+
+/// A token of dana's, given plainly or as a hash.
+fn token(line: &str) -> String {
+    format!(
+        "[[tokens]]\n{line}\nuser_id = \"{DANA}\"\nproject_id = \"p1\"\n\
+         roles = [\"key_management_user\", \"key_listing_user\"]\n"
+    )
+}
+
+/// SHA-256 of `token-of-dana`.
+const HASHED: &str =
+    "token_sha256 = \"fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81\"";
+
+fn with_identities(text: &str) -> (Accesser, PathBuf) {
+    let accesser = Accesser::new();
+    let file = accesser.home().join("identities.toml");
+    fs::write(&file, text).unwrap();
+    let accesser = accesser.arguments(&["--identities", file.to_str().unwrap()]);
+    (accesser, file)
+}
+
+#[tokio::test]
+async fn a_token_may_be_given_as_a_hash_and_the_development_tokens_are_gone() {
+    let (accesser, _) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
+    let accesser = accesser.start().await;
+    let client = accesser.client();
+    let body = json!({"credential": {"type": "ec2"}});
+    let made = client.post("/credentials", "token-of-dana", &body).await.expect(201).json();
+    assert_eq!(made["credential"]["user_id"], DANA);
+    assert_eq!(made["credential"]["project_id"], "p1");
+    for wrong in [
+        "dev-admin",
+        "dev-alice",
+        "token-of-dan",
+        "fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81",
+    ] {
+        client.get("/credentials", wrong).await.expect(401);
+    }
+    assert!(!accesser.stderr().contains("development tokens"));
+}
+
+#[tokio::test]
+async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force() {
+    let both = PEOPLE.to_owned() + &token(HASHED) + &token("token = \"second-token\"");
+    let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
+    let accesser = accesser.start().await;
+    let client = accesser.client();
+    client.get("/credentials", "second-token").await.expect(401);
+
+    fs::write(&file, &both).unwrap();
+    accesser.signal("HUP");
+    accesser.logged("identities read again", 1).await;
+    client.get("/credentials", "second-token").await.expect(200);
+    client.get("/credentials", "token-of-dana").await.expect(200);
+
+    let broken = [
+        // No string, no such member, not of the type, not a hash, both, no TOML.
+        token("token = \"leaky-token"),
+        token("token = \"leaky-token\"\nrole = 1"),
+        token("token = [\"leaky-token\"]"),
+        token("token = 66666666"),
+        token("token_sha256 = \"leaky-token\""),
+        token("token = \"leaky-token\"\ntoken_sha256 = \"leaky-token\""),
+        token("token = \"leaky-token\"").replace("[\"key_management_user\"", "\"leaky-token\", ["),
+        token("token = \"leaky-token\"").replace("user_id = ", "user_id = leaky-token"),
+        token("token = \"leaky-token\"")
+            .replace("user_id = ", "token = \"leaky-token\"\nuser_id = "),
+    ];
+    for (n, broken) in broken.iter().enumerate() {
+        fs::write(&file, PEOPLE.to_owned() + broken).unwrap();
+        accesser.signal("HUP");
+        accesser.logged("identities not read, the old ones stay in force", n + 1).await;
+        client.get("/credentials", "second-token").await.expect(200);
+    }
+    fs::remove_file(&file).unwrap();
+    accesser.signal("HUP");
+    accesser.logged("identities not read, the old ones stay in force", broken.len() + 1).await;
+    client.get("/credentials", "second-token").await.expect(200);
+    for secret in [
+        "leaky",
+        "66666666",
+        "second-token",
+        "token-of-dana",
+        "fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81",
+    ] {
+        assert!(!accesser.stderr().contains(secret), "{secret}:\n{}", accesser.stderr());
+    }
+
+    fs::write(&file, PEOPLE.to_owned() + &token(HASHED)).unwrap();
+    accesser.signal("HUP");
+    accesser.logged("identities read again", 2).await;
+    client.get("/credentials", "second-token").await.expect(401);
+    client.get("/credentials", "token-of-dana").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_development_set_listens_on_loopback_only() {
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let (status, said) = Accesser::new().refuse(listen).await;
+        assert!(!status.success(), "{listen}");
+        assert!(said.contains(listen) && said.contains("--identities"), "{said}");
+    }
+    let accesser = Accesser::new().start().await;
+    assert!(accesser.stderr().contains("development tokens"));
+}
+
+#[tokio::test]
+async fn identities_that_cannot_be_read_are_no_start() {
+    let (accesser, file) = with_identities("[[tokens]]\ntoken = \"leaky-token");
+    let (status, said) = accesser.refuse("127.0.0.1:0").await;
+    assert!(!status.success());
+    assert!(said.contains("identities.toml, line 2") && !said.contains("leaky"), "{said}");
+    fs::remove_file(file).unwrap();
+    let (status, said) = accesser.refuse("127.0.0.1:0").await;
+    assert!(!status.success() && said.contains("identities.toml"), "{said}");
+}
+
+#[tokio::test]
+async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
+    for url in ["redis://user:hunter2@host", "memory", "sqlite:", "", "memory:x"] {
+        let accesser = Accesser::new().arguments(&["--backend", url]);
+        let (status, said) = accesser.refuse("127.0.0.1:0").await;
+        assert!(!status.success(), "{url}");
+        assert!(said.contains("--backend takes memory: or sqlite:PATH"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+
+    let memory = Accesser::new().arguments(&["--backend", "memory:"]);
+    let mut running = memory.start().await;
+    create(&running.client(), "key").await.expect(201);
+    assert!(is_whole(&running.client(), "key").await);
+    running.stop().await;
+    assert!(!memory.database().exists());
+    let running = memory.start().await;
+    assert!(!is_whole(&running.client(), "key").await);
+
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("elsewhere.db");
+    let url = format!("sqlite:{}", file.display());
+    let elsewhere = Accesser::new().arguments(&["--backend", &url]);
+    let mut running = elsewhere.start().await;
+    create(&running.client(), "key").await.expect(201);
+    running.stop().await;
+    assert!(file.exists() && !elsewhere.database().exists());
+    let running = elsewhere.start().await;
+    assert!(is_whole(&running.client(), "key").await);
+}

@@ -1,0 +1,112 @@
+//! Keys of every kind, made through either dialect.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Client};
+
+pub(crate) const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
+pub(crate) const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+pub(crate) const DEMO: &str = "731fc6f265cd486d900f16e84c5cb594";
+
+/// A key to the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) access: String,
+    pub(crate) secret: String,
+}
+
+/// How a key was made, and so how it is deleted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// I1.
+    Ibm,
+    /// K2, of type EC2.
+    V2Ec2,
+    /// K8, of type S3.
+    V2S3,
+}
+
+impl Origin {
+    pub(crate) const ALL: [Self; 3] = [Self::Ibm, Self::V2Ec2, Self::V2S3];
+
+    /// Where v2 keeps its grants, the member that holds one, and its name in paths.
+    fn v2(self) -> (String, &'static str, &'static str) {
+        let (extension, root, kind) = match self {
+            Self::Ibm => unreachable!("IBM's keys are in no slot"),
+            Self::V2Ec2 => ("OS-KSADM", "OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials"),
+            Self::V2S3 => ("OS-KSS3", "OS-KSS3:s3Credentials", "s3credentials"),
+        };
+        (format!("/v2.0/users/{ALICE}/{extension}/credentials"), root, kind)
+    }
+
+    /// A fresh key of alice's.
+    pub(crate) async fn mint(self, client: &Client) -> Key {
+        match self {
+            Self::Ibm => mint(client, "dev-alice").await,
+            Self::V2Ec2 | Self::V2S3 => {
+                let (path, root, _) = self.v2();
+                let access = format!("granted-{self:?}");
+                let secret = format!("the secret of {access}");
+                let grant = json!({"username": access, "secret": secret, "signature": "s"});
+                client.post(&path, "dev-admin", &json!({root: grant})).await.expect(201);
+                Key { access, secret }
+            }
+        }
+    }
+
+    pub(crate) async fn delete(self, client: &Client, key: &Key) {
+        let path = match self {
+            Self::Ibm => format!("/credentials/{}", key.access),
+            Self::V2Ec2 | Self::V2S3 => {
+                let (path, _, kind) = self.v2();
+                format!("{path}/{kind}")
+            }
+        };
+        client.call(Method::DELETE, &path, "dev-admin", None).await.expect(204);
+    }
+}
+
+/// A fresh key of the token's user, made by the server.
+pub(crate) async fn mint(client: &Client, token: &str) -> Key {
+    let body = json!({"credential": {"type": "ec2"}});
+    let answer = client.post("/credentials/", token, &body).await.expect(201).json();
+    let text = |name: &str| answer["credential"]["blob"][name].as_str().unwrap().to_owned();
+    Key { access: text("access"), secret: text("secret") }
+}
+
+/// A create of a key that the client knows beforehand.
+pub(crate) fn create_body(access: &str, secret: &str, status: &str) -> Value {
+    let blob = json!({"access": access, "secret": secret, "status": status});
+    json!({"credential": {"type": "ec2", "blob": blob}})
+}
+
+/// Creates a key that the client knows, for alice.
+pub(crate) async fn create(client: &Client, access: &str) -> Answer {
+    let body = create_body(access, &secret_of(access), "Active");
+    client.post("/credentials", "dev-alice", &body).await
+}
+
+/// The secret of a key that [`create`] makes.
+pub(crate) fn secret_of(access: &str) -> String {
+    format!("the-secret-of-{access}")
+}
+
+/// Whether a key is there; if it is, it is what [`create`] made.
+pub(crate) async fn is_whole(client: &Client, access: &str) -> bool {
+    let answer = client.get(&format!("/credentials/{access}"), "dev-admin").await;
+    if answer.status.as_u16() == 404 {
+        return false;
+    }
+    let blob = &answer.expect(200).json()["credential"]["blob"];
+    assert_eq!(*blob, json!({"access": access, "secret": secret_of(access), "status": "Active"}));
+    true
+}
+
+/// I4: the only way to disable a key, also one that v2 granted.
+pub(crate) async fn set_status(client: &Client, key: &Key, status: &str) {
+    let path = format!("/credentials/{}", key.access);
+    let body = json!({"credential": {"blob": {"status": status}}});
+    let answer = client.call(Method::PATCH, &path, "dev-admin", Some(&body)).await.expect(200);
+    assert_eq!(answer.json()["credential"]["blob"]["status"], status);
+}

@@ -1,0 +1,256 @@
+//! Starting, stopping and killing the accesser.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::http::Client;
+
+/// How long anything may take that is waited for, before the test gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How to start an accesser, on a free port and a data folder of its own.
+pub(crate) struct Accesser {
+    home: Arc<TempDir>,
+    data: PathBuf,
+    arguments: Vec<String>,
+    wrapper: Vec<String>,
+    log: Option<String>,
+}
+
+/// An accesser that runs. Dropping it kills it.
+pub(crate) struct Running {
+    process: Child,
+    pub(crate) url: String,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    #[expect(dead_code, reason = "keeps the folder from being deleted")]
+    home: Arc<TempDir>,
+}
+
+impl Accesser {
+    pub(crate) fn new() -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        let data = home.path().join("data");
+        Self { home, data, arguments: Vec::new(), wrapper: Vec::new(), log: None }
+    }
+
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// A folder for the data other than one of its own.
+    pub(crate) fn data_in(mut self, data: &Path) -> Self {
+        data.clone_into(&mut self.data);
+        self
+    }
+
+    /// A command to run it under; it must leave the accesser in its place.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The value of `RUST_LOG`.
+    pub(crate) fn log(mut self, filter: &str) -> Self {
+        self.log = Some(filter.to_owned());
+        self
+    }
+
+    /// A folder beside the data.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.join("credentials.db")
+    }
+
+    /// Starts it, and waits until it listens.
+    pub(crate) async fn start(&self) -> Running {
+        let mut running = self.spawn("127.0.0.1:0");
+        for () in Waiting::new() {
+            let printed = running.stdout();
+            // Three lines to paste follow, and an empty one.
+            if let Some(rest) = printed.strip_prefix("Listening on ")
+                && printed.ends_with("\n\n")
+            {
+                running.url = rest.split(". ").next().unwrap().to_owned();
+                return running;
+            }
+            let ended = running.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the accesser ended: {ended:?}\n{}", running.stderr());
+            sleep(Waiting::STEP).await;
+        }
+        panic!("the accesser does not listen:\n{}", running.stderr());
+    }
+
+    /// Starts it where it should refuse to run; returns how it ended, and what it
+    /// said.
+    pub(crate) async fn refuse(&self, listen: &str) -> (ExitStatus, String) {
+        let mut running = self.spawn(listen);
+        let status = running.ended().await;
+        (status, running.stderr())
+    }
+
+    fn spawn(&self, listen: &str) -> Running {
+        let (stdout, stderr) = (self.home().join("stdout"), self.home().join("stderr"));
+        let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["--listen", listen, "--data"]).arg(&self.data);
+        command.args(&self.arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+        command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Running { process, url: String::new(), stdout, stderr, home: Arc::clone(&self.home) }
+    }
+}
+
+impl Running {
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has printed.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap()
+    }
+
+    /// What it has logged.
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
+    }
+
+    /// Waits until it has logged this so many times.
+    pub(crate) async fn logged(&self, text: &str, times: usize) {
+        for () in Waiting::new() {
+            if self.stderr().matches(text).count() >= times {
+                return;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        panic!("{text:?} is not logged {times} times:\n{}", self.stderr());
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
+    /// Waits for it to end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        for () in Waiting::new() {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        panic!("the accesser does not end:\n{}", self.stderr());
+    }
+
+    /// Asks it to end, which it does in peace.
+    pub(crate) async fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.ended().await;
+        assert!(status.success(), "{status}:\n{}", self.stderr());
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Turns to wait for something, until patience is out.
+pub(crate) struct Waiting(Duration);
+
+impl Waiting {
+    pub(crate) const STEP: Duration = Duration::from_millis(10);
+
+    pub(crate) fn new() -> Self {
+        Self(PATIENCE)
+    }
+}
+
+impl Iterator for Waiting {
+    type Item = ();
+
+    fn next(&mut self) -> Option<()> {
+        self.0 = self.0.checked_sub(Self::STEP)?;
+        Some(())
+    }
+}
+
+/// The example that belongs to this test's build.
+///
+/// `cargo test` builds it before any test runs; `cargo test --test accesser` does
+/// not, so it is built here when it is missing or older than its sources.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).unwrap();
+        let binary = profile.join("examples/accesser");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sources = [root.join("src"), root.join("examples/accesser")];
+        let newest = sources.iter().filter_map(|folder| changed(folder)).max();
+        if changed(&binary) < newest || !binary.exists() {
+            let name = profile.file_name().unwrap();
+            let name = if name == "debug" { "dev".as_ref() } else { name };
+            let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.current_dir(root).args(["build", "--quiet", "--example", "accesser"]);
+            cargo.arg("--profile").arg(name).arg("--target-dir").arg(profile.parent().unwrap());
+            assert!(cargo.status().unwrap().success(), "the accesser does not build");
+        }
+        binary
+    })
+}
+
+/// When a file, or the newest in a folder, was changed.
+fn changed(path: &Path) -> Option<SystemTime> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.filter_map(|entry| changed(&entry.unwrap().path())).max(),
+        Err(_) => fs::metadata(path).ok()?.modified().ok(),
+    }
+}
+
+/// Whether the machine has what a test needs; says so on stderr when it has not.
+pub(crate) fn has(what: &str, command: &mut Command) -> bool {
+    let result = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = result.is_ok_and(|status| status.success());
+    if !found {
+        let required = env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
+        assert!(!required, "REQUIRE_LIVE_BACKENDS=1, and there is no {what}");
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        // Not `eprintln!`, which is captured when the test passes.
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {test}: there is no {what}");
+    }
+    found
+}

@@ -1,0 +1,53 @@
+//! Starting and stopping.
+
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use crate::{
+    http::Raw,
+    keys::{create_body, is_whole, secret_of},
+    process::{Accesser, Waiting},
+};
+
+#[tokio::test]
+async fn the_health_check_needs_no_token() {
+    let accesser = Accesser::new().start().await;
+    assert_eq!(accesser.client().get("/healthz", "").await.expect(200).text(), "ok\n");
+}
+
+#[tokio::test]
+async fn a_signal_to_stop_lets_a_running_request_finish() {
+    let accesser = Accesser::new();
+    for signal in ["TERM", "INT"] {
+        let mut running = accesser.start().await;
+        let access = format!("finished-after-{signal}");
+        let body = create_body(&access, &secret_of(&access), "Active").to_string();
+        let mut raw = Raw::connect(running.host()).await;
+        raw.say(format!(
+            "POST /credentials HTTP/1.1\r\nHost: accesser\r\nX-Auth-Token: dev-alice\r\n\
+             Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ))
+        .await;
+        // It is running: it asks for the body.
+        raw.hear("HTTP/1.1 100 Continue\r\n\r\n").await;
+
+        running.signal(signal);
+        for () in Waiting::new() {
+            if TcpStream::connect(running.host()).await.is_err() {
+                break;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        raw.say(&body).await;
+        let heard = raw.hear_out().await;
+        assert!(heard.starts_with("HTTP/1.1 201 "), "{signal}: {heard}");
+        assert!(heard.to_lowercase().contains("connection: close"), "{heard}");
+        let status = running.ended().await;
+        assert_eq!(status.code(), Some(0), "{signal}: {}", running.stderr());
+        assert!(!running.stderr().contains("still running"), "{}", running.stderr());
+
+        let running = accesser.start().await;
+        assert!(is_whole(&running.client(), &access).await);
+    }
+}
