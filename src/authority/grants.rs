@@ -170,29 +170,30 @@ impl Authority {
             }
         }
 
-        let mut query = ListQuery::new(Order::Id);
+        let mut query = ListQuery::new(Order::Id).with_limit(limit + 1);
         query.user_id = Some(user_id);
         query.after = marker;
-        let mut listing = Listing { views: Vec::new(), next: None };
-        while listing.views.len() < limit {
+        // One more than fits, to know whether anything follows that would be shown.
+        let mut views = Vec::new();
+        while limit > 0 && views.len() <= limit {
             let page = self.backend().list(&query).await?;
-            let mut records = page.credentials.into_iter().filter(|record| {
+            let shown = page.credentials.into_iter().filter(|record| {
                 listed_as(record).is_some_and(|listed| slot.is_none_or(|slot| slot == listed))
                     && self.policy.decide(caller, Action::ListGrants, Target::record(record))
                         == Decision::Allow
             });
-            let room = limit - listing.views.len();
-            listing.views.extend(records.by_ref().take(room).map(|r| self.grant_view(caller, r)));
-            let more = records.next().is_some();
-            if listing.views.len() == limit && (more || page.next.is_some()) {
-                listing.next = listing.views.last().map(|last| last.credential.id.to_string());
-            }
+            let room = limit + 1 - views.len();
+            views.extend(shown.take(room).map(|record| self.grant_view(caller, record)));
             query.after = page.next;
             if query.after.is_none() {
                 break;
             }
         }
-        Ok(Outcome::Listed(listing))
+        let more = views.len() > limit;
+        views.truncate(limit);
+        let last = views.last().filter(|_| more);
+        let next = last.map(|last| last.credential.id.to_string());
+        Ok(Outcome::Listed(Listing { views, next }))
     }
 
     async fn update_grant(

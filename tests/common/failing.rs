@@ -38,7 +38,7 @@ pub(crate) enum Refusing {
 
 #[async_trait]
 impl TokenValidator for Refusing {
-    async fn validate(&self, _: &Presented) -> Result<Caller, AuthError> {
+    async fn validate(&self, _: &Presented) -> Result<Arc<Caller>, AuthError> {
         Err(match self {
             Self::Disabled => AuthError::UserDisabled,
             Self::Down => AuthError::Unavailable(CAUSE.into()),
@@ -96,7 +96,7 @@ impl Flaky {
 
 #[async_trait]
 impl CredentialBackend for Flaky {
-    async fn insert(&self, credential: &Credential, quota: Quota) -> Result<(), BackendError> {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
         self.up()?.insert(credential, quota).await
     }
 
@@ -125,7 +125,7 @@ impl CredentialBackend for Flaky {
 
     async fn update(
         &self,
-        credential: &Credential,
+        credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
         self.up()?.update(credential, expected).await

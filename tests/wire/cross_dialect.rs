@@ -168,12 +168,12 @@ async fn records_of_other_types_are_invisible_in_both_dialects_even_with_an_acce
     let world = World::new();
     let key = AccessKey::new("opaque").unwrap();
     let (id, user) = (CredentialId::of(&key), UserId::new(BOB).unwrap());
-    let (blob, version) = (Material::Blob(Blob::new("{}")), Version::fresh().unwrap());
+    let (blob, version) = (Material::Blob(Blob::new("{}")), Version::fresh());
     let kind = Kind::new("totp").unwrap();
     let mut totp = Credential::new(id, kind, user, blob, world.clock.now(), version);
     totp.project_id = Some(ProjectId::new(DEMO).unwrap());
     totp.access_key = Some(key);
-    world.backend.insert(&totp, Quota::Unlimited).await.unwrap();
+    world.backend.insert(&totp.into(), Quota::Unlimited).await.unwrap();
 
     for method in ["GET", "DELETE"] {
         let answer = world.call(method, "/credentials/opaque").token("dev-bob").send().await;

@@ -81,16 +81,15 @@ impl CredentialBackend for MemoryBackend {
         // The narrowest index, so that a page costs what it holds and not what
         // others hold.
         if let Some(user_id) = &query.user_id {
-            let shelf = self.read().users.get(user_id).map(|shelf| shelf.page(query));
-            return Ok(shelf.unwrap_or_default());
+            let page = self.read().users.get(user_id).map(|own| own.page(query));
+            return Ok(page.unwrap_or_default());
         }
         if !self.read().has_shared_indexes() {
             self.write().build_shared_indexes();
         }
-        Ok(self
-            .read()
-            .shared_shelf(query.project_id.as_ref())
-            .map_or_else(Page::default, |shelf| shelf.page(query)))
+        let state = self.read();
+        let records = state.shared_shelf(query.project_id.as_ref());
+        Ok(records.map_or_else(Page::default, |records| records.page(query)))
     }
 
     async fn update(
