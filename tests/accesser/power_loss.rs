@@ -37,10 +37,15 @@ async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
     }
     let keys = tasks.join_all().await.concat();
     running.stop().await;
-    let last = format!("{} +++ exited with 0 +++\n", running.id());
+    // strace pads short numbers of threads.
+    let id = running.id().to_string();
+    let is_last = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(&id) && words.eq(["+++", "exited", "with", "0", "+++"])
+    };
     for () in Waiting::new() {
         let trace = fs::read_to_string(&file).unwrap();
-        if trace.ends_with(&last) {
+        if trace.lines().last().is_some_and(is_last) {
             return (trace, keys);
         }
         sleep(Waiting::STEP).await;
