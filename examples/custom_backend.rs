@@ -1,20 +1,23 @@
 //! A backend of one's own, and the proof that it keeps the contract:
-//! `cargo test --example custom_backend` runs the conformance suite against it,
-//! `cargo run --example custom_backend` stores a key and finds it.
+//! `cargo test --example custom_backend` runs the conformance suite against it.
+//!
+//! ```text
+//! cargo run --example custom_backend
+//! curl -i -X POST http://127.0.0.1:3002/credentials -H 'X-Auth-Token: open-sesame' \
+//!     -H 'Content-Type: application/json' -d '{"credential": {"type": "ec2"}}'
+//! ```
 
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::UNIX_EPOCH};
-
+use std::{collections::BTreeMap, error::Error, sync::Arc};
 use tower_credentials::{
-    async_trait,
+    CredentialLayer, async_trait,
+    auth::StaticTokens,
     backend::{BackendError, CredentialBackend, ListQuery, Page},
     domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, Slot,
-        UserId, Version,
+        AccessKey, Caller, Credential, CredentialId, ProjectId, Quota, Scope, Slot, UserId, Version,
     },
 };
-
-type Records = BTreeMap<CredentialId, Arc<Credential>>;
 type Found = Result<Option<Arc<Credential>>, BackendError>;
+type Records = BTreeMap<CredentialId, Arc<Credential>>;
 
 /// One map by id, and scans. Checks and write share one lock: one step for others.
 #[derive(Debug, Default)]
@@ -53,8 +56,7 @@ impl CredentialBackend for ScanBackend {
         let marker = |record: &Arc<Credential>| query.order.marker(record).map(str::to_owned);
         let before = query.before.clone().filter(|before| !before.is_empty());
         // A record without a marker is not greater than anything.
-        let is_between =
-            |marker: Option<String>| marker > query.after && (before.is_none() || marker < before);
+        let is_between = |at: Option<String>| at > query.after && (before.is_none() || at < before);
         let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
         credentials.retain(|record| query.admits(record) && is_between(marker(record)));
         credentials.sort_by_key(marker);
@@ -75,8 +77,8 @@ impl CredentialBackend for ScanBackend {
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         let mut records = self.0.lock().await;
-        let is_it = |old: &Arc<Credential>| old.version == expected;
-        Ok(records.get(id).is_some_and(is_it) && records.remove(id).is_some())
+        let is_current = records.get(id).is_some_and(|old| old.version == expected);
+        Ok(is_current && records.remove(id).is_some())
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
@@ -98,16 +100,14 @@ fn clashes(records: &Records, new: &Credential) -> bool {
     })
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (user, key, secret) = (UserId::new("amy")?, AccessKey::generate()?, SecretKey::generate()?);
-    let (id, material) = (CredentialId::of(&key), Material::KeyPair { secret: Some(secret) });
-    let mut pair = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::fresh());
-    pair.access_key = Some(key.clone());
-    let backend = ScanBackend::default();
-    backend.insert(&pair.clone().into(), Quota::AtMost(5)).await?;
-    println!("stored and found: {:?}", backend.find_by_access_key(&key).await?);
-    Ok(())
+    let alice = Caller::new(UserId::new("alice")?, Scope::Project(ProjectId::new("demo")?))
+        .with_roles(["key_management_user", "key_listing_user"]);
+    let tokens = StaticTokens::new().with_token("open-sesame", "alice", alice);
+    let app = axum::Router::new().layer(CredentialLayer::new(tokens, ScanBackend::default()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3002").await?;
+    Ok(axum::serve(listener, app).await?)
 }
 
 #[cfg(test)]
