@@ -148,6 +148,11 @@ pub mod policy;
 mod read;
 mod service;
 
+// The README's examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use async_trait::async_trait;
 
 pub use self::{
