@@ -94,7 +94,7 @@ pub async fn insert_keeps_attributes(backend: Backend) {
         json!(""),
         json!("quotes \" ' \\ / \u{0} \u{7f} \u{2028} \u{e4} \u{1F511}"),
         json!([u64::MAX, i64::MIN, 0, -1, 9_007_199_254_740_993_u64]),
-        json!([1.5, -0.25, 1e300, 5e-324]),
+        json!([1.5, -0.25, 1e300, 5e-324, 1.545_042_131_588_874_3e-153]),
         json!({"a": {"b": [{"c": [[], {}, null]}]}, "": 1, "A": 2, "\u{e4}": 3}),
         json!("x".repeat(10_000)),
     ];
