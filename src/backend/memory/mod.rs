@@ -59,7 +59,7 @@ impl CredentialBackend for MemoryBackend {
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        Ok(self.read().by_id.get(id.as_str()).cloned())
+        Ok(self.read().all.get(id.as_str()).cloned())
     }
 
     async fn find_by_access_key(
@@ -78,18 +78,8 @@ impl CredentialBackend for MemoryBackend {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        // The narrowest index, so that a page costs what it holds and not what
-        // others hold.
-        if let Some(user_id) = &query.user_id {
-            let page = self.read().users.get(user_id).map(|own| own.page(query));
-            return Ok(page.unwrap_or_default());
-        }
-        if !self.read().has_shared_indexes() {
-            self.write().build_shared_indexes();
-        }
-        let state = self.read();
-        let records = state.shared_shelf(query.project_id.as_ref());
-        Ok(records.map_or_else(Page::default, |records| records.page(query)))
+        let page = self.read().page(query);
+        Ok(page.unwrap_or_else(|| self.write().sorted_page(query)))
     }
 
     async fn update(
@@ -127,8 +117,7 @@ impl CredentialBackend for MemoryBackend {
 
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
         let mut state = self.write();
-        state.build_shared_indexes();
-        let doomed = state.shared_shelf(Some(project_id)).map(Shelf::records).unwrap_or_default();
+        let doomed = state.projects().get(project_id).map(Shelf::records).unwrap_or_default();
         Ok(state.remove_all(&doomed))
     }
 }
@@ -136,25 +125,51 @@ impl CredentialBackend for MemoryBackend {
 /// Every record, under all that it is looked up by.
 #[derive(Default)]
 struct State {
-    by_id: HashMap<Arc<str>, Arc<Credential>>,
+    all: Shelf,
     by_access_key: HashMap<Arc<str>, Arc<Credential>>,
     slots: HashMap<(UserId, Slot), Arc<Credential>>,
     users: HashMap<UserId, Shelf>,
     /// Made when first asked for: most stores are only ever asked for a user's
-    /// records, and keeping more in order costs every write.
-    shared: Option<SharedIndexes>,
-}
-
-/// The indexes over records of many users.
-#[derive(Default)]
-struct SharedIndexes {
-    all: Shelf,
-    projects: HashMap<ProjectId, Shelf>,
+    /// records.
+    projects: Option<HashMap<ProjectId, Shelf>>,
 }
 
 impl State {
+    /// A page of the narrowest shelf, so that it costs what it holds and not what
+    /// others hold. `None` if that is not in order yet.
+    fn page(&self, query: &ListQuery) -> Option<Page> {
+        let narrowest = match (&query.user_id, &query.project_id) {
+            (Some(user_id), _) => self.users.get(user_id),
+            (None, Some(project_id)) => self.projects.as_ref()?.get(project_id),
+            (None, None) => Some(&self.all),
+        };
+        narrowest.map_or_else(|| Some(Page::default()), |shelf| shelf.page(query))
+    }
+
+    /// The same, after putting the shelf in order.
+    fn sorted_page(&mut self, query: &ListQuery) -> Page {
+        let narrowest = match (&query.user_id, &query.project_id) {
+            (Some(user_id), _) => self.users.get_mut(user_id),
+            (None, Some(project_id)) => self.projects().get_mut(project_id),
+            (None, None) => Some(&mut self.all),
+        };
+        narrowest.map_or_else(Page::default, |shelf| shelf.sorted_page(query))
+    }
+
+    fn projects(&mut self) -> &mut HashMap<ProjectId, Shelf> {
+        self.projects.get_or_insert_with(|| {
+            let mut projects = HashMap::new();
+            for credential in self.all.records() {
+                if let Some(project_id) = &credential.project_id {
+                    put_on(&mut projects, project_id, &Entry::new(&credential));
+                }
+            }
+            projects
+        })
+    }
+
     fn current(&self, id: &CredentialId, expected: Version) -> Option<Arc<Credential>> {
-        let current = self.by_id.get(id.as_str())?;
+        let current = self.all.get(id.as_str())?;
         (current.version == expected).then(|| Arc::clone(current))
     }
 
@@ -165,37 +180,17 @@ impl State {
         by_key.into_iter().chain(by_slot).any(|other| other.id != entry.credential.id)
     }
 
-    fn has_shared_indexes(&self) -> bool {
-        self.shared.is_some()
-    }
-
-    fn build_shared_indexes(&mut self) {
-        if self.shared.is_none() {
-            let mut shared = SharedIndexes::default();
-            for credential in self.by_id.values() {
-                shared.put(&Entry::new(credential));
-            }
-            self.shared = Some(shared);
-        }
-    }
-
-    /// The shelf of a project, or of everything.
-    fn shared_shelf(&self, project_id: Option<&ProjectId>) -> Option<&Shelf> {
-        let shared = self.shared.as_ref()?;
-        project_id.map_or(Some(&shared.all), |project_id| shared.projects.get(project_id))
-    }
-
     /// Puts a record whose id, access key and slot must be free; `false` if they
-    /// are not. Each map is searched once, for the check and the write.
+    /// are not.
     fn put_new(&mut self, entry: &Entry) -> bool {
         let credential = &entry.credential;
         let slot = slot_of(credential);
         if slot.as_ref().is_some_and(|slot| self.slots.contains_key(slot)) {
             return false;
         }
-        let MapEntry::Vacant(by_id) = self.by_id.entry(Arc::clone(entry.id.text())) else {
+        if self.all.get(entry.id.text()).is_some() {
             return false;
-        };
+        }
         if let Some(access_key) = &entry.access_key {
             match self.by_access_key.entry(Arc::clone(access_key.text())) {
                 MapEntry::Occupied(_) => return false,
@@ -204,7 +199,6 @@ impl State {
                 }
             }
         }
-        by_id.insert(Arc::clone(credential));
         if let Some(slot) = slot {
             self.slots.insert(slot, Arc::clone(credential));
         }
@@ -214,7 +208,6 @@ impl State {
 
     fn put(&mut self, entry: &Entry) {
         let credential = &entry.credential;
-        self.by_id.insert(Arc::clone(entry.id.text()), Arc::clone(credential));
         if let Some(access_key) = &entry.access_key {
             self.by_access_key.insert(Arc::clone(access_key.text()), Arc::clone(credential));
         }
@@ -225,15 +218,16 @@ impl State {
     }
 
     fn shelve(&mut self, entry: &Entry) {
+        self.all.put(entry);
         put_on(&mut self.users, &entry.credential.user_id, entry);
-        if let Some(shared) = &mut self.shared {
-            shared.put(entry);
+        if let (Some(projects), Some(id)) = (&mut self.projects, &entry.credential.project_id) {
+            put_on(projects, id, entry);
         }
     }
 
     fn remove(&mut self, credential: &Arc<Credential>) {
         let entry = Entry::new(credential);
-        self.by_id.remove(entry.id.text());
+        self.all.remove(&entry);
         if let Some(access_key) = &entry.access_key {
             self.by_access_key.remove(access_key.text());
         }
@@ -241,8 +235,8 @@ impl State {
             self.slots.remove(&slot);
         }
         remove_from(&mut self.users, &credential.user_id, &entry);
-        if let Some(shared) = &mut self.shared {
-            shared.remove(&entry);
+        if let (Some(projects), Some(id)) = (&mut self.projects, &credential.project_id) {
+            remove_from(projects, id, &entry);
         }
     }
 
@@ -251,22 +245,6 @@ impl State {
             self.remove(credential);
         }
         doomed.len() as u64
-    }
-}
-
-impl SharedIndexes {
-    fn put(&mut self, entry: &Entry) {
-        self.all.put(entry);
-        if let Some(project_id) = &entry.credential.project_id {
-            put_on(&mut self.projects, project_id, entry);
-        }
-    }
-
-    fn remove(&mut self, entry: &Entry) {
-        self.all.remove(entry);
-        if let Some(project_id) = &entry.credential.project_id {
-            remove_from(&mut self.projects, project_id, entry);
-        }
     }
 }
 

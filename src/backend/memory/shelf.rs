@@ -1,15 +1,29 @@
-//! Records in both orders.
+//! Records by id, and in both orders of a list.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
 
 use crate::{
     backend::{ListQuery, Order, Page},
     domain::Credential,
 };
 
-/// Some of the records, in both orders.
+/// Some of the records: by id, and once they were listed in both orders too.
+///
+/// Order costs every write more than all else, and most records are looked up
+/// and never listed.
 #[derive(Default)]
 pub(super) struct Shelf {
+    records: HashMap<Arc<str>, Arc<Credential>>,
+    orders: Option<Orders>,
+}
+
+/// Both orders of a list.
+#[derive(Default)]
+struct Orders {
     by_id: BTreeMap<Marker, Arc<Credential>>,
     by_access_key: BTreeMap<Marker, Arc<Credential>>,
 }
@@ -33,28 +47,65 @@ impl Entry {
 
 impl Shelf {
     pub(super) fn put(&mut self, entry: &Entry) {
+        self.records.insert(Arc::clone(&entry.id.text), Arc::clone(&entry.credential));
+        if let Some(orders) = &mut self.orders {
+            orders.put(entry);
+        }
+    }
+
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        self.records.remove(&entry.id.text);
+        if let Some(orders) = &mut self.orders {
+            orders.remove(entry);
+        }
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Arc<Credential>> {
+        self.records.get(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn records(&self) -> Vec<Arc<Credential>> {
+        self.records.values().cloned().collect()
+    }
+
+    /// A page; `None` if the records are not in order yet.
+    pub(super) fn page(&self, query: &ListQuery) -> Option<Page> {
+        self.orders.as_ref().map(|orders| orders.page(query))
+    }
+
+    /// A page, after putting the records in order if they are not.
+    pub(super) fn sorted_page(&mut self, query: &ListQuery) -> Page {
+        let sort = || {
+            let mut orders = Orders::default();
+            for credential in self.records.values() {
+                orders.put(&Entry::new(credential));
+            }
+            orders
+        };
+        self.orders.get_or_insert_with(sort).page(query)
+    }
+}
+
+impl Orders {
+    fn put(&mut self, entry: &Entry) {
         self.by_id.insert(entry.id.clone(), Arc::clone(&entry.credential));
         if let Some(access_key) = &entry.access_key {
             self.by_access_key.insert(access_key.clone(), Arc::clone(&entry.credential));
         }
     }
 
-    pub(super) fn remove(&mut self, entry: &Entry) {
+    fn remove(&mut self, entry: &Entry) {
         self.by_id.remove(&entry.id);
         if let Some(access_key) = &entry.access_key {
             self.by_access_key.remove(access_key);
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(super) fn records(&self) -> Vec<Arc<Credential>> {
-        self.by_id.values().cloned().collect()
-    }
-
-    pub(super) fn page(&self, query: &ListQuery) -> Page {
+    fn page(&self, query: &ListQuery) -> Page {
         let index = match query.order {
             Order::AccessKey => &self.by_access_key,
             Order::Id => &self.by_id,
