@@ -8,6 +8,7 @@
 //! ```
 
 use std::{collections::BTreeMap, error::Error, sync::Arc};
+
 use tower_credentials::{
     CredentialLayer, async_trait,
     auth::StaticTokens,
@@ -16,6 +17,7 @@ use tower_credentials::{
         AccessKey, Caller, Credential, CredentialId, ProjectId, Quota, Scope, Slot, UserId, Version,
     },
 };
+
 type Found = Result<Option<Arc<Credential>>, BackendError>;
 type Records = BTreeMap<CredentialId, Arc<Credential>>;
 
@@ -60,9 +62,9 @@ impl CredentialBackend for ScanBackend {
         let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
         credentials.retain(|record| query.admits(record) && is_between(marker(record)));
         credentials.sort_by_key(marker);
-        let more = credentials.len() > query.limit();
+        let follows = credentials.len() > query.limit();
         credentials.truncate(query.limit());
-        let next = credentials.last().filter(|_| more).and_then(marker);
+        let next = credentials.last().filter(|_| follows).and_then(marker);
         Ok(Page { credentials, next })
     }
 
@@ -82,8 +84,8 @@ impl CredentialBackend for ScanBackend {
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        let mut records = self.0.lock().await;
-        Ok(records.extract_if(.., |_, old| old.user_id == *user_id).count() as u64)
+        let is_it = |_: &CredentialId, old: &mut Arc<Credential>| old.user_id == *user_id;
+        Ok(self.0.lock().await.extract_if(.., is_it).count() as u64)
     }
 
     async fn purge_project(&self, project: &ProjectId) -> Result<u64, BackendError> {
@@ -102,8 +104,8 @@ fn clashes(records: &Records, new: &Credential) -> bool {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let alice = Caller::new(UserId::new("alice")?, Scope::Project(ProjectId::new("demo")?))
-        .with_roles(["key_management_user", "key_listing_user"]);
+    let demo = Scope::Project(ProjectId::new("demo")?);
+    let alice = Caller::new(UserId::new("alice")?, demo).with_roles(["key_management_user"]);
     let tokens = StaticTokens::new().with_token("open-sesame", "alice", alice);
     let app = axum::Router::new().layer(CredentialLayer::new(tokens, ScanBackend::default()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3002").await?;

@@ -225,7 +225,8 @@ impl CredentialLayerBuilder {
             return Err(ConfigError::ZeroBodyTimeout);
         }
         let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
-        if base_url.as_ref().is_some_and(|url| !url.starts_with("http")) {
+        let is_web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if base_url.as_ref().is_some_and(|url| !is_web(url)) {
             return Err(ConfigError::InvalidBaseUrl);
         }
         let authority = Authority { backend, directory, policy, clock, quota };

@@ -77,12 +77,14 @@
 //!
 //! # What passes through
 //!
-//! Requests on other paths, other methods' 405 excepted; requests for other
+//! Requests on other paths; requests for other
 //! [hosts](CredentialLayerBuilder::hosts), if any are set; and **S3 traffic, which
 //! wins a shared path**: a bucket may be called `credentials`, so a request with
-//! an AWS signature and without an `X-Auth-Token` always goes to the app. A
-//! request that passes costs no allocation, and its future is as large as the
-//! app's own.
+//! an AWS signature and without an `X-Auth-Token` always goes to the app. What
+//! S3 does without a signature in head or query (form uploads, anonymous reads,
+//! CORS preflights) does not reach a bucket of that name: give the layer another
+//! [prefix](CredentialLayerBuilder::prefix) or host where that matters. A request
+//! that passes costs no allocation, and its future is as large as the app's own.
 //!
 //! # Under axum
 //!

@@ -78,10 +78,8 @@ impl<'a> Target<'a> {
     }
 
     fn is_root_key(self) -> bool {
-        match (self.user_id, self.project_id) {
-            (Some(user), Some(project)) => user.as_str() == project.as_str(),
-            _ => false,
-        }
+        let project_id = self.project_id;
+        self.user_id.is_some_and(|id| project_id.is_some_and(|project| id.is_root_of(project)))
     }
 }
 
@@ -123,6 +121,13 @@ pub enum ListScope {
 /// project counts as in it. Root keys are keys whose user id is the project's
 /// id. A caller may always see the secrets of the own keys that it may see at
 /// all. Delegated callers may do nothing.
+///
+/// ```
+/// use tower_credentials::policy::RolePolicy;
+///
+/// let mut policy = RolePolicy::default();
+/// policy.names.admin = "cloud_admin".into();
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RolePolicy {
     /// The names of the roles.

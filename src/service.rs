@@ -99,8 +99,10 @@ impl App {
             return true;
         }
         let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = request.uri().authority().map(http::uri::Authority::as_str).or(header);
-        let host = host.unwrap_or_default();
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let host = authority.or(header).unwrap_or_default();
+        // What stands before an @ names a user, and nobody asks who.
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         // An IPv6 address is in brackets, so its colons are not the port's.
         let bare = match host.rsplit_once(':') {
             Some((bare, port)) if !port.ends_with(']') => bare,

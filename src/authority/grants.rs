@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Listing, Outcome, RACES, View, log_change, lost_race};
+use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
 use crate::{
     backend::{BackendError, ListQuery, Order},
     domain::{
@@ -44,7 +44,7 @@ pub(crate) struct ListGrants {
     pub(crate) slot: Option<Slot>,
     /// Id of the last record of the page before.
     pub(crate) marker: Option<String>,
-    pub(crate) limit: usize,
+    pub(crate) limit: Option<usize>,
 }
 
 impl Grant {
@@ -73,7 +73,7 @@ impl Authority {
             GrantCommand::List(command) => self.list_grants(caller, command).await,
             GrantCommand::Show { user_id, slot } => {
                 let stored = self.find_grant(caller, Action::ShowGrant, &user_id, slot).await?;
-                Ok(Outcome::Shown(self.grant_view(caller, stored)))
+                Ok(Outcome::Shown(self.view(caller, stored)))
             }
             GrantCommand::Update { user_id, grant } => {
                 self.update_grant(caller, &user_id, grant).await
@@ -92,6 +92,10 @@ impl Authority {
         let project_id = self.grant_project(caller, &user_id).await?;
 
         let (slot, username) = (grant.slot(), grant.username.clone());
+        // Asked before a password is hashed: that costs too much to give away.
+        if slot == Slot::Password && self.backend().find_by_slot(&user_id, slot).await?.is_some() {
+            return Err(BackendError::AlreadyExists.into());
+        }
         let material = grant.into_material().await?;
         for _ in 0..RACES {
             // A password is no key pair, so its name is no access key.
@@ -107,6 +111,7 @@ impl Authority {
             let mut credential = Credential::new(id, kind, user_id, material.clone(), now, version);
             credential.project_id.clone_from(&project_id);
             credential.slot = Some(slot);
+            credential.delegation.clone_from(&caller.delegation);
             credential.access_key = access_key;
             let credential = Arc::new(credential);
             match self.backend().insert(&credential, self.quota).await {
@@ -150,7 +155,8 @@ impl Authority {
         caller: &Caller,
         user_id: &UserId,
     ) -> Result<Option<ProjectId>, Error> {
-        let default = self.require_user(user_id).await?;
+        let user = self.require_enabled_user(user_id).await?;
+        let default = user.and_then(|user| user.default_project_id);
         let project_id = default.or_else(|| caller.project_id().cloned());
         if let Some(project_id) = &project_id {
             self.require_member(user_id, project_id).await?;
@@ -170,30 +176,72 @@ impl Authority {
             }
         }
 
+        let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let listing = match slot {
+            _ if limit == 0 => Listing { views: Vec::new(), next: None },
+            Some(slot @ (Slot::Password | Slot::S3)) => {
+                self.list_slot(caller, &user_id, slot, marker, limit).await?
+            }
+            // Other key pairs are listed as this type, beside the slot's own.
+            Some(Slot::Ec2) | None => self.list_all(caller, user_id, slot, marker, limit).await?,
+        };
+        Ok(Outcome::Listed(listing))
+    }
+
+    /// A type of which a user has at most one.
+    async fn list_slot(
+        &self,
+        caller: &Caller,
+        user_id: &UserId,
+        slot: Slot,
+        marker: Option<String>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
+        let found = self.backend().find_by_slot(user_id, slot).await?;
+        let follows = |record: &Credential| marker.is_none_or(|it| record.id.as_str() > &*it);
+        let shown = found.filter(|record| self.lists(caller, record) && follows(record));
+        let views = shown.into_iter().take(limit).map(|record| self.view(caller, record));
+        Ok(Listing { views: views.collect(), next: None })
+    }
+
+    async fn list_all(
+        &self,
+        caller: &Caller,
+        user_id: UserId,
+        slot: Option<Slot>,
+        marker: Option<String>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
         let mut query = ListQuery::new(Order::Id).with_limit(limit + 1);
         query.user_id = Some(user_id);
         query.after = marker;
         // One more than fits, to know whether anything follows that would be shown.
-        let mut views = Vec::new();
-        while limit > 0 && views.len() <= limit {
+        let mut views: Vec<View> = Vec::new();
+        for _ in 0..MAX_READS {
             let page = self.backend().list(&query).await?;
             let shown = page.credentials.into_iter().filter(|record| {
                 listed_as(record).is_some_and(|listed| slot.is_none_or(|slot| slot == listed))
-                    && self.policy.decide(caller, Action::ListGrants, Target::record(record))
-                        == Decision::Allow
+                    && self.lists(caller, record)
             });
             let room = limit + 1 - views.len();
-            views.extend(shown.take(room).map(|record| self.grant_view(caller, record)));
+            views.extend(shown.take(room).map(|record| self.view(caller, record)));
             query.after = page.next;
-            if query.after.is_none() {
+            if views.len() > limit || query.after.is_none() {
                 break;
             }
         }
-        let more = views.len() > limit;
+        if views.len() <= limit {
+            // The end, or as far as one list looks: the next one goes on from there.
+            return Ok(Listing { views, next: query.after });
+        }
         views.truncate(limit);
-        let last = views.last().filter(|_| more);
-        let next = last.map(|last| last.credential.id.to_string());
-        Ok(Outcome::Listed(Listing { views, next }))
+        let next = views.last().map(|last| last.credential.id.to_string());
+        Ok(Listing { views, next })
+    }
+
+    fn lists(&self, caller: &Caller, record: &Credential) -> bool {
+        let target = Target::record(record);
+        self.policy.decide(caller, Action::ListGrants, target) == Decision::Allow
     }
 
     async fn update_grant(
@@ -218,7 +266,7 @@ impl Authority {
             let changed = Arc::new(changed);
             if self.backend().update(&changed, stored.version).await? {
                 log_change("updated", caller, &changed);
-                return Ok(Outcome::Updated(self.grant_view(caller, changed)));
+                return Ok(Outcome::Updated(self.view(caller, changed)));
             }
         }
         Err(lost_race())
@@ -255,12 +303,6 @@ impl Authority {
         let stored = found.ok_or_else(Error::no_such_credential)?;
         self.permit(caller, action, Target::record(&stored))?;
         Ok(stored)
-    }
-
-    fn grant_view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
-        let target = Target::record(&credential);
-        let decision = self.policy.decide(caller, Action::ShowSecret, target);
-        View { credential, secret_visible: decision == Decision::Allow }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Listing, Outcome, RACES, View, log_change, lost_race};
+use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
 use crate::{
     backend::{ListQuery, Order},
     domain::{
@@ -40,7 +40,7 @@ pub(crate) struct ListKeys {
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) after: Option<String>,
     pub(crate) before: Option<String>,
-    pub(crate) limit: usize,
+    pub(crate) limit: Option<usize>,
 }
 
 /// A change of status. The other members must be as stored, where they are given.
@@ -81,11 +81,11 @@ impl Authority {
         self.permit(caller, Action::CreateKey, target)?;
 
         // A root key belongs to the project itself: no such user need exist.
-        let root = user_id.as_str() == project_id.as_str();
+        let root = user_id.is_root_of(&project_id);
         if !root {
-            self.require_user(&user_id).await?;
+            self.require_enabled_user(&user_id).await?;
         }
-        self.require_project(&project_id).await?;
+        self.require_enabled_project(&project_id).await?;
         if !root {
             self.require_member(&user_id, &project_id).await?;
         }
@@ -108,6 +108,7 @@ impl Authority {
         credential.access_key = Some(access_key);
         credential.status = command.status;
         credential.attributes = command.attributes;
+        credential.delegation.clone_from(&caller.delegation);
         let credential = Arc::new(credential);
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
@@ -118,7 +119,7 @@ impl Authority {
     async fn list_keys(&self, caller: &Caller, command: ListKeys) -> Result<Outcome, Error> {
         let user_id = match (&command.user_id, &command.project_id) {
             (Some(user_id), _) => user_id.clone(),
-            (None, Some(project_id)) => UserId::from_stored(project_id.as_str()),
+            (None, Some(project_id)) => UserId::root_of(project_id),
             (None, None) => caller.user_id.clone(),
         };
         // Somebody else's keys, without a project, are those in the caller's own.
@@ -130,18 +131,22 @@ impl Authority {
         let scope = self.policy.list_scope(caller, Action::ListKeys);
         let scope = scope.ok_or_else(Error::forbidden)?;
 
-        let root = project_id.is_some_and(|id| id.as_str() == user_id.as_str());
+        let root = project_id.is_some_and(|id| user_id.is_root_of(id));
         if !root && !own {
             self.require_user(&user_id).await?;
         }
         if let Some(project_id) = &command.project_id {
             self.require_project(project_id).await?;
+            if !root {
+                self.require_member(&user_id, project_id).await?;
+            }
         }
-        if command.limit == 0 {
+        let limit = command.limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        if limit == 0 {
             return Ok(Outcome::Listed(Listing { views: Vec::new(), next: None }));
         }
 
-        let mut query = ListQuery::new(Order::AccessKey).with_limit(command.limit);
+        let mut query = ListQuery::new(Order::AccessKey).with_limit(limit);
         query.kind = Some(Kind::ec2());
         query.project_id = command.project_id;
         query.after = command.after;
@@ -158,22 +163,26 @@ impl Authority {
         }
         query.user_id = Some(user_id);
 
-        // A page of the store may be short and still have a next one. This
-        // dialect has no way to say so: a short page is the end to its clients.
+        // A page of the store may be short and still have a next one, which this
+        // dialect cannot say: a short page is the end to its clients. So it is
+        // filled, as far as that is bounded.
         let mut views = Vec::new();
-        loop {
-            query = query.with_limit(command.limit - views.len());
+        for _ in 0..MAX_READS {
             let page = self.backend().list(&query).await?;
-            let seen = page.credentials.into_iter().filter(|credential| {
+            let shown = page.credentials.into_iter().filter(|credential| {
                 let target = Target::record(credential);
                 self.policy.decide(caller, Action::ListKeys, target) == Decision::Allow
             });
-            views.extend(seen.map(|credential| self.view(caller, credential)));
-            if views.len() >= command.limit || page.next.is_none() {
-                return Ok(Outcome::Listed(Listing { views, next: page.next }));
-            }
+            let missing = limit - views.len();
+            views.extend(shown.take(missing).map(|credential| self.view(caller, credential)));
             query.after = page.next;
+            if views.len() == limit || query.after.is_none() {
+                break;
+            }
+            // Some were passed over, so there may be many of them.
+            query = query.with_limit(MAX_PAGE);
         }
+        Ok(Outcome::Listed(Listing { views, next: None }))
     }
 
     async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {
@@ -184,7 +193,10 @@ impl Authority {
                     .project_id
                     .as_ref()
                     .is_none_or(|id| Some(id) == stored.project_id.as_ref())
-                && command.secret_key.as_ref().is_none_or(|key| Some(key) == stored.secret_key());
+                && command.secret_key.as_ref().is_none_or(|key| {
+                    // Who may not see the secret may not guess it here either.
+                    self.may_see_secret(caller, &stored) && Some(key) == stored.secret_key()
+                });
             if !same {
                 return Err(Error::bad_request("Only the status of a credential can be changed."));
             }
@@ -228,12 +240,5 @@ impl Authority {
             found.filter(|found| found.kind.is_ec2()).ok_or_else(Error::no_such_credential)?;
         self.permit(caller, action, Target::record(&credential))?;
         Ok(credential)
-    }
-
-    /// The credential with its secret, if the caller may see that.
-    fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
-        let target = Target::record(&credential);
-        let decision = self.policy.decide(caller, Action::ShowSecret, target);
-        View { credential, secret_visible: decision == Decision::Allow }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    backend::CredentialBackend,
+    backend::{CredentialBackend, ListQuery},
     clock::Clock,
-    directory::Directory,
+    directory::{Directory, Project, User},
     domain::{Caller, Credential, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
     policy::{Action, Decision, Policy, Target},
@@ -18,6 +18,13 @@ pub(crate) use self::{
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
 };
+
+/// The longest page, and the length of a page when the client does not say.
+const MAX_PAGE: usize = ListQuery::MAX_LIMIT;
+
+/// How many pages of the store one list looks through at the most: most records
+/// that are passed over belong to the same user, who would wait for it.
+const MAX_READS: usize = 64;
 
 /// How often a lost race is run again before the caller is told of it.
 const RACES: usize = 8;
@@ -76,6 +83,17 @@ impl Authority {
         }
     }
 
+    /// The credential with its secret, if the caller may see that.
+    fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
+        let secret_visible = self.may_see_secret(caller, &credential);
+        View { credential, secret_visible }
+    }
+
+    fn may_see_secret(&self, caller: &Caller, credential: &Credential) -> bool {
+        let target = Target::record(credential);
+        self.policy.decide(caller, Action::ShowSecret, target) == Decision::Allow
+    }
+
     /// The policy's decision as a result.
     fn permit(&self, caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Error> {
         match self.policy.decide(caller, action, target) {
@@ -96,20 +114,37 @@ impl Authority {
         self.directory.as_deref()
     }
 
-    /// The user's default project, of a user who must exist.
-    async fn require_user(&self, id: &UserId) -> Result<Option<ProjectId>, Error> {
+    /// The user, who must exist; `None` if there is no directory to tell.
+    async fn require_user(&self, id: &UserId) -> Result<Option<User>, Error> {
         let Some(directory) = self.directory() else { return Ok(None) };
         let user = directory.user(id).await?;
-        let user = user.ok_or_else(|| Error::new(ErrorKind::NotFound, "No such user."))?;
-        Ok(user.default_project_id)
+        user.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such user."))
     }
 
-    async fn require_project(&self, id: &ProjectId) -> Result<(), Error> {
-        let Some(directory) = self.directory() else { return Ok(()) };
-        match directory.project(id).await? {
-            Some(_) => Ok(()),
-            None => Err(Error::new(ErrorKind::NotFound, "No such project.")),
+    /// The project, which must exist; `None` if there is no directory to tell.
+    async fn require_project(&self, id: &ProjectId) -> Result<Option<Project>, Error> {
+        let Some(directory) = self.directory() else { return Ok(None) };
+        let project = directory.project(id).await?;
+        project.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such project."))
+    }
+
+    /// The user, who must exist and may get something new. What a disabled user
+    /// has can still be seen and revoked.
+    async fn require_enabled_user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        let user = self.require_user(id).await?;
+        if user.as_ref().is_some_and(|user| !user.enabled) {
+            return Err(Error::new(ErrorKind::Forbidden, "The user is disabled."));
         }
+        Ok(user)
+    }
+
+    /// The same for a project.
+    async fn require_enabled_project(&self, id: &ProjectId) -> Result<(), Error> {
+        let project = self.require_project(id).await?;
+        if project.is_some_and(|project| !project.enabled) {
+            return Err(Error::new(ErrorKind::Forbidden, "The project is disabled."));
+        }
+        Ok(())
     }
 
     async fn require_member(&self, user: &UserId, project: &ProjectId) -> Result<(), Error> {

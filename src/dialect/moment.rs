@@ -1,6 +1,6 @@
 //! What a response is rendered with, beside the outcome.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, request::Parts};
 
@@ -15,9 +15,10 @@ pub(crate) struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// The time, for a `Date` header.
+    /// The time, for a `Date` header, whose format ends with the year 9999.
     pub(crate) fn date(&self) -> HeaderValue {
-        let date = httpdate::fmt_http_date(self.now);
+        let end = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        let date = httpdate::fmt_http_date(self.now.clamp(UNIX_EPOCH, end));
         HeaderValue::try_from(date).expect("a date is valid in a header")
     }
 

@@ -52,19 +52,18 @@ pub(super) fn query_value(query: Option<&str>, name: &str) -> Result<Option<Stri
     Ok(None)
 }
 
-/// A page size from the query: `default` if there is none, at most `default`.
+/// A page size from the query, if there is one.
 ///
 /// # Errors
 ///
 /// A bad request if it is not a whole number from zero up.
-pub(super) fn query_limit(query: Option<&str>, default: usize) -> Result<usize, Error> {
-    let Some(text) = query_value(query, "limit")? else { return Ok(default) };
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits {
+pub(super) fn query_limit(query: Option<&str>) -> Result<Option<usize>, Error> {
+    let Some(text) = query_value(query, "limit")? else { return Ok(None) };
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Error::bad_request("limit must be a whole number from 0 up."));
     }
     // More digits than a number holds is still just more than the most.
-    Ok(text.parse().unwrap_or(usize::MAX).min(default))
+    Ok(Some(text.parse().unwrap_or(usize::MAX)))
 }
 
 #[cfg(test)]
@@ -93,23 +92,23 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_whole_numbers_brought_down_to_the_most() {
-        assert_eq!(query_limit(None, 1000).unwrap(), 1000);
-        assert_eq!(query_limit(Some("a=b&limit=7"), 1000).unwrap(), 7);
-        assert_eq!(query_limit(Some("limit=0"), 1000).unwrap(), 0);
-        assert_eq!(query_limit(Some("limit=1000000000"), 1000).unwrap(), 1000);
-        assert_eq!(query_limit(Some("limit=99999999999999999999999"), 1000).unwrap(), 1000);
+    fn limits_are_whole_numbers() {
+        assert_eq!(query_limit(None).unwrap(), None);
+        assert_eq!(query_limit(Some("a=b&limit=7")).unwrap(), Some(7));
+        assert_eq!(query_limit(Some("limit=0")).unwrap(), Some(0));
+        let many = query_limit(Some("limit=99999999999999999999999")).unwrap();
+        assert_eq!(many, Some(usize::MAX));
         for bad in
             ["limit=-1", "limit=abc", "limit=", "limit", "limit=1.5", "limit=%31x", "limit=+1"]
         {
-            assert!(query_limit(Some(bad), 1000).is_err(), "{bad}");
+            assert!(query_limit(Some(bad)).is_err(), "{bad}");
         }
     }
 
     proptest! {
         #[test]
         fn no_query_makes_it_panic(query in ".{0,64}") {
-            let _ = query_limit(Some(&query), 1000);
+            let _ = query_limit(Some(&query));
             let _ = query_value(Some(&query), "marker");
         }
 

@@ -103,12 +103,6 @@ impl Credential {
             && self.access_key.is_some()
             && self.secret_key().is_some()
     }
-
-    /// Whether this is a project's own key: its user is the project itself.
-    #[must_use]
-    pub fn is_root_key(&self) -> bool {
-        self.project_id.as_ref().is_some_and(|project| project.as_str() == self.user_id.as_str())
-    }
 }
 
 /// Whether a credential may be used.

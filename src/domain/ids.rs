@@ -85,6 +85,21 @@ owner_id! {
     ProjectId
 }
 
+impl UserId {
+    /// Whether this stands for the project itself: the owner of its root keys,
+    /// which are an IBM storage account's own and no user's.
+    #[must_use]
+    pub fn is_root_of(&self, project_id: &ProjectId) -> bool {
+        self.0 == project_id.0
+    }
+
+    /// The owner of a project's root keys.
+    #[must_use]
+    pub fn root_of(project_id: &ProjectId) -> Self {
+        Self(project_id.0.clone())
+    }
+}
+
 /// Id of a stored credential; never changes during its life.
 ///
 /// For key pairs the lowercase hex SHA-256 of the access key it was made with,

@@ -1,6 +1,6 @@
 //! What a credential holds, in the form in which it came.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,7 +63,7 @@ impl Material {
                 Stored::Pair { secret: secret.as_ref().map(|secret| secret.expose().into()) }
             }
             Self::Password { username, hash } => {
-                Stored::Password { username: username.into(), hash: hash.encode() }
+                Stored::Password { username: username.into(), hash: hash.encode().into() }
             }
         };
         SecretText::new(serde_json::to_string(&stored).expect("strings always serialise"))
@@ -79,14 +79,14 @@ impl Material {
         Ok(match stored {
             Stored::Blob { text } => Self::Blob(Blob::new(text)),
             Stored::Grant { username, secret, signature } => Self::Grant {
-                username,
+                username: username.into_owned(),
                 secret: SecretKey::from_stored(secret),
                 signature: SecretText::new(signature),
             },
             Stored::Pair { secret } => Self::KeyPair { secret: secret.map(SecretKey::from_stored) },
             Stored::Password { username, hash } => {
                 let hash = PasswordHash::decode(&hash).ok_or(InvalidMaterial(()))?;
-                Self::Password { username, hash }
+                Self::Password { username: username.into_owned(), hash }
             }
         })
     }
@@ -95,11 +95,11 @@ impl Material {
 /// The stored form of [`Material`]. Its tags and members are on disk: add, never rename.
 #[derive(Deserialize, Serialize)]
 #[serde(tag = "form", rename_all = "lowercase")]
-enum Stored {
-    Blob { text: String },
-    Grant { username: String, secret: String, signature: String },
-    Pair { secret: Option<String> },
-    Password { username: String, hash: String },
+enum Stored<'a> {
+    Blob { text: Cow<'a, str> },
+    Grant { username: Cow<'a, str>, secret: Cow<'a, str>, signature: Cow<'a, str> },
+    Pair { secret: Option<Cow<'a, str>> },
+    Password { username: Cow<'a, str>, hash: Cow<'a, str> },
 }
 
 /// The text of a Keystone v3 blob, kept to the letter, and the secret in it.

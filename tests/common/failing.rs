@@ -74,16 +74,22 @@ impl Directory for DownDirectory {
     }
 }
 
-/// A store that goes away and comes back.
+/// A store that goes away and comes back, and counts the pages that it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Flaky {
     inner: MemoryBackend,
     down: AtomicBool,
+    pages: AtomicUsize,
 }
 
 impl Flaky {
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// How many pages were read since the last time this was asked.
+    pub(crate) fn take_pages(&self) -> usize {
+        self.pages.swap(0, Ordering::SeqCst)
     }
 
     fn up(&self) -> Result<&MemoryBackend, BackendError> {
@@ -120,6 +126,7 @@ impl CredentialBackend for Flaky {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        self.pages.fetch_add(1, Ordering::SeqCst);
         self.up()?.list(query).await
     }
 

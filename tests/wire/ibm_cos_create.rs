@@ -147,7 +147,8 @@ async fn i1_create_makes_root_keys_for_users_that_do_not_exist_in_projects_that_
     let answer = create(&world, "key-admin", &pair(DEMO, DEMO, "root")).await;
     assert_eq!(answer.status, 201);
     assert_eq!(answer.json()["credential"]["user_id"], DEMO);
-    assert!(world.stored("root").await.unwrap().is_root_key());
+    let stored = world.stored("root").await.unwrap();
+    assert!(stored.user_id.is_root_of(stored.project_id.as_ref().unwrap()));
 
     assert_eq!(create(&world, "dev-alice", &pair(DEMO, DEMO, "root2")).await.status, 403);
     assert_eq!(create(&world, "dev-admin", &pair("void", "void", "root2")).await.status, 404);

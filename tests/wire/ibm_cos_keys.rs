@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{ALICE, Answer, BOB, CAROL, DEMO, FRANK, OTHER, World, escaped};
+use crate::common::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, escaped};
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -74,7 +74,15 @@ async fn i2_list_with_a_user_shows_that_users_keys_and_with_a_project_those_in_i
     assert_eq!(ids(format!("?user_id={FRANK}")).await, ["f-demo", "f-other"]);
     assert_eq!(ids(format!("?user_id={FRANK}&project_id={OTHER}")).await, ["f-other"]);
     assert_eq!(ids(format!("?project_id={DEMO}&user_id={FRANK}")).await, ["f-demo"]);
-    assert!(ids(format!("?user_id={BOB}&project_id={OTHER}")).await.is_empty());
+    assert!(ids(format!("?user_id={DAVE}")).await.is_empty());
+}
+
+#[tokio::test]
+async fn i2_list_405_if_the_user_has_no_place_in_the_storage_account() {
+    let world = World::new();
+    let query = format!("?user_id={BOB}&project_id={OTHER}");
+    let answer = list(&world, "dev-admin", &query).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, POST"));
 }
 
 #[tokio::test]

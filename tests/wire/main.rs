@@ -8,6 +8,7 @@ mod common;
 
 mod bad_input;
 mod bodies;
+mod bounds;
 mod cross_dialect;
 mod ibm_cos_create;
 mod ibm_cos_keys;
@@ -18,5 +19,6 @@ mod keystone_v2_paths;
 mod keystone_v2_slots;
 mod keystone_v2_xml;
 mod outages_and_races;
+mod parts;
 mod random_requests;
 mod secrets;

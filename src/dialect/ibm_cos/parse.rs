@@ -15,9 +15,6 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// The longest page, and the length of a page when the client does not say.
-const MAX_PAGE: usize = 1_000;
-
 /// Longest IAM identity, in bytes.
 const MAX_SUBJECT: usize = 256;
 
@@ -67,7 +64,7 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
         project_id: value("project_id")?.map(ProjectId::new).transpose()?,
         after: marker("marker")?,
         before: marker("end_marker")?,
-        limit: path::query_limit(query, MAX_PAGE)?,
+        limit: path::query_limit(query)?,
     }))
 }
 

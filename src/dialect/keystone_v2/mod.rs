@@ -38,9 +38,6 @@ mod xml;
 /// Where the dialect lives when the app does not say otherwise.
 pub(super) const PREFIX: &str = "/v2.0";
 
-/// The longest page, and the length of a page when the client does not say.
-const MAX_PAGE: usize = 1_000;
-
 /// One matched request.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -113,12 +110,13 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     fn split(prefix: &str, path: &'a str) -> Option<(Self, Option<Format>)> {
         let rest = path::after_prefix(path, prefix)?.strip_prefix("/users/")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (rest, suffix) = match (rest.strip_suffix(".json"), rest.strip_suffix(".xml")) {
-            (Some(rest), _) => (rest, Some(Format::Json)),
-            (_, Some(rest)) => (rest, Some(Format::Xml)),
+            (Some(rest), _) => (rest.strip_suffix('/').unwrap_or(rest), Some(Format::Json)),
+            (_, Some(rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(Format::Xml)),
             (None, None) => (rest, None),
         };
-        let mut segments = rest.strip_suffix('/').unwrap_or(rest).split('/');
+        let mut segments = rest.split('/');
         let user_id = segments.next().filter(|id| !id.is_empty())?;
         let s3_only = match segments.next()? {
             "OS-KSADM" => false,
@@ -212,7 +210,7 @@ impl Exchange {
 fn list(user_id: UserId, slot: Option<Slot>, head: &Parts) -> Result<ListGrants, Error> {
     let query = head.uri.query();
     let marker = path::query_value(query, "marker")?.filter(|marker| !marker.is_empty());
-    Ok(ListGrants { user_id, slot, marker, limit: path::query_limit(query, MAX_PAGE)? })
+    Ok(ListGrants { user_id, slot, marker, limit: path::query_limit(query)? })
 }
 
 fn known(slot: Type) -> Result<Slot, Error> {

@@ -1,0 +1,89 @@
+//! How much work one list may cause, counted in pages of the store.
+
+use std::sync::Arc;
+
+use tower_credentials::{
+    backend::CredentialBackend,
+    domain::{
+        AccessKey, Blob, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey,
+        UserId, Version,
+    },
+};
+
+use crate::common::{ALICE, CAROL, DEMO, OTHER, START, World, failing::Flaky, tokens};
+
+/// A world whose store holds this many records of alice in carol's project, all
+/// before `z`, and one key of hers in her own.
+async fn world_with(records: usize, opaque: bool) -> (World, Arc<Flaky>) {
+    let store = Arc::new(Flaky::default());
+    let world = World::of(tokens(), store.clone(), |builder| builder);
+    for number in 0..records {
+        let key = AccessKey::new(format!("a{number:06}")).unwrap();
+        let (kind, material) = if opaque {
+            (Kind::new("totp").unwrap(), Material::Blob(Blob::new("{}")))
+        } else {
+            let secret = SecretKey::new("s").unwrap();
+            (Kind::ec2(), Material::KeyPair { secret: Some(secret) })
+        };
+        let (id, owner) = (CredentialId::of(&key), UserId::new(ALICE).unwrap());
+        let now = std::time::UNIX_EPOCH + START;
+        let mut record = Credential::new(id, kind, owner, material, now, Version::fresh());
+        record.project_id = Some(ProjectId::new(OTHER).unwrap());
+        record.access_key = (!opaque).then_some(key);
+        store.insert(&record.into(), Quota::Unlimited).await.unwrap();
+    }
+    world.mint(ALICE, DEMO, "z").await;
+    store.take_pages();
+    (world, store)
+}
+
+#[tokio::test]
+async fn an_ibm_list_of_one_passes_over_many_keys_in_few_pages() {
+    let (world, store) = world_with(5_000, false).await;
+    let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
+    assert_eq!(answer.ids(), ["z"]);
+    assert!(store.take_pages() <= 7);
+}
+
+#[tokio::test]
+async fn an_ibm_list_looks_through_a_bounded_number_of_pages() {
+    let (world, store) = world_with(70_000, false).await;
+    let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(store.take_pages(), 64);
+}
+
+#[tokio::test]
+async fn a_v2_list_that_looked_far_enough_goes_on_at_its_next_link() {
+    let (world, store) = world_with(3_000, true).await;
+    let path = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
+    let (mut link, mut found) = (format!("{path}?limit=1"), Vec::new());
+    for _ in 0..1_000 {
+        let answer = world.get(&link).token("dev-admin").send().await.json();
+        assert!(store.take_pages() <= 64);
+        found.extend(answer["credentials"].as_array().unwrap().clone());
+        match answer["credentials_links"][0]["href"].as_str() {
+            Some(href) => link = href.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(found.len(), 1, "the key behind all the opaque records was not found");
+}
+
+#[tokio::test]
+async fn a_v2_list_of_a_type_of_which_there_is_one_reads_no_page() {
+    let (world, store) = world_with(10, false).await;
+    let path = format!("/v2.0/users/{CAROL}/OS-KSS3/credentials");
+    let grant = r#"{"s3Credentials": {"username": "c", "secret": "s", "signature": ""}}"#;
+    let granted = world.post(&path).token("dev-admin").text("application/json", grant);
+    assert_eq!(granted.send().await.status, 201);
+    let listed = async |query: &str| {
+        let answer = world.get(&format!("{path}{query}")).token("dev-admin").send().await.json();
+        answer["credentials"].as_array().unwrap().len()
+    };
+    let id = CredentialId::of(&AccessKey::new("c").unwrap());
+    assert_eq!(listed("").await, 1);
+    assert_eq!(listed("?limit=0").await, 0);
+    assert_eq!(listed(&format!("?marker={id}")).await, 0);
+    assert_eq!(store.take_pages(), 0);
+}
