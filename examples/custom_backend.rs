@@ -1,9 +1,8 @@
-//! A backend of one's own, and the proof that it keeps the contract:
-//! `cargo test --example custom_backend` runs the conformance suite against it.
+//! A backend of one's own, and its proof: `cargo test --example custom_backend`.
 //!
 //! ```text
 //! cargo run --example custom_backend
-//! curl -i -X POST http://127.0.0.1:3002/credentials -H 'X-Auth-Token: open-sesame' \
+//! curl -i http://127.0.0.1:3002/credentials -H 'X-Auth-Token: open-sesame' \
 //!     -H 'Content-Type: application/json' -d '{"credential": {"type": "ec2"}}'
 //! ```
 
@@ -56,9 +55,9 @@ impl CredentialBackend for ScanBackend {
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
         let marker = |record: &Arc<Credential>| query.order.marker(record).map(str::to_owned);
-        let before = query.before.clone().filter(|before| !before.is_empty());
+        let end = query.before.clone().filter(|before| !before.is_empty());
         // A record without a marker is not greater than anything.
-        let is_between = |at: Option<String>| at > query.after && (before.is_none() || at < before);
+        let is_between = |at: Option<String>| at > query.after && (end.is_none() || at < end);
         let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
         credentials.retain(|record| query.admits(record) && is_between(marker(record)));
         credentials.sort_by_key(marker);
@@ -108,8 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let alice = Caller::new(UserId::new("alice")?, demo).with_roles(["key_management_user"]);
     let tokens = StaticTokens::new().with_token("open-sesame", "alice", alice);
     let app = axum::Router::new().layer(CredentialLayer::new(tokens, ScanBackend::default()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3002").await?;
-    Ok(axum::serve(listener, app).await?)
+    Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3002").await?, app).await?)
 }
 
 #[cfg(test)]
@@ -117,5 +115,6 @@ mod tests {
     async fn backend() -> super::ScanBackend {
         super::ScanBackend::default()
     }
+
     tower_credentials::backend_conformance_tests!(backend);
 }
