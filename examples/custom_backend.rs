@@ -1,5 +1,4 @@
 //! A backend of one's own, and its proof: `cargo test --example custom_backend`.
-//!
 //! ```text
 //! cargo run --example custom_backend
 //! curl -i http://127.0.0.1:3002/credentials -H 'X-Auth-Token: open-sesame' \
