@@ -9,6 +9,7 @@
 
 mod backend;
 mod identities;
+mod idle;
 mod server;
 mod store;
 
