@@ -44,7 +44,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     print_lines_to_paste(listener.local_addr()?);
 
     let mut http = auto::Builder::new(TokioExecutor::new());
