@@ -115,7 +115,7 @@ async fn a_body_that_stalls_is_408_in_the_shape_of_its_dialect() {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_closed_and_a_slow_request_is_not() {
+async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is_not() {
     let accesser = Accesser::new().start().await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = "\0\0\0\x04\0\0\0\0\0";
@@ -150,6 +150,16 @@ async fn a_connection_without_a_request_is_closed_and_a_slow_request_is_not() {
     let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status(), 200);
 
+    // Larger than what the sockets' buffers hold.
+    let key = keys::mint(&accesser.client(), "dev-alice").await;
+    let store = Store::new(&accesser.client(), &accesser.url, "demo", &key);
+    store.make().await.expect(200);
+    store.put("large", vec![b'x'; 16 << 20]).await.expect(200);
+    let url = store.get_url("large");
+    let path = url.strip_prefix(&accesser.url).unwrap();
+    let mut reader = Raw::connect(accesser.host()).await;
+    reader.say(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", accesser.host())).await;
+
     let body = create_body("slow", &keys::secret_of("slow"), "Active").to_string();
     let mut slow = Raw::connect(accesser.host()).await;
     slow.say(head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()))).await;
@@ -157,6 +167,8 @@ async fn a_connection_without_a_request_is_closed_and_a_slow_request_is_not() {
     slow.say(&body).await;
     let heard = slow.hear("\r\n\r\n").await;
     assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
+    let heard = reader.hear_out().await;
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.len() > 16 << 20, "{}", heard.len());
     idle.join_all().await;
 }
 
