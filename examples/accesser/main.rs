@@ -9,10 +9,13 @@
 
 mod backend;
 mod identities;
+mod idle;
 mod server;
 mod store;
 
-use std::{error::Error, io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    error::Error, io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
+};
 
 use clap::Parser;
 use tower::ServiceBuilder;
@@ -43,14 +46,29 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     // `s3s` logs every refused signature as an error, and anybody can send those.
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,s3s::ops=off"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     log.with_ansi(std::io::stderr().is_terminal()).init();
-    let options = Options::parse();
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // For people: returned from `main`, it would be printed as `{:?}`.
+            eprint!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
+            ExitCode::FAILURE
+        }
+    }
+}
 
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if options.identities.is_none() {
         if !options.listen.ip().is_loopback() {
             let listen = options.listen;
@@ -62,7 +80,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     identities.reload_on_hangup()?;
 
     let buckets = options.data.join("buckets");
-    std::fs::create_dir_all(&buckets)?;
+    std::fs::create_dir_all(&buckets)
+        .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let backend = backend::open(options.backend.as_deref(), &options.data)?;
     let credentials = CredentialLayer::builder(identities.clone(), Arc::clone(&backend))
         .directory(identities)

@@ -1,14 +1,16 @@
-//! Serving: accept, bound what a client may hold, stop cleanly.
+//! Serving: accept, hang up on clients that ask nothing, stop cleanly.
 
 use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, Request, Response, header};
 use http_body::Body;
-use hyper::body::{Bytes, Incoming};
+use hyper::{
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::{
     net::TcpListener,
@@ -16,14 +18,17 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tower::Service;
+use tower::{Service, ServiceExt};
 use tracing::Span;
+
+use crate::idle::Requests;
 
 /// How many connections are served at once; more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take to send a request's head, to answer a ping, and to
+/// keep a connection without a request.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long running requests may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,12 +44,16 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     print_lines_to_paste(listener.local_addr()?);
 
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    // A client that has vanished in the middle of a request answers no ping.
+    http.http2().keep_alive_interval(PATIENCE).keep_alive_timeout(PATIENCE);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let (mut terminate, mut interrupt) =
@@ -68,12 +77,21 @@ where
             _ = interrupt.recv() => break,
         };
         let _ = socket.set_nodelay(true);
-        let service = TowerToHyperService::new(service.clone());
+        let requests = Requests::default();
+        let (counted, service) = (requests.clone(), service.clone());
+        let service = service_fn(move |request| {
+            let (running, answer) = (counted.begin(), service.clone().oneshot(request));
+            async move { answer.await.map(|answer| running.until_sent(answer)) }
+        });
         let connection = http.serve_connection(TokioIo::new(socket), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                },
+                // `http` waits for ever for a first byte, and for HTTP/2's requests.
+                () = requests.none_for(PATIENCE) => tracing::debug!("connection was idle"),
             }
             drop(place);
         });

@@ -48,8 +48,11 @@ impl Store {
     }
 
     pub(crate) async fn get(&self, name: &str) -> Answer {
-        let url = self.bucket.get_object(Some(&self.key), name).sign(HOUR);
-        self.client.send(Method::GET, url.as_str(), "").await
+        self.client.send(Method::GET, &self.get_url(name), "").await
+    }
+
+    pub(crate) fn get_url(&self, name: &str) -> String {
+        self.bucket.get_object(Some(&self.key), name).sign(HOUR).to_string()
     }
 
     pub(crate) async fn list(&self) -> Answer {

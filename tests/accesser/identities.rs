@@ -130,12 +130,79 @@ async fn the_development_set_listens_on_loopback_only() {
 #[tokio::test]
 async fn identities_that_cannot_be_read_are_no_start() {
     let (accesser, file) = with_identities("[[tokens]]\ntoken = \"leaky-token");
-    let (status, said) = accesser.refuse("127.0.0.1:0").await;
-    assert!(!status.success());
+    let said = accesser.error().await;
     assert!(said.contains("identities.toml, line 2") && !said.contains("leaky"), "{said}");
+    // Where the fault begins a line.
+    fs::write(&file, "[[users]]\nid = \"u\"\nnick = \"n\"\n").unwrap();
+    let said = accesser.error().await;
+    assert!(said.contains("identities.toml, line 3: unknown field"), "{said}");
     fs::remove_file(file).unwrap();
-    let (status, said) = accesser.refuse("127.0.0.1:0").await;
-    assert!(!status.success() && said.contains("identities.toml"), "{said}");
+    let said = accesser.error().await;
+    assert!(said.contains("identities.toml"), "{said}");
+}
+
+#[tokio::test]
+async fn a_fault_in_the_identities_is_told_with_its_place_and_no_token() {
+    let dana = token(HASHED);
+    let leaky = token("token = \"leaky-token\"");
+    let faults = [
+        (
+            "[[projects]]\nid = \"\"\nname = \"two\"".into(),
+            "[[projects]] number 2: id: not a valid id",
+        ),
+        ("[[users]]\nid = \"a/b\"\nname = \"x\"".into(), "[[users]] number 2: id: not a valid id"),
+        ("[[projects]]\nid = \"p1\"\nname = \"x\"".into(), "[[projects]] number 2: id is taken"),
+        (format!("[[users]]\nid = \"{DANA}\"\nname = \"x\""), "[[users]] number 2: id is taken"),
+        (
+            "[[users]]\nid = \"u\"\nname = \"x\"\nprojects = [\"p1\", \"p2\"]".into(),
+            "[[users]] number 2: projects names no known project",
+        ),
+        (
+            "[[assignments]]\nuser_id = \"u\"\nproject_id = \"p1\"\nroles = []".into(),
+            "[[assignments]] number 1: user_id names no known user",
+        ),
+        (
+            format!("[[assignments]]\nuser_id = \"{DANA}\"\nproject_id = \"p\"\nroles = []"),
+            "[[assignments]] number 1: project_id names no known project",
+        ),
+        (leaky.replace(DANA, "leaky-id"), "[[tokens]] number 1: user_id names no known user"),
+        (
+            dana.clone() + &leaky.replace("\"p1\"", "\"leaky-id\""),
+            "[[tokens]] number 2: project_id names no known project",
+        ),
+        (leaky.clone() + &dana + &leaky, "[[tokens]] number 3: the token is there already"),
+        (
+            dana.clone() + &token("token = \"token-of-dana\""),
+            "[[tokens]] number 2: the token is there already",
+        ),
+        (
+            dana.clone() + &dana.replace("fe7fe9ba", "FE7FE9BA"),
+            "[[tokens]] number 2: the token is there already",
+        ),
+        (
+            token("token_sha256 = \"leaky-token\""),
+            "[[tokens]] number 1: token_sha256: not the SHA-256",
+        ),
+        (token("token = \"\""), "[[tokens]] number 1: needs either token or token_sha256"),
+        (token(&format!("token = \"leaky-token\"\n{HASHED}")), "[[tokens]] number 1: needs either"),
+    ];
+    let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &dana));
+    let running = accesser.start().await;
+    for (n, (fault, told)) in faults.iter().enumerate() {
+        fs::write(&file, PEOPLE.to_owned() + fault).unwrap();
+        running.signal("HUP");
+        running.logged("identities not read, the old ones stay in force", n + 1).await;
+        let log = running.stderr();
+        let told = format!("{}, {told}", file.display());
+        assert!(log.lines().last().unwrap().contains(&told), "{told}:\n{log}");
+        for secret in ["leaky", "token-of-dana", "fe7fe9ba", "FE7FE9BA"] {
+            assert!(!log.contains(secret), "{secret}:\n{log}");
+        }
+    }
+    let (accesser, file) = with_identities("[[users]]\nid = \"\"\nname = \"nobody\"");
+    let told = format!("error: {}, [[users]] number 1: id: not a valid id", file.display());
+    let said = accesser.error().await;
+    assert!(said.starts_with(&told), "{said}");
 }
 
 #[tokio::test]

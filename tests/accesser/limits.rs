@@ -5,14 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, Version};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use serde_json::json;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tower::{Layer as _, service_fn};
 use tower_credentials::{
     CredentialLayer,
@@ -108,6 +112,64 @@ async fn a_body_that_stalls_is_408_in_the_shape_of_its_dialect() {
             assert!(heard.contains(shape) && heard.contains("\"code\":408"), "{heard}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is_not() {
+    let accesser = Accesser::new().start().await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = "\0\0\0\x04\0\0\0\0\0";
+    let said = [
+        String::new(),
+        "PRI * ".to_owned(),
+        "GET / HTTP/1.1\r\nHost: acc".to_owned(),
+        // Kept alive after its answer.
+        "GET /healthz HTTP/1.1\r\nHost: accesser\r\n\r\n".to_owned(),
+        preface.to_owned(),
+        format!("{preface}{settings}"),
+    ];
+    let mut idle = JoinSet::new();
+    for said in said {
+        let mut raw = Raw::connect(accesser.host()).await;
+        raw.say(&said).await;
+        idle.spawn(async move {
+            let heard = timeout(Duration::from_secs(25), raw.hear_out()).await;
+            assert!(heard.is_ok(), "still open after {said:?}");
+            assert_eq!(heard.unwrap().ends_with("ok\n"), said.contains("healthz"));
+        });
+    }
+
+    // One that answers pings, as a living HTTP/2 client does.
+    let socket = TokioIo::new(TcpStream::connect(accesser.host()).await.unwrap());
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), socket).await.unwrap();
+    let url = format!("{}/healthz", accesser.url);
+    idle.spawn(async move {
+        let ended = timeout(Duration::from_secs(25), connection).await;
+        assert!(ended.is_ok(), "an HTTP/2 connection is still open");
+    });
+    let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(client.send_request(request).await.unwrap().status(), 200);
+
+    // Larger than what the sockets' buffers hold.
+    let key = keys::mint(&accesser.client(), "dev-alice").await;
+    let store = Store::new(&accesser.client(), &accesser.url, "demo", &key);
+    store.make().await.expect(200);
+    store.put("large", vec![b'x'; 16 << 20]).await.expect(200);
+    let url = store.get_url("large");
+    let path = url.strip_prefix(&accesser.url).unwrap();
+    let mut reader = Raw::connect(accesser.host()).await;
+    reader.say(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", accesser.host())).await;
+
+    let body = create_body("slow", &keys::secret_of("slow"), "Active").to_string();
+    let mut slow = Raw::connect(accesser.host()).await;
+    slow.say(head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()))).await;
+    sleep(Duration::from_secs(20)).await;
+    slow.say(&body).await;
+    let heard = slow.hear("\r\n\r\n").await;
+    assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
+    let heard = reader.hear_out().await;
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.len() > 16 << 20, "{}", heard.len());
+    idle.join_all().await;
 }
 
 #[tokio::test]

@@ -103,6 +103,15 @@ impl Accesser {
         (status, running.stderr())
     }
 
+    /// Starts it where it should fail to; returns the line that tells why.
+    pub(crate) async fn error(&self) -> String {
+        let (status, said) = self.refuse("127.0.0.1:0").await;
+        assert_eq!(status.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: "), "{said}");
+        last.to_owned()
+    }
+
     fn spawn(&self, listen: &str) -> Running {
         let (stdout, stderr) = (self.home().join("stdout"), self.home().join("stderr"));
         let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);

@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
-use tokio::net::TcpStream;
+use rusqlite::Connection;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use crate::{
@@ -13,6 +14,32 @@ use crate::{
 async fn the_health_check_needs_no_token() {
     let accesser = Accesser::new().start().await;
     assert_eq!(accesser.client().get("/healthz", "").await.expect(200).text(), "ok\n");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why_in_words() {
+    let accesser = Accesser::new();
+    accesser.start().await.stop().await;
+    let database = Connection::open(accesser.database()).unwrap();
+    database.pragma_update(None, "user_version", 4_321).unwrap();
+    let said = accesser.error().await;
+    assert!(said.contains("credentials.db has schema version 4321"), "{said}");
+    assert!(said.contains("this release knows none above "), "{said}");
+
+    // What the system said of it follows.
+    let folder = accesser.home().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let url = format!("sqlite:{}", folder.display());
+    let said = Accesser::new().arguments(&["--backend", &url]).error().await;
+    assert!(said.starts_with(&format!("error: cannot open {}: ", folder.display())), "{said}");
+
+    let said = Accesser::new().data_in("/dev/null".as_ref()).error().await;
+    assert!(said.starts_with("error: cannot create /dev/null/buckets: "), "{said}");
+
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap();
+    let (_, said) = Accesser::new().refuse(&taken.to_string()).await;
+    assert!(said.contains(&format!("error: cannot listen on {taken}: ")), "{said}");
 }
 
 #[tokio::test]
