@@ -26,6 +26,9 @@ use tower_credentials::{
     },
 };
 
+#[path = "sqlite/damaged.rs"]
+mod damaged;
+
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");

@@ -36,13 +36,15 @@ const WRITER: &str = "
 
 /// For the connections that read.
 ///
-/// They read through a memory map, whose pages belong to the file and can be
-/// dropped by the kernel, so their own caches are small.
+/// No memory map here either: where the file is cut short, or its disk fails, a
+/// map ends the whole process instead of one read. The caches hold the inner pages
+/// of a million records' indexes; the other pages come from the kernel's cache.
 const READER: &str = "
     PRAGMA query_only = ON;
     PRAGMA trusted_schema = OFF;
-    PRAGMA cache_size = -2048;
-    PRAGMA mmap_size = 1073741824;
+    PRAGMA cell_size_check = ON;
+    PRAGMA cache_size = -8192;
+    PRAGMA mmap_size = 0;
 ";
 
 /// Makes the file, readable by its owner only, unless there is one.
