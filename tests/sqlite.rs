@@ -28,6 +28,8 @@ use tower_credentials::{
 
 #[path = "sqlite/damaged.rs"]
 mod damaged;
+#[path = "sqlite/replaced.rs"]
+mod replaced;
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
