@@ -28,6 +28,8 @@ use tower_credentials::{
 
 #[path = "sqlite/damaged.rs"]
 mod damaged;
+#[path = "sqlite/exposed.rs"]
+mod exposed;
 #[path = "sqlite/replaced.rs"]
 mod replaced;
 
