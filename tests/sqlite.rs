@@ -26,6 +26,13 @@ use tower_credentials::{
     },
 };
 
+#[path = "sqlite/damaged.rs"]
+mod damaged;
+#[path = "sqlite/exposed.rs"]
+mod exposed;
+#[path = "sqlite/replaced.rs"]
+mod replaced;
+
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");

@@ -1,4 +1,5 @@
-//! The store gone, and back again: a lock that another holds, a disk that is full.
+//! The store gone, and back again: a lock that another holds, a disk that is full,
+//! a file that is taken away or cut short.
 
 use std::{
     fs,
@@ -41,6 +42,70 @@ async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
     // What was refused was not written.
     assert!(!is_whole(&client, "during").await);
     create(&client, "during").await.expect(201);
+}
+
+#[tokio::test]
+async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
+    let accesser = Accesser::new();
+    let running = accesser.start().await;
+    let client = running.client();
+    create(&client, "before").await.expect(201);
+    assert!(is_whole(&client, "before").await);
+    let database = accesser.database();
+    let backup = accesser.home().join("backup.db");
+    let other = Connection::open(&database).unwrap();
+    other.execute("VACUUM INTO ?", [backup.to_str().unwrap()]).unwrap();
+    drop(other);
+    create(&client, "after-the-backup").await.expect(201);
+
+    let beside = |ending: &str| database.with_extension(format!("db{ending}"));
+    let carry = |ending: &str| accesser.home().join(format!("away{ending}"));
+    for ending in ["", "-wal", "-shm"] {
+        fs::rename(beside(ending), carry(ending)).unwrap();
+    }
+    let answers = [
+        create(&client, "during").await,
+        client.get("/credentials", "dev-alice").await,
+        client.call(Method::DELETE, "/credentials/before", "dev-alice", None).await,
+    ];
+    for answer in answers {
+        assert!(answer.expect(503).headers.contains_key("retry-after"));
+    }
+    assert!(!database.exists());
+    for ending in ["", "-wal", "-shm"] {
+        fs::rename(carry(ending), beside(ending)).unwrap();
+    }
+    assert!(is_whole(&client, "after-the-backup").await && !is_whole(&client, "during").await);
+    create(&client, "back").await.expect(201);
+
+    fs::rename(&backup, &database).unwrap();
+    assert!(is_whole(&client, "before").await && !is_whole(&client, "back").await);
+    create(&client, "restored").await.expect(201);
+    drop(running);
+    let running = accesser.start().await;
+    let client = running.client();
+    assert!(is_whole(&client, "restored").await && is_whole(&client, "before").await);
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_is_an_error_of_the_server_which_runs_on() {
+    let accesser = Accesser::new();
+    let mut running = accesser.start().await;
+    let client = running.client();
+    for n in 0..60 {
+        create(&client, &format!("key-{n}")).await.expect(201);
+    }
+    let other = Connection::open(accesser.database()).unwrap();
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(is_whole(&client, "key-0").await);
+    let file = fs::OpenOptions::new().write(true).open(accesser.database()).unwrap();
+    file.set_len(4096).unwrap();
+    for _ in 0..5 {
+        let answer = client.get("/credentials", "dev-alice").await;
+        assert!(answer.status.is_server_error(), "{answer:?}");
+    }
+    assert_eq!(client.get("/healthz", "").await.expect(200).text(), "ok\n");
+    running.stop().await;
 }
 
 /// A small disk. Dropping it unmounts it.

@@ -36,13 +36,15 @@ const WRITER: &str = "
 
 /// For the connections that read.
 ///
-/// They read through a memory map, whose pages belong to the file and can be
-/// dropped by the kernel, so their own caches are small.
+/// No memory map here either: where the file is cut short, or its disk fails, a
+/// map ends the whole process instead of one read. The caches hold the inner pages
+/// of a million records' indexes; the other pages come from the kernel's cache.
 const READER: &str = "
     PRAGMA query_only = ON;
     PRAGMA trusted_schema = OFF;
-    PRAGMA cache_size = -2048;
-    PRAGMA mmap_size = 1073741824;
+    PRAGMA cell_size_check = ON;
+    PRAGMA cache_size = -8192;
+    PRAGMA mmap_size = 0;
 ";
 
 /// Makes the file, readable by its owner only, unless there is one.
@@ -56,7 +58,10 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
     let _guard = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
 
     match new_private_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            warn_if_exposed(path);
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let what = format!("cannot create {}: its folder does not exist", path.display());
             Err(OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error))
@@ -83,6 +88,29 @@ fn new_private_file(path: &Path) -> io::Result<()> {
     file.sync_all()?;
     // The engine makes its own files durable in their folder, but not this one.
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Tells of a file whose secrets others than its owner may read. Its mode is left
+/// alone: it may be meant so, and the engine's own files have it too.
+#[cfg(unix)]
+fn warn_if_exposed(path: &Path) {
+    use std::os::unix::fs::MetadataExt;
+
+    // What cannot be looked at is refused when it is opened.
+    let Ok(file) = std::fs::metadata(path) else { return };
+    if is_exposed(file.mode()) {
+        let mode = format!("{:03o}", file.mode() & 0o777);
+        tracing::warn!(path = %path.display(), mode, "others may read the file of credentials");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_exposed(_: &Path) {}
+
+/// Whether this mode lets the group or others read.
+#[cfg(unix)]
+fn is_exposed(mode: u32) -> bool {
+    mode & 0o044 != 0
 }
 
 #[cfg(not(unix))]

@@ -58,6 +58,21 @@ impl OpenError {
         Self::new(kind, what).with_source(error)
     }
 
+    /// What a file that could be opened before, and now cannot, means for a call.
+    pub(super) fn into_backend_error(self) -> BackendError {
+        if self.is_damage() {
+            BackendError::Corrupt(Box::new(self))
+        } else {
+            BackendError::Unavailable(Box::new(self))
+        }
+    }
+
+    /// Whether the file is there, but cannot be read as a store.
+    fn is_damage(&self) -> bool {
+        use OpenErrorKind::{Corrupt, Foreign, Newer};
+        matches!(self.kind, Corrupt | Foreign | Newer)
+    }
+
     /// What sort of failure it is.
     #[must_use]
     pub fn kind(&self) -> OpenErrorKind {
@@ -94,13 +109,51 @@ impl fmt::Display for CorruptRow {
 
 impl StdError for CorruptRow {}
 
+/// Why a transaction failed: the engine, or the file under it.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Engine(rusqlite::Error),
+    File(OpenError),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<OpenError> for Trouble {
+    fn from(error: OpenError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl Trouble {
+    fn source(&self) -> &(dyn StdError + 'static) {
+        match self {
+            Self::Engine(error) => error,
+            Self::File(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.source(), f)
+    }
+}
+
 /// A transaction that failed; the reason is shared by all who wrote in it.
 #[derive(Clone, Debug)]
-pub(super) struct BatchFailed(pub(super) Arc<rusqlite::Error>);
+pub(super) struct BatchFailed(pub(super) Arc<Trouble>);
 
 impl BatchFailed {
     pub(super) fn into_backend_error(self) -> BackendError {
-        if is_damage(&self.0) {
+        let is_damage = match &*self.0 {
+            Trouble::Engine(error) => is_damage(error),
+            Trouble::File(error) => error.is_damage(),
+        };
+        if is_damage {
             BackendError::Corrupt(Box::new(self))
         } else {
             BackendError::Unavailable(Box::new(self))
@@ -116,7 +169,7 @@ impl fmt::Display for BatchFailed {
 
 impl StdError for BatchFailed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
+        Some(self.0.source())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod place;
 mod queries;
 mod readers;
 mod rows;
@@ -13,6 +14,7 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
+use self::place::Place;
 use self::queries::Lookup;
 use self::readers::Readers;
 use self::rows::Row;
@@ -34,6 +36,16 @@ pub use self::error::{OpenError, OpenErrorKind};
 /// for more than two seconds, or the disk is full, writes are
 /// [`Unavailable`](BackendError::Unavailable) and reads go on; when that is over,
 /// so is the trouble.
+///
+/// When the file is removed or moved away while it is open, reads and writes are
+/// [`Unavailable`](BackendError::Unavailable) until it is back; it is never made
+/// anew. When another store is renamed to its path, such as a backup, the next call
+/// goes on with that one, and what `-wal` and `-shm` hold of the old one is deleted;
+/// so let a backup be one file, as `VACUUM INTO` makes it. What is there must pass
+/// the checks of [`open`](Self::open), or all is
+/// [`Corrupt`](BackendError::Corrupt). Without its `-wal` alone, the store takes no
+/// writes until it is opened anew. Never copy over the file, nor touch its `-shm`,
+/// while it is open: that cannot be noticed in time.
 ///
 /// Reads run on the blocking threads of the tokio runtime, so calls must be made
 /// within one. A clone is another handle to the same connections. Dropping the
@@ -84,19 +96,16 @@ impl SqliteBackend {
         let path = path.as_ref();
         // Absolute, so that it means the same file for good, and so that the engine
         // takes no name for one of its own, such as `file:...` or `:memory:`.
-        let path: Arc<Path> = std::path::absolute(path)
-            .map_err(|error| {
-                let what = format!("cannot resolve the path {}", path.display());
-                OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
-            })?
-            .into();
+        let path = std::path::absolute(path).map_err(|error| {
+            let what = format!("cannot resolve the path {}", path.display());
+            OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+        })?;
         connection::create_file(&path)?;
-        let mut connection =
-            connection::open_writer(&path).map_err(|error| OpenError::engine(&path, error))?;
-        schema::prepare(&mut connection, &path)?;
+        let place = Arc::new(Place::new(path));
+        let writer = place.first_writer()?;
         Ok(Self {
-            readers: Arc::new(Readers::new(Arc::clone(&path))),
-            writer: Arc::new(Writer::start(connection, path)?),
+            readers: Arc::new(Readers::new(Arc::clone(&place))),
+            writer: Arc::new(Writer::start(writer, place)?),
         })
     }
 

@@ -30,7 +30,8 @@ pub(super) fn find(
 }
 
 /// Reads one page. Rows are stepped one by one and those that the index did not
-/// select are filtered here, so that the work is bounded whatever the filters are.
+/// select are filtered here, so that the work is bounded whatever the filters are. What they drop is not read:
+/// a damaged row is the trouble of those who ask for it.
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, BackendError> {
     let (sql, values) = list_sql(query);
     let mut statement = connection.prepare_cached(&sql).map_err(read_failed)?;
@@ -44,9 +45,10 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
             page.next = last_examined;
             break;
         }
-        let credential = rows::read(row)?;
-        last_examined = query.order.marker(&credential).map(Into::into);
-        if !query.admits(&credential) {
+        if examined + 1 == ListQuery::MAX_EXAMINED {
+            last_examined = Some(rows::marker(row, query.order)?);
+        }
+        if !rows::is_admitted(row, query) {
             continue;
         }
         if page.credentials.len() == query.limit() {
@@ -54,7 +56,7 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
             page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
             break;
         }
-        page.credentials.push(Arc::new(credential));
+        page.credentials.push(Arc::new(rows::read(row)?));
     }
     Ok(page)
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -12,8 +11,8 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::backend::BackendError;
 
-use super::connection::open_reader;
-use super::error::read_failed;
+use super::error::OpenError;
+use super::place::{Opened, Place};
 
 /// More connections than this do not make reads faster, only memory scarcer.
 const MOST: usize = 4;
@@ -21,16 +20,16 @@ const MOST: usize = 4;
 /// A few connections, opened when first needed, that read in parallel with each
 /// other and with the writer.
 pub(super) struct Readers {
-    path: Arc<Path>,
+    place: Arc<Place>,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Opened>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: Arc<Path>) -> Self {
+    pub(super) fn new(place: Arc<Place>) -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
         let permits = Arc::new(Semaphore::new(cores.clamp(2, MOST)));
-        Self { path, permits, idle: Mutex::default() }
+        Self { place, permits, idle: Mutex::default() }
     }
 
     /// Lends a connection to a read, on a thread that may block.
@@ -47,23 +46,22 @@ impl Readers {
         let reading = spawn_blocking(move || {
             // Held until the read is over, also when its caller has gone.
             let _permit = permit;
-            let connection = readers.take()?;
-            let result = read(&connection);
+            let opened = readers.take()?;
+            let result = read(&opened.connection);
             // An error may be the connection's own: the next read gets a new one.
             if result.is_ok() {
-                readers.idle().push(connection);
+                readers.idle().push(opened);
             }
             result
         });
         reading.await.map_err(unavailable)?
     }
 
-    fn take(&self) -> Result<Connection, BackendError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| open_reader(&self.path).map_err(read_failed), Ok)
+    fn take(&self) -> Result<Opened, BackendError> {
+        self.place.reader(|| self.idle().pop()).map_err(OpenError::into_backend_error)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Opened>> {
         // Nothing can panic while it is held.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +69,7 @@ impl Readers {
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Readers").field("path", &self.place.path()).finish_non_exhaustive()
     }
 }
 

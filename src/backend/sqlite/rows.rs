@@ -6,7 +6,7 @@ use rusqlite::{ToSql, types::ValueRef};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, ListQuery, Order};
 use crate::domain::{
     AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot, Status,
     UserId, Version,
@@ -30,6 +30,13 @@ pub(super) const COLUMNS: [&str; 13] = [
     "updated_at",
     "version",
 ];
+
+// Where the columns are that are looked at before a row is read.
+const ID: usize = 0;
+const KIND: usize = 1;
+const USER_ID: usize = 2;
+const PROJECT_ID: usize = 3;
+const ACCESS_KEY: usize = 5;
 
 /// A record as the engine keeps it; made by the caller, so that the writer's one
 /// thread does not spend its time on it.
@@ -111,10 +118,36 @@ impl Row {
 
 /// Reads a row of all columns.
 pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Credential, BackendError> {
-    Columns(row).credential().map_err(|column| {
-        let id = Columns(row).text(0).unwrap_or_default().into();
-        BackendError::Corrupt(Box::new(CorruptRow { id, column }))
-    })
+    Columns(row).credential().map_err(|column| corrupt(row, column))
+}
+
+fn corrupt(row: &rusqlite::Row<'_>, column: &'static str) -> BackendError {
+    let id = Columns(row).text(ID).unwrap_or_default().into();
+    BackendError::Corrupt(Box::new(CorruptRow { id, column }))
+}
+
+/// Whether a row of all columns passes the filters of a query.
+///
+/// Looks at the text alone, so that a row which is not asked for may be damaged in
+/// its other columns. Where the filters' own columns cannot be read nobody can tell
+/// whose row it is: it is admitted, to be reported when it is read.
+pub(super) fn is_admitted(row: &rusqlite::Row<'_>, query: &ListQuery) -> bool {
+    let columns = Columns(row);
+    let passes = |column, wanted: Option<&str>| {
+        wanted.is_none_or(|wanted| columns.optional(column).map_or(true, |it| it == Some(wanted)))
+    };
+    passes(KIND, query.kind.as_ref().map(Kind::as_str))
+        && passes(USER_ID, query.user_id.as_ref().map(UserId::as_str))
+        && passes(PROJECT_ID, query.project_id.as_ref().map(ProjectId::as_str))
+}
+
+/// The marker of a row of all columns in this order, in which it has one.
+pub(super) fn marker(row: &rusqlite::Row<'_>, order: Order) -> Result<String, BackendError> {
+    let column = match order {
+        Order::AccessKey => ACCESS_KEY,
+        Order::Id => ID,
+    };
+    Columns(row).text(column).map(Into::into).map_err(|column| corrupt(row, column))
 }
 
 /// A number for the signed column; every version has one of its own.
@@ -128,12 +161,12 @@ struct Columns<'a>(&'a rusqlite::Row<'a>);
 impl Columns<'_> {
     fn credential(&self) -> Result<Credential, &'static str> {
         Ok(Credential {
-            id: CredentialId::from_stored(self.text(0)?),
-            kind: Kind::from_stored(self.text(1)?),
-            user_id: UserId::from_stored(self.text(2)?),
-            project_id: self.optional(3)?.map(ProjectId::from_stored),
+            id: CredentialId::from_stored(self.text(ID)?),
+            kind: Kind::from_stored(self.text(KIND)?),
+            user_id: UserId::from_stored(self.text(USER_ID)?),
+            project_id: self.optional(PROJECT_ID)?.map(ProjectId::from_stored),
             slot: self.optional(4)?.map(|word| Slot::from_word(word).ok_or("slot")).transpose()?,
-            access_key: self.optional(5)?.map(AccessKey::from_stored),
+            access_key: self.optional(ACCESS_KEY)?.map(AccessKey::from_stored),
             material: Material::decode(self.text(6)?).map_err(|_| "material")?,
             status: Status::from_word(self.text(7)?).ok_or("status")?,
             delegation: self.optional(8)?.map(decode_delegation).transpose()?,

@@ -20,6 +20,30 @@ const MIGRATIONS: [&str; LATEST as usize] = [include_str!("migrations/0001_crede
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// As [`prepare`], for a file that is opened again: one that is empty now was a store
+/// before, and making another of it would hide the loss.
+pub(super) fn renew(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    if read_version(connection, path)? == 0 {
+        return Err(OpenError::new(OpenErrorKind::Corrupt, format!("{} is empty", path.display())));
+    }
+    prepare(connection, path)
+}
+
+/// Refuses a file that is not of the newest schema.
+pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    if read_version(connection, path)? == LATEST {
+        return Ok(());
+    }
+    let what = format!("{} is not of the current schema", path.display());
+    Err(OpenError::new(OpenErrorKind::Corrupt, what))
+}
+
+fn read_version(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
+    // One transaction, so that all it looks at is from one moment.
+    let snapshot = connection.transaction().map_err(|error| OpenError::engine(path, error))?;
+    version_of(&snapshot, path)
+}
+
 /// Brings a file to the newest schema, or refuses it before it is touched.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let engine = |error| OpenError::engine(path, error);
@@ -29,11 +53,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
         let what = format!("{} is not writable", path.display());
         return Err(OpenError::new(OpenErrorKind::Inaccessible, what));
     }
-    let mut version = {
-        // One transaction, so that all it looks at is from one moment.
-        let snapshot = connection.transaction().map_err(engine)?;
-        version_of(&snapshot, path)?
-    };
+    let mut version = read_version(connection, path)?;
     if switch_to_wal(connection).map_err(engine)? != "wal" {
         let what = format!("the file system of {} admits no write-ahead log", path.display());
         return Err(OpenError::new(OpenErrorKind::Inaccessible, what));

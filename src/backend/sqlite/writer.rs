@@ -4,15 +4,15 @@
 //! transaction takes all that wait. So the disk is waited for once per batch
 //! rather than once per write, and callers are answered once it has answered.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::BackendError;
 
-use super::connection::open_writer;
-use super::error::{BatchFailed, OpenError, OpenErrorKind, WriterGone};
+use super::error::{BatchFailed, OpenError, OpenErrorKind, Trouble, WriterGone};
+use super::place::{Opened, Place};
 use super::write::Write;
 
 /// How many writes one transaction takes at the most, and how many wait in the
@@ -35,9 +35,9 @@ struct Job {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: Arc<Path>) -> Result<Self, OpenError> {
+    pub(super) fn start(opened: Opened, place: Arc<Place>) -> Result<Self, OpenError> {
         let (queue, jobs) = mpsc::channel(MAX_BATCH);
-        let worker = Worker { path, connection: Some(connection), jobs };
+        let worker = Worker { place, opened: Some(opened), jobs };
         let thread = thread::Builder::new()
             .name("credentials-db".into())
             .spawn(move || worker.run())
@@ -70,9 +70,9 @@ impl Drop for Writer {
 }
 
 struct Worker {
-    path: Arc<Path>,
+    place: Arc<Place>,
     /// `None` after a failure that may be the connection's own.
-    connection: Option<Connection>,
+    opened: Option<Opened>,
     jobs: mpsc::Receiver<Job>,
 }
 
@@ -101,17 +101,19 @@ impl Worker {
 
     /// Runs a batch in one transaction, and whatever is queued meanwhile.
     ///
-    /// On an error the file and the connection are as before it.
-    fn commit(&mut self, batch: &mut Vec<Job>) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open_writer(&self.path)?,
-        };
-        let results = run_batch(&mut connection, batch, &mut self.jobs);
-        if keeps_connection(&connection, results.as_ref().err()) {
-            self.connection = Some(connection);
+    /// On an error the file and the connection are as before it, unless the file was
+    /// replaced meanwhile.
+    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<u64, BackendError>>, Trouble> {
+        let opened = self.place.writer(&mut self.opened)?;
+        let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
+        // What went to a file that was taken away meanwhile is not acknowledged.
+        let moved = self.place.check(opened);
+        if !keeps_connection(&opened.connection, results.as_ref().err()) {
+            self.opened = None;
         }
-        results
+        let results = results?;
+        moved?;
+        Ok(results)
     }
 }
 

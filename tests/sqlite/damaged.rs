@@ -1,0 +1,89 @@
+//! A file that is damaged while it is open.
+
+use std::{env, fs::OpenOptions, path::Path, process::Command};
+
+use rusqlite::Connection;
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
+    domain::{Kind, ProjectId},
+};
+
+use super::{folder, insert, is_stored, pair, told};
+
+/// Moves what the write-ahead log holds into the file.
+fn checkpoint(path: &Path) {
+    let other = Connection::open(path).unwrap();
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn the_process_that_is_cut_short() {
+    if env::var_os("CUT_SHORT").is_none() {
+        return;
+    }
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    for n in 0..200 {
+        insert(&backend, &pair("bob", &format!("key-{n}"))).await.unwrap();
+    }
+    let last = pair("bob", "last");
+    insert(&backend, &last).await.unwrap();
+    checkpoint(&path);
+    // Reads a few pages; those that the list needs are not in any cache.
+    assert!(is_stored(&backend, &last).await);
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(4096).unwrap();
+    for _ in 0..10 {
+        let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
+        assert!(matches!(error, BackendError::Corrupt(_) | BackendError::Unavailable(_)));
+        assert!(!told(&error).contains("secret of"), "{error:?}");
+        let _ = backend.get(&last.id).await;
+        let _ = insert(&backend, &pair("bob", "more")).await;
+    }
+}
+
+/// A memory map of the file would be the end of the process.
+#[test]
+fn a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process() {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "damaged::the_process_that_is_cut_short", "--ignored"]);
+    let output = command.env("CUT_SHORT", "1").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_breaks_no_list_but_those_that_ask_for_it() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let (p, q) = (ProjectId::new("p").unwrap(), ProjectId::new("q").unwrap());
+    let mut sound = pair("bob", "sound");
+    sound.project_id = Some(p.clone());
+    let mut broken = pair("bob", "broken");
+    broken.project_id = Some(q.clone());
+    broken.kind = Kind::new("totp").unwrap();
+    for record in [&sound, &broken] {
+        insert(&backend, record).await.unwrap();
+    }
+    let other = Connection::open(&path).unwrap();
+    let harm = "UPDATE credentials SET material = 'hush', status = 'hush' WHERE kind = 'totp'";
+    assert_eq!(other.execute(harm, []).unwrap(), 1);
+
+    for order in [Order::AccessKey, Order::Id] {
+        let mut all = ListQuery::new(order);
+        all.user_id = Some(sound.user_id.clone());
+        let of = |kind: Option<&Kind>, project: Option<&ProjectId>| {
+            let mut query = all.clone();
+            (query.kind, query.project_id) = (kind.cloned(), project.cloned());
+            query
+        };
+        for query in [of(Some(&sound.kind), None), of(None, Some(&p))] {
+            let page = backend.list(&query).await.unwrap();
+            assert_eq!((page.credentials.len(), page.next), (1, None), "{query:?}");
+            assert_eq!(*page.credentials[0], sound);
+        }
+        for query in [all.clone(), of(Some(&broken.kind), None), of(None, Some(&q))] {
+            let error = backend.list(&query).await.unwrap_err();
+            assert!(matches!(error, BackendError::Corrupt(_)), "{query:?}: {error:?}");
+        }
+    }
+}
