@@ -1,2 +1,106 @@
-//! Placeholder.
-fn main() {}
+//! Durable creates over HTTP: IBM creates by 64 clients at once through the layer
+//! on `SqliteBackend`, beside the engine alone that is fed the same rows, 64 a
+//! transaction and one by one; each round on new files, in turns.
+//!
+//! `cargo bench --bench durable`
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+mod common;
+
+use std::{
+    path::Path,
+    time::{Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use common::engine;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tower::{Layer, service_fn};
+use tower_credentials::{
+    CredentialLayer,
+    backend::sqlite::SqliteBackend,
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
+    },
+};
+
+const CLIENTS: usize = 64;
+const EACH: usize = 150;
+const ROUNDS: usize = 15;
+
+#[tokio::main]
+async fn main() {
+    let (mut rates, mut ratios) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    for round in 0..=ROUNDS {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let (http, batched, single) = (file("http.db"), file("batched.db"), file("single.db"));
+
+        let of_engine = engine_alone(&batched, CLIENTS);
+        let of_layer = over_http(&http).await;
+        let of_single = engine_alone(&single, 1);
+        for other in [batched, single] {
+            assert_eq!(engine::content(&http), engine::content(&other), "the same was written");
+        }
+        // The first round warms up.
+        if round > 0 {
+            let rate_of = [of_engine, of_layer, of_single];
+            let ratio_of = [of_layer / of_engine, of_layer / of_single, of_engine / of_single];
+            rates.iter_mut().zip(rate_of).for_each(|(rates, rate)| rates.push(rate));
+            ratios.iter_mut().zip(ratio_of).for_each(|(ratios, ratio)| ratios.push(ratio));
+        }
+    }
+    let [of_engine, of_layer, of_single] = rates.map(common::median);
+    let [share, gain, most] = ratios.map(common::median);
+    println!("engine, 64 rows a transaction        {of_engine:>9.0} rows/s");
+    println!("creates over HTTP, 64 clients        {of_layer:>9.0} creates/s");
+    println!("engine, one row a transaction        {of_single:>9.0} rows/s");
+    println!("HTTP / engine by 64, median of pairs {share:>9.2}   bar: at least 0.70");
+    println!("HTTP / engine one by one             {gain:>9.2}   no bar");
+    println!("engine by 64 / engine one by one     {most:>9.2}   what this disk allows");
+}
+
+async fn over_http(path: &Path) -> f64 {
+    let backend = SqliteBackend::open(path).unwrap();
+    let app = |_: Request<Incoming>| async { Ok(Response::new(Full::<Bytes>::default())) };
+    let layer = CredentialLayer::new(common::tokens(), backend);
+    let service = layer.layer(service_fn::<_>(app));
+    let (address, accepting) = common::serve(service).await;
+    let connections = common::connections(address, CLIENTS).await;
+    let started = Instant::now();
+    let connections = common::create_on_all(connections, EACH).await;
+    let rate = common::rate(CLIENTS * EACH, started.elapsed());
+    drop(connections);
+    accepting.abort();
+    rate
+}
+
+fn engine_alone(path: &Path, rows_a_transaction: usize) -> f64 {
+    let rows: Vec<engine::Row> = (0..CLIENTS * EACH).map(|_| new_key().into()).collect();
+    let connection = engine::open(path);
+    let started = Instant::now();
+    for batch in rows.chunks(rows_a_transaction) {
+        engine::commit(&connection, batch);
+    }
+    common::rate(rows.len(), started.elapsed())
+}
+
+/// What a create of [`common::BODY`] makes.
+fn new_key() -> Credential {
+    let key = AccessKey::generate().unwrap();
+    let mut credential = Credential::new(
+        CredentialId::of(&key),
+        Kind::ec2(),
+        UserId::from_stored(common::USER),
+        Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) },
+        SystemTime::now(),
+        Version::fresh(),
+    );
+    credential.project_id = Some(ProjectId::from_stored(common::PROJECT));
+    credential.access_key = Some(key);
+    credential.attributes.insert("subject_ibm_id".into(), common::SUBJECT.into());
+    credential
+}

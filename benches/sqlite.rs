@@ -5,13 +5,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
+mod common;
+
 use std::{
     hint::black_box,
     path::Path,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, params};
+use common::engine;
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
     domain::{
@@ -108,23 +110,20 @@ fn insert(runtime: &tokio::runtime::Runtime) {
     const ROWS: u64 = CALLERS as u64 * BATCHES;
 
     let folder = tempfile::tempdir().unwrap();
-    let open = |name: &str| SqliteBackend::open(folder.path().join(name)).unwrap();
-    let raw = |name: &str| {
-        drop(open(name));
-        engine(&folder.path().join(name))
-    };
+    let raw = |name: &str| engine::open(&folder.path().join(name));
     let (batched, single) = (raw("batched.db"), raw("single.db"));
-    let backend = open("backend.db");
+    let backend = SqliteBackend::open(folder.path().join("backend.db")).unwrap();
 
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..7 {
         let rows: Vec<_> = (round * ROWS..(round + 1) * ROWS).map(credential).collect();
+        let ready: Vec<engine::Row> = rows.iter().cloned().map(Into::into).collect();
         let per_row =
             |started: Instant, rows: u64| started.elapsed() / u32::try_from(rows).unwrap();
 
         let started = Instant::now();
-        for batch in rows.chunks(CALLERS) {
-            commit_raw(&batched, batch.iter().cloned());
+        for batch in ready.chunks(CALLERS) {
+            engine::commit(&batched, batch);
         }
         times[0].push(per_row(started, ROWS));
 
@@ -132,10 +131,10 @@ fn insert(runtime: &tokio::runtime::Runtime) {
         runtime.block_on(insert_concurrently(&backend, &rows, CALLERS));
         times[1].push(per_row(started, ROWS));
 
-        let few = &rows[..rows.len() / 8];
+        let few = &ready[..ready.len() / 8];
         let started = Instant::now();
-        for row in few.chunks(1) {
-            commit_raw(&single, row.iter().cloned());
+        for row in few {
+            engine::commit(&single, [row]);
         }
         times[2].push(per_row(started, few.len() as u64));
     }
@@ -167,51 +166,17 @@ async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], calle
 fn filled(path: &Path, rows: u64) -> SqliteBackend {
     const ROWS_A_TRANSACTION: u64 = 100_000;
     let started = Instant::now();
-    drop(SqliteBackend::open(path).unwrap());
-    let connection = engine(path);
+    let connection = engine::open(path);
     connection.execute_batch("PRAGMA cache_size = -400000; PRAGMA synchronous = OFF").unwrap();
     for first in (0..rows).step_by(usize::try_from(ROWS_A_TRANSACTION).unwrap()) {
         let last = (first + ROWS_A_TRANSACTION).min(rows);
-        commit_raw(&connection, (first..last).map(credential));
+        let rows: Vec<engine::Row> = (first..last).map(|n| credential(n).into()).collect();
+        engine::commit(&connection, &rows);
     }
     drop(connection);
     let size = std::fs::metadata(path).unwrap().len() >> 20;
     eprintln!("loaded {rows} rows, {size} MiB, in {:.1?}", started.elapsed());
     SqliteBackend::open(path).unwrap()
-}
-
-/// The engine itself, set as the backend sets it.
-fn engine(path: &Path) -> Connection {
-    let connection = Connection::open(path).unwrap();
-    let settings =
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384;
-        PRAGMA secure_delete = FAST; PRAGMA journal_size_limit = 33554432;";
-    connection.execute_batch(settings).unwrap();
-    connection
-}
-
-/// Inserts rows in one transaction.
-fn commit_raw(connection: &Connection, rows: impl Iterator<Item = Credential>) {
-    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let sql = "INSERT INTO credentials (id, kind, user_id, project_id, access_key, material,
-        status, attributes, created_at, updated_at, version)
-        VALUES (?, ?, ?, ?, ?, ?, ?, '{}', 0, 0, ?)";
-    let mut statement = connection.prepare_cached(sql).unwrap();
-    for row in rows {
-        let material = row.material.encode();
-        let values = params![
-            row.id.as_str(),
-            row.kind.as_str(),
-            row.user_id.as_str(),
-            row.project_id.as_ref().map(ProjectId::as_str),
-            row.access_key.as_ref().map(AccessKey::as_str),
-            material.expose(),
-            row.status.as_str(),
-            row.version.get().cast_signed(),
-        ];
-        statement.execute(values).unwrap();
-    }
-    connection.execute_batch("COMMIT").unwrap();
 }
 
 fn credential(n: u64) -> Credential {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
 
+pub mod engine;
+
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
@@ -25,12 +27,17 @@ use tower_credentials::{
 };
 
 pub const TOKEN: &str = "open-sesame";
+pub const USER: &str = "bb5476fd12884539b41d5a88f838d773";
+pub const PROJECT: &str = "731fc6f265cd486d900f16e84c5cb594";
+pub const SUBJECT: &str = "IBMid-61KR43CAFF";
+
+/// A create for the user, with all of the above.
 pub const BODY: &str = r#"{"credential": {"project_id": "731fc6f265cd486d900f16e84c5cb594", "type": "ec2", "subject_ibm_id": "IBMid-61KR43CAFF", "user_id": "bb5476fd12884539b41d5a88f838d773"}}"#;
 
 /// One token, of a user who may make its own keys.
 pub fn tokens() -> StaticTokens {
-    let user = UserId::new("bb5476fd12884539b41d5a88f838d773").unwrap();
-    let project = ProjectId::new("731fc6f265cd486d900f16e84c5cb594").unwrap();
+    let user = UserId::new(USER).unwrap();
+    let project = ProjectId::new(PROJECT).unwrap();
     let caller =
         Caller::new(user, Scope::Project(project)).with_roles(["key_management_user", "member"]);
     StaticTokens::new().with_token(TOKEN, "alice", caller)
