@@ -14,7 +14,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::engine;
+use common::{
+    clients::{self, Client},
+    engine,
+};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,7 +31,7 @@ use tower_credentials::{
 };
 
 const CLIENTS: usize = 64;
-const EACH: usize = 150;
+const CREATES: usize = CLIENTS * 150;
 const ROUNDS: usize = 15;
 
 #[tokio::main]
@@ -69,17 +72,20 @@ async fn over_http(path: &Path) -> f64 {
     let layer = CredentialLayer::new(common::tokens(), backend);
     let service = layer.layer(service_fn::<_>(app));
     let (address, accepting) = common::serve(service).await;
-    let connections = common::connections(address, CLIENTS).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(address, common::TOKEN, common::BODY).await);
+    }
     let started = Instant::now();
-    let connections = common::create_on_all(connections, EACH).await;
-    let rate = common::rate(CLIENTS * EACH, started.elapsed());
-    drop(connections);
+    let clients = clients::create(clients, CREATES).await;
+    let rate = common::rate(CREATES, started.elapsed());
+    drop(clients);
     accepting.abort();
     rate
 }
 
 fn engine_alone(path: &Path, rows_a_transaction: usize) -> f64 {
-    let rows: Vec<engine::Row> = (0..CLIENTS * EACH).map(|_| new_key().into()).collect();
+    let rows: Vec<engine::Row> = (0..CREATES).map(|_| new_key().into()).collect();
     let connection = engine::open(path);
     let started = Instant::now();
     for batch in rows.chunks(rows_a_transaction) {

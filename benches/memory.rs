@@ -1,2 +1,126 @@
-//! Placeholder.
-fn main() {}
+//! What the accesser keeps in memory: its anonymous memory after 100,000 and
+//! after 1,000,000 creates on SQLite, over HTTP.
+//!
+//! `cargo bench --bench memory [-- TOTAL]`; less than a million is a quick look.
+//! The accesser logs as it does by default, to nowhere.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+mod common;
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use common::clients::{self, Client};
+
+const TOTAL: usize = 1_000_000;
+const CONNECTIONS: usize = 128;
+const SAMPLES_EVERY: Duration = Duration::from_millis(200);
+
+const BODY: &str = r#"{"credential": {"type": "ec2"}}"#;
+const TOKENS: [&str; 3] = ["dev-alice", "dev-bob", "dev-carol"];
+
+#[tokio::main]
+async fn main() {
+    // `cargo bench` adds flags of its own.
+    let total = env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let total = total.map_or(TOTAL, |total| total.parse().expect("a number of creates"));
+    let folder = tempfile::tempdir().unwrap();
+    let accesser = Accesser::start(folder.path());
+    let mut clients = Vec::new();
+    for token in TOKENS.iter().cycle().take(CONNECTIONS) {
+        clients.push(Client::connect(accesser.address, token, BODY).await);
+    }
+
+    println!("creates      creates/s   now, MiB  peak, MiB");
+    let (mut done, mut taken) = (0, Vec::new());
+    for upto in [total / 10, total] {
+        let sampling = tokio::spawn(peak(accesser.process.id()));
+        let started = Instant::now();
+        clients = clients::create(clients, upto - done).await;
+        let rate = common::rate(upto - done, started.elapsed());
+        sampling.abort();
+        let now = anonymous(accesser.process.id());
+        let peak = PEAK.fetch_max(now, Relaxed).max(now);
+        println!("{upto:<9} {rate:>12.0} {:>10.1} {:>10.1}", mib(now), mib(peak));
+        taken.push(mib(now));
+        done = upto;
+    }
+    let most = mib(PEAK.load(Relaxed));
+    println!("peak                      {most:>8.1} MiB   bar: at most 128");
+    println!("last / first              {:>8.3}       bar: at most 1.10", taken[1] / taken[0]);
+}
+
+/// The most that any sample showed.
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+async fn peak(id: u32) {
+    loop {
+        PEAK.fetch_max(anonymous(id), Relaxed);
+        tokio::time::sleep(SAMPLES_EVERY).await;
+    }
+}
+
+/// A running accesser. Dropping it kills it.
+struct Accesser {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Accesser {
+    /// Builds it, unless that was done, and starts it on a free port.
+    fn start(data: &Path) -> Self {
+        // This program is TARGET/release/deps/memory-...
+        let this = env::current_exe().unwrap();
+        let target = this.ancestors().nth(3).unwrap();
+        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--quiet", "--example", "accesser", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.unwrap().success(), "the accesser does not build");
+
+        let mut process = Command::new(target.join("release/examples/accesser"))
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        // What it prints later fits into the pipe.
+        let stdout = process.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("Listening on http://").unwrap();
+        let address = address.split(". ").next().unwrap().parse().unwrap();
+        Self { process, address }
+    }
+}
+
+impl Drop for Accesser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Anonymous memory of a process, in KiB.
+fn anonymous(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "sizes of a bench")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}

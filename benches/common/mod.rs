@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
 
+pub mod clients;
 pub mod engine;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
