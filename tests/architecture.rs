@@ -21,6 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("future", &["body"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
+    ("signature", &["domain"]),
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.
