@@ -152,6 +152,7 @@ mod layer;
 pub mod policy;
 mod read;
 mod service;
+pub mod signature;
 
 // The README's examples are tests too.
 #[cfg(doctest)]

@@ -22,6 +22,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("keystone", &["auth", "clock", "directory", "domain"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
+    ("signature", &["domain"]),
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.
