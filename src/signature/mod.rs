@@ -7,7 +7,7 @@
 //! # Unknown keys
 //!
 //! A key that does not exist must take as long as a wrong signature, or the time
-//! of an answer tells which keys exist. Verify with the [`decoy`] then, and refuse
+//! of an answer tells which keys exist. Verify with the [`decoy()`] then, and refuse
 //! whatever comes out:
 //!
 //! ```

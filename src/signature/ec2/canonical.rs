@@ -113,25 +113,4 @@ fn is_old_boto(agent: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_old_versions_of_boto_drop_the_port() {
-        for old in ["Boto/2.0.0", "Boto/2.9.2", "Boto/2.9.2 Python/2.7", "Boto/2.9.20"] {
-            assert!(is_old_boto(old), "{old}");
-        }
-        for new in ["", "Boto/2.9", "Boto/2.9.3", "Boto/2.49.0", "Boto/3.0.0", "x Boto/2.9.2"] {
-            assert!(!is_old_boto(new), "{new}");
-        }
-    }
-
-    #[test]
-    fn an_authorization_header_has_each_part_once() {
-        let good = " Credential=a/b, SignedHeaders=host;x-amz-date,Signature=00";
-        assert_eq!(parse_header(good), Ok((Some("a/b"), Some("host;x-amz-date"))));
-        for bad in ["", "X Credential=a", " ", " Credential", " Credential=a, Credential=a"] {
-            assert_eq!(parse_header(bad), Err(SignatureError::Malformed), "{bad}");
-        }
-    }
-}
+mod tests;

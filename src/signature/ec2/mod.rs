@@ -219,4 +219,6 @@ fn parse_sha256(text: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;
