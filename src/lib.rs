@@ -145,6 +145,9 @@ pub mod directory;
 pub mod domain;
 mod error;
 mod future;
+#[cfg(feature = "keystone")]
+#[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
+pub mod keystone;
 mod layer;
 pub mod policy;
 mod read;

@@ -19,6 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("error", &["auth", "backend", "directory", "domain"]),
     ("future", &["body"]),
+    ("keystone", &["auth", "clock", "directory", "domain"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
 ];

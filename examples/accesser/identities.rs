@@ -91,8 +91,9 @@ impl Directory for Identities {
 
     async fn delegation(
         &self,
+        user_id: &UserId,
         delegation: &Delegation,
     ) -> Result<Option<DelegatedAccess>, DirectoryError> {
-        self.current().directory.delegation(delegation).await
+        self.current().directory.delegation(user_id, delegation).await
     }
 }

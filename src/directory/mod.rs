@@ -47,13 +47,15 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<Membership>, DirectoryError>;
 
     /// What a delegation that a stored credential carries is good for now;
-    /// `None` if it has ended or was never known.
+    /// `None` if it has ended or was never known. `user_id` is the credential's
+    /// owner: some delegations can only be looked up by it.
     ///
     /// # Errors
     ///
     /// [`DirectoryError`] if whoever knows could not be asked.
     async fn delegation(
         &self,
+        user_id: &UserId,
         delegation: &Delegation,
     ) -> Result<Option<DelegatedAccess>, DirectoryError>;
 }
@@ -194,9 +196,10 @@ macro_rules! forward {
 
             async fn delegation(
                 &self,
+                user_id: &UserId,
                 delegation: &Delegation,
             ) -> Result<Option<DelegatedAccess>, DirectoryError> {
-                (**self).delegation(delegation).await
+                (**self).delegation(user_id, delegation).await
             }
         }
     };

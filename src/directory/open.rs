@@ -32,7 +32,11 @@ impl Directory for OpenDirectory {
         Ok(Some(Membership::default()))
     }
 
-    async fn delegation(&self, _: &Delegation) -> Result<Option<DelegatedAccess>, DirectoryError> {
+    async fn delegation(
+        &self,
+        _: &UserId,
+        _: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError> {
         Ok(None)
     }
 }

@@ -70,7 +70,11 @@ impl Directory for StaticDirectory {
         Ok(self.memberships.get(&(user_id.clone(), project_id.clone())).cloned())
     }
 
-    async fn delegation(&self, _: &Delegation) -> Result<Option<DelegatedAccess>, DirectoryError> {
+    async fn delegation(
+        &self,
+        _: &UserId,
+        _: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError> {
         Ok(None)
     }
 }
@@ -97,6 +101,6 @@ mod tests {
         assert!(directory.user(&bob).await.unwrap().is_none());
         assert!(directory.project(&other).await.unwrap().is_none());
         assert!(directory.membership(&amy, &other).await.unwrap().is_none());
-        assert!(directory.delegation(&Delegation::Other).await.unwrap().is_none());
+        assert!(directory.delegation(&amy, &Delegation::Other).await.unwrap().is_none());
     }
 }

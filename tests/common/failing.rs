@@ -69,7 +69,11 @@ impl Directory for DownDirectory {
         Err(DirectoryError::new(CAUSE))
     }
 
-    async fn delegation(&self, _: &Delegation) -> Result<Option<DelegatedAccess>, DirectoryError> {
+    async fn delegation(
+        &self,
+        _: &UserId,
+        _: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError> {
         Err(DirectoryError::new(CAUSE))
     }
 }

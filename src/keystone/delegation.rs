@@ -1,0 +1,210 @@
+//! Delegations: trusts, application credentials and `OAuth1` access tokens.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use serde::Deserialize;
+
+use super::{
+    KeystoneClient, KeystoneError,
+    cache::{Found, Heard},
+    lookup::{get, segment},
+    wire::{Moment, RoleInfo},
+};
+use crate::{
+    directory::Role,
+    domain::{Delegation, ProjectId, UserId},
+};
+
+/// A delegation as it was given.
+pub(super) struct DelegationInfo {
+    /// The user who acts.
+    pub(super) user_id: UserId,
+    /// The user who gave it, and must still hold the roles.
+    pub(super) giver: UserId,
+    pub(super) project_id: Option<ProjectId>,
+    roles: Vec<RoleInfo>,
+    /// Whether it ends when the giver loses one of its roles.
+    needs_all: bool,
+}
+
+impl DelegationInfo {
+    /// The roles that it gives while the giver holds these; none if it has ended.
+    pub(super) fn roles_within(&self, held: &[Role]) -> Option<Vec<Role>> {
+        let held: HashSet<&str> = held.iter().map(|role| &*role.id).collect();
+        let (given, lost): (Vec<_>, Vec<_>) =
+            self.roles.iter().partition(|role| held.contains(&*role.id));
+        if self.needs_all && !lost.is_empty() {
+            return None;
+        }
+        let role = |role: &RoleInfo| Role { id: role.id.clone(), name: role.name.clone() };
+        Some(given.into_iter().map(role).collect())
+    }
+}
+
+/// The delegation; nothing if it has ended or never was.
+pub(super) async fn delegation(
+    client: KeystoneClient,
+    (user_id, delegation): (UserId, Delegation),
+) -> Heard<Arc<DelegationInfo>> {
+    let found = match &delegation {
+        Delegation::AccessToken { id } => access_token(&client, user_id, id).await?,
+        Delegation::ApplicationCredential { id, .. } => {
+            application_credential(&client, user_id, id).await?
+        }
+        Delegation::Trust { id } => trust(&client, id).await?,
+        Delegation::Ec2Credential | Delegation::Other => None,
+    };
+    let now = client.clock().now();
+    let alive = found.filter(|(_, ends_at)| ends_at.is_none_or(|end| now < end));
+    Ok(alive.map(|(info, ends_at)| Found { value: Arc::new(info), ends_at }))
+}
+
+type Given = Option<(DelegationInfo, Option<SystemTime>)>;
+
+/// Trusts may be passed on this often; Keystone's own default is 3.
+const MAX_REDELEGATIONS: usize = 16;
+
+#[derive(Deserialize)]
+struct Trust {
+    trustor_user_id: String,
+    trustee_user_id: String,
+    impersonation: bool,
+    project_id: Option<String>,
+    #[serde(default)]
+    roles: Vec<RoleInfo>,
+    expires_at: Option<Moment>,
+    deleted_at: Option<String>,
+    redelegated_trust_id: Option<String>,
+}
+
+async fn trust(client: &KeystoneClient, id: &str) -> Result<Given, KeystoneError> {
+    let Some(trust) = get_trust(client, id).await? else { return Ok(None) };
+    let mut first = None;
+    for _ in 0..MAX_REDELEGATIONS {
+        let above = first.as_ref().unwrap_or(&trust).redelegated_trust_id.clone();
+        let Some(above) = above else { break };
+        let Some(above) = get_trust(client, &above).await? else { return Ok(None) };
+        first = Some(above);
+    }
+    let acting = if trust.impersonation { &trust.trustor_user_id } else { &trust.trustee_user_id };
+    let giver = first.as_ref().map_or(&trust.trustor_user_id, |first| &first.trustor_user_id);
+    let info = DelegationInfo {
+        user_id: UserId::from_stored(acting.clone()),
+        giver: UserId::from_stored(giver.clone()),
+        project_id: trust.project_id.map(ProjectId::from_stored),
+        roles: with_implied(client, trust.roles).await?,
+        needs_all: true,
+    };
+    Ok(Some((info, trust.expires_at.map(|end| end.0))))
+}
+
+async fn get_trust(client: &KeystoneClient, id: &str) -> Result<Option<Trust>, KeystoneError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        trust: Trust,
+    }
+    let Some(id) = segment(id) else { return Ok(None) };
+    let found = get(client, format!("/OS-TRUST/trusts/{id}"), "trusts").await?;
+    let trust = found.map(|Envelope { trust }| trust);
+    Ok(trust.filter(|trust| trust.deleted_at.is_none()))
+}
+
+async fn application_credential(
+    client: &KeystoneClient,
+    user_id: UserId,
+    id: &str,
+) -> Result<Given, KeystoneError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        application_credential: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        project_id: String,
+        #[serde(default)]
+        roles: Vec<RoleInfo>,
+        expires_at: Option<Moment>,
+    }
+    let (Some(user), Some(id)) = (segment(user_id.as_str()), segment(id)) else {
+        return Ok(None);
+    };
+    let path = format!("/users/{user}/application_credentials/{id}");
+    let found = get(client, path, "application credentials").await?;
+    let Some(Envelope { application_credential: body }) = found else { return Ok(None) };
+    let info = DelegationInfo {
+        giver: user_id.clone(),
+        user_id,
+        project_id: Some(ProjectId::from_stored(body.project_id)),
+        roles: body.roles,
+        needs_all: false,
+    };
+    Ok(Some((info, body.expires_at.map(|end| end.0))))
+}
+
+async fn access_token(
+    client: &KeystoneClient,
+    user_id: UserId,
+    id: &str,
+) -> Result<Given, KeystoneError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        access_token: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        project_id: String,
+        expires_at: Option<Moment>,
+    }
+    #[derive(Deserialize)]
+    struct Roles {
+        roles: Vec<RoleInfo>,
+    }
+    let (Some(user), Some(id)) = (segment(user_id.as_str()), segment(id)) else {
+        return Ok(None);
+    };
+    let path = format!("/users/{user}/OS-OAUTH1/access_tokens/{id}");
+    let found = get(client, path.clone(), "access tokens").await?;
+    let Some(Envelope { access_token: body }) = found else { return Ok(None) };
+    let found = get(client, format!("{path}/roles"), "access tokens").await?;
+    let Some(Roles { roles }) = found else { return Ok(None) };
+    let info = DelegationInfo {
+        giver: user_id.clone(),
+        user_id,
+        project_id: Some(ProjectId::from_stored(body.project_id)),
+        roles: with_implied(client, roles).await?,
+        needs_all: false,
+    };
+    Ok(Some((info, body.expires_at.map(|end| end.0))))
+}
+
+/// The roles and all that they imply, as Keystone puts them into a token.
+async fn with_implied(
+    client: &KeystoneClient,
+    roles: Vec<RoleInfo>,
+) -> Result<Vec<RoleInfo>, KeystoneError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        role_inferences: Vec<Inference>,
+    }
+    #[derive(Deserialize)]
+    struct Inference {
+        prior_role: RoleInfo,
+        implies: Vec<RoleInfo>,
+    }
+    let found = get(client, "/role_inferences".into(), "role inferences").await?;
+    let found = found.map_or_else(Vec::new, |Envelope { role_inferences }| role_inferences);
+    let implied: HashMap<String, Vec<RoleInfo>> =
+        found.into_iter().map(|rule| (rule.prior_role.id, rule.implies)).collect();
+    let (mut seen, mut all, mut next) = (HashSet::new(), Vec::new(), roles);
+    while let Some(role) = next.pop() {
+        if seen.insert(role.id.clone()) {
+            next.extend(implied.get(&role.id).into_iter().flatten().cloned());
+            all.push(role);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,116 @@
+//! The JSON that Keystone speaks, as far as it is read here.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{KeystoneAnswer, KeystoneError};
+
+/// What is known of a token.
+#[derive(Deserialize)]
+pub(super) struct TokenInfo {
+    pub(super) user: Id,
+    #[serde(default)]
+    pub(super) methods: Vec<String>,
+    #[serde(default)]
+    pub(super) roles: Vec<RoleInfo>,
+    pub(super) project: Option<Id>,
+    pub(super) domain: Option<Id>,
+    pub(super) system: Option<serde::de::IgnoredAny>,
+    pub(super) expires_at: Moment,
+    issued_at: Moment,
+    #[serde(rename = "OS-TRUST:trust")]
+    pub(super) trust: Option<Id>,
+    pub(super) application_credential: Option<ApplicationCredentialOfToken>,
+    #[serde(rename = "OS-OAUTH1")]
+    pub(super) oauth1: Option<OAuth1OfToken>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Id {
+    pub(super) id: String,
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct RoleInfo {
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ApplicationCredentialOfToken {
+    pub(super) id: String,
+    /// Restricted is the safe side.
+    #[serde(default = "yes")]
+    pub(super) restricted: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OAuth1OfToken {
+    pub(super) access_token_id: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A time as Keystone writes it.
+#[derive(Clone, Copy)]
+pub(super) struct Moment(pub(super) SystemTime);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        // Application credentials leave the zone out; it is UTC too.
+        let moment = OffsetDateTime::parse(&text, &Rfc3339)
+            .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
+            .map_err(serde::de::Error::custom)?;
+        Ok(Self(moment.into()))
+    }
+}
+
+impl TokenInfo {
+    /// How long it lives, by Keystone's clock.
+    pub(super) fn life(&self) -> Duration {
+        self.expires_at.0.duration_since(self.issued_at.0).unwrap_or_default()
+    }
+}
+
+/// Reads the answer that describes a token.
+pub(super) fn token(body: &[u8]) -> Result<TokenInfo, KeystoneError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        token: TokenInfo,
+    }
+    Ok(parse::<Envelope>(body)?.token)
+}
+
+/// Reads an answer.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, KeystoneError> {
+    // The parser's own message is left out: it quotes the text.
+    serde_json::from_slice(body)
+        .map_err(|_| KeystoneError::unexpected("Keystone's answer is not what was asked for"))
+}
+
+/// Whether it is Keystone that says there is no such thing, and not something in
+/// between that knows no Keystone.
+pub(super) fn is_not_found(answer: &KeystoneAnswer) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        code: u16,
+    }
+    answer.status == StatusCode::NOT_FOUND
+        && serde_json::from_slice(&answer.body)
+            .is_ok_and(|Envelope { error }| error.code == StatusCode::NOT_FOUND.as_u16())
+}
+
+/// An answer with a status that has no meaning here.
+pub(super) fn unexpected_status(things: &str, status: StatusCode) -> KeystoneError {
+    KeystoneError::unexpected(format!("Keystone answered {}, asked for {things}", status.as_u16()))
+}
