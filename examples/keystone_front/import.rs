@@ -3,11 +3,7 @@
 //! Each keeps its id, owner, type and blob to the letter. Running it again changes
 //! nothing that has not changed in Keystone; what was deleted there stays here.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    error::Error,
-    sync::Arc,
-};
+use std::{collections::HashSet, error::Error, sync::Arc};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;

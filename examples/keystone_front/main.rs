@@ -76,6 +76,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 fn print_lines_to_paste(address: SocketAddr, keystone: &Uri, base: &str) {
     let url = format!("http://{address}{base}/v3");
     println!("Listening on http://{address}, in front of {keystone}. Paste:\n");
-    println!("openstack --os-auth-url {url} ec2 credentials create");
-    println!("openstack --os-auth-url {url} ec2 credentials list\n");
+    // Clients take Keystone's place from its catalog once they are logged in.
+    println!("export OS_AUTH_URL={url} OS_IDENTITY_ENDPOINT_OVERRIDE={url}");
+    println!("openstack ec2 credentials create");
+    println!("openstack ec2 credentials list\n");
 }
