@@ -6,7 +6,7 @@ use crate::{
     auth::AuthError,
     backend::BackendError,
     directory::DirectoryError,
-    domain::{InvalidId, InvalidKey, RandomError},
+    domain::{InvalidBlob, InvalidId, InvalidKey, RandomError},
 };
 
 /// Why a credential request was refused or failed.
@@ -155,6 +155,15 @@ impl From<DirectoryError> for Error {
 impl From<RandomError> for Error {
     fn from(error: RandomError) -> Self {
         Self::unavailable(error)
+    }
+}
+
+impl From<InvalidBlob> for Error {
+    fn from(error: InvalidBlob) -> Self {
+        Self::bad_request(
+            "The blob of a key pair must be the JSON text of an object with an access key.",
+        )
+        .with_source(error)
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) struct App {
     pub(crate) dialects: Vec<(Dialect, String)>,
     pub(crate) hosts: Vec<String>,
     pub(crate) base_url: Option<String>,
+    pub(crate) trust_forwarded: bool,
     pub(crate) body_limit: usize,
     pub(crate) body_timeout: Duration,
 }
@@ -68,6 +69,7 @@ impl CredentialLayer {
             dialects: default_prefixes(Dialect::ALL.iter().copied()),
             hosts: Vec::new(),
             base_url: None,
+            trust_forwarded: false,
             policy: Arc::new(RolePolicy::default()),
             directory: None,
             quota: Quota::Unlimited,
@@ -108,6 +110,7 @@ pub struct CredentialLayerBuilder {
     dialects: Vec<(Dialect, String)>,
     hosts: Vec<String>,
     base_url: Option<String>,
+    trust_forwarded: bool,
     policy: Arc<dyn Policy>,
     directory: Option<Arc<dyn Directory>>,
     quota: Quota,
@@ -154,6 +157,17 @@ impl CredentialLayerBuilder {
     /// Default: scheme and host of the request.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// Whether links follow `Forwarded`, `X-Forwarded-Proto`, `X-Forwarded-Host` and
+    /// `X-Forwarded-Prefix`.
+    ///
+    /// Only for services that nobody reaches but through a proxy that sets these
+    /// headers: otherwise any client chooses what links look like. A
+    /// [`base_url`](Self::base_url) wins. Default: no.
+    pub fn trust_forwarded_headers(mut self, trust: bool) -> Self {
+        self.trust_forwarded = trust;
         self
     }
 
@@ -210,6 +224,7 @@ impl CredentialLayerBuilder {
             dialects,
             hosts,
             base_url,
+            trust_forwarded,
             policy,
             directory,
             quota,
@@ -230,7 +245,16 @@ impl CredentialLayerBuilder {
             return Err(ConfigError::InvalidBaseUrl);
         }
         let authority = Authority { backend, directory, policy, clock, quota };
-        let app = App { authority, validator, dialects, hosts, base_url, body_limit, body_timeout };
+        let app = App {
+            authority,
+            validator,
+            dialects,
+            hosts,
+            base_url,
+            trust_forwarded,
+            body_limit,
+            body_timeout,
+        };
         Ok(CredentialLayer { app: Arc::new(app) })
     }
 }

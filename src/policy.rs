@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::domain::{Caller, Credential, ProjectId, UserId};
+use crate::domain::{Caller, Credential, Delegation, Kind, ProjectId, Scope, UserId};
 
 /// Decides who may do what.
 ///
@@ -37,44 +37,70 @@ impl<T: Policy + ?Sized> Policy for Arc<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
+    /// Create a v3 credential.
+    CreateCredential,
+    /// Create a key pair through OS-EC2.
+    CreateEc2,
     /// Grant a v2 credential.
     CreateGrant,
     /// Create a key pair.
     CreateKey,
+    /// Delete a v3 credential.
+    DeleteCredential,
+    /// Delete a key pair through OS-EC2.
+    DeleteEc2,
     /// Delete a v2 grant.
     DeleteGrant,
     /// Delete a key pair.
     DeleteKey,
+    /// List v3 credentials, with their secrets.
+    ListCredentials,
+    /// List a user's key pairs through OS-EC2, with their secrets.
+    ListEc2,
     /// List a user's v2 credentials.
     ListGrants,
     /// List key pairs.
     ListKeys,
+    /// See a v3 credential, with its secret.
+    ShowCredential,
+    /// See a key pair through OS-EC2, with its secret.
+    ShowEc2,
     /// See a v2 grant.
     ShowGrant,
     /// See a key pair, without its secret.
     ShowKey,
     /// See a key pair's secret.
     ShowSecret,
+    /// Change a v3 credential's blob.
+    UpdateCredential,
     /// Change a v2 grant.
     UpdateGrant,
     /// Change a key pair's status.
     UpdateKey,
+    /// Have a signature validated that somebody else made.
+    ValidateSignature,
 }
 
-/// Whose it is that something is to be done to; `None` where it is not known yet.
+/// What something is to be done to; `None` where it is not known yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The owner.
     pub user_id: Option<&'a UserId>,
-    /// The project.
+    /// The project; of a record, `None` also if it has none.
     pub project_id: Option<&'a ProjectId>,
+    /// The type of the record; `None` only while there is no record yet.
+    pub kind: Option<&'a Kind>,
 }
 
 impl<'a> Target<'a> {
     /// A stored record.
     #[must_use]
     pub fn record(credential: &'a Credential) -> Self {
-        Self { user_id: Some(&credential.user_id), project_id: credential.project_id.as_ref() }
+        Self {
+            user_id: Some(&credential.user_id),
+            project_id: credential.project_id.as_ref(),
+            kind: Some(&credential.kind),
+        }
     }
 
     fn is_root_key(self) -> bool {
@@ -100,6 +126,8 @@ pub enum Decision {
 pub enum ListScope {
     /// Everybody's.
     All,
+    /// None, which is not to be told from there being none.
+    Nothing,
     /// One project's.
     Project(ProjectId),
     /// One user's.
@@ -107,6 +135,8 @@ pub enum ListScope {
 }
 
 /// The default policy: roles by name.
+///
+/// For IBM COS and v2:
 ///
 /// | role | may |
 /// |---|---|
@@ -122,16 +152,55 @@ pub enum ListScope {
 /// id. A caller may always see the secrets of the own keys that it may see at
 /// all. Delegated callers may do nothing.
 ///
+/// For Keystone v3, as Keystone 2026.2 has it:
+///
+/// | who | credentials | OS-EC2 | signatures |
+/// |---|---|---|---|
+/// | `admin` | everything | everything | validate |
+/// | `reader`, scoped to the system | list, see | list, see | |
+/// | the owner | everything | list, see; create and delete with role `member` | |
+/// | `service` | | see, if so configured | validate |
+///
+/// OS-EC2 takes only callers whose token is scoped to a project or to the
+/// system. What delegated callers may is [`DelegatedCallers`].
+///
 /// ```
 /// use tower_credentials::policy::RolePolicy;
 ///
 /// let mut policy = RolePolicy::default();
 /// policy.names.admin = "cloud_admin".into();
+/// policy.service_sees_key_pairs = true;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RolePolicy {
+    /// What delegated callers may do with v3 credentials.
+    pub delegated: DelegatedCallers,
     /// The names of the roles.
     pub names: RoleNames,
+    /// Whether role `service` is enough to see any key pair through OS-EC2, with
+    /// its secret: gateways that remember secrets then need no admin user.
+    /// Default: no, as in Keystone.
+    pub service_sees_key_pairs: bool,
+}
+
+/// What [`RolePolicy`] lets delegated callers do with v3 credentials: those with a
+/// trust, an application credential, an `OAuth1` token, or an unknown login method.
+///
+/// Tokens that were obtained with an EC2 or S3 key may do nothing under any of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DelegatedCallers {
+    /// Nothing; their lists are empty. As in Keystone 2026.2.
+    #[default]
+    Refused,
+    /// Admins reach key pairs as v3 credentials, others nothing; Keystone 2026.2's
+    /// one exception.
+    AdminKeyPairs,
+    /// What their user may, with credentials of exactly the token's project. What
+    /// they create carries their delegation; restricted application credentials
+    /// make no key pairs. As in Keystone before 2026.2.
+    WithinProject,
 }
 
 /// The names under which [`RolePolicy`] looks for its roles.
@@ -150,6 +219,12 @@ pub struct RoleNames {
     pub key_management_admin: String,
     /// Default: `key_management_user`.
     pub key_management_user: String,
+    /// Default: `member`.
+    pub member: String,
+    /// Default: `reader`.
+    pub reader: String,
+    /// Default: `service`.
+    pub service: String,
 }
 
 impl Default for RoleNames {
@@ -161,30 +236,53 @@ impl Default for RoleNames {
             key_listing_user: "key_listing_user".into(),
             key_management_admin: "key_management_admin".into(),
             key_management_user: "key_management_user".into(),
+            member: "member".into(),
+            reader: "reader".into(),
+            service: "service".into(),
         }
     }
 }
 
 impl Policy for RolePolicy {
     fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-        if caller.delegation.is_some() {
-            return Decision::Forbid;
+        if let Some(delegation) = &caller.delegation {
+            if !self.lets_delegated(caller, delegation, action, target) {
+                return Decision::Forbid;
+            }
         }
-        if caller.has_role(&self.names.admin) {
-            return Decision::Allow;
-        }
+        let names = &self.names;
+        let admin = caller.has_role(&names.admin);
+        let owner = target.user_id.is_none_or(|id| *id == caller.user_id);
+        let allow = |allowed: bool| if allowed { Decision::Allow } else { Decision::Forbid };
         match action {
+            Action::CreateCredential | Action::DeleteCredential | Action::UpdateCredential => {
+                allow(admin || owner)
+            }
+            Action::ListCredentials | Action::ShowCredential => {
+                allow(admin || owner || self.reads_system(caller))
+            }
+            Action::CreateEc2 | Action::DeleteEc2 => {
+                let member = owner && caller.has_role(&names.member);
+                allow(is_ec2_scope(&caller.scope) && (admin || member))
+            }
+            Action::ListEc2 => {
+                let reads = admin || owner || self.reads_system(caller);
+                allow(is_ec2_scope(&caller.scope) && reads)
+            }
+            Action::ShowEc2 => {
+                let service = self.service_sees_key_pairs && caller.has_role(&names.service);
+                let reads = admin || owner || service || self.reads_system(caller);
+                allow(is_ec2_scope(&caller.scope) && reads)
+            }
+            Action::ValidateSignature => allow(admin || caller.has_role(&names.service)),
+            _ if admin => Decision::Allow,
             Action::CreateGrant
             | Action::DeleteGrant
             | Action::ListGrants
             | Action::ShowGrant
             | Action::UpdateGrant => Decision::Forbid,
             Action::CreateKey | Action::ListKeys => {
-                if self.holds_role_for(caller, action) && self.covers(caller, action, target) {
-                    Decision::Allow
-                } else {
-                    Decision::Forbid
-                }
+                allow(self.holds_role_for(caller, action) && self.covers(caller, action, target))
             }
             Action::DeleteKey | Action::ShowKey | Action::UpdateKey => {
                 if !self.holds_role_for(caller, action) {
@@ -200,37 +298,103 @@ impl Policy for RolePolicy {
             }
             Action::ShowSecret => {
                 let own = target.user_id == Some(&caller.user_id) && !target.is_root_key();
-                let allowed = own || caller.has_role(&self.names.impersonate);
-                if allowed { Decision::Allow } else { Decision::Forbid }
+                allow(own || caller.has_role(&names.impersonate))
             }
         }
     }
 
     fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
-        if caller.delegation.is_some() {
-            return None;
-        }
-        if caller.has_role(&self.names.admin) {
-            return Some(ListScope::All);
-        }
-        if action != Action::ListKeys || !self.holds_role_for(caller, action) {
-            return None;
-        }
-        let (_, admin) = self.roles_for(action);
-        if !caller.has_role(admin) {
-            return Some(ListScope::User(caller.user_id.clone()));
-        }
-        if caller.has_role(&self.names.impersonate) {
-            return Some(ListScope::All);
-        }
-        match caller.project_id() {
-            Some(project_id) => Some(ListScope::Project(project_id.clone())),
-            None => Some(ListScope::User(caller.user_id.clone())),
+        let own = || Some(ListScope::User(caller.user_id.clone()));
+        let admin = caller.has_role(&self.names.admin);
+        let refused = caller.delegation.is_some() && self.delegated == DelegatedCallers::Refused;
+        match action {
+            Action::ListCredentials | Action::ShowCredential if refused => Some(ListScope::Nothing),
+            Action::ListCredentials | Action::ShowCredential | Action::ListEc2 => {
+                let all = admin || self.reads_system(caller);
+                if all { Some(ListScope::All) } else { own() }
+            }
+            Action::DeleteCredential | Action::UpdateCredential => {
+                if admin {
+                    Some(ListScope::All)
+                } else {
+                    own()
+                }
+            }
+            _ if caller.delegation.is_some() => None,
+            _ if admin => Some(ListScope::All),
+            Action::ListKeys if self.holds_role_for(caller, action) => {
+                let (_, key_admin) = self.roles_for(action);
+                if !caller.has_role(key_admin) {
+                    return own();
+                }
+                if caller.has_role(&self.names.impersonate) {
+                    return Some(ListScope::All);
+                }
+                caller.project_id().cloned().map(ListScope::Project).or_else(own)
+            }
+            _ => None,
         }
     }
 }
 
 impl RolePolicy {
+    /// Whether a delegated caller gets as far as the question what its roles allow.
+    fn lets_delegated(
+        &self,
+        caller: &Caller,
+        delegation: &Delegation,
+        action: Action,
+        target: Target<'_>,
+    ) -> bool {
+        if *delegation == Delegation::Ec2Credential {
+            return false;
+        }
+        let (credentials, ec2) = match action {
+            // Validating is no use of credentials, but a service's own business.
+            Action::ValidateSignature => return true,
+            Action::CreateCredential
+            | Action::DeleteCredential
+            | Action::ListCredentials
+            | Action::ShowCredential
+            | Action::UpdateCredential => (true, false),
+            Action::CreateEc2 | Action::DeleteEc2 | Action::ListEc2 | Action::ShowEc2 => {
+                (false, true)
+            }
+            _ => (false, false),
+        };
+        // Without a record only lists are asked about further: what they hold is
+        // looked at one by one.
+        let Some(kind) = target.kind else {
+            return match self.delegated {
+                DelegatedCallers::WithinProject => credentials || ec2,
+                _ => credentials,
+            };
+        };
+        match self.delegated {
+            DelegatedCallers::Refused => false,
+            DelegatedCallers::AdminKeyPairs => {
+                credentials && kind.is_ec2() && caller.has_role(&self.names.admin)
+            }
+            DelegatedCallers::WithinProject => {
+                let creates = matches!(action, Action::CreateCredential | Action::CreateEc2);
+                let restricted = matches!(
+                    delegation,
+                    Delegation::ApplicationCredential { restricted: true, .. }
+                );
+                let own_project = caller.project_id();
+                (credentials || ec2)
+                    && own_project.is_some()
+                    && target.project_id == own_project
+                    && !(creates && restricted && kind.is_ec2())
+            }
+        }
+    }
+
+    /// Whether the caller may read everything in the system.
+    fn reads_system(&self, caller: &Caller) -> bool {
+        caller.scope == Scope::System && caller.has_role(&self.names.reader)
+    }
+
     /// The roles for an action on keys: for own keys, and for everybody's.
     fn roles_for(&self, action: Action) -> (&str, &str) {
         let names = &self.names;
@@ -265,6 +429,11 @@ impl RolePolicy {
             };
         as_user || as_admin
     }
+}
+
+/// Whether OS-EC2 takes a token of this scope.
+fn is_ec2_scope(scope: &Scope) -> bool {
+    matches!(scope, Scope::Project(_) | Scope::System)
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ where
         let (exchange, refusal) = match self.app.route(&request) {
             Routed::Matched(exchange) => (exchange, None),
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
+            Routed::Options(exchange) => {
+                return ResponseFuture::own(Box::pin(async move { exchange.options() }));
+            }
             Routed::Refused(exchange, error) => (exchange, Some(error)),
         };
         let app = Arc::clone(&self.app);
@@ -140,7 +143,8 @@ impl App {
         result: Result<Outcome, Error>,
     ) -> Response<Full<Bytes>> {
         let now = self.authority.clock.now();
-        let moment = Moment { now, head, base_url: self.base_url.as_deref() };
+        let (base_url, trust_forwarded) = (self.base_url.as_deref(), self.trust_forwarded);
+        let moment = Moment { now, head, base_url, trust_forwarded };
         let mut response = exchange.render(result.as_ref(), &moment);
         if let Err(error) = result {
             if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {

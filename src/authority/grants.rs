@@ -87,7 +87,7 @@ impl Authority {
         user_id: UserId,
         grant: Grant,
     ) -> Result<Outcome, Error> {
-        let target = Target { user_id: Some(&user_id), project_id: None };
+        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
         self.permit(caller, Action::CreateGrant, target)?;
         let project_id = self.grant_project(caller, &user_id).await?;
 
@@ -166,7 +166,7 @@ impl Authority {
 
     async fn list_grants(&self, caller: &Caller, command: ListGrants) -> Result<Outcome, Error> {
         let ListGrants { user_id, slot, marker, limit } = command;
-        let target = Target { user_id: Some(&user_id), project_id: None };
+        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
         self.permit(caller, Action::ListGrants, target)?;
         self.require_user(&user_id).await?;
         if let Some(marker) = &marker {
@@ -296,7 +296,7 @@ impl Authority {
         user_id: &UserId,
         slot: Slot,
     ) -> Result<Arc<Credential>, Error> {
-        let target = Target { user_id: Some(user_id), project_id: None };
+        let target = Target { user_id: Some(user_id), project_id: None, kind: None };
         self.permit(caller, action, target)?;
         self.require_user(user_id).await?;
         let found = self.backend().find_by_slot(user_id, slot).await?;

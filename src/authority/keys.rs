@@ -77,7 +77,7 @@ impl Authority {
             .project_id
             .or_else(|| caller.project_id().cloned())
             .ok_or_else(|| Error::bad_request("project_id is required."))?;
-        let target = Target { user_id: Some(&user_id), project_id: Some(&project_id) };
+        let target = Target { user_id: Some(&user_id), project_id: Some(&project_id), kind: None };
         self.permit(caller, Action::CreateKey, target)?;
 
         // A root key belongs to the project itself: no such user need exist.
@@ -126,7 +126,7 @@ impl Authority {
         let own = user_id == caller.user_id;
         let implied = if own { None } else { caller.project_id() };
         let project_id = command.project_id.as_ref().or(implied);
-        let target = Target { user_id: Some(&user_id), project_id };
+        let target = Target { user_id: Some(&user_id), project_id, kind: None };
         self.permit(caller, Action::ListKeys, target)?;
         let scope = self.policy.list_scope(caller, Action::ListKeys);
         let scope = scope.ok_or_else(Error::forbidden)?;
@@ -159,7 +159,7 @@ impl Authority {
                 query.project_id.get_or_insert(id);
             }
             ListScope::User(id) if id == user_id => {}
-            ListScope::User(_) => return Err(Error::forbidden()),
+            ListScope::Nothing | ListScope::User(_) => return Err(Error::forbidden()),
         }
         query.user_id = Some(user_id);
 

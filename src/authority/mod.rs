@@ -11,10 +11,17 @@ use crate::{
     policy::{Action, Decision, Policy, Target},
 };
 
+mod credentials;
+mod ec2;
 mod grants;
 mod keys;
 
 pub(crate) use self::{
+    credentials::{
+        CreateCredential, CredentialCommand, Field, ListCredentials, Match, Matching,
+        UpdateCredential,
+    },
+    ec2::{CreateEc2, Ec2Command, ListEc2},
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
 };
@@ -43,10 +50,14 @@ pub(crate) struct Authority {
 /// A request in the words of the domain.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// About a key pair, addressed by its access key.
-    Key(KeyCommand),
+    /// About a v3 credential, addressed by its id.
+    Credential(CredentialCommand),
+    /// About a user's key pair through OS-EC2, addressed by its access key.
+    Ec2(Ec2Command),
     /// About a v2 grant, addressed by user and slot.
     Grant(GrantCommand),
+    /// About a key pair, addressed by its access key.
+    Key(KeyCommand),
 }
 
 /// What came of a command.
@@ -57,6 +68,7 @@ pub(crate) enum Outcome {
     Listed(Listing),
     Shown(View),
     Updated(View),
+    Verified(()),
 }
 
 /// A credential as this caller may see it.
@@ -74,12 +86,20 @@ pub(crate) struct Listing {
     pub(crate) next: Option<String>,
 }
 
+impl Listing {
+    fn empty() -> Self {
+        Self { views: Vec::new(), next: None }
+    }
+}
+
 impl Authority {
     /// Carries out a command on behalf of a caller.
     pub(crate) async fn run(&self, caller: &Caller, command: Command) -> Result<Outcome, Error> {
         match command {
-            Command::Key(command) => self.run_key(caller, command).await,
+            Command::Credential(command) => self.run_credential(caller, command).await,
+            Command::Ec2(command) => self.run_ec2(caller, command).await,
             Command::Grant(command) => self.run_grant(caller, command).await,
+            Command::Key(command) => self.run_key(caller, command).await,
         }
     }
 

@@ -15,9 +15,13 @@ use crate::{
 
 mod ibm_cos;
 mod json;
+mod keystone;
 mod keystone_v2;
+mod keystone_v3;
+mod links;
 mod media;
 mod moment;
+mod os_ec2;
 mod path;
 
 pub(crate) use moment::Moment;
@@ -33,21 +37,31 @@ pub enum Dialect {
     /// OpenStack Identity v2.0 with OS-KSADM, OS-KSEC2 and OS-KSS3:
     /// `/v2.0/users/{user}/OS-KSADM/credentials` and `/OS-KSS3/credentials`.
     ///
-    /// Grant, list, get, update and delete, in JSON and XML.
+    /// Grant, list, get, update and delete, in JSON and XML. OS-EC2, as in v3, is
+    /// at `/v2.0/users/{user}/credentials/OS-EC2` too.
     KeystoneV2,
+    /// OpenStack Identity v3: `/v3/credentials`,
+    /// `/v3/users/{user}/credentials/OS-EC2`, `/v3/s3tokens` and `/v3/ec2tokens`.
+    ///
+    /// Credentials of every type, key pairs, and the validation of signatures, as
+    /// Keystone 2026.2 answers, in JSON. Signatures are validated where there is a
+    /// directory, and `ec2tokens` where there is an issuer of tokens besides; other
+    /// apps get these requests themselves.
+    KeystoneV3,
 }
 
 impl Dialect {
     /// Every dialect that this version of the crate ships.
-    pub const ALL: &'static [Self] = &[Self::IbmCos, Self::KeystoneV2];
+    pub const ALL: &'static [Self] = &[Self::IbmCos, Self::KeystoneV2, Self::KeystoneV3];
 
     /// The path under which the dialect lives unless the builder says otherwise:
-    /// `/credentials` and `/v2.0`.
+    /// `/credentials`, `/v2.0` and `/v3`.
     #[must_use]
     pub fn default_prefix(self) -> &'static str {
         match self {
             Self::IbmCos => ibm_cos::PREFIX,
             Self::KeystoneV2 => keystone_v2::PREFIX,
+            Self::KeystoneV3 => keystone_v3::PREFIX,
         }
     }
 
@@ -55,9 +69,22 @@ impl Dialect {
     pub(crate) fn route(self, prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
         match self {
             Self::IbmCos => ibm_cos::route(prefix, method, path).map(Exchange::IbmCos),
-            Self::KeystoneV2 => keystone_v2::route(prefix, method, path).map(Exchange::KeystoneV2),
+            Self::KeystoneV2 => keystone_v2::route(prefix, method, path)
+                .map(Exchange::KeystoneV2)
+                .or_else(|| os_ec2(prefix, method, path)),
+            Self::KeystoneV3 => {
+                let Some(rest) = path::after_prefix(path, prefix) else { return Routed::NotOurs };
+                keystone_v3::route(prefix, method, rest)
+                    .map(Exchange::KeystoneV3)
+                    .or_else(|| os_ec2(prefix, method, path))
+            }
         }
     }
+}
+
+fn os_ec2(prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
+    let Some(rest) = path::after_prefix(path, prefix) else { return Routed::NotOurs };
+    os_ec2::route(prefix, method, rest).map(Exchange::OsEc2)
 }
 
 /// Whose request it is.
@@ -66,6 +93,8 @@ pub(crate) enum Routed<T> {
     Matched(T),
     /// The inner service's.
     NotOurs,
+    /// Ours, and asks only what may be done there, which is told to anybody.
+    Options(T),
     /// Ours, and refused as it stands.
     Refused(T, Error),
 }
@@ -75,8 +104,14 @@ impl<T> Routed<T> {
         match self {
             Self::Matched(exchange) => Routed::Matched(wrap(exchange)),
             Self::NotOurs => Routed::NotOurs,
+            Self::Options(exchange) => Routed::Options(wrap(exchange)),
             Self::Refused(exchange, error) => Routed::Refused(wrap(exchange), error),
         }
+    }
+
+    /// Itself, or another answer if it is not ours so far.
+    fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if matches!(self, Self::NotOurs) { other() } else { self }
     }
 }
 
@@ -85,6 +120,8 @@ impl<T> Routed<T> {
 pub(crate) enum Exchange {
     IbmCos(ibm_cos::Exchange),
     KeystoneV2(keystone_v2::Exchange),
+    KeystoneV3(keystone_v3::Exchange),
+    OsEc2(os_ec2::Exchange),
 }
 
 impl Exchange {
@@ -93,6 +130,8 @@ impl Exchange {
         match self {
             Self::IbmCos(exchange) => exchange.takes_body(),
             Self::KeystoneV2(exchange) => exchange.takes_body(),
+            Self::KeystoneV3(exchange) => exchange.takes_body(),
+            Self::OsEc2(exchange) => exchange.takes_body(),
         }
     }
 
@@ -101,6 +140,17 @@ impl Exchange {
         match self {
             Self::IbmCos(exchange) => exchange.parse(head, body),
             Self::KeystoneV2(exchange) => exchange.parse(head, body),
+            Self::KeystoneV3(exchange) => exchange.parse(head, body),
+            Self::OsEc2(exchange) => exchange.parse(head, body),
+        }
+    }
+
+    /// What may be done on the path, as the dialect says it.
+    pub(crate) fn options(&self) -> Response<Full<Bytes>> {
+        match self {
+            Self::IbmCos(_) | Self::KeystoneV2(_) => unreachable!("these do not tell"),
+            Self::KeystoneV3(exchange) => exchange.options(),
+            Self::OsEc2(exchange) => exchange.options(),
         }
     }
 
@@ -113,6 +163,8 @@ impl Exchange {
         match self {
             Self::IbmCos(exchange) => exchange.render(result, moment),
             Self::KeystoneV2(exchange) => exchange.render(result, moment),
+            Self::KeystoneV3(exchange) => exchange.render(result, moment),
+            Self::OsEc2(exchange) => exchange.render(result, moment),
         }
     }
 }

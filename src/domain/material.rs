@@ -3,9 +3,8 @@
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{PasswordHash, SecretKey, SecretText};
+use super::{Blob, PasswordHash, SecretKey, SecretText};
 
 /// What a credential holds, in the form in which it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,42 +101,6 @@ enum Stored<'a> {
     Password { username: Cow<'a, str>, hash: Cow<'a, str> },
 }
 
-/// The text of a Keystone v3 blob, kept to the letter, and the secret in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blob {
-    text: SecretText,
-    secret: Option<SecretKey>,
-}
-
-impl Blob {
-    /// Takes a blob. If it is the JSON text of an object with a string member
-    /// `secret`, that is its secret key; any other text is opaque.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        let text = SecretText::new(text);
-        let secret = match serde_json::from_str(text.expose()) {
-            Ok(Value::Object(mut members)) => match members.remove("secret") {
-                Some(Value::String(secret)) => Some(SecretKey::from_stored(secret)),
-                _ => None,
-            },
-            _ => None,
-        };
-        Self { text, secret }
-    }
-
-    /// The text as it came. Whoever calls this answers for where it goes.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.text.expose()
-    }
-
-    /// The secret key in it, if there is one.
-    #[must_use]
-    pub fn secret_key(&self) -> Option<&SecretKey> {
-        self.secret.as_ref()
-    }
-}
-
 /// A stored text that is not the material of a credential.
 ///
 /// The text is not repeated: it may hold secrets.
@@ -176,16 +139,6 @@ mod tests {
         ];
         for material in forms {
             assert_eq!(Material::decode(material.encode().expose()).unwrap(), material);
-        }
-    }
-
-    #[test]
-    fn a_blob_keeps_its_spacing_and_gives_its_secret() {
-        let blob = Blob::new(r#"{ "secret" : "b" }"#);
-        assert_eq!(blob.expose(), r#"{ "secret" : "b" }"#);
-        assert_eq!(blob.secret_key().unwrap().expose(), "b");
-        for opaque in ["", "[]", r#"{"secret":7}"#, r#"{"access":"a"}"#] {
-            assert!(Blob::new(opaque).secret_key().is_none(), "{opaque}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows HTTP, a wire format or a store.
 
+mod blob;
 mod caller;
 mod credential;
 mod delegation;
@@ -12,12 +13,13 @@ mod password;
 mod quota;
 
 pub use self::{
+    blob::{Blob, InvalidBlob},
     caller::{Caller, Scope},
     credential::{Attributes, Credential, Slot, Status, Version},
     delegation::Delegation,
     ids::{CredentialId, InvalidId, Kind, ProjectId, UserId},
     keys::{AccessKey, InvalidKey, RandomError, SecretKey, SecretText, generate_pair},
-    material::{Blob, InvalidMaterial, Material},
+    material::{InvalidMaterial, Material},
     password::PasswordHash,
     quota::Quota,
 };

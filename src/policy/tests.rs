@@ -43,7 +43,7 @@ fn caller(roles: &[&str]) -> Caller {
 fn decide(caller: &Caller, action: Action, (user, project): (&str, Option<&str>)) -> Decision {
     let user = UserId::new(user).unwrap();
     let project = project.map(|id| ProjectId::new(id).unwrap());
-    let target = Target { user_id: Some(&user), project_id: project.as_ref() };
+    let target = Target { user_id: Some(&user), project_id: project.as_ref(), kind: None };
     RolePolicy::default().decide(caller, action, target)
 }
 

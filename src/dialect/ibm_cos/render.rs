@@ -73,6 +73,7 @@ pub(super) fn outcome(outcome: &Outcome, moment: &Moment<'_>) -> Response<Full<B
             accept_ranges(&mut response);
             response
         }
+        Outcome::Verified(_) => unreachable!("no signature is verified here"),
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) fn outcome(
         }
         Outcome::Listed(listing) => (StatusCode::OK, many(listing, format, moment)),
         Outcome::Shown(view) | Outcome::Updated(view) => (StatusCode::OK, one(view, format)),
+        Outcome::Verified(_) => unreachable!("no signature is verified here"),
     };
     respond(status, format, body, moment)
 }

@@ -1,0 +1,325 @@
+//! Keystone v3 credentials, addressed by their id: create, list, show, change the
+//! blob, delete.
+
+use std::sync::Arc;
+
+use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
+use crate::{
+    backend::{ListQuery, Order},
+    domain::{
+        Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId, UserId,
+        Version,
+    },
+    error::{Error, ErrorKind},
+    policy::{Action, Decision, ListScope, Target},
+};
+
+#[derive(Debug)]
+pub(crate) enum CredentialCommand {
+    Create(CreateCredential),
+    Delete(CredentialId),
+    List(ListCredentials),
+    Show(CredentialId),
+    Update(UpdateCredential),
+}
+
+/// A new credential, as the client wrote it.
+#[derive(Debug)]
+pub(crate) struct CreateCredential {
+    pub(crate) kind: Kind,
+    pub(crate) user_id: UserId,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) blob: Blob,
+    pub(crate) attributes: Attributes,
+}
+
+/// Which credentials; the filters narrow together.
+#[derive(Debug, Default)]
+pub(crate) struct ListCredentials {
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) matches: Vec<Match>,
+    /// Id of the last record of the page before.
+    pub(crate) marker: Option<String>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// An inexact filter.
+#[derive(Debug)]
+pub(crate) struct Match {
+    pub(crate) field: Field,
+    pub(crate) matching: Matching,
+    /// Whether upper and lower case are the same.
+    pub(crate) fold_case: bool,
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Kind,
+    UserId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Matching {
+    Contains,
+    EndsWith,
+    StartsWith,
+}
+
+/// A change of the blob. The other members must be as stored, where they are given.
+#[derive(Debug)]
+pub(crate) struct UpdateCredential {
+    pub(crate) id: CredentialId,
+    pub(crate) blob: Blob,
+    pub(crate) kind: Option<String>,
+    pub(crate) user_id: Option<String>,
+    /// `Some(None)` if the client wrote null.
+    pub(crate) project_id: Option<Option<String>>,
+    pub(crate) attributes: Attributes,
+}
+
+impl Authority {
+    pub(super) async fn run_credential(
+        &self,
+        caller: &Caller,
+        command: CredentialCommand,
+    ) -> Result<Outcome, Error> {
+        match command {
+            CredentialCommand::Create(command) => self.create_credential(caller, command).await,
+            CredentialCommand::Delete(id) => self.delete_credential(caller, &id).await,
+            CredentialCommand::List(command) => self.list_credentials(caller, command).await,
+            CredentialCommand::Show(id) => {
+                let credential = self.find(caller, Action::ShowCredential, &id).await?;
+                Ok(Outcome::Shown(View { credential, secret_visible: true }))
+            }
+            CredentialCommand::Update(command) => self.update_credential(caller, command).await,
+        }
+    }
+
+    async fn create_credential(
+        &self,
+        caller: &Caller,
+        command: CreateCredential,
+    ) -> Result<Outcome, Error> {
+        let CreateCredential { kind, user_id, project_id, blob, attributes } = command;
+        let access_key = kind.is_ec2().then(|| blob.access_key()).transpose()?;
+        let target =
+            Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
+        self.permit(caller, Action::CreateCredential, target)?;
+        self.require_enabled_user(&user_id).await?;
+        if let Some(project_id) = &project_id {
+            self.require_enabled_project(project_id).await?;
+        }
+
+        let id =
+            access_key.as_ref().map_or_else(CredentialId::random, |it| Ok(CredentialId::of(it)))?;
+        let blob = if kind.is_ec2() { blob.bound_to(caller.delegation.as_ref()) } else { blob };
+        let (now, version) = (self.clock.now(), Version::fresh());
+        let material = Material::Blob(blob);
+        let mut credential = Credential::new(id, kind, user_id, material, now, version);
+        credential.project_id = project_id;
+        credential.access_key = access_key;
+        credential.attributes = attributes;
+        credential.delegation.clone_from(&caller.delegation);
+        let credential = Arc::new(credential);
+        self.backend().insert(&credential, self.quota).await?;
+        log_change("created", caller, &credential);
+        Ok(Outcome::Created(View { credential, secret_visible: true }))
+    }
+
+    async fn list_credentials(
+        &self,
+        caller: &Caller,
+        command: ListCredentials,
+    ) -> Result<Outcome, Error> {
+        let action = Action::ListCredentials;
+        self.permit(caller, action, Target::default())?;
+        let scope = self.policy.list_scope(caller, action).ok_or_else(Error::forbidden)?;
+        let ListCredentials { user_id, kind, matches, marker, limit } = command;
+        let mut query = ListQuery::new(Order::Id);
+        (query.user_id, query.kind) = (user_id, kind);
+        match scope {
+            ListScope::All => {}
+            ListScope::Project(id) => query.project_id = Some(id),
+            ListScope::User(id) if query.user_id.as_ref().is_none_or(|user| *user == id) => {
+                query.user_id = Some(id);
+            }
+            ListScope::Nothing | ListScope::User(_) => {
+                return Ok(Outcome::Listed(Listing::empty()));
+            }
+        }
+        if let Some(marker) = &marker {
+            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
+            if !record.is_some_and(|record| query.admits(&record)) {
+                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
+            }
+        }
+        query.after = marker;
+        let listed = |record: &Credential| {
+            !matches!(record.material, Material::Password { .. })
+                && matches.iter().all(|it| it.admits(record))
+                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        };
+        Ok(Outcome::Listed(self.page(query, limit, listed).await?))
+    }
+
+    /// A page of what passes, in order of id, and whether more of it follows.
+    pub(super) async fn page(
+        &self,
+        query: ListQuery,
+        limit: Option<usize>,
+        listed: impl Fn(&Credential) -> bool + Send,
+    ) -> Result<Listing, Error> {
+        let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        if limit == 0 {
+            return Ok(Listing::empty());
+        }
+        // One more than fits, to know whether anything follows that would be shown.
+        let mut query = query.with_limit(limit + 1);
+        let mut views: Vec<View> = Vec::new();
+        for _ in 0..MAX_READS {
+            let page = self.backend().list(&query).await?;
+            let shown = page.credentials.into_iter().filter(|record| listed(record));
+            let room = limit + 1 - views.len();
+            let view = |credential| View { credential, secret_visible: true };
+            views.extend(shown.take(room).map(view));
+            query.after = page.next;
+            if views.len() > limit || query.after.is_none() {
+                break;
+            }
+        }
+        if views.len() <= limit {
+            // The end, or as far as one list looks: the next one goes on from there.
+            return Ok(Listing { views, next: query.after });
+        }
+        views.truncate(limit);
+        let next = views.last().map(|last| last.credential.id.to_string());
+        Ok(Listing { views, next })
+    }
+
+    async fn update_credential(
+        &self,
+        caller: &Caller,
+        command: UpdateCredential,
+    ) -> Result<Outcome, Error> {
+        let action = Action::UpdateCredential;
+        for _ in 0..RACES {
+            let stored = self.find(caller, action, &command.id).await?;
+            if !command.leaves_alone(&stored) {
+                return Err(Error::bad_request("Only the blob of a credential can be changed."));
+            }
+            let mut changed = Credential::clone(&stored).touched(self.clock.now());
+            command.apply(&stored, &mut changed)?;
+            // Again, for what it is about to become.
+            self.permit(caller, action, Target::record(&changed))?;
+            let credential = Arc::new(changed);
+            if self.backend().update(&credential, stored.version).await? {
+                log_change("updated", caller, &credential);
+                return Ok(Outcome::Updated(View { credential, secret_visible: true }));
+            }
+        }
+        Err(lost_race())
+    }
+
+    async fn delete_credential(
+        &self,
+        caller: &Caller,
+        id: &CredentialId,
+    ) -> Result<Outcome, Error> {
+        for _ in 0..RACES {
+            let stored = self.find(caller, Action::DeleteCredential, id).await?;
+            if self.backend().delete(&stored.id, stored.version).await? {
+                log_change("deleted", caller, &stored);
+                return Ok(Outcome::Deleted);
+            }
+        }
+        Err(lost_race())
+    }
+
+    /// The record on which the caller may do this. That there is none is told
+    /// only to those who may do it to all of them.
+    async fn find(
+        &self,
+        caller: &Caller,
+        action: Action,
+        id: &CredentialId,
+    ) -> Result<Arc<Credential>, Error> {
+        self.permit(caller, action, Target::default())?;
+        let found = self.backend().get(id).await?;
+        let visible =
+            |record: &Arc<Credential>| !matches!(record.material, Material::Password { .. });
+        let Some(credential) = found.filter(visible) else {
+            let everything = self.policy.list_scope(caller, action) == Some(ListScope::All);
+            let refusal = if everything { Error::no_such_credential } else { Error::forbidden };
+            return Err(refusal());
+        };
+        self.permit(caller, action, Target::record(&credential))?;
+        Ok(credential)
+    }
+}
+
+impl Match {
+    fn admits(&self, credential: &Credential) -> bool {
+        let value = match self.field {
+            Field::Kind => credential.kind.as_str(),
+            Field::UserId => credential.user_id.as_str(),
+        };
+        let matches = |value: &str, text: &str| match self.matching {
+            Matching::Contains => value.contains(text),
+            Matching::EndsWith => value.ends_with(text),
+            Matching::StartsWith => value.starts_with(text),
+        };
+        if self.fold_case {
+            matches(&value.to_lowercase(), &self.text.to_lowercase())
+        } else {
+            matches(value, &self.text)
+        }
+    }
+}
+
+impl UpdateCredential {
+    /// Whether what is given beside the blob is as it is stored.
+    fn leaves_alone(&self, stored: &Credential) -> bool {
+        let same = |given: &Option<String>, stored: &str| {
+            given.as_deref().is_none_or(|given| given == stored)
+        };
+        let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
+        same(&self.kind, stored.kind.as_str())
+            && same(&self.user_id, stored.user_id.as_str())
+            && self.project_id.as_ref().is_none_or(|given| given.as_deref() == project_id)
+            && self
+                .attributes
+                .iter()
+                .all(|(name, value)| stored.attributes.get(name) == Some(value))
+    }
+
+    fn apply(&self, stored: &Credential, changed: &mut Credential) -> Result<(), Error> {
+        let blob = self.blob.clone();
+        if !stored.kind.is_ec2() {
+            changed.material = Material::Blob(blob);
+            return Ok(());
+        }
+        let access_key = blob.access_key()?;
+        let before = stored.blob().unwrap_or_else(|| Blob::new(""));
+        before.same_origin(&blob).map_err(|name| {
+            Error::bad_request(format!("{name} of a credential cannot be changed."))
+        })?;
+        match &stored.material {
+            // The name of a grant is what v2 knows it by.
+            Material::Grant { username, signature, .. } => {
+                let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
+                let secret = secret.cloned().ok_or_else(|| {
+                    Error::bad_request("Only the secret of a granted credential can be changed.")
+                })?;
+                let (username, signature) = (username.clone(), signature.clone());
+                changed.material = Material::Grant { username, secret, signature };
+            }
+            _ => {
+                changed.material = Material::Blob(blob);
+                changed.access_key = Some(access_key);
+            }
+        }
+        Ok(())
+    }
+}

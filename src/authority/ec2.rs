@@ -1,0 +1,141 @@
+//! A user's key pairs through OS-EC2, addressed by their access key: create, list,
+//! show, delete.
+
+use std::sync::Arc;
+
+use super::{Authority, Outcome, RACES, View, log_change, lost_race};
+use crate::{
+    backend::{ListQuery, Order},
+    domain::{
+        AccessKey, Caller, Credential, CredentialId, Kind, Material, ProjectId, UserId, Version,
+        generate_pair,
+    },
+    error::{Error, ErrorKind},
+    policy::{Action, Decision, Target},
+};
+
+#[derive(Debug)]
+pub(crate) enum Ec2Command {
+    Create(CreateEc2),
+    Delete { user_id: UserId, access_key: AccessKey },
+    List(ListEc2),
+    Show { user_id: UserId, access_key: AccessKey },
+}
+
+/// A new key pair; both keys are made here.
+#[derive(Debug)]
+pub(crate) struct CreateEc2 {
+    pub(crate) user_id: UserId,
+    /// `None` if the client named none that could be one.
+    pub(crate) project_id: Option<ProjectId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ListEc2 {
+    pub(crate) user_id: UserId,
+    /// Id of the last record of the page before.
+    pub(crate) marker: Option<String>,
+    pub(crate) limit: Option<usize>,
+}
+
+impl Authority {
+    pub(super) async fn run_ec2(
+        &self,
+        caller: &Caller,
+        command: Ec2Command,
+    ) -> Result<Outcome, Error> {
+        match command {
+            Ec2Command::Create(command) => self.create_ec2(caller, command).await,
+            Ec2Command::Delete { user_id, access_key } => {
+                self.delete_ec2(caller, &user_id, &access_key).await
+            }
+            Ec2Command::List(command) => self.list_ec2(caller, command).await,
+            Ec2Command::Show { user_id, access_key } => {
+                let credential =
+                    self.find_ec2(caller, Action::ShowEc2, &user_id, &access_key).await?;
+                Ok(Outcome::Shown(View { credential, secret_visible: true }))
+            }
+        }
+    }
+
+    async fn create_ec2(&self, caller: &Caller, command: CreateEc2) -> Result<Outcome, Error> {
+        let CreateEc2 { user_id, project_id } = command;
+        let kind = Kind::ec2();
+        let target =
+            Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
+        self.permit(caller, Action::CreateEc2, target)?;
+        let project_id =
+            project_id.ok_or_else(|| Error::new(ErrorKind::NotFound, "No such project."))?;
+        self.require_enabled_user(&user_id).await?;
+        self.require_enabled_project(&project_id).await?;
+
+        let (access_key, secret) = generate_pair()?;
+        let material = Material::KeyPair { secret: Some(secret) };
+        let (id, now) = (CredentialId::of(&access_key), self.clock.now());
+        let mut credential = Credential::new(id, kind, user_id, material, now, Version::fresh());
+        credential.project_id = Some(project_id);
+        credential.access_key = Some(access_key);
+        credential.delegation.clone_from(&caller.delegation);
+        let credential = Arc::new(credential);
+        self.backend().insert(&credential, self.quota).await?;
+        log_change("created", caller, &credential);
+        Ok(Outcome::Created(View { credential, secret_visible: true }))
+    }
+
+    async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {
+        let ListEc2 { user_id, marker, limit } = command;
+        let action = Action::ListEc2;
+        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
+        self.permit(caller, action, target)?;
+        self.require_user(&user_id).await?;
+
+        let mut query = ListQuery::new(Order::Id);
+        (query.user_id, query.kind) = (Some(user_id), Some(Kind::ec2()));
+        if let Some(marker) = &marker {
+            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
+            if !record.is_some_and(|record| query.admits(&record)) {
+                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
+            }
+        }
+        query.after = marker;
+        let listed = |record: &Credential| {
+            record.access_key.is_some()
+                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        };
+        Ok(Outcome::Listed(self.page(query, limit, listed).await?))
+    }
+
+    async fn delete_ec2(
+        &self,
+        caller: &Caller,
+        user_id: &UserId,
+        access_key: &AccessKey,
+    ) -> Result<Outcome, Error> {
+        for _ in 0..RACES {
+            let stored = self.find_ec2(caller, Action::DeleteEc2, user_id, access_key).await?;
+            if self.backend().delete(&stored.id, stored.version).await? {
+                log_change("deleted", caller, &stored);
+                return Ok(Outcome::Deleted);
+            }
+        }
+        Err(lost_race())
+    }
+
+    /// The key pair on which the caller may do this. The user in the path must
+    /// exist; as in Keystone, it need not be the owner.
+    async fn find_ec2(
+        &self,
+        caller: &Caller,
+        action: Action,
+        user_id: &UserId,
+        access_key: &AccessKey,
+    ) -> Result<Arc<Credential>, Error> {
+        self.permit(caller, action, Target::default())?;
+        let found = self.backend().find_by_access_key(access_key).await?;
+        let found = found.filter(|found| found.kind.is_ec2());
+        let credential = found.ok_or_else(Error::no_such_credential)?;
+        self.permit(caller, action, Target::record(&credential))?;
+        self.require_user(user_id).await?;
+        Ok(credential)
+    }
+}

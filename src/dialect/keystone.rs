@@ -1,0 +1,190 @@
+//! What all answers of Keystone's own wire format share: v3's and OS-EC2's, which
+//! also lives under v2.0.
+//!
+//! `Vary` and a fresh `x-openstack-request-id` are on every answer; a 401 names the
+//! service in `WWW-Authenticate`; errors are `{"error": {..}}`; bodies end in a
+//! newline. `HEAD` works wherever `GET` does, and `OPTIONS` tells the methods to
+//! anybody.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use rand::RngExt;
+use serde::Serialize;
+
+use super::{
+    ErrorObject, Moment, RETRY_AFTER,
+    json::{self, Object},
+    media::{self, ContentType, Format},
+};
+use crate::error::{Error, ErrorKind};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const VARY: HeaderValue = HeaderValue::from_static("X-Auth-Token");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// How a request came, as far as its answer depends on it.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// How much of the path is the dialect's prefix.
+    prefix: usize,
+    /// The methods of the path, for `Allow`.
+    allow: &'static str,
+    /// Whether the answer goes without its body.
+    head_only: bool,
+}
+
+impl Frame {
+    /// The frame of a request, and its method, where `HEAD` counts as `GET`.
+    pub(super) fn new<'a>(
+        prefix: &str,
+        method: &'a Method,
+        allow: &'static str,
+    ) -> (Self, &'a Method) {
+        let head_only = *method == Method::HEAD;
+        let frame = Self { prefix: prefix.len(), allow, head_only };
+        (frame, if head_only { &Method::GET } else { method })
+    }
+
+    /// What links to the dialect's paths start with: `http://host/v3`.
+    pub(super) fn base(&self, moment: &Moment<'_>) -> String {
+        let mut base = moment.origin();
+        base.push_str(moment.head.uri.path().get(..self.prefix).unwrap_or_default());
+        base
+    }
+
+    /// An answer with this body.
+    pub(super) fn body(&self, status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+        let mut text = serde_json::to_vec(body).expect("strings and numbers always serialise");
+        text.push(b'\n');
+        let mut response = self.empty(status);
+        if self.head_only {
+            response.headers_mut().insert(header::CONTENT_LENGTH, text.len().into());
+        } else {
+            *response.body_mut() = Full::new(text.into());
+        }
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        response
+    }
+
+    /// An answer without a body.
+    pub(super) fn empty(&self, status: StatusCode) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, VARY);
+        headers.insert(REQUEST_ID, request_id());
+        response
+    }
+
+    /// What may be done on the path, for `OPTIONS`.
+    pub(super) fn options(&self) -> Response<Full<Bytes>> {
+        let mut response = self.empty(StatusCode::OK);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
+        response
+    }
+
+    /// A refusal or failure. `action` is Keystone's name of what was asked for.
+    pub(super) fn error(
+        &self,
+        error: &Error,
+        action: &'static str,
+        moment: &Moment<'_>,
+    ) -> Response<Full<Bytes>> {
+        let status = status(error.kind());
+        let named;
+        let error = if error.kind() == ErrorKind::Forbidden && !action.is_empty() {
+            let message = error.message().trim_end_matches('.');
+            named = Error::new(ErrorKind::Forbidden, format!("{message}: {action}."));
+            &named
+        } else {
+            error
+        };
+        let mut response = self.body(status, &ErrorObject::new(status, error));
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let uri = format!("Keystone uri=\"{}\"", self.base(moment));
+                // A host that cannot stand in a header is not repeated.
+                let value =
+                    HeaderValue::try_from(uri).unwrap_or(HeaderValue::from_static("Keystone"));
+                headers.insert(header::WWW_AUTHENTICATE, value);
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(self.allow));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// The members of a body. An empty one is an object without any.
+///
+/// # Errors
+///
+/// A bad request, never 415, if it is in another media type or no JSON object.
+pub(super) fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
+    if body.is_empty() {
+        return Ok(Object::new());
+    }
+    match media::content_type(&head.headers) {
+        ContentType::Format(Format::Json) | ContentType::Missing => json::object(body),
+        ContentType::Format(Format::Xml) | ContentType::Other => {
+            Err(Error::bad_request("The Content-Type must be application/json."))
+        }
+    }
+}
+
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::BadRequest | ErrorKind::UnsupportedMediaType => StatusCode::BAD_REQUEST,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Forbidden | ErrorKind::NotInProject | ErrorKind::QuotaExceeded => {
+            StatusCode::FORBIDDEN
+        }
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Unauthenticated | ErrorKind::UserDisabled => StatusCode::UNAUTHORIZED,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// `req-` and a random UUID. It tells requests apart and guards nothing.
+fn request_id() -> HeaderValue {
+    let number: u128 = rand::rng().random();
+    // Version 4, variant 1.
+    let number = (number & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let id = format!(
+        "req-{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    );
+    HeaderValue::try_from(id).expect("hex is valid in a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_random_uuids() {
+        let id = request_id();
+        let text = id.to_str().unwrap().strip_prefix("req-").unwrap();
+        let lengths: Vec<_> = text.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(&text[14..15], "4");
+        assert!("89ab".contains(&text[19..20]));
+        assert_ne!(id, request_id());
+    }
+}

@@ -1,0 +1,85 @@
+//! To the wire: v3 credentials.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::{
+    authority::{Outcome, View},
+    dialect::{
+        Moment,
+        keystone::Frame,
+        links::{self, Links},
+    },
+    domain::{Blob, ProjectId},
+};
+
+pub(super) fn outcome(
+    outcome: &Outcome,
+    frame: &Frame,
+    moment: &Moment<'_>,
+) -> Response<Full<Bytes>> {
+    let base = frame.base(moment);
+    let one = |view| One { credential: Shape { view, base: &base } };
+    match outcome {
+        Outcome::Created(view) => frame.body(StatusCode::CREATED, &one(view)),
+        Outcome::Deleted => frame.empty(StatusCode::NO_CONTENT),
+        Outcome::Listed(listing) => {
+            let shape = |view| Shape { view, base: &base };
+            let credentials = listing.views.iter().map(shape).collect();
+            let url = format!("{base}/credentials");
+            let links = Links::new(url, moment.head.uri.query(), listing.next.as_deref());
+            let truncated = listing.next.is_some();
+            frame.body(StatusCode::OK, &Many { credentials, links, truncated })
+        }
+        Outcome::Shown(view) | Outcome::Updated(view) => frame.body(StatusCode::OK, &one(view)),
+        Outcome::Verified(_) => unreachable!("no signature is verified here"),
+    }
+}
+
+#[derive(Serialize)]
+struct One<'a> {
+    credential: Shape<'a>,
+}
+
+#[derive(Serialize)]
+struct Many<'a> {
+    credentials: Vec<Shape<'a>>,
+    links: Links,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+struct SelfLink {
+    #[serde(rename = "self")]
+    own: String,
+}
+
+/// The credential object, attributes first.
+struct Shape<'a> {
+    view: &'a View,
+    base: &'a str,
+}
+
+impl Serialize for Shape<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let credential = &self.view.credential;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &credential.attributes {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("id", credential.id.as_str())?;
+        map.serialize_entry("user_id", credential.user_id.as_str())?;
+        let project_id = credential.project_id.as_ref().map(ProjectId::as_str);
+        map.serialize_entry("project_id", &project_id)?;
+        map.serialize_entry("type", credential.kind.as_str())?;
+        let blob = credential.blob();
+        map.serialize_entry("blob", blob.as_ref().map_or("", Blob::expose))?;
+        let id = links::encoded(credential.id.as_str());
+        let own = format!("{}/credentials/{id}", self.base);
+        map.serialize_entry("links", &SelfLink { own })?;
+        map.end()
+    }
+}

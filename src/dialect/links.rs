@@ -1,0 +1,81 @@
+//! Links of Keystone's lists, and the page that they lead to.
+
+use http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::path;
+use crate::error::Error;
+
+/// All but what RFC 3986 calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The `links` of a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    /// Always null: nothing leads back, in Keystone neither.
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+impl Links {
+    /// The links of a list at this URL, asked for with this query.
+    pub(super) fn new(url: String, query: Option<&str>, next: Option<&str>) -> Self {
+        let next = next.map(|marker| {
+            let kept = query.unwrap_or_default().split('&');
+            let mut link = format!("{url}?");
+            for pair in kept.filter(|pair| !pair.is_empty() && !is_marker(pair)) {
+                link.push_str(pair);
+                link.push('&');
+            }
+            link.push_str("marker=");
+            link.extend(utf8_percent_encode(marker, RESERVED));
+            link
+        });
+        let own = match query {
+            Some(query) if !query.is_empty() => format!("{url}?{query}"),
+            _ => url,
+        };
+        Self { own, previous: None, next }
+    }
+}
+
+/// Marker and page size that a query asks for.
+///
+/// # Errors
+///
+/// A bad request if the size is no whole number, or the marker no UTF-8.
+pub(super) fn page(head: &Parts) -> Result<(Option<String>, Option<usize>), Error> {
+    let query = head.uri.query();
+    let marker = path::query_value(query, "marker")?.filter(|marker| !marker.is_empty());
+    Ok((marker, path::query_limit(query)?))
+}
+
+/// A path segment for a link.
+pub(super) fn encoded(segment: &str) -> String {
+    utf8_percent_encode(segment, RESERVED).to_string()
+}
+
+fn is_marker(pair: &str) -> bool {
+    pair == "marker" || pair.starts_with("marker=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_link_keeps_the_query_and_moves_the_marker() {
+        let url = || "http://h/v3/credentials".to_owned();
+        let links = Links::new(url(), Some("type=ec2&marker=a&limit=2"), Some("b/c"));
+        assert_eq!(links.own, "http://h/v3/credentials?type=ec2&marker=a&limit=2");
+        let next = links.next.unwrap();
+        assert_eq!(next, "http://h/v3/credentials?type=ec2&limit=2&marker=b%2Fc");
+        let links = Links::new(url(), None, Some("b"));
+        assert_eq!(links.own, "http://h/v3/credentials");
+        assert_eq!(links.next.unwrap(), "http://h/v3/credentials?marker=b");
+        assert_eq!(Links::new(url(), Some(""), None).next, None);
+    }
+}

@@ -1,0 +1,330 @@
+//! The blob of a Keystone v3 credential.
+
+use std::{error::Error as StdError, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::{AccessKey, Credential, Delegation, Material, SecretKey, SecretText};
+
+/// The members of a key pair's blob that say under which delegation it was made.
+const DELEGATION: [&str; 3] = ["trust_id", "app_cred_id", "access_token_id"];
+
+/// The members of a key pair's blob that no update may change.
+const FIXED: [&str; 4] = ["trust_id", "app_cred_id", "access_token_id", "access_id"];
+
+/// The text of a Keystone v3 blob, kept to the letter, and the secret in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    text: SecretText,
+    secret: Option<SecretKey>,
+}
+
+impl Blob {
+    /// Takes a blob. If it is the JSON text of an object with a string member
+    /// `secret` that is not empty, that is its secret key; any other text is opaque.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = SecretText::new(text);
+        let secret = match members(&text).remove("secret") {
+            // Anybody could sign with nothing.
+            Some(Value::String(secret)) if !secret.is_empty() => {
+                Some(SecretKey::from_stored(secret))
+            }
+            _ => None,
+        };
+        Self { text, secret }
+    }
+
+    /// The blob of a key pair, in the form in which Keystone's OS-EC2 writes it.
+    ///
+    /// ```
+    /// use tower_credentials::domain::{AccessKey, Blob, SecretKey};
+    ///
+    /// let access_key = AccessKey::new("a1b2").unwrap();
+    /// let secret_key = SecretKey::new("c3d4").unwrap();
+    /// let blob = Blob::of_pair(&access_key, Some(&secret_key), None);
+    /// assert_eq!(blob.expose(), r#"{"access": "a1b2", "secret": "c3d4", "trust_id": null}"#);
+    /// ```
+    #[must_use]
+    pub fn of_pair(
+        access_key: &AccessKey,
+        secret_key: Option<&SecretKey>,
+        delegation: Option<&Delegation>,
+    ) -> Self {
+        let quoted = |text: &str| Value::from(text).to_string();
+        let mut text = format!("{{\"access\": {}", quoted(access_key.as_str()));
+        if let Some(secret_key) = secret_key {
+            text.push_str(", \"secret\": ");
+            text.push_str(&quoted(secret_key.expose()));
+        }
+        text.push_str(", \"trust_id\": ");
+        match delegation.and_then(member) {
+            Some(("trust_id", id)) => text.push_str(&quoted(id)),
+            Some((name, id)) => {
+                text.push_str("null, ");
+                text.push_str(&format!("\"{name}\": {}", quoted(id)));
+            }
+            None => text.push_str("null"),
+        }
+        text.push('}');
+        Self { text: SecretText::new(text), secret: secret_key.cloned() }
+    }
+
+    /// The text as it came. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// The secret key in it, if there is one.
+    #[must_use]
+    pub fn secret_key(&self) -> Option<&SecretKey> {
+        self.secret.as_ref()
+    }
+
+    /// The access key in the blob of a key pair.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBlob`] if it is not the JSON text of an object with a string
+    /// `access` that can be created, if `secret` is there and neither null nor a
+    /// string with something in it, or if a member is there twice: whoever reads
+    /// it next might take the other one.
+    pub fn access_key(&self) -> Result<AccessKey, InvalidBlob> {
+        let Once(object) = serde_json::from_str(self.expose()).map_err(|_| InvalidBlob(()))?;
+        let Some(Value::String(access_key)) = object.get("access") else {
+            return Err(InvalidBlob(()));
+        };
+        match object.get("secret") {
+            Some(Value::String(_)) if self.secret.is_some() => {}
+            None | Some(Value::Null) => {}
+            _ => return Err(InvalidBlob(())),
+        }
+        AccessKey::new(&**access_key).map_err(|_| InvalidBlob(()))
+    }
+
+    /// The blob of a key pair that is made under this delegation: it names that
+    /// one and no other, whatever the client wrote. Its text stays as it is if
+    /// it does so already.
+    pub(crate) fn bound_to(self, delegation: Option<&Delegation>) -> Self {
+        let mut object = members(&self.text);
+        let stamp = delegation.and_then(member);
+        let wanted = |name: &str| {
+            stamp.filter(|(stamped, _)| *stamped == name).map(|(_, id)| Value::from(id))
+        };
+        let fits =
+            |name: &str| object.get(name).filter(|value| !value.is_null()) == wanted(name).as_ref();
+        if DELEGATION.into_iter().all(fits) {
+            return self;
+        }
+        for name in DELEGATION {
+            match wanted(name) {
+                Some(id) => drop(object.insert(name.into(), id)),
+                None => drop(object.remove(name)),
+            }
+        }
+        let text = Value::Object(object).to_string();
+        Self { text: SecretText::new(text), secret: self.secret }
+    }
+
+    /// Whether the members that no update may change are the same in both; one
+    /// that is null is as one that is not there. Otherwise the name of the first
+    /// that is not.
+    pub(crate) fn same_origin(&self, other: &Self) -> Result<(), &'static str> {
+        let (one, two) = (members(&self.text), members(&other.text));
+        let given = |object: &Map<String, Value>, name: &str| {
+            object.get(name).filter(|value| !value.is_null()).cloned()
+        };
+        match FIXED.into_iter().find(|name| given(&one, name) != given(&two, name)) {
+            Some(name) => Err(name),
+            None => Ok(()),
+        }
+    }
+
+    /// The delegation that the blob of a key pair names, as Keystone wrote it
+    /// there. Whether an application credential was restricted is not in it; it
+    /// is taken to have been.
+    #[must_use]
+    pub fn delegation(&self) -> Option<Delegation> {
+        let mut object = members(&self.text);
+        let mut id = |name| match object.remove(name) {
+            Some(Value::String(id)) => Some(id),
+            _ => None,
+        };
+        let trust = id("trust_id").map(|id| Delegation::Trust { id });
+        let restricted = true;
+        trust
+            .or_else(|| {
+                id("app_cred_id").map(|id| Delegation::ApplicationCredential { id, restricted })
+            })
+            .or_else(|| id("access_token_id").map(|id| Delegation::AccessToken { id }))
+    }
+}
+
+impl Credential {
+    /// The record as the blob of a v3 credential: the one it came with, or one
+    /// made of its key pair. `None` for password grants, which v3 does not show.
+    #[must_use]
+    pub fn blob(&self) -> Option<Blob> {
+        let pair = |access_key: &AccessKey| {
+            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
+        };
+        match &self.material {
+            Material::Blob(blob) => Some(blob.clone()),
+            Material::Grant { username, .. } => Some(match &self.access_key {
+                Some(access_key) => pair(access_key),
+                None => pair(&AccessKey::from_stored(&**username)),
+            }),
+            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
+            Material::Password { .. } => None,
+        }
+    }
+}
+
+/// A text that is not the blob of a key pair.
+///
+/// The text is not repeated: it may hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidBlob(());
+
+impl fmt::Display for InvalidBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text is not the blob of a key pair")
+    }
+}
+
+impl StdError for InvalidBlob {}
+
+/// An object in which each member is there once.
+struct Once(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Once, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, value)) = members.next_entry()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member is there twice"));
+            }
+        }
+        Ok(Once(object))
+    }
+}
+
+/// The members of an object's JSON text; none of any other text.
+fn members(text: &SecretText) -> Map<String, Value> {
+    match serde_json::from_str(text.expose()) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
+/// The member in which Keystone keeps a delegation, and the id in it.
+fn member(delegation: &Delegation) -> Option<(&'static str, &str)> {
+    match delegation {
+        Delegation::AccessToken { id } => Some(("access_token_id", id)),
+        Delegation::ApplicationCredential { id, .. } => Some(("app_cred_id", id)),
+        Delegation::Trust { id } => Some(("trust_id", id)),
+        Delegation::Ec2Credential | Delegation::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trust() -> Delegation {
+        Delegation::Trust { id: "t1".into() }
+    }
+
+    #[test]
+    fn a_blob_keeps_its_spacing_and_gives_its_secret() {
+        let blob = Blob::new(r#"{ "secret" : "b" }"#);
+        assert_eq!(blob.expose(), r#"{ "secret" : "b" }"#);
+        assert_eq!(blob.secret_key().unwrap().expose(), "b");
+        for opaque in ["", "[]", r#"{"secret":7}"#, r#"{"secret":""}"#, r#"{"access":"a"}"#] {
+            assert!(Blob::new(opaque).secret_key().is_none(), "{opaque}");
+        }
+    }
+
+    #[test]
+    fn the_blob_of_a_key_pair_is_an_object_with_an_access_key() {
+        for good in [r#"{"access":"a"}"#, r#"{"access":"a","secret":null,"x":{"x":1}}"#] {
+            assert_eq!(Blob::new(good).access_key().unwrap().as_str(), "a", "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "[]",
+            "{}",
+            "{",
+            r#"{"access":null}"#,
+            r#"{"access":7}"#,
+            r#"{"access":""}"#,
+            r#"{"access":"a:b"}"#,
+            r#"{"access":["a"]}"#,
+            r#"{"access":"a","access":"b"}"#,
+            r#"{"access":"a","secret":""}"#,
+            r#"{"access":"a","secret":7}"#,
+            r#"{"access":"a"} x"#,
+        ] {
+            assert_eq!(Blob::new(bad).access_key(), Err(InvalidBlob(())), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_says_of_its_delegation_is_dropped_and_the_true_one_written() {
+        let plain = r#"{"access": "a", "trust_id": null}"#;
+        assert_eq!(Blob::new(plain).bound_to(None).expose(), plain);
+        let lie = Blob::new(r#"{"access":"a","trust_id":"x","app_cred_id":7,"z":[1]}"#);
+        assert_eq!(lie.clone().bound_to(None).expose(), r#"{"access":"a","z":[1]}"#);
+        let stamped = lie.bound_to(Some(&trust()));
+        assert_eq!(stamped.expose(), r#"{"access":"a","trust_id":"t1","z":[1]}"#);
+        assert_eq!(stamped.clone().bound_to(Some(&trust())), stamped);
+        assert_eq!(stamped.delegation(), Some(trust()));
+    }
+
+    #[test]
+    fn an_update_may_change_no_member_that_tells_the_origin() {
+        let stored = Blob::new(r#"{"access":"a","trust_id":"t1","access_id":null}"#);
+        let same = Blob::new(r#"{"access":"b","secret":"s","trust_id":"t1"}"#);
+        assert_eq!(stored.same_origin(&same), Ok(()));
+        for (text, name) in [
+            (r#"{"access":"a"}"#, "trust_id"),
+            (r#"{"trust_id":"t2"}"#, "trust_id"),
+            (r#"{"trust_id":"t1","app_cred_id":"x"}"#, "app_cred_id"),
+            (r#"{"trust_id":"t1","access_token_id":"x"}"#, "access_token_id"),
+            (r#"{"trust_id":"t1","access_id":"x"}"#, "access_id"),
+            ("not json", "trust_id"),
+        ] {
+            assert_eq!(stored.same_origin(&Blob::new(text)), Err(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_made_blob_says_the_delegation_and_quotes_what_it_holds() {
+        let access = AccessKey::new(r#"a"b"#).unwrap();
+        let blob = Blob::of_pair(&access, None, Some(&trust()));
+        assert_eq!(blob.expose(), r#"{"access": "a\"b", "trust_id": "t1"}"#);
+        let token = Delegation::AccessToken { id: "o1".into() };
+        let blob = Blob::of_pair(&access, None, Some(&token));
+        assert_eq!(blob.delegation(), Some(token));
+    }
+}
