@@ -28,7 +28,7 @@ use clap::Parser;
 use http::Uri;
 use tower::ServiceBuilder;
 use tower_credentials::{
-    CredentialLayer,
+    CredentialLayer, Dialect,
     backend::CredentialBackend,
     domain::Quota,
     keystone::{KeystoneDirectory, KeystoneValidator},
@@ -60,8 +60,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let credentials =
         CredentialLayer::builder(KeystoneValidator::new(client.clone()), Arc::clone(&store))
+            .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
             .directory(KeystoneDirectory::new(client))
             .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
+            .trust_forwarded_headers(options.trust_forwarded)
             .build()?;
     let proxy = Proxy::new(&options)?;
     let service = ServiceBuilder::new()
