@@ -1,11 +1,9 @@
 //! A Keystone that is down, slow or broken.
 
-use std::{
-    error::Error as StdError,
-    time::{Duration, Instant},
-};
+use std::{error::Error as StdError, time::Duration};
 
 use serde_json::json;
+use tokio::time::Instant;
 use tower_credentials::{
     auth::{AuthError, TokenValidator},
     keystone::{KeystoneClient, KeystoneError, KeystoneErrorKind, KeystoneValidator, Outage},
@@ -43,6 +41,7 @@ async fn a_broken_answer_is_an_outage_and_lets_nobody_in() {
         (Reply::Endless, unexpected),
         (Reply::HangUp, KeystoneErrorKind::Unreachable),
         (Reply::Hang, KeystoneErrorKind::TimedOut),
+        (Reply::Stall, KeystoneErrorKind::TimedOut),
     ] {
         keystone.reply("GET t", reply.clone());
         let began = Instant::now();
@@ -120,7 +119,7 @@ async fn what_was_good_is_served_on_as_long_as_said_but_no_ended_token() {
     failure(&validator, "new").await;
     keystone.clock.advance(MINUTE);
     failure(&validator, "short").await;
-    keystone.clock.advance(9 * MINUTE - Duration::from_secs(1));
+    keystone.clock.advance(Duration::from_secs(9 * 60 - 1));
     assert!(validator.validate(&token("t")).await.is_ok());
     keystone.clock.advance(Duration::from_secs(1));
     failure(&validator, "t").await;

@@ -59,6 +59,9 @@ async fn a_thousand_requests_without_remembering_are_still_one_call() {
     assert_eq!(keystone.take_calls().len(), 1);
     assert_eq!(ask_at_once(&validator, 1).await, 1);
     assert_eq!(keystone.take_calls().len(), 1);
+    let validator = validator.max_age(SECOND).capacity(0);
+    assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
+    assert!(validator.validate(&token("x")).await.is_err());
 }
 
 #[tokio::test]

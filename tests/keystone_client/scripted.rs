@@ -57,14 +57,14 @@ impl Clock for TestClock {
 pub(crate) enum Reply {
     /// With this status and body.
     Json(u16, Value),
-    /// After this long, otherwise as said.
-    After(Duration, Box<Reply>),
     /// With this text as body, status 200.
     Text(&'static str),
     /// Never.
     Hang,
     /// With a head and half a body, and then the connection closes.
     HalfABody,
+    /// With a head and half a body, and then nothing more.
+    Stall,
     /// With a body without end.
     Endless,
     /// By closing the connection.
@@ -209,7 +209,7 @@ impl Keystone {
                 state.log_in()
             } else {
                 let call = format!("{} {}", head.method, header("x-subject-token").unwrap_or(path));
-                (None, state.call(call, header("x-auth-token")))
+                (None, state.call(&call, header("x-auth-token")))
             };
             (state.delay, token, reply)
         };
@@ -219,18 +219,15 @@ impl Keystone {
 
     async fn send(
         &self,
-        mut reply: Reply,
+        reply: Reply,
         token: Option<String>,
     ) -> Result<Response<UnsyncBoxBody<Bytes, io::Error>>, io::Error> {
-        while let Reply::After(delay, inner) = reply {
-            tokio::time::sleep(delay).await;
-            reply = *inner;
-        }
         let (status, body) = match reply {
             Reply::Json(status, body) => (status, full(&body.to_string())),
             Reply::Text(text) => (200, full(text)),
-            Reply::Hang | Reply::After(..) => std::future::pending().await,
-            Reply::HalfABody => (200, Chunks::broken().boxed_unsync()),
+            Reply::Hang => std::future::pending().await,
+            Reply::HalfABody => (200, Chunks::broken(Duration::from_millis(50)).boxed_unsync()),
+            Reply::Stall => (200, Chunks::broken(Duration::from_hours(1)).boxed_unsync()),
             Reply::Endless => (200, Chunks::endless().boxed_unsync()),
             Reply::HangUp => return Err(io::ErrorKind::ConnectionReset.into()),
         };
@@ -255,11 +252,11 @@ impl State {
         (Some(token), Reply::Json(201, body))
     }
 
-    fn call(&mut self, call: String, token: Option<&str>) -> Reply {
+    fn call(&mut self, call: &str, token: Option<&str>) -> Reply {
         let accepted = token.is_some_and(|token| self.accepted.iter().any(|own| own == token));
-        self.calls.push(call.clone());
+        self.calls.push(call.into());
         if accepted {
-            self.replies.get(&call).cloned().unwrap_or_else(Reply::not_found)
+            self.replies.get(call).cloned().unwrap_or_else(Reply::not_found)
         } else {
             Reply::Json(
                 401,
@@ -328,8 +325,8 @@ impl Chunks {
         Self { left: usize::MAX, breaks: None }
     }
 
-    fn broken() -> Self {
-        Self { left: 1, breaks: Some(Box::pin(tokio::time::sleep(Duration::from_millis(50)))) }
+    fn broken(after: Duration) -> Self {
+        Self { left: 1, breaks: Some(Box::pin(tokio::time::sleep(after))) }
     }
 }
 
