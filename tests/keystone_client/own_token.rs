@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::json;
 use tower_credentials::keystone::{KeystoneClient, KeystoneErrorKind};
 
-use crate::scripted::{Keystone, Reply};
+use crate::scripted::{Keystone, Reply, TIMEOUT};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -79,7 +79,7 @@ async fn a_token_is_renewed_before_its_end_while_the_old_one_serves() {
     keystone.clock.advance(MINUTE);
     assert_eq!(ask(&client).await, Ok(200));
     logins(&keystone, 2).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(TIMEOUT + Duration::from_millis(200)).await;
     // A renewal that failed is tried again, but not with every call.
     keystone.answer_logins(None);
     for _ in 0..5 {

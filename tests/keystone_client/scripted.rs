@@ -32,6 +32,10 @@ use tower_credentials::{
 /// When the clocks start: 2026-01-02T03:04:05Z.
 pub(crate) const START: Duration = Duration::from_secs(1_767_323_045);
 
+/// What a call may take: short, since some tests wait for it; long, since the
+/// machine may be busy.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
+
 /// A clock that is set by hand.
 #[derive(Clone, Debug)]
 pub(crate) struct TestClock(Arc<AtomicU64>);
@@ -138,7 +142,7 @@ impl Keystone {
         let login = ServiceLogin::password("s3", "top-secret-password", "service");
         KeystoneClient::builder(format!("http://{}", self.address), login)
             .clock(self.clock.clone())
-            .timeout(Duration::from_millis(500))
+            .timeout(TIMEOUT)
     }
 
     pub(crate) fn reply(&self, call: &str, reply: Reply) {
