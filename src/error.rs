@@ -7,6 +7,7 @@ use crate::{
     backend::BackendError,
     directory::DirectoryError,
     domain::{InvalidBlob, InvalidId, InvalidKey, RandomError},
+    issuer::IssueError,
 };
 
 /// Why a credential request was refused or failed.
@@ -148,6 +149,12 @@ impl From<BackendError> for Error {
 
 impl From<DirectoryError> for Error {
     fn from(error: DirectoryError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl From<IssueError> for Error {
+    fn from(error: IssueError) -> Self {
         Self::unavailable(error)
     }
 }

@@ -9,9 +9,10 @@ use crate::{
     authority::Authority,
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
-    dialect::Dialect,
+    dialect::{Dialect, Served},
     directory::Directory,
     domain::Quota,
+    issuer::TokenIssuer,
     policy::{Policy, RolePolicy},
     service::CredentialService,
 };
@@ -42,6 +43,7 @@ pub(crate) struct App {
     pub(crate) hosts: Vec<String>,
     pub(crate) base_url: Option<String>,
     pub(crate) trust_forwarded: bool,
+    pub(crate) served: Served,
     pub(crate) body_limit: usize,
     pub(crate) body_timeout: Duration,
 }
@@ -72,6 +74,8 @@ impl CredentialLayer {
             trust_forwarded: false,
             policy: Arc::new(RolePolicy::default()),
             directory: None,
+            issuer: None,
+            hide_unknown_keys: false,
             quota: Quota::Unlimited,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
@@ -113,6 +117,8 @@ pub struct CredentialLayerBuilder {
     trust_forwarded: bool,
     policy: Arc<dyn Policy>,
     directory: Option<Arc<dyn Directory>>,
+    issuer: Option<Arc<dyn TokenIssuer>>,
+    hide_unknown_keys: bool,
     quota: Quota,
     body_limit: usize,
     body_timeout: Duration,
@@ -179,8 +185,25 @@ impl CredentialLayerBuilder {
 
     /// Which users and projects exist. Default: as
     /// [`OpenDirectory`](crate::directory::OpenDirectory), in which all do.
+    ///
+    /// With one, `s3tokens` is answered here.
     pub fn directory(mut self, directory: impl Directory) -> Self {
         self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// Who issues the tokens of `ec2tokens`. Default: nobody, so that these
+    /// requests go to the inner service. A directory is needed too.
+    pub fn issuer(mut self, issuer: impl TokenIssuer) -> Self {
+        self.issuer = Some(Arc::new(issuer));
+        self
+    }
+
+    /// Whether `s3tokens` and `ec2tokens` answer an unknown access key as they
+    /// answer a wrong signature, with 401. Default: no, it is 404, which Keystone
+    /// answers and which Ceph RGW needs to tell its client `InvalidAccessKeyId`.
+    pub fn hide_unknown_keys(mut self, hide: bool) -> Self {
+        self.hide_unknown_keys = hide;
         self
     }
 
@@ -227,6 +250,8 @@ impl CredentialLayerBuilder {
             trust_forwarded,
             policy,
             directory,
+            issuer,
+            hide_unknown_keys,
             quota,
             body_limit,
             body_timeout,
@@ -244,7 +269,12 @@ impl CredentialLayerBuilder {
         if base_url.as_ref().is_some_and(|url| !is_web(url)) {
             return Err(ConfigError::InvalidBaseUrl);
         }
-        let authority = Authority { backend, directory, policy, clock, quota };
+        let served = Served {
+            s3tokens: directory.is_some(),
+            ec2tokens: directory.is_some() && issuer.is_some(),
+        };
+        let authority =
+            Authority { backend, directory, issuer, policy, clock, quota, hide_unknown_keys };
         let app = App {
             authority,
             validator,
@@ -252,6 +282,7 @@ impl CredentialLayerBuilder {
             hosts,
             base_url,
             trust_forwarded,
+            served,
             body_limit,
             body_timeout,
         };

@@ -145,6 +145,7 @@ pub mod directory;
 pub mod domain;
 mod error;
 mod future;
+pub mod issuer;
 #[cfg(feature = "keystone")]
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
 pub mod keystone;
@@ -152,6 +153,7 @@ mod layer;
 pub mod policy;
 mod read;
 mod service;
+pub mod signature;
 
 // The README's examples are tests too.
 #[cfg(doctest)]

@@ -245,10 +245,10 @@ impl Default for RoleNames {
 
 impl Policy for RolePolicy {
     fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-        if let Some(delegation) = &caller.delegation {
-            if !self.lets_delegated(caller, delegation, action, target) {
-                return Decision::Forbid;
-            }
+        if let Some(delegation) = &caller.delegation
+            && !self.lets_delegated(caller, delegation, action, target)
+        {
+            return Decision::Forbid;
         }
         let names = &self.names;
         let admin = caller.has_role(&names.admin);

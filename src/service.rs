@@ -89,7 +89,7 @@ impl App {
             if presented::is_signed_for_s3(request) || !self.answers_for(request) {
                 return Routed::NotOurs;
             }
-            let routed = dialect.route(prefix, request.method(), path);
+            let routed = dialect.route(prefix, request.method(), path, self.served);
             if !matches!(routed, Routed::NotOurs) {
                 return routed;
             }

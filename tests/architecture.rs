@@ -9,19 +9,24 @@ use std::{
 /// Which modules each module may name. What is not here may name everything.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
-    ("authority", &["backend", "clock", "directory", "domain", "error", "policy"]),
+    (
+        "authority",
+        &["backend", "clock", "directory", "domain", "error", "issuer", "policy", "signature"],
+    ),
     ("backend", &["domain"]),
     ("body", &[]),
     ("clock", &[]),
     ("conformance", &["backend", "domain"]),
-    ("dialect", &["authority", "domain", "error"]),
+    ("dialect", &["authority", "directory", "domain", "error", "signature"]),
     ("directory", &["domain"]),
     ("domain", &[]),
-    ("error", &["auth", "backend", "directory", "domain"]),
+    ("error", &["auth", "backend", "directory", "domain", "issuer"]),
     ("future", &["body"]),
+    ("issuer", &["directory", "domain"]),
     ("keystone", &["auth", "clock", "directory", "domain"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
+    ("signature", &["domain"]),
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.

@@ -109,7 +109,18 @@ const NOT_OURS: &[&str] = &[
     "/v2.0/users/u/OS-KSADM/roles",
     "/v2.0/users/u/OS-KSEC2/credentials",
     "/v2.0x/users/u/OS-KSADM/credentials",
-    "/v3/credentials",
+    "/v3",
+    "/v3/auth/tokens",
+    "/v3/credentials/id/deeper",
+    "/v3/credentialsx",
+    "/v3/ec2tokens",
+    "/v3/s3tokens",
+    "/v3/s3tokens/deeper",
+    "/v3/users/u",
+    "/v3/users/u/credentials",
+    "/v3/users/u/credentials/OS-EC3",
+    "/v3/users/u/credentials/OS-EC2/key/deeper",
+    "/v3/users//credentials/OS-EC2",
 ];
 
 /// The request reaches the app, and nothing is allocated on the way.

@@ -67,16 +67,13 @@ pub(crate) enum Matching {
     StartsWith,
 }
 
-/// A change of the blob. The other members must be as stored, where they are given.
+/// A change of the blob.
 #[derive(Debug)]
 pub(crate) struct UpdateCredential {
     pub(crate) id: CredentialId,
     pub(crate) blob: Blob,
-    pub(crate) kind: Option<String>,
-    pub(crate) user_id: Option<String>,
-    /// `Some(None)` if the client wrote null.
-    pub(crate) project_id: Option<Option<String>>,
-    pub(crate) attributes: Attributes,
+    /// The other members that the client wrote, which must be as stored.
+    pub(crate) others: Attributes,
 }
 
 impl Authority {
@@ -281,17 +278,14 @@ impl Match {
 impl UpdateCredential {
     /// Whether what is given beside the blob is as it is stored.
     fn leaves_alone(&self, stored: &Credential) -> bool {
-        let same = |given: &Option<String>, stored: &str| {
-            given.as_deref().is_none_or(|given| given == stored)
-        };
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
-        same(&self.kind, stored.kind.as_str())
-            && same(&self.user_id, stored.user_id.as_str())
-            && self.project_id.as_ref().is_none_or(|given| given.as_deref() == project_id)
-            && self
-                .attributes
-                .iter()
-                .all(|(name, value)| stored.attributes.get(name) == Some(value))
+        self.others.iter().all(|(name, given)| match name.as_str() {
+            "id" => given == stored.id.as_str(),
+            "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
+            "type" => given == stored.kind.as_str(),
+            "user_id" => given == stored.user_id.as_str(),
+            _ => stored.attributes.get(name) == Some(given),
+        })
     }
 
     fn apply(&self, stored: &Credential, changed: &mut Credential) -> Result<(), Error> {
@@ -305,20 +299,17 @@ impl UpdateCredential {
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
-        match &stored.material {
-            // The name of a grant is what v2 knows it by.
-            Material::Grant { username, signature, .. } => {
-                let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
-                let secret = secret.cloned().ok_or_else(|| {
-                    Error::bad_request("Only the secret of a granted credential can be changed.")
-                })?;
-                let (username, signature) = (username.clone(), signature.clone());
-                changed.material = Material::Grant { username, secret, signature };
-            }
-            _ => {
-                changed.material = Material::Blob(blob);
-                changed.access_key = Some(access_key);
-            }
+        if let Material::Grant { username, signature, .. } = &stored.material {
+            // Its name is what v2 knows it by.
+            let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
+            let secret = secret.cloned().ok_or_else(|| {
+                Error::bad_request("Only the secret of a granted credential can be changed.")
+            })?;
+            let (username, signature) = (username.clone(), signature.clone());
+            changed.material = Material::Grant { username, secret, signature };
+        } else {
+            changed.material = Material::Blob(blob);
+            changed.access_key = Some(access_key);
         }
         Ok(())
     }

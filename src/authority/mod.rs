@@ -8,6 +8,7 @@ use crate::{
     directory::{Directory, Project, User},
     domain::{Caller, Credential, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
+    issuer::TokenIssuer,
     policy::{Action, Decision, Policy, Target},
 };
 
@@ -15,6 +16,7 @@ mod credentials;
 mod ec2;
 mod grants;
 mod keys;
+mod signatures;
 
 pub(crate) use self::{
     credentials::{
@@ -24,6 +26,7 @@ pub(crate) use self::{
     ec2::{CreateEc2, Ec2Command, ListEc2},
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
+    signatures::{SignatureCommand, Verified},
 };
 
 /// The longest page, and the length of a page when the client does not say.
@@ -42,9 +45,13 @@ pub(crate) struct Authority {
     pub(crate) backend: Arc<dyn CredentialBackend>,
     /// Without one, any user and project exists and everybody belongs everywhere.
     pub(crate) directory: Option<Arc<dyn Directory>>,
+    /// Without one, no tokens are issued.
+    pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quota: Quota,
+    /// Whether an unknown access key is answered like a wrong signature.
+    pub(crate) hide_unknown_keys: bool,
 }
 
 /// A request in the words of the domain.
@@ -58,6 +65,8 @@ pub(crate) enum Command {
     Grant(GrantCommand),
     /// About a key pair, addressed by its access key.
     Key(KeyCommand),
+    /// About a signature that somebody else made.
+    Signature(SignatureCommand),
 }
 
 /// What came of a command.
@@ -68,7 +77,7 @@ pub(crate) enum Outcome {
     Listed(Listing),
     Shown(View),
     Updated(View),
-    Verified(()),
+    Verified(Box<Verified>),
 }
 
 /// A credential as this caller may see it.
@@ -100,6 +109,7 @@ impl Authority {
             Command::Ec2(command) => self.run_ec2(caller, command).await,
             Command::Grant(command) => self.run_grant(caller, command).await,
             Command::Key(command) => self.run_key(caller, command).await,
+            Command::Signature(command) => self.run_signature(caller, command).await,
         }
     }
 

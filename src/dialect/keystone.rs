@@ -57,7 +57,7 @@ impl Frame {
     pub(super) fn body(&self, status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
         let mut text = serde_json::to_vec(body).expect("strings and numbers always serialise");
         text.push(b'\n');
-        let mut response = self.empty(status);
+        let mut response = Self::empty(status);
         if self.head_only {
             response.headers_mut().insert(header::CONTENT_LENGTH, text.len().into());
         } else {
@@ -68,7 +68,7 @@ impl Frame {
     }
 
     /// An answer without a body.
-    pub(super) fn empty(&self, status: StatusCode) -> Response<Full<Bytes>> {
+    pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -79,7 +79,7 @@ impl Frame {
 
     /// What may be done on the path, for `OPTIONS`.
     pub(super) fn options(&self) -> Response<Full<Bytes>> {
-        let mut response = self.empty(StatusCode::OK);
+        let mut response = Self::empty(StatusCode::OK);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
         response
     }

@@ -66,7 +66,13 @@ impl Dialect {
     }
 
     /// Whose request this is. Allocates nothing unless it is ours.
-    pub(crate) fn route(self, prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
+    pub(crate) fn route(
+        self,
+        prefix: &str,
+        method: &Method,
+        path: &str,
+        served: Served,
+    ) -> Routed<Exchange> {
         match self {
             Self::IbmCos => ibm_cos::route(prefix, method, path).map(Exchange::IbmCos),
             Self::KeystoneV2 => keystone_v2::route(prefix, method, path)
@@ -74,7 +80,7 @@ impl Dialect {
                 .or_else(|| os_ec2(prefix, method, path)),
             Self::KeystoneV3 => {
                 let Some(rest) = path::after_prefix(path, prefix) else { return Routed::NotOurs };
-                keystone_v3::route(prefix, method, rest)
+                keystone_v3::route(prefix, method, rest, served)
                     .map(Exchange::KeystoneV3)
                     .or_else(|| os_ec2(prefix, method, path))
             }
@@ -85,6 +91,13 @@ impl Dialect {
 fn os_ec2(prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
     let Some(rest) = path::after_prefix(path, prefix) else { return Routed::NotOurs };
     os_ec2::route(prefix, method, rest).map(Exchange::OsEc2)
+}
+
+/// Which operations are answered that need more than a backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    pub(crate) ec2tokens: bool,
+    pub(crate) s3tokens: bool,
 }
 
 /// Whose request it is.

@@ -95,7 +95,7 @@ impl<'a> Forwarded<'a> {
 mod tests {
     use super::*;
 
-    fn forwarded<'a>(headers: &'a HeaderMap) -> [Option<&'a str>; 3] {
+    fn forwarded(headers: &HeaderMap) -> [Option<&str>; 3] {
         let Forwarded { scheme, host, prefix } = Forwarded::of(headers);
         [scheme, host, prefix]
     }

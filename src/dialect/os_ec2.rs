@@ -137,7 +137,7 @@ impl Exchange {
             Outcome::Created(view) => {
                 self.frame.body(StatusCode::CREATED, &One { credential: shape(view, &base) })
             }
-            Outcome::Deleted => self.frame.empty(StatusCode::NO_CONTENT),
+            Outcome::Deleted => Frame::empty(StatusCode::NO_CONTENT),
             Outcome::Listed(listing) => {
                 let credentials = listing.views.iter().map(|view| shape(view, &base)).collect();
                 let user_id = links::encoded(&self.user_id);

@@ -65,8 +65,10 @@ impl Blob {
         match delegation.and_then(member) {
             Some(("trust_id", id)) => text.push_str(&quoted(id)),
             Some((name, id)) => {
-                text.push_str("null, ");
-                text.push_str(&format!("\"{name}\": {}", quoted(id)));
+                text.push_str("null, \"");
+                text.push_str(name);
+                text.push_str("\": ");
+                text.push_str(&quoted(id));
             }
             None => text.push_str("null"),
         }

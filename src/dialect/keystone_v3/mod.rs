@@ -17,20 +17,22 @@ use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
-use super::{Moment, Routed, keystone::Frame, path};
+use super::{Moment, Routed, Served, keystone::Frame, path};
 use crate::{
-    authority::{Command, CredentialCommand, Outcome},
+    authority::{Command, CredentialCommand, Outcome, SignatureCommand},
     domain::CredentialId,
     error::Error,
 };
 
 mod parse;
 mod render;
+mod tokens;
 
 /// Where the dialect lives when the app does not say otherwise.
 pub(super) const PREFIX: &str = "/v3";
 
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
+const TOKENS: &str = "OPTIONS, POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 
 /// One matched request.
@@ -49,18 +51,24 @@ enum Operation {
     Refused,
     Show(CredentialId),
     Update(CredentialId),
+    VerifyEc2,
+    VerifyS3,
 }
 
 /// Routes what follows a prefix; it starts with a slash.
-pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Exchange> {
+pub(super) fn route(prefix: &str, method: &Method, rest: &str, served: Served) -> Routed<Exchange> {
     let mut segments = rest.trim_end_matches('/').split('/').skip(1);
-    let (Some("credentials"), id, None) = (segments.next(), segments.next(), segments.next())
-    else {
-        return Routed::NotOurs;
+    let segments = (segments.next(), segments.next(), segments.next());
+    let id = match segments {
+        (Some("ec2tokens"), None, _) if served.ec2tokens => {
+            return tokens(prefix, method, Operation::VerifyEc2);
+        }
+        (Some("s3tokens"), None, _) if served.s3tokens => {
+            return tokens(prefix, method, Operation::VerifyS3);
+        }
+        (Some("credentials"), id, None) if id != Some("") => id,
+        _ => return Routed::NotOurs,
     };
-    if id == Some("") {
-        return Routed::NotOurs;
-    }
     let allow = if id.is_some() { MEMBER } else { COLLECTION };
     let (frame, method) = Frame::new(prefix, method, allow);
     let mut exchange = Exchange { frame, operation: Operation::Refused };
@@ -82,10 +90,30 @@ pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Exchang
     Routed::Matched(exchange)
 }
 
+fn tokens(prefix: &str, method: &Method, operation: Operation) -> Routed<Exchange> {
+    let frame = Frame::new(prefix, method, TOKENS).0;
+    match *method {
+        Method::POST => Routed::Matched(Exchange { frame, operation }),
+        Method::OPTIONS => Routed::Options(Exchange { frame, operation: Operation::Refused }),
+        _ => {
+            let exchange = Exchange { frame, operation: Operation::Refused };
+            Routed::Refused(exchange, Error::method_not_allowed())
+        }
+    }
+}
+
 impl Exchange {
     /// Whether the operation takes a body.
     pub(super) fn takes_body(&self) -> bool {
-        matches!(self.operation, Operation::Create | Operation::Update(_))
+        match self.operation {
+            Operation::Create
+            | Operation::Update(_)
+            | Operation::VerifyEc2
+            | Operation::VerifyS3 => true,
+            Operation::Delete(_) | Operation::List | Operation::Refused | Operation::Show(_) => {
+                false
+            }
+        }
     }
 
     /// The request in domain words; the body is empty for operations that take none.
@@ -97,6 +125,14 @@ impl Exchange {
             Operation::Refused => unreachable!("refused before it is parsed"),
             Operation::Show(id) => CredentialCommand::Show(id.clone()),
             Operation::Update(id) => CredentialCommand::Update(parse::update(id, head, body)?),
+            Operation::VerifyEc2 => {
+                let signed = tokens::ec2(head, body);
+                return Ok(Command::Signature(SignatureCommand::Ec2(signed)));
+            }
+            Operation::VerifyS3 => {
+                let signed = tokens::s3(head, body);
+                return Ok(Command::Signature(SignatureCommand::S3(signed)));
+            }
         };
         Ok(Command::Credential(command))
     }
@@ -125,6 +161,8 @@ impl Exchange {
             Operation::Refused => "",
             Operation::Show(_) => "identity:get_credential",
             Operation::Update(_) => "identity:update_credential",
+            Operation::VerifyEc2 => "identity:ec2tokens_validate",
+            Operation::VerifyS3 => "identity:s3tokens_validate",
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
         user_id: UserId::new(required(credential, "user_id")?)?,
         project_id: project_id.map(ProjectId::new).transpose()?,
         blob: Blob::new(blob(credential)?),
-        attributes: attributes(credential, body, true)?,
+        attributes: attributes(credential, body)?,
         kind,
     })
 }
@@ -72,19 +72,10 @@ pub(super) fn update(
 ) -> Result<UpdateCredential, Error> {
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
-    if json::optional_string(credential, "id")?.is_some_and(|named| named != id.as_str()) {
-        return Err(Error::bad_request("The id in the body is not the path's."));
-    }
-    let text = |name| Ok::<_, Error>(json::optional_string(credential, name)?.map(str::to_owned));
-    let project_id = text("project_id")?;
-    Ok(UpdateCredential {
-        id: id.clone(),
-        blob: Blob::new(blob(credential)?),
-        kind: text("type")?,
-        user_id: text("user_id")?,
-        project_id: credential.contains_key("project_id").then_some(project_id),
-        attributes: attributes(credential, body, false)?,
-    })
+    let blob = Blob::new(blob(credential)?);
+    let mut others = if credential.len() > 1 { values(body) } else { Attributes::new() };
+    others.remove("blob");
+    Ok(UpdateCredential { id: id.clone(), blob, others })
 }
 
 fn required<'a>(members: &'a Object<'_>, name: &'static str) -> Result<&'a str, Error> {
@@ -102,20 +93,32 @@ fn blob<'a>(credential: &'a Object<'_>) -> Result<&'a str, Error> {
 
 /// The other members. Keystone renames those of new credentials: `:` and `-`
 /// become `_`; what would then stand for another member is refused.
-fn attributes(credential: &Object<'_>, body: &[u8], rename: bool) -> Result<Attributes, Error> {
+fn attributes(credential: &Object<'_>, body: &[u8]) -> Result<Attributes, Error> {
     let mut attributes = Attributes::new();
     if credential.keys().all(|name| KNOWN.contains(&&**name)) {
         return Ok(attributes);
     }
-    // Read again, for the values as they are.
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Some(Value::Object(members)) = body.get("credential") else { return Ok(attributes) };
-    for (name, value) in members.iter().filter(|(name, _)| !KNOWN.contains(&&***name)) {
-        let name = if rename { name.replace([':', '-'], "_") } else { name.clone() };
+    for (name, value) in values(body) {
+        if KNOWN.contains(&&*name) {
+            continue;
+        }
+        let name = name.replace([':', '-'], "_");
         let taken = KNOWN.contains(&&*name);
-        if taken || attributes.insert(name, value.clone()).is_some() {
+        if taken || attributes.insert(name, value).is_some() {
             return Err(Error::bad_request("Two members have the same name."));
         }
     }
     Ok(attributes)
+}
+
+/// The members of the credential with their values as they are, which the strict
+/// reading of the body leaves out.
+fn values(body: &[u8]) -> Attributes {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(mut body)) => match body.remove("credential") {
+            Some(Value::Object(members)) => members,
+            _ => Attributes::new(),
+        },
+        _ => Attributes::new(),
+    }
 }

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use super::tokens;
 use crate::{
     authority::{Outcome, View},
     dialect::{
@@ -24,7 +25,7 @@ pub(super) fn outcome(
     let one = |view| One { credential: Shape { view, base: &base } };
     match outcome {
         Outcome::Created(view) => frame.body(StatusCode::CREATED, &one(view)),
-        Outcome::Deleted => frame.empty(StatusCode::NO_CONTENT),
+        Outcome::Deleted => Frame::empty(StatusCode::NO_CONTENT),
         Outcome::Listed(listing) => {
             let shape = |view| Shape { view, base: &base };
             let credentials = listing.views.iter().map(shape).collect();
@@ -34,7 +35,7 @@ pub(super) fn outcome(
             frame.body(StatusCode::OK, &Many { credentials, links, truncated })
         }
         Outcome::Shown(view) | Outcome::Updated(view) => frame.body(StatusCode::OK, &one(view)),
-        Outcome::Verified(_) => unreachable!("no signature is verified here"),
+        Outcome::Verified(verified) => tokens::render(verified, frame),
     }
 }
 

@@ -1,0 +1,167 @@
+//! Signatures that somebody else made: who made them, and what they are good for.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Authority, Outcome};
+use crate::{
+    directory::{Directory, Role},
+    domain::{AccessKey, Caller, Credential, ProjectId, SecretKey},
+    error::{Error, ErrorKind},
+    issuer::{IssuedToken, Signer},
+    policy::{Action, Target},
+    signature::{Ec2Signed, Freshness, S3Request, decoy, is_fresh},
+};
+
+/// How old a signed request may be, and how far ahead of our clock: Keystone's
+/// `auth_ttl`.
+const TIME_TO_LIVE: Duration = Duration::from_mins(15);
+
+/// How long what is told of a signer may be relied on, where no token is issued.
+const RELIED_ON: Duration = Duration::from_hours(1);
+
+/// A request that somebody signed. What cannot be one is an error, which only
+/// those may see who may ask at all.
+#[derive(Debug)]
+pub(crate) enum SignatureCommand {
+    /// Who signed, with a token for them.
+    Ec2(Result<Box<Ec2Signed>, Error>),
+    /// Who signed.
+    S3(Result<S3Request, Error>),
+}
+
+/// Who signed.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) signer: Signer,
+    pub(crate) issued_at: SystemTime,
+    pub(crate) expires_at: SystemTime,
+    /// The token, if one was asked for.
+    pub(crate) token: Option<IssuedToken>,
+}
+
+/// What the versions of signatures have in common.
+trait Signed {
+    fn access_key(&self) -> &AccessKey;
+    fn freshness(&self) -> Freshness;
+    fn verify(&self, secret: &SecretKey) -> bool;
+}
+
+impl Authority {
+    pub(super) async fn run_signature(
+        &self,
+        caller: &Caller,
+        command: SignatureCommand,
+    ) -> Result<Outcome, Error> {
+        self.permit(caller, Action::ValidateSignature, Target::default())?;
+        let now = self.clock.now();
+        let verified = match command {
+            SignatureCommand::Ec2(request) => {
+                let signer = self.signer(&*request?, now).await?;
+                let issuer = self.issuer.as_deref().ok_or_else(not_offered)?;
+                let token = issuer.issue(&signer).await?;
+                let (issued_at, expires_at) = (token.issued_at, token.expires_at);
+                Verified { signer, issued_at, expires_at, token: Some(token) }
+            }
+            SignatureCommand::S3(request) => {
+                let signer = self.signer(&request?, now).await?;
+                Verified { signer, issued_at: now, expires_at: now + RELIED_ON, token: None }
+            }
+        };
+        Ok(Outcome::Verified(Box::new(verified)))
+    }
+
+    /// Who signed this.
+    async fn signer(
+        &self,
+        signed: &(impl Signed + Sync),
+        now: SystemTime,
+    ) -> Result<Signer, Error> {
+        let directory = self.directory().ok_or_else(not_offered)?;
+        let found = self.backend().find_by_access_key(signed.access_key()).await?;
+        let found = found.filter(|found| found.kind.is_ec2());
+        let usable = found.as_ref().filter(|found| found.is_usable());
+        let secret = usable.and_then(|found| found.secret_key());
+        // As much is hashed for a key that is not there as for one that is.
+        let genuine = signed.verify(secret.unwrap_or(decoy())) && secret.is_some();
+        let Some(credential) = found else {
+            return Err(if self.hide_unknown_keys {
+                Error::unauthenticated()
+            } else {
+                Error::new(ErrorKind::NotFound, "EC2 access key not found.")
+            });
+        };
+        // The time last: an old request does not tell whether the key is good.
+        if !genuine || !is_fresh(signed.freshness(), now, TIME_TO_LIVE) {
+            return Err(Error::unauthenticated());
+        }
+
+        let project_id = credential.project_id.as_ref().ok_or_else(Error::unauthenticated)?;
+        let user = directory.user(&credential.user_id).await?.ok_or_else(gone)?;
+        let project = directory.project(project_id).await?.ok_or_else(gone)?;
+        if !user.enabled || !project.enabled {
+            return Err(Error::unauthenticated());
+        }
+        let roles = roles(directory, &credential, project_id).await?;
+        if roles.is_empty() {
+            return Err(Error::unauthenticated());
+        }
+        Ok(Signer { user, project, roles, delegation: credential.delegation.clone() })
+    }
+}
+
+/// The roles that the key gives: those of its delegation if it was made under
+/// one, which must still stand and be for the same user and project.
+async fn roles(
+    directory: &dyn Directory,
+    credential: &Credential,
+    project_id: &ProjectId,
+) -> Result<Vec<Role>, Error> {
+    let Some(delegation) = &credential.delegation else {
+        let membership = directory.membership(&credential.user_id, project_id).await?;
+        return Ok(membership.unwrap_or_default().roles);
+    };
+    let access = directory.delegation(&credential.user_id, delegation).await?;
+    let access = access.filter(|access| {
+        let same_project = access.project_id.as_ref().is_none_or(|id| id == project_id);
+        access.user_id == credential.user_id && same_project
+    });
+    Ok(access.map(|access| access.roles).unwrap_or_default())
+}
+
+/// The user or project of a key is gone, which Keystone does not hide.
+fn gone() -> Error {
+    Error::new(ErrorKind::NotFound, "The user or project of the key does not exist.")
+}
+
+/// Routed here without what is needed to answer.
+fn not_offered() -> Error {
+    Error::new(ErrorKind::NotFound, "Not offered here.")
+}
+
+impl Signed for Ec2Signed {
+    fn access_key(&self) -> &AccessKey {
+        self.access()
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.freshness()
+    }
+
+    fn verify(&self, secret: &SecretKey) -> bool {
+        self.verify(secret)
+    }
+}
+
+impl Signed for S3Request {
+    fn access_key(&self) -> &AccessKey {
+        self.access()
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.freshness()
+    }
+
+    fn verify(&self, secret: &SecretKey) -> bool {
+        self.verify(secret)
+    }
+}

@@ -1,0 +1,162 @@
+//! The dates of signed requests.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::{
+    OffsetDateTime, PrimitiveDateTime,
+    format_description::well_known::{Iso8601, Rfc2822},
+    macros::format_description,
+};
+
+/// `20260102T030405Z`, as in `X-Amz-Date`; nothing else.
+pub(super) fn parse_amz(text: &str) -> Option<SystemTime> {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    // Years may have a sign, which leaves them a digit too few; the length says so.
+    if text.len() != 16 || !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    system_time(PrimitiveDateTime::parse(text, format).ok()?.assume_utc())
+}
+
+/// ISO 8601, extended or basic, with or without a fraction of the seconds, with `Z`,
+/// an offset, or neither, which means UTC.
+pub(super) fn parse_iso(text: &str) -> Option<SystemTime> {
+    let zoned = OffsetDateTime::parse(text, &Iso8601::PARSING).ok();
+    let date = zoned.or_else(|| {
+        // That parser would ignore a zone that it does not understand.
+        let (_, time) = text.split_once('T')?;
+        let plain = time.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b','));
+        let date = PrimitiveDateTime::parse(text, &Iso8601::PARSING).ok();
+        date.filter(|_| plain).map(PrimitiveDateTime::assume_utc)
+    });
+    system_time(date?)
+}
+
+/// The date of an HTTP header in any form of RFC 9110, or, as old S3 clients write
+/// it, of RFC 2822: with `+0000` for `GMT`.
+pub(super) fn parse_http(text: &str) -> Option<SystemTime> {
+    let old = || system_time(OffsetDateTime::parse(text, &Rfc2822).ok()?);
+    httpdate::parse_http_date(text).ok().or_else(old)
+}
+
+/// Seconds since 1970, as a presigned request of the old kind expires.
+pub(super) fn parse_epoch(text: &str) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(text.parse().ok()?))
+}
+
+/// Nothing was signed before 1970, which not every system can tell.
+fn system_time(date: OffsetDateTime) -> Option<SystemTime> {
+    let since = u64::try_from(date.unix_timestamp()).ok()?;
+    UNIX_EPOCH.checked_add(Duration::new(since, date.nanosecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// 2026-01-02T03:04:05Z.
+    fn moment() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_767_323_045)
+    }
+
+    #[test]
+    fn a_date_of_aws_has_one_form() {
+        assert_eq!(parse_amz("20260102T030405Z"), Some(moment()));
+        for bad in [
+            "",
+            "20260102",
+            "20260102T030405",
+            "20260102T030405z",
+            "20260102t030405Z",
+            "20260102T030405Z ",
+            " 0260102T030405Z",
+            "+2026102T030405Z",
+            "+20260102T03045Z",
+            "20261302T030405Z",
+            "20260230T030405Z",
+            "20260102T240405Z",
+            "20260102T036005Z",
+            "2026-01-02T03:04",
+            "２026010T03040Z",
+        ] {
+            assert_eq!(parse_amz(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn iso_dates_parse_in_both_forms_with_and_without_zone() {
+        for good in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T03:04:05",
+            "2026-01-02T03:04:05+00:00",
+            "2026-01-02T05:04:05+02:00",
+            "2026-01-01T22:34:05-04:30",
+            "20260102T030405Z",
+            "20260102T030405",
+            "20260102T050405+0200",
+            "2026-01-02T03:04:05.000Z",
+            "2026-01-02T03:04:05.000",
+        ] {
+            assert_eq!(parse_iso(good), Some(moment()), "{good}");
+        }
+        let fraction = moment() + Duration::from_millis(250);
+        for good in ["2026-01-02T03:04:05.25Z", "20260102T030405.250000", "2026-01-02T03:04:05,25"]
+        {
+            assert_eq!(parse_iso(good), Some(fraction), "{good}");
+        }
+        for bad in [
+            "",
+            "now",
+            "1767323045",
+            "2026-01-02",
+            "2026-01-02T03:04:05+99:99",
+            "2026-01-02T03:04:05 Z",
+            "2026-01-02T03:04:05Zulu",
+            "2026-01-02T03:04:05+",
+            "2026-13-02T03:04:05Z",
+            "2026-01-02T25:04:05Z",
+            "1926-01-02T03:04:05Z",
+            "Fri, 02 Jan 2026 03:04:05 GMT",
+        ] {
+            assert_eq!(parse_iso(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn http_dates_parse_in_the_forms_that_s3_clients_send() {
+        for good in [
+            "Fri, 02 Jan 2026 03:04:05 GMT",
+            "Fri, 02 Jan 2026 03:04:05 +0000",
+            "Fri, 02 Jan 2026 05:04:05 +0200",
+            "Friday, 02-Jan-26 03:04:05 GMT",
+            "Fri Jan  2 03:04:05 2026",
+        ] {
+            assert_eq!(parse_http(good), Some(moment()), "{good}");
+        }
+        for bad in ["", "yesterday", "2026-01-02T03:04:05Z", "Fri, 32 Jan 2026 03:04:05 GMT"] {
+            assert_eq!(parse_http(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_no_clock_reaches_is_none() {
+        assert_eq!(parse_epoch("1767323045"), Some(moment()));
+        for bad in ["", "-1", "1.5", "18446744073709551615", "99999999999999999999999"] {
+            assert_eq!(parse_epoch(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_date_panic(text in ".{0,40}") {
+            let _ = (parse_amz(&text), parse_iso(&text), parse_http(&text), parse_epoch(&text));
+        }
+
+        #[test]
+        fn nothing_like_a_date_makes_it_panic(text in "[-+]?[0-9]{2,9}[-0-9TW]{0,9}T?[-+0-9:.,Z]{0,24}") {
+            let _ = (parse_amz(&text), parse_iso(&text), parse_http(&text), parse_epoch(&text));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What every use of AWS Signature Version 4 has in common.
+//!
+//! Source: AWS, "Create a signed AWS API request" (IAM User Guide).
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use zeroize::Zeroizing;
+
+use super::{
+    error::SignatureError,
+    hash::{self, equal, hmac_sha256},
+};
+use crate::domain::SecretKey;
+
+/// The one algorithm of Signature Version 4 with secret keys.
+pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// What ends every scope.
+const TERMINATOR: &str = "aws4_request";
+
+/// What a signing key is good for: `20260102/us-east-1/s3/aws4_request`.
+///
+/// ```
+/// use tower_credentials::signature::CredentialScope;
+///
+/// let text = "AKIDEXAMPLE/20260102/us-east-1/s3/aws4_request";
+/// let (access, scope) = CredentialScope::parse_credential(text)?;
+/// assert_eq!(access, "AKIDEXAMPLE");
+/// assert_eq!((scope.date(), scope.region(), scope.service()), ("20260102", "us-east-1", "s3"));
+/// # Ok::<(), tower_credentials::signature::SignatureError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialScope<'a> {
+    date: &'a str,
+    region: &'a str,
+    service: &'a str,
+}
+
+impl<'a> CredentialScope<'a> {
+    /// Parses `date/region/service/aws4_request`. The date is eight digits; region
+    /// and service are any text, also none.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Malformed`] if there are fewer or more parts, or the first
+    /// or the last is something else.
+    pub fn parse(text: &'a str) -> Result<Self, SignatureError> {
+        let mut parts = text.split('/');
+        let (Some(date), Some(region), Some(service), Some(TERMINATOR), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(SignatureError::Malformed);
+        };
+        if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self { date, region, service })
+        } else {
+            Err(SignatureError::Malformed)
+        }
+    }
+
+    /// Parses `access/date/region/service/aws4_request`, the value of `Credential`,
+    /// into the access key, which holds no slash, and the scope.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Malformed`] if there is no access key, or as for
+    /// [`parse`](Self::parse).
+    pub fn parse_credential(text: &'a str) -> Result<(&'a str, Self), SignatureError> {
+        let (access, scope) = text.split_once('/').ok_or(SignatureError::Malformed)?;
+        if access.is_empty() {
+            return Err(SignatureError::Malformed);
+        }
+        Ok((access, Self::parse(scope)?))
+    }
+
+    /// The day, as `YYYYMMDD` in UTC.
+    #[must_use]
+    pub fn date(&self) -> &'a str {
+        self.date
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &'a str {
+        self.region
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> &'a str {
+        self.service
+    }
+}
+
+impl fmt::Display for CredentialScope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
+    }
+}
+
+/// The key that requests of one scope are signed with.
+///
+/// Wiped when dropped; `Debug` does not tell it.
+pub struct SigningKey {
+    key: Zeroizing<[u8; 32]>,
+    blank: bool,
+}
+
+impl SigningKey {
+    /// Derives the key of a secret for a scope.
+    #[must_use]
+    pub fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Self {
+        let first = hash::sha256_key("AWS4", secret);
+        let mut key = Zeroizing::new(hmac_sha256(&*first, scope.date.as_bytes()));
+        for part in [scope.region, scope.service, TERMINATOR] {
+            // In place, so that the old key is overwritten.
+            *key = hmac_sha256(&*key, part.as_bytes());
+        }
+        Self { key, blank: hash::is_blank(secret) }
+    }
+
+    /// The signature of a string to sign.
+    #[must_use]
+    pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
+        hmac_sha256(&*self.key, string_to_sign)
+    }
+
+    /// Whether `signature` is that of the string to sign, in constant time. `None`,
+    /// what [`parse_signature`] makes of nonsense, never is, at the same cost; nor
+    /// is anything if the secret was empty.
+    #[must_use]
+    pub fn verify(&self, string_to_sign: &[u8], signature: Option<&[u8; 32]>) -> bool {
+        equal(&self.sign(string_to_sign), signature.map(<[u8; 32]>::as_slice)) && !self.blank
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
+
+/// A signature as clients send it: 64 lowercase hex digits. `None` for anything else.
+#[must_use]
+pub fn parse_signature(text: &str) -> Option<[u8; 32]> {
+    let mut signature = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    HEXLOWER.decode_mut(text.as_bytes(), &mut signature).ok()?;
+    Some(signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secret() -> SecretKey {
+        SecretKey::from_stored("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    }
+
+    #[test]
+    fn the_key_of_the_aws_documentation_is_derived() {
+        let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
+        let key = SigningKey::derive(&secret(), &scope);
+        let published = "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9";
+        assert_eq!(HEXLOWER.encode(&*key.key), published);
+    }
+
+    #[test]
+    fn get_vanilla_of_the_aws_test_suite_verifies() {
+        let request = "GET\n/\n\nhost:example.amazonaws.com\nx-amz-date:20150830T123600Z\n\n\
+                       host;x-amz-date\n\
+                       e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let scope = CredentialScope::parse("20150830/us-east-1/service/aws4_request").unwrap();
+        let hashed = HEXLOWER.encode(&hash::sha256(request.as_bytes()));
+        let text = format!("{ALGORITHM}\n20150830T123600Z\n{scope}\n{hashed}");
+        let signature =
+            parse_signature("5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
+        let key = SigningKey::derive(&secret(), &scope);
+        assert!(key.verify(text.as_bytes(), signature.as_ref()));
+        for other in ["20150831/us-east-1/service", "20150830/us-west-1/service"] {
+            let other = format!("{other}/aws4_request");
+            let key = SigningKey::derive(&secret(), &CredentialScope::parse(&other).unwrap());
+            assert!(!key.verify(text.as_bytes(), signature.as_ref()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_scope_has_exactly_its_four_parts() {
+        let good = "20260102/us-east-1/s3/aws4_request";
+        assert_eq!(CredentialScope::parse(good).unwrap().to_string(), good);
+        assert!(CredentialScope::parse("20260102///aws4_request").is_ok());
+        for bad in [
+            "",
+            "/",
+            "20260102",
+            "20260102/us-east-1/s3",
+            "20260102/us-east-1/aws4_request",
+            "20260102/us-east-1/s3/aws4_request/",
+            "20260102/us-east-1/s3/x/aws4_request",
+            "AKID/20260102/us-east-1/s3/aws4_request",
+            "20260102/us-east-1/s3/aws4_Request",
+            "2026012/us-east-1/s3/aws4_request",
+            "202601021/us-east-1/s3/aws4_request",
+            "2026010x/us-east-1/s3/aws4_request",
+            "２026/us-east-1/s3/aws4_request",
+        ] {
+            assert_eq!(CredentialScope::parse(bad), Err(SignatureError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_credential_starts_with_an_access_key_without_a_slash() {
+        let scope = "20260102/us-east-1/s3/aws4_request";
+        assert!(CredentialScope::parse_credential(&format!("AK/{scope}")).is_ok());
+        for bad in [scope, &format!("/{scope}"), &format!("A/K/{scope}"), "AK", ""] {
+            assert!(CredentialScope::parse_credential(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_64_lowercase_hex_digits() {
+        assert_eq!(parse_signature(&"0a".repeat(32)), Some([10; 32]));
+        let long = "0a".repeat(33);
+        for bad in ["", &long[..62], &long[..63], &long[..65], &long, &"0A".repeat(32)] {
+            assert_eq!(parse_signature(bad), None, "{bad}");
+        }
+        assert_eq!(parse_signature(&"0g".repeat(32)), None);
+        assert_eq!(parse_signature(&format!(" {}", &long[..63])), None);
+        assert_eq!(parse_signature(&"ä".repeat(32)), None);
+    }
+
+    #[test]
+    fn a_key_does_not_tell_itself() {
+        let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
+        assert_eq!(format!("{:?}", SigningKey::derive(&secret(), &scope)), "SigningKey(..)");
+    }
+
+    #[test]
+    fn nothing_verifies_with_a_key_from_an_empty_secret() {
+        let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
+        let key = SigningKey::derive(&SecretKey::from_stored(""), &scope);
+        assert!(!key.verify(b"text", Some(&key.sign(b"text"))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_parsing_panic(text in ".{0,80}") {
+            let _ = CredentialScope::parse(&text);
+            let _ = CredentialScope::parse_credential(&text);
+            let _ = parse_signature(&text);
+        }
+
+        #[test]
+        fn what_parses_prints_as_it_was(text in "[0-9]{8}/[^/]{0,9}/[^/]{0,9}/aws4_request") {
+            prop_assert_eq!(CredentialScope::parse(&text).unwrap().to_string(), text);
+        }
+    }
+}
