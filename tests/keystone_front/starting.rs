@@ -48,9 +48,9 @@ async fn the_log_tells_each_change_and_no_secret() {
     let keystone = Keystone::start().await;
     let front = Front::before(&keystone.url).arguments(&["--mirror"]).start().await;
     let client = front.client();
-    let made =
-        client.post("/v3/users/alice/credentials/OS-EC2", ALICE, &json!({"tenant_id": "demo"}));
-    let made = made.await.expect(201).json();
+    let project = json!({"tenant_id": "demo"});
+    let made = client.post("/v3/users/alice/credentials/OS-EC2", ALICE, &project).await;
+    let made = made.expect(201).json();
     client.get("/v3/credentials", ADMIN).await.expect(200);
     client.get("/echo", ALICE).await.expect(200);
     let access = made["credential"]["access"].as_str().unwrap();
