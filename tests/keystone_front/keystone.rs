@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -276,7 +276,7 @@ impl Keystone {
                 answer
             }
             ["auth", "tokens"] if get => {
-                let token = match headers.get("x-subject-token").map(|token| token.as_bytes()) {
+                let token = match headers.get("x-subject-token").map(HeaderValue::as_bytes) {
                     Some(subject) if subject == ADMIN.as_bytes() => token("admin", "admin"),
                     Some(subject) if subject == ALICE.as_bytes() => token("alice", "member"),
                     _ => return error(StatusCode::NOT_FOUND, "no such token"),
