@@ -7,23 +7,23 @@
 //!
 //! It prints three lines to paste: mint a key, use it, lock it out.
 
-mod backend;
+#[path = "../common/mod.rs"]
+mod common;
 mod identities;
-mod idle;
-mod server;
+mod paste;
 mod store;
 
-use std::{
-    error::Error, io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
-};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tower::ServiceBuilder;
 use tower_credentials::{CredentialLayer, domain::Quota};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
-use tracing_subscriber::EnvFilter;
 
-use crate::identities::Identities;
+use crate::{
+    common::{backend, server},
+    identities::Identities,
+};
 
 /// An S3 server that mints, lists, disables and revokes its own access keys.
 #[derive(Parser)]
@@ -48,24 +48,8 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     // `s3s` logs every refused signature as an error, and anybody can send those.
-    let filter = EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,s3s::ops=off"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(std::io::stderr().is_terminal()).init();
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // For people: returned from `main`, it would be printed as `{:?}`.
-            eprint!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprint!(": {error}");
-                cause = error.source();
-            }
-            eprintln!();
-            ExitCode::FAILURE
-        }
-    }
+    common::log_to_stderr("info,s3s::ops=off");
+    common::exit_code(run(Options::parse()).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -82,7 +66,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let buckets = options.data.join("buckets");
     std::fs::create_dir_all(&buckets)
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
-    let backend = backend::open(options.backend.as_deref(), &options.data)?;
+    let backend = backend::open(options.backend.as_deref(), &options.data.join("credentials.db"))?;
     let credentials = CredentialLayer::builder(identities.clone(), Arc::clone(&backend))
         .directory(identities)
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
@@ -95,5 +79,5 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(credentials)
         .service(store::open(&buckets, backend)?);
-    server::serve(options.listen, service).await
+    server::serve(options.listen, service, paste::print_lines).await
 }

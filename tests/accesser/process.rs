@@ -228,7 +228,8 @@ fn binary() -> &'static Path {
         let profile = test.parent().and_then(Path::parent).unwrap();
         let binary = profile.join("examples/accesser");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let sources = [root.join("src"), root.join("examples/accesser")];
+        let sources =
+            ["src", "examples/common", "examples/accesser"].map(|folder| root.join(folder));
         let newest = sources.iter().filter_map(|folder| changed(folder)).max();
         if changed(&binary) < newest || !binary.exists() {
             let name = profile.file_name().unwrap();

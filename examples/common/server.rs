@@ -1,4 +1,6 @@
 //! Serving: accept, hang up on clients that ask nothing, stop cleanly.
+//!
+//! Shared by the examples that are servers.
 
 use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use tokio::{
 use tower::{Service, ServiceExt};
 use tracing::Span;
 
-use crate::idle::Requests;
+use super::idle::Requests;
 
 /// How many connections are served at once; more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
@@ -35,8 +37,14 @@ const GRACE: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves until SIGTERM or SIGINT.
-pub(crate) async fn serve<S, B>(listen: SocketAddr, service: S) -> Result<(), Box<dyn Error>>
+/// Serves until SIGTERM or SIGINT; greets with its address once it listens.
+///
+/// Each request has its client's address among its extensions.
+pub(crate) async fn serve<S, B>(
+    listen: SocketAddr,
+    service: S,
+    greet: impl FnOnce(SocketAddr),
+) -> Result<(), Box<dyn Error>>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Future + Send + 'static,
@@ -47,7 +55,7 @@ where
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    print_lines_to_paste(listener.local_addr()?);
+    greet(listener.local_addr()?);
 
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
@@ -63,7 +71,7 @@ where
             let place = Arc::clone(&places).acquire_owned().await?;
             Ok::<_, BoxError>((listener.accept().await?, place))
         };
-        let ((socket, _), place) = tokio::select! {
+        let ((socket, peer), place) = tokio::select! {
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -79,7 +87,8 @@ where
         let _ = socket.set_nodelay(true);
         let requests = Requests::default();
         let (counted, service) = (requests.clone(), service.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert::<SocketAddr>(peer);
             let (running, answer) = (counted.begin(), service.clone().oneshot(request));
             async move { answer.await.map(|answer| running.until_sent(answer)) }
         });
@@ -111,22 +120,4 @@ pub(crate) fn secret_headers() -> [HeaderName; 2] {
 /// A span without the query, which may hold a presigned URL's signature.
 pub(crate) fn span<B>(request: &Request<B>) -> Span {
     tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
-}
-
-fn print_lines_to_paste(address: SocketAddr) {
-    let url = format!("http://{address}");
-    let json = "-H 'Content-Type: application/json'";
-    println!("Listening on {url}. Paste into another terminal:\n");
-    println!(
-        "eval \"$(curl -sS {url}/credentials/ -H 'X-Auth-Token: dev-alice' {json} \
-         -d '{{\"credential\": {{\"type\": \"ec2\"}}}}' | tee /dev/stderr | \
-         sed -E 's/.*\"access\":\"([^\"]*)\",\"secret\":\"([^\"]*)\".*/export \
-         AWS_ACCESS_KEY_ID=\\1 AWS_SECRET_ACCESS_KEY=\\2 AWS_DEFAULT_REGION=us-east-1/')\""
-    );
-    println!("aws --endpoint-url {url} s3 mb s3://demo && aws --endpoint-url {url} s3 ls");
-    println!(
-        "curl -sS -X PATCH {url}/credentials/$AWS_ACCESS_KEY_ID -H 'X-Auth-Token: dev-alice' \
-         {json} -d '{{\"credential\": {{\"blob\": {{\"status\": \"Inactive\"}}}}}}' && \
-         aws --endpoint-url {url} s3 ls\n"
-    );
 }

@@ -4,13 +4,13 @@ use std::{error::Error, path::Path, sync::Arc};
 
 use tower_credentials::backend::{CredentialBackend, memory::MemoryBackend, sqlite::SqliteBackend};
 
-/// Opens the backend that a URL names; without one, a file in the data folder.
+/// Opens the backend that a URL names; without one, this SQLite file.
 pub(crate) fn open(
     url: Option<&str>,
-    data: &Path,
+    file: &Path,
 ) -> Result<Arc<dyn CredentialBackend>, Box<dyn Error>> {
     let Some(url) = url else {
-        return Ok(Arc::new(SqliteBackend::open(data.join("credentials.db"))?));
+        return Ok(Arc::new(SqliteBackend::open(file)?));
     };
     match url.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(MemoryBackend::default())),

@@ -1,0 +1,85 @@
+//! A front for an OpenStack Keystone: a reverse proxy that answers the credential
+//! calls itself, from a store of its own.
+//!
+//! ```text
+//! cargo run --release --example keystone_front -- --keystone http://127.0.0.1:5000 \
+//!     --service-user NAME --service-password-file FILE --service-project NAME
+//! ```
+//!
+//! `README.md` beside this file tells what the service user needs, and the limits.
+
+mod answers;
+mod body;
+#[path = "../common/mod.rs"]
+mod common;
+mod copies;
+mod forwarded;
+mod import;
+mod listing;
+mod mirror;
+mod options;
+mod proxy;
+mod purge;
+mod records;
+
+use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use http::Uri;
+use tower::ServiceBuilder;
+use tower_credentials::{
+    CredentialLayer, Dialect,
+    backend::CredentialBackend,
+    domain::Quota,
+    keystone::{KeystoneDirectory, KeystoneValidator},
+};
+use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+
+use crate::{
+    common::{backend, server},
+    mirror::Mirrored,
+    options::Options,
+    proxy::Proxy,
+    purge::Purging,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    common::log_to_stderr("info");
+    common::exit_code(run(Options::parse()).await)
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let client = options.client()?;
+    let store = backend::open(options.backend.as_deref(), Path::new("keystone-front.db"))?;
+    if options.import {
+        return import::run(&client, store).await;
+    }
+    let store: Arc<dyn CredentialBackend> =
+        if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
+
+    let credentials =
+        CredentialLayer::builder(KeystoneValidator::new(client.clone()), Arc::clone(&store))
+            .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
+            .directory(KeystoneDirectory::new(client))
+            .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
+            .trust_forwarded_headers(options.trust_forwarded)
+            .build()?;
+    let proxy = Proxy::new(&options)?;
+    let service = ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
+        .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(credentials)
+        .service(Purging::new(proxy, store, options.base()));
+    let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());
+    server::serve(options.listen, service, greet).await
+}
+
+fn print_lines_to_paste(address: SocketAddr, keystone: &Uri, base: &str) {
+    let url = format!("http://{address}{base}/v3");
+    println!("Listening on http://{address}, in front of {keystone}. Paste:\n");
+    // Clients take Keystone's place from its catalog once they are logged in.
+    println!("export OS_AUTH_URL={url} OS_IDENTITY_ENDPOINT_OVERRIDE={url}");
+    println!("openstack ec2 credentials create");
+    println!("openstack ec2 credentials list\n");
+}

@@ -1,0 +1,230 @@
+//! A backend whose changes are made in Keystone too, so that Keystone's own
+//! `ec2tokens` knows the keys, and so that one can go back to Keystone alone.
+//!
+//! There is no transaction over both, so each write has an order in which a failure
+//! half-way does the least harm:
+//!
+//! * **insert**: here, then in Keystone. If Keystone refuses or does not answer, the
+//!   record is taken back here. If Keystone may have made its copy all the same, that
+//!   is deleted in the background, once.
+//! * **update**: here, then in Keystone. If that fails the record becomes again what
+//!   it was; only one that was disabled stays disabled here. Keystone may have the new
+//!   state until the change is made again. It has no copy of a record that is
+//!   `Inactive`.
+//! * **delete**: in Keystone, then here. If Keystone fails, nothing has happened.
+//! * **purges**: only here. Keystone deletes its copies with their owner.
+//!
+//! Such a failure is [`BackendError::Unavailable`]; making the same change again
+//! brings both to the same state. Writes on one record take turns, within one
+//! process; with several fronts over one store, or changes made in Keystone itself,
+//! the copies can differ until the next change or import. Passwords are not copied.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    future::Future,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tower_credentials::{
+    async_trait,
+    backend::{BackendError, CredentialBackend, ListQuery, Page},
+    domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
+    keystone::KeystoneClient,
+};
+
+use crate::{
+    copies::{Copies, Refusal},
+    records::{for_keystone, is_active},
+};
+
+/// How many writes can be under way, each on another record.
+const TURNS: usize = 256;
+
+/// How often a change is tried anew that somebody else came before.
+const ATTEMPTS: usize = 3;
+
+/// Copies every change to Keystone. A clone is another handle to the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Mirrored<B> {
+    inner: B,
+    copies: Copies,
+    turns: Arc<[Arc<Mutex<()>>]>,
+}
+
+impl<B: CredentialBackend + Clone> Mirrored<B> {
+    pub(crate) fn new(inner: B, keystone: KeystoneClient) -> Self {
+        let turns = (0..TURNS).map(|_| Arc::default()).collect();
+        Self { inner, copies: Copies::new(keystone), turns }
+    }
+
+    /// Waits for the writes on this record that came before.
+    async fn turn(&self, id: &CredentialId) -> OwnedMutexGuard<()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+        Arc::clone(&self.turns[at]).lock_owned().await
+    }
+
+    async fn insert_both(self, new: Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        let turn = self.turn(&new.id).await;
+        self.inner.insert(&new, quota).await?;
+        if !is_active(&new) {
+            return Ok(());
+        }
+        let Err(refusal) = self.copies.create(&new).await else { return Ok(()) };
+        self.take_back(&new.id).await;
+        if let Refusal::Failed(_) = refusal {
+            tokio::spawn(async move {
+                if let Err(Refusal::Failed(error)) = self.copies.delete(&new).await {
+                    let id = new.id.as_str();
+                    tracing::warn!(error = &*error, id, "Keystone may have a copy too many");
+                }
+                drop(turn);
+            });
+        }
+        Err(told(refusal))
+    }
+
+    /// Deletes the record that was just inserted, whatever became of it since.
+    async fn take_back(&self, id: &CredentialId) {
+        for _ in 0..ATTEMPTS {
+            match self.inner.get(id).await {
+                Ok(None) => return,
+                Ok(Some(found)) => match self.inner.delete(id, found.version).await {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(%error, %id, "record not taken back"),
+                },
+                Err(error) => tracing::error!(%error, %id, "record not taken back"),
+            }
+        }
+        tracing::error!(%id, "a record stays that Keystone has no copy of");
+    }
+
+    async fn update_both(
+        self,
+        new: Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let _turn = self.turn(&new.id).await;
+        let old = self.inner.get(&new.id).await?;
+        if !self.inner.update(&new, expected).await? {
+            return Ok(false);
+        }
+        let Some(old) = old.filter(|old| old.version == expected) else {
+            // Between the two reads it became what was expected; what it was is lost.
+            return self.copies.replace(&new, &new).await.map(|()| true).map_err(told);
+        };
+        let copied = if is_active(&new) {
+            self.copies.replace(&old, &new).await
+        } else {
+            self.copies.delete(&old).await
+        };
+        let Err(refusal) = copied else { return Ok(true) };
+        if is_active(&new) {
+            let mut undone = (*old).clone();
+            undone.version = new.version.next();
+            match self.inner.update(&Arc::new(undone), new.version).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
+                Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
+            }
+        }
+        Err(told(refusal))
+    }
+
+    async fn delete_both(self, id: CredentialId, expected: Version) -> Result<bool, BackendError> {
+        let _turn = self.turn(&id).await;
+        let Some(old) = self.inner.get(&id).await?.filter(|old| old.version == expected) else {
+            return self.inner.delete(&id, expected).await;
+        };
+        self.copies.delete(&old).await.map_err(told)?;
+        let deleted = self.inner.delete(&id, expected).await;
+        if !matches!(deleted, Ok(true)) {
+            self.restore(&id).await;
+        }
+        deleted
+    }
+
+    /// Gives Keystone its copy back of a record that is still here.
+    async fn restore(&self, id: &CredentialId) {
+        let restored = match self.inner.get(id).await {
+            Ok(Some(now)) if is_active(&now) => self.copies.replace(&now, &now).await,
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(refusal) = restored {
+            tracing::error!(?refusal, %id, "Keystone lacks the copy of a record");
+        }
+    }
+}
+
+/// Runs a write to its end, even if whoever waits for it goes away.
+async fn whole<T: Send + 'static>(
+    write: impl Future<Output = Result<T, BackendError>> + Send + 'static,
+) -> Result<T, BackendError> {
+    let ended = tokio::spawn(write).await;
+    ended.unwrap_or_else(|error| Err(BackendError::Unavailable(error.into())))
+}
+
+fn told(refusal: Refusal) -> BackendError {
+    match refusal {
+        Refusal::Conflict => BackendError::AlreadyExists,
+        Refusal::Failed(error) => BackendError::Unavailable(error),
+    }
+}
+
+#[async_trait]
+impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        if for_keystone(credential).is_none() {
+            return self.inner.insert(credential, quota).await;
+        }
+        whole(self.clone().insert_both(Arc::clone(credential), quota)).await
+    }
+
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.get(id).await
+    }
+
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_by_access_key(access_key).await
+    }
+
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_by_slot(user_id, slot).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        self.inner.list(query).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        whole(self.clone().update_both(Arc::clone(credential), expected)).await
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        whole(self.clone().delete_both(id.clone(), expected)).await
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        self.inner.purge_user(user_id).await
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        self.inner.purge_project(project_id).await
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+use http::Uri;
+use tower_credentials::keystone::{KeystoneClient, ServiceLogin};
+
+/// Answers Keystone's credential calls from a store of its own, and passes every
+/// other request on to Keystone.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:5001")]
+    pub(crate) listen: SocketAddr,
+    /// The Keystone behind this front, with or without `/v3` at its end.
+    ///
+    /// The front answers on the same paths.
+    #[arg(long, default_value = "http://127.0.0.1:5000")]
+    pub(crate) keystone: Uri,
+    /// PEM file of the certificate authorities to trust for Keystone, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keystone_ca: Option<PathBuf>,
+    /// Where credentials live: `memory:` or `sqlite:PATH` [default: sqlite:keystone-front.db].
+    #[arg(long, value_name = "URL")]
+    pub(crate) backend: Option<String>,
+    /// The user as whom the front asks Keystone about tokens, users and projects.
+    #[arg(long, value_name = "NAME")]
+    service_user: String,
+    /// File with that user's password; a line break at its end does not count.
+    #[arg(long, value_name = "FILE")]
+    service_password_file: PathBuf,
+    /// The project that the service user logs in to.
+    #[arg(long, value_name = "NAME")]
+    service_project: String,
+    /// Domain of the service user, by its name.
+    #[arg(long, value_name = "NAME", default_value = "Default")]
+    service_user_domain: String,
+    /// Domain of the service user's project, by its name.
+    #[arg(long, value_name = "NAME", default_value = "Default")]
+    service_project_domain: String,
+    /// How many credentials a user may hold; any number unless set.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_keys_per_user: Option<u32>,
+    /// Write every change through to Keystone too (the service user needs the role admin).
+    ///
+    /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
+    /// here only with this.
+    #[arg(long)]
+    pub(crate) mirror: bool,
+    /// Take over the credentials that Keystone has, and exit (the service user needs the role
+    /// admin).
+    ///
+    /// Can be repeated: what is there already is left as it is, or brought up to date.
+    #[arg(long, conflicts_with_all = ["mirror", "listen"])]
+    pub(crate) import: bool,
+    /// Believe the `Forwarded` and `X-Forwarded-*` headers of requests.
+    ///
+    /// For a front that is reached only through a proxy which sets them.
+    #[arg(long)]
+    pub(crate) trust_forwarded: bool,
+    /// How many seconds Keystone may take to answer, and a body may pause on its way.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+}
+
+impl Options {
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+
+    /// The text of the PEM file, if one is named.
+    pub(crate) fn ca(&self) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
+        let Some(path) = &self.keystone_ca else { return Ok(None) };
+        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Some(pem))
+    }
+
+    /// What all of Keystone's paths start with, before `/v3`.
+    pub(crate) fn base(&self) -> &str {
+        let path = self.keystone.path().trim_end_matches('/');
+        path.strip_suffix("/v3").unwrap_or(path)
+    }
+
+    /// The front's own client of Keystone.
+    pub(crate) fn client(&self) -> Result<KeystoneClient, Box<dyn Error>> {
+        let path = &self.service_password_file;
+        let password = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let password = password.trim_end_matches(['\r', '\n']);
+        if password.is_empty() {
+            return Err(format!("{}: there is no password in it", path.display()).into());
+        }
+        let login = ServiceLogin::password(&*self.service_user, password, &*self.service_project)
+            .user_domain(&*self.service_user_domain)
+            .project_domain(&*self.service_project_domain);
+        let mut client = KeystoneClient::builder(self.keystone.to_string(), login);
+        if self.import {
+            // Long lists take long.
+            client = client.timeout(Duration::from_mins(2));
+        }
+        if let Some(pem) = self.ca()? {
+            client = client.root_certificate_pem(pem);
+        }
+        Ok(client.build()?)
+    }
+}
