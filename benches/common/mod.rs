@@ -4,6 +4,7 @@
 
 pub mod clients;
 pub mod engine;
+pub mod load;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
 

@@ -72,7 +72,7 @@ impl Copies {
         let answer = self.0.call(Method::PATCH, &path(&copy), Some(&body)).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND => self.create_or_find(new).await,
+            _ if is_missing(&answer) => self.create_or_find(new).await,
             status => Err(unexpected("a changed credential", status)),
         }
     }
@@ -130,7 +130,7 @@ impl Copies {
 
     async fn show(&self, id: &str) -> Result<Option<Map<String, Value>>, Refusal> {
         let answer = self.0.call(Method::GET, &path(id), None).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if is_missing(&answer) {
             return Ok(None);
         }
         match object(&answer, "a credential")?.remove("credential") {
@@ -142,7 +142,8 @@ impl Copies {
     async fn delete_copy(&self, id: &str) -> Result<(), Refusal> {
         let answer = self.0.call(Method::DELETE, &path(id), None).await?;
         match answer.status {
-            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
+            StatusCode::NO_CONTENT => Ok(()),
+            _ if is_missing(&answer) => Ok(()),
             status => Err(unexpected("a deletion", status)),
         }
     }
@@ -152,6 +153,14 @@ impl Copies {
 fn owned(found: &Map<String, Value>, credential: &Credential) -> bool {
     let is = |name: &str, value: &str| found.get(name).and_then(Value::as_str) == Some(value);
     is("user_id", credential.user_id.as_str()) && is("type", credential.kind.as_str())
+}
+
+/// Whether Keystone itself says that there is no such credential, and not something on
+/// the way that knows no such path.
+fn is_missing(answer: &KeystoneAnswer) -> bool {
+    let said = || serde_json::from_slice::<Value>(&answer.body).ok();
+    answer.status == StatusCode::NOT_FOUND
+        && said().is_some_and(|said| said["error"]["code"] == 404)
 }
 
 fn path(id: &str) -> String {

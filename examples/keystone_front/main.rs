@@ -78,8 +78,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 fn print_lines_to_paste(address: SocketAddr, keystone: &Uri, base: &str) {
     let url = format!("http://{address}{base}/v3");
     println!("Listening on http://{address}, in front of {keystone}. Paste:\n");
-    // Clients take Keystone's place from its catalog once they are logged in.
-    println!("export OS_AUTH_URL={url} OS_IDENTITY_ENDPOINT_OVERRIDE={url}");
-    println!("openstack ec2 credentials create");
-    println!("openstack ec2 credentials list\n");
+    // Not `openstack ec2 credentials`: once it is logged in it goes where Keystone's
+    // catalog says, which may be past the front.
+    println!("eval \"$(openstack --os-auth-url {url} token issue -f shell)\"");
+    println!(
+        "curl -sS {url}/users/$user_id/credentials/OS-EC2 -H \"X-Auth-Token: $id\" \
+         -H 'Content-Type: application/json' -d \"{{\\\"tenant_id\\\": \\\"$project_id\\\"}}\""
+    );
+    println!("curl -sS {url}/users/$user_id/credentials/OS-EC2 -H \"X-Auth-Token: $id\"\n");
 }

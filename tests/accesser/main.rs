@@ -9,6 +9,8 @@
 mod clients_python;
 mod clients_rust;
 mod durability;
+#[path = "../common/example.rs"]
+mod example;
 mod http;
 mod identities;
 mod keys;

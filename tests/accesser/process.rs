@@ -7,16 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
 };
 
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::http::Client;
-
-/// How long anything may take that is waited for, before the test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) use crate::example::Waiting;
+use crate::{example::built, http::Client};
 
 /// How to start an accesser, on a free port and a data folder of its own.
 pub(crate) struct Accesser {
@@ -197,58 +194,9 @@ impl Drop for Running {
     }
 }
 
-/// Turns to wait for something, until patience is out.
-pub(crate) struct Waiting(Duration);
-
-impl Waiting {
-    pub(crate) const STEP: Duration = Duration::from_millis(10);
-
-    pub(crate) fn new() -> Self {
-        Self(PATIENCE)
-    }
-}
-
-impl Iterator for Waiting {
-    type Item = ();
-
-    fn next(&mut self) -> Option<()> {
-        self.0 = self.0.checked_sub(Self::STEP)?;
-        Some(())
-    }
-}
-
-/// The example that belongs to this test's build.
-///
-/// `cargo test` builds it before any test runs; `cargo test --test accesser` does
-/// not, so it is built here when it is missing or older than its sources.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let binary = profile.join("examples/accesser");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let sources =
-            ["src", "examples/common", "examples/accesser"].map(|folder| root.join(folder));
-        let newest = sources.iter().filter_map(|folder| changed(folder)).max();
-        if changed(&binary) < newest || !binary.exists() {
-            let name = profile.file_name().unwrap();
-            let name = if name == "debug" { "dev".as_ref() } else { name };
-            let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(root).args(["build", "--quiet", "--example", "accesser"]);
-            cargo.arg("--profile").arg(name).arg("--target-dir").arg(profile.parent().unwrap());
-            assert!(cargo.status().unwrap().success(), "the accesser does not build");
-        }
-        binary
-    })
-}
-
-/// When a file, or the newest in a folder, was changed.
-fn changed(path: &Path) -> Option<SystemTime> {
-    match fs::read_dir(path) {
-        Ok(entries) => entries.filter_map(|entry| changed(&entry.unwrap().path())).max(),
-        Err(_) => fs::metadata(path).ok()?.modified().ok(),
-    }
+    BINARY.get_or_init(|| built("accesser"))
 }
 
 /// Whether the machine has what a test needs; says so on stderr when it has not.

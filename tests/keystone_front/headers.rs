@@ -1,0 +1,139 @@
+//! Which headers cross the front.
+
+use crate::{http::Raw, process::Front, raw::Saying};
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Sends a head (and what follows it) through a front; returns what Keystone got.
+async fn through(arguments: &[&str], request: &str) -> String {
+    let keystone = Saying::start(ANSWER).await;
+    let front = Front::before(&keystone.url).arguments(arguments).start().await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say(request).await;
+    raw.hear("\r\n\r\n").await;
+    keystone.last()
+}
+
+#[tokio::test]
+async fn what_is_about_the_clients_connection_is_dropped() {
+    let heard = through(
+        &[],
+        "GET /v3 HTTP/1.1\r\nHost: id.example.org:5000\r\nConnection: keep-alive, X-Mine,x-other\r\n\
+         Connection: X-Third\r\nKeep-Alive: timeout=5\r\nProxy-Authorization: Basic eDp5\r\n\
+         Proxy-Connection: close\r\nTE: trailers\r\nTrailer: X-Sum\r\nX-Mine: 1\r\nX-Other: 2\r\n\
+         X-Third: 3\r\nX-Stays: 4\r\n\r\n",
+    )
+    .await;
+    let lower = heard.to_ascii_lowercase();
+    for name in [
+        "connection:",
+        "keep-alive",
+        "proxy-",
+        "\r\nte:",
+        "trailer",
+        "x-mine",
+        "x-other",
+        "x-third",
+    ] {
+        assert!(!lower.contains(name), "{name} in {heard}");
+    }
+    assert!(lower.contains("x-stays: 4\r\n"), "{heard}");
+    assert!(lower.contains("\r\nhost: id.example.org:5000\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_is_about_keystones_connection_is_dropped() {
+    let keystone = Saying::start(
+        "HTTP/1.1 200 OK\r\nConnection: close, X-Mine\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Authenticate: Basic\r\nTrailer: X-Sum\r\nUpgrade: h2c\r\nX-Mine: 1\r\nX-Stays: 2\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    )
+    .await;
+    let front = Front::before(&keystone.url).start().await;
+    let answer = front.client().get("/v3", "").await.expect(200);
+    assert_eq!(answer.text(), "ok");
+    for name in ["connection", "keep-alive", "proxy-authenticate", "trailer", "upgrade", "x-mine"] {
+        assert!(!answer.headers.contains_key(name), "{answer:?}");
+    }
+    assert_eq!(answer.headers["x-stays"], "2");
+}
+
+#[tokio::test]
+async fn a_client_cannot_have_dropped_what_says_where_a_request_goes_and_ends() {
+    let heard = through(
+        &[],
+        "POST /v3/auth/x HTTP/1.1\r\nHost: front\r\nConnection: Host, Content-Length, X-Forwarded-For\r\n\
+         Content-Length: 5\r\n\r\nhello",
+    )
+    .await;
+    let lower = heard.to_ascii_lowercase();
+    assert!(lower.contains("host: front\r\n"), "{heard}");
+    assert!(lower.contains("content-length: 5\r\n") && heard.ends_with("\r\n\r\nhello"), "{heard}");
+    assert!(lower.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_request_with_two_lengths_reaches_keystone_with_one() {
+    let heard = through(
+        &[],
+        "POST /v3/x HTTP/1.1\r\nHost: front\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\n\r\n",
+    )
+    .await;
+    let lower = heard.to_ascii_lowercase();
+    assert!(!lower.contains("content-length"), "{heard}");
+    assert_eq!(lower.matches("transfer-encoding: chunked").count(), 1, "{heard}");
+    assert!(heard.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_follows_a_body_of_contradicting_lengths_is_no_request_of_its_own() {
+    let keystone = Saying::start(ANSWER).await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say(
+        "POST /v3/x HTTP/1.1\r\nHost: front\r\nContent-Length: 4\r\nContent-Length: 40\r\n\r\nbody\
+         GET /smuggled HTTP/1.1\r\nHost: front\r\n\r\n",
+    )
+    .await;
+    let heard = raw.hear_out().await;
+    assert!(heard.starts_with("HTTP/1.1 400"), "{heard}");
+    assert!(keystone.heard().is_empty());
+}
+
+#[tokio::test]
+async fn keystone_learns_for_whom_a_request_is_forwarded() {
+    let heard = through(&[], "GET /v3 HTTP/1.1\r\nHost: id.example.org\r\n\r\n").await;
+    for line in [
+        "x-forwarded-for: 127.0.0.1\r\n",
+        "x-forwarded-proto: http\r\n",
+        "x-forwarded-host: id.example.org\r\n",
+    ] {
+        assert!(heard.contains(line), "{heard}");
+    }
+}
+
+const CLAIMS: &str = "GET /v3 HTTP/1.1\r\nHost: front\r\nX-Forwarded-For: 192.0.2.1\r\n\
+    X-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: id.example.org\r\n\
+    X-Forwarded-Prefix: /evil\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
+
+#[tokio::test]
+async fn a_clients_own_claims_are_replaced() {
+    let heard = through(&[], CLAIMS).await;
+    assert!(!heard.contains("192.0.2") && !heard.contains("example.org"), "{heard}");
+    assert!(!heard.contains("https") && !heard.contains("evil"), "{heard}");
+    assert!(heard.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_trusted_proxys_claims_are_kept_and_completed() {
+    let heard = through(&["--trust-forwarded"], CLAIMS).await;
+    for line in [
+        "x-forwarded-for: 192.0.2.1, 192.0.2.2, 127.0.0.1\r\n",
+        "x-forwarded-proto: https\r\n",
+        "x-forwarded-host: id.example.org\r\n",
+        "forwarded: for=192.0.2.1;host=id.example.org;proto=https, for=127.0.0.1;proto=http\r\n",
+    ] {
+        assert!(heard.contains(line), "{line} not in {heard}");
+    }
+}

@@ -1,0 +1,35 @@
+//! The front as a process, before a Keystone that does as it is told.
+
+#![allow(missing_docs)]
+
+#[path = "../common/example.rs"]
+mod example;
+mod failing;
+mod headers;
+#[path = "../accesser/http.rs"]
+#[allow(dead_code, reason = "the accesser's tests use all of it")]
+mod http;
+mod importing;
+mod keystone;
+mod mirroring;
+mod passing;
+mod process;
+mod purging;
+mod raw;
+mod starting;
+mod streaming;
+
+// The mirror, to be run through the suite for backends.
+#[path = "../../examples/keystone_front/answers.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod answers;
+#[path = "../../examples/keystone_front/copies.rs"]
+mod copies;
+#[path = "../../examples/keystone_front/listing.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod listing;
+#[path = "../../examples/keystone_front/mirror.rs"]
+mod mirror;
+#[path = "../../examples/keystone_front/records.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod records;

@@ -1,0 +1,80 @@
+//! Users and projects that are deleted through the front take their keys with them.
+
+use http::Method;
+use rusqlite::Connection;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    example::Waiting,
+    http::Client,
+    keystone::{ADMIN, Keystone},
+    process::Front,
+};
+
+/// Makes a key of a user's in a project; returns where it is shown.
+async fn key_of(client: &Client, user: &str, project: &str) -> String {
+    let path = format!("/v3/users/{user}/credentials/OS-EC2");
+    let made = client.post(&path, ADMIN, &json!({"tenant_id": project})).await.expect(201).json();
+    format!("{path}/{}", made["credential"]["access"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_confirmed_delete_takes_the_keys_before_it_is_answered() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let client = front.client();
+    for (path, user, project) in [
+        ("/v3/users/amy", "amy", "demo"),
+        ("/v3/users/b%6Fb/", "bob", "demo"),
+        ("/v3/projects/p1", "cid", "p1"),
+    ] {
+        let key = key_of(&client, user, project).await;
+        let other = key_of(&client, "dan", "p2").await;
+        client.call(Method::DELETE, path, ADMIN, None).await.expect(204);
+        client.get(&key, ADMIN).await.expect(404);
+        client.get(&other, ADMIN).await.expect(200);
+        assert_eq!(keystone.last(path).method, Method::DELETE);
+    }
+}
+
+#[tokio::test]
+async fn what_keystone_does_not_confirm_takes_no_keys() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let client = front.client();
+    let protected = key_of(&client, "protected", "demo").await;
+    let amy = key_of(&client, "amy", "demo").await;
+    client.call(Method::DELETE, "/v3/users/protected", ADMIN, None).await.expect(403);
+    keystone.fail(&Method::DELETE, "/v3/users/amy", 0);
+    client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(502);
+    // Others of a user's, and ids that are decoded once.
+    client.call(Method::DELETE, "/v3/users/amy%252F", ADMIN, None).await;
+    client.call(Method::DELETE, "/v3/users/amy/other", ADMIN, None).await;
+    client.get("/v3/users/amy", ADMIN).await;
+    client.get(&protected, ADMIN).await.expect(200);
+    client.get(&amy, ADMIN).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_purge_that_fails_is_tried_again_and_the_delete_is_answered() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url);
+    let running = front.start().await;
+    let client = running.client();
+    let key = key_of(&client, "amy", "demo").await;
+    let other = Connection::open(front.database()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(204);
+    running.logged("keys not purged, trying again").await;
+    client.get(&key, ADMIN).await.expect(200);
+    other.execute_batch("ROLLBACK").unwrap();
+    running.logged("keys purged with their owner").await;
+    for () in Waiting::new() {
+        if client.get(&key, ADMIN).await.status == 404 {
+            return;
+        }
+        sleep(Waiting::STEP).await;
+    }
+    panic!("the key stays");
+}

@@ -1,0 +1,121 @@
+//! Bodies pass as they come, in both directions.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Duration, timeout};
+
+use crate::{
+    example::Waiting,
+    http::Raw,
+    keystone::Keystone,
+    process::{Front, Running},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn keystone_has_the_first_piece_before_the_client_sends_the_last() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 10\r\n\r\nfirst").await;
+    timeout(PATIENCE, keystone.arrived()).await.expect("the first piece is held back");
+    raw.say("last!").await;
+    assert!(raw.hear("\r\n\r\n10").await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn the_client_has_the_first_piece_before_keystone_sends_the_last() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    timeout(PATIENCE, raw.hear("first;")).await.expect("the first piece is held back");
+    keystone.go_on();
+    raw.hear("last").await;
+}
+
+/// The most memory that a process has had, in MiB.
+fn peak(front: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", front.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+}
+
+#[tokio::test]
+async fn a_large_body_passes_both_ways_without_being_held() {
+    const PIECE: usize = 64 * 1_024;
+    const PIECES: usize = 2_048;
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    front.client().get("/other", "").await.expect(200);
+    let before = peak(&front);
+
+    let connector =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new());
+    let client = connector.build_http();
+    let (send, pieces) = tokio::sync::mpsc::channel(1);
+    let request = Request::post(format!("{}/echo", front.url)).body(Body(pieces)).unwrap();
+    let sending = tokio::spawn(async move {
+        for number in 0..PIECES {
+            let byte = u8::try_from(number % 251).unwrap();
+            send.send(Bytes::from(vec![byte; PIECE])).await.unwrap();
+        }
+    });
+    let mut body = client.request(request).await.unwrap().into_body();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let data = frame.unwrap().into_data().unwrap();
+        for (at, byte) in data.iter().enumerate().step_by(997) {
+            assert_eq!(usize::from(*byte), (length + at) / PIECE % 251);
+        }
+        length += data.len();
+    }
+    sending.await.unwrap();
+    assert_eq!(length, PIECE * PIECES);
+    let grown = peak(&front) - before;
+    assert!(grown < 16, "{grown} MiB more for 128 MiB that passed");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_its_request_to_keystone() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say("GET /hang HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    keystone.arrived().await;
+    assert!(!keystone.given_up());
+    drop(raw);
+    for () in Waiting::new() {
+        if keystone.given_up() {
+            return;
+        }
+        tokio::time::sleep(Waiting::STEP).await;
+    }
+    panic!("the request goes on");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_does_not_look_whole() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let request = Request::get(format!("{}/half", front.url)).body(Full::default()).unwrap();
+    assert!(front.client().try_send(request).await.is_err());
+    front.logged("Keystone's answer broke off").await;
+}
+
+/// A body, piece by piece.
+struct Body(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}
