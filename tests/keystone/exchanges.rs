@@ -1,0 +1,272 @@
+//! Exchanges with Keystone itself and with a front of it, side by side.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use http::{Method, Request};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::{
+    front::{Front, Running},
+    http::{Answer, Client},
+    lab,
+    normal::{Names, differences, normal},
+    people::{Admin, User, domain, project, system, token, unscoped},
+    tools::signed,
+};
+
+/// One request that both get. `<name>` in its path and body stands for an id.
+pub(crate) struct Row {
+    what: &'static str,
+    who: &'static str,
+    call: &'static str,
+    body: &'static str,
+    content_type: &'static str,
+    keep: &'static [(&'static str, &'static str)],
+    differs: Option<Differs>,
+}
+
+/// A difference that is meant to be.
+struct Differs {
+    why: &'static str,
+    keystone: u16,
+    front: u16,
+    /// If the statuses are the same: what differs.
+    at: &'static [&'static str],
+}
+
+/// What is asked (for a reader), who asks, method and path under `/v3`.
+pub(crate) const fn row(what: &'static str, who: &'static str, call: &'static str) -> Row {
+    let content_type = "application/json";
+    Row { what, who, call, body: "", content_type, keep: &[], differs: None }
+}
+
+impl Row {
+    pub(crate) const fn body(self, body: &'static str) -> Self {
+        Self { body, ..self }
+    }
+
+    pub(crate) const fn content_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
+    }
+
+    /// Gives names to what is at these places of the answer: another with each server.
+    pub(crate) const fn keep(self, keep: &'static [(&'static str, &'static str)]) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// The statuses of Keystone and of the front are not the same.
+    pub(crate) const fn status(self, keystone: u16, front: u16, why: &'static str) -> Self {
+        Self { differs: Some(Differs { why, keystone, front, at: &[] }), ..self }
+    }
+
+    /// The status is the same, and something differs at exactly these places.
+    pub(crate) const fn differs(
+        self,
+        status: u16,
+        at: &'static [&'static str],
+        why: &'static str,
+    ) -> Self {
+        Self { differs: Some(Differs { why, keystone: status, front: status, at }), ..self }
+    }
+}
+
+/// Who appears in the rows, and on which servers.
+struct Stage {
+    tokens: BTreeMap<&'static str, String>,
+    sides: [Side; 2],
+    #[expect(dead_code, reason = "runs as long as the stage")]
+    front: Running,
+}
+
+/// A server, and the names that are its own.
+struct Side {
+    client: Client,
+    url: String,
+    names: Names,
+}
+
+/// Sends all rows to both, and compares each answer.
+pub(crate) async fn compare(rows: &[Row]) {
+    let Some(turn) = lab::shared().await else { return };
+    let mut stage = Stage::new(turn.lab).await;
+    let mut failures = String::new();
+    for row in rows {
+        let (keystone, front) = stage.both(row).await;
+        let statuses = (keystone["status"].as_u64(), front["status"].as_u64());
+        let found = differences(&keystone, &front);
+        let told = || {
+            let lines = found.iter().map(|(at, how)| format!("    {at}: {how}\n"));
+            lines.collect::<String>()
+        };
+        let (what, who, call) = (row.what, row.who, row.call);
+        let fine = match &row.differs {
+            None => found.is_empty(),
+            Some(Differs { keystone, front, at, .. }) => {
+                statuses == (Some((*keystone).into()), Some((*front).into()))
+                    && (keystone != front || found.keys().eq(at.iter()))
+            }
+        };
+        if !fine {
+            let why = row.differs.as_ref().map_or("nothing", |differs| differs.why);
+            let _ = writeln!(failures, "{what} ({who}, {call}); expected: {why}\n{}", told());
+        }
+    }
+    let differ = rows.iter().filter(|row| row.differs.is_some()).count();
+    println!("{} exchanges compared, {differ} differ as they should", rows.len());
+    assert!(failures.is_empty(), "Keystone / front:\n{failures}");
+}
+
+impl Stage {
+    async fn new(lab: &'static lab::Lab) -> Self {
+        let admin = lab.admin().await;
+        let front = Front::of(lab).start(&[]).await;
+        let (tokens, names) = cast(&admin).await;
+        let side = |url: &str| Side {
+            client: Client::new(url),
+            url: url.to_owned(),
+            names: names.clone(),
+        };
+        Self { tokens, sides: [side(&lab.url), side(&front.url)], front }
+    }
+
+    async fn both(&mut self, row: &Row) -> (Value, Value) {
+        let token = match row.who {
+            "nobody" => "",
+            "a made-up token" => "gAAAAABmade-up",
+            who => self.tokens.get(who).unwrap_or_else(|| panic!("nobody is {who}")),
+        };
+        let [keystone, front] = &mut self.sides;
+        (keystone.exchange(row, token).await, front.exchange(row, token).await)
+    }
+}
+
+impl Side {
+    async fn exchange(&mut self, row: &Row, token: &str) -> Value {
+        let (method, path) = row.call.split_once(' ').unwrap();
+        let fill = |text: &str| {
+            let with = |text: String, (name, value): (&String, &String)| {
+                text.replace(&format!("<{name}>"), value)
+            };
+            self.names.iter().fold(text.to_owned(), with)
+        };
+        let mut request = Request::builder().method(method);
+        request = request.uri(format!("{}/v3{}", self.url, fill(path)));
+        if !token.is_empty() {
+            request = request.header("X-Auth-Token", token);
+        }
+        let body = fill(row.body);
+        if !body.is_empty() && !row.content_type.is_empty() {
+            request = request.header("Content-Type", row.content_type);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let answer = self.client.try_send(request).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", row.what));
+        self.keep(row, &answer);
+        normal(&answer, &self.url, &self.names)
+    }
+
+    fn keep(&mut self, row: &Row, answer: &Answer) {
+        for (name, at) in row.keep {
+            let kept = serde_json::from_slice::<Value>(&answer.body).ok();
+            let kept = kept.as_ref().and_then(|body| body.pointer(at)?.as_str());
+            let kept = kept.unwrap_or_else(|| panic!("{}: no {at} in {answer:?}", row.what));
+            self.names.insert((*name).to_owned(), kept.to_owned());
+        }
+    }
+}
+
+/// The secret of the key `<ann>s`.
+const SECRET: &str = "the-secret-of-ann";
+
+/// Everybody's tokens, and the ids that rows may name.
+async fn cast(admin: &Admin) -> (BTreeMap<&'static str, String>, Names) {
+    let client = &admin.client;
+    let (home, other) = (admin.project("home").await, admin.project("other").await);
+    let on_home = format!("projects/{home}");
+    let (ann, member) = admin.member(&home).await;
+    let (bob, second) = admin.member(&home).await;
+    let (root, reader, service) =
+        (admin.user("root").await, admin.user("reader").await, admin.user("service").await);
+    for on in [&*on_home, "domains/default", "system"] {
+        admin.grant(on, &root.id, "admin").await;
+    }
+    for on in [&*on_home, "domains/default", "system"] {
+        admin.grant(on, &reader.id, "reader").await;
+    }
+    admin.grant(&on_home, &service.id, "service").await;
+    let home_scope = project(&home);
+    let mut tokens = BTreeMap::from([
+        ("admin", root.token(client, &home_scope).await),
+        ("domain admin", root.token(client, &domain()).await),
+        ("domain reader", reader.token(client, &domain()).await),
+        ("member", member.clone()),
+        ("reader", reader.token(client, &home_scope).await),
+        ("second member", second.clone()),
+        ("service", service.token(client, &home_scope).await),
+        ("system admin", root.token(client, &system()).await),
+        ("system reader", reader.token(client, &system()).await),
+        ("unscoped admin", root.token(client, &unscoped()).await),
+        ("unscoped member", ann.token(client, &unscoped()).await),
+    ]);
+    for (who, user, own, restricted) in [
+        ("restricted", &ann, &member, true),
+        ("unrestricted", &ann, &member, false),
+        ("admin's unrestricted", &root, &tokens["admin"].clone(), false),
+    ] {
+        let body = json!({"application_credential":
+            {"name": who, "secret": "a-secret", "unrestricted": !restricted}});
+        let path = format!("/v3/users/{}/application_credentials", user.id);
+        let made = client.post(&path, own, &body).await.expect(201).json();
+        let id = &made["application_credential"]["id"];
+        let identity = json!({"methods": ["application_credential"],
+            "application_credential": {"id": id, "secret": "a-secret"}});
+        tokens.insert(who, token(client, &identity, &Value::Null).await);
+    }
+    let trust = json!({"trust": {"trustor_user_id": ann.id, "trustee_user_id": bob.id,
+        "project_id": home, "impersonation": true, "roles": [{"name": "member"}]}});
+    let trust = client.post("/v3/OS-TRUST/trusts", &member, &trust).await.expect(201).json();
+    let trust = trust["trust"]["id"].as_str().unwrap().to_owned();
+    let scope = json!({"OS-TRUST:trust": {"id": trust}});
+    tokens.insert("trustee", bob.token(client, &scope).await);
+    let revoked = ann.token(client, &home_scope).await;
+    admin.revoke_token(&revoked).await;
+    tokens.insert("revoked", revoked);
+
+    let names = [
+        ("ann", &ann.id),
+        ("bob", &bob.id),
+        ("home", &home),
+        ("other", &other),
+        ("reader", &reader.id),
+        ("root", &root.id),
+        ("service", &service.id),
+    ];
+    let names = names.into_iter().map(|(name, id)| (name.to_owned(), id.clone()));
+    let mut names: Names = names.collect();
+    let by_key = sign(admin, &ann, &home, &mut names).await;
+    tokens.insert("by key", by_key);
+    (tokens, names)
+}
+
+/// Gives names to signatures with the key `<ann>s`, which is not made yet; returns a
+/// token that was obtained with one.
+async fn sign(admin: &Admin, ann: &User, home: &str, names: &mut Names) -> String {
+    let access = format!("{}s", ann.id);
+    let blob = json!({"access": access, "secret": SECRET}).to_string();
+    let key = json!({"credential":
+        {"type": "ec2", "user_id": ann.id, "project_id": home, "blob": blob}});
+    let id = admin.make("/v3/credentials", &key, "/credential/id").await;
+    let mut by_key = String::new();
+    for how in ["ec2v2", "ec2v4", "s3v2", "s3v4"] {
+        let signed = signed(how, &access, SECRET).await;
+        if how == "ec2v2" {
+            let answer = admin.client.post("/v3/ec2tokens", &admin.token, &signed).await;
+            let token = answer.expect(200).headers["X-Subject-Token"].clone();
+            by_key = token.to_str().unwrap().to_owned();
+        }
+        names.insert(how.to_owned(), signed["credentials"].to_string());
+    }
+    admin.call(Method::DELETE, &format!("/v3/credentials/{id}"), None).await.expect(204);
+    by_key
+}
