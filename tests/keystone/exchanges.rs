@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     front::{Front, Running},
@@ -34,6 +35,10 @@ struct Differs {
     /// If the statuses are the same: what differs.
     at: &'static [&'static str],
 }
+
+/// Where the two tell differently of a method that there is not.
+pub(crate) const METHOD: &[&str] = &["body.error", "body.message"];
+pub(crate) const METHOD_WHY: &str = "all errors have the same shape";
 
 /// What is asked (for a reader), who asks, method and path under `/v3`.
 pub(crate) const fn row(what: &'static str, who: &'static str, call: &'static str) -> Row {
@@ -71,9 +76,15 @@ impl Row {
     }
 }
 
-/// Who appears in the rows, and on which servers.
-struct Stage {
+/// Who appears in the rows.
+struct Cast {
     tokens: BTreeMap<&'static str, String>,
+    names: Names,
+}
+
+/// On which servers.
+struct Stage {
+    cast: &'static Cast,
     sides: [Side; 2],
     #[expect(dead_code, reason = "runs as long as the stage")]
     front: Running,
@@ -88,7 +99,10 @@ struct Side {
 
 /// Sends all rows to both, and compares each answer.
 pub(crate) async fn compare(rows: &[Row]) {
+    // The cast is the same for all tables.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let Some(turn) = lab::shared().await else { return };
+    let _alone = ONE_AT_A_TIME.lock().await;
     let mut stage = Stage::new(turn.lab).await;
     let mut failures = String::new();
     for row in rows {
@@ -119,22 +133,26 @@ pub(crate) async fn compare(rows: &[Row]) {
 
 impl Stage {
     async fn new(lab: &'static lab::Lab) -> Self {
+        static CAST: OnceCell<Cast> = OnceCell::const_new();
         let admin = lab.admin().await;
+        let cast = CAST.get_or_init(|| Cast::new(&admin)).await;
+        for who in ["ann", "bob", "reader"] {
+            forget(&admin, &cast.names[who]).await;
+        }
         let front = Front::of(lab).start(&[]).await;
-        let (tokens, names) = cast(&admin).await;
         let side = |url: &str| Side {
             client: Client::new(url),
             url: url.to_owned(),
-            names: names.clone(),
+            names: cast.names.clone(),
         };
-        Self { tokens, sides: [side(&lab.url), side(&front.url)], front }
+        Self { cast, sides: [side(&lab.url), side(&front.url)], front }
     }
 
     async fn both(&mut self, row: &Row) -> (Value, Value) {
         let token = match row.who {
             "nobody" => "",
             "a made-up token" => "gAAAAABmade-up",
-            who => self.tokens.get(who).unwrap_or_else(|| panic!("nobody is {who}")),
+            who => self.cast.tokens.get(who).unwrap_or_else(|| panic!("nobody is {who}")),
         };
         let [keystone, front] = &mut self.sides;
         (keystone.exchange(row, token).await, front.exchange(row, token).await)
@@ -179,74 +197,85 @@ impl Side {
 /// The secret of the key `<ann>s`.
 const SECRET: &str = "the-secret-of-ann";
 
-/// Everybody's tokens, and the ids that rows may name.
-async fn cast(admin: &Admin) -> (BTreeMap<&'static str, String>, Names) {
-    let client = &admin.client;
-    let (home, other) = (admin.project("home").await, admin.project("other").await);
-    let on_home = format!("projects/{home}");
-    let (ann, member) = admin.member(&home).await;
-    let (bob, second) = admin.member(&home).await;
-    let (root, reader, service) =
-        (admin.user("root").await, admin.user("reader").await, admin.user("service").await);
-    for on in [&*on_home, "domains/default", "system"] {
-        admin.grant(on, &root.id, "admin").await;
+/// Deletes somebody's credentials in Keystone.
+async fn forget(admin: &Admin, user: &str) {
+    let found = admin.call(Method::GET, &format!("/v3/credentials?user_id={user}"), None).await;
+    for credential in found.expect(200).json()["credentials"].as_array().unwrap() {
+        let path = format!("/v3/credentials/{}", credential["id"].as_str().unwrap());
+        admin.call(Method::DELETE, &path, None).await.expect(204);
     }
-    for on in [&*on_home, "domains/default", "system"] {
-        admin.grant(on, &reader.id, "reader").await;
-    }
-    admin.grant(&on_home, &service.id, "service").await;
-    let home_scope = project(&home);
-    let mut tokens = BTreeMap::from([
-        ("admin", root.token(client, &home_scope).await),
-        ("domain admin", root.token(client, &domain()).await),
-        ("domain reader", reader.token(client, &domain()).await),
-        ("member", member.clone()),
-        ("reader", reader.token(client, &home_scope).await),
-        ("second member", second.clone()),
-        ("service", service.token(client, &home_scope).await),
-        ("system admin", root.token(client, &system()).await),
-        ("system reader", reader.token(client, &system()).await),
-        ("unscoped admin", root.token(client, &unscoped()).await),
-        ("unscoped member", ann.token(client, &unscoped()).await),
-    ]);
-    for (who, user, own, restricted) in [
-        ("restricted", &ann, &member, true),
-        ("unrestricted", &ann, &member, false),
-        ("admin's unrestricted", &root, &tokens["admin"].clone(), false),
-    ] {
-        let body = json!({"application_credential":
-            {"name": who, "secret": "a-secret", "unrestricted": !restricted}});
-        let path = format!("/v3/users/{}/application_credentials", user.id);
-        let made = client.post(&path, own, &body).await.expect(201).json();
-        let id = &made["application_credential"]["id"];
-        let identity = json!({"methods": ["application_credential"],
-            "application_credential": {"id": id, "secret": "a-secret"}});
-        tokens.insert(who, token(client, &identity, &Value::Null).await);
-    }
-    let trust = json!({"trust": {"trustor_user_id": ann.id, "trustee_user_id": bob.id,
-        "project_id": home, "impersonation": true, "roles": [{"name": "member"}]}});
-    let trust = client.post("/v3/OS-TRUST/trusts", &member, &trust).await.expect(201).json();
-    let trust = trust["trust"]["id"].as_str().unwrap().to_owned();
-    let scope = json!({"OS-TRUST:trust": {"id": trust}});
-    tokens.insert("trustee", bob.token(client, &scope).await);
-    let revoked = ann.token(client, &home_scope).await;
-    admin.revoke_token(&revoked).await;
-    tokens.insert("revoked", revoked);
+}
 
-    let names = [
-        ("ann", &ann.id),
-        ("bob", &bob.id),
-        ("home", &home),
-        ("other", &other),
-        ("reader", &reader.id),
-        ("root", &root.id),
-        ("service", &service.id),
-    ];
-    let names = names.into_iter().map(|(name, id)| (name.to_owned(), id.clone()));
-    let mut names: Names = names.collect();
-    let by_key = sign(admin, &ann, &home, &mut names).await;
-    tokens.insert("by key", by_key);
-    (tokens, names)
+impl Cast {
+    /// Everybody's tokens, and the ids that rows may name.
+    async fn new(admin: &Admin) -> Self {
+        let client = &admin.client;
+        let (home, other) = (admin.project("home").await, admin.project("other").await);
+        let on_home = format!("projects/{home}");
+        let (ann, member) = admin.member(&home).await;
+        let (bob, second) = admin.member(&home).await;
+        let (root, reader, service) =
+            (admin.user("root").await, admin.user("reader").await, admin.user("service").await);
+        for on in [&*on_home, "domains/default", "system"] {
+            admin.grant(on, &root.id, "admin").await;
+        }
+        for on in [&*on_home, "domains/default", "system"] {
+            admin.grant(on, &reader.id, "reader").await;
+        }
+        admin.grant(&on_home, &service.id, "service").await;
+        let home_scope = project(&home);
+        let mut tokens = BTreeMap::from([
+            ("admin", root.token(client, &home_scope).await),
+            ("domain admin", root.token(client, &domain()).await),
+            ("domain reader", reader.token(client, &domain()).await),
+            ("member", member.clone()),
+            ("reader", reader.token(client, &home_scope).await),
+            ("second member", second.clone()),
+            ("service", service.token(client, &home_scope).await),
+            ("system admin", root.token(client, &system()).await),
+            ("system reader", reader.token(client, &system()).await),
+            ("unscoped admin", root.token(client, &unscoped()).await),
+            ("unscoped member", ann.token(client, &unscoped()).await),
+        ]);
+        for (who, user, own, restricted) in [
+            ("restricted", &ann, &member, true),
+            ("unrestricted", &ann, &member, false),
+            ("admin's unrestricted", &root, &tokens["admin"].clone(), false),
+        ] {
+            let body = json!({"application_credential":
+            {"name": who, "secret": "a-secret", "unrestricted": !restricted}});
+            let path = format!("/v3/users/{}/application_credentials", user.id);
+            let made = client.post(&path, own, &body).await.expect(201).json();
+            let id = &made["application_credential"]["id"];
+            let identity = json!({"methods": ["application_credential"],
+            "application_credential": {"id": id, "secret": "a-secret"}});
+            tokens.insert(who, token(client, &identity, &Value::Null).await);
+        }
+        let trust = json!({"trust": {"trustor_user_id": ann.id, "trustee_user_id": bob.id,
+        "project_id": home, "impersonation": true, "roles": [{"name": "member"}]}});
+        let trust = client.post("/v3/OS-TRUST/trusts", &member, &trust).await.expect(201).json();
+        let trust = trust["trust"]["id"].as_str().unwrap().to_owned();
+        let scope = json!({"OS-TRUST:trust": {"id": trust}});
+        tokens.insert("trustee", bob.token(client, &scope).await);
+        let revoked = ann.token(client, &home_scope).await;
+        admin.revoke_token(&revoked).await;
+        tokens.insert("revoked", revoked);
+
+        let names = [
+            ("ann", &ann.id),
+            ("bob", &bob.id),
+            ("home", &home),
+            ("other", &other),
+            ("reader", &reader.id),
+            ("root", &root.id),
+            ("service", &service.id),
+        ];
+        let names = names.into_iter().map(|(name, id)| (name.to_owned(), id.clone()));
+        let mut names: Names = names.collect();
+        let by_key = sign(admin, &ann, &home, &mut names).await;
+        tokens.insert("by key", by_key);
+        Self { tokens, names }
+    }
 }
 
 /// Gives names to signatures with the key `<ann>s`, which is not made yet; returns a

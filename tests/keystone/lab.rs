@@ -130,24 +130,21 @@ impl Lab {
 
     /// Stops it as a crash does.
     pub(crate) async fn kill(&self) {
-        self.run("kill", &[]).await;
+        self.run("kill").await;
     }
 
     pub(crate) async fn start_again(&self) {
-        self.run("start", &[]).await;
+        self.run("start").await;
     }
 
-    /// Runs `keystone-manage`.
-    pub(crate) async fn manage(&self, arguments: &[&str]) {
-        self.run("manage", arguments).await;
+    /// Makes it forget the older of the keys that tokens are made with.
+    pub(crate) async fn rotate(&self) {
+        self.run("rotate").await;
     }
 
-    async fn run(&self, what: &str, arguments: &[&str]) {
-        let mut words = vec![PathBuf::from(what), self.home.clone()];
-        words.extend(arguments.iter().map(PathBuf::from));
-        let running = tokio::task::spawn_blocking(move || {
-            run(&words.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        });
+    async fn run(&self, what: &'static str) {
+        let home = self.home.clone();
+        let running = tokio::task::spawn_blocking(move || run(&[what.as_ref(), &home]));
         running.await.unwrap();
     }
 

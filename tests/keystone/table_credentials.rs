@@ -1,6 +1,6 @@
 //! `/v3/credentials`, side by side with Keystone.
 
-use crate::exchanges::{Row, compare, row};
+use crate::exchanges::{METHOD, METHOD_WHY, Row, compare, row};
 
 const OWN: &str = r#"{"credential": {"type": "ec2", "user_id": "<ann>", "project_id": "<home>",
     "blob": "{\"access\": \"<ann>1\", \"secret\": \"s\"}"}}"#;
@@ -20,9 +20,10 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("none yet", "member", "GET /credentials"),
         row("a key", "member", "POST /credentials").body(OWN).keep(&[("own", "/credential/id")]),
         row("the same key again", "member", "POST /credentials").body(OWN),
-        row("the same key for another", "admin", "POST /credentials")
-            .body(r#"{"credential": {"type": "ec2", "user_id": "<bob>", "project_id": "<home>",
-                "blob": "{\"access\": \"<ann>1\", \"secret\": \"s\"}"}}"#),
+        row("the same key for another", "admin", "POST /credentials").body(
+            r#"{"credential": {"type": "ec2", "user_id": "<bob>", "project_id": "<home>",
+                "blob": "{\"access\": \"<ann>1\", \"secret\": \"s\"}"}}"#,
+        ),
         row("a certificate", "member", "POST /credentials")
             .body(CERTIFICATE)
             .keep(&[("certificate", "/credential/id")]),
@@ -60,7 +61,7 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("a list, by a system reader", "system reader", "GET /credentials?user_id=<bob>"),
         row("a list, by a domain reader", "domain reader", "GET /credentials?user_id=<bob>"),
         row("a list, by a service", "service", "GET /credentials?user_id=<bob>"),
-        row("a list of nobody's", "admin", "GET /credentials?user_id=nobody"),
+        row("a list of nobody's", "admin", "GET /credentials?user_id=no-one"),
         row("a filter that is none", "member", "GET /credentials?colour=red"),
         row("one's own", "member", "GET /credentials/<own>"),
         row("one's own, unscoped", "unscoped member", "GET /credentials/<own>"),
@@ -99,9 +100,8 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
             .body(r#"{"credential": {"blob": "text"}}"#),
         row("a blob without a key", "member", "PATCH /credentials/<own>")
             .body(r#"{"credential": {"blob": "{\"secret\": \"s\"}"}}"#),
-        row("a trust", "member", "PATCH /credentials/<own>").body(
-            r#"{"credential": {"blob": "{\"access\": \"<ann>1\", \"trust_id\": \"t\"}"}}"#,
-        ),
+        row("a trust", "member", "PATCH /credentials/<own>")
+            .body(r#"{"credential": {"blob": "{\"access\": \"<ann>1\", \"trust_id\": \"t\"}"}}"#),
         row("another access key", "member", "PATCH /credentials/<own>")
             .body(r#"{"credential": {"blob": "{\"access\": \"<ann>2\", \"secret\": \"s\"}"}}"#),
         row("a certificate's blob", "member", "PATCH /credentials/<certificate>")
@@ -111,14 +111,19 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
         row("another type", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "type": "other"}}"#),
         row("the same type", "member", "PATCH /credentials/<certificate>")
-            .body(r#"{"credential": {"blob": "new", "type": "cert"}}"#),
+            .body(r#"{"credential": {"blob": "new", "type": "cert"}}"#)
+            .status(400, 200, "`openstack credential set` sends the type too"),
         row("a member that is none", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "colour": "red"}}"#),
         row("no JSON", "member", "PATCH /credentials/<certificate>").body("blob"),
         row("one that there is not", "member", "PATCH /credentials/nothing").body(NEW_BLOB),
         row("one that there is not, by an admin", "admin", "PATCH /credentials/no").body(NEW_BLOB),
-        row("an unknown method", "member", "PUT /credentials/<own>").body(NEW_BLOB),
-        row("an unknown method", "member", "PATCH /credentials").body(NEW_BLOB),
+        row("an unknown method", "member", "PUT /credentials/<own>")
+            .body(NEW_BLOB)
+            .differs(405, METHOD, METHOD_WHY),
+        row("an unknown method", "member", "PATCH /credentials")
+            .body(NEW_BLOB)
+            .differs(405, METHOD, METHOD_WHY),
         row("a longer path", "member", "GET /credentials/<own>/more"),
         row("only the head", "member", "HEAD /credentials/<own>"),
         row("by somebody else", "second member", "DELETE /credentials/<own>"),
@@ -151,41 +156,99 @@ async fn bodies_of_credentials_are_refused_as_keystone_does() {
         create("no type", r#"{"credential": {"user_id": "<ann>", "blob": "b"}}"#),
         create("no blob", r#"{"credential": {"user_id": "<ann>", "type": "t"}}"#),
         create("no user", r#"{"credential": {"type": "t", "blob": "b"}}"#),
-        create("a number as type", r#"{"credential": {"type": 1, "user_id": "<ann>", "blob": "b"}}"#),
-        create("an object as blob", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": {}}}"#),
-        create("an empty type", r#"{"credential": {"type": "", "user_id": "<ann>", "blob": "b"}}"#),
-        create("an empty blob", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": ""}}"#),
-        create("a key without a project", r#"{"credential": {"type": "ec2", "user_id": "<ann>",
-            "blob": "{\"access\": \"<ann>3\", \"secret\": \"s\"}"}}"#),
-        create("a key with null as project", r#"{"credential": {"type": "ec2", "user_id": "<ann>",
-            "project_id": null, "blob": "{\"access\": \"<ann>4\", \"secret\": \"s\"}"}}"#),
-        create("a key whose blob is no JSON", r#"{"credential": {"type": "ec2", "blob": "b",
-            "user_id": "<ann>", "project_id": "<home>"}}"#),
-        create("a key whose blob has no access", r#"{"credential": {"type": "ec2",
-            "user_id": "<ann>", "project_id": "<home>", "blob": "{\"secret\": \"s\"}"}}"#),
-        create("a key whose access is null", r#"{"credential": {"type": "ec2",
-            "user_id": "<ann>", "project_id": "<home>", "blob": "{\"access\": null}"}}"#),
-        create("a key without a secret", r#"{"credential": {"type": "ec2", "user_id": "<ann>",
-            "project_id": "<home>", "blob": "{\"access\": \"<ann>5\"}"}}"#),
-        create("a key in another case", r#"{"credential": {"type": "EC2", "user_id": "<ann>",
-            "project_id": "<home>", "blob": "{\"access\": \"<ann>6\", \"secret\": \"s\"}"}}"#),
-        create("more beside it", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"},
-            "more": 1}"#).keep(&[("t1", "/credential/id")]),
-        create("more in it", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b",
-            "more": {"deep": [1, null]}}}"#).keep(&[("t2", "/credential/id")]),
-        create("an id of one's own", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b",
-            "id": "mine"}}"#).keep(&[("t3", "/credential/id")]),
-        create("a user who does not exist", r#"{"credential": {"type": "t", "user_id": "nobody",
-            "blob": "b"}}"#),
-        create("a project that does not exist", r#"{"credential": {"type": "t", "user_id": "<ann>",
-            "project_id": "nowhere", "blob": "b"}}"#),
-        create("no content type", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"}}"#)
-            .content_type("")
-            .keep(&[("t4", "/credential/id")]),
+        create(
+            "a number as type",
+            r#"{"credential": {"type": 1, "user_id": "<ann>", "blob": "b"}}"#,
+        ),
+        create(
+            "an object as blob",
+            r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": {}}}"#,
+        ),
+        create("an empty type", r#"{"credential": {"type": "", "user_id": "<ann>", "blob": "b"}}"#)
+            .status(201, 400, "a type without a name says nothing"),
+        create("an empty blob", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": ""}}"#)
+            .status(201, 400, "an empty blob says nothing"),
+        create(
+            "a key without a project",
+            r#"{"credential": {"type": "ec2", "user_id": "<ann>",
+            "blob": "{\"access\": \"<ann>3\", \"secret\": \"s\"}"}}"#,
+        ),
+        create(
+            "a key with null as project",
+            r#"{"credential": {"type": "ec2", "user_id": "<ann>",
+            "project_id": null, "blob": "{\"access\": \"<ann>4\", \"secret\": \"s\"}"}}"#,
+        ),
+        create(
+            "a key whose blob is no JSON",
+            r#"{"credential": {"type": "ec2", "blob": "b",
+            "user_id": "<ann>", "project_id": "<home>"}}"#,
+        ),
+        create(
+            "a key whose blob has no access",
+            r#"{"credential": {"type": "ec2",
+            "user_id": "<ann>", "project_id": "<home>", "blob": "{\"secret\": \"s\"}"}}"#,
+        ),
+        create(
+            "a key whose access is null",
+            r#"{"credential": {"type": "ec2",
+            "user_id": "<ann>", "project_id": "<home>", "blob": "{\"access\": null}"}}"#,
+        ),
+        create(
+            "a key without a secret",
+            r#"{"credential": {"type": "ec2", "user_id": "<ann>",
+            "project_id": "<home>", "blob": "{\"access\": \"<ann>5\"}"}}"#,
+        ),
+        create(
+            "a key in another case",
+            r#"{"credential": {"type": "EC2", "user_id": "<ann>",
+            "project_id": "<home>", "blob": "{\"access\": \"<ann>6\", \"secret\": \"s\"}"}}"#,
+        )
+        .status(201, 400, "Keystone makes a key of it that never verifies"),
+        create(
+            "more beside it",
+            r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"},
+            "more": 1}"#,
+        )
+        .keep(&[("t1", "/credential/id")]),
+        create(
+            "more in it",
+            r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b",
+            "more": {"deep": [1, null]}}}"#,
+        )
+        .keep(&[("t2", "/credential/id")]),
+        create(
+            "an id of one's own",
+            r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b",
+            "id": "mine"}}"#,
+        )
+        .keep(&[("t3", "/credential/id")]),
+        create(
+            "a user who does not exist",
+            r#"{"credential": {"type": "t", "user_id": "nobody",
+            "blob": "b"}}"#,
+        )
+        .status(201, 404, "who owns a credential must exist"),
+        create(
+            "a project that does not exist",
+            r#"{"credential": {"type": "t", "user_id": "<ann>",
+            "project_id": "nowhere", "blob": "b"}}"#,
+        )
+        .status(201, 404, "what a credential is for must exist"),
+        create(
+            "no content type",
+            r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"}}"#,
+        )
+        .content_type("")
+        .keep(&[("t4", "/credential/id")]),
         create("another content type", r#"{"credential": {"type": "t", "user_id": "<ann>"}}"#)
             .content_type("text/plain"),
-        row("a bad body and no token", "nobody", "POST /credentials").body("{"),
-        row("a bad body from a member", "member", "POST /credentials").body(r#"{"credential": {}}"#),
+        row("a bad body and no token", "nobody", "POST /credentials").body("{").status(
+            400,
+            401,
+            "who asks is looked at before what is asked",
+        ),
+        row("a bad body from a member", "member", "POST /credentials")
+            .body(r#"{"credential": {}}"#),
     ])
     .await;
 }

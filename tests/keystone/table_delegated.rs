@@ -30,7 +30,11 @@ async fn delegated_callers_are_refused_as_keystone_does() {
         row("show", "by key", "GET /credentials/<own>"),
         row("show", "admin's unrestricted", "GET /credentials/<own>"),
         row("show what is not there", "unrestricted", "GET /credentials/nothing"),
-        row("show what is not there", "admin's unrestricted", "GET /credentials/nothing"),
+        row("show what is not there", "admin's unrestricted", "GET /credentials/nothing").status(
+            404,
+            403,
+            "who may do nothing is refused before it is looked for",
+        ),
         row("change", "restricted", "PATCH /credentials/<own>").body(BLOB),
         row("change", "unrestricted", "PATCH /credentials/<own>").body(BLOB),
         row("change", "trustee", "PATCH /credentials/<own>").body(BLOB),

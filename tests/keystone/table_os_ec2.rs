@@ -1,6 +1,6 @@
 //! `/v3/users/{user}/credentials/OS-EC2`, side by side with Keystone.
 
-use crate::exchanges::{compare, row};
+use crate::exchanges::{METHOD, METHOD_WHY, compare, row};
 
 const HOME: &str = r#"{"tenant_id": "<home>"}"#;
 const KEY: &[(&str, &str)] = &[("own", "/credential/access"), ("secret", "/credential/secret")];
@@ -45,7 +45,8 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
         row("null as project", "member", "POST /users/<ann>/credentials/OS-EC2")
             .body(r#"{"tenant_id": null}"#),
         row("a number as project", "member", "POST /users/<ann>/credentials/OS-EC2")
-            .body(r#"{"tenant_id": 1}"#),
+            .body(r#"{"tenant_id": 1}"#)
+            .status(404, 400, "a number is no id"),
         row("no body", "member", "POST /users/<ann>/credentials/OS-EC2"),
         row("no JSON", "member", "POST /users/<ann>/credentials/OS-EC2").body("tenant"),
         row("an array", "member", "POST /users/<ann>/credentials/OS-EC2").body("[1]"),
@@ -57,6 +58,7 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
         row("a list, by a domain admin", "domain admin", "GET /users/<ann>/credentials/OS-EC2"),
         row("a list, by a system reader", "system reader", "GET /users/<ann>/credentials/OS-EC2"),
         row("a list, by a domain reader", "domain reader", "GET /users/<ann>/credentials/OS-EC2"),
+        row("one's own, by domain", "domain reader", "GET /users/<reader>/credentials/OS-EC2"),
         row("a list, by a service", "service", "GET /users/<ann>/credentials/OS-EC2"),
         row("somebody else's list", "second member", "GET /users/<ann>/credentials/OS-EC2"),
         row("nobody's list", "member", "GET /users/nobody/credentials/OS-EC2"),
@@ -89,8 +91,10 @@ async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
         row("without a token", "nobody", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("one that there is not", "member", "GET /users/<ann>/credentials/OS-EC2/nothing"),
         row("one that there is not", "admin", "GET /users/<ann>/credentials/OS-EC2/nothing"),
-        row("a method that is none", "member", "PATCH /users/<ann>/credentials/OS-EC2/<own>"),
-        row("a method that is none", "member", "PUT /users/<ann>/credentials/OS-EC2"),
+        row("a method that is none", "member", "PATCH /users/<ann>/credentials/OS-EC2/<own>")
+            .differs(405, METHOD, METHOD_WHY),
+        row("a method that is none", "member", "PUT /users/<ann>/credentials/OS-EC2")
+            .differs(405, METHOD, METHOD_WHY),
         row("a longer path", "member", "GET /users/<ann>/credentials/OS-EC2/<own>/more"),
         row("somebody else's", "second member", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a system reader", "system reader", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),

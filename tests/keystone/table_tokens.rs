@@ -1,6 +1,6 @@
 //! `/v3/s3tokens`, side by side with Keystone; `/v3/ec2tokens` passes through.
 
-use crate::exchanges::{Row, compare, row};
+use crate::exchanges::{METHOD, METHOD_WHY, Row, compare, row};
 
 /// The key that `<s3v2>` and the others are signed with.
 const KEY: &str = r#"{"credential": {"type": "ec2", "user_id": "<ann>", "project_id": "<home>",
@@ -27,14 +27,22 @@ async fn signatures_are_validated_as_keystone_does() {
         row("by a system reader", "system reader", "POST /s3tokens").body(V4),
         row("by nobody", "nobody", "POST /s3tokens").body(V4),
         row("with a made-up token", "a made-up token", "POST /s3tokens").body(V4),
-        row("another method", "service", "GET /s3tokens"),
+        row("another method", "service", "GET /s3tokens").differs(405, METHOD, METHOD_WHY),
         check("nothing", ""),
         check("an empty object", "{}"),
         check("no JSON", "{"),
         check("nothing in it", r#"{"credentials": {}}"#),
         check("no access key", r#"{"credentials": {"token": "QQ==", "signature": "s"}}"#),
-        check("no token", r#"{"credentials": {"access": "<ann>s", "signature": "s"}}"#),
-        check("no signature", r#"{"credentials": {"access": "<ann>s", "token": "QQ=="}}"#),
+        check("no token", r#"{"credentials": {"access": "<ann>s", "signature": "s"}}"#).status(
+            500,
+            400,
+            "Keystone fails",
+        ),
+        check("no signature", r#"{"credentials": {"access": "<ann>s", "token": "QQ=="}}"#).status(
+            500,
+            400,
+            "Keystone fails",
+        ),
         check(
             "a wrong signature",
             r#"{"credentials": {"access": "<ann>s", "token": "UFVUCgoKCi9h", "signature": "s"}}"#,
@@ -45,8 +53,13 @@ async fn signatures_are_validated_as_keystone_does() {
         ),
         check(
             "an unknown key",
-            r#"{"credentials": {"access": "nothing", "token": "QQ==", "signature": "s"}}"#,
+            r#"{"credentials": {"access": "nothing", "token": "UFVUCgoKCi9h", "signature": "s"}}"#,
         ),
+        check(
+            "an unknown key, and nothing that can be signed",
+            r#"{"credentials": {"access": "nothing", "token": "QQ==", "signature": "s"}}"#,
+        )
+        .status(404, 401, "what is no request is refused before its key is looked for"),
         row("EC2, version 2", "service", "POST /ec2tokens").body(r#"{"credentials": <ec2v2>}"#),
         row("EC2, by a member", "member", "POST /ec2tokens").body(r#"{"credentials": <ec2v2>}"#),
         row("EC2, nothing", "service", "POST /ec2tokens").body("{}"),
