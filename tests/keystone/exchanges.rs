@@ -1,11 +1,11 @@
 //! Exchanges with Keystone itself and with a front of it, side by side.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use crate::{
     front::{Front, Running},
@@ -84,7 +84,7 @@ struct Cast {
 
 /// On which servers.
 struct Stage {
-    cast: &'static Cast,
+    cast: Arc<Cast>,
     sides: [Side; 2],
     #[expect(dead_code, reason = "runs as long as the stage")]
     front: Running,
@@ -99,11 +99,18 @@ struct Side {
 
 /// Sends all rows to both, and compares each answer.
 pub(crate) async fn compare(rows: &[Row]) {
-    // The cast is the same for all tables.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let Some(turn) = lab::shared().await else { return };
-    let _alone = ONE_AT_A_TIME.lock().await;
-    let mut stage = Stage::new(turn.lab).await;
+    // The cast is the same for all tables, one after another, as long as its tokens
+    // count.
+    static CAST: Mutex<Option<(usize, Arc<Cast>)>> = Mutex::const_new(None);
+    let mut cast = CAST.lock().await;
+    let admin = turn.lab.admin().await;
+    let age = turn.lab.rotations();
+    if cast.as_ref().is_none_or(|(hired, _)| *hired != age) {
+        *cast = Some((age, Arc::new(Cast::new(&admin).await)));
+    }
+    let (_, hired) = cast.as_ref().unwrap();
+    let mut stage = Stage::new(turn.lab, &admin, Arc::clone(hired)).await;
     let mut failures = String::new();
     for row in rows {
         let (keystone, front) = stage.both(row).await;
@@ -132,12 +139,9 @@ pub(crate) async fn compare(rows: &[Row]) {
 }
 
 impl Stage {
-    async fn new(lab: &'static lab::Lab) -> Self {
-        static CAST: OnceCell<Cast> = OnceCell::const_new();
-        let admin = lab.admin().await;
-        let cast = CAST.get_or_init(|| Cast::new(&admin)).await;
+    async fn new(lab: &'static lab::Lab, admin: &Admin, cast: Arc<Cast>) -> Self {
         for who in ["ann", "bob", "reader"] {
-            forget(&admin, &cast.names[who]).await;
+            forget(admin, &cast.names[who]).await;
         }
         let front = Front::of(lab).start(&[]).await;
         let side = |url: &str| Side {
@@ -145,7 +149,8 @@ impl Stage {
             url: url.to_owned(),
             names: cast.names.clone(),
         };
-        Self { cast, sides: [side(&lab.url), side(&front.url)], front }
+        let sides = [side(&lab.url), side(&front.url)];
+        Self { cast, sides, front }
     }
 
     async fn both(&mut self, row: &Row) -> (Value, Value) {

@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use http::Method;
@@ -28,6 +29,7 @@ pub(crate) struct Lab {
     pub(crate) admin_password: String,
     pub(crate) service_password: PathBuf,
     home: PathBuf,
+    rotations: AtomicUsize,
     turns: RwLock<()>,
     #[expect(dead_code, reason = "its end of the pipe is what the guard watches")]
     guard: Child,
@@ -104,8 +106,8 @@ impl Lab {
         };
         let admin_password = admin_password.await.unwrap();
         let service_password = home.join("service-password");
-        let lab =
-            Self { url, admin_password, service_password, home, turns: RwLock::new(()), guard };
+        let (rotations, turns) = (AtomicUsize::new(0), RwLock::new(()));
+        let lab = Self { url, admin_password, service_password, home, rotations, turns, guard };
         lab.make_service_user().await;
         lab
     }
@@ -137,9 +139,18 @@ impl Lab {
         self.run("start").await;
     }
 
-    /// Makes it forget the older of the keys that tokens are made with.
-    pub(crate) async fn rotate(&self) {
+    /// Has no token count that was made before: it keeps two keys to check them with,
+    /// and what it has checked in its memory.
+    pub(crate) async fn forget_tokens(&self) {
         self.run("rotate").await;
+        self.run("rotate").await;
+        self.run("restart").await;
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many times tokens have been forgotten.
+    pub(crate) fn rotations(&self) -> usize {
+        self.rotations.load(Ordering::Relaxed)
     }
 
     async fn run(&self, what: &'static str) {

@@ -88,6 +88,20 @@ impl Admin {
         User { id, name, password }
     }
 
+    /// A region in which the catalog names this as Keystone.
+    pub(crate) async fn region(&self, url: &str) -> String {
+        let region = unique("region");
+        let body = json!({"region": {"id": region}});
+        self.make("/v3/regions", &body, "/region/id").await;
+        let services = self.call(Method::GET, "/v3/services?type=identity", None).await.json();
+        for interface in ["admin", "internal", "public"] {
+            let body = json!({"endpoint": {"service_id": services["services"][0]["id"],
+                "region_id": region, "interface": interface, "url": format!("{url}/v3")}});
+            self.make("/v3/endpoints", &body, "/endpoint/id").await;
+        }
+        region
+    }
+
     pub(crate) async fn project(&self, name: &str) -> String {
         let body = json!({"project": {"name": unique(name), "domain_id": "default"}});
         self.make("/v3/projects", &body, "/project/id").await
