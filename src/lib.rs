@@ -62,9 +62,9 @@
 //!
 //! | part | trait | ships | default |
 //! |---|---|---|---|
-//! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens) | none |
+//! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens), [`KeystoneValidator`] | none |
 //! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`] | none |
-//! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory) | open |
+//! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
@@ -104,6 +104,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `memory` | yes | [`MemoryBackend`], no dependency |
+//! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], an HTTP client with TLS |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
 //! | `full` | | all of the above |
 //! | `conformance` | | [`conformance`], the suite for authors of backends |
@@ -123,6 +124,8 @@
 //! `tower_credentials::audit`.
 //!
 //! [`CredentialBackend`]: backend::CredentialBackend
+//! [`KeystoneDirectory`]: keystone::KeystoneDirectory
+//! [`KeystoneValidator`]: keystone::KeystoneValidator
 //! [`MemoryBackend`]: backend::memory::MemoryBackend
 //! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
 //! [`Router::nest_service`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.nest_service

@@ -28,8 +28,10 @@ pub(crate) struct Progress(Arc<Mutex<Moved>>);
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Moved {
-    /// When something of it was last asked for or arrived.
+    /// When something of it last arrived.
     pub(crate) at: Option<Instant>,
+    /// Whether it is waited for.
+    pub(crate) awaited: bool,
     /// Whether it did not arrive in time.
     pub(crate) stalled: bool,
 }
@@ -68,13 +70,17 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) {
             self.waiting = None;
-            self.progress.set(Moved { at: Some(Instant::now()), stalled: false });
+            let at = Some(Instant::now());
+            self.progress.set(Moved { at, awaited: false, stalled: false });
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let Self { patience, waiting, progress, .. } = &mut *self;
+        let waiting = waiting.get_or_insert_with(|| {
+            progress.set(Moved { awaited: true, ..progress.get() });
+            Box::pin(sleep(*patience))
+        });
         ready!(waiting.as_mut().poll(cx));
-        self.progress.set(Moved { at: Some(Instant::now()), stalled: true });
+        progress.set(Moved { at: None, awaited: false, stalled: true });
         Poll::Ready(Some(Err("nothing arrived for too long".into())))
     }
 

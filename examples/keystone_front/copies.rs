@@ -6,7 +6,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tower_credentials::{
-    domain::{Credential, CredentialId, Kind},
+    domain::{Credential, CredentialId, Kind, Material},
     keystone::{KeystoneAnswer, KeystoneClient},
 };
 
@@ -36,8 +36,22 @@ impl Copies {
         Self(client)
     }
 
-    /// Makes the copy of a record. What is not for Keystone needs none.
+    /// Makes the copy of a record; one that is there already with the same blob will do.
     pub(crate) async fn create(&self, credential: &Credential) -> Result<(), Refusal> {
+        match self.post(credential).await {
+            Err(Refusal::Conflict) => {}
+            result => return result,
+        }
+        let Some(access_key) = &credential.access_key else { return Err(Refusal::Conflict) };
+        let found = self.show(CredentialId::of(access_key).as_str()).await?;
+        let blob = found.as_ref().and_then(|found| found.get("blob")?.as_str());
+        let wanted = for_keystone(credential).map(|(_, blob)| blob);
+        let ours = found.as_ref().is_some_and(|found| owned(found, credential));
+        if ours && blob == wanted.as_deref() { Ok(()) } else { Err(Refusal::Conflict) }
+    }
+
+    /// Asks for a new credential. What is not for Keystone needs none.
+    async fn post(&self, credential: &Credential) -> Result<(), Refusal> {
         let Some((kind, blob)) = for_keystone(credential) else { return Ok(()) };
         let mut members = credential.attributes.clone();
         members.insert("type".into(), kind.into());
@@ -58,7 +72,7 @@ impl Copies {
     /// none.
     pub(crate) async fn replace(&self, old: &Credential, new: &Credential) -> Result<(), Refusal> {
         let Some((_, blob)) = for_keystone(new) else { return self.delete(old).await };
-        let Some(copy) = self.copy_of(old).await? else { return self.create_or_find(new).await };
+        let Some(copy) = self.copy_of(old).await? else { return self.create(new).await };
         let moved = old.user_id != new.user_id
             || old.project_id != new.project_id
             || old.kind != new.kind
@@ -66,13 +80,13 @@ impl Copies {
         if moved {
             // Keystone changes blobs only, and finds a key by the id that it first had.
             self.delete_copy(&copy).await?;
-            return self.create_or_find(new).await;
+            return self.create(new).await;
         }
         let body = json!({"credential": {"blob": blob}});
         let answer = self.0.call(Method::PATCH, &path(&copy), Some(&body)).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
-            _ if is_missing(&answer) => self.create_or_find(new).await,
+            _ if is_missing(&answer) => self.create(new).await,
             status => Err(unexpected("a changed credential", status)),
         }
     }
@@ -85,32 +99,21 @@ impl Copies {
         }
     }
 
-    /// Creates a copy; one that is there already with the same blob will do.
-    async fn create_or_find(&self, credential: &Credential) -> Result<(), Refusal> {
-        match self.create(credential).await {
-            Err(Refusal::Conflict) => {}
-            result => return result,
-        }
-        let Some(access_key) = &credential.access_key else { return Err(Refusal::Conflict) };
-        let found = self.show(CredentialId::of(access_key).as_str()).await?;
-        let blob = found.as_ref().and_then(|found| found.get("blob")?.as_str());
-        let wanted = for_keystone(credential).map(|(_, blob)| blob);
-        let ours = found.as_ref().is_some_and(|found| owned(found, credential));
-        if ours && blob == wanted.as_deref() { Ok(()) } else { Err(Refusal::Conflict) }
-    }
-
     /// The id of a record's copy.
     async fn copy_of(&self, credential: &Credential) -> Result<Option<String>, Refusal> {
-        let Some((kind, blob)) = for_keystone(credential) else { return Ok(None) };
+        if let Material::Password { .. } = credential.material {
+            return Ok(None);
+        }
         let by_key = credential.access_key.as_ref().map(CredentialId::of);
-        let by_key = by_key.filter(|id| kind == Kind::EC2 && *id != credential.id);
+        let by_key = by_key.filter(|id| *id != credential.id);
         for id in by_key.iter().chain([&credential.id]) {
             let found = self.show(id.as_str()).await?;
             if found.is_some_and(|found| owned(&found, credential)) {
                 return Ok(Some(id.as_str().to_owned()));
             }
         }
-        if kind == Kind::EC2 && credential.access_key.is_some() {
+        let Some((kind, blob)) = for_keystone(credential) else { return Ok(None) };
+        if kind == Kind::EC2 {
             return Ok(None);
         }
         let user = escaped(credential.user_id.as_str());

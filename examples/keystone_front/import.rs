@@ -133,21 +133,21 @@ async fn one(
     known: &HashSet<String>,
 ) -> Result<Outcome, String> {
     for _ in 0..ATTEMPTS {
-        let old = match backend.get(&new.id).await.map_err(told)? {
+        let old = match backend.get(&new.id).await.map_err(|error| told(&error))? {
             Some(old) => Some(old),
-            None => elsewhere(backend, &new, known).await.map_err(told)?,
+            None => elsewhere(backend, &new, known).await.map_err(|error| told(&error))?,
         };
         let Some(old) = old else {
             return match backend.insert(&Arc::new(new), Quota::Unlimited).await {
                 Ok(()) => Ok(Outcome::New),
-                Err(error) => Err(told(error)),
+                Err(error) => Err(told(&error)),
             };
         };
         if same(&old, &new) {
             return Ok(Outcome::Unchanged);
         }
         let changed = Arc::new(brought_up_to_date(&old, &new));
-        if backend.update(&changed, old.version).await.map_err(told)? {
+        if backend.update(&changed, old.version).await.map_err(|error| told(&error))? {
             return Ok(Outcome::Updated);
         }
     }
@@ -218,8 +218,8 @@ fn brought_up_to_date(old: &Credential, new: &Credential) -> Credential {
     changed
 }
 
-fn told(error: BackendError) -> String {
-    match (&error, error.source()) {
+fn told(error: &BackendError) -> String {
+    match (error, error.source()) {
         (BackendError::AlreadyExists, _) => "its access key belongs to another record".into(),
         (error, Some(cause)) => format!("{error}: {cause}"),
         (error, None) => error.to_string(),

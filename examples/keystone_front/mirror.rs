@@ -8,9 +8,9 @@
 //!   record is taken back here. If Keystone may have made its copy all the same, that
 //!   is deleted in the background, once.
 //! * **update**: here, then in Keystone. If that fails the record becomes again what
-//!   it was; only one that was disabled stays disabled here. Keystone may have the new
-//!   state until the change is made again. It has no copy of a record that is
-//!   `Inactive`.
+//!   it was; Keystone may have the new state until the change is made again.
+//! * **disabling**: in Keystone, which has no copy of what is `Inactive`, then here. If
+//!   Keystone fails, nothing has happened here.
 //! * **delete**: in Keystone, then here. If Keystone fails, nothing has happened.
 //! * **purges**: only here. Keystone deletes its copies with their owner.
 //!
@@ -109,28 +109,28 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         expected: Version,
     ) -> Result<bool, BackendError> {
         let _turn = self.turn(&new.id).await;
-        let old = self.inner.get(&new.id).await?;
+        let Some(old) = self.inner.get(&new.id).await?.filter(|old| old.version == expected) else {
+            // Of another version than expected: then this says so, and changes nothing.
+            return self.inner.update(&new, expected).await;
+        };
+        if !is_active(&new) {
+            self.copies.delete(&old).await.map_err(told)?;
+            let disabled = self.inner.update(&new, expected).await;
+            if !matches!(disabled, Ok(true)) {
+                self.restore(&new.id).await;
+            }
+            return disabled;
+        }
         if !self.inner.update(&new, expected).await? {
             return Ok(false);
         }
-        let Some(old) = old.filter(|old| old.version == expected) else {
-            // Between the two reads it became what was expected; what it was is lost.
-            return self.copies.replace(&new, &new).await.map(|()| true).map_err(told);
-        };
-        let copied = if is_active(&new) {
-            self.copies.replace(&old, &new).await
-        } else {
-            self.copies.delete(&old).await
-        };
-        let Err(refusal) = copied else { return Ok(true) };
-        if is_active(&new) {
-            let mut undone = (*old).clone();
-            undone.version = new.version.next();
-            match self.inner.update(&Arc::new(undone), new.version).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
-                Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
-            }
+        let Err(refusal) = self.copies.replace(&old, &new).await else { return Ok(true) };
+        let mut undone = (*old).clone();
+        undone.version = new.version.next();
+        match self.inner.update(&Arc::new(undone), new.version).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
+            Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
         }
         Err(told(refusal))
     }

@@ -111,6 +111,7 @@ impl Options {
         if let Some(pem) = self.ca()? {
             client = client.root_certificate_pem(pem);
         }
-        Ok(client.build()?)
+        let keystone = &self.keystone;
+        client.build().map_err(|error| format!("cannot ask {keystone}: {error}").into())
     }
 }

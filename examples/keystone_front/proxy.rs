@@ -36,7 +36,7 @@ use tower::Service;
 
 use crate::{
     answers::{Body, BoxError, healthy, refusal, try_again},
-    body::{Progress, Watched},
+    body::{Moved, Progress, Watched},
     forwarded,
     options::Options,
 };
@@ -131,19 +131,19 @@ impl Proxy {
         request: Request<Body>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let sent = Instant::now();
         let mut answer = std::pin::pin!(self.client.request(request));
+        let mut since = Instant::now();
         loop {
-            let deadline = progress.get().at.unwrap_or(sent).max(sent) + self.patience;
             tokio::select! {
                 answer = &mut answer => return answer.map_err(|error| {
                     if progress.get().stalled { Failure::ClientStalled } else { Failure::of(error) }
                 }),
-                () = sleep_until(deadline) => {
-                    if progress.get().at.unwrap_or(sent).max(sent) + self.patience <= deadline {
-                        return Err(Failure::TimedOut);
-                    }
-                }
+                () = sleep_until(since + self.patience) => match progress.get() {
+                    // It is the client who takes its time, and has its own bound.
+                    Moved { awaited: true, .. } => since = Instant::now(),
+                    Moved { at: Some(at), .. } if at > since => since = at,
+                    _ => return Err(Failure::TimedOut),
+                },
             }
         }
     }

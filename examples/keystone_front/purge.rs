@@ -7,7 +7,9 @@
 //! seen here; keys of users whom Keystone no longer knows do not verify.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -39,10 +41,19 @@ pub(crate) struct Purging<S> {
 }
 
 /// Whose keys to purge.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Owner {
     Project(ProjectId),
     User(UserId),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(id) => write!(f, "project {id}"),
+            Self::User(id) => write!(f, "user {id}"),
+        }
+    }
 }
 
 impl<S> Purging<S> {
@@ -88,18 +99,18 @@ where
 /// Purges now, or if that fails in the background.
 async fn purge(backend: Arc<dyn CredentialBackend>, owner: Owner) {
     let Err(error) = attempt(&*backend, &owner).await else { return };
-    tracing::error!(%error, cause = cause(&error), ?owner, "keys not purged, trying again");
+    tracing::error!(%error, cause = cause(&error), %owner, "keys not purged, trying again");
     tokio::spawn(async move {
         for seconds in WAITS {
             sleep(Duration::from_secs(seconds)).await;
             match attempt(&*backend, &owner).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::error!(%error, cause = cause(&error), ?owner, "keys not purged");
+                    tracing::error!(%error, cause = cause(&error), %owner, "keys not purged");
                 }
             }
         }
-        tracing::error!(?owner, "keys of a deleted owner stay in the store: given up");
+        tracing::error!(%owner, "keys of a deleted owner stay in the store: given up");
     });
 }
 
@@ -108,7 +119,7 @@ async fn attempt(backend: &dyn CredentialBackend, owner: &Owner) -> Result<(), B
         Owner::Project(id) => backend.purge_project(id).await?,
         Owner::User(id) => backend.purge_user(id).await?,
     };
-    tracing::info!(?owner, purged, "keys purged with their owner");
+    tracing::info!(%owner, purged, "keys purged with their owner");
     Ok(())
 }
 
@@ -125,7 +136,7 @@ fn owner(method: &Method, path: &str, base: &str) -> Option<Owner> {
     // Keystone drops a slash at the end, and decodes once.
     let mut segments = path.trim_end_matches('/').split('/').map(|segment| {
         let decoded = percent_decode_str(segment).decode_utf8();
-        decoded.map(std::borrow::Cow::into_owned)
+        decoded.map(Cow::into_owned)
     });
     let mut next = || segments.next()?.ok();
     let (version, kind, id) = (next()?, next()?, next()?);

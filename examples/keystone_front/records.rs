@@ -120,18 +120,28 @@ pub(crate) fn same_delegation(one: Option<&Delegation>, other: Option<&Delegatio
 
 /// A record as Keystone takes it: type and blob.
 ///
-/// `None` for what is not for Keystone: passwords, pairs without a secret or an access
-/// key. The status is not looked at.
+/// `None` for what is not for Keystone: passwords, and pairs without a secret or an
+/// access key. The status is not looked at.
 pub(crate) fn for_keystone(credential: &Credential) -> Option<(&str, String)> {
+    let access = credential.access_key.as_ref();
     let secret = match &credential.material {
         Material::Blob(blob) => {
-            return Some((credential.kind.as_str(), blob.expose().to_owned()));
+            let kind = credential.kind.as_str();
+            // Keystone takes a pair only if it finds the access key.
+            let fits = !kind.eq_ignore_ascii_case(Kind::EC2)
+                || (kind == Kind::EC2 && access.is_some() && access_in(blob).as_ref() == access);
+            return fits.then(|| (kind, blob.expose().to_owned()));
         }
         Material::Grant { secret, .. } | Material::KeyPair { secret: Some(secret) } => secret,
         _ => return None,
     };
-    let access = credential.access_key.as_ref()?;
-    Some((Kind::EC2, pair_blob(access, secret, credential.delegation.as_ref())?))
+    let blob = pair_blob(access?, secret, credential.delegation.as_ref())?;
+    Some((Kind::EC2, blob))
+}
+
+fn access_in(blob: &Blob) -> Option<AccessKey> {
+    let members: Map<String, Value> = serde_json::from_str(blob.expose()).ok()?;
+    Some(AccessKey::from_stored(members.get("access")?.as_str()?))
 }
 
 /// The blob of a key pair, as Keystone writes it; `None` if Keystone has no word for

@@ -25,6 +25,8 @@ pub(super) struct DelegationInfo {
     pub(super) user_id: UserId,
     /// The user who gave it, and must still hold the roles.
     pub(super) giver: UserId,
+    /// The users who must be enabled.
+    pub(super) involved: Vec<UserId>,
     pub(super) project_id: Option<ProjectId>,
     roles: Vec<RoleInfo>,
     /// Whether it ends when the giver loses one of its roles.
@@ -92,8 +94,10 @@ async fn trust(client: &KeystoneClient, id: &str) -> Result<Given, KeystoneError
     }
     let acting = if trust.impersonation { &trust.trustor_user_id } else { &trust.trustee_user_id };
     let giver = first.as_ref().map_or(&trust.trustor_user_id, |first| &first.trustor_user_id);
+    let involved = [&trust.trustor_user_id, &trust.trustee_user_id];
     let info = DelegationInfo {
         user_id: UserId::from_stored(acting.clone()),
+        involved: involved.map(|id| UserId::from_stored(id.clone())).into(),
         giver: UserId::from_stored(giver.clone()),
         project_id: trust.project_id.map(ProjectId::from_stored),
         roles: with_implied(client, trust.roles).await?,
@@ -124,6 +128,7 @@ async fn application_credential(
     }
     #[derive(Deserialize)]
     struct Body {
+        user_id: Option<String>,
         project_id: String,
         #[serde(default)]
         roles: Vec<RoleInfo>,
@@ -135,7 +140,12 @@ async fn application_credential(
     let path = format!("/users/{user}/application_credentials/{id}");
     let found = get(client, path, "application credentials").await?;
     let Some(Envelope { application_credential: body }) = found else { return Ok(None) };
+    // Keystone does not compare the user in the path with the owner.
+    if body.user_id.is_some_and(|owner| owner != user_id.as_str()) {
+        return Ok(None);
+    }
     let info = DelegationInfo {
+        involved: vec![user_id.clone()],
         giver: user_id.clone(),
         user_id,
         project_id: Some(ProjectId::from_stored(body.project_id)),
@@ -156,6 +166,7 @@ async fn access_token(
     }
     #[derive(Deserialize)]
     struct Body {
+        authorizing_user_id: String,
         project_id: String,
         expires_at: Option<Moment>,
     }
@@ -169,9 +180,13 @@ async fn access_token(
     let path = format!("/users/{user}/OS-OAUTH1/access_tokens/{id}");
     let found = get(client, path.clone(), "access tokens").await?;
     let Some(Envelope { access_token: body }) = found else { return Ok(None) };
+    if body.authorizing_user_id != user_id.as_str() {
+        return Ok(None);
+    }
     let found = get(client, format!("{path}/roles"), "access tokens").await?;
     let Some(Roles { roles }) = found else { return Ok(None) };
     let info = DelegationInfo {
+        involved: vec![user_id.clone()],
         giver: user_id.clone(),
         user_id,
         project_id: Some(ProjectId::from_stored(body.project_id)),

@@ -139,7 +139,7 @@ impl KeystoneDirectory {
         self.caches.memberships.get(&key, ask).await
     }
 
-    /// The delegation as long as whoever gave it could give it now.
+    /// The delegation as long as whoever gave it could still give it.
     async fn find_delegation(
         &self,
         user_id: &UserId,
@@ -151,9 +151,10 @@ impl KeystoneDirectory {
         let key = (user_id.clone(), delegation.clone());
         let ask = || delegation::delegation(self.client.clone(), key.clone());
         let Some(info) = self.caches.delegations.get(&key, ask).await? else { return Ok(None) };
-        let giver = self.find_user(&info.giver).await?;
-        if !giver.is_some_and(|giver| giver.enabled) {
-            return Ok(None);
+        for user_id in &info.involved {
+            if !self.find_user(user_id).await?.is_some_and(|user| user.enabled) {
+                return Ok(None);
+            }
         }
         let roles = match &info.project_id {
             Some(project_id) => {

@@ -69,7 +69,7 @@ pub(super) async fn user(client: KeystoneClient, id: UserId) -> Heard<Arc<UserIn
     }
     let default_project_id = user.default_project_id.and_then(|id| ProjectId::new(id).ok());
     let Body { name, domain_id, enabled, .. } = user;
-    Ok(found(UserInfo { name, domain_id, enabled, default_project_id }))
+    Ok(Some(found(UserInfo { name, domain_id, enabled, default_project_id })))
 }
 
 pub(super) async fn project(client: KeystoneClient, id: ProjectId) -> Heard<Arc<ProjectInfo>> {
@@ -93,7 +93,7 @@ pub(super) async fn project(client: KeystoneClient, id: ProjectId) -> Heard<Arc<
         return Ok(None);
     }
     let Body { name, domain_id, enabled, .. } = project;
-    Ok(found(ProjectInfo { name, domain_id, enabled }))
+    Ok(Some(found(ProjectInfo { name, domain_id, enabled })))
 }
 
 /// The domain; nothing if the service user may not look at it.
@@ -113,7 +113,7 @@ pub(super) async fn domain(client: KeystoneClient, id: String) -> Heard<Arc<Doma
         return Ok(None);
     }
     let Envelope { domain } = read(&answer, "domains")?;
-    Ok(found(DomainInfo { name: domain.name, enabled: domain.enabled }))
+    Ok(Some(found(DomainInfo { name: domain.name, enabled: domain.enabled })))
 }
 
 pub(super) async fn membership(
@@ -142,11 +142,11 @@ pub(super) async fn membership(
         return Ok(None);
     }
     let roles = roles.into_iter().map(|(id, name)| Role { id, name }).collect();
-    Ok(found(Membership { roles }))
+    Ok(Some(found(Membership { roles })))
 }
 
-fn found<T>(value: T) -> Option<Found<Arc<T>>> {
-    Some(Found { value: Arc::new(value), ends_at: None })
+fn found<T>(value: T) -> Found<Arc<T>> {
+    Found { value: Arc::new(value), ends_at: None }
 }
 
 /// Asks for one thing; none if Keystone says that there is none.
@@ -166,8 +166,8 @@ fn read<T: DeserializeOwned>(
     match answer.status {
         StatusCode::OK => wire::parse(&answer.body),
         StatusCode::FORBIDDEN => Err(KeystoneError::refused(format!(
-            "Keystone does not let the service user look at {things}: it lacks the role \
-             admin, or reader for the system"
+            "Keystone does not let the service user look at {things}: it lacks a role that may, \
+             as admin or, but for access tokens, reader for the system"
         ))),
         status => Err(wire::unexpected_status(things, status)),
     }

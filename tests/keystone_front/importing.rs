@@ -98,11 +98,13 @@ async fn what_is_odd_is_kept_without_an_access_key_and_told() {
     assert!(fine, "{log}");
     assert_eq!(said, "5 read, 5 new, 0 unchanged, 0 updated, 5 odd, 0 failed\n");
     assert_eq!(log.matches("odd: ").count(), 5, "{log}");
-    let client = front.start().await.client();
+    let running = front.start().await;
+    let client = running.client();
     for access in ["upper", "two"] {
         let path = format!("/v3/users/alice/credentials/OS-EC2/{access}");
-        client.get(&path, ADMIN).await;
+        client.get(&path, ADMIN).await.expect(404);
     }
+    client.get("/v3/credentials/o1", ADMIN).await.expect(200);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -23,7 +23,10 @@ use sha2::{Digest, Sha256};
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc},
+    time::sleep,
 };
+
+use crate::example::Waiting;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
@@ -104,8 +107,20 @@ impl Keystone {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn given_up(&self) -> bool {
+    /// Whether a request that hung has ended.
+    pub(crate) fn has_given_up(&self) -> bool {
         self.shared.given_up.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn given_up(&self) {
+        for () in Waiting::new() {
+            if self.has_given_up() {
+                return;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        panic!("the request goes on");
     }
 
     /// Waits until a request has arrived that waits itself.
@@ -187,9 +202,15 @@ impl Keystone {
             }
             _ => {}
         }
-        let answer = match path.strip_prefix("/v3/") {
+        // It can live below another path, too.
+        let below = path.strip_prefix("/identity").unwrap_or(&path);
+        let answer = match below.strip_prefix("/v3/") {
             Some(path) => {
                 let body = body.collect().await?.to_bytes();
+                if method == Method::DELETE && path == "users/slow" {
+                    self.shared.arrived.notify_one();
+                    self.shared.go_on.notified().await;
+                }
                 self.identity(&method, path, parts.uri.query().unwrap_or(""), &parts.headers, &body)
             }
             None => self.play(&path, body).await?,
@@ -222,11 +243,15 @@ impl Keystone {
                 });
                 Ok(Response::new(Pieces(pieces).boxed_unsync()))
             }
-            // Breaks off in the middle.
+            // Breaks off in the middle, when it is told to.
             "/half" => {
-                let (send, pieces) = mpsc::channel(2);
+                let (send, pieces) = mpsc::channel(1);
                 send.try_send(Ok(Bytes::from_static(b"half of it")))?;
-                send.try_send(Err("told to break off".into()))?;
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    shared.go_on.notified().await;
+                    let _ = send.send(Err("told to break off".into())).await;
+                });
                 Ok(Response::new(Pieces(pieces).boxed_unsync()))
             }
             "/hang" => {
@@ -247,7 +272,8 @@ impl Keystone {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Answer {
-        let segments: Vec<&str> = path.split('/').collect();
+        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+        let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
         let (get, post) = (*method == Method::GET, *method == Method::POST);
         match segments[..] {
             ["auth", "tokens"] if post => {
@@ -256,7 +282,7 @@ impl Keystone {
                 answer
             }
             ["auth", "tokens"] if get => {
-                let token = match headers.get("x-subject-token").map(|token| token.as_bytes()) {
+                let token = match headers.get("x-subject-token").map(HeaderValue::as_bytes) {
                     Some(subject) if subject == ADMIN.as_bytes() => token("admin", "admin"),
                     Some(subject) if subject == ALICE.as_bytes() => token("alice", "member"),
                     _ => return error(StatusCode::NOT_FOUND, "no such token"),
@@ -303,7 +329,7 @@ impl Keystone {
             ["credentials"] if post => self.create(body),
             ["credentials"] => self.list(query),
             ["credentials", id] => self.one(method, id, body),
-            _ => text(path.to_owned()),
+            _ => text(path.into_owned()),
         }
     }
 
@@ -313,8 +339,12 @@ impl Keystone {
         let number = self.shared.next_id.fetch_add(1, Ordering::SeqCst);
         let mut id = format!("keystones-own-{number}");
         if credential["type"] == "ec2" {
-            let blob: Value = serde_json::from_str(credential["blob"].as_str().unwrap()).unwrap();
-            id = id_of_pair(blob["access"].as_str().unwrap());
+            let blob: Value =
+                serde_json::from_str(credential["blob"].as_str().unwrap()).unwrap_or_default();
+            let Some(access) = blob["access"].as_str() else {
+                return error(StatusCode::BAD_REQUEST, "no access key");
+            };
+            id = id_of_pair(access);
         }
         let mut credentials = self.shared.credentials.lock().unwrap();
         if credentials.contains_key(&id) {

@@ -1,11 +1,12 @@
 //! What is not about credentials reaches Keystone, and its answers the client, as they are.
 
 use http::{Method, StatusCode};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
     http::{Client, Raw},
-    keystone::{ALICE, Keystone},
+    keystone::{ADMIN, ALICE, Keystone},
     process::Front,
     raw::Saying,
 };
@@ -138,4 +139,22 @@ async fn an_offer_of_http_2_is_not_taken_and_does_no_harm() {
     assert!(raw.hear("/other").await.starts_with("HTTP/1.1 200 OK"));
     let seen = keystone.last("/other").headers;
     assert!(!seen.contains_key("upgrade") && !seen.contains_key("http2-settings"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_keystone_below_a_path_is_served_below_the_same() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&format!("{}/identity/v3/", keystone.url)).start().await;
+    let client = front.client();
+    client.get("/identity/v3/regions", "").await.expect(200);
+    assert_eq!(keystone.last("/").uri, "/identity/v3/regions");
+
+    let keys = "/identity/v3/users/amy/credentials/OS-EC2";
+    let made = client.post(keys, ADMIN, &json!({"tenant_id": "demo"})).await.expect(201).json();
+    let link = made["credential"]["links"]["self"].as_str().unwrap();
+    let shown = link.strip_prefix(&front.url).unwrap();
+    assert!(shown.starts_with(keys), "{link}");
+    client.get(shown, ADMIN).await.expect(200);
+    client.call(Method::DELETE, "/identity/v3/users/amy", ADMIN, None).await.expect(204);
+    client.get(shown, ADMIN).await.expect(404);
 }

@@ -3,11 +3,11 @@
 use http::Method;
 use rusqlite::Connection;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 
 use crate::{
     example::Waiting,
-    http::Client,
+    http::{Client, Raw},
     keystone::{ADMIN, Keystone},
     process::Front,
 };
@@ -54,6 +54,23 @@ async fn what_keystone_does_not_confirm_takes_no_keys() {
     client.get("/v3/users/amy", ADMIN).await;
     client.get(&protected, ADMIN).await.expect(200);
     client.get(&amy, ADMIN).await.expect(200);
+}
+
+#[tokio::test]
+async fn keys_go_with_their_user_even_if_the_client_does_not_wait_for_it() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).start().await;
+    let client = front.client();
+    let key = key_of(&client, "slow", "demo").await;
+    let mut raw = Raw::connect(front.host()).await;
+    raw.say("DELETE /v3/users/slow HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    keystone.arrived().await;
+    drop(raw);
+    // Time for the front to notice.
+    sleep(Duration::from_millis(200)).await;
+    keystone.go_on();
+    front.logged("keys purged with their owner").await;
+    client.get(&key, ADMIN).await.expect(404);
 }
 
 #[tokio::test]

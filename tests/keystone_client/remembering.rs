@@ -1,0 +1,159 @@
+//! What is remembered, for how long, and that one question is asked once.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tower_credentials::{
+    auth::{AuthError, TokenValidator},
+    keystone::KeystoneValidator,
+};
+
+use crate::scripted::{Keystone, Reply, after, token};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn world() -> (Keystone, KeystoneValidator) {
+    let keystone = Keystone::start().await;
+    keystone.know("t", json!({}));
+    let validator = KeystoneValidator::new(keystone.client());
+    (keystone, validator)
+}
+
+async fn ask_at_once(validator: &KeystoneValidator, times: usize) -> usize {
+    let mut asking = JoinSet::new();
+    for _ in 0..times {
+        let validator = validator.clone();
+        asking.spawn(async move { validator.validate(&token("t")).await.is_ok() });
+    }
+    asking.join_all().await.into_iter().filter(|let_in| *let_in).count()
+}
+
+#[tokio::test]
+async fn a_thousand_requests_with_one_new_token_are_one_call() {
+    let (keystone, validator) = world().await;
+    keystone.delay(Duration::from_millis(100));
+    assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
+    assert_eq!(keystone.take_calls(), ["GET t"]);
+    assert_eq!(keystone.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_requests_share_one_failure_and_the_next_asks_anew() {
+    let (keystone, validator) = world().await;
+    keystone.delay(Duration::from_millis(100));
+    keystone.reply("GET t", Reply::Json(500, json!({})));
+    assert_eq!(ask_at_once(&validator, 1_000).await, 0);
+    assert_eq!(keystone.take_calls().len(), 1);
+    keystone.know("t", json!({}));
+    assert!(validator.validate(&token("t")).await.is_ok());
+    assert_eq!(keystone.take_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_requests_without_remembering_are_still_one_call() {
+    let (keystone, validator) = world().await;
+    let validator = validator.max_age(Duration::ZERO);
+    keystone.delay(Duration::from_millis(100));
+    assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
+    assert_eq!(keystone.take_calls().len(), 1);
+    assert_eq!(ask_at_once(&validator, 1).await, 1);
+    assert_eq!(keystone.take_calls().len(), 1);
+    let validator = validator.max_age(SECOND).capacity(0);
+    assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
+    assert!(validator.validate(&token("x")).await.is_err());
+}
+
+#[tokio::test]
+async fn who_asked_first_and_goes_away_strands_nobody() {
+    let (keystone, validator) = world().await;
+    keystone.delay(Duration::from_millis(100));
+    let first = validator.clone();
+    let first = tokio::spawn(async move { first.validate(&token("t")).await.is_ok() });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let others = tokio::spawn(async move { ask_at_once(&validator, 10).await });
+    tokio::task::yield_now().await;
+    first.abort();
+    assert_eq!(others.await.unwrap(), 10);
+    assert_eq!(keystone.take_calls(), ["GET t"]);
+}
+
+#[tokio::test]
+async fn an_answer_counts_for_its_age_and_not_longer() {
+    let (keystone, validator) = world().await;
+    validator.validate(&token("t")).await.unwrap();
+    keystone.reply("GET t", Reply::not_found());
+    keystone.clock.advance(59 * SECOND);
+    assert!(validator.validate(&token("t")).await.is_ok());
+    assert_eq!(keystone.take_calls().len(), 1);
+    keystone.clock.advance(SECOND);
+    assert!(matches!(validator.validate(&token("t")).await, Err(AuthError::Invalid)));
+    assert_eq!(keystone.take_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_counts_until_the_token_ends_at_most() {
+    let (keystone, validator) = world().await;
+    keystone.know("t", json!({"expires_at": after(10)}));
+    validator.validate(&token("t")).await.unwrap();
+    keystone.clock.advance(9 * SECOND);
+    assert!(validator.validate(&token("t")).await.is_ok());
+    assert_eq!(keystone.take_calls().len(), 1);
+    keystone.clock.advance(SECOND);
+    assert!(validator.validate(&token("t")).await.is_err());
+    assert_eq!(keystone.take_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_remembered_for_five_seconds() {
+    let (keystone, validator) = world().await;
+    for _ in 0..3 {
+        assert!(matches!(validator.validate(&token("x")).await, Err(AuthError::Invalid)));
+    }
+    assert_eq!(keystone.take_calls(), ["GET x"]);
+    keystone.clock.advance(5 * SECOND);
+    assert!(validator.validate(&token("x")).await.is_err());
+    assert_eq!(keystone.take_calls(), ["GET x"]);
+}
+
+#[tokio::test]
+async fn unknown_tokens_push_no_good_one_out() {
+    let (keystone, validator) = world().await;
+    let validator = validator.capacity(4);
+    validator.validate(&token("t")).await.unwrap();
+    for at in 0..200 {
+        assert!(validator.validate(&token(&format!("x{at}"))).await.is_err());
+    }
+    keystone.take_calls();
+    assert!(validator.validate(&token("t")).await.is_ok());
+    assert_eq!(keystone.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_put_back_makes_no_answer_live_longer() {
+    let (keystone, validator) = world().await;
+    validator.validate(&token("t")).await.unwrap();
+    keystone.clock.put_back(Duration::from_hours(24));
+    keystone.reply("GET t", Reply::not_found());
+    assert!(validator.validate(&token("t")).await.is_err());
+    keystone.know("t", json!({}));
+    keystone.clock.advance(5 * SECOND);
+    assert!(validator.validate(&token("t")).await.is_ok());
+    keystone.take_calls();
+    keystone.clock.advance(59 * SECOND);
+    assert!(validator.validate(&token("t")).await.is_ok());
+    assert_eq!(keystone.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn only_digests_of_tokens_and_no_secrets_show() {
+    let (keystone, validator) = world().await;
+    keystone.know("a-clients-token", json!({}));
+    validator.validate(&token("a-clients-token")).await.unwrap();
+    let client = keystone.client();
+    let answer = client.call(http::Method::GET, "/users/x", None).await.unwrap();
+    let shown = format!("{validator:?} {client:?} {answer:?} {:?}", keystone.builder());
+    for secret in ["a-clients-token", "own-token", "top-secret-password"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
