@@ -1,19 +1,19 @@
 //! Exchanges with Keystone itself and with a front of it, side by side.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
-use http::{Method, Request};
+use http::Request;
 use http_body_util::Full;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::{
+    cast::{Cast, forget},
     front::{Front, Running},
     http::{Answer, Client},
     lab,
     normal::{Names, differences, normal},
-    people::{Admin, User, domain, project, system, token, unscoped},
-    tools::signed,
+    people::Admin,
 };
 
 /// One request that both get. `<name>` in its path and body stands for an id.
@@ -76,12 +76,6 @@ impl Row {
     }
 }
 
-/// Who appears in the rows.
-struct Cast {
-    tokens: BTreeMap<&'static str, String>,
-    names: Names,
-}
-
 /// On which servers.
 struct Stage {
     cast: Arc<Cast>,
@@ -99,10 +93,10 @@ struct Side {
 
 /// Sends all rows to both, and compares each answer.
 pub(crate) async fn compare(rows: &[Row]) {
-    let Some(turn) = lab::shared().await else { return };
     // The cast is the same for all tables, one after another, as long as its tokens
     // count.
     static CAST: Mutex<Option<(usize, Arc<Cast>)>> = Mutex::const_new(None);
+    let Some(turn) = lab::shared().await else { return };
     let mut cast = CAST.lock().await;
     let admin = turn.lab.admin().await;
     let age = turn.lab.rotations();
@@ -197,110 +191,4 @@ impl Side {
             self.names.insert((*name).to_owned(), kept.to_owned());
         }
     }
-}
-
-/// The secret of the key `<ann>s`.
-const SECRET: &str = "the-secret-of-ann";
-
-/// Deletes somebody's credentials in Keystone.
-async fn forget(admin: &Admin, user: &str) {
-    let found = admin.call(Method::GET, &format!("/v3/credentials?user_id={user}"), None).await;
-    for credential in found.expect(200).json()["credentials"].as_array().unwrap() {
-        let path = format!("/v3/credentials/{}", credential["id"].as_str().unwrap());
-        admin.call(Method::DELETE, &path, None).await.expect(204);
-    }
-}
-
-impl Cast {
-    /// Everybody's tokens, and the ids that rows may name.
-    async fn new(admin: &Admin) -> Self {
-        let client = &admin.client;
-        let (home, other) = (admin.project("home").await, admin.project("other").await);
-        let on_home = format!("projects/{home}");
-        let (ann, member) = admin.member(&home).await;
-        let (bob, second) = admin.member(&home).await;
-        let (root, reader, service) =
-            (admin.user("root").await, admin.user("reader").await, admin.user("service").await);
-        for on in [&*on_home, "domains/default", "system"] {
-            admin.grant(on, &root.id, "admin").await;
-        }
-        for on in [&*on_home, "domains/default", "system"] {
-            admin.grant(on, &reader.id, "reader").await;
-        }
-        admin.grant(&on_home, &service.id, "service").await;
-        let home_scope = project(&home);
-        let mut tokens = BTreeMap::from([
-            ("admin", root.token(client, &home_scope).await),
-            ("domain admin", root.token(client, &domain()).await),
-            ("domain reader", reader.token(client, &domain()).await),
-            ("member", member.clone()),
-            ("reader", reader.token(client, &home_scope).await),
-            ("second member", second.clone()),
-            ("service", service.token(client, &home_scope).await),
-            ("system admin", root.token(client, &system()).await),
-            ("system reader", reader.token(client, &system()).await),
-            ("unscoped admin", root.token(client, &unscoped()).await),
-            ("unscoped member", ann.token(client, &unscoped()).await),
-        ]);
-        for (who, user, own, restricted) in [
-            ("restricted", &ann, &member, true),
-            ("unrestricted", &ann, &member, false),
-            ("admin's unrestricted", &root, &tokens["admin"].clone(), false),
-        ] {
-            let body = json!({"application_credential":
-            {"name": who, "secret": "a-secret", "unrestricted": !restricted}});
-            let path = format!("/v3/users/{}/application_credentials", user.id);
-            let made = client.post(&path, own, &body).await.expect(201).json();
-            let id = &made["application_credential"]["id"];
-            let identity = json!({"methods": ["application_credential"],
-            "application_credential": {"id": id, "secret": "a-secret"}});
-            tokens.insert(who, token(client, &identity, &Value::Null).await);
-        }
-        let trust = json!({"trust": {"trustor_user_id": ann.id, "trustee_user_id": bob.id,
-        "project_id": home, "impersonation": true, "roles": [{"name": "member"}]}});
-        let trust = client.post("/v3/OS-TRUST/trusts", &member, &trust).await.expect(201).json();
-        let trust = trust["trust"]["id"].as_str().unwrap().to_owned();
-        let scope = json!({"OS-TRUST:trust": {"id": trust}});
-        tokens.insert("trustee", bob.token(client, &scope).await);
-        let revoked = ann.token(client, &home_scope).await;
-        admin.revoke_token(&revoked).await;
-        tokens.insert("revoked", revoked);
-
-        let names = [
-            ("ann", &ann.id),
-            ("bob", &bob.id),
-            ("home", &home),
-            ("other", &other),
-            ("reader", &reader.id),
-            ("root", &root.id),
-            ("service", &service.id),
-        ];
-        let names = names.into_iter().map(|(name, id)| (name.to_owned(), id.clone()));
-        let mut names: Names = names.collect();
-        let by_key = sign(admin, &ann, &home, &mut names).await;
-        tokens.insert("by key", by_key);
-        Self { tokens, names }
-    }
-}
-
-/// Gives names to signatures with the key `<ann>s`, which is not made yet; returns a
-/// token that was obtained with one.
-async fn sign(admin: &Admin, ann: &User, home: &str, names: &mut Names) -> String {
-    let access = format!("{}s", ann.id);
-    let blob = json!({"access": access, "secret": SECRET}).to_string();
-    let key = json!({"credential":
-        {"type": "ec2", "user_id": ann.id, "project_id": home, "blob": blob}});
-    let id = admin.make("/v3/credentials", &key, "/credential/id").await;
-    let mut by_key = String::new();
-    for how in ["ec2v2", "ec2v4", "s3v2", "s3v4"] {
-        let signed = signed(how, &access, SECRET).await;
-        if how == "ec2v2" {
-            let answer = admin.client.post("/v3/ec2tokens", &admin.token, &signed).await;
-            let token = answer.expect(200).headers["X-Subject-Token"].clone();
-            by_key = token.to_str().unwrap().to_owned();
-        }
-        names.insert(how.to_owned(), signed["credentials"].to_string());
-    }
-    admin.call(Method::DELETE, &format!("/v3/credentials/{id}"), None).await.expect(204);
-    by_key
 }

@@ -1,10 +1,10 @@
 //! What changes in Keystone is felt by callers of the front.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     front::Front,
@@ -54,9 +54,9 @@ async fn a_revoked_token_a_lost_role_and_a_disabled_user_are_felt_within_the_cac
 
     // An S3 key of somebody whose role in the project is taken away.
     let (access, secret) = (unique("fresh"), password());
-    let blob = json!({"access": access, "secret": secret}).to_string();
+    let pair = json!({"access": access, "secret": secret}).to_string();
     let key = json!({"credential":
-        {"type": "ec2", "user_id": bob.id, "project_id": home, "blob": blob}});
+        {"type": "ec2", "user_id": bob.id, "project_id": home, "blob": pair}});
     through.post("/v3/credentials", &second, &key).await.expect(201);
     let request = signed("s3v4", &access, &secret).await;
     through.post("/v3/s3tokens", &service, &request).await.expect(200);

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs)]
 
+mod cast;
 #[path = "../common/example.rs"]
 mod example;
 mod exchanges;
@@ -25,6 +26,7 @@ mod outages;
 mod purging;
 mod signatures;
 
+mod table_bodies;
 mod table_credentials;
 mod table_delegated;
 mod table_os_ec2;
