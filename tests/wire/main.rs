@@ -7,9 +7,12 @@
 mod common;
 
 mod bad_input;
+mod bad_input_v3;
 mod bodies;
 mod bounds;
 mod cross_dialect;
+mod cross_dialect_v3;
+mod delegated_callers;
 mod ec2tokens;
 mod ibm_cos_create;
 mod ibm_cos_keys;
@@ -29,3 +32,4 @@ mod parts;
 mod random_requests;
 mod s3tokens;
 mod secrets;
+mod security_history;
