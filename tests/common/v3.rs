@@ -117,7 +117,7 @@ impl Signing {
             let builder = builder.directory(Arc::clone(&registry)).issuer(Arc::clone(&desk));
             configure(builder)
         });
-        world.clock.advance(SIGNED - START);
+        world.clock.advance(SIGNED.checked_sub(START).unwrap());
         make(&world, &pair_of(BOB, DEMO, &blob_of(ACCESS, SECRET))).await;
         Self { world, registry, desk }
     }

@@ -18,7 +18,7 @@ pub(crate) const BASIC: &str = "20260102T030405Z";
 pub(crate) const SCOPE: &str = "20260102/RegionOne/ec2/aws4_request";
 const HOST: &str = "cloud.example.test:8773";
 
-fn published(signature: &str, params: Value, headers: Value) -> Value {
+fn published(signature: &str, params: &Value, headers: &Value) -> Value {
     json!({"credentials": {
         "access": ACCESS, "signature": signature, "verb": "GET", "host": HOST,
         "path": "/services/Cloud", "params": params, "headers": headers, "body_hash": EMPTY,
@@ -43,10 +43,10 @@ pub(crate) fn vectors() -> [(&'static str, Value); 4] {
     let v4 = json!({"Action": "DescribeInstances", "Version": "2016-11-15"});
     let v4_signature = "46f376df97a5435c942a443bc8d171346e90a3462bce7d025ea3c2bf639904d8";
     [
-        ("0", published("p+GXlSbcOT3rrJI+L6/WvEEwCE8=", v0, json!({}))),
-        ("1", published("9aaBUlIXo+bj2AWifdCwEIWkL64=", params("1"), json!({}))),
-        ("2", published("4GkcSNNCKBFxWjPyjK9nfADrSWc1G+sYtAQx5UdTIhU=", v2, json!({}))),
-        ("4", published(v4_signature, v4, headers)),
+        ("0", published("p+GXlSbcOT3rrJI+L6/WvEEwCE8=", &v0, &json!({}))),
+        ("1", published("9aaBUlIXo+bj2AWifdCwEIWkL64=", &params("1"), &json!({}))),
+        ("2", published("4GkcSNNCKBFxWjPyjK9nfADrSWc1G+sYtAQx5UdTIhU=", &v2, &json!({}))),
+        ("4", published(v4_signature, &v4, &headers)),
     ]
 }
 

@@ -36,17 +36,13 @@ async fn walk(world: &World, token: &str, query: &str) -> (Vec<String>, usize) {
         pages += 1;
         assert!(pages < 1_000, "the walk does not end: {uri}");
         let body = answer.json();
-        match body["links"]["next"].as_str() {
-            Some(next) => {
-                assert_eq!(body["truncated"], true);
-                assert!(next.starts_with("http://keys.test/v3/credentials?"), "{next}");
-                uri = next.to_owned();
-            }
-            None => {
-                assert!(body.get("truncated").is_none(), "{body}");
-                return (found, pages);
-            }
-        }
+        let Some(next) = body["links"]["next"].as_str() else {
+            assert!(body.get("truncated").is_none(), "{body}");
+            return (found, pages);
+        };
+        assert_eq!(body["truncated"], true);
+        assert!(next.starts_with("http://keys.test/v3/credentials?"), "{next}");
+        next.clone_into(&mut uri);
     }
 }
 

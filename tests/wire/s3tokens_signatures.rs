@@ -161,7 +161,7 @@ async fn t2_base64_of_either_alphabet_is_taken_and_what_is_none_is_401() {
         assert_refused(&signing.ask(S3TOKENS, &body).await, 401);
     }
     for bad in [
-        "".into(),
+        String::new(),
         V4_SIGNATURE.to_uppercase(),
         V4_SIGNATURE[1..].to_owned(),
         format!("{V4_SIGNATURE}0"),

@@ -1,6 +1,9 @@
 //! What went wrong in Keystone once, one test each.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -225,7 +228,7 @@ struct Witness {
 
 impl Policy for Witness {
     fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-        self.told.lock().unwrap().push_str(&format!("{caller:?} {action:?} {target:?}\n"));
+        writeln!(self.told.lock().unwrap(), "{caller:?} {action:?} {target:?}").unwrap();
         self.policy.decide(caller, action, target)
     }
 
