@@ -15,7 +15,7 @@ async fn a_401_names_the_service_that_the_client_reached() {
     let Signing { world, .. } = signing().await;
     for (uri, _) in paths() {
         let method = if uri.ends_with("tokens") { "POST" } else { "GET" };
-        let base = &uri[..uri[1..].find('/').unwrap() + 1];
+        let base = &uri[..=uri[1..].find('/').unwrap()];
         for call in [
             world.call(method, &uri),
             world.call(method, &uri).token("wrong"),
@@ -96,4 +96,20 @@ async fn the_dialect_lives_under_another_prefix_with_its_links() {
     assert_eq!(challenge.header("www-authenticate"), expected);
     assert_eq!(world.get(CREDENTIALS).token("dev-bob").send().await.status, 418);
     assert_eq!(world.post(S3TOKENS).token("dev-service").send().await.status, 418);
+}
+
+#[tokio::test]
+async fn a_host_that_would_end_the_quotes_of_a_challenge_is_not_repeated() {
+    let world = world();
+    for (host, expected) in [
+        ("x\", realm=\"y", "Keystone"),
+        ("x\\", "Keystone"),
+        ("[2001:db8::1]:5000", "Keystone uri=\"http://[2001:db8::1]:5000/v3\""),
+    ] {
+        let challenge = world.get(CREDENTIALS).header("host", host).send().await;
+        assert_refused(&challenge, 401);
+        assert_eq!(challenge.header("www-authenticate"), expected);
+        let link = self_link(world.get(CREDENTIALS).header("host", host)).await;
+        assert_eq!(link, format!("http://{host}/v3/credentials"), "JSON quotes it");
+    }
 }
