@@ -119,6 +119,7 @@ struct Front {
 }
 
 impl Front {
+    #[expect(clippy::zombie_processes, reason = "dropping the front waits for it")]
     fn start(keystone: &str, password: &str, folder: &Path) -> Self {
         let built = Command::new(env!("CARGO"))
             .args(["build", "--release", "--example", "keystone_front"])

@@ -65,11 +65,14 @@
 //! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens), [`KeystoneValidator`] | none |
 //! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`] | none |
 //! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
+//! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | nobody |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
-//! Which wire formats are answered, and where, says [`Dialect`]. The object
+//! Which wire formats are answered, and where, says [`Dialect`]. Some operations need
+//! more than a backend: `s3tokens` a directory, `ec2tokens` an issuer besides; without
+//! them these requests are the app's own. The object
 //! store checks signatures by [finding](backend::CredentialBackend::find_by_access_key)
 //! the key and asking whether it
 //! [may be used](domain::Credential::is_usable); `examples/accesser` is a whole

@@ -161,8 +161,7 @@ pub enum ListScope {
 /// | the owner | everything | list, see; create and delete with role `member` | |
 /// | `service` | | see, if so configured | validate |
 ///
-/// OS-EC2 takes only callers whose token is scoped to a project or to the
-/// system. What delegated callers may is [`DelegatedCallers`].
+/// OS-EC2 takes no callers whose token is scoped to a domain. What delegated callers may is [`DelegatedCallers`].
 ///
 /// ```
 /// use tower_credentials::policy::RolePolicy;
@@ -433,7 +432,7 @@ impl RolePolicy {
 
 /// Whether OS-EC2 takes a token of this scope.
 fn is_ec2_scope(scope: &Scope) -> bool {
-    matches!(scope, Scope::Project(_) | Scope::System)
+    !matches!(scope, Scope::Domain(_))
 }
 
 #[cfg(test)]

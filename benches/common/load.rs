@@ -112,7 +112,7 @@ pub async fn run(
         took.extend(running.await.unwrap());
     }
     let elapsed = started.elapsed();
-    let spent = cpu(server) - before;
+    let spent = cpu(server).saturating_sub(before);
     took.sort_unstable();
     let at = |share: usize| took[took.len() * share / 100];
     Load {

@@ -58,13 +58,14 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn CredentialBackend> =
         if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
 
-    let credentials =
-        CredentialLayer::builder(KeystoneValidator::new(client.clone()), Arc::clone(&store))
-            .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
-            .directory(KeystoneDirectory::new(client))
-            .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
-            .trust_forwarded_headers(options.trust_forwarded)
-            .build()?;
+    let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
+    let directory = KeystoneDirectory::new(client).max_age(options.cached_for());
+    let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
+        .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
+        .directory(directory)
+        .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
+        .trust_forwarded_headers(options.trust_forwarded)
+        .build()?;
     let proxy = Proxy::new(&options)?;
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))

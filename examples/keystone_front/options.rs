@@ -59,6 +59,11 @@ pub(crate) struct Options {
     /// For a front that is reached only through a proxy which sets them.
     #[arg(long)]
     pub(crate) trust_forwarded: bool,
+    /// For how many seconds what Keystone said about a token, a user, a project or a role counts.
+    ///
+    /// Within that time a revoked token, a lost role and a disabled user are felt.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    cache_seconds: u64,
     /// How many seconds Keystone may take to answer, and a body may pause on its way.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
@@ -67,6 +72,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
+    }
+
+    pub(crate) fn cached_for(&self) -> Duration {
+        Duration::from_secs(self.cache_seconds)
     }
 
     /// The text of the PEM file, if one is named.

@@ -172,7 +172,8 @@ impl KeystoneClientBuilder {
     pub fn build(self) -> Result<KeystoneClient, KeystoneConfigError> {
         let (base, encrypted) = base(&self.url)?;
         let tls = tls(encrypted, self.root_certificates.as_deref())?;
-        let transport = Arc::new(Transport::new(base, tls, self.timeout));
+        let transport = Transport::new(&base, tls, self.timeout).ok_or(KeystoneConfigError::Url)?;
+        let transport = Arc::new(transport);
         let own = Arc::new(OwnToken::new(self.login, self.clock, Arc::clone(&transport)));
         Ok(KeystoneClient { transport, own })
     }

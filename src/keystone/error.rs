@@ -57,8 +57,8 @@ impl KeystoneError {
         Self::new(KeystoneErrorKind::Unexpected, message)
     }
 
-    pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+    pub(super) fn caused_by(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(Arc::from(source));
         self
     }
 }

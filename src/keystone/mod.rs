@@ -68,6 +68,7 @@ mod error;
 mod flight;
 mod login;
 mod lookup;
+mod pool;
 mod token;
 mod transport;
 mod validator;

@@ -5,19 +5,16 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
-    rt::TokioExecutor,
-    rt::TokioTimer,
-};
 use tokio::sync::Semaphore;
 
-use super::{KeystoneError, KeystoneErrorKind};
+use super::{
+    KeystoneError, KeystoneErrorKind,
+    pool::{Connection, Pool},
+};
 
 /// Largest answer, but for lists, in bytes.
 pub(super) const MAX_ANSWER: usize = 1 << 20;
@@ -28,8 +25,6 @@ pub(super) const MAX_LIST: usize = 32 << 20;
 /// How many requests may be under way; more wait, within their own time. Without
 /// a bound a flood of unknown tokens would open as many connections.
 const AT_ONCE: usize = 100;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 pub(super) const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -80,65 +75,80 @@ impl Outgoing {
     }
 }
 
-/// Pooled connections to one Keystone.
+/// Requests to one Keystone.
 pub(super) struct Transport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: Pool,
     /// Scheme, host and path, up to and with `/v3`.
-    base: String,
+    base: Uri,
+    host: HeaderValue,
     permits: Semaphore,
     pub(super) timeout: Duration,
 }
 
 impl Transport {
-    pub(super) fn new(base: String, tls: rustls::ClientConfig, timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
-        tcp.set_nodelay(true);
-        tcp.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
-        Self { client, base, permits: Semaphore::new(AT_ONCE), timeout }
+    /// `base` is the URL up to and with `/v3`; none if it is not one.
+    pub(super) fn new(base: &str, tls: rustls::ClientConfig, timeout: Duration) -> Option<Self> {
+        let base: Uri = base.parse().ok()?;
+        let host = HeaderValue::from_str(base.authority()?.as_str()).ok()?;
+        let pool = Pool::new(base.clone(), tls, timeout);
+        Some(Self { pool, base, host, permits: Semaphore::new(AT_ONCE), timeout })
     }
 
-    pub(super) fn base(&self) -> &str {
+    pub(super) fn base(&self) -> &Uri {
         &self.base
     }
 
     /// Sends a request and reads the whole answer. The caller sets the time limit.
     pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<KeystoneAnswer, KeystoneError> {
-        let uri: Uri = format!("{}{}", self.base, outgoing.path)
-            .parse()
-            .map_err(|_| KeystoneError::unexpected("not a path"))?;
+        let request = || self.request(outgoing);
         let _permit = self.permits.acquire().await;
-        let response = match self.client.request(request(outgoing, uri.clone())).await {
-            // A server may close a connection that it kept alive just when it is used.
-            Err(error) if outgoing.repeatable && broke_off(&error) => {
-                self.client.request(request(outgoing, uri)).await
+        if let Some(mut connection) = self.pool.kept().await {
+            match connection.try_send_request(request()?).await {
+                Ok(response) => return self.finish(connection, response, outgoing).await,
+                // A server may close a connection that it kept just when it is used.
+                Err(mut error) => {
+                    self.pool.forget();
+                    if error.take_message().is_none() && !outgoing.repeatable {
+                        return Err(broken(error.into_error()));
+                    }
+                }
             }
-            sent => sent,
-        };
-        read(response.map_err(unreachable)?, outgoing.max_answer).await
+        }
+        let mut connection = self.pool.open().await?;
+        let response = connection.send_request(request()?).await.map_err(broken)?;
+        self.finish(connection, response, outgoing).await
+    }
+
+    async fn finish(
+        &self,
+        connection: Connection,
+        response: Response<Incoming>,
+        outgoing: &Outgoing,
+    ) -> Result<KeystoneAnswer, KeystoneError> {
+        let answer = read(response, outgoing.max_answer).await?;
+        self.pool.keep(connection);
+        Ok(answer)
+    }
+
+    fn request(&self, outgoing: &Outgoing) -> Result<Request<Full<Bytes>>, KeystoneError> {
+        let target = format!("{}{}", self.base.path(), outgoing.path);
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = target.parse().map_err(|_| KeystoneError::unexpected("not a path"))?;
+        *request.headers_mut() = outgoing.headers.clone();
+        let json = HeaderValue::from_static("application/json");
+        if !outgoing.body.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, json.clone());
+        }
+        request.headers_mut().insert(ACCEPT, json);
+        request.headers_mut().insert(HOST, self.host.clone());
+        Ok(request)
     }
 }
 
-fn request(outgoing: &Outgoing, uri: Uri) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(outgoing.body.clone()));
-    *request.method_mut() = outgoing.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = outgoing.headers.clone();
-    let json = HeaderValue::from_static("application/json");
-    if !outgoing.body.is_empty() {
-        request.headers_mut().insert(CONTENT_TYPE, json.clone());
-    }
-    request.headers_mut().insert(ACCEPT, json);
-    request
+fn broken(error: hyper::Error) -> KeystoneError {
+    let message = "the connection to Keystone broke";
+    KeystoneError::new(KeystoneErrorKind::Unreachable, message).caused_by(error.into())
 }
 
 async fn read(
@@ -156,23 +166,9 @@ async fn read(
         Err(error) => {
             let failed = KeystoneError::unexpected("Keystone's answer broke off");
             Err(match error.downcast::<hyper::Error>() {
-                Ok(error) => failed.with_source(*error),
+                Ok(error) => failed.caused_by(error),
                 Err(_) => failed,
             })
         }
     }
-}
-
-fn unreachable(error: ClientError) -> KeystoneError {
-    let message = if error.is_connect() {
-        "no connection to Keystone"
-    } else {
-        "the connection to Keystone broke"
-    };
-    KeystoneError::new(KeystoneErrorKind::Unreachable, message).with_source(error)
-}
-
-/// Whether an established connection ended before there was an answer.
-fn broke_off(error: &ClientError) -> bool {
-    !error.is_connect()
 }

@@ -184,3 +184,20 @@ async fn no_error_repeats_what_was_sent_or_answered() {
         }
     }
 }
+
+#[tokio::test]
+async fn no_connection_is_opened_that_no_request_needs() {
+    let keystone = Keystone::start().await;
+    let validator = KeystoneValidator::new(keystone.client());
+    for round in 0..20 {
+        let mut asking = tokio::task::JoinSet::new();
+        for at in 0..3 {
+            let validator = validator.clone();
+            asking.spawn(async move {
+                let _ = validator.validate(&token(&format!("t{round}-{at}"))).await;
+            });
+        }
+        asking.join_all().await;
+    }
+    assert!(keystone.connections() <= 3, "{}", keystone.connections());
+}

@@ -99,6 +99,7 @@ struct State {
     /// Life of the service user's tokens, in seconds.
     life: u64,
     logins: usize,
+    connections: usize,
     /// The service user's tokens that are accepted.
     accepted: Vec<String>,
     calls: Vec<String>,
@@ -120,6 +121,7 @@ impl Keystone {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let keystone = served.clone();
+                keystone.state().connections += 1;
                 let used = AtomicU64::new(0);
                 let service = service_fn(move |request| {
                     let kept = used.fetch_add(1, Ordering::SeqCst) > 0;
@@ -182,6 +184,11 @@ impl Keystone {
 
     pub(crate) fn logins(&self) -> usize {
         self.state().logins
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn connections(&self) -> usize {
+        self.state().connections
     }
 
     /// All calls with the service user's token since this was last asked.

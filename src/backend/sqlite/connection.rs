@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::{OpenError, OpenErrorKind};
 
 /// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Statements kept ready per connection: more than there are different ones.
 const STATEMENTS: usize = 48;

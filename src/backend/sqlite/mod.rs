@@ -47,8 +47,10 @@ pub use self::error::{OpenError, OpenErrorKind};
 /// writes until it is opened anew. Never copy over the file, nor touch its `-shm`,
 /// while it is open: that cannot be noticed in time.
 ///
-/// Reads run on the blocking threads of the tokio runtime, so calls must be made
-/// within one. A clone is another handle to the same connections. Dropping the
+/// A record is looked up on the calling thread, which takes some microseconds, or as
+/// long as the disk takes for a page that is not in memory; everything else, and a
+/// look-up that would have to wait, is done on other threads. Lists use the blocking
+/// threads of the tokio runtime, so calls must be made within one. A clone is another handle to the same connections. Dropping the
 /// last handle blocks until the writes that are under way are done and the file
 /// is closed.
 ///
@@ -110,6 +112,9 @@ impl SqliteBackend {
     }
 
     async fn find(&self, lookup: Lookup) -> Result<Option<Arc<Credential>>, BackendError> {
+        if let Some(found) = self.readers.at_once(|connection| queries::find(connection, &lookup)) {
+            return Ok(found);
+        }
         self.readers.run(move |connection| queries::find(connection, &lookup)).await
     }
 }

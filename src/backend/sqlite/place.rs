@@ -96,6 +96,11 @@ impl Place {
         Ok(())
     }
 
+    /// Whether a connection reads what is in the file now.
+    pub(super) fn is_current(&self, reader: &Opened) -> bool {
+        identity(&self.path).is_ok_and(|file| file == reader.file)
+    }
+
     /// A connection for reading what is in the file now: one of these, of which those
     /// to another file are closed, or a new one.
     pub(super) fn reader(

@@ -4,6 +4,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -11,6 +12,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::backend::BackendError;
 
+use super::connection::BUSY_TIMEOUT;
 use super::error::OpenError;
 use super::place::{Opened, Place};
 
@@ -55,6 +57,28 @@ impl Readers {
             result
         });
         reading.await.map_err(unavailable)?
+    }
+
+    /// Does a short read on this thread: handing it to another one costs more than
+    /// the read itself.
+    ///
+    /// `None` if that cannot be done at once, or not at all: then
+    /// [`run`](Self::run) finds out which. It never waits for a lock, but for a page
+    /// that is not in memory it waits as long as the disk takes.
+    pub(super) fn at_once<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, BackendError>,
+    ) -> Option<T> {
+        let _permit = self.permits.try_acquire().ok()?;
+        let opened = self.idle().pop()?;
+        if !self.place.is_current(&opened) {
+            return None;
+        }
+        opened.connection.busy_timeout(Duration::ZERO).ok()?;
+        let found = read(&opened.connection).ok()?;
+        opened.connection.busy_timeout(BUSY_TIMEOUT).ok()?;
+        self.idle().push(opened);
+        Some(found)
     }
 
     fn take(&self) -> Result<Opened, BackendError> {

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use rand::RngExt;
 use serde::Serialize;
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::format_description};
+use time::OffsetDateTime;
 
 use crate::{
     authority::Verified,
@@ -231,9 +231,10 @@ fn audit_id() -> String {
 
 /// `2026-01-02T03:04:05.000000Z`.
 fn timestamp(time: SystemTime) -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    OffsetDateTime::from(time).format(format).unwrap_or_default()
+    let time = OffsetDateTime::from(time);
+    let ((year, month, day), (hour, minute, second)) = (time.to_calendar_date(), time.to_hms());
+    let (month, micros) = (u8::from(month), time.microsecond());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
 #[cfg(test)]

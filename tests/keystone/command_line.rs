@@ -1,0 +1,85 @@
+//! The OpenStack command line, with Keystone itself and through the front.
+
+use serde_json::{Value, json};
+
+use crate::{
+    front::Front,
+    lab,
+    normal::{Names, differences, json_of},
+    people::{User, unique},
+    tools::CommandLine,
+};
+
+/// What all commands said, each with what stands for the ids in it.
+async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Value> {
+    let url_v3 = format!("{url}/v3");
+    let mut openstack = CommandLine::new(&[
+        ("OS_AUTH_URL", &url_v3),
+        // Once logged in it goes where the catalog says.
+        ("OS_REGION_NAME", region),
+        ("OS_USERNAME", &user.name),
+        ("OS_PASSWORD", &user.password),
+        ("OS_PROJECT_ID", project),
+        ("OS_USER_DOMAIN_ID", "default"),
+    ]);
+    let mut names = Names::new();
+    let mut said = Vec::new();
+    let mut note = |result: Result<Value, String>, names: &Names| {
+        let known = match result {
+            Ok(value) => value,
+            // The words are the server's own.
+            Err(_) => json!("refused"),
+        };
+        said.push(json_of(known, url, names));
+    };
+
+    let blob = json!({"access": unique("key"), "secret": "s"}).to_string();
+    let create = ["credential", "create", "--type", "ec2", "--project", project, &user.id, &blob];
+    let made = openstack.run(&[&create[..], &["-f", "json"]].concat()).await;
+    let id = made.as_ref().unwrap()["id"].as_str().unwrap().to_owned();
+    names.insert("blob".into(), blob.clone());
+    names.insert("id".into(), id.clone());
+    note(made, &names);
+    note(openstack.run(&["credential", "list", "-f", "json"]).await, &names);
+    note(openstack.run(&["credential", "list", "--type", "cert", "-f", "json"]).await, &names);
+    note(openstack.run(&["credential", "show", &id, "-f", "json"]).await, &names);
+    let set = ["credential", "set", "--type", "ec2", "--data", &blob, "--user", &user.id, &id];
+    note(openstack.run(&set).await, &names);
+    note(openstack.run(&["credential", "delete", &id]).await, &names);
+    note(openstack.run(&["credential", "show", &id, "-f", "json"]).await, &names);
+
+    let made = openstack.run(&["ec2", "credentials", "create", "-f", "json"]).await;
+    let made_up = |name: &str| made.as_ref().unwrap()[name].as_str().unwrap().to_owned();
+    let access = made_up("access");
+    names.insert("access".into(), access.clone());
+    names.insert("secret".into(), made_up("secret"));
+    note(made, &names);
+    note(openstack.run(&["ec2", "credentials", "list", "-f", "json"]).await, &names);
+    note(openstack.run(&["ec2", "credentials", "show", &access, "-f", "json"]).await, &names);
+    note(openstack.run(&["ec2", "credentials", "delete", &access]).await, &names);
+    note(openstack.run(&["ec2", "credentials", "list", "-f", "json"]).await, &names);
+    said
+}
+
+#[tokio::test]
+async fn openstack_client_says_the_same_through_the_front() {
+    let Some(turn) = lab::shared().await else { return };
+    let admin = turn.lab.admin().await;
+    let project = admin.project("project").await;
+    let (user, _) = admin.member(&project).await;
+    let front = Front::of(turn.lab).start(&[]).await;
+    let region = admin.region(&front.url).await;
+    let keystone = session(&turn.lab.url, "RegionOne", &user, &project).await;
+    let through = session(&front.url, &region, &user, &project).await;
+    assert_eq!(keystone.len(), through.len());
+    for (at, (keystone, through)) in keystone.iter().zip(&through).enumerate() {
+        let found = differences(keystone, through);
+        if at == 4 {
+            // Keystone takes nothing but a blob, and this command sends a type too.
+            assert_eq!((keystone, through), (&json!("refused"), &Value::Null));
+            continue;
+        }
+        let found: Vec<_> = found.keys().filter(|path| !path.ends_with("access")).collect();
+        assert!(found.is_empty(), "command {at}: {found:?}\n{keystone}\n{through}");
+    }
+}

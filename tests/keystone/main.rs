@@ -1,0 +1,33 @@
+//! The front before a real Keystone, side by side with it.
+//!
+//! `scripts/keystone install` gets the Keystone; one is started for all tests.
+//! `WITHOUT_KEYSTONE=1` skips them, with a line on stderr.
+
+#![allow(missing_docs)]
+
+mod cast;
+#[path = "../common/example.rs"]
+mod example;
+mod exchanges;
+mod front;
+#[path = "../accesser/http.rs"]
+#[allow(dead_code, reason = "the accesser's tests use all of it")]
+mod http;
+mod lab;
+mod normal;
+mod people;
+mod tools;
+
+mod command_line;
+mod freshness;
+mod importing;
+mod mirroring;
+mod outages;
+mod purging;
+mod signatures;
+
+mod table_bodies;
+mod table_credentials;
+mod table_delegated;
+mod table_os_ec2;
+mod table_tokens;
