@@ -136,9 +136,9 @@ impl Ec2Signed {
     /// When the request may be used.
     ///
     /// In version 4 that is the `X-Amz-Date` that was signed: `Timestamp` is not
-    /// signed in a POST, so a replay could bring its own. In the other versions it
-    /// is the first of the parameter `Timestamp`, the header `X-Amz-Date` and the
-    /// parameter of that name; [`Unknown`](Freshness::Unknown) if there is none.
+    /// signed in a POST, so a replay could bring its own. The other versions sign
+    /// parameters and no headers: it is the first of the parameters `Timestamp`,
+    /// `X-Amz-Date` and `Expires`; [`Unknown`](Freshness::Unknown) if there is none.
     #[must_use]
     pub fn freshness(&self) -> Freshness {
         self.freshness
@@ -191,13 +191,14 @@ fn is_v4(fields: &Fields<'_>) -> bool {
         || fields.param("X-Amz-Algorithm") == Some(ALGORITHM)
 }
 
+/// By parameters alone: versions 0 to 2 sign no header, so that whoever replays a
+/// request could bring a new date in one.
 fn freshness(fields: &Fields<'_>) -> Result<Freshness, SignatureError> {
-    let stamp = fields.param("Timestamp").or_else(|| fields.date());
-    match stamp.map(date::parse_iso) {
-        Some(Some(time)) => Ok(Freshness::At(time)),
-        Some(None) => Err(SignatureError::Malformed),
-        None => Ok(Freshness::Unknown),
+    let time = |stamp| date::parse_iso(stamp).ok_or(SignatureError::Malformed);
+    if let Some(stamp) = fields.param("Timestamp").or_else(|| fields.param("X-Amz-Date")) {
+        return Ok(Freshness::At(time(stamp)?));
     }
+    fields.param("Expires").map_or(Ok(Freshness::Unknown), |end| Ok(Freshness::Until(time(end)?)))
 }
 
 /// The host without its port, if it has one; the colons of a bare IPv6 address in

@@ -159,23 +159,40 @@ fn a_line_break_cannot_stand_in_what_is_signed() {
 }
 
 #[test]
-fn the_time_is_the_first_that_is_given() {
+fn the_time_is_the_first_that_is_given_among_what_is_signed() {
     let freshness = |mut request: Ec2Request, stamps: [Option<&str>; 3]| {
-        let [param, header, amz] = stamps;
         request.params.remove("Timestamp");
-        request.params.extend(param.map(|stamp| ("Timestamp".into(), stamp.into())));
-        request.headers.extend(header.map(|stamp| ("x-amz-date".into(), stamp.into())));
-        request.params.extend(amz.map(|stamp| ("X-Amz-Date".into(), stamp.into())));
+        for (name, stamp) in ["Timestamp", "X-Amz-Date", "Expires"].into_iter().zip(stamps) {
+            request.params.extend(stamp.map(|stamp| (name.into(), stamp.into())));
+        }
+        // No header is signed: whoever replays the request may add one.
+        request.headers.insert("X-Amz-Date".into(), BASIC_TIME.into());
         request.prepare().map(|signed| signed.freshness())
     };
     let (own, other) = (Some(BASIC_TIME), Some("2020-01-01T00:00:00Z"));
-    for stamps in [[own, other, other], [None, own, other], [None, None, own]] {
+    for stamps in [[own, other, other], [None, own, other]] {
         assert_eq!(freshness(v1(), stamps), Ok(Freshness::At(moment())), "{stamps:?}");
     }
+    assert_eq!(freshness(v1(), [None, None, own]), Ok(Freshness::Until(moment())));
     assert_eq!(freshness(v1(), [None; 3]), Ok(Freshness::Unknown));
     for stamps in [[Some("now"), own, own], [Some(""), own, own], [None, Some("1"), own]] {
         assert_eq!(freshness(v1(), stamps), Err(SignatureError::Malformed), "{stamps:?}");
     }
+}
+
+#[test]
+fn a_request_of_version_1_that_is_cut_up_anew_has_no_date() {
+    // Names and values are signed without anything between them.
+    let mut request = v1();
+    let name = format!("ActionDescribeInstancesAWSAccessKeyId{}", request.access);
+    let end = format!("Timestamp{TIME}Version2016-11-15");
+    request.params = [(name, ""), ("SignatureVersion".into(), "1"), (end, "")]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into();
+    request.headers.insert("X-Amz-Date".into(), BASIC_TIME.into());
+    let signed = request.prepare().unwrap();
+    assert!(signed.verify(&secret()));
+    assert_eq!(signed.freshness(), Freshness::Unknown);
 }
 
 #[test]
