@@ -60,8 +60,9 @@ impl CredentialBackend for ScanBackend {
         let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
         credentials.retain(|record| query.admits(record) && is_between(marker(record)));
         credentials.sort_by_key(marker);
-        let follows = credentials.len() > query.limit();
-        credentials.truncate(query.limit());
+        let fitting = query.fitting(&credentials);
+        let follows = credentials.len() > fitting;
+        credentials.truncate(fitting);
         let next = credentials.last().filter(|_| follows).and_then(marker);
         Ok(Page { credentials, next })
     }

@@ -174,25 +174,24 @@ impl Authority {
         }
         // One more than fits, to know whether anything follows that would be shown.
         let mut query = query.with_limit(limit + 1);
-        let mut views: Vec<View> = Vec::new();
+        let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
         for _ in 0..MAX_READS {
             let page = self.backend().list(&query).await?;
-            let shown = page.credentials.into_iter().filter(|record| listed(record));
-            let room = limit + 1 - views.len();
-            let view = |credential| View { credential, secret_visible: true };
-            views.extend(shown.take(room).map(view));
             query.after = page.next;
-            if views.len() > limit || query.after.is_none() {
+            for credential in page.credentials.into_iter().filter(|record| listed(record)) {
+                if views.len() == limit || bytes >= ListQuery::MAX_BYTES {
+                    let next = views.last().map(|last| last.credential.id.to_string());
+                    return Ok(Listing { views, next });
+                }
+                bytes += credential.size();
+                views.push(View { credential, secret_visible: true });
+            }
+            if query.after.is_none() {
                 break;
             }
         }
-        if views.len() <= limit {
-            // The end, or as far as one list looks: the next one goes on from there.
-            return Ok(Listing { views, next: query.after });
-        }
-        views.truncate(limit);
-        let next = views.last().map(|last| last.credential.id.to_string());
-        Ok(Listing { views, next })
+        // The end, or as far as one list looks: the next one goes on from there.
+        Ok(Listing { views, next: query.after })
     }
 
     async fn update_credential(

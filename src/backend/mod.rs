@@ -138,7 +138,9 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
 /// [`MAX_EXAMINED`](Self::MAX_EXAMINED) records for one page, so a page may be
 /// short, even empty, and still have a `next`. Only records between the markers
 /// and of the query's user count, or of its project if it names no user: others'
-/// records never make a page short.
+/// records never make a page short. Nor does a page take a further record once those
+/// in it hold [`MAX_BYTES`](Self::MAX_BYTES), so that nobody fills the memory with
+/// records that are long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListQuery {
@@ -161,6 +163,9 @@ pub struct ListQuery {
 impl ListQuery {
     /// The longest page.
     pub const MAX_LIMIT: usize = 1_000;
+
+    /// How many bytes a page may hold before its last record, by [`Credential::size`].
+    pub const MAX_BYTES: usize = 1 << 20;
 
     /// How many records a store examines for one page at the most.
     pub const MAX_EXAMINED: usize = 2_000;
@@ -191,6 +196,24 @@ impl ListQuery {
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Whether a page of this many records and bytes takes no further one.
+    #[must_use]
+    pub fn is_full(&self, records: usize, bytes: usize) -> bool {
+        records >= self.limit || bytes >= Self::MAX_BYTES
+    }
+
+    /// How many of these records, in this order, make a page.
+    #[must_use]
+    pub fn fitting(&self, records: &[Arc<Credential>]) -> usize {
+        let mut bytes = 0;
+        let fits = |(index, record): &(usize, &Arc<Credential>)| {
+            let full = self.is_full(*index, bytes);
+            bytes += record.size();
+            !full
+        };
+        records.iter().enumerate().take_while(fits).count()
     }
 
     /// Whether a record passes the filters; markers are not looked at.

@@ -95,6 +95,28 @@ impl Credential {
         self.material.secret_key()
     }
 
+    /// About how many bytes of text it holds.
+    ///
+    /// Clients choose the length of blobs and attributes, so records are counted in
+    /// bytes where many are held at once.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let material = match &self.material {
+            Material::Blob(blob) => blob.expose().len(),
+            Material::Grant { username, secret, signature } => {
+                username.len() + secret.expose().len() + signature.expose().len()
+            }
+            Material::KeyPair { secret } => secret.as_ref().map_or(0, |key| key.expose().len()),
+            Material::Password { username, .. } => username.len(),
+        };
+        let attributes = if self.attributes.is_empty() {
+            0
+        } else {
+            serde_json::to_string(&self.attributes).map_or(0, |text| text.len())
+        };
+        material + attributes
+    }
+
     /// Whether signatures with it are accepted: an active key pair with a secret.
     #[must_use]
     pub fn is_usable(&self) -> bool {

@@ -138,7 +138,12 @@ impl CredentialBackend for Mutant {
         if rows.is_empty() && self.has(Bug::UnknownOwnerIsAnError) {
             return Err(lost());
         }
-        let limit = if self.has(Bug::LimitIsIgnored) { usize::MAX } else { query.limit() };
+        let found: Vec<_> = rows.iter().map(|(_, record)| Arc::clone(record)).collect();
+        let limit = match self.bug {
+            Some(Bug::LimitIsIgnored) => usize::MAX,
+            Some(Bug::LengthIsIgnored) => query.limit(),
+            _ => query.fitting(&found),
+        };
         let more = rows.len() > limit;
         rows.truncate(limit);
         let mut next = rows.last().filter(|_| more).map(|(text, _)| text.clone());

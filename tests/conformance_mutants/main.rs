@@ -63,6 +63,7 @@ bugs! {
     InsertOverwrites: insert_refuses_a_taken_id racing_inserts_of_one_id_have_one_winner;
     InsertReportsDuplicateFirst: a_full_quota_is_reported_before_a_duplicate;
     InsertWritesInHalves: a_dropped_insert_is_whole_or_not_at_all;
+    LengthIsIgnored: a_page_of_long_records_is_short;
     LimitIsIgnored: a_page_holds_no_more_than_its_limit next_visits_every_record_once;
     ListEndsAtItsBound: sparse_matches_are_all_found;
     ListIgnoresKind: list_filters_by_kind list_filters_narrow_together;

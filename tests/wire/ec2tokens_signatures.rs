@@ -46,9 +46,10 @@ async fn t1_a_request_that_is_not_dated_or_badly_is_refused() {
         "params": {"Action": "Describe", "SignatureVersion": "1"},
     }});
     assert_refused(&signing.ask(EC2TOKENS, &undated).await, 401);
+    // A header is not signed: whoever replays the request could bring a new one.
     let mut dated = undated;
     dated["credentials"]["headers"] = json!({"X-Amz-Date": BASIC});
-    assert_eq!(signing.status(EC2TOKENS, &dated).await, 200);
+    assert_refused(&signing.ask(EC2TOKENS, &dated).await, 401);
     for time in ["now", "", "1767323045", "2026-01-02", "Fri, 02 Jan 2026 03:04:05 GMT"] {
         for version in 0..3 {
             let body = signer::ec2_old(version, ACCESS, SECRET, time);

@@ -112,7 +112,7 @@ impl Orders {
         };
         let after = Marker::new(query.after.as_deref().unwrap_or_default());
         let before = query.before.as_deref().filter(|marker| !marker.is_empty());
-        let mut page = Page::default();
+        let (mut page, mut bytes) = (Page::default(), 0);
         // The last record that was looked at: the next page starts behind it.
         let mut last: Option<&Marker> = None;
         let following = index.range((Bound::Excluded(after), Bound::Unbounded));
@@ -121,12 +121,13 @@ impl Orders {
                 break;
             }
             let admitted = query.admits(credential);
-            let full = admitted && page.credentials.len() == query.limit();
+            let full = admitted && query.is_full(page.credentials.len(), bytes);
             if full || examined == ListQuery::MAX_EXAMINED {
                 page.next = last.map(|last| last.text.to_string());
                 break;
             }
             if admitted {
+                bytes += credential.size();
                 page.credentials.push(Arc::clone(credential));
             }
             last = Some(marker);

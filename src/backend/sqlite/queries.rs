@@ -37,7 +37,7 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
     let mut statement = connection.prepare_cached(&sql).map_err(read_failed)?;
     let mut rows = statement.query(params_from_iter(values)).map_err(read_failed)?;
 
-    let mut page = Page::default();
+    let (mut page, mut bytes) = (Page::default(), 0);
     let mut last_examined = None;
     for examined in 0.. {
         let Some(row) = rows.next().map_err(read_failed)? else { break };
@@ -51,12 +51,14 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
         if !rows::is_admitted(row, query) {
             continue;
         }
-        if page.credentials.len() == query.limit() {
+        if query.is_full(page.credentials.len(), bytes) {
             let last = page.credentials.last();
             page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
             break;
         }
-        page.credentials.push(Arc::new(rows::read(row)?));
+        let record = rows::read(row)?;
+        bytes += record.size();
+        page.credentials.push(Arc::new(record));
     }
     Ok(page)
 }

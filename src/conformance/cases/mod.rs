@@ -68,6 +68,7 @@ macro_rules! __conformance_cases {
             }
             paging {
                 a_page_holds_no_more_than_its_limit
+                a_page_of_long_records_is_short
                 a_write_while_paging_disturbs_no_other_record
                 an_empty_marker_is_no_marker
                 markers_are_exclusive_and_need_not_exist

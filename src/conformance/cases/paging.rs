@@ -8,7 +8,7 @@ use crate::{
         insert_all, list_all, marker, markers, of_kind, of_project, of_user, pair, sorted, unique,
         with_id,
     },
-    domain::{AccessKey, Credential, Kind, ProjectId, UserId},
+    domain::{AccessKey, Blob, Credential, Kind, Material, ProjectId, UserId},
 };
 
 /// `after` and `before` are themselves left out, and need not be anyone's.
@@ -70,6 +70,30 @@ pub async fn a_page_holds_no_more_than_its_limit(backend: Backend) {
             let page = backend.list(&query).await.expect("list");
             assert_eq!(page.credentials.len(), limit.min(10), "{query:?}");
         }
+    }
+}
+
+/// A page takes no further record once it holds enough bytes, and its `next` leads to
+/// the others.
+///
+/// # Panics
+///
+/// If it holds more, or if a record is not found.
+pub async fn a_page_of_long_records_is_short(backend: Backend) {
+    const LONG: usize = ListQuery::MAX_BYTES / 4;
+    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+    let digits = (0..10).map(|digit| digit.to_string());
+    let mut records = spelt((&user, &project, &stem), digits);
+    for record in &mut records[2..] {
+        record.material = Material::Blob(Blob::new("x".repeat(LONG)));
+    }
+    insert_all(&backend, &records).await;
+    for query in [of_user(&user, Order::Id), of_project(&project, Order::AccessKey)] {
+        let page = backend.list(&query).await.expect("list");
+        assert_eq!(page.credentials.len(), 6, "{query:?}");
+        assert!(page.next.is_some(), "{query:?}");
+        let all: Vec<_> = records.iter().collect();
+        assert_eq!(markers(&backend, &query).await, sorted(&all, query.order), "{query:?}");
     }
 }
 
