@@ -307,7 +307,14 @@ impl Policy for RolePolicy {
         let admin = caller.has_role(&self.names.admin);
         let refused = caller.delegation.is_some() && self.delegated == DelegatedCallers::Refused;
         match action {
-            Action::ListCredentials | Action::ShowCredential if refused => Some(ListScope::Nothing),
+            Action::DeleteCredential
+            | Action::ListCredentials
+            | Action::ShowCredential
+            | Action::UpdateCredential
+                if refused =>
+            {
+                Some(ListScope::Nothing)
+            }
             Action::ListCredentials | Action::ShowCredential | Action::ListEc2 => {
                 let all = admin || self.reads_system(caller);
                 if all { Some(ListScope::All) } else { own() }

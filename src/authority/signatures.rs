@@ -165,3 +165,6 @@ impl Signed for S3Request {
         self.verify(secret)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,10 +104,13 @@ impl Frame {
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
-                let uri = format!("Keystone uri=\"{}\"", self.base(moment));
-                // A host that cannot stand in a header is not repeated.
-                let value =
-                    HeaderValue::try_from(uri).unwrap_or(HeaderValue::from_static("Keystone"));
+                let uri = self.base(moment);
+                // A host that cannot stand in a header, or would end the quotes, is
+                // not repeated.
+                let quotable = !uri.contains(['"', '\\']);
+                let named = HeaderValue::try_from(format!("Keystone uri=\"{uri}\""));
+                let value = named.ok().filter(|_| quotable);
+                let value = value.unwrap_or(HeaderValue::from_static("Keystone"));
                 headers.insert(header::WWW_AUTHENTICATE, value);
             }
             StatusCode::METHOD_NOT_ALLOWED => {

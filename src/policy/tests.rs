@@ -245,3 +245,5 @@ fn role_names_are_configurable() {
     assert_eq!(policy.decide(&caller(&["admin"]), Action::CreateGrant, target), F);
     assert_eq!(policy.decide(&caller(&["cloud_admin"]), Action::CreateGrant, target), A);
 }
+
+mod keystone_v3;

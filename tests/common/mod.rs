@@ -2,6 +2,9 @@
 //! an inner service that answers 418, so that what passes through shows.
 
 pub(crate) mod failing;
+pub(crate) mod registry;
+pub(crate) mod signer;
+pub(crate) mod v3;
 
 use std::{
     convert::Infallible,

@@ -9,8 +9,21 @@ use std::{
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt;
 
+use tower_credentials::{
+    domain::AccessKey,
+    issuer::{IssuedToken, TokenIssuer},
+    signature::{CredentialScope, Ec2Request, S3Request, SigningKey, decoy},
+};
+
 use crate::{
-    common::{ALICE, Answer, BOB, DEMO, World, pair},
+    common::{
+        ALICE, Answer, BOB, DEMO, World, pair,
+        signer::{ec2_old, ec2_v4, s3_v1, s3_v4},
+        v3::{
+            ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECRET, Signing, blob_of, change, id_of, one,
+            opaque, pair_of, pairs,
+        },
+    },
     keystone_v2_json::bobs,
 };
 
@@ -147,5 +160,144 @@ async fn refusals_and_failures_tell_no_secret_to_the_client() {
         for secret in SECRETS {
             assert!(!told.contains(secret), "{secret} in {told}");
         }
+    }
+}
+
+const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
+const TIME: &str = "20260102T030405Z";
+
+/// What v3 is told and must not tell, beside what is signed.
+const V3_SECRETS: [&str; 7] = [
+    "secret-of-the-pair",
+    "seed-of-totp",
+    "changed-secret",
+    "guessed-secret",
+    "hunter2",
+    SECRET,
+    "issued-token",
+];
+
+/// The same in v3: the answers, and the signatures and strings to sign among what
+/// was sent.
+async fn v3_scenario(signing: &Signing) -> (Vec<Answer>, Vec<String>) {
+    let world = &signing.world;
+    let pair = pair_of(BOB, DEMO, &blob_of("pair", "secret-of-the-pair"));
+    let stolen = pair_of(ALICE, DEMO, &blob_of("pair", "guessed-secret"));
+    let broken = pair_of(BOB, DEMO, "{\"access\":\"x\",\"secret\":\"guessed-secret\"");
+    let moved = json!({"access": "pair", "secret": "guessed-secret", "trust_id": "hunter2"});
+    let by_id = one(&id_of("pair"));
+    let tenant = json!({"tenant_id": DEMO});
+    let signed = [
+        s3_v4(ACCESS, SECRET, TIME, SCOPE),
+        s3_v1(ACCESS, SECRET, "Fri, 02 Jan 2026 03:04:05 GMT"),
+        s3_v4(ACCESS, "hunter2", TIME, SCOPE),
+        s3_v4("unknown", SECRET, TIME, SCOPE),
+        s3_v4(ACCESS, SECRET, TIME, "hunter2"),
+        ec2_v4(ACCESS, SECRET, TIME, "20260102/RegionOne/ec2/aws4_request"),
+        ec2_old(2, ACCESS, SECRET, "2026-01-02T03:04:05Z"),
+        ec2_old(1, ACCESS, "hunter2", "2026-01-02T03:04:05Z"),
+    ];
+    let mut calls = vec![
+        world.post(CREDENTIALS).json(&pair),
+        world.post(CREDENTIALS).json(&stolen),
+        world.post(CREDENTIALS).json(&broken),
+        world.post(CREDENTIALS).json(&opaque(BOB, "totp", "seed-of-totp")),
+        world.get(CREDENTIALS),
+        world.get(&by_id),
+        world.patch(&by_id).json(&change(&moved.to_string())),
+        world.patch(&by_id).json(&change(&blob_of("pair", "changed-secret"))),
+        world.get(&pairs(BOB, "/pair")),
+        world.post(&pairs(BOB, "")).json(&tenant),
+        world.delete(&by_id),
+    ];
+    let mut kept = Vec::new();
+    for body in &signed {
+        let path = if body["credentials"]["token"].is_string() { S3TOKENS } else { EC2TOKENS };
+        calls.push(world.post(path).json(body));
+        for name in ["signature", "token"] {
+            kept.extend(body["credentials"][name].as_str().map(ToOwned::to_owned));
+        }
+    }
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.token("dev-admin").send().await);
+    }
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    let expected = [
+        201, 409, 400, 201, 200, 200, 400, 200, 200, 201, 204, // credentials
+        200, 200, 401, 404, 401, 200, 200, 401, // signatures
+    ];
+    assert_eq!(statuses, expected);
+    let made = answers[9].json();
+    kept.push(made["credential"]["secret"].as_str().unwrap().to_owned());
+    kept.extend(V3_SECRETS.map(ToOwned::to_owned));
+    (answers, kept)
+}
+
+#[tokio::test]
+async fn v3_leaves_no_secret_blob_signature_or_token_in_the_log() {
+    listen();
+    let signing = Signing::new().await;
+    LOG.take();
+    let (_, secrets) = v3_scenario(&signing).await;
+    let text = String::from_utf8(LOG.take()).unwrap();
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} is in the log:\n{text}");
+    }
+    assert!(!text.contains("\"access\""), "a blob is in the log:\n{text}");
+    let changes = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(changes("credential created"), 3, "{text}");
+    assert_eq!(changes("credential updated"), 1, "{text}");
+    assert_eq!(changes("credential deleted"), 1, "{text}");
+}
+
+#[tokio::test]
+async fn refusals_of_v3_and_validations_tell_no_secret_to_the_client() {
+    let (answers, secrets) = v3_scenario(&Signing::new().await).await;
+    for answer in &answers {
+        let told = format!("{:?} {}", answer.headers, answer.text());
+        let validated = answer.text().contains("ec2credential");
+        let error = format!("{:?}", answer.error);
+        for secret in &secrets {
+            assert!(!error.contains(secret), "{secret} in {error}");
+            let refused = !answer.status.is_success();
+            assert!(!(refused || validated) || !told.contains(secret), "{secret} in {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn debug_of_everything_about_v3_tells_no_secret() {
+    let signing = Signing::new().await;
+    let (_, secrets) = v3_scenario(&signing).await;
+    let body = s3_v4(ACCESS, SECRET, TIME, SCOPE)["credentials"].take();
+    let [token, signature] = ["token", "signature"].map(|name| body[name].as_str().unwrap());
+    let access = || AccessKey::from_stored(ACCESS);
+    let s3 = S3Request::parse(access(), token, signature).unwrap();
+    let params = [("SignatureVersion", "1"), ("Timestamp", "2026-01-02T03:04:05Z")];
+    let ec2 = Ec2Request {
+        access: access(),
+        signature: signature.into(),
+        verb: None,
+        host: None,
+        path: Some("hunter2".into()),
+        params: params.map(|(name, value)| (name.into(), value.into())).into(),
+        headers: [("x".into(), "hunter2".into())].into(),
+        body_hash: None,
+    };
+    let stored = signing.world.stored(ACCESS).await.unwrap();
+    let scope = CredentialScope::parse(SCOPE).unwrap();
+    let key = SigningKey::derive(stored.secret_key().unwrap(), &scope);
+    let signer = signing.desk.signers().remove(0);
+    let issued: IssuedToken = signing.desk.issue(&signer).await.unwrap();
+    let told = format!(
+        "{s3:?} {ec2:?} {:?} {key:?} {:?} {issued:?} {signer:?} {stored:?} {:?} {:?}",
+        ec2.clone().prepare(),
+        decoy(),
+        stored.blob(),
+        signing.world,
+    );
+    for secret in secrets.iter().map(String::as_str).chain([decoy().expose()]) {
+        assert!(!told.contains(secret), "{secret} in {told}");
     }
 }

@@ -1,0 +1,294 @@
+//! Keystone v3's part of the table.
+
+use super::{A, F, GRANT_ACTIONS, KEY_ACTIONS};
+use crate::{
+    domain::{Caller, Delegation, Kind, ProjectId, Scope, UserId},
+    policy::{Action, Decision, DelegatedCallers, ListScope, Policy, RolePolicy, Target},
+};
+
+const CREDENTIALS: [Action; 5] = [
+    Action::CreateCredential,
+    Action::ListCredentials,
+    Action::ShowCredential,
+    Action::UpdateCredential,
+    Action::DeleteCredential,
+];
+
+const EC2: [Action; 4] = [Action::CreateEc2, Action::ListEc2, Action::ShowEc2, Action::DeleteEc2];
+
+/// One's own, somebody else's, and what is not known yet.
+type Row = [Decision; 3];
+
+const ALL: Row = [A, A, A];
+const NONE: Row = [F, F, F];
+const OWN: Row = [A, F, A];
+
+fn scope(name: &str) -> Scope {
+    match name {
+        "domain" => Scope::Domain("default".into()),
+        "system" => Scope::System,
+        "unscoped" => Scope::Unscoped,
+        project => Scope::Project(ProjectId::new(project).unwrap()),
+    }
+}
+
+fn caller(scope_name: &str, roles: &[&str]) -> Caller {
+    Caller::new(UserId::new("me").unwrap(), scope(scope_name)).with_roles(roles.iter().copied())
+}
+
+/// The decision on a record of this owner, project and type.
+fn decide(
+    policy: &RolePolicy,
+    caller: &Caller,
+    action: Action,
+    (user, project, kind): (&str, Option<&str>, &str),
+) -> Decision {
+    let (user, kind) = (UserId::new(user).unwrap(), Kind::from_stored(kind));
+    let project = project.map(|id| ProjectId::new(id).unwrap());
+    let target = Target { user_id: Some(&user), project_id: project.as_ref(), kind: Some(&kind) };
+    policy.decide(caller, action, target)
+}
+
+/// Checks the rows for credentials, for OS-EC2 and for signatures. Project and type
+/// of a record make no difference.
+#[track_caller]
+fn assert_table(
+    policy: &RolePolicy,
+    caller: &Caller,
+    credentials: [Row; 5],
+    ec2: [Row; 4],
+    validate: Decision,
+) {
+    let rows = CREDENTIALS.into_iter().zip(credentials).chain(EC2.into_iter().zip(ec2));
+    for (action, [own, other, unknown]) in rows.chain([(Action::ValidateSignature, [validate; 3])])
+    {
+        for project in [Some("mine"), Some("other"), None] {
+            for kind in ["ec2", "totp"] {
+                let of = |user| decide(policy, caller, action, (user, project, kind));
+                assert_eq!(of("me"), own, "{caller:?} {action:?} {project:?} {kind}");
+                assert_eq!(of("peer"), other, "{caller:?} {action:?} {project:?} {kind}");
+            }
+        }
+        let decision = policy.decide(caller, action, Target::default());
+        assert_eq!(decision, unknown, "{caller:?} {action:?}");
+    }
+}
+
+// Rows: create, list, show, update, delete; of OS-EC2 create, list, show, delete.
+
+#[test]
+fn admins_may_do_everything_but_os_ec2_needs_a_project_or_the_system() {
+    let policy = RolePolicy::default();
+    for (scope, ec2) in [("mine", ALL), ("system", ALL), ("domain", NONE), ("unscoped", NONE)] {
+        assert_table(&policy, &caller(scope, &["admin"]), [ALL; 5], [ec2; 4], A);
+    }
+}
+
+#[test]
+fn owners_do_everything_with_credentials_and_see_their_key_pairs() {
+    let policy = RolePolicy::default();
+    let ibm = [
+        "impersonate",
+        "key_listing_admin",
+        "key_listing_user",
+        "key_management_admin",
+        "key_management_user",
+    ];
+    for roles in [&[][..], &["reader"], &["swift"], &ibm] {
+        assert_table(&policy, &caller("mine", roles), [OWN; 5], [NONE, OWN, OWN, NONE], F);
+        assert_table(&policy, &caller("domain", roles), [OWN; 5], [NONE; 4], F);
+        assert_table(&policy, &caller("unscoped", roles), [OWN; 5], [NONE; 4], F);
+    }
+    assert_table(&policy, &caller("system", &[]), [OWN; 5], [NONE, OWN, OWN, NONE], F);
+}
+
+#[test]
+fn members_make_and_delete_their_key_pairs() {
+    let policy = RolePolicy::default();
+    for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE), ("unscoped", NONE)] {
+        assert_table(&policy, &caller(scope, &["member"]), [OWN; 5], [ec2; 4], F);
+    }
+}
+
+#[test]
+fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
+    let policy = RolePolicy::default();
+    let credentials = [OWN, ALL, ALL, OWN, OWN];
+    assert_table(&policy, &caller("system", &["reader"]), credentials, [NONE, ALL, ALL, NONE], F);
+    assert_table(
+        &policy,
+        &caller("system", &["reader", "member"]),
+        credentials,
+        [OWN, ALL, ALL, OWN],
+        F,
+    );
+}
+
+#[test]
+fn services_validate_signatures_and_see_key_pairs_only_if_that_is_configured() {
+    let mut policy = RolePolicy::default();
+    for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE), ("unscoped", NONE)] {
+        let service = caller(scope, &["service"]);
+        policy.service_sees_key_pairs = false;
+        assert_table(&policy, &service, [OWN; 5], [NONE, ec2, ec2, NONE], A);
+        policy.service_sees_key_pairs = true;
+        let show = if ec2 == OWN { ALL } else { NONE };
+        assert_table(&policy, &service, [OWN; 5], [NONE, ec2, show, NONE], A);
+    }
+    assert_table(&policy, &caller("mine", &[]), [OWN; 5], [NONE, OWN, OWN, NONE], F);
+}
+
+#[test]
+fn the_names_of_v3s_roles_are_configurable() {
+    let mut policy = RolePolicy::default();
+    let names = &mut policy.names;
+    for (name, new) in [
+        (&mut names.admin, "a"),
+        (&mut names.member, "m"),
+        (&mut names.reader, "r"),
+        (&mut names.service, "s"),
+    ] {
+        *name = new.into();
+    }
+    let old = caller("system", &["admin", "member", "reader", "service"]);
+    assert_table(&policy, &old, [OWN; 5], [NONE, OWN, OWN, NONE], F);
+    assert_table(&policy, &caller("system", &["a"]), [ALL; 5], [ALL; 4], A);
+    let rest = caller("system", &["m", "r", "s"]);
+    assert_table(&policy, &rest, [OWN, ALL, ALL, OWN, OWN], [OWN, ALL, ALL, OWN], A);
+}
+
+#[test]
+fn lists_of_v3_are_narrowed_to_what_the_caller_may_see() {
+    let me = || Some(ListScope::User(UserId::new("me").unwrap()));
+    let all = || Some(ListScope::All);
+    let policy = RolePolicy::default();
+    for (scope, roles, sees, changes) in [
+        ("mine", &["admin"][..], all(), all()),
+        ("domain", &["admin"], all(), all()),
+        ("system", &["reader"], all(), me()),
+        ("mine", &["reader"], me(), me()),
+        ("domain", &["reader"], me(), me()),
+        ("mine", &["key_listing_admin", "impersonate", "service", "member"], me(), me()),
+        ("unscoped", &[], me(), me()),
+    ] {
+        let caller = caller(scope, roles);
+        for action in [Action::ListCredentials, Action::ShowCredential, Action::ListEc2] {
+            assert_eq!(policy.list_scope(&caller, action), sees, "{caller:?} {action:?}");
+        }
+        for action in [Action::UpdateCredential, Action::DeleteCredential] {
+            assert_eq!(policy.list_scope(&caller, action), changes, "{caller:?} {action:?}");
+        }
+    }
+}
+
+fn delegations() -> [Delegation; 5] {
+    [
+        Delegation::AccessToken { id: "x".into() },
+        Delegation::ApplicationCredential { id: "x".into(), restricted: false },
+        Delegation::ApplicationCredential { id: "x".into(), restricted: true },
+        Delegation::Other,
+        Delegation::Trust { id: "x".into() },
+    ]
+}
+
+fn letting(delegated: DelegatedCallers) -> RolePolicy {
+    RolePolicy { delegated, ..RolePolicy::default() }
+}
+
+const SETTINGS: [DelegatedCallers; 3] =
+    [DelegatedCallers::Refused, DelegatedCallers::AdminKeyPairs, DelegatedCallers::WithinProject];
+
+/// Records, first those within the project.
+const RECORDS: [(&str, Option<&str>, &str); 6] = [
+    ("me", Some("mine"), "ec2"),
+    ("me", Some("mine"), "totp"),
+    ("peer", Some("mine"), "ec2"),
+    ("me", Some("other"), "ec2"),
+    ("me", None, "ec2"),
+    ("me", None, "totp"),
+];
+
+#[test]
+fn delegated_callers_are_refused_every_record_and_what_is_of_another_dialect() {
+    let roles = ["admin", "member", "service", "key_management_admin", "key_listing_admin"];
+    for delegation in delegations() {
+        let caller = caller("mine", &roles).with_delegation(delegation);
+        for action in CREDENTIALS.into_iter().chain(EC2) {
+            for record in RECORDS {
+                let decision = decide(&letting(DelegatedCallers::Refused), &caller, action, record);
+                assert_eq!(decision, F, "{caller:?} {action:?} {record:?}");
+            }
+        }
+        for action in CREDENTIALS {
+            let scope = letting(DelegatedCallers::Refused).list_scope(&caller, action);
+            let listed = action != Action::CreateCredential;
+            assert_eq!(scope, listed.then_some(ListScope::Nothing), "{action:?}");
+        }
+        for policy in SETTINGS.map(letting) {
+            for action in KEY_ACTIONS.into_iter().chain(GRANT_ACTIONS) {
+                assert_eq!(policy.decide(&caller, action, Target::default()), F, "{action:?}");
+                assert_eq!(policy.list_scope(&caller, action), None, "{action:?}");
+            }
+            let validated = policy.decide(&caller, Action::ValidateSignature, Target::default());
+            assert_eq!(validated, A);
+        }
+    }
+}
+
+#[test]
+fn delegated_admins_reach_key_pairs_as_credentials_where_that_is_let() {
+    let policy = letting(DelegatedCallers::AdminKeyPairs);
+    for delegation in delegations() {
+        let admin = caller("mine", &["admin"]).with_delegation(delegation.clone());
+        let member = caller("mine", &["member", "reader"]).with_delegation(delegation);
+        for record in RECORDS {
+            for action in CREDENTIALS {
+                let expected = if record.2 == "ec2" { A } else { F };
+                assert_eq!(decide(&policy, &admin, action, record), expected, "{record:?}");
+                assert_eq!(decide(&policy, &member, action, record), F, "{record:?}");
+            }
+            for action in EC2 {
+                assert_eq!(decide(&policy, &admin, action, record), F, "{action:?}");
+                assert_eq!(decide(&policy, &member, action, record), F, "{action:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn within_its_project_a_delegation_takes_nothing_from_its_user_but_new_key_pairs_if_restricted() {
+    let policy = letting(DelegatedCallers::WithinProject);
+    for delegation in delegations() {
+        let restricted =
+            matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. });
+        let member = caller("mine", &["member"]).with_delegation(delegation.clone());
+        let admin = caller("mine", &["admin"]).with_delegation(delegation.clone());
+        for action in CREDENTIALS.into_iter().chain(EC2) {
+            let creates = matches!(action, Action::CreateCredential | Action::CreateEc2);
+            for record in RECORDS {
+                let (user, project, kind) = record;
+                let within = project == Some("mine") && !(creates && restricted && kind == "ec2");
+                let expected = if within { A } else { F };
+                assert_eq!(decide(&policy, &admin, action, record), expected, "{record:?}");
+                let expected = if within && user == "me" { A } else { F };
+                assert_eq!(decide(&policy, &member, action, record), expected, "{record:?}");
+                for scope in ["domain", "system", "unscoped", "third"] {
+                    let outside = caller(scope, &["admin"]).with_delegation(delegation.clone());
+                    assert_eq!(decide(&policy, &outside, action, record), F, "{scope} {record:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_came_with_a_key_may_do_nothing_under_any_setting() {
+    let roles = ["admin", "member", "reader", "service"];
+    for mut policy in SETTINGS.map(letting) {
+        policy.service_sees_key_pairs = true;
+        for scope in ["mine", "system", "domain", "unscoped"] {
+            let caller = caller(scope, &roles).with_delegation(Delegation::Ec2Credential);
+            assert_table(&policy, &caller, [NONE; 5], [NONE; 4], F);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A directory and an issuer of tokens that tests can change while they are used.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::json;
+use tower_credentials::{
+    async_trait,
+    directory::{
+        DelegatedAccess, Directory, DirectoryError, Membership, Project, Role, StaticDirectory,
+        User,
+    },
+    domain::{Delegation, ProjectId, SecretText, UserId},
+    issuer::{IssueError, IssuedToken, Signer, TokenIssuer},
+};
+
+use super::{failing::CAUSE, v3::SIGNED};
+
+/// The users and projects of the development set, until they are changed.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    beneath: StaticDirectory,
+    changes: Mutex<Changes>,
+    down: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    users: HashMap<String, Option<bool>>,
+    projects: HashMap<String, Option<bool>>,
+    roles: HashMap<(String, String), Vec<Role>>,
+    delegations: HashMap<Delegation, DelegatedAccess>,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        let down = AtomicBool::new(false);
+        Self { beneath: super::directory(), changes: Mutex::default(), down }
+    }
+
+    /// Enables or disables a user; `None` removes it.
+    pub(crate) fn set_user(&self, id: &str, enabled: Option<bool>) {
+        self.changes().users.insert(id.into(), enabled);
+    }
+
+    /// Enables or disables a project; `None` removes it.
+    pub(crate) fn set_project(&self, id: &str, enabled: Option<bool>) {
+        self.changes().projects.insert(id.into(), enabled);
+    }
+
+    pub(crate) fn set_roles(&self, user: &str, project: &str, names: &[&str]) {
+        self.changes().roles.insert((user.into(), project.into()), roles(names));
+    }
+
+    /// Lets a delegation stand, good for these roles.
+    pub(crate) fn delegate(
+        &self,
+        delegation: Delegation,
+        user: &str,
+        project: Option<&str>,
+        names: &[&str],
+    ) {
+        let access = DelegatedAccess {
+            user_id: UserId::new(user).unwrap(),
+            project_id: project.map(|id| ProjectId::new(id).unwrap()),
+            roles: roles(names),
+        };
+        self.changes().delegations.insert(delegation, access);
+    }
+
+    pub(crate) fn revoke(&self, delegation: &Delegation) {
+        self.changes().delegations.remove(delegation);
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap()
+    }
+
+    fn up(&self) -> Result<(), DirectoryError> {
+        if self.down.load(Ordering::SeqCst) { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
+    }
+}
+
+fn roles(names: &[&str]) -> Vec<Role> {
+    names.iter().map(|name| Role { id: format!("id-of-{name}"), name: (*name).into() }).collect()
+}
+
+#[async_trait]
+impl Directory for Registry {
+    async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
+        self.up()?;
+        let change = self.changes().users.get(id.as_str()).copied();
+        let user = self.beneath.user(id).await?;
+        Ok(user.filter(|_| change != Some(None)).map(|mut user| {
+            user.enabled = change.flatten().unwrap_or(true);
+            user
+        }))
+    }
+
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
+        self.up()?;
+        let change = self.changes().projects.get(id.as_str()).copied();
+        let project = self.beneath.project(id).await?;
+        Ok(project.filter(|_| change != Some(None)).map(|mut project| {
+            project.enabled = change.flatten().unwrap_or(true);
+            project
+        }))
+    }
+
+    async fn membership(
+        &self,
+        user_id: &UserId,
+        project_id: &ProjectId,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        self.up()?;
+        let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
+        let changed = self.changes().roles.get(&key).cloned();
+        match changed {
+            Some(roles) => Ok(Some(Membership { roles })),
+            None => self.beneath.membership(user_id, project_id).await,
+        }
+    }
+
+    async fn delegation(
+        &self,
+        _: &UserId,
+        delegation: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError> {
+        self.up()?;
+        Ok(self.changes().delegations.get(delegation).cloned())
+    }
+}
+
+/// Issues tokens with numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    issued: AtomicUsize,
+    down: AtomicBool,
+    signers: Mutex<Vec<Signer>>,
+}
+
+impl Desk {
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// For whom tokens were issued.
+    pub(crate) fn signers(&self) -> Vec<Signer> {
+        self.signers.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Desk {
+    async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(IssueError::new(CAUSE));
+        }
+        self.signers.lock().unwrap().push(signer.clone());
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        let issued_at = UNIX_EPOCH + SIGNED;
+        Ok(IssuedToken {
+            id: SecretText::new(format!("issued-token-{number}")),
+            issued_at,
+            expires_at: issued_at + Duration::from_hours(2),
+            audit_ids: vec![format!("audit-{number}")],
+            catalog: json!([{"type": "identity", "endpoints": []}]),
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! Blobs, members and bodies of v3 that are wrong.
+
+use serde_json::{Value, json};
+
+use crate::common::{
+    BOB, DEMO,
+    v3::{
+        CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_refused, blob_of, change, ec2, id_of,
+        ids, make, one, opaque, pair_of, pairs, world, world_with,
+    },
+};
+
+#[tokio::test]
+async fn the_blob_of_a_key_pair_is_an_object_of_strings_in_text() {
+    let world = world();
+    let deep = format!("{{\"access\":\"a\",\"x\":{}1{}}}", "[".repeat(500), "]".repeat(500));
+    let long = "a".repeat(129);
+    for blob in [
+        "not json",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"a\"",
+        "{}",
+        "{'access':'a'}",
+        r#"{"access":"a"} {"access":"b"}"#,
+        r#"{"access":"a",}"#,
+        r#"{"secret":"s"}"#,
+        r#"{"Access":"a"}"#,
+        r#"{"access":null}"#,
+        r#"{"access":7}"#,
+        r#"{"access":["a"]}"#,
+        r#"{"access":{"a":"b"}}"#,
+        r#"{"access":""}"#,
+        r#"{"access":"a b"}"#,
+        r#"{"access":"a:b"}"#,
+        r#"{"access":"a/b"}"#,
+        r#"{"access":"a\u0000"}"#,
+        r#"{"access":"\u00e9"}"#,
+        r#"{"access":"a","access":"a"}"#,
+        r#"{"access":"a","secret":"s","secret":"s"}"#,
+        r#"{"access":"a","secret":""}"#,
+        r#"{"access":"a","secret":7}"#,
+        r#"{"access":"a","secret":{"s":"s"}}"#,
+        r#"{"access":"a","secret":"\ud800"}"#,
+        "\u{feff}{\"access\":\"a\"}",
+        &format!("{{\"access\":\"{long}\"}}"),
+        &deep,
+    ] {
+        let body = pair_of(BOB, DEMO, blob);
+        let answer = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
+        assert_eq!(answer.status, 400, "{blob}");
+        assert_refused(&answer, 400);
+        assert!(!answer.text().contains("\"a\""), "{}", answer.text());
+    }
+    assert!(ids(&world.get(CREDENTIALS).token("dev-bob").send().await).is_empty());
+}
+
+#[tokio::test]
+async fn members_that_stand_for_the_same_are_400() {
+    let world = world();
+    for (one, other) in [
+        ("a-b", "a_b"),
+        ("a:b", "a_b"),
+        ("a:b", "a-b"),
+        ("user-id", "x"),
+        ("user:id", "x"),
+        ("project-id", "x"),
+        ("project:id", "x"),
+    ] {
+        let mut body = opaque(BOB, "totp", "x");
+        for name in [one, other] {
+            body["credential"][name] = "y".into();
+        }
+        let answer = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
+        assert_eq!(answer.status, 400, "{one} {other}");
+        assert_refused(&answer, 400);
+    }
+    let good = opaque(BOB, "totp", "x").to_string();
+    for (from, to) in [
+        ("\"type\":\"totp\"", "\"type\":\"totp\",\"type\":\"totp\""),
+        ("\"blob\"", "\"blob\":\"x\",\"blob\""),
+        ("\"blob\"", "\"bl\\u006fb\":\"x\",\"blob\""),
+        ("\"blob\"", "\"x\":[{\"y\":1,\"y\":1}],\"blob\""),
+        ("{\"credential\"", "{\"credential\":{},\"credential\""),
+    ] {
+        let twice = good.replace(from, to);
+        assert_ne!(twice, good);
+        let call = world.post(CREDENTIALS).token("dev-bob").text("application/json", &twice);
+        assert_refused(&call.send().await, 400);
+    }
+    assert!(ids(&world.get(CREDENTIALS).token("dev-bob").send().await).is_empty());
+}
+
+#[tokio::test]
+async fn a_blob_of_a_megabyte_is_413_and_where_it_fits_it_comes_back_whole() {
+    let blob = "\u{1F511}\n\"".repeat(170_000);
+    let refusing = world();
+    let body = opaque(BOB, "cert", &blob);
+    let answer = refusing.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
+    assert_refused(&answer, 413);
+    let world = world_with(|builder| builder.body_limit(4_000_000));
+    let made = make(&world, &body).await;
+    assert!(made["blob"] == blob, "the blob is not what it was");
+    let shown = world.get(&one(made["id"].as_str().unwrap())).token("dev-bob").send().await.json();
+    assert!(shown["credential"]["blob"] == blob, "the blob is not what it was");
+}
+
+#[tokio::test]
+async fn json_that_is_broken_or_no_object_is_400_on_every_path_with_a_body() {
+    let Signing { world, .. } = Signing::new().await;
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    let deep = format!("{{\"credential\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
+    for body in [
+        &b" "[..],
+        b"{",
+        b"[]",
+        b"null",
+        b"7",
+        b"1e999",
+        b"\"text\"",
+        b"{}{}",
+        b"{\"a\":1,\"a\":1}",
+        b"{\"a\":\"\xff\"}",
+        b"{\"a\":\"\\ud800\"}",
+        b"{\"a\":1e999}",
+        b"\0",
+        deep.as_bytes(),
+    ] {
+        for (method, uri) in [
+            ("POST", CREDENTIALS.into()),
+            ("PATCH", one(&id_of("b"))),
+            ("POST", pairs(BOB, "")),
+            ("POST", S3TOKENS.into()),
+            ("POST", EC2TOKENS.into()),
+        ] {
+            let call = world.call(method, &uri).token("dev-admin");
+            let answer = call.header("content-type", "application/json").bytes(body).send().await;
+            let shown = String::from_utf8_lossy(body).chars().take(40).collect::<String>();
+            assert_eq!(answer.status, 400, "{method} {uri} {shown}");
+            assert_refused(&answer, 400);
+        }
+    }
+    assert!(world.is_usable("b").await);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_repeat_what_was_sent() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    let bad = |name: &str, value: Value| {
+        let mut body = ec2(BOB, DEMO, "k");
+        body["credential"][name] = value;
+        body
+    };
+    let long = "hunter2".repeat(50);
+    for body in [
+        bad("blob", "hunter2".into()),
+        bad("blob", blob_of("hunter2/", "s").into()),
+        bad("blob", json!({"access": "hunter2"})),
+        bad("type", long.clone().into()),
+        bad("user_id", "hunter2/".into()),
+        bad("user_id", "hunter2".into()),
+        bad("project_id", "hunter2".into()),
+        bad("hunter2-hunter2", 1.into()),
+        json!("hunter2"),
+        json!({"credential": "hunter2"}),
+    ] {
+        let mut body = body;
+        if body["credential"].get("hunter2-hunter2").is_some() {
+            body["credential"]["hunter2_hunter2"] = 2.into();
+        }
+        let answer = world.post(CREDENTIALS).token("dev-admin").json(&body).send().await;
+        assert!([400, 404].contains(&answer.status.as_u16()), "{body}");
+        assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
+    }
+    let patch = world.patch(&one(&id_of("b"))).token("dev-bob").json(&change("hunter2"));
+    let list = world.get(&format!("{CREDENTIALS}?marker=hunter2&limit=hunter2")).token("dev-bob");
+    for call in [patch, list] {
+        let answer = call.send().await;
+        assert_refused(&answer, 400);
+        assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
+    let Signing { world, .. } = Signing::new().await;
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    for (method, uri) in [
+        ("GET", CREDENTIALS.into()),
+        ("POST", CREDENTIALS.into()),
+        ("GET", one(&id_of("b"))),
+        ("PATCH", one(&id_of("b"))),
+        ("DELETE", one(&id_of("b"))),
+        ("GET", pairs(BOB, "")),
+        ("POST", pairs(BOB, "")),
+        ("GET", pairs(BOB, "/b")),
+        ("DELETE", pairs(BOB, "/b")),
+        ("POST", S3TOKENS.into()),
+        ("POST", EC2TOKENS.into()),
+    ] {
+        // The body is wrong too, which is told only to those who are known.
+        let call = || world.call(method, &uri).text("text/plain", "{");
+        for call in [
+            call(),
+            call().token(""),
+            call().token("dev-bo"),
+            call().token("ends-in-a-minute"),
+            call().header("authorization", "Basic !"),
+            call().token("wrong").header("authorization", "Bearer dev-admin"),
+        ] {
+            assert_refused(&call.send().await, 401);
+        }
+    }
+    assert!(world.is_usable("b").await);
+}

@@ -1,0 +1,279 @@
+//! C1: lists of credentials, their filters and pages.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::common::{
+    ALICE, BOB, CAROL, DEMO, OTHER, World,
+    v3::{CREDENTIALS, assert_framed, assert_refused, ec2, id_of, ids, make, opaque, world},
+};
+
+async fn listed(world: &World, token: &str, query: &str) -> Vec<String> {
+    ids(&world.get(&format!("{CREDENTIALS}{query}")).token(token).send().await)
+}
+
+/// The types of a list.
+async fn kinds(world: &World, token: &str, query: &str) -> Vec<String> {
+    let answer = world.get(&format!("{CREDENTIALS}{query}")).token(token).send().await;
+    assert_eq!(answer.status, 200, "{query}");
+    let body = answer.json();
+    let list = body["credentials"].as_array().unwrap().iter();
+    let mut kinds: Vec<_> =
+        list.map(|credential| credential["type"].as_str().unwrap().to_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+/// The ids of all pages, and how many pages there were.
+async fn walk(world: &World, token: &str, query: &str) -> (Vec<String>, usize) {
+    let (mut found, mut pages) = (Vec::new(), 0);
+    let mut uri = format!("{CREDENTIALS}{query}");
+    loop {
+        let answer = world.get(&uri).token(token).header("host", "keys.test").send().await;
+        found.extend(ids(&answer));
+        pages += 1;
+        assert!(pages < 1_000, "the walk does not end: {uri}");
+        let body = answer.json();
+        let Some(next) = body["links"]["next"].as_str() else {
+            assert!(body.get("truncated").is_none(), "{body}");
+            return (found, pages);
+        };
+        assert_eq!(body["truncated"], true);
+        assert!(next.starts_with("http://keys.test/v3/credentials?"), "{next}");
+        next.clone_into(&mut uri);
+    }
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_an_empty_list_has_links_and_nothing_else() {
+    let world = world();
+    let call = world.get("/v3/credentials?type=ec2&x=%20").token("dev-bob");
+    let answer = call.header("host", "keys.test:5000").send().await;
+    assert_eq!(
+        answer.json(),
+        json!({"credentials": [], "links": {
+            "self": "http://keys.test:5000/v3/credentials?type=ec2&x=%20",
+            "previous": null, "next": null,
+        }})
+    );
+    assert!(answer.text().ends_with("}\n"));
+    assert_framed(&answer);
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_each_sees_the_own_records_of_every_project_and_admins_and_readers_all() {
+    let world = world();
+    for body in [
+        ec2(BOB, DEMO, "b1"),
+        ec2(BOB, OTHER, "b2"),
+        opaque(BOB, "totp", "x"),
+        ec2(ALICE, DEMO, "a"),
+        ec2(CAROL, OTHER, "c"),
+    ] {
+        make(&world, &body).await;
+    }
+    for (token, count) in [
+        ("dev-bob", 3),
+        ("unscoped-bob", 3),
+        ("dev-alice", 1),
+        ("dev-carol", 1),
+        ("dev-service", 0),
+        ("project-reader", 0),
+        ("domain-reader", 0),
+        ("list-admin", 1),
+        ("impersonator", 1),
+        ("system-reader", 5),
+        ("system-admin", 5),
+        ("dev-admin", 5),
+        ("domain-admin", 5),
+    ] {
+        assert_eq!(listed(&world, token, "").await.len(), count, "{token}");
+    }
+    let all = listed(&world, "dev-admin", "").await;
+    assert!(all.is_sorted(), "{all:?}");
+    let shown = world.get(&format!("{CREDENTIALS}?type=ec2")).token("dev-alice").send().await;
+    let blob = shown.json()["credentials"][0]["blob"].as_str().unwrap().to_owned();
+    assert!(blob.contains("secret-of-a"), "{blob}");
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_filters_narrow_and_never_widen() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    make(&world, &opaque(BOB, "totp", "x")).await;
+    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    for (token, query, count) in [
+        ("dev-bob", format!("?user_id={BOB}"), 2),
+        ("dev-bob", format!("?user_id={ALICE}"), 0),
+        ("dev-bob", format!("?user_id__contains={}", &ALICE[..4]), 0),
+        ("dev-bob", "?user_id=".into(), 0),
+        ("dev-bob", "?type=ec2".into(), 1),
+        ("dev-bob", "?type=totp".into(), 1),
+        ("dev-bob", "?type=EC2".into(), 0),
+        ("dev-bob", "?type=cert".into(), 0),
+        ("dev-admin", format!("?user_id={BOB}&type=totp"), 1),
+        ("dev-admin", format!("?user_id={ALICE}&type=totp"), 0),
+        ("dev-admin", "?type=ec2".into(), 2),
+        ("system-reader", format!("?user_id={ALICE}"), 1),
+        ("dev-admin", format!("?user_id={}", ALICE.to_uppercase()), 0),
+        ("dev-admin", format!("?user_id={}", "x".repeat(5_000)), 0),
+        ("dev-admin", "?user_id=a%2Fb".into(), 0),
+    ] {
+        assert_eq!(listed(&world, token, &query).await.len(), count, "{token} {query}");
+    }
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_inexact_filters_match_inside_at_the_start_and_at_the_end_in_either_case() {
+    let world = world();
+    for kind in ["cert", "Certificate", "x509-cert", "ec2"] {
+        let body = if kind == "ec2" { ec2(BOB, DEMO, "b") } else { opaque(BOB, kind, "x") };
+        make(&world, &body).await;
+    }
+    for (query, expected) in [
+        ("type__contains=ert", &["Certificate", "cert", "x509-cert"][..]),
+        ("type__contains=cert", &["cert", "x509-cert"]),
+        ("type__icontains=CERT", &["Certificate", "cert", "x509-cert"]),
+        ("type__startswith=cert", &["cert"]),
+        ("type__istartswith=cert", &["Certificate", "cert"]),
+        ("type__endswith=cert", &["cert", "x509-cert"]),
+        ("type__iendswith=CATE", &["Certificate"]),
+        ("type__endswith=CATE", &[]),
+        ("type__contains=", &["Certificate", "cert", "ec2", "x509-cert"]),
+        ("type__contains=509%2Dc", &["x509-cert"]),
+        ("type__contains=ert&type__startswith=C", &["Certificate"]),
+        ("type=cert&type__startswith=x", &[]),
+        ("user_id__startswith=2b7e&type=ec2", &["ec2"]),
+        ("user_id__istartswith=2B7E&type=ec2", &["ec2"]),
+        ("user_id__endswith=2B7E", &[]),
+        ("type__exact=cert", &["Certificate", "cert", "ec2", "x509-cert"]),
+        ("blob__contains=zzz", &["Certificate", "cert", "ec2", "x509-cert"]),
+    ] {
+        assert_eq!(kinds(&world, "dev-admin", &format!("?{query}")).await, expected, "{query}");
+    }
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_unknown_parameters_are_ignored_whatever_they_hold() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    for query in [
+        "?color=red",
+        "?project_id=nowhere",
+        "?%ff=%ff",
+        "?&&&",
+        "?=",
+        "?id=x",
+        "?sort_key=blob",
+        "?types=totp",
+        "?marker=",
+        "?roles=admin&target.credential.user_id=x",
+    ] {
+        assert_eq!(listed(&world, "dev-bob", query).await, [id_of("b")], "{query}");
+    }
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_the_limit_counts_what_is_shown_and_next_leads_to_the_end() {
+    let world = world();
+    let mut own = BTreeSet::new();
+    for number in 0..7 {
+        make(&world, &ec2(BOB, DEMO, &format!("b{number}"))).await;
+        own.insert(id_of(&format!("b{number}")));
+        make(&world, &ec2(ALICE, DEMO, &format!("a{number}"))).await;
+        make(&world, &opaque(BOB, "totp", "x")).await;
+    }
+    let (found, pages) = walk(&world, "dev-bob", "?limit=3&type__startswith=ec").await;
+    assert_eq!((found.len(), pages), (7, 3));
+    assert!(own.iter().eq(&found), "in order and each once: {found:?}");
+    assert_eq!(walk(&world, "dev-bob", "?limit=7&type=ec2").await.1, 1, "nothing follows");
+    assert_eq!(walk(&world, "dev-bob", "?limit=6&type=ec2").await.1, 2);
+    assert_eq!(walk(&world, "dev-bob", "?limit=1&type=ec2").await.1, 7);
+    assert_eq!(walk(&world, "dev-bob", "?limit=5000").await.0.len(), 14);
+    assert_eq!(walk(&world, "dev-admin", "?limit=4").await.0.len(), 21);
+    let none = world.get("/v3/credentials?limit=0").token("dev-bob").send().await.json();
+    assert_eq!((&none["credentials"], &none["links"]["next"]), (&json!([]), &Value::Null));
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_a_limit_that_is_no_whole_number_is_400() {
+    let world = world();
+    for bad in ["-1", "x", "", "1.5", "+1", "%31x", "1e3", "0x1"] {
+        let answer = world.get(&format!("{CREDENTIALS}?limit={bad}")).token("dev-bob").send().await;
+        assert_refused(&answer, 400);
+    }
+    let huge = "9".repeat(50);
+    assert!(listed(&world, "dev-bob", &format!("?limit={huge}")).await.is_empty());
+    for bad in ["marker=%ff", "user_id=%ff", "type=%c3", "type__contains=%ff"] {
+        let answer = world.get(&format!("{CREDENTIALS}?{bad}")).token("dev-bob").send().await;
+        assert_refused(&answer, 400);
+    }
+}
+
+/// C1.
+#[tokio::test]
+async fn c1_a_marker_that_is_not_in_the_list_is_404_whether_it_exists_or_not() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    let [own, alices] = [id_of("b"), id_of("a")];
+    let marked = async |token: &str, query: &str| {
+        let uri = format!("{CREDENTIALS}?{query}");
+        world.get(&uri).token(token).send().await
+    };
+    let mut told = BTreeSet::new();
+    for marker in ["missing", "b", &alices] {
+        let answer = marked("dev-bob", &format!("marker={marker}")).await;
+        assert_refused(&answer, 404);
+        told.insert(answer.text().to_owned());
+    }
+    assert_eq!(told.len(), 1, "the same for all: {told:?}");
+    assert_refused(&marked("dev-bob", &format!("marker={own}&type=totp")).await, 404);
+    assert_refused(&marked("dev-admin", "marker=missing").await, 404);
+    assert!(ids(&marked("dev-bob", &format!("marker={own}")).await).is_empty());
+    let mut all = [own, alices];
+    all.sort();
+    assert_eq!(ids(&marked("dev-admin", &format!("marker={}", all[0])).await), [&*all[1]]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// C1.
+    #[test]
+    fn c1_walking_pages_of_any_size_gives_every_own_record_exactly_once(
+        owners in proptest::collection::vec(0..3_usize, 0..40),
+        limit in 1..9_usize,
+        filtered in any::<bool>(),
+    ) {
+        tokio_test::block_on(async {
+            let world = world();
+            let mut own = BTreeSet::new();
+            for (number, owner) in owners.iter().enumerate() {
+                let access = format!("k{number}");
+                let body = match owner {
+                    0 => ec2(ALICE, DEMO, &access),
+                    1 => ec2(BOB, OTHER, &access),
+                    _ => opaque(BOB, "totp", "x"),
+                };
+                let id = make(&world, &body).await["id"].as_str().unwrap().to_owned();
+                if *owner == 1 || (*owner == 2 && !filtered) {
+                    own.insert(id);
+                }
+            }
+            let filter = if filtered { "&type__istartswith=EC" } else { "" };
+            let (found, pages) = walk(&world, "dev-bob", &format!("?limit={limit}{filter}")).await;
+            assert!(own.iter().eq(&found), "{own:?} {found:?}");
+            assert_eq!(pages, own.len().div_ceil(limit).max(1));
+        });
+    }
+}

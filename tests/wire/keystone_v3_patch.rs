@@ -1,0 +1,289 @@
+//! C4: changing the blob of a credential.
+
+use serde_json::{Value, json};
+use tower_credentials::{
+    clock::Clock,
+    domain::{Material, Status},
+};
+
+use crate::{
+    common::{
+        ALICE, Answer, BOB, DEMO, OTHER, START, World,
+        v3::{
+            CREDENTIALS, SECOND, accesses, assert_framed, assert_refused, blob_of, change, ec2,
+            id_of, make, one, opaque, pair_of, pairs, world,
+        },
+    },
+    keystone_v2_json::{bobs, ec2 as granted, s3},
+};
+
+async fn patch(world: &World, token: &str, id: &str, body: &Value) -> Answer {
+    world.patch(&one(id)).token(token).json(body).send().await
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_changes_the_blob_and_answers_with_the_whole_credential() {
+    let world = world();
+    let mut body = opaque(BOB, "totp", "old");
+    body["credential"]["name"] = json!({"a": 1});
+    let mut made = make(&world, &body).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    world.clock.advance(SECOND);
+    for token in ["dev-bob", "dev-admin", "unscoped-bob", "domain-admin"] {
+        let blob = format!("blob of {token}");
+        let answer = patch(&world, token, &id, &change(&blob)).await;
+        assert_eq!(answer.status, 200, "{token}");
+        assert_framed(&answer);
+        made["blob"] = blob.into();
+        assert_eq!(answer.json()["credential"], made);
+        let shown = world.get(&one(&id)).token("dev-bob").send().await.json();
+        assert_eq!(shown["credential"], made);
+    }
+    for token in ["dev-alice", "system-reader", "dev-service", "domain-reader"] {
+        assert_refused(&patch(&world, token, &id, &change("evil")).await, 403);
+    }
+    let shown = world.get(&one(&id)).token("dev-bob").send().await.json();
+    assert_eq!(shown["credential"]["blob"], "blob of domain-admin");
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_needs_a_blob_that_is_a_string() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "k")).await;
+    for body in [
+        json!({"credential": {}}),
+        json!({"credential": {"type": "ec2"}}),
+        json!({"credential": {"project_id": DEMO}}),
+        json!({"credential": {"blob": null}}),
+        json!({"credential": {"blob": ""}}),
+        json!({"credential": {"blob": {"access": "k", "secret": "s"}}}),
+        json!({"credential": {"blob": ["k"]}}),
+        json!({"credential": {"blob": 7}}),
+        json!({"credential": "blob"}),
+        json!({"blob": blob_of("k", "s")}),
+        json!({}),
+        json!([]),
+    ] {
+        let answer = patch(&world, "dev-bob", &id_of("k"), &body).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert_refused(&answer, 400);
+    }
+    assert_refused(&world.patch(&one(&id_of("k"))).token("dev-bob").send().await, 400);
+    let stored = world.stored("k").await.unwrap();
+    assert_eq!(stored.secret_key().unwrap().expose(), "secret-of-k");
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_accepts_other_members_only_as_they_are_stored() {
+    let world = world();
+    let mut body = ec2(BOB, DEMO, "k");
+    body["credential"]["note-of"] = json!([1, 2.5]);
+    let made = make(&world, &body).await;
+    let id = id_of("k");
+    let with = |name: &str, value: Value| {
+        let mut body = change(&blob_of("k", "changed"));
+        body["credential"][name] = value;
+        body
+    };
+    for (name, value) in [
+        ("id", "x".into()),
+        ("id", Value::Null),
+        ("type", "totp".into()),
+        ("type", "EC2".into()),
+        ("type", Value::Null),
+        ("user_id", ALICE.into()),
+        ("user_id", Value::Null),
+        ("project_id", OTHER.into()),
+        ("project_id", Value::Null),
+        ("project_id", false.into()),
+        ("note_of", json!([1, 2])),
+        ("note-of", json!([1, 2.5])),
+        ("status", "Inactive".into()),
+        ("slot", "ec2".into()),
+        ("unknown", Value::Null),
+    ] {
+        for token in ["dev-bob", "dev-admin"] {
+            let answer = patch(&world, token, &id, &with(name, value.clone())).await;
+            assert_eq!(answer.status, 400, "{token} {name} {value}");
+            assert_refused(&answer, 400);
+        }
+    }
+    let stored = world.stored("k").await.unwrap();
+    assert_eq!(stored.secret_key().unwrap().expose(), "secret-of-k");
+
+    for name in ["id", "type", "user_id", "project_id", "note_of"] {
+        let answer = patch(&world, "dev-bob", &id, &with(name, made[name].clone())).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    }
+    let mut totp = make(&world, &opaque(BOB, "totp", "x")).await;
+    let id = totp["id"].as_str().unwrap().to_owned();
+    totp.as_object_mut().unwrap().remove("links");
+    totp["blob"] = "y".into();
+    let whole = patch(&world, "dev-bob", &id, &json!({ "credential": totp })).await;
+    assert_eq!(whole.status, 200, "a project that is null is as it is stored");
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_a_changed_access_key_keeps_the_id_and_lookups_follow_it() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "old")).await;
+    let id = id_of("old");
+    let answer = patch(&world, "dev-bob", &id, &change(&blob_of("new", "fresh"))).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["credential"]["id"], id);
+
+    assert!(world.stored("old").await.is_none());
+    assert_eq!(world.stored("new").await.unwrap().secret_key().unwrap().expose(), "fresh");
+    let get = async |uri: &str| world.get(uri).token("dev-bob").send().await.status.as_u16();
+    assert_eq!(get(&one(&id)).await, 200);
+    assert_eq!(get(&one(&id_of("new"))).await, 403, "nothing has that id");
+    assert_eq!(get(&pairs(BOB, "/new")).await, 200);
+    assert_eq!(get(&pairs(BOB, "/old")).await, 404);
+    assert_eq!(get("/credentials/new").await, 200);
+    assert_eq!(get("/credentials/old").await, 404);
+    let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+    assert_eq!(accesses(&list), ["new"]);
+    let deleted = world.delete(&pairs(BOB, "/new")).token("dev-bob").send().await;
+    assert_eq!(deleted.status, 204);
+    make(&world, &ec2(ALICE, DEMO, "old")).await;
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_a_taken_access_key_is_409_and_changes_nothing() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "b")).await;
+    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    let taken = patch(&world, "dev-bob", &id_of("b"), &change(&blob_of("a", "s"))).await;
+    assert_refused(&taken, 409);
+    for access in ["a", "b"] {
+        let stored = world.stored(access).await.unwrap();
+        assert_eq!(stored.secret_key().unwrap().expose(), format!("secret-of-{access}"));
+    }
+    // The id that an access key would have now belongs to a record under another one.
+    assert_eq!(
+        patch(&world, "dev-bob", &id_of("b"), &change(&blob_of("c", "s"))).await.status,
+        200
+    );
+    let reused = world.post(CREDENTIALS).token("dev-alice").json(&ec2(ALICE, DEMO, "b"));
+    assert_refused(&reused.send().await, 409);
+    assert!(world.stored("c").await.is_some() && world.stored("b").await.is_none());
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_the_members_that_tell_where_a_pair_comes_from_cannot_be_changed() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "k")).await;
+    for name in ["trust_id", "app_cred_id", "access_token_id", "access_id"] {
+        for (value, status) in [(json!("x"), 400), (json!(7), 400), (Value::Null, 200)] {
+            let blob = json!({"access": "k", "secret": "s", name: value}).to_string();
+            for token in ["dev-bob", "dev-admin"] {
+                let answer = patch(&world, token, &id_of("k"), &change(&blob)).await;
+                assert_eq!(answer.status, status, "{token} {blob}");
+            }
+        }
+    }
+    // Other types have no such members.
+    let totp = make(&world, &opaque(BOB, "totp", "x")).await;
+    let blob = r#"{"trust_id":"x"}"#;
+    let answer = patch(&world, "dev-bob", totp["id"].as_str().unwrap(), &change(blob)).await;
+    assert_eq!(answer.status, 200);
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_a_key_pairs_blob_stays_one() {
+    let world = world();
+    make(&world, &ec2(BOB, DEMO, "k")).await;
+    for blob in [
+        "nope",
+        "{",
+        "[]",
+        "{}",
+        r#"{"secret":"s"}"#,
+        r#"{"access":null}"#,
+        r#"{"access":7}"#,
+        r#"{"access":""}"#,
+        r#"{"access":"a:b"}"#,
+        r#"{"access":"a b"}"#,
+        r#"{"access":"a","access":"k"}"#,
+        r#"{"access":"k","secret":""}"#,
+        r#"{"access":"k","secret":["s"]}"#,
+    ] {
+        assert_refused(&patch(&world, "dev-bob", &id_of("k"), &change(blob)).await, 400);
+    }
+    assert!(world.is_usable("k").await);
+    let secretless = change(r#"{"access":"k"}"#);
+    assert_eq!(patch(&world, "dev-bob", &id_of("k"), &secretless).await.status, 200);
+    assert!(!world.is_usable("k").await);
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_a_key_minted_at_ibm_keeps_its_status_and_its_time() {
+    let world = world();
+    world.mint(BOB, DEMO, "minted").await;
+    let disable = json!({"credential": {"blob": {"status": "Inactive"}}});
+    world.patch("/credentials/minted").token("dev-bob").json(&disable).send().await;
+    world.clock.advance(SECOND);
+    let answer = patch(&world, "dev-bob", &id_of("minted"), &change(&blob_of("m2", "s2"))).await;
+    assert_eq!(answer.status, 200);
+    let stored = world.stored("m2").await.unwrap();
+    assert_eq!((stored.status, stored.is_usable()), (Status::Inactive, false));
+    assert_eq!(stored.updated_at, world.clock.now());
+    assert_eq!(stored.created_at, std::time::UNIX_EPOCH + START);
+    let shown = world.get("/credentials/m2").token("dev-bob").send().await.json();
+    assert_eq!(shown["credential"]["blob"]["secret"], "s2");
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_only_the_secret_of_a_grant_can_be_changed_and_v2_sees_it() {
+    let world = world();
+    for body in [granted(), s3()] {
+        let call = world.post(&bobs("")).token("dev-admin").json(&body);
+        assert_eq!(call.send().await.status, 201);
+    }
+    let id = id_of("test_user");
+    for blob in [blob_of("renamed", "s"), r#"{"access":"test_user"}"#.into(), "x".into()] {
+        assert_refused(&patch(&world, "dev-bob", &id, &change(&blob)).await, 400);
+    }
+    let changed = patch(&world, "dev-bob", &id, &change(&blob_of("test_user", "changed"))).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let blob = changed.json()["credential"]["blob"].as_str().unwrap().to_owned();
+    let blob: Value = serde_json::from_str(&blob).unwrap();
+    assert_eq!((&blob["access"], &blob["secret"]), (&"test_user".into(), &"changed".into()));
+
+    let mut expected = granted();
+    expected["OS-KSEC2-ec2Credentials"]["secret"] = "changed".into();
+    let shown = world.get(&bobs("/ec2Credentials")).token("dev-admin").send().await.json();
+    assert_eq!(shown, expected, "with its signature");
+    let stored = world.stored("test_user").await.unwrap();
+    assert!(matches!(stored.material, Material::Grant { .. }) && stored.is_usable());
+    assert_eq!(
+        world.stored("test_user-s3").await.unwrap().secret_key().unwrap().expose(),
+        "s3cret"
+    );
+}
+
+/// C4.
+#[tokio::test]
+async fn c4_a_pair_of_os_ec2_can_be_changed_by_its_id() {
+    let world = world();
+    let body = json!({"tenant_id": DEMO});
+    let made = world.post(&pairs(BOB, "")).token("dev-bob").json(&body).send().await.json();
+    let access = made["credential"]["access"].as_str().unwrap().to_owned();
+    let answer =
+        patch(&world, "dev-bob", &id_of(&access), &change(&blob_of(&access, "mine"))).await;
+    assert_eq!(answer.status, 200);
+    let uri = pairs(BOB, &format!("/{access}"));
+    let shown = world.get(&uri).token("dev-bob").send().await.json();
+    assert_eq!(shown["credential"]["secret"], "mine");
+    let twice = pair_of(BOB, DEMO, &blob_of(&access, "again"));
+    assert_refused(&world.post(CREDENTIALS).token("dev-bob").json(&twice).send().await, 409);
+}
