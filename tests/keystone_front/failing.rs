@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     http::{Answer, Raw},
@@ -12,6 +12,9 @@ use crate::{
     process::Front,
     raw::Saying,
 };
+
+/// When at the latest a patience of one second is out, on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
 
 /// The `error` object, in Keystone's shape, and when to try again.
 #[track_caller]
@@ -123,7 +126,7 @@ async fn a_client_that_stalls_in_its_body_is_408() {
     let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
     raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\nx").await;
-    let heard = raw.hear("}}\n").await;
+    let heard = timeout(SOON, raw.hear("}}\n")).await.expect("it waits on");
     assert!(heard.starts_with("HTTP/1.1 408 Request Timeout"), "{heard}");
 }
 
@@ -133,7 +136,7 @@ async fn an_answer_that_stalls_is_broken_off() {
     let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
     raw.say("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
-    let heard = raw.hear_out().await;
+    let heard = timeout(SOON, raw.hear_out()).await.expect("it waits on");
     assert!(heard.contains("first;") && !heard.ends_with("0\r\n\r\n"), "{heard}");
     front.logged("Keystone's answer broke off").await;
 }
