@@ -161,7 +161,8 @@ pub enum ListScope {
 /// | the owner | everything | list, see; create and delete with role `member` | |
 /// | `service` | | see, if so configured | validate |
 ///
-/// OS-EC2 takes no callers whose token is scoped to a domain. What delegated callers may is [`DelegatedCallers`].
+/// OS-EC2 takes no callers whose token is scoped to a domain, and those whose token
+/// has no scope only as owners. What delegated callers may is [`DelegatedCallers`].
 ///
 /// ```
 /// use tower_credentials::policy::RolePolicy;
@@ -252,6 +253,7 @@ impl Policy for RolePolicy {
         let names = &self.names;
         let admin = caller.has_role(&names.admin);
         let owner = target.user_id.is_none_or(|id| *id == caller.user_id);
+        let unscoped = caller.scope == Scope::Unscoped;
         let allow = |allowed: bool| if allowed { Decision::Allow } else { Decision::Forbid };
         match action {
             Action::CreateCredential | Action::DeleteCredential | Action::UpdateCredential => {
@@ -266,12 +268,12 @@ impl Policy for RolePolicy {
             }
             Action::ListEc2 => {
                 let reads = admin || owner || self.reads_system(caller);
-                allow(is_ec2_scope(&caller.scope) && reads)
+                allow((is_ec2_scope(&caller.scope) && reads) || (unscoped && owner))
             }
             Action::ShowEc2 => {
                 let service = self.service_sees_key_pairs && caller.has_role(&names.service);
                 let reads = admin || owner || service || self.reads_system(caller);
-                allow(is_ec2_scope(&caller.scope) && reads)
+                allow((is_ec2_scope(&caller.scope) && reads) || (unscoped && owner))
             }
             Action::ValidateSignature => allow(admin || caller.has_role(&names.service)),
             _ if admin => Decision::Allow,
@@ -437,9 +439,9 @@ impl RolePolicy {
     }
 }
 
-/// Whether OS-EC2 takes a token of this scope.
+/// Whether roles count for OS-EC2 in a token of this scope.
 fn is_ec2_scope(scope: &Scope) -> bool {
-    !matches!(scope, Scope::Domain(_))
+    matches!(scope, Scope::Project(_) | Scope::System)
 }
 
 #[cfg(test)]

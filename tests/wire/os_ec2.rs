@@ -130,7 +130,7 @@ async fn e1_lists_the_key_pairs_of_the_user_in_the_path_and_nothing_else() {
             ("dev-alice", 403),
             ("domain-admin", 403),
             ("domain-reader", 403),
-            ("unscoped-bob", 403),
+            ("unscoped-bob", 200),
             ("unscoped-admin", 403),
             ("project-reader", 403),
             ("dev-service", 403),
