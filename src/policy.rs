@@ -253,7 +253,7 @@ impl Policy for RolePolicy {
         let names = &self.names;
         let admin = caller.has_role(&names.admin);
         let owner = target.user_id.is_none_or(|id| *id == caller.user_id);
-        let unscoped = caller.scope == Scope::Unscoped;
+        let unscoped = caller.scope == Scope::Unscoped && caller.delegation.is_none();
         let allow = |allowed: bool| if allowed { Decision::Allow } else { Decision::Forbid };
         match action {
             Action::CreateCredential | Action::DeleteCredential | Action::UpdateCredential => {
