@@ -161,8 +161,9 @@ pub enum ListScope {
 /// | the owner | everything | list, see; create and delete with role `member` | |
 /// | `service` | | see, if so configured | validate |
 ///
-/// OS-EC2 takes no callers whose token is scoped to a domain, and those whose token
-/// has no scope only as owners. What delegated callers may is [`DelegatedCallers`].
+/// OS-EC2 takes only callers whose token is scoped to a project or to the system;
+/// owners without a scope may list and see theirs too. What delegated callers may is
+/// [`DelegatedCallers`].
 ///
 /// ```
 /// use tower_credentials::policy::RolePolicy;
@@ -253,7 +254,6 @@ impl Policy for RolePolicy {
         let names = &self.names;
         let admin = caller.has_role(&names.admin);
         let owner = target.user_id.is_none_or(|id| *id == caller.user_id);
-        let unscoped = caller.scope == Scope::Unscoped && caller.delegation.is_none();
         let allow = |allowed: bool| if allowed { Decision::Allow } else { Decision::Forbid };
         match action {
             Action::CreateCredential | Action::DeleteCredential | Action::UpdateCredential => {
@@ -264,16 +264,16 @@ impl Policy for RolePolicy {
             }
             Action::CreateEc2 | Action::DeleteEc2 => {
                 let member = owner && caller.has_role(&names.member);
-                allow(is_ec2_scope(&caller.scope) && (admin || member))
+                allow(takes_scope(caller, false) && (admin || member))
             }
             Action::ListEc2 => {
                 let reads = admin || owner || self.reads_system(caller);
-                allow((is_ec2_scope(&caller.scope) && reads) || (unscoped && owner))
+                allow(takes_scope(caller, owner) && reads)
             }
             Action::ShowEc2 => {
                 let service = self.service_sees_key_pairs && caller.has_role(&names.service);
                 let reads = admin || owner || service || self.reads_system(caller);
-                allow((is_ec2_scope(&caller.scope) && reads) || (unscoped && owner))
+                allow(takes_scope(caller, owner) && reads)
             }
             Action::ValidateSignature => allow(admin || caller.has_role(&names.service)),
             _ if admin => Decision::Allow,
@@ -374,7 +374,9 @@ impl RolePolicy {
         // looked at one by one.
         let Some(kind) = target.kind else {
             return match self.delegated {
-                DelegatedCallers::WithinProject => credentials || ec2,
+                DelegatedCallers::WithinProject => {
+                    credentials || ec2 && caller.project_id().is_some()
+                }
                 _ => credentials,
             };
         };
@@ -439,9 +441,13 @@ impl RolePolicy {
     }
 }
 
-/// Whether roles count for OS-EC2 in a token of this scope.
-fn is_ec2_scope(scope: &Scope) -> bool {
-    matches!(scope, Scope::Project(_) | Scope::System)
+/// Whether OS-EC2 takes the caller's token, for what owners may do `unscoped` or not.
+fn takes_scope(caller: &Caller, unscoped: bool) -> bool {
+    match caller.scope {
+        Scope::Project(_) | Scope::System => true,
+        Scope::Unscoped => unscoped,
+        Scope::Domain(_) => false,
+    }
 }
 
 #[cfg(test)]

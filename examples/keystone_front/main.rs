@@ -63,6 +63,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)
+        .policy(options.policy())
+        .hide_unknown_keys(options.hide_unknown_keys)
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
         .trust_forwarded_headers(options.trust_forwarded)
         .build()?;

@@ -2,13 +2,17 @@
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use http::Uri;
-use tower_credentials::keystone::{KeystoneClient, ServiceLogin};
+use tower_credentials::{
+    keystone::{KeystoneClient, ServiceLogin},
+    policy::{DelegatedCallers, RolePolicy},
+};
 
 /// Answers Keystone's credential calls from a store of its own, and passes every
 /// other request on to Keystone.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub(crate) struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:5001")]
@@ -59,6 +63,17 @@ pub(crate) struct Options {
     /// For a front that is reached only through a proxy which sets them.
     #[arg(long)]
     pub(crate) trust_forwarded: bool,
+    /// Let callers with the role `service` see key pairs with their secrets, so that gateways
+    /// which remember secrets need no admin user.
+    #[arg(long)]
+    service_sees_key_pairs: bool,
+    /// What callers with a trust, an application credential or an OAuth1 token may do with
+    /// credentials.
+    #[arg(long, value_name = "WHAT", default_value = "nothing")]
+    delegated_callers: Delegated,
+    /// Answer an unknown access key like a wrong signature, so that nobody can ask which exist.
+    #[arg(long)]
+    pub(crate) hide_unknown_keys: bool,
     /// For how many seconds what Keystone said about a token, a user, a project or a role counts.
     ///
     /// Within that time a revoked token, a lost role and a disabled user are felt.
@@ -69,7 +84,30 @@ pub(crate) struct Options {
     patience: u64,
 }
 
+/// The choices of [`DelegatedCallers`], by their names on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Delegated {
+    /// Nothing, as in Keystone 2026.2.
+    Nothing,
+    /// Admins reach key pairs below `/v3/credentials`: Keystone 2026.2's one exception.
+    AdminKeyPairs,
+    /// What their user may, within the token's project, as in Keystone before 2026.2.
+    WithinProject,
+}
+
 impl Options {
+    /// Who may do what.
+    pub(crate) fn policy(&self) -> RolePolicy {
+        let mut policy = RolePolicy::default();
+        policy.service_sees_key_pairs = self.service_sees_key_pairs;
+        policy.delegated = match self.delegated_callers {
+            Delegated::Nothing => DelegatedCallers::Refused,
+            Delegated::AdminKeyPairs => DelegatedCallers::AdminKeyPairs,
+            Delegated::WithinProject => DelegatedCallers::WithinProject,
+        };
+        policy
+    }
+
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }

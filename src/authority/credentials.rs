@@ -7,8 +7,8 @@ use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_c
 use crate::{
     backend::{ListQuery, Order},
     domain::{
-        Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId, UserId,
-        Version,
+        AccessKey, Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId,
+        SecretKey, UserId, Version,
     },
     error::{Error, ErrorKind},
     policy::{Action, Decision, ListScope, Target},
@@ -100,7 +100,7 @@ impl Authority {
         command: CreateCredential,
     ) -> Result<Outcome, Error> {
         let CreateCredential { kind, user_id, project_id, blob, attributes } = command;
-        let access_key = kind.is_ec2().then(|| blob.access_key()).transpose()?;
+        let access_key = kind.is_ec2().then(|| new_pair(&blob)).transpose()?;
         let target =
             Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
         self.permit(caller, Action::CreateCredential, target)?;
@@ -256,6 +256,15 @@ impl Authority {
     }
 }
 
+/// The access key of a key pair that a client brings.
+fn new_pair(blob: &Blob) -> Result<AccessKey, Error> {
+    // More would be hashed for a longer secret than for a key that is not there.
+    if let Some(secret) = blob.secret_key() {
+        SecretKey::new(secret.expose())?;
+    }
+    Ok(blob.access_key()?)
+}
+
 impl Match {
     fn admits(&self, credential: &Credential) -> bool {
         let value = match self.field {
@@ -281,6 +290,8 @@ impl UpdateCredential {
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
         self.others.iter().all(|(name, given)| match name.as_str() {
             "id" => given == stored.id.as_str(),
+            // Nobody stores them.
+            "links" => true,
             "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
             "type" => given == stored.kind.as_str(),
             "user_id" => given == stored.user_id.as_str(),
@@ -294,7 +305,7 @@ impl UpdateCredential {
             changed.material = Material::Blob(blob);
             return Ok(());
         }
-        let access_key = blob.access_key()?;
+        let access_key = new_pair(&blob)?;
         let before = stored.blob().unwrap_or_else(|| Blob::new(""));
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))

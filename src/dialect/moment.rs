@@ -36,6 +36,8 @@ impl Moment<'_> {
             Some(authority) => Some(authority.as_str()),
             None => self.head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()),
         };
+        // What stands before an @ names a user, who has no place in a link.
+        let host = host.map(|host| host.rsplit_once('@').map_or(host, |(_, host)| host));
         let scheme = uri.scheme_str().unwrap_or("http");
         if self.trust_forwarded {
             let forwarded = Forwarded::of(&self.head.headers);
