@@ -120,9 +120,7 @@ impl Lab {
         let project = admin.make("/v3/projects", &project, "/project/id").await;
         let user = json!({"user": {"name": SERVICE_USER, "password": secret}});
         let user = admin.make("/v3/users", &user, "/user/id").await;
-        for role in ["admin", "service"] {
-            admin.grant(&format!("projects/{project}"), &user, role).await;
-        }
+        admin.grant(&format!("projects/{project}"), &user, "admin").await;
     }
 
     /// Its admin, for the whole system.

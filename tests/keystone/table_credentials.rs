@@ -62,6 +62,9 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("a list, by a domain reader", "domain reader", "GET /credentials?user_id=<bob>"),
         row("a list, by a service", "service", "GET /credentials?user_id=<bob>"),
         row("a list of nobody's", "admin", "GET /credentials?user_id=no-one"),
+        row("a part of a type", "member", "GET /credentials?type__contains=er"),
+        row("a start of a type", "member", "GET /credentials?type__istartswith=CER"),
+        row("more than there are", "member", "GET /credentials?limit=900"),
         row("a filter that is none", "member", "GET /credentials?colour=red"),
         row("one's own", "member", "GET /credentials/<own>"),
         row("one's own, unscoped", "unscoped member", "GET /credentials/<own>"),
@@ -125,6 +128,11 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
             .body(NEW_BLOB)
             .differs(405, METHOD, METHOD_WHY),
         row("a longer path", "member", "GET /credentials/<own>/more"),
+        row("what may be asked", "member", "OPTIONS /credentials/<own>").differs(
+            200,
+            &["content-type"],
+            "nothing is of no type",
+        ),
         row("only the head", "member", "HEAD /credentials/<own>"),
         row("by somebody else", "second member", "DELETE /credentials/<own>"),
         row("by a system reader", "system reader", "DELETE /credentials/<own>"),

@@ -58,6 +58,11 @@ async fn delegated_callers_are_refused_as_keystone_does() {
         row("show a pair", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("show a pair", "trustee", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("show a pair", "by key", "GET /users/<ann>/credentials/OS-EC2/<key>"),
+        row("one that there is not", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/none")
+            .status(404, 403, "who may do nothing is refused before it is looked for"),
+        row("one that there is not", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/none")
+            .status(404, 403, "who may do nothing is refused before it is looked for"),
+        row("one that there is not", "by key", "GET /users/<ann>/credentials/OS-EC2/none"),
         row("delete a pair", "restricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),
         row("delete a pair", "unrestricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),
         row("delete a pair", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),

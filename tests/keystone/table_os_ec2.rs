@@ -91,6 +91,11 @@ async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
         row("without a token", "nobody", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("one that there is not", "member", "GET /users/<ann>/credentials/OS-EC2/nothing"),
         row("one that there is not", "admin", "GET /users/<ann>/credentials/OS-EC2/nothing"),
+        row("one that there is not", "domain admin", "GET /users/<ann>/credentials/OS-EC2/none"),
+        row("one that there is not", "domain reader", "GET /users/<ann>/credentials/OS-EC2/none"),
+        row("one that there is not", "service", "GET /users/<ann>/credentials/OS-EC2/none"),
+        row("one that there is not", "domain admin", "DELETE /users/<ann>/credentials/OS-EC2/no"),
+        row("one that there is not", "reader", "DELETE /users/<ann>/credentials/OS-EC2/no"),
         row("a method that is none", "member", "PATCH /users/<ann>/credentials/OS-EC2/<own>")
             .differs(405, METHOD, METHOD_WHY),
         row("a method that is none", "member", "PUT /users/<ann>/credentials/OS-EC2")
