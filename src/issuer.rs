@@ -45,7 +45,8 @@ pub struct Signer {
 /// A token that was issued.
 #[derive(Clone, Debug)]
 pub struct IssuedToken {
-    /// The token itself, which goes into `X-Subject-Token`.
+    /// The token itself, which goes into `X-Subject-Token`: printable ASCII without
+    /// spaces.
     pub id: SecretText,
     /// Since when it is good.
     pub issued_at: SystemTime,

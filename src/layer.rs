@@ -24,6 +24,10 @@ const BODY_LIMIT: usize = 114_688;
 /// Bodies that take longer than this are refused unless the builder says otherwise.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Signed requests that are older than this are refused unless the builder says
+/// otherwise: Keystone's own `auth_ttl`.
+const SIGNATURE_TTL: Duration = Duration::from_mins(15);
+
 /// Applies [`CredentialService`] to a service.
 ///
 /// Cheap to clone: clones share the validator and the backend.
@@ -76,6 +80,7 @@ impl CredentialLayer {
             directory: None,
             issuer: None,
             hide_unknown_keys: false,
+            signature_ttl: SIGNATURE_TTL,
             quota: Quota::Unlimited,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
@@ -119,6 +124,7 @@ pub struct CredentialLayerBuilder {
     directory: Option<Arc<dyn Directory>>,
     issuer: Option<Arc<dyn TokenIssuer>>,
     hide_unknown_keys: bool,
+    signature_ttl: Duration,
     quota: Quota,
     body_limit: usize,
     body_timeout: Duration,
@@ -207,6 +213,16 @@ impl CredentialLayerBuilder {
         self
     }
 
+    /// How old a request may be whose signature `s3tokens` or `ec2tokens` validates,
+    /// and how far ahead of the clock. Default: 15 minutes, as Keystone's `auth_ttl`.
+    ///
+    /// Presigned URLs of AWS version 4 hold no longer either: what is signed of them
+    /// tells when they were signed, and not until when they are good.
+    pub fn signature_ttl(mut self, age: Duration) -> Self {
+        self.signature_ttl = age;
+        self
+    }
+
     /// How many credentials one user may hold. Default: [`Quota::Unlimited`].
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quota = quota;
@@ -252,6 +268,7 @@ impl CredentialLayerBuilder {
             directory,
             issuer,
             hide_unknown_keys,
+            signature_ttl,
             quota,
             body_limit,
             body_timeout,
@@ -273,8 +290,16 @@ impl CredentialLayerBuilder {
             s3tokens: directory.is_some(),
             ec2tokens: directory.is_some() && issuer.is_some(),
         };
-        let authority =
-            Authority { backend, directory, issuer, policy, clock, quota, hide_unknown_keys };
+        let authority = Authority {
+            backend,
+            directory,
+            issuer,
+            policy,
+            clock,
+            quota,
+            hide_unknown_keys,
+            signature_ttl,
+        };
         let app = App {
             authority,
             validator,

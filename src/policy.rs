@@ -200,7 +200,7 @@ pub enum DelegatedCallers {
     AdminKeyPairs,
     /// What their user may, with credentials of exactly the token's project. What
     /// they create carries their delegation; restricted application credentials
-    /// make no key pairs. As in Keystone before 2026.2.
+    /// make and change no key pairs. As in Keystone before 2026.2.
     WithinProject,
 }
 
@@ -386,7 +386,11 @@ impl RolePolicy {
                 credentials && kind.is_ec2() && caller.has_role(&self.names.admin)
             }
             DelegatedCallers::WithinProject => {
-                let creates = matches!(action, Action::CreateCredential | Action::CreateEc2);
+                // A new secret in an old pair is a new pair.
+                let creates = matches!(
+                    action,
+                    Action::CreateCredential | Action::CreateEc2 | Action::UpdateCredential
+                );
                 let restricted = matches!(
                     delegation,
                     Delegation::ApplicationCredential { restricted: true, .. }

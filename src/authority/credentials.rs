@@ -245,13 +245,16 @@ impl Authority {
         let found = self.backend().get(id).await?;
         let visible =
             |record: &Arc<Credential>| !matches!(record.material, Material::Password { .. });
-        let Some(credential) = found.filter(visible) else {
+        let missing = || {
             let everything = self.policy.list_scope(caller, action) == Some(ListScope::All);
-            let refusal = if everything { Error::no_such_credential } else { Error::forbidden };
-            return Err(refusal());
+            if everything { Error::no_such_credential() } else { Error::forbidden() }
         };
-        self.permit(caller, action, Target::record(&credential))?;
-        Ok(credential)
+        let credential = found.filter(visible).ok_or_else(missing)?;
+        match self.policy.decide(caller, action, Target::record(&credential)) {
+            Decision::Allow => Ok(credential),
+            Decision::Forbid => Err(Error::forbidden()),
+            Decision::Hide => Err(missing()),
+        }
     }
 }
 
@@ -309,6 +312,8 @@ impl UpdateCredential {
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
+        // What was no key pair before may become one, and is bound by what it says.
+        changed.delegation = stored.delegation.clone().or_else(|| before.delegation());
         if let Material::Grant { username, signature, .. } = &stored.material {
             // Its name is what v2 knows it by.
             let secret = blob.secret_key().filter(|_| access_key.as_str() == username);

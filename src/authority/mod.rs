@@ -1,6 +1,6 @@
 //! The use cases: command in, outcome out. No HTTP, no wire format.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     backend::{CredentialBackend, ListQuery},
@@ -52,6 +52,8 @@ pub(crate) struct Authority {
     pub(crate) quota: Quota,
     /// Whether an unknown access key is answered like a wrong signature.
     pub(crate) hide_unknown_keys: bool,
+    /// How old a signed request may be, and how far ahead of our clock.
+    pub(crate) signature_ttl: Duration,
 }
 
 /// A request in the words of the domain.

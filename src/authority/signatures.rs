@@ -12,10 +12,6 @@ use crate::{
     signature::{Ec2Signed, Freshness, S3Request, decoy, is_fresh},
 };
 
-/// How old a signed request may be, and how far ahead of our clock: Keystone's
-/// `auth_ttl`.
-const TIME_TO_LIVE: Duration = Duration::from_mins(15);
-
 /// How long what is told of a signer may be relied on, where no token is issued.
 const RELIED_ON: Duration = Duration::from_hours(1);
 
@@ -59,6 +55,10 @@ impl Authority {
                 let signer = self.signer(&*request?, now).await?;
                 let issuer = self.issuer.as_deref().ok_or_else(not_offered)?;
                 let token = issuer.issue(&signer).await?;
+                if !token.id.expose().bytes().all(|b| b.is_ascii_graphic()) {
+                    // It goes into a header, here and whenever it is used.
+                    return Err(Error::unavailable("a token was issued that cannot be sent"));
+                }
                 let (issued_at, expires_at) = (token.issued_at, token.expires_at);
                 Verified { signer, issued_at, expires_at, token: Some(token) }
             }
@@ -91,7 +91,7 @@ impl Authority {
             });
         };
         // The time last: an old request does not tell whether the key is good.
-        if !genuine || !is_fresh(signed.freshness(), now, TIME_TO_LIVE) {
+        if !genuine || !is_fresh(signed.freshness(), now, self.signature_ttl) {
             return Err(Error::unauthenticated());
         }
 

@@ -1,7 +1,7 @@
 //! Links of Keystone's lists, and the page that they lead to.
 
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 
 use super::path;
@@ -59,7 +59,8 @@ pub(super) fn encoded(segment: &str) -> String {
 }
 
 fn is_marker(pair: &str) -> bool {
-    pair == "marker" || pair.starts_with("marker=")
+    let name = pair.split('=').next().unwrap_or_default();
+    percent_decode_str(name).eq(b"marker".iter().copied())
 }
 
 #[cfg(test)]
@@ -73,6 +74,8 @@ mod tests {
         assert_eq!(links.own, "http://h/v3/credentials?type=ec2&marker=a&limit=2");
         let next = links.next.unwrap();
         assert_eq!(next, "http://h/v3/credentials?type=ec2&limit=2&marker=b%2Fc");
+        let links = Links::new(url(), Some("m%61rker=a"), Some("b"));
+        assert_eq!(links.next.unwrap(), "http://h/v3/credentials?marker=b");
         let links = Links::new(url(), None, Some("b"));
         assert_eq!(links.own, "http://h/v3/credentials");
         assert_eq!(links.next.unwrap(), "http://h/v3/credentials?marker=b");

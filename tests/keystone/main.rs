@@ -1,7 +1,8 @@
 //! The front before a real Keystone, side by side with it.
 //!
 //! `scripts/keystone install` gets the Keystone; one is started for all tests.
-//! `WITHOUT_KEYSTONE=1` skips them, with a line on stderr.
+//! Without it, or with `WITHOUT_KEYSTONE=1`, they are skipped, with a line on stderr;
+//! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
 #![allow(missing_docs)]
 

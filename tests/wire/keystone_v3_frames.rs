@@ -23,8 +23,8 @@ pub(crate) fn paths() -> Vec<(String, &'static str)> {
         (pairs(BOB, "/b"), "DELETE, GET, HEAD, OPTIONS"),
         (pairs(BOB, "").replace("/v3", "/v2.0"), "GET, HEAD, OPTIONS, POST"),
         (pairs(BOB, "/b").replace("/v3", "/v2.0"), "DELETE, GET, HEAD, OPTIONS"),
-        (S3TOKENS.into(), "OPTIONS, POST"),
-        (EC2TOKENS.into(), "OPTIONS, POST"),
+        (S3TOKENS.into(), "POST"),
+        (EC2TOKENS.into(), "POST"),
     ]
 }
 

@@ -72,6 +72,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         clock: Arc::new(Then),
         quota: Quota::Unlimited,
         hide_unknown_keys,
+        signature_ttl: std::time::Duration::from_mins(15),
     }
 }
 

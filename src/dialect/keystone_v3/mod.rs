@@ -32,7 +32,7 @@ mod tokens;
 pub(super) const PREFIX: &str = "/v3";
 
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
-const TOKENS: &str = "OPTIONS, POST";
+const TOKENS: &str = "POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 
 /// One matched request.

@@ -49,7 +49,7 @@ pub(super) fn list(head: &Parts) -> Result<ListCredentials, Error> {
     // What can be no id or type simply finds nothing.
     list.user_id = path::query_value(query, "user_id")?.map(UserId::from_stored);
     list.kind = path::query_value(query, "type")?.map(Kind::from_stored);
-    if !query.is_some_and(|query| query.contains("__")) {
+    if !query.is_some_and(|query| query.contains("__") || query.contains('%')) {
         return Ok(list);
     }
     for (name, field) in [("type", Field::Kind), ("user_id", Field::UserId)] {

@@ -62,11 +62,10 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
 pub(super) fn render(verified: &Verified, frame: &Frame) -> Response<Full<Bytes>> {
     let mut response = frame.body(StatusCode::OK, &Body { token: shape(verified) });
     if let Some(token) = &verified.token {
-        // An id that cannot stand in a header could not be sent back either.
-        if let Ok(mut id) = HeaderValue::try_from(token.id.expose()) {
-            id.set_sensitive(true);
-            response.headers_mut().insert(SUBJECT_TOKEN, id);
-        }
+        let id = HeaderValue::try_from(token.id.expose());
+        let mut id = id.expect("it was looked at when it was issued");
+        id.set_sensitive(true);
+        response.headers_mut().insert(SUBJECT_TOKEN, id);
     }
     response
 }

@@ -261,7 +261,7 @@ fn delegated_admins_reach_key_pairs_as_credentials_where_that_is_let() {
 }
 
 #[test]
-fn within_its_project_a_delegation_takes_nothing_from_its_user_but_new_key_pairs_if_restricted() {
+fn within_its_project_a_delegation_takes_nothing_from_its_user_but_new_secrets_if_restricted() {
     let policy = letting(DelegatedCallers::WithinProject);
     for delegation in delegations() {
         let restricted =
@@ -269,7 +269,10 @@ fn within_its_project_a_delegation_takes_nothing_from_its_user_but_new_key_pairs
         let member = caller("mine", &["member"]).with_delegation(delegation.clone());
         let admin = caller("mine", &["admin"]).with_delegation(delegation.clone());
         for action in CREDENTIALS.into_iter().chain(EC2) {
-            let creates = matches!(action, Action::CreateCredential | Action::CreateEc2);
+            let creates = matches!(
+                action,
+                Action::CreateCredential | Action::CreateEc2 | Action::UpdateCredential
+            );
             for record in RECORDS {
                 let (user, project, kind) = record;
                 let within = project == Some("mine") && !(creates && restricted && kind == "ec2");
