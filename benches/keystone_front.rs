@@ -30,6 +30,7 @@ use common::{
 use data_encoding::{BASE64URL, HEXLOWER};
 use http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tower_credentials::{
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
@@ -43,7 +44,7 @@ const LENGTH: Duration = Duration::from_secs(6);
 const LISTED: usize = 100;
 /// Clients and creates of the comparison with the engine.
 const CREATORS: usize = 64;
-const CREATES: usize = CREATORS * 150;
+const CREATES: usize = CREATORS * 300;
 const ROUNDS: usize = 7;
 
 #[tokio::main]
@@ -59,8 +60,11 @@ async fn main() {
     let origin = url.trim_end_matches('/').trim_end_matches("/v3").to_owned();
     let direct: SocketAddr = origin.trim_start_matches("http://").parse().expect("http://ip:port");
 
-    let folder = tempfile::tempdir().unwrap();
-    let front = Front::start(&origin, &password, folder.path());
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--example", "keystone_front"])
+        .status();
+    assert!(built.unwrap().success(), "the front does not build");
+    let front = Front::start(&origin, &password);
     let world = World::make(direct, &password).await;
     println!("{CONNECTIONS} connections, {LENGTH:?} each; times in milliseconds");
     println!("{:<22}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50", "p99", "server CPU");
@@ -79,7 +83,7 @@ async fn main() {
         }
         compare(operation, &loads[0], &loads[1]);
     }
-    creates_beside_the_engine(&front, &world).await;
+    creates_beside_the_engine(&origin, &password, &world).await;
 }
 
 fn print(operation: &str, name: &str, load: &Load) {
@@ -116,23 +120,22 @@ fn compare(operation: &str, keystone: &Load, front: &Load) {
 struct Front {
     process: Child,
     address: SocketAddr,
+    #[expect(dead_code, reason = "holds the file")]
+    folder: TempDir,
 }
 
 impl Front {
     #[expect(clippy::zombie_processes, reason = "dropping the front waits for it")]
-    fn start(keystone: &str, password: &str, folder: &Path) -> Self {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--example", "keystone_front"])
-            .status();
-        assert!(built.unwrap().success(), "the front does not build");
+    fn start(keystone: &str, password: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let target = env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
         let program = Path::new(&target).join("release/examples/keystone_front");
-        let (secret, log) = (folder.join("password"), folder.join("log"));
+        let (secret, log) = (folder.path().join("password"), folder.path().join("log"));
         fs::write(&secret, password).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = Command::new(program)
             .args(["--listen", &port.to_string(), "--keystone", keystone])
-            .args(["--backend", &format!("sqlite:{}", folder.join("front.db").display())])
+            .args(["--backend", &format!("sqlite:{}", folder.path().join("front.db").display())])
             .args(["--service-user", "admin", "--service-project", "admin"])
             .arg("--service-password-file")
             .arg(secret)
@@ -142,7 +145,7 @@ impl Front {
             .unwrap();
         for _ in 0..100 {
             if std::net::TcpStream::connect(port).is_ok() {
-                return Self { process, address: port };
+                return Self { process, address: port, folder };
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -296,10 +299,12 @@ fn signed(key: &Value) -> Value {
 
 /// Creates by many clients through the front, beside the engine that is fed the
 /// same number of rows, as many a transaction as there are clients.
-async fn creates_beside_the_engine(front: &Front, world: &World) {
-    let (request, _) = world.request("ec2 create", front.address).await;
+async fn creates_beside_the_engine(keystone: &str, password: &str, world: &World) {
     let mut shares = Vec::new();
     for round in 0..=ROUNDS {
+        // Both begin with a new file.
+        let front = Front::start(keystone, password);
+        let (request, _) = world.request("ec2 create", front.address).await;
         let folder = tempfile::tempdir().unwrap();
         let rows: Vec<engine::Row> = (0..CREATES).map(|_| world.row()).collect();
         let database = engine::open(&folder.path().join("engine.db"));
