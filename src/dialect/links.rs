@@ -1,7 +1,9 @@
 //! Links of Keystone's lists, and the page that they lead to.
 
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
+};
 use serde::Serialize;
 
 use super::path;
@@ -54,8 +56,8 @@ pub(super) fn page(head: &Parts) -> Result<(Option<String>, Option<usize>), Erro
 }
 
 /// A path segment for a link.
-pub(super) fn encoded(segment: &str) -> String {
-    utf8_percent_encode(segment, RESERVED).to_string()
+pub(super) fn encoded(segment: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(segment, RESERVED)
 }
 
 fn is_marker(pair: &str) -> bool {

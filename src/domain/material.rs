@@ -74,31 +74,55 @@ impl Material {
     ///
     /// [`InvalidMaterial`] if the text is anything else.
     pub fn decode(text: &str) -> Result<Self, InvalidMaterial> {
-        let stored = serde_json::from_str(text).map_err(|_| InvalidMaterial(()))?;
-        Ok(match stored {
-            Stored::Blob { text } => Self::Blob(Blob::new(text)),
-            Stored::Grant { username, secret, signature } => Self::Grant {
-                username: username.into_owned(),
-                secret: SecretKey::from_stored(secret),
-                signature: SecretText::new(signature),
+        Self::of_members(text).ok_or(InvalidMaterial(()))
+    }
+
+    fn of_members(text: &str) -> Option<Self> {
+        let Members { form, text, username, secret, signature, hash } =
+            serde_json::from_str(text).ok()?;
+        Some(match form {
+            Form::Blob => Self::Blob(Blob::new(text?)),
+            Form::Grant => Self::Grant {
+                username: username?,
+                secret: SecretKey::from_stored(secret?),
+                signature: SecretText::new(signature?),
             },
-            Stored::Pair { secret } => Self::KeyPair { secret: secret.map(SecretKey::from_stored) },
-            Stored::Password { username, hash } => {
-                let hash = PasswordHash::decode(&hash).ok_or(InvalidMaterial(()))?;
-                Self::Password { username: username.into_owned(), hash }
+            Form::Pair => Self::KeyPair { secret: secret.map(SecretKey::from_stored) },
+            Form::Password => {
+                Self::Password { username: username?, hash: PasswordHash::decode(&hash?)? }
             }
         })
     }
 }
 
 /// The stored form of [`Material`]. Its tags and members are on disk: add, never rename.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "form", rename_all = "lowercase")]
 enum Stored<'a> {
     Blob { text: Cow<'a, str> },
     Grant { username: Cow<'a, str>, secret: Cow<'a, str>, signature: Cow<'a, str> },
     Pair { secret: Option<Cow<'a, str>> },
     Password { username: Cow<'a, str>, hash: Cow<'a, str> },
+}
+
+/// The same, as it is read: flat, since reading a tagged form would buffer it first.
+#[derive(Deserialize)]
+struct Members {
+    form: Form,
+    text: Option<String>,
+    username: Option<String>,
+    secret: Option<String>,
+    signature: Option<String>,
+    hash: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Blob,
+    Grant,
+    Pair,
+    Password,
 }
 
 /// A stored text that is not the material of a credential.

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::backend::{BackendError, ListQuery, Order};
 use crate::domain::{
-    AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot, Status,
-    UserId, Version,
+    AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
+    Status, UserId, Version,
 };
 
 use super::error::CorruptRow;
@@ -170,7 +170,10 @@ impl Columns<'_> {
             material: Material::decode(self.text(6)?).map_err(|_| "material")?,
             status: Status::from_word(self.text(7)?).ok_or("status")?,
             delegation: self.optional(8)?.map(decode_delegation).transpose()?,
-            attributes: serde_json::from_str(self.text(9)?).map_err(|_| "attributes")?,
+            attributes: match self.text(9)? {
+                "{}" => Attributes::new(),
+                text => serde_json::from_str(text).map_err(|_| "attributes")?,
+            },
             created_at: self.time(10)?,
             updated_at: self.time(11)?,
             version: Version::from_stored(self.number(12)?.cast_unsigned()),
