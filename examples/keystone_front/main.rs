@@ -21,6 +21,7 @@ mod options;
 mod proxy;
 mod purge;
 mod records;
+mod spelling;
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
@@ -41,6 +42,7 @@ use crate::{
     options::Options,
     proxy::Proxy,
     purge::Purging,
+    spelling::SpellingLayer,
 };
 
 #[tokio::main]
@@ -72,6 +74,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(SpellingLayer)
         .layer(credentials)
         .service(Purging::new(proxy, store, options.base()));
     let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());

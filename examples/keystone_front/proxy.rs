@@ -1,7 +1,7 @@
 //! Requests to Keystone and its answers back, as streams.
 //!
-//! Paths, queries, methods, statuses and bodies pass as they are. A client that hangs
-//! up ends its request to Keystone too.
+//! Paths (in the one spelling that they have here), queries, methods, statuses and
+//! bodies pass as they are. A client that hangs up ends its request to Keystone too.
 
 use std::{
     convert::Infallible,
