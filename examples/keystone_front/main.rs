@@ -41,7 +41,7 @@ use crate::{
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
-    purge::Purging,
+    purge::{Purger, Purging},
     spelling::SpellingLayer,
 };
 
@@ -71,12 +71,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .trust_forwarded_headers(options.trust_forwarded)
         .build()?;
     let proxy = Proxy::new(&options)?;
+    let purger = Purger::new(store, options.cached_for());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(SpellingLayer)
         .layer(credentials)
-        .service(Purging::new(proxy, store, options.base()));
+        .service(Purging::new(proxy, purger, options.base()));
     let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());
     server::serve(options.listen, service, greet).await
 }

@@ -26,7 +26,7 @@ async fn a_confirmed_delete_takes_the_keys_before_it_is_answered() {
     let client = front.client();
     for (path, user, project) in [
         ("/v3/users/amy", "amy", "demo"),
-        ("/v3/users/b%6Fb/", "bob", "demo"),
+        ("/v3/users/bob/", "bob", "demo"),
         ("/v3/projects/p1", "cid", "p1"),
     ] {
         let key = key_of(&client, user, project).await;
@@ -94,4 +94,33 @@ async fn a_purge_that_fails_is_tried_again_and_the_delete_is_answered() {
         sleep(Waiting::STEP).await;
     }
     panic!("the key stays");
+}
+
+/// How many keys a user has.
+async fn count_of(client: &Client, user: &str) -> usize {
+    let path = format!("/v3/credentials?user_id={user}");
+    client.get(&path, ADMIN).await.expect(200).json()["credentials"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn keys_that_are_made_after_the_delete_are_purged_when_nobody_can_make_more() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url).arguments(&["--cache-seconds", "2"]).start().await;
+    let client = front.client();
+    key_of(&client, "amy", "demo").await;
+    key_of(&client, "bob", "p1").await;
+    for path in ["/v3/users/amy", "/v3/projects/p1", "/v3/users/cid"] {
+        client.call(Method::DELETE, path, ADMIN, None).await.expect(204);
+    }
+    // What the front knows of them counts still.
+    let late = [("amy", "demo"), ("amy", "demo"), ("bob", "p1")];
+    for (user, project) in late {
+        key_of(&client, user, project).await;
+    }
+    assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (2, 1));
+    for counted in ["owner=user amy purged=2", "owner=project p1 purged=1"] {
+        front.logged(&format!("keys purged that were made after their owner {counted}")).await;
+    }
+    front.logged("no keys were made since").await;
+    assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (0, 0));
 }
