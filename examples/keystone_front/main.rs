@@ -13,6 +13,7 @@ mod body;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;
+mod doubts;
 mod forwarded;
 mod import;
 mod listing;
@@ -38,6 +39,7 @@ use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::Trac
 
 use crate::{
     common::{backend, server},
+    doubts::Doubts,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
@@ -61,7 +63,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
 
     let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
-    let directory = KeystoneDirectory::new(client).max_age(options.cached_for());
+    let directory = KeystoneDirectory::new(client.clone()).max_age(options.cached_for());
     let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)
@@ -72,12 +74,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .build()?;
     let proxy = Proxy::new(&options)?;
     let purger = Purger::new(store, options.cached_for());
+    let doubts = Doubts::new(client, purger.clone());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(SpellingLayer)
         .layer(credentials)
-        .service(Purging::new(proxy, purger, options.base()));
+        .service(Purging::new(proxy, purger, doubts, options.base()));
     let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());
     server::serve(options.listen, service, greet).await
 }

@@ -5,6 +5,7 @@
 //! all the same, for Keystone has done what it says, and the keys are tried again in
 //! the background. For as long as the front believes what it has heard of tokens and
 //! users, new keys can be made for the owner; those are purged once that time is over.
+//! A deletion that fails may have been made all the same; see [`Doubts`].
 //! What is deleted in Keystone itself, or with a whole domain, is not seen here; keys
 //! of users whom Keystone no longer knows do not verify.
 
@@ -28,7 +29,10 @@ use tower_credentials::{
     domain::{ProjectId, UserId},
 };
 
-use crate::answers::{Body, try_again};
+use crate::{
+    answers::{Body, try_again},
+    doubts::Doubts,
+};
 
 /// How long to wait before each further attempt; after the last there is none.
 const WAITS: [u64; 10] = [1, 2, 4, 8, 16, 32, 60, 120, 240, 480];
@@ -41,6 +45,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(crate) struct Purging<S> {
     inner: S,
     purger: Purger,
+    doubts: Doubts,
     /// What Keystone's paths start with, before `v3`.
     base: Arc<str>,
 }
@@ -62,8 +67,8 @@ enum Round {
 }
 
 /// Whose keys to purge.
-#[derive(Clone, Debug)]
-enum Owner {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
     Project(ProjectId),
     User(UserId),
 }
@@ -78,8 +83,8 @@ impl fmt::Display for Owner {
 }
 
 impl<S> Purging<S> {
-    pub(crate) fn new(inner: S, purger: Purger, base: &str) -> Self {
-        Self { inner, purger, base: base.into() }
+    pub(crate) fn new(inner: S, purger: Purger, doubts: Doubts, base: &str) -> Self {
+        Self { inner, purger, doubts, base: base.into() }
     }
 }
 
@@ -100,12 +105,14 @@ where
         let owner = owner(request.method(), request.uri().path(), &self.base);
         let answer = self.inner.call(request);
         let Some(owner) = owner else { return Box::pin(answer) };
-        let purger = self.purger.clone();
+        let (purger, doubts) = (self.purger.clone(), self.doubts.clone());
         // A task of its own: it goes on when the client hangs up.
         let whole = tokio::spawn(async move {
             let Ok(answer) = answer.await;
             if answer.status() == StatusCode::NO_CONTENT {
                 purger.purge(owner).await;
+            } else if Doubts::open(answer.status()) {
+                doubts.ask(owner);
             }
             answer
         });
@@ -125,7 +132,7 @@ impl Purger {
 
     /// Purges now, or if that fails in the background; and once more when no key can be
     /// made any longer.
-    async fn purge(self, owner: Owner) {
+    pub(crate) async fn purge(self, owner: Owner) {
         let first = self.attempt(&owner, Round::First).await;
         tokio::spawn(async move {
             if !first && !self.insist(&owner, Round::First).await {

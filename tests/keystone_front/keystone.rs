@@ -58,6 +58,8 @@ struct Shared {
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
     faults: Mutex<Vec<(Method, String, u16, bool)>>,
+    /// Paths on which its refusals are pages of somebody else's.
+    in_html: Mutex<Vec<String>>,
     connections: AtomicUsize,
     next_id: AtomicUsize,
     /// Whether a request that hung was given up.
@@ -139,6 +141,12 @@ impl Keystone {
         self.shared.faults.lock().unwrap().push(fault);
     }
 
+    /// As somebody would who is not Keystone, but stands before it.
+    pub(crate) fn fail_in_html(&self, method: &Method, path: &str, status: u16) {
+        self.shared.in_html.lock().unwrap().push(path.to_owned());
+        self.fail(method, path, status);
+    }
+
     /// Does as it is asked, and then hangs up.
     pub(crate) fn hang_up_after(&self, method: &Method, path: &str) {
         self.shared.faults.lock().unwrap().push((method.clone(), path.to_owned(), 0, true));
@@ -198,6 +206,11 @@ impl Keystone {
         match fault {
             Some((0, false)) => return Err("told to hang up".into()),
             Some((status, false)) => {
+                if method == Method::GET && self.shared.in_html.lock().unwrap().contains(&path) {
+                    let mut page = text("<html>");
+                    *page.status_mut() = StatusCode::from_u16(status).unwrap();
+                    return Ok(page);
+                }
                 return Ok(error(StatusCode::from_u16(status).unwrap(), "told to"));
             }
             _ => {}
