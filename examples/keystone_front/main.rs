@@ -35,7 +35,10 @@ use tower_credentials::{
     domain::Quota,
     keystone::{KeystoneDirectory, KeystoneValidator},
 };
-use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tower_http::{
+    sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer},
+    trace::TraceLayer,
+};
 
 use crate::{
     common::{backend, server},
@@ -78,6 +81,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(SetSensitiveResponseHeadersLayer::new(server::secret_headers()))
         .layer(SpellingLayer)
         .layer(credentials)
         .service(Purging::new(proxy, purger, doubts, options.base()));

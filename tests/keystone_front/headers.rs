@@ -113,9 +113,25 @@ async fn keystone_learns_for_whom_a_request_is_forwarded() {
     }
 }
 
+#[tokio::test]
+async fn headers_with_an_underscore_do_not_pass_for_others() {
+    let request = "GET /x/v3/credentials HTTP/1.1\r\nHost: front\r\nSCRIPT_NAME: /x\r\n\
+        Path_Info: /v3\r\nX_Forwarded_For: 192.0.2.1\r\nX-Forwarded_Proto: https\r\n\
+        X_Auth-Token: other\r\nREMOTE_USER: admin\r\nX-Stays: a_b\r\n\r\n";
+    for arguments in [&[][..], &["--trust-forwarded"]] {
+        let lower = through(arguments, request).await.to_ascii_lowercase();
+        let names = lower.lines().skip(1).map(|line| line.split(':').next().unwrap());
+        assert_eq!(names.filter(|name| name.contains('_')).count(), 0, "{lower}");
+        assert!(lower.contains("x-stays: a_b\r\n"), "{lower}");
+        assert!(!lower.contains("192.0.2"), "{lower}");
+    }
+}
+
 const CLAIMS: &str = "GET /v3 HTTP/1.1\r\nHost: front\r\nX-Forwarded-For: 192.0.2.1\r\n\
     X-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: id.example.org\r\n\
-    X-Forwarded-Prefix: /evil\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
+    X-Forwarded-Prefix: /evil\r\nX-Forwarded-Server: id.example.org\r\n\
+    X-Forwarded-Ssl: on\r\nX-Forwarded-Scheme: https\r\nX-Forwarded-Protocol: ssl\r\n\
+    X-Forwarded-Else: evil\r\nX-Real-Ip: 192.0.2.1\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
 
 #[tokio::test]
 async fn a_clients_own_claims_are_replaced() {
@@ -123,6 +139,9 @@ async fn a_clients_own_claims_are_replaced() {
     assert!(!heard.contains("192.0.2") && !heard.contains("example.org"), "{heard}");
     assert!(!heard.contains("https") && !heard.contains("evil"), "{heard}");
     assert!(heard.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+    for name in ["-server", "-ssl", "-scheme", "-protocol", "-prefix", "real-ip"] {
+        assert!(!heard.contains(&format!("{name}:")), "{heard}");
+    }
 }
 
 #[tokio::test]
@@ -132,6 +151,10 @@ async fn a_trusted_proxys_claims_are_kept_and_completed() {
         "x-forwarded-for: 192.0.2.1, 192.0.2.2, 127.0.0.1\r\n",
         "x-forwarded-proto: https\r\n",
         "x-forwarded-host: id.example.org\r\n",
+        "x-forwarded-server: id.example.org\r\n",
+        "x-forwarded-ssl: on\r\n",
+        "x-forwarded-scheme: https\r\n",
+        "x-real-ip: 192.0.2.1\r\n",
         "forwarded: for=192.0.2.1;host=id.example.org;proto=https, for=127.0.0.1;proto=http\r\n",
     ] {
         assert!(heard.contains(line), "{line} not in {heard}");
