@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example keystone_front -- --keystone http://127.0.0.1:5000 \
-//!     --service-user NAME --service-password-file FILE --service-project NAME
+//!     --service-user NAME --service-password-file FILE --service-system
 //! ```
 //!
 //! `README.md` beside this file tells what the service user needs, and the limits.

@@ -54,6 +54,7 @@ pub(crate) struct Keystone {
 struct Shared {
     seen: Mutex<Vec<Seen>>,
     credentials: Mutex<BTreeMap<String, Map<String, Value>>>,
+    logins: Mutex<Vec<Value>>,
     /// How many credentials it lists at once.
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
@@ -158,6 +159,11 @@ impl Keystone {
 
     pub(crate) fn limit(&self, limit: usize) {
         *self.shared.limit.lock().unwrap() = Some(limit);
+    }
+
+    /// What was sent to log in.
+    pub(crate) fn logins(&self) -> Vec<Value> {
+        self.shared.logins.lock().unwrap().clone()
     }
 
     /// Its credentials, by id.
@@ -290,6 +296,7 @@ impl Keystone {
         let (get, post) = (*method == Method::GET, *method == Method::POST);
         match segments[..] {
             ["auth", "tokens"] if post => {
+                self.shared.logins.lock().unwrap().push(serde_json::from_slice(body).unwrap());
                 let mut answer = json_of(StatusCode::CREATED, &token("front", "admin"));
                 answer.headers_mut().insert("x-subject-token", "token-of-front".parse().unwrap());
                 answer
