@@ -142,6 +142,7 @@ impl Proxy {
                     // It is the client who takes its time, and has its own bound.
                     Moved { awaited: true, .. } => since = Instant::now(),
                     Moved { at: Some(at), .. } if at > since => since = at,
+                    Moved { stalled: true, .. } => return Err(Failure::ClientStalled),
                     _ => return Err(Failure::TimedOut),
                 },
             }
