@@ -1,5 +1,10 @@
 //! Which headers cross the front.
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::{http::Raw, process::Front, raw::Saying};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -159,4 +164,28 @@ async fn a_trusted_proxys_claims_are_kept_and_completed() {
     ] {
         assert!(heard.contains(line), "{line} not in {heard}");
     }
+}
+
+#[tokio::test]
+async fn tokens_in_answers_stay_out_of_the_tables_of_http_2() {
+    // `x-subject-token` as HPACK writes it, and before it that it is never indexed.
+    const NAME: &[u8] = b"\x8b\xf2\xb2\x2d\x8f\xa1\x48\x95\x92\x7e\xa5\xab";
+    const NEVER_INDEXED: u8 = 0x10;
+    let answer = "HTTP/1.1 201 Created\r\nX-Subject-Token: abc\r\nContent-Length: 0\r\n\r\n";
+    let keystone = Saying::start(answer).await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut socket = TcpStream::connect(front.host()).await.unwrap();
+    // The preface, no settings, and GET / of f, by numbers in the table.
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    socket.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01f").await.unwrap();
+    let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+    let at = loop {
+        let length = socket.read(&mut buffer).await.unwrap();
+        assert_ne!(length, 0, "{heard:x?}");
+        heard.extend_from_slice(&buffer[..length]);
+        if let Some(at) = heard.windows(NAME.len()).position(|bytes| bytes == NAME) {
+            break at;
+        }
+    };
+    assert_eq!(heard[at - 1], NEVER_INDEXED, "{heard:x?}");
 }
