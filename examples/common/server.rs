@@ -112,9 +112,13 @@ where
     Ok(())
 }
 
-/// Headers that no log may show.
-pub(crate) fn secret_headers() -> [HeaderName; 2] {
-    [header::AUTHORIZATION, HeaderName::from_static("x-auth-token")]
+/// Headers that no log may show, of requests and of answers.
+pub(crate) fn secret_headers() -> [HeaderName; 3] {
+    [
+        header::AUTHORIZATION,
+        HeaderName::from_static("x-auth-token"),
+        HeaderName::from_static("x-subject-token"),
+    ]
 }
 
 /// A span without the query, which may hold a presigned URL's signature.

@@ -13,16 +13,9 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What clients could use to pass for somebody else, or for a proxy.
-const ABOUT_CLIENTS: [HeaderName; 7] = [
-    header::FORWARDED,
-    FOR,
-    HOST,
-    PROTO,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// What clients could use to pass for somebody else, or for a proxy; beside these, all
+/// that start with `x-forwarded-`.
+const ABOUT_CLIENTS: [HeaderName; 2] = [header::FORWARDED, HeaderName::from_static("x-real-ip")];
 
 /// Headers about a connection, beside those that `Connection` names.
 const ABOUT_CONNECTIONS: [HeaderName; 9] = [
@@ -72,10 +65,12 @@ pub(crate) fn prepare(parts: &mut Parts, peer: Option<SocketAddr>, trusted: bool
     if parts.version == Version::HTTP_2 {
         join_cookies(headers);
     }
+    // WSGI servers take `-` and `_` for the same, and `SCRIPT_NAME` for the start of the path.
+    drop_if(headers, |name| name.as_str().contains('_'));
     if !trusted {
-        for name in &ABOUT_CLIENTS {
-            headers.remove(name);
-        }
+        drop_if(headers, |name| {
+            name.as_str().starts_with("x-forwarded-") || ABOUT_CLIENTS.contains(name)
+        });
     }
     let host = headers.get(header::HOST).cloned();
     // Elements of `Forwarded` are read from the left, so this one only completes them.
@@ -90,6 +85,13 @@ pub(crate) fn prepare(parts: &mut Parts, peer: Option<SocketAddr>, trusted: bool
     headers.entry(PROTO).or_insert(HeaderValue::from_static("http"));
     if let Some(host) = host {
         headers.entry(HOST).or_insert(host);
+    }
+}
+
+fn drop_if(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+    let unwanted: Vec<_> = headers.keys().filter(|name| is_unwanted(name)).cloned().collect();
+    for name in &unwanted {
+        headers.remove(name);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example keystone_front -- --keystone http://127.0.0.1:5000 \
-//!     --service-user NAME --service-password-file FILE --service-project NAME
+//!     --service-user NAME --service-password-file FILE --service-system
 //! ```
 //!
 //! `README.md` beside this file tells what the service user needs, and the limits.
@@ -13,6 +13,7 @@ mod body;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;
+mod doubts;
 mod forwarded;
 mod import;
 mod listing;
@@ -21,6 +22,7 @@ mod options;
 mod proxy;
 mod purge;
 mod records;
+mod spelling;
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
@@ -33,14 +35,19 @@ use tower_credentials::{
     domain::Quota,
     keystone::{KeystoneDirectory, KeystoneValidator},
 };
-use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tower_http::{
+    sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer},
+    trace::TraceLayer,
+};
 
 use crate::{
     common::{backend, server},
+    doubts::Doubts,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
-    purge::Purging,
+    purge::{Purger, Purging},
+    spelling::SpellingLayer,
 };
 
 #[tokio::main]
@@ -59,7 +66,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
 
     let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
-    let directory = KeystoneDirectory::new(client).max_age(options.cached_for());
+    let directory = KeystoneDirectory::new(client.clone()).max_age(options.cached_for());
     let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)
@@ -69,11 +76,15 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .trust_forwarded_headers(options.trust_forwarded)
         .build()?;
     let proxy = Proxy::new(&options)?;
+    let purger = Purger::new(store, options.cached_for());
+    let doubts = Doubts::new(client, purger.clone());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(SetSensitiveResponseHeadersLayer::new(server::secret_headers()))
+        .layer(SpellingLayer)
         .layer(credentials)
-        .service(Purging::new(proxy, store, options.base()));
+        .service(Purging::new(proxy, purger, doubts, options.base()));
     let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());
     server::serve(options.listen, service, greet).await
 }

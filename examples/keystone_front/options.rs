@@ -35,8 +35,17 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     service_password_file: PathBuf,
     /// The project that the service user logs in to.
-    #[arg(long, value_name = "NAME")]
-    service_project: String,
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "service_system",
+        conflicts_with = "service_system"
+    )]
+    service_project: Option<String>,
+    /// Log the service user in to the system as a whole instead, where the role reader is enough
+    /// without `--mirror` and `--import`.
+    #[arg(long, conflicts_with = "service_project_domain")]
+    service_system: bool,
     /// Domain of the service user, by its name.
     #[arg(long, value_name = "NAME", default_value = "Default")]
     service_user_domain: String,
@@ -138,9 +147,13 @@ impl Options {
         if password.is_empty() {
             return Err(format!("{}: there is no password in it", path.display()).into());
         }
-        let login = ServiceLogin::password(&*self.service_user, password, &*self.service_project)
-            .user_domain(&*self.service_user_domain)
-            .project_domain(&*self.service_project_domain);
+        let user = &*self.service_user;
+        let login = match &self.service_project {
+            Some(project) => ServiceLogin::password(user, password, &**project)
+                .project_domain(&*self.service_project_domain),
+            None => ServiceLogin::system(user, password),
+        };
+        let login = login.user_domain(&*self.service_user_domain);
         let mut client = KeystoneClient::builder(self.keystone.to_string(), login);
         if self.import {
             // Long lists take long.

@@ -1,7 +1,7 @@
 //! Requests to Keystone and its answers back, as streams.
 //!
-//! Paths, queries, methods, statuses and bodies pass as they are. A client that hangs
-//! up ends its request to Keystone too.
+//! Paths (in the one spelling that they have here), queries, methods, statuses and
+//! bodies pass as they are. A client that hangs up ends its request to Keystone too.
 
 use std::{
     convert::Infallible,
@@ -142,6 +142,7 @@ impl Proxy {
                     // It is the client who takes its time, and has its own bound.
                     Moved { awaited: true, .. } => since = Instant::now(),
                     Moved { at: Some(at), .. } if at > since => since = at,
+                    Moved { stalled: true, .. } => return Err(Failure::ClientStalled),
                     _ => return Err(Failure::TimedOut),
                 },
             }

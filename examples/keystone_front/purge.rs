@@ -3,8 +3,11 @@
 //! Keystone's answer is held back until the keys are gone, so that none works once the
 //! client knows that the user is deleted. If the store fails, the answer is passed on
 //! all the same, for Keystone has done what it says, and the keys are tried again in
-//! the background. What is deleted in Keystone itself, or with a whole domain, is not
-//! seen here; keys of users whom Keystone no longer knows do not verify.
+//! the background. For as long as the front believes what it has heard of tokens and
+//! users, new keys can be made for the owner; those are purged once that time is over.
+//! A deletion that fails may have been made all the same; see [`Doubts`].
+//! What is deleted in Keystone itself, or with a whole domain, is not seen here; keys
+//! of users whom Keystone no longer knows do not verify.
 
 use std::{
     borrow::Cow,
@@ -26,23 +29,46 @@ use tower_credentials::{
     domain::{ProjectId, UserId},
 };
 
-use crate::answers::{Body, try_again};
+use crate::{
+    answers::{Body, try_again},
+    doubts::Doubts,
+};
 
 /// How long to wait before each further attempt; after the last there is none.
 const WAITS: [u64; 10] = [1, 2, 4, 8, 16, 32, 60, 120, 240, 480];
+
+/// How long a key takes to be made, at most, once its maker has been checked.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// A service whose confirmed deletions of users and projects purge their keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Purging<S> {
     inner: S,
-    backend: Arc<dyn CredentialBackend>,
+    purger: Purger,
+    doubts: Doubts,
     /// What Keystone's paths start with, before `v3`.
     base: Arc<str>,
 }
 
-/// Whose keys to purge.
+/// Purges, and does not give up at once. A clone is another handle to the same.
 #[derive(Clone, Debug)]
-enum Owner {
+pub(crate) struct Purger {
+    backend: Arc<dyn CredentialBackend>,
+    /// How long after a deletion a key can still be made for its owner.
+    aftermath: Duration,
+}
+
+/// Which of the purges of an owner it is.
+#[derive(Clone, Copy, Debug)]
+enum Round {
+    First,
+    /// Of what was made in the meantime.
+    Second,
+}
+
+/// Whose keys to purge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
     Project(ProjectId),
     User(UserId),
 }
@@ -57,8 +83,8 @@ impl fmt::Display for Owner {
 }
 
 impl<S> Purging<S> {
-    pub(crate) fn new(inner: S, backend: Arc<dyn CredentialBackend>, base: &str) -> Self {
-        Self { inner, backend, base: base.into() }
+    pub(crate) fn new(inner: S, purger: Purger, doubts: Doubts, base: &str) -> Self {
+        Self { inner, purger, doubts, base: base.into() }
     }
 }
 
@@ -79,12 +105,14 @@ where
         let owner = owner(request.method(), request.uri().path(), &self.base);
         let answer = self.inner.call(request);
         let Some(owner) = owner else { return Box::pin(answer) };
-        let backend = Arc::clone(&self.backend);
+        let (purger, doubts) = (self.purger.clone(), self.doubts.clone());
         // A task of its own: it goes on when the client hangs up.
         let whole = tokio::spawn(async move {
             let Ok(answer) = answer.await;
             if answer.status() == StatusCode::NO_CONTENT {
-                purge(backend, owner).await;
+                purger.purge(owner).await;
+            } else if Doubts::open(answer.status()) {
+                doubts.ask(owner);
             }
             answer
         });
@@ -96,31 +124,61 @@ where
     }
 }
 
-/// Purges now, or if that fails in the background.
-async fn purge(backend: Arc<dyn CredentialBackend>, owner: Owner) {
-    let Err(error) = attempt(&*backend, &owner).await else { return };
-    tracing::error!(%error, cause = cause(&error), %owner, "keys not purged, trying again");
-    tokio::spawn(async move {
+impl Purger {
+    /// What Keystone says counts for `cached_for`.
+    pub(crate) fn new(backend: Arc<dyn CredentialBackend>, cached_for: Duration) -> Self {
+        Self { backend, aftermath: cached_for + MARGIN }
+    }
+
+    /// Purges now, or if that fails in the background; and once more when no key can be
+    /// made any longer.
+    pub(crate) async fn purge(self, owner: Owner) {
+        let first = self.attempt(&owner, Round::First).await;
+        tokio::spawn(async move {
+            if !first && !self.insist(&owner, Round::First).await {
+                return;
+            }
+            sleep(self.aftermath).await;
+            if !self.attempt(&owner, Round::Second).await {
+                self.insist(&owner, Round::Second).await;
+            }
+        });
+    }
+
+    /// Tries again, until it is done or given up.
+    async fn insist(&self, owner: &Owner, round: Round) -> bool {
         for seconds in WAITS {
             sleep(Duration::from_secs(seconds)).await;
-            match attempt(&*backend, &owner).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::error!(%error, cause = cause(&error), %owner, "keys not purged");
-                }
+            if self.attempt(owner, round).await {
+                return true;
             }
         }
         tracing::error!(%owner, "keys of a deleted owner stay in the store: given up");
-    });
-}
+        false
+    }
 
-async fn attempt(backend: &dyn CredentialBackend, owner: &Owner) -> Result<(), BackendError> {
-    let purged = match owner {
-        Owner::Project(id) => backend.purge_project(id).await?,
-        Owner::User(id) => backend.purge_user(id).await?,
-    };
-    tracing::info!(%owner, purged, "keys purged with their owner");
-    Ok(())
+    /// Whether it is done.
+    async fn attempt(&self, owner: &Owner, round: Round) -> bool {
+        let purged = match owner {
+            Owner::Project(id) => self.backend.purge_project(id).await,
+            Owner::User(id) => self.backend.purge_user(id).await,
+        };
+        match (purged, round) {
+            (Ok(purged), Round::First) => {
+                tracing::info!(%owner, purged, "keys purged with their owner");
+            }
+            (Ok(0), Round::Second) => tracing::debug!(%owner, "no keys were made since"),
+            (Ok(purged), Round::Second) => {
+                tracing::warn!(%owner, purged, "keys purged that were made after their owner");
+            }
+            (Err(error), _) => {
+                let cause = cause(&error);
+                tracing::error!(%error, cause, %owner, "keys not purged, trying again");
+                return false;
+            }
+        }
+        true
+    }
 }
 
 fn cause(error: &BackendError) -> Option<String> {

@@ -1,5 +1,10 @@
 //! Which headers cross the front.
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::{http::Raw, process::Front, raw::Saying};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -113,9 +118,25 @@ async fn keystone_learns_for_whom_a_request_is_forwarded() {
     }
 }
 
+#[tokio::test]
+async fn headers_with_an_underscore_do_not_pass_for_others() {
+    let request = "GET /x/v3/credentials HTTP/1.1\r\nHost: front\r\nSCRIPT_NAME: /x\r\n\
+        Path_Info: /v3\r\nX_Forwarded_For: 192.0.2.1\r\nX-Forwarded_Proto: https\r\n\
+        X_Auth-Token: other\r\nREMOTE_USER: admin\r\nX-Stays: a_b\r\n\r\n";
+    for arguments in [&[][..], &["--trust-forwarded"]] {
+        let lower = through(arguments, request).await.to_ascii_lowercase();
+        let names = lower.lines().skip(1).map(|line| line.split(':').next().unwrap());
+        assert_eq!(names.filter(|name| name.contains('_')).count(), 0, "{lower}");
+        assert!(lower.contains("x-stays: a_b\r\n"), "{lower}");
+        assert!(!lower.contains("192.0.2"), "{lower}");
+    }
+}
+
 const CLAIMS: &str = "GET /v3 HTTP/1.1\r\nHost: front\r\nX-Forwarded-For: 192.0.2.1\r\n\
     X-Forwarded-For: 192.0.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: id.example.org\r\n\
-    X-Forwarded-Prefix: /evil\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
+    X-Forwarded-Prefix: /evil\r\nX-Forwarded-Server: id.example.org\r\n\
+    X-Forwarded-Ssl: on\r\nX-Forwarded-Scheme: https\r\nX-Forwarded-Protocol: ssl\r\n\
+    X-Forwarded-Else: evil\r\nX-Real-Ip: 192.0.2.1\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
 
 #[tokio::test]
 async fn a_clients_own_claims_are_replaced() {
@@ -123,6 +144,9 @@ async fn a_clients_own_claims_are_replaced() {
     assert!(!heard.contains("192.0.2") && !heard.contains("example.org"), "{heard}");
     assert!(!heard.contains("https") && !heard.contains("evil"), "{heard}");
     assert!(heard.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+    for name in ["-server", "-ssl", "-scheme", "-protocol", "-prefix", "real-ip"] {
+        assert!(!heard.contains(&format!("{name}:")), "{heard}");
+    }
 }
 
 #[tokio::test]
@@ -132,8 +156,36 @@ async fn a_trusted_proxys_claims_are_kept_and_completed() {
         "x-forwarded-for: 192.0.2.1, 192.0.2.2, 127.0.0.1\r\n",
         "x-forwarded-proto: https\r\n",
         "x-forwarded-host: id.example.org\r\n",
+        "x-forwarded-server: id.example.org\r\n",
+        "x-forwarded-ssl: on\r\n",
+        "x-forwarded-scheme: https\r\n",
+        "x-real-ip: 192.0.2.1\r\n",
         "forwarded: for=192.0.2.1;host=id.example.org;proto=https, for=127.0.0.1;proto=http\r\n",
     ] {
         assert!(heard.contains(line), "{line} not in {heard}");
     }
+}
+
+#[tokio::test]
+async fn tokens_in_answers_stay_out_of_the_tables_of_http_2() {
+    // `x-subject-token` as HPACK writes it, and before it that it is never indexed.
+    const NAME: &[u8] = b"\x8b\xf2\xb2\x2d\x8f\xa1\x48\x95\x92\x7e\xa5\xab";
+    const NEVER_INDEXED: u8 = 0x10;
+    let answer = "HTTP/1.1 201 Created\r\nX-Subject-Token: abc\r\nContent-Length: 0\r\n\r\n";
+    let keystone = Saying::start(answer).await;
+    let front = Front::before(&keystone.url).start().await;
+    let mut socket = TcpStream::connect(front.host()).await.unwrap();
+    // The preface, no settings, and GET / of f, by numbers in the table.
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    socket.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01f").await.unwrap();
+    let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+    let at = loop {
+        let length = socket.read(&mut buffer).await.unwrap();
+        assert_ne!(length, 0, "{heard:x?}");
+        heard.extend_from_slice(&buffer[..length]);
+        if let Some(at) = heard.windows(NAME.len()).position(|bytes| bytes == NAME) {
+            break at;
+        }
+    };
+    assert_eq!(heard[at - 1], NEVER_INDEXED, "{heard:x?}");
 }

@@ -54,10 +54,13 @@ pub(crate) struct Keystone {
 struct Shared {
     seen: Mutex<Vec<Seen>>,
     credentials: Mutex<BTreeMap<String, Map<String, Value>>>,
+    logins: Mutex<Vec<Value>>,
     /// How many credentials it lists at once.
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
     faults: Mutex<Vec<(Method, String, u16, bool)>>,
+    /// Paths on which its refusals are pages of somebody else's.
+    in_html: Mutex<Vec<String>>,
     connections: AtomicUsize,
     next_id: AtomicUsize,
     /// Whether a request that hung was given up.
@@ -139,6 +142,12 @@ impl Keystone {
         self.shared.faults.lock().unwrap().push(fault);
     }
 
+    /// As somebody would who is not Keystone, but stands before it.
+    pub(crate) fn fail_in_html(&self, method: &Method, path: &str, status: u16) {
+        self.shared.in_html.lock().unwrap().push(path.to_owned());
+        self.fail(method, path, status);
+    }
+
     /// Does as it is asked, and then hangs up.
     pub(crate) fn hang_up_after(&self, method: &Method, path: &str) {
         self.shared.faults.lock().unwrap().push((method.clone(), path.to_owned(), 0, true));
@@ -150,6 +159,11 @@ impl Keystone {
 
     pub(crate) fn limit(&self, limit: usize) {
         *self.shared.limit.lock().unwrap() = Some(limit);
+    }
+
+    /// What was sent to log in.
+    pub(crate) fn logins(&self) -> Vec<Value> {
+        self.shared.logins.lock().unwrap().clone()
     }
 
     /// Its credentials, by id.
@@ -198,6 +212,11 @@ impl Keystone {
         match fault {
             Some((0, false)) => return Err("told to hang up".into()),
             Some((status, false)) => {
+                if method == Method::GET && self.shared.in_html.lock().unwrap().contains(&path) {
+                    let mut page = text("<html>");
+                    *page.status_mut() = StatusCode::from_u16(status).unwrap();
+                    return Ok(page);
+                }
                 return Ok(error(StatusCode::from_u16(status).unwrap(), "told to"));
             }
             _ => {}
@@ -277,6 +296,7 @@ impl Keystone {
         let (get, post) = (*method == Method::GET, *method == Method::POST);
         match segments[..] {
             ["auth", "tokens"] if post => {
+                self.shared.logins.lock().unwrap().push(serde_json::from_slice(body).unwrap());
                 let mut answer = json_of(StatusCode::CREATED, &token("front", "admin"));
                 answer.headers_mut().insert("x-subject-token", "token-of-front".parse().unwrap());
                 answer

@@ -16,6 +16,7 @@ mod passing;
 mod process;
 mod purging;
 mod raw;
+mod spelling;
 mod starting;
 mod streaming;
 

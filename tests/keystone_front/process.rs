@@ -93,7 +93,10 @@ impl Front {
         let (stdout, stderr) = (home.join("stdout"), home.join("stderr"));
         let mut command = Command::new(BINARY.get_or_init(|| built("keystone_front")));
         command.args(["--keystone", &self.keystone]).args(arguments).args(&self.arguments);
-        command.args(["--service-user", "front", "--service-project", "service"]);
+        command.args(["--service-user", "front"]);
+        if !self.arguments.iter().any(|argument| argument.starts_with("--service-")) {
+            command.args(["--service-project", "service"]);
+        }
         command.arg("--service-password-file").arg(home.join("password"));
         command.arg("--backend").arg(format!("sqlite:{}", self.database().display()));
         command.env("RUST_LOG", "info,keystone_front=debug").stdin(Stdio::null());

@@ -62,3 +62,31 @@ async fn the_log_tells_each_change_and_no_secret() {
         assert!(!log.contains(secret), "{secret} is logged: {log}");
     }
 }
+
+#[tokio::test]
+async fn the_service_user_logs_in_to_a_project_or_to_the_system() {
+    let project = json!({"project": {"name": "s3", "domain": {"name": "Projects"}}});
+    let system = json!({"system": {"all": true}});
+    for (arguments, scope) in [
+        (&["--service-project", "s3", "--service-project-domain", "Projects"][..], project),
+        (&["--service-system", "--service-user-domain", "Services"], system),
+    ] {
+        let keystone = Keystone::start().await;
+        let front = Front::before(&keystone.url).arguments(arguments).start().await;
+        front.client().get("/v3/credentials", ADMIN).await.expect(200);
+        assert_eq!(keystone.logins()[0]["auth"]["scope"], scope);
+    }
+}
+
+#[tokio::test]
+async fn the_service_user_has_one_scope() {
+    for arguments in [
+        &["--service-user-domain", "Default"][..],
+        &["--service-project", "service", "--service-system"],
+        &["--service-system", "--service-project-domain", "Default"],
+    ] {
+        let front = Front::before("http://127.0.0.1:1").arguments(arguments);
+        let (fine, _, said) = front.run(&["--listen", "127.0.0.1:0"]).await;
+        assert!(!fine && said.contains("--service-project"), "{said}");
+    }
+}
