@@ -37,6 +37,7 @@ use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::Trac
 
 use crate::{
     common::{backend, server},
+    copies::Covering,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
@@ -55,8 +56,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if options.import {
         return import::run(&client, store).await;
     }
+    let covering = if options.mirror { Covering::All } else { Covering::AllButKeyPairs };
     let store: Arc<dyn CredentialBackend> =
-        if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
+        Arc::new(Mirrored::new(store, client.clone(), covering));
 
     let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
     let directory = KeystoneDirectory::new(client).max_age(options.cached_for());

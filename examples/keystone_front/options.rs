@@ -46,9 +46,9 @@ pub(crate) struct Options {
     /// How many credentials a user may hold; any number unless set.
     #[arg(long, value_name = "N")]
     pub(crate) max_keys_per_user: Option<u32>,
-    /// Write every change through to Keystone too (the service user needs the role admin).
+    /// Write changes of key pairs through to Keystone too (the service user needs the role admin).
     ///
-    /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
+    /// Credentials of other types, such as `totp`, are written through in any case. `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
     /// here only with this.
     #[arg(long)]
     pub(crate) mirror: bool,
