@@ -15,6 +15,7 @@ mod common;
 mod copies;
 mod forwarded;
 mod import;
+mod journal;
 mod listing;
 mod mirror;
 mod options;
@@ -38,6 +39,7 @@ use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::Trac
 use crate::{
     common::{backend, server},
     copies::Covering,
+    journal::Journal,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
@@ -52,9 +54,15 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let client = options.client()?;
-    let store = backend::open(options.backend.as_deref(), Path::new("keystone-front.db"))?;
+    let (url, file) = (options.backend.as_deref(), Path::new("keystone-front.db"));
+    let journal = journal::beside(url, file);
+    if let Some((store, journal)) = &journal {
+        journal::begin(store, journal)?;
+    }
+    let store = backend::open(url, file)?;
     if options.import {
-        return import::run(&client, store).await;
+        let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
+        return import::run(&client, store, journal.transpose()?).await;
     }
     let covering = if options.mirror { Covering::All } else { Covering::AllButKeyPairs };
     let store: Arc<dyn CredentialBackend> =

@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use data_encoding::HEXLOWER;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tower_credentials::domain::{
     AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Status,
     UserId, Version,
@@ -143,6 +145,27 @@ pub(crate) fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
 fn access_in(blob: &Blob) -> Option<AccessKey> {
     let members: Map<String, Value> = serde_json::from_str(blob.expose()).ok()?;
     Some(AccessKey::from_stored(members.get("access")?.as_str()?))
+}
+
+/// Tells two states of a record apart by what an import writes, and nothing else.
+pub(crate) fn fingerprint(credential: &Credential) -> String {
+    let delegation = match &credential.delegation {
+        None => json!(null),
+        Some(Delegation::AccessToken { id }) => json!(["access_token_id", id]),
+        Some(Delegation::ApplicationCredential { id, .. }) => json!(["app_cred_id", id]),
+        Some(Delegation::Trust { id }) => json!(["trust_id", id]),
+        Some(_) => json!([]),
+    };
+    let state = json!([
+        credential.kind.as_str(),
+        credential.user_id.as_str(),
+        credential.project_id.as_ref().map(ProjectId::as_str),
+        credential.access_key.as_ref().map(AccessKey::as_str),
+        delegation,
+        credential.material.encode().expose(),
+        credential.attributes,
+    ]);
+    HEXLOWER.encode(&Sha256::digest(state.to_string()))
 }
 
 /// Whether Keystone is to have it now.

@@ -251,7 +251,7 @@ async fn an_import_of_what_was_mirrored_changes_nothing() {
     assert!(fine, "{log}");
     assert_eq!(
         said,
-        "3 read, 0 new, 3 unchanged, 0 updated, 0 odd, 0 failed\n"
+        "3 read, 0 new, 3 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
     );
 }
 
