@@ -125,17 +125,22 @@ impl Copies {
         }
     }
 
-    /// Leaves one copy of a record in Keystone, as `now` it is, or none. `states` are
-    /// those that the record may have had.
+    /// Leaves one copy of a record in Keystone, as `now` it is, or none.
+    ///
+    /// `held` are states that the record has had: its access key was its own, so what
+    /// Keystone has by that is a copy. `tried` are states that a write was to bring; what
+    /// Keystone has by their access keys may be the owner's from elsewhere, and is a copy
+    /// only if it says so.
     ///
     /// What is new is there before what is old is deleted, but where one access key
     /// changes hands: Keystone has a place for one only.
     pub(crate) async fn settle(
         &self,
-        states: &[&Credential],
+        held: &[&Credential],
+        tried: &[&Credential],
         now: Option<&Credential>,
     ) -> Result<(), Refusal> {
-        let mut copies = self.copies_of(states).await?;
+        let mut copies = self.copies_of(held, tried).await?;
         if let Some(now) = now.filter(|now| self.want(now)) {
             if let Some(at) = copies.iter().position(|copy| copy.fits(now)) {
                 self.bring_up_to_date(&copies.swap_remove(at), now).await?;
@@ -179,13 +184,24 @@ impl Copies {
         Err(refusal)
     }
 
-    /// All copies of a record that had these states.
-    async fn copies_of(&self, states: &[&Credential]) -> Result<Vec<Copy>, Refusal> {
+    /// All copies of a record; see [`settle`](Self::settle).
+    async fn copies_of(
+        &self,
+        held: &[&Credential],
+        tried: &[&Credential],
+    ) -> Result<Vec<Copy>, Refusal> {
         let mut copies: Vec<Copy> = Vec::new();
         let mut asked = Vec::new();
-        for state in states.iter().filter(|state| self.cover(state)) {
-            let Some(kind) = kind_in_keystone(state) else { continue };
-            let ids: Vec<_> = place(state).into_iter().chain([state.id.clone()]).collect();
+        let held = held.iter().map(|state| (state, true));
+        for (state, is_held) in held.chain(tried.iter().map(|state| (state, false))) {
+            let Some(kind) = kind_in_keystone(state).filter(|_| self.cover(state)) else {
+                continue;
+            };
+            let ids: Vec<_> = if is_held {
+                place(state).into_iter().chain([state.id.clone()]).collect()
+            } else {
+                Vec::new()
+            };
             let question = (state.user_id.as_str(), kind, ids);
             if asked.contains(&question) {
                 continue;

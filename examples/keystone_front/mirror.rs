@@ -82,7 +82,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         let Err(refusal) = self.copies.create(&new).await else { return Ok(()) };
         self.take_back(&new.id).await;
         if let Refusal::Failed(_) = refusal {
-            self.settle_later(vec![new]);
+            self.settle_later(None, Some(new));
         }
         Err(told(refusal))
     }
@@ -113,22 +113,21 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             // Of another version than expected: then this says so, and changes nothing.
             return self.inner.update(&new, expected).await;
         };
-        let states = vec![Arc::clone(&old), Arc::clone(&new)];
         if !self.copies.want(&new) {
-            let gone = self.copies.settle(&[&old, &new], None).await;
+            let gone = self.copies.settle(&[&old], &[&new], None).await;
             let changed = match gone {
                 Ok(()) => self.inner.update(&new, expected).await,
                 Err(refusal) => Err(told(refusal)),
             };
             if !matches!(changed, Ok(true)) {
-                self.settle_later(states);
+                self.settle_later(Some(old), Some(new));
             }
             return changed;
         }
         if !self.inner.update(&new, expected).await? {
             return Ok(false);
         }
-        let settled = self.copies.settle(&[&old, &new], Some(&new)).await;
+        let settled = self.copies.settle(&[&old], &[&new], Some(&new)).await;
         let Err(refusal) = settled else { return Ok(true) };
         let mut undone = (*old).clone();
         undone.version = new.version.next();
@@ -137,7 +136,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
             Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
         }
-        self.settle_later(states);
+        self.settle_later(Some(old), Some(new));
         Err(told(refusal))
     }
 
@@ -146,25 +145,26 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         let Some(old) = self.inner.get(&id).await?.filter(|old| old.version == expected) else {
             return self.inner.delete(&id, expected).await;
         };
-        let deleted = match self.copies.settle(&[&old], None).await {
+        let deleted = match self.copies.settle(&[&old], &[], None).await {
             Ok(()) => self.inner.delete(&id, expected).await,
             Err(refusal) => Err(told(refusal)),
         };
         if !matches!(deleted, Ok(true)) {
-            self.settle_later(vec![old]);
+            self.settle_later(Some(old), None);
         }
         deleted
     }
 
     /// Has Keystone agree with what is here after a write that failed, in the
-    /// background. `states` are those that its copies may have; not empty.
-    fn settle_later(&self, states: Vec<Arc<Credential>>) {
+    /// background: of a record that was `held`, or only `tried`, or both.
+    fn settle_later(&self, held: Option<Arc<Credential>>, tried: Option<Arc<Credential>>) {
         let this = self.clone();
         tokio::spawn(async move {
-            let Some(id) = states.first().map(|state| state.id.clone()) else { return };
+            let (held, tried) = (held.as_deref(), tried.as_deref());
+            let Some(id) = held.or(tried).map(|state| &state.id) else { return };
             for seconds in WAITS {
                 sleep(Duration::from_secs(seconds)).await;
-                match this.settle(&id, &states).await {
+                match this.settle(id, held, tried).await {
                     Ok(()) => return,
                     Err(refusal) => tracing::warn!(?refusal, %id, "Keystone may differ"),
                 }
@@ -173,11 +173,23 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         });
     }
 
-    async fn settle(&self, id: &CredentialId, states: &[Arc<Credential>]) -> Result<(), Refusal> {
+    async fn settle(
+        &self,
+        id: &CredentialId,
+        held: Option<&Credential>,
+        tried: Option<&Credential>,
+    ) -> Result<(), Refusal> {
         let _turn = self.turn(id).await;
         let now = self.inner.get(id).await?;
-        let states: Vec<&Credential> = states.iter().chain(&now).map(|state| &**state).collect();
-        self.copies.settle(&states, now.as_deref()).await
+        let states: Vec<&Credential> = held.into_iter().chain(tried).collect();
+        match now.as_deref() {
+            Some(now) => {
+                let held: Vec<&Credential> = held.into_iter().chain([now]).collect();
+                self.copies.settle(&held, &states, Some(now)).await
+            }
+            // Its access key is anybody's by now.
+            None => self.copies.settle(&[], &states, None).await,
+        }
     }
 }
 

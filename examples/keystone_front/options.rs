@@ -48,8 +48,9 @@ pub(crate) struct Options {
     pub(crate) max_keys_per_user: Option<u32>,
     /// Write changes of key pairs through to Keystone too (the service user needs the role admin).
     ///
-    /// Credentials of other types, such as `totp`, are written through in any case. `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
-    /// here only with this.
+    /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
+    /// here only with this. Credentials of other types, such as `totp`, are written through
+    /// in any case.
     #[arg(long)]
     pub(crate) mirror: bool,
     /// Take over the credentials that Keystone has, and exit (the service user needs the role

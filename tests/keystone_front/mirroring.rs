@@ -430,3 +430,25 @@ async fn keys_that_keystone_had_stay_there_unless_one_mirrors() {
     }
     assert_eq!(keystone.credentials().into_keys().collect::<Vec<_>>(), [id_of_pair("key")]);
 }
+
+#[tokio::test]
+async fn a_key_that_its_owner_made_in_keystone_alone_is_left_alone() {
+    let (keystone, front, client) = start().await;
+    keystone.put_pair("theirs", "alice");
+    let before = keystone.credentials();
+    create(&client, "theirs").await.expect(409);
+    keystone.fail(&Method::POST, "/v3/credentials", 500);
+    create(&client, "theirs").await.expect(503);
+    keystone.heal();
+    let made = create(&client, "old").await.expect(201);
+    let both = keystone.credentials();
+    let blob = json!({"access": "theirs", "secret": "s"}).to_string();
+    let body = json!({"credential": {"blob": blob}});
+    let path = format!("/v3/credentials/{}", id_of(&made));
+    client.call(Method::PATCH, &path, ALICE, Some(&body)).await.expect(409);
+    // By now everything in the background has asked for what is there.
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(keystone.credentials(), both, "{}", front.stderr());
+    delete(&client, &path).await.expect(204);
+    assert_eq!(keystone.credentials(), before);
+}
