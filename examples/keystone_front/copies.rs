@@ -1,16 +1,22 @@
 //! The copies of records that Keystone keeps: made, changed and deleted.
 //!
 //! Keystone gives each credential an id of its own: for key pairs the same as here,
-//! the SHA-256 of the access key; for others one that is found by what it is a copy of.
+//! the SHA-256 of the access key. Each copy that is made here says which record it is
+//! of, in a member that Keystone keeps; so it is found whatever its blob has become,
+//! also after a restart. What was imported has its id here from Keystone.
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tower_credentials::{
-    domain::{Credential, CredentialId, Kind, Material},
+    domain::{Credential, CredentialId, Kind},
     keystone::{KeystoneAnswer, KeystoneClient},
 };
 
-use crate::{answers::BoxError, listing::escaped, records::for_keystone};
+use crate::{
+    answers::BoxError,
+    listing::escaped,
+    records::{COPY_OF, for_keystone, is_active, kind_in_keystone},
+};
 
 /// Why Keystone does not have what it should.
 #[derive(Debug)]
@@ -27,40 +33,91 @@ impl<E: Into<BoxError>> From<E> for Refusal {
     }
 }
 
+/// What Keystone keeps copies of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Covering {
+    /// All that it can hold.
+    All,
+    /// All but key pairs.
+    AllButKeyPairs,
+}
+
 /// A Keystone that keeps copies.
 #[derive(Clone, Debug)]
-pub(crate) struct Copies(KeystoneClient);
+pub(crate) struct Copies {
+    keystone: KeystoneClient,
+    covering: Covering,
+}
+
+/// A credential in Keystone.
+struct Copy {
+    id: String,
+    members: Map<String, Value>,
+}
+
+impl Copy {
+    fn has(&self, name: &str, value: &str) -> bool {
+        self.members.get(name).and_then(Value::as_str) == Some(value)
+    }
+
+    /// Whether it belongs to the record's owner and is of its type.
+    fn is_owned_as(&self, credential: &Credential) -> bool {
+        self.has("user_id", credential.user_id.as_str())
+            && kind_in_keystone(credential).is_some_and(|kind| self.has("type", kind))
+    }
+
+    /// Whether another blob would make it a copy of this record: no more than that can
+    /// be changed, and Keystone finds a key by the id that it first had.
+    fn fits(&self, credential: &Credential) -> bool {
+        let project = self.members.get("project_id").and_then(Value::as_str);
+        let place = place(credential);
+        self.is_owned_as(credential)
+            && project == credential.project_id.as_ref().map(AsRef::as_ref)
+            && place.is_none_or(|place| place.as_str() == self.id)
+    }
+}
 
 impl Copies {
-    pub(crate) fn new(client: KeystoneClient) -> Self {
-        Self(client)
+    pub(crate) fn new(keystone: KeystoneClient, covering: Covering) -> Self {
+        Self { keystone, covering }
+    }
+
+    /// Whether Keystone may have a copy of such a record.
+    pub(crate) fn cover(&self, credential: &Credential) -> bool {
+        let kind = kind_in_keystone(credential);
+        kind.is_some_and(|kind| {
+            self.covering == Covering::All || !kind.eq_ignore_ascii_case(Kind::EC2)
+        })
+    }
+
+    /// Whether Keystone is to have a copy of this record now.
+    pub(crate) fn want(&self, credential: &Credential) -> bool {
+        is_active(credential) && self.cover(credential) && for_keystone(credential).is_some()
     }
 
     /// Makes the copy of a record; one that is there already with the same blob will do.
     pub(crate) async fn create(&self, credential: &Credential) -> Result<(), Refusal> {
-        match self.post(credential).await {
-            Err(Refusal::Conflict) => {}
-            result => return result,
-        }
-        let Some(access_key) = &credential.access_key else { return Err(Refusal::Conflict) };
-        let found = self.show(CredentialId::of(access_key).as_str()).await?;
-        let blob = found.as_ref().and_then(|found| found.get("blob")?.as_str());
-        let wanted = for_keystone(credential).map(|(_, blob)| blob);
-        let ours = found.as_ref().is_some_and(|found| owned(found, credential));
-        if ours && blob == wanted.as_deref() { Ok(()) } else { Err(Refusal::Conflict) }
-    }
-
-    /// Asks for a new credential. What is not for Keystone needs none.
-    async fn post(&self, credential: &Credential) -> Result<(), Refusal> {
         let Some((kind, blob)) = for_keystone(credential) else { return Ok(()) };
         let mut members = credential.attributes.clone();
         members.insert("type".into(), kind.into());
-        members.insert("blob".into(), blob.into());
+        members.insert("blob".into(), blob.expose().into());
         members.insert("user_id".into(), credential.user_id.as_str().into());
         let project = credential.project_id.as_ref().map(|id| Value::from(id.as_str()));
         members.insert("project_id".into(), project.unwrap_or_default());
+        members.insert(COPY_OF.into(), credential.id.as_str().into());
+        match self.post(members).await {
+            Err(Refusal::Conflict) => {}
+            result => return result,
+        }
+        let Some(place) = place(credential) else { return Err(Refusal::Conflict) };
+        let found = self.show(place.as_str()).await?;
+        let ours = |copy: &Copy| copy.fits(credential) && copy.has("blob", blob.expose());
+        if found.as_ref().is_some_and(ours) { Ok(()) } else { Err(Refusal::Conflict) }
+    }
+
+    async fn post(&self, members: Map<String, Value>) -> Result<(), Refusal> {
         let body = json!({"credential": members});
-        let answer = self.0.call(Method::POST, "/credentials", Some(&body)).await?;
+        let answer = self.keystone.call(Method::POST, "/credentials", Some(&body)).await?;
         match answer.status {
             StatusCode::CREATED => Ok(()),
             StatusCode::CONFLICT => Err(Refusal::Conflict),
@@ -68,102 +125,156 @@ impl Copies {
         }
     }
 
-    /// Makes the copy of what was `old` one of what is `new`, or a new one if there is
-    /// none.
-    pub(crate) async fn replace(&self, old: &Credential, new: &Credential) -> Result<(), Refusal> {
-        let Some((_, blob)) = for_keystone(new) else { return self.delete(old).await };
-        let Some(copy) = self.copy_of(old).await? else { return self.create(new).await };
-        let moved = old.user_id != new.user_id
-            || old.project_id != new.project_id
-            || old.kind != new.kind
-            || old.access_key != new.access_key;
-        if moved {
-            // Keystone changes blobs only, and finds a key by the id that it first had.
-            self.delete_copy(&copy).await?;
-            return self.create(new).await;
+    /// Leaves one copy of a record in Keystone, as `now` it is, or none.
+    ///
+    /// `held` are states that the record has had: its access key was its own, so what
+    /// Keystone has by that is a copy. `tried` are states that a write was to bring; what
+    /// Keystone has by their access keys may be the owner's from elsewhere, and is a copy
+    /// only if it says so.
+    ///
+    /// What is new is there before what is old is deleted, but where one access key
+    /// changes hands: Keystone has a place for one only.
+    pub(crate) async fn settle(
+        &self,
+        held: &[&Credential],
+        tried: &[&Credential],
+        now: Option<&Credential>,
+    ) -> Result<(), Refusal> {
+        let mut copies = self.copies_of(held, tried).await?;
+        if let Some(now) = now.filter(|now| self.want(now)) {
+            if let Some(at) = copies.iter().position(|copy| copy.fits(now)) {
+                self.bring_up_to_date(&copies.swap_remove(at), now).await?;
+            } else if let Some(at) = place(now)
+                .and_then(|place| copies.iter().position(|copy| copy.id == place.as_str()))
+            {
+                self.hand_over(copies.swap_remove(at), now).await?;
+            } else {
+                self.create(now).await?;
+            }
         }
-        let body = json!({"credential": {"blob": blob}});
-        let answer = self.0.call(Method::PATCH, &path(&copy), Some(&body)).await?;
+        for copy in copies {
+            self.delete(&copy.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn bring_up_to_date(&self, copy: &Copy, now: &Credential) -> Result<(), Refusal> {
+        let Some((_, blob)) = for_keystone(now) else { return Ok(()) };
+        if copy.has("blob", blob.expose()) {
+            return Ok(());
+        }
+        let body = json!({"credential": {"blob": blob.expose()}});
+        let answer = self.keystone.call(Method::PATCH, &path(&copy.id), Some(&body)).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
-            _ if is_missing(&answer) => self.create(new).await,
+            _ if answer.is_not_found() => self.create(now).await,
             status => Err(unexpected("a changed credential", status)),
         }
     }
 
-    /// Deletes the copy of a record, if there is one.
-    pub(crate) async fn delete(&self, credential: &Credential) -> Result<(), Refusal> {
-        match self.copy_of(credential).await? {
-            Some(copy) => self.delete_copy(&copy).await,
-            None => Ok(()),
+    /// Makes a copy in place of one with the same access key.
+    async fn hand_over(&self, mut copy: Copy, now: &Credential) -> Result<(), Refusal> {
+        self.delete(&copy.id).await?;
+        let Err(refusal) = self.create(now).await else { return Ok(()) };
+        for name in ["id", "links"] {
+            copy.members.remove(name);
         }
+        // Whether this succeeds or not: the record is settled again.
+        let _ = self.post(copy.members).await;
+        Err(refusal)
     }
 
-    /// The id of a record's copy.
-    async fn copy_of(&self, credential: &Credential) -> Result<Option<String>, Refusal> {
-        if let Material::Password { .. } = credential.material {
-            return Ok(None);
-        }
-        let by_key = credential.access_key.as_ref().map(CredentialId::of);
-        let by_key = by_key.filter(|id| *id != credential.id);
-        for id in by_key.iter().chain([&credential.id]) {
-            let found = self.show(id.as_str()).await?;
-            if found.is_some_and(|found| owned(&found, credential)) {
-                return Ok(Some(id.as_str().to_owned()));
+    /// All copies of a record; see [`settle`](Self::settle).
+    async fn copies_of(
+        &self,
+        held: &[&Credential],
+        tried: &[&Credential],
+    ) -> Result<Vec<Copy>, Refusal> {
+        let mut copies: Vec<Copy> = Vec::new();
+        let mut asked = Vec::new();
+        let held = held.iter().map(|state| (state, true));
+        for (state, is_held) in held.chain(tried.iter().map(|state| (state, false))) {
+            let Some(kind) = kind_in_keystone(state).filter(|_| self.cover(state)) else {
+                continue;
+            };
+            let ids: Vec<_> = if is_held {
+                place(state).into_iter().chain([state.id.clone()]).collect()
+            } else {
+                Vec::new()
+            };
+            let question = (state.user_id.as_str(), kind, ids);
+            if asked.contains(&question) {
+                continue;
             }
+            let (listed, whole) = self.list(question.0, kind).await?;
+            let ids = &question.2;
+            let known = |copies: &[Copy], id: &str| copies.iter().any(|copy| copy.id == id);
+            for copy in listed {
+                let is_it = copy.has(COPY_OF, state.id.as_str())
+                    || ids.iter().any(|id| id.as_str() == copy.id);
+                if is_it && copy.is_owned_as(state) && !known(&copies, &copy.id) {
+                    copies.push(copy);
+                }
+            }
+            if !whole {
+                for id in ids {
+                    if !known(&copies, id.as_str())
+                        && let Some(copy) = self.show(id.as_str()).await?
+                        && copy.is_owned_as(state)
+                    {
+                        copies.push(copy);
+                    }
+                }
+                if copies.is_empty() && kind != Kind::EC2 {
+                    return Err("Keystone lists only some credentials of the user".into());
+                }
+            }
+            asked.push(question);
         }
-        let Some((kind, blob)) = for_keystone(credential) else { return Ok(None) };
-        if kind == Kind::EC2 {
-            return Ok(None);
-        }
-        let user = escaped(credential.user_id.as_str());
-        let path = format!("/credentials?user_id={user}&type={}", escaped(kind));
-        let answer = self.0.call(Method::GET, &path, None).await?;
+        Ok(copies)
+    }
+
+    /// A user's credentials of a type, and whether these are all.
+    async fn list(&self, user: &str, kind: &str) -> Result<(Vec<Copy>, bool), Refusal> {
+        let path = format!("/credentials?user_id={}&type={}", escaped(user), escaped(kind));
+        let answer = self.keystone.call(Method::GET, &path, None).await?;
         let mut list = object(&answer, "a list of credentials")?;
         let Some(Value::Array(listed)) = list.remove("credentials") else {
             return Err("Keystone's list of credentials is none".into());
         };
-        let same = |found: &&Value| {
-            found.get("blob").and_then(Value::as_str) == Some(&blob)
-                && found.as_object().is_some_and(|found| owned(found, credential))
-        };
-        let found = listed.iter().find(same).and_then(|found| found.get("id")?.as_str());
-        Ok(found.map(ToOwned::to_owned))
+        let whole = list.get("truncated") != Some(&Value::Bool(true));
+        Ok((listed.into_iter().filter_map(copy).collect(), whole))
     }
 
-    async fn show(&self, id: &str) -> Result<Option<Map<String, Value>>, Refusal> {
-        let answer = self.0.call(Method::GET, &path(id), None).await?;
-        if is_missing(&answer) {
+    async fn show(&self, id: &str) -> Result<Option<Copy>, Refusal> {
+        let answer = self.keystone.call(Method::GET, &path(id), None).await?;
+        if answer.is_not_found() {
             return Ok(None);
         }
-        match object(&answer, "a credential")?.remove("credential") {
-            Some(Value::Object(found)) => Ok(Some(found)),
-            _ => Err("Keystone's credential is none".into()),
-        }
+        let found = object(&answer, "a credential")?.remove("credential").and_then(copy);
+        found.map(Some).ok_or_else(|| "Keystone's credential is none".into())
     }
 
-    async fn delete_copy(&self, id: &str) -> Result<(), Refusal> {
-        let answer = self.0.call(Method::DELETE, &path(id), None).await?;
+    async fn delete(&self, id: &str) -> Result<(), Refusal> {
+        let answer = self.keystone.call(Method::DELETE, &path(id), None).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(()),
-            _ if is_missing(&answer) => Ok(()),
+            _ if answer.is_not_found() => Ok(()),
             status => Err(unexpected("a deletion", status)),
         }
     }
 }
 
-/// Whether what Keystone has belongs to the record's owner and is of its type.
-fn owned(found: &Map<String, Value>, credential: &Credential) -> bool {
-    let is = |name: &str, value: &str| found.get(name).and_then(Value::as_str) == Some(value);
-    is("user_id", credential.user_id.as_str()) && is("type", credential.kind.as_str())
+fn copy(found: Value) -> Option<Copy> {
+    let Value::Object(members) = found else { return None };
+    let id = members.get("id")?.as_str()?.to_owned();
+    Some(Copy { id, members })
 }
 
-/// Whether Keystone itself says that there is no such credential, and not something on
-/// the way that knows no such path.
-fn is_missing(answer: &KeystoneAnswer) -> bool {
-    let said = || serde_json::from_slice::<Value>(&answer.body).ok();
-    answer.status == StatusCode::NOT_FOUND
-        && said().is_some_and(|said| said["error"]["code"] == 404)
+/// The id that Keystone gives to a key pair.
+fn place(credential: &Credential) -> Option<CredentialId> {
+    let is_pair = kind_in_keystone(credential) == Some(Kind::EC2);
+    credential.access_key.as_ref().filter(|_| is_pair).map(CredentialId::of)
 }
 
 fn path(id: &str) -> String {
@@ -179,5 +290,9 @@ fn object(answer: &KeystoneAnswer, what: &str) -> Result<Map<String, Value>, Ref
 
 /// Only the status is told: Keystone's words repeat what they refuse.
 fn unexpected(what: &str, status: StatusCode) -> Refusal {
-    format!("Keystone answered {status} to {what}").into()
+    let hint = match status {
+        StatusCode::FORBIDDEN => ": the service user needs the role admin",
+        _ => "",
+    };
+    format!("Keystone answered {status} to {what}{hint}").into()
 }

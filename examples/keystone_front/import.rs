@@ -1,22 +1,24 @@
 //! The credentials that Keystone has, taken over into the store.
 //!
-//! Each keeps its id, owner, type and blob to the letter. Running it again changes
-//! nothing that has not changed in Keystone; what was deleted there stays here.
+//! Each keeps its id, owner, type and blob to the letter. Running it again brings in
+//! what is new or has changed in Keystone, but nothing that was deleted or changed here.
 
 use std::{collections::HashSet, error::Error, sync::Arc};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
     clock::{Clock, SystemClock},
-    domain::{Credential, Material, Quota},
+    domain::{Credential, CredentialId, Material, Quota},
     keystone::KeystoneClient,
 };
 
 use crate::{
+    journal::{Entry, Journal},
     listing,
-    records::{from_keystone, same_delegation},
+    records::{COPY_OF, fingerprint, from_keystone, same_delegation},
 };
 
 /// How many records are written at once: backends commit what comes together.
@@ -31,6 +33,8 @@ struct Tally {
     new: usize,
     unchanged: usize,
     updated: usize,
+    kept: usize,
+    deleted: usize,
     odd: usize,
     failed: usize,
 }
@@ -39,12 +43,24 @@ enum Outcome {
     New,
     Unchanged,
     Updated,
+    /// Changed here, and not what Keystone has.
+    Kept,
+    DeletedHere,
+}
+
+/// A credential to import, and what is known of it.
+struct Import {
+    new: Credential,
+    /// The record that Keystone's credential is a copy of.
+    copy_of: Option<CredentialId>,
+    before: Option<Entry>,
 }
 
 /// Imports all, prints a line of numbers, and fails if any record did.
 pub(crate) async fn run(
     client: &KeystoneClient,
     backend: Arc<dyn CredentialBackend>,
+    mut journal: Option<Journal>,
 ) -> Result<(), Box<dyn Error>> {
     let listing = listing::all(client).await?;
     let mut tally = Tally { read: listing.credentials.len(), ..Tally::default() };
@@ -53,12 +69,14 @@ pub(crate) async fn run(
     let known: HashSet<String> = listing.credentials.keys().cloned().collect();
     let (mut regular, mut odd) = (Vec::new(), Vec::new());
     for (id, found) in listing.credentials {
+        let copy_of = found.get(COPY_OF).and_then(Value::as_str).map(CredentialId::from_stored);
+        let before = journal.as_ref().and_then(|journal| journal.entry(&id)).cloned();
         match from_keystone(found, now) {
-            Ok((credential, None)) => regular.push(credential),
-            Ok((credential, Some(why))) => {
+            Ok((new, None)) => regular.push(Import { new, copy_of, before }),
+            Ok((new, Some(why))) => {
                 tracing::warn!(id, "odd: {why}");
                 tally.odd += 1;
-                odd.push(credential);
+                odd.push(Import { new, copy_of, before });
             }
             Err(why) => {
                 tracing::error!(id, "not imported: {why}");
@@ -76,82 +94,163 @@ pub(crate) async fn run(
     // The odd ones last: an access key that was changed must not take another's place.
     let known = Arc::new(known);
     for batch in [regular, odd] {
-        import(batch, &known, &backend, &mut tally, &bar).await;
+        import(batch, &known, &backend, &mut journal, &mut tally, &bar).await?;
     }
     bar.finish_and_clear();
 
-    let Tally { read, new, unchanged, updated, odd, failed } = tally;
+    let Tally { read, new, unchanged, updated, kept, deleted, odd, failed } = tally;
     println!(
-        "{read} read, {new} new, {unchanged} unchanged, {updated} updated, {odd} odd, {failed} failed"
+        "{read} read, {new} new, {unchanged} unchanged, {updated} updated, {kept} kept, \
+         {deleted} deleted here, {odd} odd, {failed} failed"
     );
+    if listing.by_user {
+        println!(
+            "Asked user by user: credentials of users that Keystone no longer lists are not \
+             among them"
+        );
+    }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} not imported").into()) }
 }
 
 async fn import(
-    credentials: Vec<Credential>,
+    imports: Vec<Import>,
     known: &Arc<HashSet<String>>,
     backend: &Arc<dyn CredentialBackend>,
+    journal: &mut Option<Journal>,
     tally: &mut Tally,
     bar: &ProgressBar,
-) {
-    let mut waiting = credentials.into_iter();
+) -> Result<(), Box<dyn Error>> {
+    let mut waiting = imports.into_iter();
     let mut running = JoinSet::new();
     loop {
         while running.len() < AT_ONCE
-            && let Some(credential) = waiting.next()
+            && let Some(import) = waiting.next()
         {
             let (known, backend) = (Arc::clone(known), Arc::clone(backend));
             running.spawn(async move {
-                let id = credential.id.clone();
-                (id, one(&*backend, credential, &known).await)
+                let id = import.new.id.clone();
+                let before = import.before.clone();
+                let (outcome, entry) =
+                    one(&*backend, import, &known).await.map_err(|why| (id.clone(), why))?;
+                let news = entry.filter(|entry| before.as_ref() != Some(entry));
+                Ok((id, outcome, news))
             });
         }
-        let Some(done) = running.join_next().await else { return };
-        bar.inc(1);
-        match done {
-            Ok((_, Ok(Outcome::New))) => tally.new += 1,
-            Ok((_, Ok(Outcome::Unchanged))) => tally.unchanged += 1,
-            Ok((id, Ok(Outcome::Updated))) => {
-                tally.updated += 1;
+        let Some(first) = running.join_next().await else { return Ok(()) };
+        let mut ended = vec![first];
+        while let Some(next) = running.try_join_next() {
+            ended.push(next);
+        }
+        bar.inc(ended.len() as u64);
+        let mut news = Vec::new();
+        for ended in ended {
+            let ended: Result<_, (CredentialId, String)> = match ended {
+                Ok(ended) => ended,
+                Err(error) => {
+                    tally.failed += 1;
+                    bar.suspend(|| tracing::error!(%error, "not imported"));
+                    continue;
+                }
+            };
+            match ended {
+                Ok((id, outcome, entry)) => {
+                    tally.count(&outcome, &id, bar);
+                    news.extend(entry.map(|entry| (id.as_str().to_owned(), entry)));
+                }
+                Err((id, why)) => {
+                    tally.failed += 1;
+                    bar.suspend(|| tracing::error!(%id, "not imported: {why}"));
+                }
+            }
+        }
+        if let Some(journal) = journal {
+            journal
+                .note(news)
+                .map_err(|error| format!("the journal cannot be written: {error}"))?;
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &Outcome, id: &CredentialId, bar: &ProgressBar) {
+        match outcome {
+            Outcome::New => self.new += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Updated => {
+                self.updated += 1;
                 bar.suspend(|| tracing::info!(%id, "changed in Keystone, updated"));
             }
-            Ok((id, Err(why))) => {
-                tally.failed += 1;
-                bar.suspend(|| tracing::error!(%id, "not imported: {why}"));
+            Outcome::Kept => {
+                self.kept += 1;
+                bar.suspend(|| tracing::info!(%id, "changed here, kept as it is"));
             }
-            Err(error) => {
-                tally.failed += 1;
-                bar.suspend(|| tracing::error!(%error, "not imported"));
+            Outcome::DeletedHere => {
+                self.deleted += 1;
+                bar.suspend(|| tracing::info!(%id, "deleted here, left to Keystone"));
             }
         }
     }
 }
 
+/// Imports one; beside what became of it what is to be known the next time, if that
+/// is not known already.
 async fn one(
     backend: &dyn CredentialBackend,
-    new: Credential,
+    import: Import,
     known: &HashSet<String>,
-) -> Result<Outcome, String> {
+) -> Result<(Outcome, Option<Entry>), String> {
+    let Import { new, copy_of, before } = import;
     for _ in 0..ATTEMPTS {
-        let old = match backend.get(&new.id).await.map_err(|error| told(&error))? {
-            Some(old) => Some(old),
-            None => elsewhere(backend, &new, known).await.map_err(|error| told(&error))?,
+        let found = match &before {
+            Some(before) => backend.get(&CredentialId::from_stored(&*before.record)).await,
+            None => counterpart(backend, &new, copy_of.as_ref(), known).await,
         };
-        let Some(old) = old else {
+        let Some(old) = found.map_err(|error| told(&error))? else {
+            if before.is_some() {
+                return Ok((Outcome::DeletedHere, None));
+            }
+            let entry = entry(&new, true);
             return match backend.insert(&Arc::new(new), Quota::Unlimited).await {
-                Ok(()) => Ok(Outcome::New),
+                Ok(()) => Ok((Outcome::New, Some(entry))),
                 Err(error) => Err(told(&error)),
             };
         };
         if same(&old, &new) {
-            return Ok(Outcome::Unchanged);
+            return Ok((Outcome::Unchanged, Some(entry(&old, true))));
+        }
+        let as_imported = before.as_ref().and_then(|before| before.state.as_ref());
+        if as_imported != Some(&fingerprint(&old)) {
+            return Ok((Outcome::Kept, before.is_none().then(|| entry(&old, false))));
         }
         let changed = Arc::new(brought_up_to_date(&old, &new));
         if backend.update(&changed, old.version).await.map_err(|error| told(&error))? {
-            return Ok(Outcome::Updated);
+            return Ok((Outcome::Updated, Some(entry(&changed, true))));
         }
     }
     Err("it changes in the store all the time".into())
+}
+
+fn entry(record: &Credential, is_keystones: bool) -> Entry {
+    let state = is_keystones.then(|| fingerprint(record));
+    Entry { record: record.id.as_str().to_owned(), state }
+}
+
+/// The record of a credential that was not imported before.
+async fn counterpart(
+    backend: &dyn CredentialBackend,
+    new: &Credential,
+    copy_of: Option<&CredentialId>,
+    known: &HashSet<String>,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    if let Some(found) = backend.get(&new.id).await? {
+        return Ok(Some(found));
+    }
+    if let Some(id) = copy_of
+        && let Some(found) = backend.get(id).await?.filter(|found| found.user_id == new.user_id)
+    {
+        return Ok(Some(found));
+    }
+    elsewhere(backend, new, known).await
 }
 
 /// The record that went to Keystone from here, where Keystone gave it another id.

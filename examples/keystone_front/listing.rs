@@ -2,14 +2,15 @@
 //!
 //! Keystone's list of credentials has no pages: where an operator set a limit
 //! (`list_limit`), it is cut short, says `truncated`, and begins anew at every
-//! marker. Then each user is asked for.
+//! marker. Then each user is asked for; also where one list of all is too large, or
+//! takes too long.
 
 use std::{collections::BTreeMap, error::Error};
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
-use tower_credentials::keystone::KeystoneClient;
+use tower_credentials::keystone::{KeystoneClient, KeystoneError, KeystoneErrorKind};
 
 type Found = BTreeMap<String, Map<String, Value>>;
 
@@ -20,15 +21,22 @@ pub(crate) struct Listing {
     pub(crate) credentials: Found,
     /// How many users have more than Keystone tells.
     pub(crate) incomplete: usize,
+    /// Whether each user was asked for, and so only those whom Keystone lists.
+    pub(crate) by_user: bool,
 }
 
 /// Lists all credentials.
 pub(crate) async fn all(client: &KeystoneClient) -> Result<Listing, Box<dyn Error>> {
     let mut listing = Listing::default();
-    if !page(client, "/credentials", &mut listing.credentials).await? {
-        return Ok(listing);
-    }
-    tracing::info!("Keystone does not list all credentials at once, asking for each user");
+    let at_once = page(client, "/credentials", &mut listing.credentials).await;
+    let why = match at_once {
+        Ok(false) => return Ok(listing),
+        Ok(true) => "Keystone cuts the list short".to_owned(),
+        Err(error) if is_too_much(&*error) => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    tracing::info!(why, "not all credentials are listed at once, asking for each user");
+    listing.by_user = true;
     for domain in ids(client, "/domains", "domains").await? {
         for user in ids(client, &format!("/users?domain_id={}", escaped(&domain)), "users").await? {
             let path = format!("/credentials?user_id={}", escaped(&user));
@@ -39,6 +47,13 @@ pub(crate) async fn all(client: &KeystoneClient) -> Result<Listing, Box<dyn Erro
         }
     }
     Ok(listing)
+}
+
+/// Whether fewer at a time could help.
+fn is_too_much(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<KeystoneError>().is_some_and(|error| {
+        matches!(error.kind(), KeystoneErrorKind::TimedOut | KeystoneErrorKind::Unexpected)
+    })
 }
 
 /// Adds a list of credentials; tells whether it was cut short.

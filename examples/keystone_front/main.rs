@@ -16,6 +16,7 @@ mod copies;
 mod doubts;
 mod forwarded;
 mod import;
+mod journal;
 mod listing;
 mod mirror;
 mod options;
@@ -42,7 +43,9 @@ use tower_http::{
 
 use crate::{
     common::{backend, server},
+    copies::Covering,
     doubts::Doubts,
+    journal::Journal,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
@@ -58,12 +61,19 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let client = options.client()?;
-    let store = backend::open(options.backend.as_deref(), Path::new("keystone-front.db"))?;
-    if options.import {
-        return import::run(&client, store).await;
+    let (url, file) = (options.backend.as_deref(), Path::new("keystone-front.db"));
+    let journal = journal::beside(url, file);
+    if let Some((store, journal)) = &journal {
+        journal::begin(store, journal)?;
     }
+    let store = backend::open(url, file)?;
+    if options.import {
+        let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
+        return import::run(&client, store, journal.transpose()?).await;
+    }
+    let covering = if options.mirror { Covering::All } else { Covering::AllButKeyPairs };
     let store: Arc<dyn CredentialBackend> =
-        if options.mirror { Arc::new(Mirrored::new(store, client.clone())) } else { store };
+        Arc::new(Mirrored::new(store, client.clone(), covering));
 
     let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
     let directory = KeystoneDirectory::new(client.clone()).max_age(options.cached_for());

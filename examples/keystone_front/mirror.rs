@@ -5,28 +5,37 @@
 //! half-way does the least harm:
 //!
 //! * **insert**: here, then in Keystone. If Keystone refuses or does not answer, the
-//!   record is taken back here. If Keystone may have made its copy all the same, that
-//!   is deleted in the background, once.
+//!   record is taken back here.
 //! * **update**: here, then in Keystone. If that fails the record becomes again what
-//!   it was; Keystone may have the new state until the change is made again.
+//!   it was.
 //! * **disabling**: in Keystone, which has no copy of what is `Inactive`, then here. If
 //!   Keystone fails, nothing has happened here.
 //! * **delete**: in Keystone, then here. If Keystone fails, nothing has happened.
 //! * **purges**: only here. Keystone deletes its copies with their owner.
 //!
-//! Such a failure is [`BackendError::Unavailable`]; making the same change again
-//! brings both to the same state. Writes on one record take turns, within one
-//! process; with several fronts over one store, or changes made in Keystone itself,
-//! the copies can differ until the next change or import. Passwords are not copied.
+//! Such a failure is [`BackendError::Unavailable`], and Keystone may have done its part
+//! all the same. So it is settled in the background until Keystone has what is here, for
+//! ten minutes. If that ends too early, the next change of the record does the same, and
+//! a deletion finds every copy, whatever it has become. What stays possible is a copy
+//! too many of a record whose *making* failed, if Keystone was away for so long or the
+//! front ended: the log tells its id.
+//!
+//! Writes on one record take turns, within one process; with several fronts over one
+//! store, or changes made in Keystone itself, the copies can differ until the next
+//! change. Passwords are not copied.
 
 use std::{
     collections::hash_map::DefaultHasher,
     future::Future,
     hash::{Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::sleep,
+};
 use tower_credentials::{
     async_trait,
     backend::{BackendError, CredentialBackend, ListQuery, Page},
@@ -34,10 +43,7 @@ use tower_credentials::{
     keystone::KeystoneClient,
 };
 
-use crate::{
-    copies::{Copies, Refusal},
-    records::{for_keystone, is_active},
-};
+use crate::copies::{Copies, Covering, Refusal};
 
 /// How many writes can be under way, each on another record.
 const TURNS: usize = 256;
@@ -45,7 +51,10 @@ const TURNS: usize = 256;
 /// How often a change is tried anew that somebody else came before.
 const ATTEMPTS: usize = 3;
 
-/// Copies every change to Keystone. A clone is another handle to the same.
+/// How many seconds to wait before each attempt to settle a change that failed.
+const WAITS: [u64; 7] = [0, 1, 5, 15, 60, 180, 360];
+
+/// Copies changes to Keystone: all, or of what is no key pair. A clone is another handle to the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Mirrored<B> {
     inner: B,
@@ -54,9 +63,9 @@ pub(crate) struct Mirrored<B> {
 }
 
 impl<B: CredentialBackend + Clone> Mirrored<B> {
-    pub(crate) fn new(inner: B, keystone: KeystoneClient) -> Self {
+    pub(crate) fn new(inner: B, keystone: KeystoneClient, covering: Covering) -> Self {
         let turns = (0..TURNS).map(|_| Arc::default()).collect();
-        Self { inner, copies: Copies::new(keystone), turns }
+        Self { inner, copies: Copies::new(keystone, covering), turns }
     }
 
     /// Waits for the writes on this record that came before.
@@ -68,21 +77,12 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
     }
 
     async fn insert_both(self, new: Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        let turn = self.turn(&new.id).await;
+        let _turn = self.turn(&new.id).await;
         self.inner.insert(&new, quota).await?;
-        if !is_active(&new) {
-            return Ok(());
-        }
         let Err(refusal) = self.copies.create(&new).await else { return Ok(()) };
         self.take_back(&new.id).await;
         if let Refusal::Failed(_) = refusal {
-            tokio::spawn(async move {
-                if let Err(Refusal::Failed(error)) = self.copies.delete(&new).await {
-                    let id = new.id.as_str();
-                    tracing::warn!(error = &*error, id, "Keystone may have a copy too many");
-                }
-                drop(turn);
-            });
+            self.settle_later(None, Some(new));
         }
         Err(told(refusal))
     }
@@ -113,18 +113,22 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             // Of another version than expected: then this says so, and changes nothing.
             return self.inner.update(&new, expected).await;
         };
-        if !is_active(&new) {
-            self.copies.delete(&old).await.map_err(told)?;
-            let disabled = self.inner.update(&new, expected).await;
-            if !matches!(disabled, Ok(true)) {
-                self.restore(&new.id).await;
+        if !self.copies.want(&new) {
+            let gone = self.copies.settle(&[&old], &[&new], None).await;
+            let changed = match gone {
+                Ok(()) => self.inner.update(&new, expected).await,
+                Err(refusal) => Err(told(refusal)),
+            };
+            if !matches!(changed, Ok(true)) {
+                self.settle_later(Some(old), Some(new));
             }
-            return disabled;
+            return changed;
         }
         if !self.inner.update(&new, expected).await? {
             return Ok(false);
         }
-        let Err(refusal) = self.copies.replace(&old, &new).await else { return Ok(true) };
+        let settled = self.copies.settle(&[&old], &[&new], Some(&new)).await;
+        let Err(refusal) = settled else { return Ok(true) };
         let mut undone = (*old).clone();
         undone.version = new.version.next();
         match self.inner.update(&Arc::new(undone), new.version).await {
@@ -132,6 +136,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
             Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
         }
+        self.settle_later(Some(old), Some(new));
         Err(told(refusal))
     }
 
@@ -140,23 +145,50 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         let Some(old) = self.inner.get(&id).await?.filter(|old| old.version == expected) else {
             return self.inner.delete(&id, expected).await;
         };
-        self.copies.delete(&old).await.map_err(told)?;
-        let deleted = self.inner.delete(&id, expected).await;
+        let deleted = match self.copies.settle(&[&old], &[], None).await {
+            Ok(()) => self.inner.delete(&id, expected).await,
+            Err(refusal) => Err(told(refusal)),
+        };
         if !matches!(deleted, Ok(true)) {
-            self.restore(&id).await;
+            self.settle_later(Some(old), None);
         }
         deleted
     }
 
-    /// Gives Keystone its copy back of a record that is still here.
-    async fn restore(&self, id: &CredentialId) {
-        let restored = match self.inner.get(id).await {
-            Ok(Some(now)) if is_active(&now) => self.copies.replace(&now, &now).await,
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(refusal) = restored {
-            tracing::error!(?refusal, %id, "Keystone lacks the copy of a record");
+    /// Has Keystone agree with what is here after a write that failed, in the
+    /// background: of a record that was `held`, or only `tried`, or both.
+    fn settle_later(&self, held: Option<Arc<Credential>>, tried: Option<Arc<Credential>>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (held, tried) = (held.as_deref(), tried.as_deref());
+            let Some(id) = held.or(tried).map(|state| &state.id) else { return };
+            for seconds in WAITS {
+                sleep(Duration::from_secs(seconds)).await;
+                match this.settle(id, held, tried).await {
+                    Ok(()) => return,
+                    Err(refusal) => tracing::warn!(?refusal, %id, "Keystone may differ"),
+                }
+            }
+            tracing::error!(%id, "Keystone may have another state of a record, or a copy too many");
+        });
+    }
+
+    async fn settle(
+        &self,
+        id: &CredentialId,
+        held: Option<&Credential>,
+        tried: Option<&Credential>,
+    ) -> Result<(), Refusal> {
+        let _turn = self.turn(id).await;
+        let now = self.inner.get(id).await?;
+        let states: Vec<&Credential> = held.into_iter().chain(tried).collect();
+        match now.as_deref() {
+            Some(now) => {
+                let held: Vec<&Credential> = held.into_iter().chain([now]).collect();
+                self.copies.settle(&held, &states, Some(now)).await
+            }
+            // Its access key is anybody's by now.
+            None => self.copies.settle(&[], &states, None).await,
         }
     }
 }
@@ -179,7 +211,7 @@ fn told(refusal: Refusal) -> BackendError {
 #[async_trait]
 impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        if for_keystone(credential).is_none() {
+        if !self.copies.want(credential) {
             return self.inner.insert(credential, quota).await;
         }
         whole(self.clone().insert_both(Arc::clone(credential), quota)).await

@@ -55,16 +55,18 @@ pub(crate) struct Options {
     /// How many credentials a user may hold; any number unless set.
     #[arg(long, value_name = "N")]
     pub(crate) max_keys_per_user: Option<u32>,
-    /// Write every change through to Keystone too (the service user needs the role admin).
+    /// Write changes of key pairs through to Keystone too (the service user needs the role admin).
     ///
     /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
-    /// here only with this.
+    /// here only with this. Credentials of other types, such as `totp`, are written through
+    /// in any case.
     #[arg(long)]
     pub(crate) mirror: bool,
     /// Take over the credentials that Keystone has, and exit (the service user needs the role
     /// admin).
     ///
-    /// Can be repeated: what is there already is left as it is, or brought up to date.
+    /// Can be repeated: what is new in Keystone or has changed there is taken over, but nothing
+    /// that was deleted or changed here since.
     #[arg(long, conflicts_with_all = ["mirror", "listen"])]
     pub(crate) import: bool,
     /// Believe the `Forwarded` and `X-Forwarded-*` headers of requests.
@@ -91,6 +93,13 @@ pub(crate) struct Options {
     /// How many seconds Keystone may take to answer, and a body may pause on its way.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
+    /// Import though it is not known what was imported before, since the journal beside the
+    /// store is missing.
+    ///
+    /// What is in the store stays as it is; what is not there is taken over, also what was
+    /// deleted here. Changes nothing where there is a journal.
+    #[arg(long, requires = "import")]
+    pub(crate) again: bool,
 }
 
 /// The choices of [`DelegatedCallers`], by their names on the command line.

@@ -2,16 +2,17 @@
 
 use std::time::SystemTime;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tower_credentials::domain::{
-    AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey,
-    Status, UserId, Version,
+    AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Status,
+    UserId, Version,
 };
 
-/// Members of a blob that tell under which delegation a key was made.
-const TRUST: &str = "trust_id";
-const APPLICATION_CREDENTIAL: &str = "app_cred_id";
-const ACCESS_TOKEN: &str = "access_token_id";
+/// The member of a copy in Keystone that tells which record it is a copy of. Keystone
+/// keeps members that it does not know, also when the blob changes.
+pub(crate) const COPY_OF: &str = "front_credential_id";
 
 /// Makes a record of a credential as Keystone lists it.
 ///
@@ -42,17 +43,19 @@ pub(crate) fn from_keystone(
         Some(_) => return Err("its project's id is no text"),
     };
     found.remove("links");
+    found.remove(COPY_OF);
 
     let is_pair = kind == Kind::EC2;
     let odd_kind = (kind.is_empty()).then_some("its type is empty");
     let misspelt = !is_pair && kind.eq_ignore_ascii_case(Kind::EC2);
     let odd_kind = if misspelt { Some("its type is ec2 in another case") } else { odd_kind };
+    let blob = Blob::new(blob);
     let (pair, odd) = if is_pair { pair(&id, &blob) } else { (None, odd_kind) };
     let mut credential = Credential::new(
         CredentialId::from_stored(id),
         Kind::from_stored(kind),
         user,
-        Material::Blob(Blob::new(blob)),
+        Material::Blob(blob),
         now,
         Version::fresh(),
     );
@@ -68,8 +71,8 @@ pub(crate) fn from_keystone(
 type Pair = (AccessKey, Option<Delegation>);
 
 /// What the blob of a key pair tells; `None` if it is of no use.
-fn pair(id: &str, blob: &str) -> (Option<Pair>, Option<&'static str>) {
-    let Ok(members) = serde_json::from_str::<Map<String, Value>>(blob) else {
+fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
+    let Ok(members) = serde_json::from_str::<Map<String, Value>>(blob.expose()) else {
         return (None, Some("its blob is no JSON object"));
     };
     let Some(access) = members.get("access").and_then(Value::as_str) else {
@@ -78,16 +81,10 @@ fn pair(id: &str, blob: &str) -> (Option<Pair>, Option<&'static str>) {
     let Ok(access) = AccessKey::new(access) else {
         return (None, Some("its access key cannot be used"));
     };
-    let mut delegations = [TRUST, APPLICATION_CREDENTIAL, ACCESS_TOKEN]
-        .into_iter()
-        .filter_map(|name| Some((name, members.get(name).filter(|id| !id.is_null())?)));
-    let delegation = match (delegations.next(), delegations.next()) {
-        (None, _) => None,
-        (Some((name, Value::String(id))), None) => Some(delegation(name, id.clone())),
-        // Without its bounds it would be good for more than it was made for.
-        _ => return (None, Some("its delegation cannot be understood")),
+    let Ok(delegation) = blob.delegation() else {
+        return (None, Some("its delegation cannot be understood"));
     };
-    let odd = if members.get("secret").is_none_or(|secret| !secret.is_string()) {
+    let odd = if blob.secret_key().is_none() {
         Some("its blob has no secret, so it never verifies")
     } else if CredentialId::of(&access).as_str() != id {
         Some("its access key was changed; here it works by the new one")
@@ -95,15 +92,6 @@ fn pair(id: &str, blob: &str) -> (Option<Pair>, Option<&'static str>) {
         None
     };
     (Some((access, delegation)), odd)
-}
-
-fn delegation(name: &str, id: String) -> Delegation {
-    match name {
-        TRUST => Delegation::Trust { id },
-        // Whether it is restricted is not told with the key: the narrower is safe.
-        APPLICATION_CREDENTIAL => Delegation::ApplicationCredential { id, restricted: true },
-        _ => Delegation::AccessToken { id },
-    }
 }
 
 /// Whether two delegations are the same one; what is not told with a key aside.
@@ -118,25 +106,40 @@ pub(crate) fn same_delegation(one: Option<&Delegation>, other: Option<&Delegatio
     }
 }
 
+/// The type under which Keystone has a record; `None` for passwords, which it never has.
+pub(crate) fn kind_in_keystone(credential: &Credential) -> Option<&str> {
+    match credential.material {
+        Material::Blob(_) => Some(credential.kind.as_str()),
+        Material::Grant { .. } | Material::KeyPair { .. } => Some(Kind::EC2),
+        _ => None,
+    }
+}
+
 /// A record as Keystone takes it: type and blob.
 ///
 /// `None` for what is not for Keystone: passwords, and pairs without a secret or an
 /// access key. The status is not looked at.
-pub(crate) fn for_keystone(credential: &Credential) -> Option<(&str, String)> {
+pub(crate) fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
+    let kind = kind_in_keystone(credential)?;
     let access = credential.access_key.as_ref();
-    let secret = match &credential.material {
-        Material::Blob(blob) => {
-            let kind = credential.kind.as_str();
-            // Keystone takes a pair only if it finds the access key.
-            let fits = !kind.eq_ignore_ascii_case(Kind::EC2)
-                || (kind == Kind::EC2 && access.is_some() && access_in(blob).as_ref() == access);
-            return fits.then(|| (kind, blob.expose().to_owned()));
-        }
-        Material::Grant { secret, .. } | Material::KeyPair { secret: Some(secret) } => secret,
-        _ => return None,
-    };
-    let blob = pair_blob(access?, secret, credential.delegation.as_ref())?;
-    Some((Kind::EC2, blob))
+    if let Material::Blob(blob) = &credential.material {
+        // Keystone takes a pair only if it finds the access key.
+        let fits = !kind.eq_ignore_ascii_case(Kind::EC2)
+            || (kind == Kind::EC2 && access.is_some() && access_in(blob).as_ref() == access);
+        return fits.then(|| (kind, blob.clone()));
+    }
+    // For others Keystone has no word, and without it the key would be good for too much.
+    let has_a_word = matches!(
+        credential.delegation,
+        None | Some(
+            Delegation::Trust { .. }
+                | Delegation::ApplicationCredential { .. }
+                | Delegation::AccessToken { .. }
+        )
+    );
+    let fits = has_a_word && credential.secret_key().is_some();
+    let blob = Blob::of_pair(access?, credential.secret_key(), credential.delegation.as_ref());
+    fits.then_some((kind, blob))
 }
 
 fn access_in(blob: &Blob) -> Option<AccessKey> {
@@ -144,25 +147,25 @@ fn access_in(blob: &Blob) -> Option<AccessKey> {
     Some(AccessKey::from_stored(members.get("access")?.as_str()?))
 }
 
-/// The blob of a key pair, as Keystone writes it; `None` if Keystone has no word for
-/// the delegation, without which the key would be good for too much.
-fn pair_blob(
-    access: &AccessKey,
-    secret: &SecretKey,
-    delegation: Option<&Delegation>,
-) -> Option<String> {
-    let mut blob =
-        json!({"access": access.as_str(), "secret": secret.expose(), TRUST: Value::Null});
-    match delegation {
-        None => {}
-        Some(Delegation::Trust { id }) => blob[TRUST] = json!(id),
-        Some(Delegation::ApplicationCredential { id, .. }) => {
-            blob[APPLICATION_CREDENTIAL] = json!(id);
-        }
-        Some(Delegation::AccessToken { id }) => blob[ACCESS_TOKEN] = json!(id),
-        Some(_) => return None,
-    }
-    Some(blob.to_string())
+/// Tells two states of a record apart by what an import writes, and nothing else.
+pub(crate) fn fingerprint(credential: &Credential) -> String {
+    let delegation = match &credential.delegation {
+        None => json!(null),
+        Some(Delegation::AccessToken { id }) => json!(["access_token_id", id]),
+        Some(Delegation::ApplicationCredential { id, .. }) => json!(["app_cred_id", id]),
+        Some(Delegation::Trust { id }) => json!(["trust_id", id]),
+        Some(_) => json!([]),
+    };
+    let state = json!([
+        credential.kind.as_str(),
+        credential.user_id.as_str(),
+        credential.project_id.as_ref().map(ProjectId::as_str),
+        credential.access_key.as_ref().map(AccessKey::as_str),
+        delegation,
+        credential.material.encode().expose(),
+        credential.attributes,
+    ]);
+    HEXLOWER.encode(&Sha256::digest(state.to_string()))
 }
 
 /// Whether Keystone is to have it now.

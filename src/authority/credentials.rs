@@ -313,7 +313,9 @@ impl UpdateCredential {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
         // What was no key pair before may become one, and is bound by what it says.
-        changed.delegation = stored.delegation.clone().or_else(|| before.delegation());
+        if changed.delegation.is_none() {
+            changed.delegation = before.delegation()?;
+        }
         if let Material::Grant { username, signature, .. } = &stored.material {
             // Its name is what v2 knows it by.
             let secret = blob.secret_key().filter(|_| access_key.as_str() == username);

@@ -150,20 +150,25 @@ impl Blob {
     /// The delegation that the blob of a key pair names, as Keystone wrote it
     /// there. Whether an application credential was restricted is not in it; it
     /// is taken to have been.
-    #[must_use]
-    pub fn delegation(&self) -> Option<Delegation> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBlob`] if it names more than one, or one by something else than a
+    /// text: without its bounds the key would be good for too much.
+    pub fn delegation(&self) -> Result<Option<Delegation>, InvalidBlob> {
         let mut object = members(&self.text);
-        let mut id = |name| match object.remove(name) {
-            Some(Value::String(id)) => Some(id),
-            _ => None,
-        };
-        let trust = id("trust_id").map(|id| Delegation::Trust { id });
-        let restricted = true;
-        trust
-            .or_else(|| {
-                id("app_cred_id").map(|id| Delegation::ApplicationCredential { id, restricted })
-            })
-            .or_else(|| id("access_token_id").map(|id| Delegation::AccessToken { id }))
+        let mut named = DELEGATION
+            .into_iter()
+            .filter_map(|name| Some((name, object.remove(name).filter(|id| !id.is_null())?)));
+        match (named.next(), named.next()) {
+            (None, _) => Ok(None),
+            (Some((name, Value::String(id))), None) => Ok(Some(match name {
+                "trust_id" => Delegation::Trust { id },
+                "app_cred_id" => Delegation::ApplicationCredential { id, restricted: true },
+                _ => Delegation::AccessToken { id },
+            })),
+            _ => Err(InvalidBlob(())),
+        }
     }
 }
 
@@ -300,7 +305,7 @@ mod tests {
         let stamped = lie.bound_to(Some(&trust()));
         assert_eq!(stamped.expose(), r#"{"access":"a","trust_id":"t1","z":[1]}"#);
         assert_eq!(stamped.clone().bound_to(Some(&trust())), stamped);
-        assert_eq!(stamped.delegation(), Some(trust()));
+        assert_eq!(stamped.delegation(), Ok(Some(trust())));
     }
 
     #[test]
@@ -327,6 +332,19 @@ mod tests {
         assert_eq!(blob.expose(), r#"{"access": "a\"b", "trust_id": "t1"}"#);
         let token = Delegation::AccessToken { id: "o1".into() };
         let blob = Blob::of_pair(&access, None, Some(&token));
-        assert_eq!(blob.delegation(), Some(token));
+        assert_eq!(blob.delegation(), Ok(Some(token)));
+    }
+
+    #[test]
+    fn a_blob_names_one_delegation_or_none_in_words() {
+        for none in ["no JSON", "{}", r#"{"trust_id":null,"app_cred_id":null}"#] {
+            assert_eq!(Blob::new(none).delegation(), Ok(None), "{none}");
+        }
+        let application = Blob::new(r#"{"trust_id":null,"app_cred_id":"a"}"#).delegation();
+        let wanted = Delegation::ApplicationCredential { id: "a".into(), restricted: true };
+        assert_eq!(application, Ok(Some(wanted)));
+        for bad in [r#"{"trust_id":7}"#, r#"{"trust_id":"t","access_token_id":"o"}"#] {
+            assert_eq!(Blob::new(bad).delegation(), Err(InvalidBlob(())), "{bad}");
+        }
     }
 }

@@ -109,7 +109,7 @@ pub(super) async fn domain(client: KeystoneClient, id: String) -> Heard<Arc<Doma
     }
     let Some(segment) = segment(&id) else { return Ok(None) };
     let answer = client.send(Outgoing::get(format!("/domains/{segment}"))).await?;
-    if answer.status == StatusCode::FORBIDDEN || wire::is_not_found(&answer) {
+    if answer.status == StatusCode::FORBIDDEN || answer.is_not_found() {
         return Ok(None);
     }
     let Envelope { domain } = read(&answer, "domains")?;
@@ -156,7 +156,7 @@ pub(super) async fn get<T: DeserializeOwned>(
     things: &'static str,
 ) -> Result<Option<T>, KeystoneError> {
     let answer = client.send(Outgoing { max_answer: MAX_LIST, ..Outgoing::get(path) }).await?;
-    if wire::is_not_found(&answer) { Ok(None) } else { read(&answer, things).map(Some) }
+    if answer.is_not_found() { Ok(None) } else { read(&answer, things).map(Some) }
 }
 
 fn read<T: DeserializeOwned>(

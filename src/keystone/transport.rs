@@ -9,6 +9,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -38,6 +39,25 @@ pub struct KeystoneAnswer {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+}
+
+impl KeystoneAnswer {
+    /// Whether it is Keystone that says there is no such thing, and not something in
+    /// between that knows no Keystone.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Envelope {
+            error: Error,
+        }
+        #[derive(Deserialize)]
+        struct Error {
+            code: u16,
+        }
+        self.status == StatusCode::NOT_FOUND
+            && serde_json::from_slice(&self.body)
+                .is_ok_and(|Envelope { error }| error.code == StatusCode::NOT_FOUND.as_u16())
+    }
 }
 
 /// Headers and body may hold secrets.

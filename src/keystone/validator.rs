@@ -151,7 +151,7 @@ async fn ask(
     let answer = client.send(outgoing).await?;
     match answer.status {
         StatusCode::OK => {}
-        _ if wire::is_not_found(&answer) => return Ok(None),
+        _ if answer.is_not_found() => return Ok(None),
         StatusCode::FORBIDDEN => {
             return Err(KeystoneError::refused(
                 "Keystone lets the service user validate no tokens: it lacks the role service",

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{KeystoneAnswer, KeystoneError};
+use super::KeystoneError;
 
 /// What is known of a token.
 #[derive(Deserialize)]
@@ -92,22 +92,6 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, KeystoneError
     // The parser's own message is left out: it quotes the text.
     serde_json::from_slice(body)
         .map_err(|_| KeystoneError::unexpected("Keystone's answer is not what was asked for"))
-}
-
-/// Whether it is Keystone that says there is no such thing, and not something in
-/// between that knows no Keystone.
-pub(super) fn is_not_found(answer: &KeystoneAnswer) -> bool {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: Error,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        code: u16,
-    }
-    answer.status == StatusCode::NOT_FOUND
-        && serde_json::from_slice(&answer.body)
-            .is_ok_and(|Envelope { error }| error.code == StatusCode::NOT_FOUND.as_u16())
 }
 
 /// An answer with a status that has no meaning here.

@@ -185,7 +185,13 @@ impl Side {
         let answer = self.client.try_send(request).await;
         let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", row.what));
         self.keep(row, &answer);
-        normal(&answer, &self.url, &self.names)
+        let mut normal = normal(&answer, &self.url, &self.names);
+        // What the front writes through to Keystone is the other side's.
+        if let Some(listed) = normal.pointer_mut("/body/credentials").and_then(Value::as_array_mut)
+        {
+            listed.retain(|one| one.get("front_credential_id").is_none());
+        }
+        normal
     }
 
     fn keep(&mut self, row: &Row, answer: &Answer) {

@@ -1,10 +1,12 @@
 //! `--import`: what Keystone has, taken over.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    keystone::{ADMIN, ALICE, Keystone, secret_of},
+    keystone::{ADMIN, ALICE, Keystone, id_of_pair, secret_of},
     process::Front,
 };
 
@@ -21,10 +23,16 @@ async fn everything_is_taken_over_to_the_letter_and_only_once() {
     let front = Front::before(&keystone.url);
     let (fine, said, log) = front.import().await;
     assert!(fine, "{log}");
-    assert_eq!(said, "3 read, 3 new, 0 unchanged, 0 updated, 0 odd, 0 failed\n");
+    assert_eq!(
+        said,
+        "3 read, 3 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
+    );
     let (fine, said, log) = front.import().await;
     assert!(fine, "{log}");
-    assert_eq!(said, "3 read, 0 new, 3 unchanged, 0 updated, 0 odd, 0 failed\n");
+    assert_eq!(
+        said,
+        "3 read, 0 new, 3 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
+    );
     for secret in [&secret_of("alices-key"), "token-of-front", "not JSON"] {
         assert!(!log.contains(secret), "{log}");
     }
@@ -57,7 +65,10 @@ async fn what_changed_in_keystone_is_brought_up_to_date() {
         .put(&id, &json!({"type": "ec2", "blob": blob, "user_id": "alice", "project_id": "demo"}));
     let (fine, said, log) = front.import().await;
     assert!(fine, "{log}");
-    assert_eq!(said, "1 read, 0 new, 0 unchanged, 1 updated, 0 odd, 0 failed\n");
+    assert_eq!(
+        said,
+        "1 read, 0 new, 0 unchanged, 1 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
+    );
     assert!(log.contains("changed in Keystone, updated"), "{log}");
     let running = front.start().await;
     let shown = running.client().get(&format!("/v3/credentials/{id}"), ADMIN).await.expect(200);
@@ -75,7 +86,10 @@ async fn a_key_that_is_disabled_here_stays_so() {
     let client = running.client();
     client.call(Method::PATCH, "/credentials/key", ALICE, Some(&inactive)).await.expect(200);
     let (_, said, _) = front.import().await;
-    assert_eq!(said, "1 read, 0 new, 1 unchanged, 0 updated, 0 odd, 0 failed\n");
+    assert_eq!(
+        said,
+        "1 read, 0 new, 1 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
+    );
     let shown = client.get("/credentials/key", ALICE).await.expect(200).json();
     assert_eq!(shown["credential"]["blob"]["status"], "Inactive");
 }
@@ -96,7 +110,10 @@ async fn what_is_odd_is_kept_without_an_access_key_and_told() {
     let front = Front::before(&keystone.url);
     let (fine, said, log) = front.import().await;
     assert!(fine, "{log}");
-    assert_eq!(said, "5 read, 5 new, 0 unchanged, 0 updated, 5 odd, 0 failed\n");
+    assert_eq!(
+        said,
+        "5 read, 5 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 5 odd, 0 failed\n"
+    );
     assert_eq!(log.matches("odd: ").count(), 5, "{log}");
     let running = front.start().await;
     let client = running.client();
@@ -118,7 +135,10 @@ async fn an_access_key_goes_to_whom_keystone_finds_by_it() {
     let front = Front::before(&keystone.url);
     let (fine, said, log) = front.import().await;
     assert!(!fine);
-    assert_eq!(said, "2 read, 1 new, 0 unchanged, 0 updated, 1 odd, 1 failed\n");
+    assert_eq!(
+        said,
+        "2 read, 1 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 1 odd, 1 failed\n"
+    );
     assert!(log.contains("its access key belongs to another record"), "{log}");
     let running = front.start().await;
     let path = "/v3/users/alice/credentials/OS-EC2/contested";
@@ -137,7 +157,8 @@ async fn a_list_that_is_cut_short_is_read_user_by_user() {
     let front = Front::before(&keystone.url);
     let (fine, said, log) = front.import().await;
     assert!(fine, "{log}");
-    assert_eq!(said, "12 read, 12 new, 0 unchanged, 0 updated, 0 odd, 0 failed\n");
+    assert_eq!(numbers(&said), "12 read, 12 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+    assert!(said.contains("users that Keystone no longer lists"), "{said}");
 
     keystone.limit(5);
     let (fine, _, log) = front.import().await;
@@ -152,4 +173,186 @@ async fn an_import_that_may_not_read_says_what_it_lacks() {
     assert!(!fine && log.contains("the service user needs the role admin"), "{log}");
     let (fine, _, log) = Front::before("http://127.0.0.1:1").import().await;
     assert!(!fine && log.contains("error: "), "{log}");
+}
+
+fn pair_with(access: &str, secret: &str) -> Value {
+    let blob = json!({"access": access, "secret": secret, "trust_id": null}).to_string();
+    json!({"type": "ec2", "blob": blob, "user_id": "alice", "project_id": "demo"})
+}
+
+fn numbers(said: &str) -> &str {
+    said.split_once(", 0 odd").expect(said).0
+}
+
+#[tokio::test]
+async fn a_key_that_was_deleted_here_stays_deleted() {
+    let keystone = Keystone::start().await;
+    let id = keystone.put_pair("leaked", "alice");
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    let running = front.start().await;
+    let client = running.client();
+    client.call(Method::DELETE, "/credentials/leaked", ALICE, None).await.expect(204);
+    for () in [(), ()] {
+        let (fine, said, log) = front.import().await;
+        assert!(fine, "{log}");
+        assert_eq!(numbers(&said), "1 read, 0 new, 0 unchanged, 0 updated, 0 kept, 1 deleted here");
+        client.get("/credentials/leaked", ADMIN).await.expect(404);
+        // Nor when it changes in Keystone.
+        keystone.put(&id, &pair_with("leaked", "another"));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_was_changed_here_stays_as_it_is() {
+    let keystone = Keystone::start().await;
+    let id = keystone.put_pair("key", "alice");
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    let running = front.start().await;
+    let client = running.client();
+    let path = format!("/v3/credentials/{id}");
+    let rotated = pair_with("key", "rotated");
+    let body = json!({"credential": {"blob": rotated["blob"]}});
+    client.call(Method::PATCH, &path, ALICE, Some(&body)).await.expect(200);
+    for () in [(), ()] {
+        let (fine, said, log) = front.import().await;
+        assert!(fine, "{log}");
+        assert_eq!(numbers(&said), "1 read, 0 new, 0 unchanged, 0 updated, 1 kept, 0 deleted here");
+        assert!(log.contains("changed here, kept as it is"), "{log}");
+        let shown = client.get(&path, ADMIN).await.expect(200).json();
+        assert_eq!(shown["credential"]["blob"], rotated["blob"]);
+        keystone.put(&id, &pair_with("key", "changed in Keystone too"));
+    }
+}
+
+#[tokio::test]
+async fn what_keystone_changes_again_and_again_is_brought_up_to_date() {
+    let keystone = Keystone::start().await;
+    let id = keystone.put_pair("key", "alice");
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    for secret in ["second", "third"] {
+        keystone.put(&id, &pair_with("key", secret));
+        let (_, said, log) = front.import().await;
+        assert!(said.contains("0 unchanged, 1 updated, 0 kept"), "{said}{log}");
+        let (_, said, log) = front.import().await;
+        assert!(said.contains("1 unchanged, 0 updated, 0 kept"), "{said}{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_here_does_not_become_another_ones() {
+    let keystone = Keystone::start().await;
+    let front = Front::before(&keystone.url);
+    let running = front.start().await;
+    let client = running.client();
+    let mine = json!({"credential": pair_with("same", "mine")});
+    client.post("/v3/credentials", ALICE, &mine).await.expect(201);
+    let mut theirs = pair_with("same", "theirs");
+    theirs["user_id"] = "bob".into();
+    keystone.put(&id_of_pair("same"), &theirs);
+    let (fine, said, log) = front.import().await;
+    assert!(fine, "{log}");
+    assert!(said.contains("0 new, 0 unchanged, 0 updated, 1 kept"), "{said}");
+    let shown = client.get("/credentials/same", ALICE).await.expect(200).json();
+    assert_eq!(shown["credential"]["blob"]["secret"], "mine", "{shown}");
+}
+
+#[tokio::test]
+async fn without_the_journal_nothing_is_imported_until_one_insists() {
+    let keystone = Keystone::start().await;
+    let ids = ["as-it-was", "changed", "deleted"].map(|key| keystone.put_pair(key, "alice"));
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    let journal = front.database().with_extension("db.imported");
+    assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
+    let running = front.start().await;
+    let client = running.client();
+    client.call(Method::DELETE, "/credentials/deleted", ALICE, None).await.expect(204);
+    let path = format!("/v3/credentials/{}", ids[1]);
+    let rotated = pair_with("changed", "rotated");
+    let body = json!({"credential": {"blob": rotated["blob"]}});
+    client.call(Method::PATCH, &path, ALICE, Some(&body)).await.expect(200);
+
+    fs::remove_file(&journal).unwrap();
+    let (fine, said, log) = front.import().await;
+    assert!(!fine && said.is_empty() && log.contains("--again"), "{said}{log}");
+    client.get("/credentials/deleted", ADMIN).await.expect(404);
+
+    let (fine, said, log) = front.run(&["--import", "--again"]).await;
+    assert!(fine, "{log}");
+    assert_eq!(numbers(&said), "3 read, 1 new, 1 unchanged, 0 updated, 1 kept, 0 deleted here");
+    let shown = client.get(&path, ADMIN).await.expect(200).json();
+    assert_eq!(shown["credential"]["blob"], rotated["blob"]);
+    client.get("/credentials/deleted", ADMIN).await.expect(200);
+
+    // From here on it is known again.
+    client.call(Method::DELETE, "/credentials/changed", ALICE, None).await.expect(204);
+    let (fine, said, log) = front.import().await;
+    assert!(fine, "{log}");
+    assert_eq!(numbers(&said), "3 read, 0 new, 2 unchanged, 0 updated, 0 kept, 1 deleted here");
+}
+
+#[tokio::test]
+async fn a_journal_that_breaks_off_in_a_line_goes_on_and_a_garbled_one_is_refused() {
+    let keystone = Keystone::start().await;
+    for key in ["one", "two"] {
+        keystone.put_pair(key, "alice");
+    }
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    let journal = front.database().with_extension("db.imported");
+    let whole = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, &whole[..whole.len() - 9]).unwrap();
+    for () in [(), ()] {
+        let (fine, said, log) = front.import().await;
+        assert!(fine, "{log}");
+        assert!(said.starts_with("2 read, 0 new, 2 unchanged"), "{said}");
+    }
+    let lines = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&fs::read_to_string(&journal).unwrap()), lines(&whole));
+
+    fs::write(&journal, format!("garbled\n{whole}")).unwrap();
+    let (fine, said, log) = front.import().await;
+    assert!(!fine && said.is_empty() && log.contains("line 1"), "{said}{log}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_begun_anew_has_imported_nothing() {
+    let keystone = Keystone::start().await;
+    keystone.put_pair("key", "alice");
+    let front = Front::before(&keystone.url);
+    front.import().await;
+    for entry in fs::read_dir(front.database().parent().unwrap()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("front.db") && !name.ends_with(".imported") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let (fine, said, log) = front.import().await;
+    assert!(fine, "{log}");
+    assert_eq!(numbers(&said), "1 read, 1 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_large_is_read_user_by_user() {
+    let keystone = Keystone::start().await;
+    for user in ["alice", "bob", "nobody-lists-me"] {
+        let large = "x".repeat(12 << 20);
+        keystone.put(
+            &format!("of-{user}"),
+            &json!({"type": "cert", "blob": large, "user_id": user, "project_id": null}),
+        );
+    }
+    let front = Front::before(&keystone.url);
+    let (fine, said, log) = front.import().await;
+    assert!(fine, "{log}");
+    assert_eq!(numbers(&said), "2 read, 2 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+    assert!(said.contains("users that Keystone no longer lists"), "{said}");
 }

@@ -25,6 +25,7 @@ mod streaming;
 #[allow(dead_code, reason = "the front uses all of it")]
 mod answers;
 #[path = "../../examples/keystone_front/copies.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
 mod copies;
 #[path = "../../examples/keystone_front/listing.rs"]
 #[allow(dead_code, reason = "the front uses all of it")]
