@@ -66,9 +66,15 @@ async fn main() {
     assert!(built.unwrap().success(), "the front does not build");
     let front = Front::start(&origin, &password);
     let world = World::make(direct, &password).await;
-    println!("{CONNECTIONS} connections, {LENGTH:?} each; times in milliseconds");
-    println!("{:<22}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50", "p99", "server CPU");
-    for operation in ["show", "s3tokens", "ec2 create", "list"] {
+    println!("{LENGTH:?} each, on {CONNECTIONS} connections or as many as said; milliseconds");
+    println!("{:<26}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50", "p99", "server CPU");
+    for (operation, connections) in [
+        ("show", CONNECTIONS),
+        ("s3tokens", CONNECTIONS),
+        ("ec2 create", CONNECTIONS),
+        ("ec2 create", CREATORS),
+        ("list", CONNECTIONS),
+    ] {
         let mut loads = Vec::new();
         for (name, address, process) in
             [("Keystone", direct, keystone), ("front", front.address, front.process.id())]
@@ -76,9 +82,9 @@ async fn main() {
             let (request, expected) = world.request(operation, address).await;
             // The first second warms up.
             let warm = Duration::from_secs(1);
-            load::run(address, process, &request, expected, CONNECTIONS, warm).await;
-            let load = load::run(address, process, &request, expected, CONNECTIONS, LENGTH).await;
-            print(operation, name, &load);
+            load::run(address, process, &request, expected, connections, warm).await;
+            let load = load::run(address, process, &request, expected, connections, LENGTH).await;
+            print(&format!("{operation}, {name}, {connections}"), &load);
             loads.push(load);
         }
         compare(operation, &loads[0], &loads[1]);
@@ -86,11 +92,10 @@ async fn main() {
     creates_beside_the_engine(&origin, &password, &world).await;
 }
 
-fn print(operation: &str, name: &str, load: &Load) {
+fn print(what: &str, load: &Load) {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     println!(
-        "{:<22}{:>12.0}{:>12.3}{:>12.3}{:>12.4}",
-        format!("{operation}, {name}"),
+        "{what:<26}{:>12.0}{:>12.3}{:>12.3}{:>12.4}",
         load.requests_a_second,
         millis(load.p50),
         millis(load.p99),
