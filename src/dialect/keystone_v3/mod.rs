@@ -10,7 +10,7 @@
 //! | T1 | `POST /ec2tokens` | 200, a token for who signed |
 //! | T2 | `POST /s3tokens` | 200, who signed |
 //!
-//! E1 to E4 are [`os_ec2`](super::os_ec2)'s. Trailing slashes change nothing. T2 is
+//! E1 to E4 are [`os_ec2`](mod@super::os_ec2)'s. Trailing slashes change nothing. T2 is
 //! ours if there is a directory, T1 if there is an issuer of tokens besides.
 
 use bytes::Bytes;
