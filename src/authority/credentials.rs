@@ -146,6 +146,23 @@ impl Authority {
                 return Ok(Outcome::Listed(Listing::empty()));
             }
         }
+        let listed = |record: &Credential| {
+            !matches!(record.material, Material::Password { .. })
+                && matches.iter().all(|it| it.admits(record))
+                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        };
+        Ok(Outcome::Listed(self.page(query, marker, limit, listed).await?))
+    }
+
+    /// A page of what passes, in order of id from behind the marker on, and whether
+    /// more of it follows. The marker is the id of a record that the query admits.
+    pub(super) async fn page(
+        &self,
+        mut query: ListQuery,
+        marker: Option<String>,
+        limit: Option<usize>,
+        listed: impl Fn(&Credential) -> bool + Send,
+    ) -> Result<Listing, Error> {
         if let Some(marker) = &marker {
             let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
             if !record.is_some_and(|record| query.admits(&record)) {
@@ -153,21 +170,6 @@ impl Authority {
             }
         }
         query.after = marker;
-        let listed = |record: &Credential| {
-            !matches!(record.material, Material::Password { .. })
-                && matches.iter().all(|it| it.admits(record))
-                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
-        };
-        Ok(Outcome::Listed(self.page(query, limit, listed).await?))
-    }
-
-    /// A page of what passes, in order of id, and whether more of it follows.
-    pub(super) async fn page(
-        &self,
-        query: ListQuery,
-        limit: Option<usize>,
-        listed: impl Fn(&Credential) -> bool + Send,
-    ) -> Result<Listing, Error> {
         let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
         if limit == 0 {
             return Ok(Listing::empty());

@@ -59,6 +59,15 @@ pub(super) fn optional_string<'a>(
     }
 }
 
+/// A member that must be there and a string.
+pub(super) fn required_string<'a>(
+    members: &'a Object<'_>,
+    name: &'static str,
+) -> Result<&'a str, Error> {
+    optional_string(members, name)?
+        .ok_or_else(|| Error::bad_request(format!("{name} is required.")))
+}
+
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)

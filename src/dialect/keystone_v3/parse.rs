@@ -27,13 +27,13 @@ const MATCHINGS: [(&str, Matching); 3] = [
 pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Error> {
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
-    let kind = Kind::new(required(credential, "type")?)?;
+    let kind = Kind::new(json::required_string(credential, "type")?)?;
     let project_id = json::optional_string(credential, "project_id")?;
     if kind.is_ec2() && !credential.contains_key("project_id") {
         return Err(Error::bad_request("project_id is required for type ec2."));
     }
     Ok(CreateCredential {
-        user_id: UserId::new(required(credential, "user_id")?)?,
+        user_id: UserId::new(json::required_string(credential, "user_id")?)?,
         project_id: project_id.map(ProjectId::new).transpose()?,
         blob: Blob::new(blob(credential)?),
         attributes: attributes(credential, body)?,
@@ -76,11 +76,6 @@ pub(super) fn update(
     let mut others = if credential.len() > 1 { values(body) } else { Attributes::new() };
     others.remove("blob");
     Ok(UpdateCredential { id: id.clone(), blob, others })
-}
-
-fn required<'a>(members: &'a Object<'_>, name: &'static str) -> Result<&'a str, Error> {
-    json::optional_string(members, name)?
-        .ok_or_else(|| Error::bad_request(format!("{name} is required.")))
 }
 
 fn blob<'a>(credential: &'a Object<'_>) -> Result<&'a str, Error> {

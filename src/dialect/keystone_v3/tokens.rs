@@ -33,7 +33,8 @@ pub(super) fn s3(head: &Parts, body: &[u8]) -> Result<S3Request, Error> {
     let body = keystone::read(head, body)?;
     let signed = signed(&body)?;
     let access_key = access_key(signed)?;
-    let (token, signature) = (required(signed, "token")?, required(signed, "signature")?);
+    let (token, signature) =
+        (json::required_string(signed, "token")?, json::required_string(signed, "signature")?);
     S3Request::parse(access_key, token, signature).map_err(refusal)
 }
 
@@ -102,11 +103,6 @@ fn access_key(signed: &Object<'_>) -> Result<AccessKey, Error> {
         None | Some(Node::Null | Node::String(_)) => Err(Error::unauthenticated()),
         Some(_) => Err(Error::bad_request("access must be a string.")),
     }
-}
-
-fn required<'a>(members: &'a Object<'_>, name: &'static str) -> Result<&'a str, Error> {
-    json::optional_string(members, name)?
-        .ok_or_else(|| Error::bad_request(format!("{name} is required.")))
 }
 
 /// A member that must be an object of strings, if it is there.
