@@ -13,7 +13,10 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 pub(crate) use crate::example::Waiting;
-use crate::{example::built, http::Client};
+use crate::{
+    example::{built, listening},
+    http::Client,
+};
 
 /// How to start an accesser, on a free port and a data folder of its own.
 pub(crate) struct Accesser {
@@ -76,20 +79,8 @@ impl Accesser {
     /// Starts it, and waits until it listens.
     pub(crate) async fn start(&self) -> Running {
         let mut running = self.spawn("127.0.0.1:0");
-        for () in Waiting::new() {
-            let printed = running.stdout();
-            // Three lines to paste follow, and an empty one.
-            if let Some(rest) = printed.strip_prefix("Listening on ")
-                && printed.ends_with("\n\n")
-            {
-                running.url = rest.split(". ").next().unwrap().to_owned();
-                return running;
-            }
-            let ended = running.process.try_wait().unwrap();
-            assert!(ended.is_none(), "the accesser ended: {ended:?}\n{}", running.stderr());
-            sleep(Waiting::STEP).await;
-        }
-        panic!("the accesser does not listen:\n{}", running.stderr());
+        running.url = listening(&mut running.process, &running.stdout, &running.stderr).await;
+        running
     }
 
     /// Starts it where it should refuse to run; returns how it ended, and what it

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     time::{Duration, SystemTime},
 };
 
@@ -50,6 +50,25 @@ pub(crate) fn built(name: &str) -> PathBuf {
         assert!(cargo.status().unwrap().success(), "{name} does not build");
     }
     binary
+}
+
+/// Waits until a server that was just started listens, and has printed the lines to
+/// paste; where it listens.
+pub(crate) async fn listening(server: &mut Child, stdout: &Path, stderr: &Path) -> String {
+    let logged = || String::from_utf8_lossy(&fs::read(stderr).unwrap()).into_owned();
+    for () in Waiting::new() {
+        let printed = fs::read_to_string(stdout).unwrap();
+        if let Some(rest) = printed.strip_prefix("Listening on ")
+            && printed.ends_with("\n\n")
+        {
+            let url = rest.split_whitespace().next().unwrap();
+            return url.trim_end_matches(['.', ',']).to_owned();
+        }
+        let ended = server.try_wait().unwrap();
+        assert!(ended.is_none(), "the server ended: {ended:?}\n{}", logged());
+        tokio::time::sleep(Waiting::STEP).await;
+    }
+    panic!("the server does not listen:\n{}", logged());
 }
 
 /// When a file, or the newest in a folder, was changed.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{
-    example::{Waiting, built},
+    example::{Waiting, built, listening},
     http::Client,
     lab::{Lab, SERVICE_PROJECT, SERVICE_USER},
 };
@@ -40,19 +40,8 @@ impl Front {
     /// Starts it, and waits until it listens.
     pub(crate) async fn start(&self, arguments: &[&str]) -> Running {
         let mut running = self.spawn(&[&["--listen", "127.0.0.1:0"], arguments].concat());
-        for () in Waiting::new() {
-            let printed = running.stdout();
-            if let Some(rest) = printed.strip_prefix("Listening on ")
-                && printed.ends_with("\n\n")
-            {
-                running.url = rest.split(", ").next().unwrap().to_owned();
-                return running;
-            }
-            let ended = running.process.try_wait().unwrap();
-            assert!(ended.is_none(), "the front ended: {ended:?}\n{}", running.stderr());
-            sleep(Waiting::STEP).await;
-        }
-        panic!("the front does not listen:\n{}", running.stderr());
+        running.url = listening(&mut running.process, &running.stdout, &running.stderr).await;
+        running
     }
 
     /// Has it import what Keystone has; returns the line that it prints.
