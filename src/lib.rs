@@ -150,6 +150,8 @@ mod dialect;
 pub mod directory;
 pub mod domain;
 mod error;
+#[cfg(any(feature = "cache", feature = "keystone"))]
+mod flight;
 mod future;
 pub mod issuer;
 #[cfg(feature = "keystone")]

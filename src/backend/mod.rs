@@ -8,12 +8,16 @@ use crate::domain::{
     AccessKey, Credential, CredentialId, Kind, ProjectId, Quota, Slot, UserId, Version,
 };
 
+mod source;
+
 #[cfg(feature = "memory")]
 #[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
 pub mod memory;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub mod sqlite;
+
+pub use self::source::{Direct, KeySource, Known};
 
 /// Stores credentials on behalf of the layer.
 ///

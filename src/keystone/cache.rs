@@ -9,8 +9,8 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::{KeystoneError, flight::Flights};
-use crate::clock::Clock;
+use super::KeystoneError;
+use crate::{clock::Clock, flight::Flights};
 
 /// What to do with answers that are due to be asked again while Keystone is out
 /// of order: it cannot be reached, is too slow, or answers with errors or garbage.

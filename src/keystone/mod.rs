@@ -65,7 +65,7 @@ mod client;
 mod delegation;
 mod directory;
 mod error;
-mod flight;
+
 mod login;
 mod lookup;
 mod pool;

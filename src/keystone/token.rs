@@ -10,11 +10,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
     KeystoneError, ServiceLogin,
-    flight::{Flights, Joined},
     transport::{MAX_ANSWER, Outgoing, SUBJECT_TOKEN, Transport},
     wire,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    flight::{Flights, Joined},
+};
 
 /// For how long a failed login is not repeated: while the old token still serves,
 /// and when Keystone refused it, since it may lock a user after a few of them.

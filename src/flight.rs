@@ -13,11 +13,11 @@ use tokio::sync::watch;
 ///
 /// Each runs as a task of its own, so that no asker who goes away takes it along.
 /// All who wait get the same answer, a failure too.
-pub(super) struct Flights<K, T>(Mutex<HashMap<K, watch::Receiver<Option<T>>>>);
+pub(crate) struct Flights<K, T>(Mutex<HashMap<K, watch::Receiver<Option<T>>>>);
 
 /// What came of joining.
 #[derive(Debug)]
-pub(super) enum Joined<T> {
+pub(crate) enum Joined<T> {
     /// The answer was there already.
     Known(T),
     /// The answer is on its way.
@@ -31,7 +31,7 @@ where
 {
     /// Joins the question of this key if it is under way. If not, `known` may
     /// have the answer by now; else it is asked.
-    pub(super) fn join<F>(
+    pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         known: impl FnOnce() -> Option<T>,
@@ -69,7 +69,7 @@ where
 
 impl<T: Clone> Joined<T> {
     /// The answer; `None` if the task was ended before it had one.
-    pub(super) async fn answer(self) -> Option<T> {
+    pub(crate) async fn answer(self) -> Option<T> {
         match self {
             Self::Known(answer) => Some(answer),
             Self::UnderWay(mut receiver) => receiver.wait_for(Option::is_some).await.ok()?.clone(),

@@ -1,0 +1,77 @@
+//! Where verifiers find the keys that requests are signed with.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+
+use super::{BackendError, CredentialBackend};
+use crate::domain::{AccessKey, Credential};
+
+/// Finds keys for those who check signatures.
+///
+/// [`Direct`] asks a backend for each request;
+/// `Cached` (feature `cache`) remembers what it heard.
+///
+/// # Contract
+///
+/// * Both methods answer with the record as it is stored, usable or not: whether
+///   it may be used is the verifier's to decide.
+/// * How old an answer may be is documented by the implementation.
+#[async_trait]
+pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// What is known of an access key at once: without waiting, asking anybody, or
+    /// allocating. `None` if nothing is, and then [`find`](Self::find) tells.
+    fn known(&self, access_key: &str, now: SystemTime) -> Option<Known>;
+
+    /// The credential with this access key, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`] if whoever knows could not be asked.
+    async fn find(&self, access_key: &AccessKey) -> Result<Option<Arc<Credential>>, BackendError>;
+}
+
+/// What is known of an access key.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// There is none.
+    Absent,
+    /// There is this one.
+    Present(Arc<Credential>),
+}
+
+/// Asks a backend for each request: no answer is ever old.
+#[derive(Clone, Debug)]
+pub struct Direct<B>(pub B);
+
+#[async_trait]
+impl<B: CredentialBackend> KeySource for Direct<B> {
+    fn known(&self, _access_key: &str, _now: SystemTime) -> Option<Known> {
+        None
+    }
+
+    async fn find(&self, access_key: &AccessKey) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.0.find_by_access_key(access_key).await
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: KeySource + ?Sized> KeySource for $pointer<T> {
+            fn known(&self, access_key: &str, now: SystemTime) -> Option<Known> {
+                (**self).known(access_key, now)
+            }
+
+            async fn find(
+                &self,
+                access_key: &AccessKey,
+            ) -> Result<Option<Arc<Credential>>, BackendError> {
+                (**self).find(access_key).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
