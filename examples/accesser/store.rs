@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use http::{Method, Request, Response, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use s3s::{
     Body, S3ErrorCode, S3Result,
@@ -17,6 +17,8 @@ use tower_credentials::{
     backend::CredentialBackend,
     domain::{AccessKey, SecretKey as Secret},
 };
+
+use crate::health;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Store = BoxCloneService<Request<Incoming>, Response<Body>, BoxError>;
@@ -33,7 +35,7 @@ pub(crate) fn open(
     Ok(BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
         let mut store = store.clone();
         async move {
-            if is_health_check(&request) {
+            if health::is_check(&request) {
                 return Ok(Response::new(Body::from(String::from("ok\n"))));
             }
             Service::call(&mut store, request).await.map_err(Into::into)
@@ -62,12 +64,4 @@ impl S3Auth for Keys {
             .map(|secret: &Secret| secret.expose().into())
             .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
     }
-}
-
-/// `GET /healthz` by nobody in particular; a signed request is the bucket's.
-fn is_health_check<B>(request: &Request<B>) -> bool {
-    request.method() == Method::GET
-        && request.uri().path() == "/healthz"
-        && request.uri().query().is_none()
-        && !request.headers().contains_key(header::AUTHORIZATION)
 }
