@@ -1,0 +1,22 @@
+//! The object gateway as a process, with real S3 clients.
+//!
+//! What a test needs and the machine lacks (Python with boto3, the AWS command
+//! line, rclone, s3cmd, curl) is skipped with a line on stderr; with
+//! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+
+#![allow(missing_docs)]
+
+#[path = "../clients/mod.rs"]
+mod clients;
+
+/// The example that is tested.
+const EXAMPLE: &str = "object_gateway";
+
+/// Whether it keeps data in a folder.
+const KEEPS_DATA: bool = false;
+
+/// Whether it takes uploads by forms.
+const TAKES_FORMS: bool = true;
+
+/// How it is started so that it admits signatures of version 2.
+const SIGNATURE_V2: &[&str] = &["--signature-v2"];
