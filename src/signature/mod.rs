@@ -53,6 +53,9 @@ mod ec2;
 mod error;
 mod freshness;
 pub(crate) mod hash;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub mod request;
 mod s3;
 mod v4;
 
