@@ -162,6 +162,7 @@ pub mod policy;
 mod read;
 mod service;
 pub mod signature;
+pub mod usage;
 
 // The README's examples are tests too.
 #[cfg(doctest)]

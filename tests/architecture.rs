@@ -13,7 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "authority",
         &["backend", "clock", "directory", "domain", "error", "issuer", "policy", "signature"],
     ),
-    ("backend", &["clock", "domain", "flight"]),
+    ("backend", &["clock", "domain", "flight", "usage"]),
     ("body", &[]),
     ("clock", &[]),
     ("conformance", &["backend", "domain"]),
@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["domain"]),
     ("read", &["error"]),
     ("signature", &["domain"]),
+    ("usage", &["domain"]),
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.
