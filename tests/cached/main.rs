@@ -1,0 +1,3 @@
+//! `Cached`: lookups from memory, and what that may never cost.
+
+mod conformance;
