@@ -47,6 +47,10 @@
 //! # Ok::<(), tower_credentials::signature::SignatureError>(())
 //! ```
 
+#[cfg(feature = "s3")]
+pub(crate) mod checksum;
+#[cfg(feature = "s3")]
+pub(crate) mod chunked;
 mod date;
 mod decoy;
 mod ec2;
@@ -59,6 +63,9 @@ pub mod request;
 mod s3;
 mod v4;
 
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub use self::chunked::{ChunkDecoder, ChunkedError};
 pub use self::{
     decoy::decoy,
     ec2::{Ec2Request, Ec2Signed},
