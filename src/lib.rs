@@ -160,6 +160,9 @@ pub mod keystone;
 mod layer;
 pub mod policy;
 mod read;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub mod s3;
 mod service;
 pub mod signature;
 pub mod usage;

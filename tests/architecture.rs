@@ -27,6 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
+    ("s3", &["signature"]),
     ("signature", &["domain"]),
     ("usage", &["domain"]),
 ];

@@ -6,8 +6,11 @@ use std::fmt;
 
 use crc_fast::CrcAlgorithm;
 use data_encoding::BASE64;
+use http::HeaderMap;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
+
+use super::error::SignatureError;
 
 /// An algorithm for checksums, named by the header or trailer that holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,38 @@ impl ChecksumAlgorithm {
 pub(crate) struct Checksum {
     algorithm: ChecksumAlgorithm,
     bytes: Vec<u8>,
+}
+
+impl Checksum {
+    /// A SHA-256, as the payload's own hash is.
+    pub(crate) fn of_sha256(bytes: [u8; 32]) -> Self {
+        Self { algorithm: ChecksumAlgorithm::Sha256, bytes: bytes.into() }
+    }
+
+    /// What the headers say that the payload comes to.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Malformed`] if a checksum is not one of its algorithm, or if
+    /// there is more than one.
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Result<Option<Self>, SignatureError> {
+        let mut found = None;
+        for algorithm in ChecksumAlgorithm::ALL {
+            for value in headers.get_all(algorithm.header()) {
+                let checksum = value.to_str().ok().and_then(|text| algorithm.parse(text.trim()));
+                let checksum = checksum.ok_or(SignatureError::Malformed)?;
+                if found.replace(checksum).is_some() {
+                    return Err(SignatureError::Malformed);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Starts to compute what must be equal to it.
+    pub(crate) fn hasher(&self) -> Hasher {
+        Hasher::new(self.algorithm)
+    }
 }
 
 /// Computes a checksum as a payload comes in.
@@ -184,6 +219,34 @@ mod tests {
         {
             assert_eq!(ChecksumAlgorithm::of_header(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn headers_hold_one_checksum_or_none() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| {
+                (name.parse().unwrap(), http::HeaderValue::from_static(value))
+            });
+            let headers: HeaderMap = pairs.collect();
+            Checksum::of_headers(&headers)
+        };
+        let found = ChecksumAlgorithm::Crc32.parse("y/Q5Jg==");
+        assert_eq!(headers(&[("x-amz-checksum-crc32", "y/Q5Jg==")]), Ok(found));
+        let others = [("x-amz-checksum-type", "FULL_OBJECT"), ("x-amz-checksum-xxhash64", "?")];
+        assert_eq!(headers(&others), Ok(None));
+        for bad in [
+            &[("x-amz-checksum-crc32", "y/Q5Jg==-3")][..],
+            &[("x-amz-checksum-crc32", "")],
+            &[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")],
+        ] {
+            assert_eq!(headers(bad), Err(SignatureError::Malformed), "{bad:?}");
+        }
+        let mut doubled = HeaderMap::new();
+        for _ in 0..2 {
+            let value = http::HeaderValue::from_static("y/Q5Jg==");
+            doubled.append("x-amz-checksum-crc32", value);
+        }
+        assert_eq!(Checksum::of_headers(&doubled), Err(SignatureError::Malformed));
     }
 
     proptest! {

@@ -1,0 +1,10 @@
+//! Checking S3 requests before a service sees them.
+
+#[allow(dead_code, reason = "the layer uses it")]
+mod body;
+mod payload_error;
+
+pub use self::{
+    body::VerifiedBody,
+    payload_error::{PayloadError, PayloadErrorKind},
+};
