@@ -27,7 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
-    ("s3", &["signature"]),
+    ("s3", &["backend", "body", "clock", "directory", "domain", "signature", "usage"]),
     ("signature", &["domain"]),
     ("usage", &["domain"]),
 ];

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::signature::ChunkedError;
+use crate::signature::{ChunkedError, request::S3ErrorCode};
 
 /// Error of [`VerifiedBody`](super::VerifiedBody).
 ///
@@ -47,27 +47,29 @@ impl PayloadError {
 }
 
 impl PayloadErrorKind {
-    /// The error code of S3 for it, as in `<Code>`.
+    /// What S3 calls it.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> S3ErrorCode {
         match self {
-            Self::BadDigest => "BadDigest",
+            Self::BadDigest => S3ErrorCode::BadDigest,
             Self::Chunked(error) => match error {
-                ChunkedError::BadDigest => "BadDigest",
+                ChunkedError::BadDigest => S3ErrorCode::BadDigest,
                 ChunkedError::ChunkSignature | ChunkedError::TrailerSignature => {
-                    "SignatureDoesNotMatch"
+                    S3ErrorCode::SignatureDoesNotMatch
                 }
-                ChunkedError::ChunkTooSmall => "InvalidChunkSizeError",
-                ChunkedError::Malformed | ChunkedError::UnsupportedTrailer => "InvalidRequest",
+                ChunkedError::ChunkTooSmall => S3ErrorCode::InvalidChunkSizeError,
+                ChunkedError::Malformed | ChunkedError::UnsupportedTrailer => {
+                    S3ErrorCode::InvalidRequest
+                }
                 ChunkedError::MalformedTrailer | ChunkedError::UnannouncedTrailer => {
-                    "MalformedTrailerError"
+                    S3ErrorCode::MalformedTrailerError
                 }
                 ChunkedError::TooLong | ChunkedError::TooShort | ChunkedError::Truncated => {
-                    "IncompleteBody"
+                    S3ErrorCode::IncompleteBody
                 }
             },
-            Self::HashMismatch => "XAmzContentSHA256Mismatch",
-            Self::Length | Self::Transport => "IncompleteBody",
+            Self::HashMismatch => S3ErrorCode::XAmzContentSha256Mismatch,
+            Self::Length | Self::Transport => S3ErrorCode::IncompleteBody,
         }
     }
 }

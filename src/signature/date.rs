@@ -20,7 +20,7 @@ pub(super) fn parse_amz(text: &str) -> Option<SystemTime> {
 
 /// The time as `X-Amz-Date` tells it, in whole seconds.
 #[cfg(feature = "s3")]
-pub(super) fn format_amz(time: SystemTime) -> String {
+pub(crate) fn format_amz(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
     let (date, clock) = (time.date(), time.time());
     format!(

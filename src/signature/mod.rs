@@ -66,6 +66,8 @@ mod v4;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub use self::chunked::{ChunkDecoder, ChunkedError};
+#[cfg(feature = "s3")]
+pub(crate) use self::date::format_amz;
 pub use self::{
     decoy::decoy,
     ec2::{Ec2Request, Ec2Signed},

@@ -24,15 +24,15 @@ impl<'a> RequestHead<'a> {
         Self { method, uri, headers }
     }
 
-    pub(super) fn method(&self) -> &'a Method {
+    pub(crate) fn method(&self) -> &'a Method {
         self.method
     }
 
-    pub(super) fn uri(&self) -> &'a Uri {
+    pub(crate) fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    pub(super) fn headers(&self) -> &'a HeaderMap {
+    pub(crate) fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
