@@ -16,7 +16,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("backend", &["clock", "domain", "flight", "usage"]),
     ("body", &[]),
     ("clock", &[]),
-    ("conformance", &["backend", "domain"]),
+    ("conformance", &["backend", "domain", "usage"]),
     ("dialect", &["authority", "directory", "domain", "error", "signature"]),
     ("directory", &["domain"]),
     ("domain", &[]),

@@ -36,7 +36,7 @@ pub use self::recorder::{UsageRecorder, UsageRecorderBuilder};
 ///   elsewhere.
 ///
 /// With the feature `conformance`, these clauses are tests to run against your own
-/// implementation: see `conformance::usage`.
+/// implementation: see [`conformance::usage`](crate::conformance::usage).
 #[async_trait]
 pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
     /// Notes when keys were used; the same key may come more than once.
