@@ -11,7 +11,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     (
         "authority",
-        &["backend", "clock", "directory", "domain", "error", "issuer", "policy", "signature"],
+        &[
+            "backend",
+            "clock",
+            "directory",
+            "domain",
+            "error",
+            "issuer",
+            "policy",
+            "signature",
+            "usage",
+        ],
     ),
     ("backend", &["clock", "domain", "flight", "usage"]),
     ("body", &[]),

@@ -13,7 +13,7 @@ use super::error::{CorruptRow, read_failed};
 use super::write::Write;
 use crate::backend::BackendError;
 use crate::domain::CredentialId;
-use crate::usage::{UsageError, UsageLog};
+use crate::usage::{UsageError, UsageLog, whole_seconds};
 
 pub(super) const LAST_USED: &str =
     "SELECT last_used FROM credentials WHERE id = ? AND last_used IS NOT NULL";
@@ -59,10 +59,8 @@ fn find(
     Ok(found)
 }
 
-/// Whole seconds since 1970; times before are 1970.
 fn seconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().try_into().unwrap_or(i64::MAX)
+    whole_seconds(time).try_into().unwrap_or(i64::MAX)
 }
 
 fn from_seconds(seconds: i64) -> Option<SystemTime> {
