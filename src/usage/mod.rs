@@ -4,7 +4,13 @@
 //! so it reports to a [`UsageLog`] what it heard. The layer shows what the log knows:
 //! see [`CredentialLayerBuilder::usage`](crate::CredentialLayerBuilder::usage).
 
-use std::{collections::HashMap, error::Error as StdError, fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 
@@ -36,7 +42,7 @@ pub use self::recorder::{UsageRecorder, UsageRecorderBuilder};
 ///   elsewhere.
 ///
 /// With the feature `conformance`, these clauses are tests to run against your own
-/// implementation: see `conformance::usage`.
+/// implementation: see [`conformance::usage`](crate::conformance::usage).
 #[async_trait]
 pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
     /// Notes when keys were used; the same key may come more than once.
@@ -84,6 +90,11 @@ impl StdError for UsageError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.0)
     }
+}
+
+/// Whole seconds since 1970; times before are 1970.
+pub(crate) fn whole_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 macro_rules! forward {

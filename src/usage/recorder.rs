@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::recent::Recent;
-use super::waiting::{Noted, Waiting, to_second};
-use super::{UsageError, UsageLog};
+use super::waiting::{Noted, Waiting};
+use super::{UsageError, UsageLog, whole_seconds};
 use crate::domain::Credential;
 
 /// How often uses are reported unless the builder says otherwise.
@@ -105,7 +105,7 @@ impl UsageRecorder {
     /// second takes no lock; within the interval, no memory.
     pub fn used(&self, credential: &Credential, at: SystemTime) {
         let Shared { recent, waiting, dropped, wake, half, .. } = &*self.owner.shared;
-        let (hash, second) = (waiting.hash(&credential.id), to_second(at));
+        let (hash, second) = (waiting.hash(&credential.id), whole_seconds(at));
         if recent.has(hash, second) {
             return;
         }

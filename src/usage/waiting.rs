@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::whole_seconds;
 use crate::domain::CredentialId;
 
 /// How many locks the keys are spread over; at most 256.
@@ -132,14 +133,9 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         for (id, time) in mem::take(&mut self.uses) {
-            self.waiting.put_back(id, to_second(time));
+            self.waiting.put_back(id, whole_seconds(time));
         }
     }
-}
-
-/// Whole seconds since 1970; times before are 1970.
-pub(super) fn to_second(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Of a second that was a time before.
@@ -163,7 +159,7 @@ mod tests {
 
     fn uses(taken: &Taken<'_>) -> Vec<(String, u64)> {
         let mut uses: Vec<_> =
-            taken.uses.iter().map(|(id, time)| (id.to_string(), to_second(*time))).collect();
+            taken.uses.iter().map(|(id, time)| (id.to_string(), whole_seconds(*time))).collect();
         uses.sort_unstable();
         uses
     }

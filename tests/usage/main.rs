@@ -2,8 +2,10 @@
 
 mod allocating;
 mod collecting;
+mod keeping;
 mod logs;
 mod reporting;
+mod suite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
