@@ -14,7 +14,7 @@ use crate::domain::{CredentialId, ProjectId, UserId};
 /// How many places the writes of records and access keys share, and how many the
 /// purges of users and projects. What shares a place is asked for anew together:
 /// that costs a question and is never wrong.
-const RECORDS: usize = 1 << 14;
+const RECORDS: usize = 1 << 16;
 const OWNERS: usize = 1 << 10;
 
 /// Counts writes, and knows for everything that can be written the last one.
