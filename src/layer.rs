@@ -15,6 +15,7 @@ use crate::{
     issuer::TokenIssuer,
     policy::{Policy, RolePolicy},
     service::CredentialService,
+    usage::UsageLog,
 };
 
 /// Bodies larger than this are refused unless the builder says otherwise:
@@ -79,6 +80,7 @@ impl CredentialLayer {
             policy: Arc::new(RolePolicy::default()),
             directory: None,
             issuer: None,
+            usage: None,
             hide_unknown_keys: false,
             signature_ttl: SIGNATURE_TTL,
             quota: Quota::Unlimited,
@@ -123,6 +125,7 @@ pub struct CredentialLayerBuilder {
     policy: Arc<dyn Policy>,
     directory: Option<Arc<dyn Directory>>,
     issuer: Option<Arc<dyn TokenIssuer>>,
+    usage: Option<Arc<dyn UsageLog>>,
     hide_unknown_keys: bool,
     signature_ttl: Duration,
     quota: Quota,
@@ -205,6 +208,24 @@ impl CredentialLayerBuilder {
         self
     }
 
+    /// Tells when keys were last used, from this log. Default: nobody is told.
+    ///
+    /// What IBM's dialect and v3 show, list and change then has a member `last_used`:
+    /// `2026-01-02T03:04:05Z`, or null as long as no use is known. The answer to a create
+    /// has none. Whoever may see a key may see it. When the log fails, or takes longer
+    /// than half a second, the member is left out. v2 and OS-EC2 have no room for it.
+    ///
+    /// Clients cannot write it. In v3, where they may give a credential members of their
+    /// own, one of this name is dropped from a create, and no matter in a change; one that
+    /// was stored without a log is kept, hidden, and shown again when there is none.
+    ///
+    /// The log is filled by a [`UsageRecorder`](crate::usage::UsageRecorder) that
+    /// whoever checks signatures tells of each use.
+    pub fn usage(mut self, log: impl UsageLog) -> Self {
+        self.usage = Some(Arc::new(log));
+        self
+    }
+
     /// Whether `s3tokens` and `ec2tokens` answer an unknown access key as they
     /// answer a wrong signature, with 401. Default: no, it is 404, which Keystone
     /// answers and which Ceph RGW needs to tell its client `InvalidAccessKeyId`.
@@ -267,6 +288,7 @@ impl CredentialLayerBuilder {
             policy,
             directory,
             issuer,
+            usage,
             hide_unknown_keys,
             signature_ttl,
             quota,
@@ -294,6 +316,7 @@ impl CredentialLayerBuilder {
             backend,
             directory,
             issuer,
+            usage,
             policy,
             clock,
             quota,

@@ -67,6 +67,7 @@
 //! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
 //! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | nobody |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
+//! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`] | nobody is told |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
@@ -160,8 +161,12 @@ pub mod keystone;
 mod layer;
 pub mod policy;
 mod read;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub mod s3;
 mod service;
 pub mod signature;
+pub mod usage;
 
 // The README's examples are tests too.
 #[cfg(doctest)]

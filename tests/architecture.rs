@@ -11,12 +11,22 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     (
         "authority",
-        &["backend", "clock", "directory", "domain", "error", "issuer", "policy", "signature"],
+        &[
+            "backend",
+            "clock",
+            "directory",
+            "domain",
+            "error",
+            "issuer",
+            "policy",
+            "signature",
+            "usage",
+        ],
     ),
-    ("backend", &["clock", "domain", "flight"]),
+    ("backend", &["clock", "domain", "flight", "usage"]),
     ("body", &[]),
     ("clock", &[]),
-    ("conformance", &["backend", "domain"]),
+    ("conformance", &["backend", "domain", "usage"]),
     ("dialect", &["authority", "directory", "domain", "error", "signature"]),
     ("directory", &["domain"]),
     ("domain", &[]),
@@ -27,7 +37,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
     ("policy", &["domain"]),
     ("read", &["error"]),
+    ("s3", &["backend", "body", "clock", "directory", "domain", "signature", "usage"]),
     ("signature", &["domain"]),
+    ("usage", &["domain"]),
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.

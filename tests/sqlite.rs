@@ -24,6 +24,7 @@ use tower_credentials::{
         AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, PasswordHash,
         ProjectId, Quota, SecretKey, SecretText, Slot, Status, UserId, Version,
     },
+    usage::UsageLog as _,
 };
 
 #[path = "sqlite/damaged.rs"]
@@ -288,7 +289,58 @@ async fn an_empty_file_becomes_a_store() {
     assert!(is_stored(&backend, &record).await);
     let other = Connection::open(&path).unwrap();
     let version: u32 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
+    let (folder, path) = folder();
+    let newer = folder.path().join("newer.db");
+    let mut records: Vec<_> = (0..100).map(|n| pair("bob", &format!("key-{n}"))).collect();
+    records[7].slot = Some(Slot::S3);
+    records[7].delegation = Some(Delegation::Other);
+    let backend = SqliteBackend::open(&newer).unwrap();
+    for record in &records {
+        insert(&backend, record).await.unwrap();
+    }
+    drop(backend);
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../src/backend/sqlite/migrations/0001_credentials.sql"))
+        .unwrap();
+    let columns = "id, kind, user_id, project_id, slot, access_key, material, status, \
+        delegation, attributes, created_at, updated_at, version";
+    old.execute("ATTACH ? AS newer", [newer.to_str().unwrap()]).unwrap();
+    let copy = format!(
+        "INSERT INTO credentials ({columns}) SELECT {columns} FROM newer.credentials; \
+         PRAGMA application_id = {}; PRAGMA user_version = 1",
+        0x7443_7264
+    );
+    old.execute_batch(&copy).unwrap();
+    drop(old);
+
+    let backend = SqliteBackend::open(&path).unwrap();
+    let version = || {
+        let other = Connection::open(&path).unwrap();
+        other.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(version(), 2);
+    let all = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
+    assert_eq!(all.credentials.len(), records.len());
+    for record in &records {
+        assert!(is_stored(&backend, record).await);
+    }
+    // Its keys can be used, changed and deleted as any others.
+    let used = (records[7].id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_000));
+    backend.note(std::slice::from_ref(&used)).await.unwrap();
+    let changed = records[7].clone().touched(used.1);
+    assert!(backend.update(&changed.clone().into(), records[7].version).await.unwrap());
+    drop(backend);
+    let backend = SqliteBackend::open(&path).unwrap();
+    assert_eq!(version(), 2);
+    let told = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
+    assert_eq!(told, [used.clone()].into());
+    assert!(backend.delete(&used.0, changed.version).await.unwrap());
+    assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 99);
 }
 
 #[test]
@@ -303,7 +355,7 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Newer);
     let text = error.to_string();
-    assert!(text.contains("version 97,") && text.contains("none above 1"), "{text}");
+    assert!(text.contains("version 97,") && text.contains("none above 2"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

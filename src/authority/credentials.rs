@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
+use super::{
+    Authority, LAST_USED, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race,
+};
 use crate::{
     backend::{ListQuery, Order},
     domain::{
@@ -88,7 +90,7 @@ impl Authority {
             CredentialCommand::List(command) => self.list_credentials(caller, command).await,
             CredentialCommand::Show(id) => {
                 let credential = self.find(caller, Action::ShowCredential, &id).await?;
-                Ok(Outcome::Shown(View { credential, secret_visible: true }))
+                Ok(Outcome::Shown(self.open_view(credential)))
             }
             CredentialCommand::Update(command) => self.update_credential(caller, command).await,
         }
@@ -99,7 +101,12 @@ impl Authority {
         caller: &Caller,
         command: CreateCredential,
     ) -> Result<Outcome, Error> {
-        let CreateCredential { kind, user_id, project_id, blob, attributes } = command;
+        let CreateCredential { kind, user_id, project_id, blob, mut attributes } = command;
+        if self.usage.is_some() {
+            // The log's to tell: what a client reads elsewhere and writes here, and what
+            // it makes up, would come to light once there is no log any more.
+            attributes.remove(LAST_USED);
+        }
         let access_key = kind.is_ec2().then(|| new_pair(&blob)).transpose()?;
         let target =
             Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
@@ -122,7 +129,7 @@ impl Authority {
         let credential = Arc::new(credential);
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
-        Ok(Outcome::Created(View { credential, secret_visible: true }))
+        Ok(Outcome::Created(self.open_view(credential)))
     }
 
     async fn list_credentials(
@@ -186,7 +193,7 @@ impl Authority {
                     return Ok(Listing { views, next });
                 }
                 bytes += credential.size();
-                views.push(View { credential, secret_visible: true });
+                views.push(self.open_view(credential));
             }
             if query.after.is_none() {
                 break;
@@ -204,7 +211,7 @@ impl Authority {
         let action = Action::UpdateCredential;
         for _ in 0..RACES {
             let stored = self.find(caller, action, &command.id).await?;
-            if !command.leaves_alone(&stored) {
+            if !command.leaves_alone(&stored, self.usage.is_some()) {
                 return Err(Error::bad_request("Only the blob of a credential can be changed."));
             }
             let mut changed = Credential::clone(&stored).touched(self.clock.now());
@@ -214,7 +221,7 @@ impl Authority {
             let credential = Arc::new(changed);
             if self.backend().update(&credential, stored.version).await? {
                 log_change("updated", caller, &credential);
-                return Ok(Outcome::Updated(View { credential, secret_visible: true }));
+                return Ok(Outcome::Updated(self.open_view(credential)));
             }
         }
         Err(lost_race())
@@ -289,13 +296,15 @@ impl Match {
 }
 
 impl UpdateCredential {
-    /// Whether what is given beside the blob is as it is stored.
-    fn leaves_alone(&self, stored: &Credential) -> bool {
+    /// Whether what is given beside the blob is as it is stored; with a log of uses,
+    /// `logged`, its member is nobody's to change.
+    fn leaves_alone(&self, stored: &Credential, logged: bool) -> bool {
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
         self.others.iter().all(|(name, given)| match name.as_str() {
             "id" => given == stored.id.as_str(),
             // Nobody stores them.
             "links" => true,
+            LAST_USED if logged => true,
             "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
             "type" => given == stored.kind.as_str(),
             "user_id" => given == stored.user_id.as_str(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Outcome, RACES, View, log_change, lost_race};
+use super::{Authority, Outcome, RACES, log_change, lost_race};
 use crate::{
     backend::{ListQuery, Order},
     domain::{
@@ -53,7 +53,7 @@ impl Authority {
             Ec2Command::Show { user_id, access_key } => {
                 let credential =
                     self.find_ec2(caller, Action::ShowEc2, &user_id, &access_key).await?;
-                Ok(Outcome::Shown(View { credential, secret_visible: true }))
+                Ok(Outcome::Shown(self.open_view(credential)))
             }
         }
     }
@@ -79,7 +79,7 @@ impl Authority {
         let credential = Arc::new(credential);
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
-        Ok(Outcome::Created(View { credential, secret_visible: true }))
+        Ok(Outcome::Created(self.open_view(credential)))
     }
 
     async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {

@@ -117,7 +117,7 @@ impl Authority {
             match self.backend().insert(&credential, self.quota).await {
                 Ok(()) => {
                     log_change("created", caller, &credential);
-                    return Ok(Outcome::Created(View { credential, secret_visible: true }));
+                    return Ok(Outcome::Created(self.open_view(credential)));
                 }
                 Err(BackendError::AlreadyExists) => {
                     let owner = &credential.user_id;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
+use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, log_change, lost_race};
 use crate::{
     backend::{ListQuery, Order},
     domain::{
@@ -113,7 +113,7 @@ impl Authority {
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
         // The one answer that always tells the secret: nobody has it yet.
-        Ok(Outcome::Created(View { credential, secret_visible: true }))
+        Ok(Outcome::Created(self.open_view(credential)))
     }
 
     async fn list_keys(&self, caller: &Caller, command: ListKeys) -> Result<Outcome, Error> {

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     issuer::TokenIssuer,
     policy::{Action, Decision, Policy, Target},
+    usage::UsageLog,
 };
 
 mod credentials;
@@ -17,6 +18,7 @@ mod ec2;
 mod grants;
 mod keys;
 mod signatures;
+mod usage;
 
 pub(crate) use self::{
     credentials::{
@@ -27,6 +29,7 @@ pub(crate) use self::{
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
     signatures::{SignatureCommand, Verified},
+    usage::{LAST_USED, LastUsed},
 };
 
 /// The longest page, and the length of a page when the client does not say.
@@ -47,6 +50,8 @@ pub(crate) struct Authority {
     pub(crate) directory: Option<Arc<dyn Directory>>,
     /// Without one, no tokens are issued.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
+    /// Without one, nobody is told when a key was last used.
+    pub(crate) usage: Option<Arc<dyn UsageLog>>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quota: Quota,
@@ -87,6 +92,7 @@ pub(crate) enum Outcome {
 pub(crate) struct View {
     pub(crate) credential: Arc<Credential>,
     pub(crate) secret_visible: bool,
+    pub(crate) last_used: LastUsed,
 }
 
 /// A page of views.
@@ -107,10 +113,14 @@ impl Authority {
     /// Carries out a command on behalf of a caller.
     pub(crate) async fn run(&self, caller: &Caller, command: Command) -> Result<Outcome, Error> {
         match command {
-            Command::Credential(command) => self.run_credential(caller, command).await,
+            Command::Credential(command) => {
+                Ok(self.with_last_use(self.run_credential(caller, command).await?).await)
+            }
             Command::Ec2(command) => self.run_ec2(caller, command).await,
             Command::Grant(command) => self.run_grant(caller, command).await,
-            Command::Key(command) => self.run_key(caller, command).await,
+            Command::Key(command) => {
+                Ok(self.with_last_use(self.run_key(caller, command).await?).await)
+            }
             Command::Signature(command) => self.run_signature(caller, command).await,
         }
     }
@@ -118,7 +128,12 @@ impl Authority {
     /// The credential with its secret, if the caller may see that.
     fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
         let secret_visible = self.may_see_secret(caller, &credential);
-        View { credential, secret_visible }
+        View { credential, secret_visible, last_used: self.untold() }
+    }
+
+    /// The credential with its secret.
+    fn open_view(&self, credential: Arc<Credential>) -> View {
+        View { credential, secret_visible: true, last_used: self.untold() }
     }
 
     fn may_see_secret(&self, caller: &Caller, credential: &Credential) -> bool {

@@ -8,6 +8,9 @@ use crate::domain::{
     AccessKey, Credential, CredentialId, Kind, ProjectId, Quota, Slot, UserId, Version,
 };
 
+#[cfg(feature = "cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
+pub mod cached;
 mod source;
 
 #[cfg(feature = "memory")]

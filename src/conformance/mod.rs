@@ -42,6 +42,7 @@
 
 pub mod cases;
 mod fixtures;
+pub mod usage;
 
 /// Expands to one multi-threaded `#[tokio::test]` per case of the suite.
 ///

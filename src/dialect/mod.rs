@@ -18,6 +18,7 @@ mod json;
 mod keystone;
 mod keystone_v2;
 mod keystone_v3;
+mod last_used;
 mod links;
 mod media;
 mod moment;

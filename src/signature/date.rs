@@ -18,6 +18,22 @@ pub(super) fn parse_amz(text: &str) -> Option<SystemTime> {
     system_time(PrimitiveDateTime::parse(text, format).ok()?.assume_utc())
 }
 
+/// The time as `X-Amz-Date` tells it, in whole seconds.
+#[cfg(feature = "s3")]
+pub(crate) fn format_amz(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let (date, clock) = (time.date(), time.time());
+    format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second(),
+    )
+}
+
 /// ISO 8601, extended or basic, with or without a fraction of the seconds, with `Z`,
 /// an offset, or neither, which means UTC.
 pub(super) fn parse_iso(text: &str) -> Option<SystemTime> {

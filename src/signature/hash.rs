@@ -1,4 +1,4 @@
-//! Every digest of this module, and how digests are compared.
+//! Every digest of this module but those of payloads, and how digests are compared.
 //!
 //! Secrets of any length that can be created cost the same number of hash blocks:
 //! HMAC hashes a key first that is longer than a block (RFC 2104), and a shorter

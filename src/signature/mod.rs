@@ -47,15 +47,27 @@
 //! # Ok::<(), tower_credentials::signature::SignatureError>(())
 //! ```
 
+#[cfg(feature = "s3")]
+pub(crate) mod checksum;
+#[cfg(feature = "s3")]
+pub(crate) mod chunked;
 mod date;
 mod decoy;
 mod ec2;
 mod error;
 mod freshness;
 pub(crate) mod hash;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub mod request;
 mod s3;
 mod v4;
 
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+pub use self::chunked::{ChunkDecoder, ChunkedError};
+#[cfg(feature = "s3")]
+pub(crate) use self::date::format_amz;
 pub use self::{
     decoy::decoy,
     ec2::{Ec2Request, Ec2Signed},

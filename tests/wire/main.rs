@@ -30,6 +30,7 @@ mod keystone_v3_links;
 mod keystone_v3_lists;
 mod keystone_v3_patch;
 mod keystone_v3_rights;
+mod last_used;
 mod os_ec2;
 mod os_ec2_rights;
 mod outages_and_races;

@@ -68,6 +68,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         backend: Arc::new(backend),
         directory: Some(Arc::new(OpenDirectory)),
         issuer: Some(Arc::new(Issuer)),
+        usage: None,
         policy: Arc::new(RolePolicy::default()),
         clock: Arc::new(Then),
         quota: Quota::Unlimited,

@@ -1,12 +1,14 @@
 //! A store in this process's memory.
 
 mod shelf;
+mod usage;
 
 use std::{
     collections::{HashMap, hash_map::Entry as MapEntry},
     fmt,
     hash::Hash,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -105,7 +107,7 @@ impl CredentialBackend for MemoryBackend {
         let Some(current) = state.current(id, expected) else {
             return Ok(false);
         };
-        state.remove(&current);
+        state.forget(&current);
         Ok(true)
     }
 
@@ -132,6 +134,8 @@ struct State {
     /// Made when first asked for: most stores are only ever asked for a user's
     /// records.
     projects: Option<HashMap<ProjectId, Shelf>>,
+    /// Of the records that are there and were used.
+    last_used: HashMap<CredentialId, SystemTime>,
 }
 
 impl State {
@@ -242,9 +246,26 @@ impl State {
 
     fn remove_all(&mut self, doomed: &[Arc<Credential>]) -> u64 {
         for credential in doomed {
-            self.remove(credential);
+            self.forget(credential);
         }
         doomed.len() as u64
+    }
+
+    /// Removes a record and what is known of it.
+    fn forget(&mut self, credential: &Arc<Credential>) {
+        self.remove(credential);
+        self.last_used.remove(&credential.id);
+    }
+
+    /// Notes a use of a record, if it is there; the latest one stays.
+    fn note(&mut self, id: &CredentialId, time: SystemTime) {
+        if self.all.get(id.as_str()).is_none() {
+            return;
+        }
+        match self.last_used.get_mut(id) {
+            Some(latest) => *latest = time.max(*latest),
+            None => drop(self.last_used.insert(id.clone(), time)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod queries;
 mod readers;
 mod rows;
 mod schema;
+mod usage;
 mod write;
 mod writer;
 

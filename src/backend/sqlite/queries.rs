@@ -118,7 +118,7 @@ fn list_sql(query: &ListQuery) -> (String, Vec<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::sqlite::schema;
+    use crate::backend::sqlite::{schema, usage::LAST_USED};
     use crate::domain::{ProjectId, UserId};
 
     /// The steps of the engine's plan.
@@ -171,5 +171,7 @@ mod tests {
             let expected = format!("SEARCH credentials USING INDEX {index}");
             assert_eq!(plan(&connection, sql), [expected]);
         }
+        let expected = "SEARCH credentials USING INDEX by_id (id=?)";
+        assert_eq!(plan(&connection, LAST_USED), [expected]);
     }
 }

@@ -11,11 +11,28 @@ use super::rows::{COLUMNS, Row};
 
 /// One write, with all that it needs.
 pub(super) enum Write {
-    Delete { id: String, expected: i64 },
-    Insert { row: Row, quota: Quota },
-    PurgeProject { project_id: String },
-    PurgeUser { user_id: String },
-    Update { row: Row, expected: i64 },
+    Delete {
+        id: String,
+        expected: i64,
+    },
+    Insert {
+        row: Row,
+        quota: Quota,
+    },
+    /// Ids, and the second of a use of each.
+    Note {
+        uses: Vec<(String, i64)>,
+    },
+    PurgeProject {
+        project_id: String,
+    },
+    PurgeUser {
+        user_id: String,
+    },
+    Update {
+        row: Row,
+        expected: i64,
+    },
 }
 
 impl Write {
@@ -35,6 +52,9 @@ impl Write {
                 }
                 execute(connection, &INSERT, row.values())
             }
+            Self::Note { uses } => uses.iter().try_fold(0, |changed, (id, second)| {
+                Ok(changed + execute(connection, NOTE, params![id, second])?)
+            }),
             Self::PurgeProject { project_id } => execute(connection, PURGE_PROJECT, [project_id]),
             Self::PurgeUser { user_id } => execute(connection, PURGE_USER, [user_id]),
             Self::Update { row, expected } => {
@@ -51,6 +71,9 @@ impl Write {
 }
 
 const DELETE: &str = "DELETE FROM credentials WHERE id = ? AND version = ?";
+/// Rows that know of a later use are not touched.
+const NOTE: &str = "UPDATE credentials SET last_used = ?2 \
+    WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
 const PURGE_PROJECT: &str = "DELETE FROM credentials WHERE project_id = ?";
 const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = ?";
 
@@ -99,6 +122,7 @@ mod tests {
         let connection = schema::in_memory();
         let statements = [
             (DELETE, "INDEX by_id (id=?)"),
+            (NOTE, "INDEX by_id (id=?)"),
             (PURGE_PROJECT, "INDEX by_project_and_id (project_id=?)"),
             (PURGE_USER, "INDEX by_user_and_id (user_id=?)"),
             (COUNT, "COVERING INDEX by_user_and_id (user_id=?)"),

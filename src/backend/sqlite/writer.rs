@@ -121,8 +121,8 @@ impl Worker {
 /// that begins by reading could be refused it later.
 ///
 /// A write that is refused does not undo its neighbours, and no savepoint is
-/// needed for that: each write is one statement at the most that changes
-/// anything, and the engine undoes a statement that breaks a constraint by
+/// needed for that: a write that can be refused is one statement at the most that
+/// changes anything, and the engine undoes a statement that breaks a constraint by
 /// itself. Any other error undoes the batch; after some of them the engine has
 /// rolled back already, so nothing may be committed afterwards.
 fn run_batch(

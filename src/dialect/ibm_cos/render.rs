@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     authority::{Outcome, View},
-    dialect::{ErrorObject, Moment, RETRY_AFTER},
+    dialect::{ErrorObject, Moment, RETRY_AFTER, last_used::LastUse},
     domain::{AccessKey, SecretKey},
     error::{Error, ErrorKind},
 };
@@ -43,6 +43,8 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject_ibm_id: Option<&'a str>,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<LastUse>,
 }
 
 #[derive(Serialize)]
@@ -138,6 +140,7 @@ fn shape(view: &View) -> Shape<'_> {
         kind: credential.kind.as_str(),
         subject_ibm_id: credential.attributes.get("subject_ibm_id").and_then(Value::as_str),
         id: access,
+        last_used: LastUse::of(view.last_used),
     }
 }
 

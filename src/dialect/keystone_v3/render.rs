@@ -7,10 +7,11 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::tokens;
 use crate::{
-    authority::{Outcome, View},
+    authority::{LastUsed, Outcome, View},
     dialect::{
         Moment,
         keystone::Frame,
+        last_used::{self, LastUse},
         links::{self, Links},
     },
     domain::{Blob, ProjectId},
@@ -68,8 +69,15 @@ impl Serialize for Shape<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let credential = &self.view.credential;
         let mut map = serializer.serialize_map(None)?;
+        let last_used = self.view.last_used;
         for (name, value) in &credential.attributes {
-            map.serialize_entry(name, value)?;
+            // From before there was a log; hidden as long as there is one.
+            if last_used == LastUsed::NoLog || name != last_used::NAME {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        if let Some(last_use) = LastUse::of(last_used) {
+            map.serialize_entry(last_used::NAME, &last_use)?;
         }
         map.serialize_entry("id", credential.id.as_str())?;
         map.serialize_entry("user_id", credential.user_id.as_str())?;

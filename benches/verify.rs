@@ -1,0 +1,209 @@
+//! A signed GET, verified with the signing key at hand, beside the hashes that it cannot
+//! do without, beside the crate `scratchstack-aws-signature`, and beside an `s3s`
+//! service over an empty store.
+//!
+//! `cargo bench --bench verify`
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+#[path = "../tests/common/aws_signer.rs"]
+mod aws_signer;
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    hint::black_box,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Request, Response};
+use http_body_util::{Empty, Full};
+use s3s::{S3, auth::SimpleAuth, service::S3ServiceBuilder};
+use scratchstack_aws_signature::{
+    GetSigningKeyRequest, GetSigningKeyResponse, KSecretKey, KSigningKey,
+    NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, service_for_signing_key_fn,
+    sigv4_validate_request,
+};
+use sha2::{Digest, Sha256};
+use tower::{Layer, Service};
+use tower_credentials::{
+    backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
+        Version,
+    },
+    s3::{S3AuthLayer, VerifiedBody, VerifiedKey},
+    signature::{
+        SigningKey,
+        request::{RequestHead, SignedRequest},
+    },
+};
+
+use crate::aws_signer::Signer;
+
+const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
+const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
+const BATCH: usize = 2_000;
+const BATCH_F64: f64 = 2_000.0;
+const ROUNDS: usize = 60;
+
+/// A store that says yes to whoever was verified.
+#[derive(Clone)]
+struct Store;
+
+impl<B> Service<Request<VerifiedBody<B>>> for Store {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<VerifiedBody<B>>) -> Self::Future {
+        assert!(request.extensions().get::<VerifiedKey>().is_some());
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+/// A store that has nothing.
+struct Nothing;
+
+impl S3 for Nothing {}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let now = SystemTime::now();
+    let request = Request::get("/photos/2026/11/25/a-picture-of-a-cat.jpg")
+        .header("host", "s3.example.org:8338")
+        .header(
+            "user-agent",
+            "aws-cli/2.31.0 md/awscrt#0.27.6 ua/2.1 os/linux#6.1 lang/python#3.13",
+        )
+        .header("accept-encoding", "identity")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let (request, _) = Signer::new(ACCESS, SECRET, now).sign(request);
+
+    let keys = Cached::builder(MemoryBackend::default()).ttl(Duration::from_hours(1)).build();
+    keys.insert(&Arc::new(record(now)), Quota::Unlimited).await.unwrap();
+    let mut layered = S3AuthLayer::new(keys).layer(Store);
+
+    let mut auth = S3ServiceBuilder::new(Nothing);
+    auth.set_auth(SimpleAuth::from_single(ACCESS, SECRET));
+    let mut s3s = auth.build();
+
+    let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(RequestHead::from(&request))
+    else {
+        panic!("it is signed with version 4");
+    };
+    let key = SigningKey::derive(&SecretKey::from_stored(SECRET), &signed.scope());
+    let (canonical, text) = (signed.canonical_request().unwrap(), signed.string_to_sign().unwrap());
+    println!("{} bytes of canonical request, {} of string to sign", canonical.len(), text.len());
+
+    let mut took: [Vec<f64>; 5] = Default::default();
+    for round in 0..=ROUNDS {
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            black_box(Sha256::digest(black_box(b"")));
+            black_box(Sha256::digest(black_box(&canonical)));
+            let mut mac = Hmac::<Sha256>::new_from_slice(black_box(&[7; 32])).unwrap();
+            mac.update(black_box(&text));
+            black_box(mac.finalize().into_bytes());
+        }
+        let hashing = started.elapsed();
+
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            let head = RequestHead::from(black_box(&request));
+            let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(head) else { panic!() };
+            assert!(signed.verify(black_box(&key)).unwrap());
+        }
+        let pure = started.elapsed();
+
+        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+        let started = Instant::now();
+        for request in requests {
+            let response = layered.call(request).await.unwrap();
+            assert!(black_box(response).status().is_success());
+        }
+        let layer = started.elapsed();
+
+        let scratchstack = time_scratchstack(&request, now).await;
+
+        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+        let started = Instant::now();
+        for request in requests {
+            let response = Service::call(&mut s3s, request).await.unwrap();
+            // It got as far as the store.
+            assert_eq!(black_box(response).status(), 501);
+        }
+        let s3s = started.elapsed();
+
+        if round > 0 {
+            let all = [hashing, pure, layer, scratchstack, s3s];
+            for (took, time) in took.iter_mut().zip(all) {
+                took.push(time.as_secs_f64() * 1e9 / BATCH_F64);
+            }
+        }
+    }
+    let [hashing, pure, layer, scratchstack, s3s] = took.map(common::median);
+    println!("two SHA-256 and one HMAC                {hashing:>8.0} ns");
+    println!("parsed and verified                     {pure:>8.0} ns");
+    println!("through S3AuthLayer, key from Cached    {layer:>8.0} ns");
+    println!("scratchstack-aws-signature              {scratchstack:>8.0} ns");
+    println!("s3s over an empty store                 {s3s:>8.0} ns");
+    println!("layer / hashes: {:.2}   bar: at most 3.00", layer / hashing);
+    println!("layer / scratchstack: {:.3}   bar: at most 0.500", layer / scratchstack);
+    println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
+}
+
+/// The same by the other crate, which is given the signing key too.
+async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> Duration {
+    let kept = Arc::new(OnceLock::new());
+    let requests: Vec<_> = (0..BATCH).map(|_| request.clone().map(|_| ())).collect();
+    let started = Instant::now();
+    for request in requests {
+        let kept = Arc::clone(&kept);
+        let mut keys =
+            service_for_signing_key_fn(move |request: GetSigningKeyRequest| async move {
+                let derive = || {
+                    let secret: KSecretKey = SECRET.parse().unwrap();
+                    secret.to_ksigning(request.request_date(), request.region(), request.service())
+                };
+                let key: KSigningKey = kept.get_or_init(derive).clone();
+                Ok(GetSigningKeyResponse::builder().signing_key(key).build()?)
+            });
+        let answer = sigv4_validate_request(
+            request,
+            "us-east-1",
+            "s3",
+            &mut keys,
+            now.into(),
+            &NO_ADDITIONAL_SIGNED_HEADERS,
+            SignatureOptions::S3,
+        );
+        black_box(answer.await.unwrap());
+    }
+    started.elapsed()
+}
+
+fn record(now: SystemTime) -> Credential {
+    let access = AccessKey::new(ACCESS).unwrap();
+    let mut record = Credential::new(
+        CredentialId::of(&access),
+        Kind::ec2(),
+        UserId::new(common::USER).unwrap(),
+        Material::KeyPair { secret: Some(SecretKey::new(SECRET).unwrap()) },
+        now,
+        Version::fresh(),
+    );
+    record.project_id = Some(ProjectId::new(common::PROJECT).unwrap());
+    record.access_key = Some(access);
+    record
+}

@@ -1,0 +1,79 @@
+//! When the credentials that are shown were last used.
+
+use std::{
+    error::Error as _,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::timeout;
+
+use super::{Authority, Outcome, View};
+use crate::{
+    domain::Credential,
+    usage::{UsageError, whole_seconds},
+};
+
+/// The name of the member and attribute on every wire.
+pub(crate) const LAST_USED: &str = "last_used";
+
+/// How long the log may take; an answer without it is better than a late one.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a view tells of a credential's last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastUsed {
+    /// It was at this time.
+    At(SystemTime),
+    /// No use of it is known.
+    Never,
+    /// There is no log: a member of this name is the client's own.
+    NoLog,
+    /// Nothing, though there is a log: it was not asked, or could not tell.
+    Untold,
+}
+
+impl Authority {
+    /// What a view tells before the log is asked.
+    pub(super) fn untold(&self) -> LastUsed {
+        if self.usage.is_some() { LastUsed::Untold } else { LastUsed::NoLog }
+    }
+
+    /// Asks the log of all that is about to be shown. What was made just now was never
+    /// used, and nobody wants to be told so.
+    pub(super) async fn with_last_use(&self, mut outcome: Outcome) -> Outcome {
+        match &mut outcome {
+            Outcome::Listed(listing) => self.tell(&mut listing.views).await,
+            Outcome::Shown(view) | Outcome::Updated(view) => {
+                self.tell(std::slice::from_mut(view)).await;
+            }
+            Outcome::Created(_) | Outcome::Deleted | Outcome::Verified(_) => {}
+        }
+        outcome
+    }
+
+    async fn tell(&self, views: &mut [View]) {
+        let Some(log) = self.usage.as_deref().filter(|_| !views.is_empty()) else { return };
+        let ids: Vec<_> = views.iter().map(|view| view.credential.id.clone()).collect();
+        let told = timeout(PATIENCE, log.last_used(&ids)).await;
+        let told = told.unwrap_or_else(|late| Err(UsageError::new(late)));
+        let told = match told {
+            Ok(told) => told,
+            Err(error) => {
+                let cause = error.source().map(tracing::field::display);
+                tracing::warn!(%error, cause, "uses of keys are left out of an answer");
+                return;
+            }
+        };
+        for view in views {
+            let at = told.get(&view.credential.id).copied();
+            let own = at.filter(|at| !is_older(*at, &view.credential));
+            view.last_used = own.map_or(LastUsed::Never, LastUsed::At);
+        }
+    }
+}
+
+/// Whether this was a use of another key, deleted since, with the same access key:
+/// what is known of it may be reported when the new one is there already.
+fn is_older(use_at: SystemTime, credential: &Credential) -> bool {
+    whole_seconds(use_at) < whole_seconds(credential.created_at)
+}

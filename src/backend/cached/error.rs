@@ -1,0 +1,67 @@
+//! One failure for several who wait.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use crate::backend::BackendError;
+
+/// A task that asked the backend or wrote to it has panicked, or its runtime has
+/// ended.
+#[derive(Debug)]
+pub(super) struct GivenUp;
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call of the credential store was given up")
+    }
+}
+
+impl StdError for GivenUp {}
+
+pub(super) fn given_up() -> BackendError {
+    BackendError::Unavailable(Box::new(GivenUp))
+}
+
+/// The same error once more, with the same cause.
+pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
+    let cause = || Box::new(Cause(Arc::clone(error)));
+    match &**error {
+        BackendError::AlreadyExists => BackendError::AlreadyExists,
+        BackendError::Corrupt(_) => BackendError::Corrupt(cause()),
+        BackendError::QuotaExceeded => BackendError::QuotaExceeded,
+        BackendError::Unavailable(_) => BackendError::Unavailable(cause()),
+    }
+}
+
+/// Reads like the cause of the error that it shares.
+#[derive(Debug)]
+struct Cause(Arc<BackendError>);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => fmt::Display::fmt(cause, f),
+            None => fmt::Display::fmt(&self.0, f),
+        }
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()?.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_error_tells_its_cause_once() {
+        let io = std::io::Error::other("connection refused");
+        let shared = share(&Arc::new(BackendError::Corrupt(Box::new(io))));
+        assert!(matches!(shared, BackendError::Corrupt(_)));
+        let cause = shared.source().unwrap();
+        assert_eq!(cause.to_string(), "connection refused");
+        assert!(cause.source().is_none());
+    }
+}

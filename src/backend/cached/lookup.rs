@@ -1,0 +1,143 @@
+//! Lookups: from memory, or from the backend with one question for all who wait.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::runtime::Handle;
+
+use super::Inner;
+use super::error;
+use super::memory::{Asked, Heard, Recalled};
+use crate::backend::{BackendError, CredentialBackend, Known};
+use crate::domain::{AccessKey, Credential};
+
+/// Longer access keys are not remembered: none that long was created here, and
+/// strangers shall not fill the memory with them.
+const MAX_ACCESS_KEY: usize = 256;
+
+/// An outage is told once in this many seconds, not for every key in use.
+const SECONDS_BETWEEN_WARNINGS: u64 = 10;
+
+pub(super) type Answer = Result<Heard, Arc<BackendError>>;
+
+impl<B: CredentialBackend> Inner<B> {
+    /// What memory has; may have the backend asked for it anew, and does not wait
+    /// for that.
+    pub(super) fn recall(self: &Arc<Self>, access_key: &str, now: SystemTime) -> Option<Known> {
+        if access_key.len() > MAX_ACCESS_KEY {
+            return None;
+        }
+        match self.memory.recall(access_key, now)? {
+            Recalled::Absent(_) => {
+                self.counts.absent_hit();
+                Some(Known::Absent)
+            }
+            Recalled::Present(kept, is_due) => {
+                self.counts.hit();
+                if is_due {
+                    self.refresh(access_key, now);
+                }
+                Some(Known::Present(kept.credential))
+            }
+        }
+    }
+
+    pub(super) async fn find(
+        self: &Arc<Self>,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        if let Some(known) = self.recall(access_key.as_str(), self.clock.now()) {
+            return Ok(match known {
+                Known::Absent => None,
+                Known::Present(credential) => Some(credential),
+            });
+        }
+        self.counts.misses.fetch_add(1, Relaxed);
+        if access_key.as_str().len() > MAX_ACCESS_KEY {
+            return self.backend.find_by_access_key(access_key).await;
+        }
+        match self.ask_with_others(access_key).await {
+            Some(Ok(Heard::Absent(_))) => Ok(None),
+            Some(Ok(Heard::Present(kept))) => Ok(Some(kept.credential)),
+            Some(Err(error)) => Err(error::share(&error)),
+            None => Err(error::given_up()),
+        }
+    }
+
+    /// The answer to the question that is under way, or to one of our own; `None` if
+    /// it was given up.
+    async fn ask_with_others(self: &Arc<Self>, access_key: &AccessKey) -> Option<Answer> {
+        let (answer, is_own) = self.join(access_key).await;
+        // A question that was under way may have been asked before a write that was
+        // done when this lookup began. The next one cannot: the questions about one
+        // key follow one another.
+        let is_stale = |heard| !self.memory.is_servable(heard, self.clock.now());
+        if !is_own && matches!(&answer, Some(Ok(heard)) if is_stale(heard)) {
+            return self.join(access_key).await.0;
+        }
+        answer
+    }
+
+    async fn join(self: &Arc<Self>, access_key: &AccessKey) -> (Option<Answer>, bool) {
+        let key: Box<str> = access_key.as_str().into();
+        let mut is_own = false;
+        let known = || Some(Ok(self.memory.recall(&key, self.clock.now())?.into()));
+        let joined = self.flights.join(&key, known, || {
+            is_own = true;
+            Arc::clone(self).ask(access_key.clone())
+        });
+        (joined.answer().await, is_own)
+    }
+
+    async fn ask(self: Arc<Self>, access_key: AccessKey) -> Answer {
+        // Taken before the question, so that a write meanwhile makes the answer stale.
+        let asked = Asked { at: self.clock.now(), stamp: self.memory.writes.stamp() };
+        let found = self.backend.find_by_access_key(&access_key).await.map_err(Arc::new)?;
+        let heard = self.memory.heard(access_key.as_str(), asked, found);
+        self.memory.keep(access_key.as_str(), heard.clone());
+        Ok(heard)
+    }
+
+    /// Asks ahead of time, in the background, so that nobody waits for a key in use.
+    fn refresh(self: &Arc<Self>, access_key: &str, now: SystemTime) {
+        if Handle::try_current().is_err() || !self.memory.claims_refresh(access_key, now) {
+            return;
+        }
+        let (inner, key) = (Arc::clone(self), access_key.into());
+        let access_key = AccessKey::from_stored(access_key);
+        let ask = || async move {
+            inner.counts.refreshes.fetch_add(1, Relaxed);
+            let answer = Arc::clone(&inner).ask(access_key).await;
+            if let Err(error) = &answer {
+                inner.counts.failed_refreshes.fetch_add(1, Relaxed);
+                inner.tell_of(error);
+            }
+            answer
+        };
+        let _under_way = self.flights.join(&key, || None, ask);
+    }
+
+    fn tell_of(&self, error: &BackendError) {
+        let cause = std::error::Error::source(error);
+        let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let last = self.warned_at.load(Relaxed);
+        let is_time = now.abs_diff(last) >= SECONDS_BETWEEN_WARNINGS
+            && self.warned_at.compare_exchange(last, now, Relaxed, Relaxed).is_ok();
+        if is_time {
+            tracing::warn!(%error, cause, "keys in use cannot be looked up anew");
+        } else {
+            tracing::debug!(%error, cause, "a key in use cannot be looked up anew");
+        }
+    }
+}
+
+impl From<Recalled> for Heard {
+    fn from(recalled: Recalled) -> Self {
+        match recalled {
+            Recalled::Absent(absence) => Self::Absent(absence),
+            Recalled::Present(kept, _) => Self::Present(kept),
+        }
+    }
+}

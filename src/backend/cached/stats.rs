@@ -1,0 +1,99 @@
+//! What a cache counts.
+
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+/// What a cache has done since it was made, and how much it holds.
+///
+/// The counts are taken one after the other while lookups go on, so they need not
+/// add up to the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Lookups answered from memory with a record.
+    pub hits: u64,
+    /// Lookups answered from memory with "there is none".
+    pub absent_hits: u64,
+    /// Lookups that had to wait for the backend.
+    pub misses: u64,
+    /// Questions to the backend ahead of time, for records that are in use.
+    pub refreshes: u64,
+    /// How many of those the backend could not answer.
+    pub failed_refreshes: u64,
+    /// Records in memory, also those that are too old to be served.
+    pub entries: usize,
+    /// Absences in memory, also those that are too old to be served.
+    pub absences: usize,
+}
+
+/// In how many places hits are counted, so that threads do not wait for each other.
+const STRIPES: usize = 64;
+
+/// The counts that grow.
+#[derive(Debug)]
+pub(super) struct Counts {
+    hits: Box<[Stripe; STRIPES]>,
+    pub(super) misses: AtomicU64,
+    pub(super) refreshes: AtomicU64,
+    pub(super) failed_refreshes: AtomicU64,
+}
+
+/// Two cache lines, which processors like to fetch together.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    present: AtomicU64,
+    absent: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn hit(&self) {
+        self.hits[stripe()].present.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn absent_hit(&self) {
+        self.hits[stripe()].absent.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn stats(&self, (entries, absences): (usize, usize)) -> CacheStats {
+        let sum = |count: fn(&Stripe) -> &AtomicU64| {
+            self.hits.iter().map(|stripe| count(stripe).load(Relaxed)).sum()
+        };
+        CacheStats {
+            hits: sum(|stripe| &stripe.present),
+            absent_hits: sum(|stripe| &stripe.absent),
+            misses: self.misses.load(Relaxed),
+            refreshes: self.refreshes.load(Relaxed),
+            failed_refreshes: self.failed_refreshes.load(Relaxed),
+            entries,
+            absences,
+        }
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            hits: Box::new(std::array::from_fn(|_| Stripe::default())),
+            misses: AtomicU64::default(),
+            refreshes: AtomicU64::default(),
+            failed_refreshes: AtomicU64::default(),
+        }
+    }
+}
+
+/// Where this thread counts.
+fn stripe() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    STRIPE.with(|stripe| {
+        if stripe.get() == usize::MAX {
+            stripe.set(THREADS.fetch_add(1, Relaxed) % STRIPES);
+        }
+        stripe.get()
+    })
+}

@@ -1,0 +1,150 @@
+//! From a verified request to what the app gets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
+use http_body::Body;
+
+use super::{
+    body::{Expected, VerifiedBody},
+    payload_error::PayloadErrorKind,
+    refusal::Refusal,
+    verifier::Proven,
+};
+use crate::signature::{
+    ChunkDecoder, ChunkedError, SigningKey,
+    request::{Payload, S3ErrorCode, SignedRequest, Streaming},
+};
+
+const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+
+/// SHA-256 of nothing.
+const OF_NOTHING: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
+/// A request that nobody signed, as it is.
+pub(super) fn pass<B: Body<Data = Bytes>>(request: Request<B>) -> Request<VerifiedBody<B>> {
+    request.map(VerifiedBody::plain)
+}
+
+/// A request whose head is verified, with a body that is checked as it is read.
+pub(super) fn admit<B: Body<Data = Bytes>>(
+    request: Request<B>,
+    proven: Proven,
+) -> Result<Request<VerifiedBody<B>>, Refusal> {
+    let Proven { key, chunks, .. } = proven;
+    let (mut head, body) = request.into_parts();
+    let body = match (key.payload(), chunks) {
+        (_, Some(decoder)) => {
+            unwrap_chunks(&mut head.headers, decoder.remaining());
+            VerifiedBody::chunked(body, *decoder)
+        }
+        (Payload::Hash(hash), None) if body.is_end_stream() => {
+            if hash != OF_NOTHING {
+                return Err(PayloadErrorKind::HashMismatch.into());
+            }
+            VerifiedBody::plain(body)
+        }
+        (payload, None) => VerifiedBody::checked(body, expected(&head, payload)?)?,
+    };
+    head.extensions.insert(key);
+    Ok(Request::from_parts(head, body))
+}
+
+/// What the body must come to.
+fn expected(head: &Parts, payload: Payload) -> Result<Expected, Refusal> {
+    let sha256 = match payload {
+        Payload::Hash(hash) => Some(hash),
+        Payload::Streaming(_) | Payload::Unsigned => None,
+    };
+    let length = head.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let expected = Expected { sha256, checksum: None, length };
+    // With other methods a checksum may be that of what was sent before.
+    if head.method != Method::PUT {
+        return Ok(expected);
+    }
+    expected.with_checksum_of(&head.headers).map_err(|_| {
+        let message = "The request must have one valid x-amz-checksum- header at the most.";
+        Refusal::new(S3ErrorCode::InvalidRequest, message)
+    })
+}
+
+/// What takes the body out of its chunks, if it comes in chunks. `key` is the one that
+/// the head was signed with.
+pub(super) fn chunks(
+    headers: &HeaderMap,
+    signed: &SignedRequest<'_>,
+    key: Option<Arc<SigningKey>>,
+) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
+    let payload = match signed {
+        SignedRequest::V2(request) => request.payload(),
+        SignedRequest::V4(request) => request.payload(),
+    };
+    let Payload::Streaming(streaming) = payload else { return Ok(None) };
+    let length = decoded_length(headers)?;
+    let decoder = match (streaming, signed, key) {
+        (Streaming::UnsignedTrailer, _, _) => ChunkDecoder::unsigned(length),
+        (Streaming::Signed | Streaming::SignedTrailer, SignedRequest::V4(request), Some(key)) => {
+            let seed = request.signature().ok_or_else(Refusal::wrong_signature)?;
+            ChunkDecoder::signed(key, request.timestamp(), request.scope_text(), seed, length)
+        }
+        // Such a request of version 2 does not parse.
+        (Streaming::Signed | Streaming::SignedTrailer, _, _) => {
+            return Err(Refusal::wrong_signature());
+        }
+    };
+    let decoder = match streaming {
+        Streaming::Signed => decoder,
+        Streaming::SignedTrailer | Streaming::UnsignedTrailer => {
+            decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?
+        }
+    };
+    Ok(Some(Box::new(decoder)))
+}
+
+/// How long the payload is that comes in chunks.
+fn decoded_length(headers: &HeaderMap) -> Result<u64, Refusal> {
+    let mut values = headers.get_all(DECODED_LENGTH).iter();
+    let (value, more) = (values.next(), values.next());
+    let text = value.filter(|_| more.is_none()).and_then(|value| value.to_str().ok());
+    let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        let message = "You must provide the x-amz-decoded-content-length header.";
+        Refusal::new(S3ErrorCode::MissingContentLength, message)
+    })
+}
+
+/// Makes the headers those of the payload: its own length, without the coding that the
+/// app will not see.
+fn unwrap_chunks(headers: &mut HeaderMap, length: u64) {
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let codings: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().cloned().collect();
+    headers.remove(header::CONTENT_ENCODING);
+    for value in codings {
+        let Ok(text) = value.to_str() else { continue };
+        let others = text.split(',').map(str::trim);
+        let others: Vec<_> =
+            others.filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
+        if let Ok(value) = HeaderValue::try_from(others.join(","))
+            && !value.is_empty()
+        {
+            headers.append(header::CONTENT_ENCODING, value);
+        }
+    }
+}
+
+/// The trailers that are announced; none, if there is no such header.
+fn announced(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let mut values = headers.get_all(TRAILER).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(""),
+        (Some(value), None) if value.to_str().is_ok() => Ok(value.to_str().unwrap_or_default()),
+        _ => Err(Refusal::from(PayloadErrorKind::from(ChunkedError::UnsupportedTrailer))),
+    }
+}

@@ -1,0 +1,117 @@
+//! [`ResponseFuture`]: the inner service's future inline, a refusal, or a question
+//! first.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use pin_project::pin_project;
+use tower::Service;
+
+use super::{
+    body::{Verdict, VerifiedBody},
+    refusal::{Asked, Refusal},
+};
+use crate::body::ResponseBody;
+
+/// Response future of [`S3AuthService`](super::S3AuthService).
+#[pin_project]
+pub struct ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body<Data = Bytes>,
+{
+    #[pin]
+    state: State<S, S::Future, B>,
+    asked: Asked,
+}
+
+#[pin_project(project = StateProj)]
+enum State<S, F, B: Body<Data = Bytes>> {
+    /// Somebody is asked, and then the service is called, which is ready.
+    Asking(Asking<B>, S),
+    Calling(#[pin] F, Option<Verdict>),
+    Refused(Option<Response<Full<Bytes>>>),
+}
+
+/// What comes of asking.
+pub(super) type Asking<B> =
+    Pin<Box<dyn Future<Output = Result<Request<VerifiedBody<B>>, Refusal>> + Send>>;
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body<Data = Bytes>,
+{
+    pub(super) fn asking(asking: Asking<B>, ready: S, asked: Asked) -> Self {
+        Self { state: State::Asking(asking, ready), asked }
+    }
+
+    pub(super) fn calling(ready: &mut S, request: Request<VerifiedBody<B>>, asked: Asked) -> Self {
+        Self { state: call(ready, request), asked }
+    }
+
+    pub(super) fn refused(refusal: &Refusal, asked: Asked) -> Self {
+        Self { state: State::Refused(Some(refusal.render(&asked))), asked }
+    }
+}
+
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>, Response = Response<ResBody>>,
+    B: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Asking(asking, ready) => match ready!(asking.as_mut().poll(cx)) {
+                    Ok(request) => call(ready, request),
+                    Err(refusal) => State::Refused(Some(refusal.render(this.asked))),
+                },
+                StateProj::Calling(future, verdict) => {
+                    let response = ready!(future.poll(cx))?;
+                    // Whatever the app made of a body that failed, the client is told why.
+                    let refused = verdict.as_ref().and_then(Verdict::refused);
+                    return Poll::Ready(Ok(match refused {
+                        Some(kind) => Refusal::from(kind).render(this.asked).map(ResponseBody::own),
+                        None => response.map(ResponseBody::inner),
+                    }));
+                }
+                StateProj::Refused(response) => {
+                    let response = response.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+fn call<S, B>(ready: &mut S, request: Request<VerifiedBody<B>>) -> State<S, S::Future, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body<Data = Bytes>,
+{
+    let verdict = request.body().verdict();
+    State::Calling(ready.call(request), verdict)
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body<Data = Bytes>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! [`S3sAuth`]: the same keys for stores that are built on the crate `s3s`.
+
+use std::{sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use s3s::{
+    S3Error, S3ErrorCode, S3Result,
+    auth::{S3Auth, SecretKey},
+};
+
+use super::rules::Rules;
+use crate::{
+    backend::{KeySource, Known},
+    clock::{Clock, SystemClock},
+    directory::Directory,
+    domain::{AccessKey, Credential},
+};
+
+/// Tells an `s3s` service the secrets of keys that may sign, by the rules of
+/// [`S3AuthLayer`](super::S3AuthLayer).
+///
+/// `s3s` verifies signatures itself: it has to be given the secret, and so it derives
+/// the signing key of each request anew. It does not say whether the signature proved
+/// right, so no use of a key can be noted here.
+///
+/// ```
+/// use s3s::{S3, service::S3ServiceBuilder};
+/// use tower_credentials::{
+///     backend::{cached::Cached, memory::MemoryBackend},
+///     s3::S3sAuth,
+/// };
+///
+/// fn with_keys(store: impl S3, keys: Cached<MemoryBackend>) -> S3ServiceBuilder {
+///     let mut builder = S3ServiceBuilder::new(store);
+///     builder.set_auth(S3sAuth::new(keys));
+///     builder
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct S3sAuth {
+    keys: Arc<dyn KeySource>,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+}
+
+impl S3sAuth {
+    /// For these keys, none of them bound to a delegation, whoever owns them.
+    #[must_use]
+    pub fn new(keys: impl KeySource) -> Self {
+        Self { keys: Arc::new(keys), rules: Rules::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Sets whether keys that are bound to a delegation may sign, as
+    /// [`S3AuthLayerBuilder::accept_delegated`](super::S3AuthLayerBuilder::accept_delegated)
+    /// does.
+    #[must_use]
+    pub fn accept_delegated(mut self, accept: bool) -> Self {
+        self.rules.accept_delegated = accept;
+        self
+    }
+
+    /// Sets who knows which users and projects there are, as
+    /// [`S3AuthLayerBuilder::directory`](super::S3AuthLayerBuilder::directory) does.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Directory) -> Self {
+        self.rules.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// Sets where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    async fn find(
+        &self,
+        access_key: &str,
+        now: SystemTime,
+    ) -> Result<Option<Arc<Credential>>, S3Error> {
+        match self.keys.known(access_key, now) {
+            Some(Known::Absent) => Ok(None),
+            Some(Known::Present(credential)) => Ok(Some(credential)),
+            None => {
+                let access_key = AccessKey::from_stored(access_key);
+                self.keys.find(&access_key).await.map_err(|error| {
+                    tracing::error!(%error, "key lookup failed");
+                    S3ErrorCode::ServiceUnavailable.into()
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl S3Auth for S3sAuth {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let found = self.find(access_key, self.clock.now()).await?;
+        let usable = found.filter(|found| self.rules.admit(found));
+        let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
+        let enabled = self.rules.owner_is_enabled(&credential).await.map_err(|error| {
+            tracing::error!(%error, "directory lookup failed");
+            S3Error::from(S3ErrorCode::ServiceUnavailable)
+        })?;
+        // As in S3, a disabled key looks like one that was never there.
+        let secret = credential.secret_key().filter(|_| enabled);
+        secret
+            .map(|secret| secret.expose().into())
+            .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
+    }
+}

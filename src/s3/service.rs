@@ -1,0 +1,86 @@
+//! [`S3AuthService`]: verify a request, or refuse it.
+
+use std::{
+    error::Error as StdError,
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::Service;
+
+use super::{
+    admission,
+    body::VerifiedBody,
+    future::ResponseFuture,
+    refusal::Asked,
+    verifier::{Decision, Verifier},
+};
+use crate::{body::ResponseBody, signature::request::RequestHead};
+
+/// Verifies requests before the inner service sees them.
+///
+/// Made by [`S3AuthLayer`](super::S3AuthLayer); see the [module's
+/// documentation](super) for an example. Readiness is the inner service's: behind a
+/// limiter a request waits its turn before it is verified.
+#[derive(Clone, Debug)]
+pub struct S3AuthService<S> {
+    inner: S,
+    verifier: Arc<Verifier>,
+}
+
+impl<S> S3AuthService<S> {
+    pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
+        Self { inner, verifier }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for S3AuthService<S>
+where
+    S: Service<Request<VerifiedBody<ReqBody>>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body<Data = Bytes> + Send + 'static,
+    ReqBody::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let now = self.verifier.clock.now();
+        let asked = Asked::new(request.method(), request.uri());
+        let decided = self.verifier.decide(RequestHead::from(&request), now);
+        let admitted = match decided {
+            Ok(Decision::Admit(proven)) => admission::admit(request, proven),
+            Ok(Decision::Ask) => {
+                let verifier = Arc::clone(&self.verifier);
+                let asking = Box::pin(async move {
+                    let proven = verifier.ask(RequestHead::from(&request), now).await?;
+                    admission::admit(request, proven)
+                });
+                return ResponseFuture::asking(asking, self.take_ready(), asked);
+            }
+            Ok(Decision::Pass) => Ok(admission::pass(request)),
+            Err(refusal) => Err(refusal),
+        };
+        match admitted {
+            Ok(admitted) => ResponseFuture::calling(&mut self.inner, admitted, asked),
+            Err(refusal) => ResponseFuture::refused(&refusal, asked),
+        }
+    }
+}
+
+impl<S: Clone> S3AuthService<S> {
+    /// The inner service that is ready, to be called later. A clone, which may not be,
+    /// takes its place.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}

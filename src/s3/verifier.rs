@@ -1,0 +1,337 @@
+//! Whether a request was signed with a key that may sign.
+
+use std::{
+    cell::RefCell,
+    hint,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    admission,
+    key::{self, Mechanism, Signed, VerifiedKey},
+    layer::Anonymous,
+    refusal::Refusal,
+    rules::Rules,
+    signing_keys::SigningKeys,
+};
+use crate::{
+    backend::{KeySource, Known},
+    clock::Clock,
+    domain::{AccessKey, Credential, SecretKey},
+    signature::{
+        ChunkDecoder, Freshness, SigningKey, decoy, format_amz,
+        request::{RequestError, RequestHead, S3ErrorCode, SignedRequest, V2Request, V4Request},
+    },
+    usage::UsageRecorder,
+};
+
+/// What verifies requests, as the builder set it.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    pub(super) keys: Arc<dyn KeySource>,
+    pub(super) rules: Rules,
+    pub(super) signing_keys: SigningKeys,
+    pub(super) usage: Option<UsageRecorder>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) anonymous: Anonymous,
+    /// The regions of which signatures count; any, if there is none.
+    pub(super) regions: Vec<String>,
+    /// The hosts below which buckets are hosts.
+    pub(super) base_domains: Vec<String>,
+    pub(super) signature_v2: bool,
+    pub(super) hide_unknown_keys: bool,
+    pub(super) max_skew: Duration,
+}
+
+/// What to do with a request that is not refused.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It is verified.
+    Admit(Proven),
+    /// It is signed, and somebody must be asked first.
+    Ask,
+    /// It is not signed, and may pass.
+    Pass,
+}
+
+/// A signature that proved right.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) key: VerifiedKey,
+    /// What takes the body out of its chunks, if it comes in chunks.
+    pub(super) chunks: Option<Box<ChunkDecoder>>,
+    credential: Arc<Credential>,
+}
+
+impl Verifier {
+    /// Decides without waiting, if that can be done.
+    pub(super) fn decide(
+        &self,
+        head: RequestHead<'_>,
+        now: SystemTime,
+    ) -> Result<Decision, Refusal> {
+        let Some(signed) = SignedRequest::parse(head)? else {
+            return match self.anonymous {
+                Anonymous::Pass => Ok(Decision::Pass),
+                Anonymous::Refuse => Err(Refusal::anonymous()),
+            };
+        };
+        self.check(&signed, now)?;
+        if self.rules.directory.is_some() {
+            return Ok(Decision::Ask);
+        }
+        let found = match self.keys.known(signed.access_key(), now) {
+            Some(Known::Absent) => None,
+            Some(Known::Present(credential)) => Some(credential),
+            None => return Ok(Decision::Ask),
+        };
+        let proven = self.prove(head, &signed, found)?;
+        self.note(&proven, now);
+        Ok(Decision::Admit(proven))
+    }
+
+    /// Decides on a signed request by asking whoever must be asked.
+    pub(super) async fn ask(
+        &self,
+        head: RequestHead<'_>,
+        now: SystemTime,
+    ) -> Result<Proven, Refusal> {
+        let Some(signed) = SignedRequest::parse(head)? else { return Err(Refusal::anonymous()) };
+        self.check(&signed, now)?;
+        let found = self.find(signed.access_key(), now).await?;
+        let proven = self.prove(head, &signed, found)?;
+        self.check_owner(&proven).await?;
+        self.note(&proven, now);
+        Ok(proven)
+    }
+
+    /// The record with this access key.
+    async fn find(
+        &self,
+        access_key: &str,
+        now: SystemTime,
+    ) -> Result<Option<Arc<Credential>>, Refusal> {
+        match self.keys.known(access_key, now) {
+            Some(Known::Absent) => return Ok(None),
+            Some(Known::Present(credential)) => return Ok(Some(credential)),
+            None => {}
+        }
+        let access_key = AccessKey::from_stored(access_key);
+        self.keys.find(&access_key).await.map_err(|error| {
+            tracing::error!(%error, "key lookup failed");
+            Refusal::unavailable()
+        })
+    }
+
+    async fn check_owner(&self, proven: &Proven) -> Result<(), Refusal> {
+        match self.rules.owner_is_enabled(&proven.credential).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::unknown_key(proven.key.access_key().as_str())),
+            Err(error) => {
+                tracing::error!(%error, "directory lookup failed");
+                Err(Refusal::unavailable())
+            }
+        }
+    }
+
+    fn note(&self, proven: &Proven, now: SystemTime) {
+        if let Some(usage) = &self.usage {
+            usage.used(&proven.credential, now);
+        }
+    }
+
+    /// What does not depend on the key.
+    fn check(&self, signed: &SignedRequest<'_>, now: SystemTime) -> Result<(), Refusal> {
+        match signed {
+            SignedRequest::V2(request) => {
+                if !self.signature_v2 {
+                    return Err(RequestError::unsupported().into());
+                }
+                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
+            }
+            SignedRequest::V4(request) => {
+                self.check_region(request)?;
+                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
+            }
+        }
+    }
+
+    /// A request that comes too early or too late, with what time it is here.
+    fn untimely(&self, error: RequestError, now: SystemTime) -> Refusal {
+        let refusal = Refusal::from(error).with("ServerTime", format_amz(now));
+        if error.code() == S3ErrorCode::RequestTimeTooSkewed {
+            let skew = self.max_skew.as_millis().to_string();
+            return refusal.with("MaxAllowedSkewMilliseconds", skew);
+        }
+        refusal
+    }
+
+    fn check_region(&self, request: &V4Request<'_>) -> Result<(), Refusal> {
+        let Some(expected) = self.regions.first() else { return Ok(()) };
+        let scope = request.scope();
+        if self.regions.iter().any(|region| region == scope.region()) {
+            return Ok(());
+        }
+        let code = match request.expires_in() {
+            None => S3ErrorCode::AuthorizationHeaderMalformed,
+            Some(_) => S3ErrorCode::AuthorizationQueryParametersError,
+        };
+        let message = format!("The signature is for a wrong region; expecting '{expected}'.");
+        Err(Refusal::new(code, message).with("Region", expected))
+    }
+
+    /// Whether the signature is right, and of a key that may sign.
+    fn prove(
+        &self,
+        head: RequestHead<'_>,
+        signed: &SignedRequest<'_>,
+        found: Option<Arc<Credential>>,
+    ) -> Result<Proven, Refusal> {
+        let usable = found.filter(|found| self.rules.admit(found));
+        with_scratch(|text| {
+            let genuine = match signed {
+                SignedRequest::V2(request) => {
+                    request.write_string_to_sign(text, self.bucket_of(head)?)?;
+                    let secret = secret_of(usable.as_deref());
+                    let right = request.is_signature_of(secret.unwrap_or(decoy()), text);
+                    right.then_some(None)
+                }
+                SignedRequest::V4(request) => {
+                    request.write_string_to_sign(text)?;
+                    self.test(request, usable.as_deref(), text).map(Some)
+                }
+            };
+            match (genuine, usable) {
+                (Some(signing_key), Some(credential)) => {
+                    let chunks = admission::chunks(head.headers(), signed, signing_key)?;
+                    let key = VerifiedKey::new(Arc::clone(&credential), signed_of(signed));
+                    Ok(Proven { key, chunks, credential })
+                }
+                (_, None) if !self.hide_unknown_keys => {
+                    Err(Refusal::unknown_key(signed.access_key()))
+                }
+                _ => Err(mismatch(signed, text)),
+            }
+        })
+    }
+
+    /// The signing key, if the signature is its.
+    ///
+    /// Whatever fails costs one derivation and one signature: it must not show in the
+    /// time whether a key is there, nor whether it signed here before.
+    fn test(
+        &self,
+        request: &V4Request<'_>,
+        usable: Option<&Credential>,
+        text: &[u8],
+    ) -> Option<Arc<SigningKey>> {
+        let scope = request.scope();
+        let Some((credential, secret)) = usable.zip(secret_of(usable)) else {
+            let key = SigningKey::derive(decoy(), &scope);
+            hint::black_box(key.verify(text, request.signature()));
+            return None;
+        };
+        if let Some(key) = self.signing_keys.get(credential, &scope) {
+            if key.verify(text, request.signature()) {
+                return Some(key);
+            }
+            hint::black_box(SigningKey::derive(decoy(), &scope));
+            return None;
+        }
+        let key = Arc::new(SigningKey::derive(secret, &scope));
+        if !key.verify(text, request.signature()) {
+            return None;
+        }
+        self.signing_keys.insert(credential, &scope, Arc::clone(&key));
+        Some(key)
+    }
+
+    /// The bucket that the host names, where buckets are hosts.
+    pub(super) fn bucket_of<'a>(&self, head: RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
+        if self.base_domains.is_empty() {
+            return Ok(None);
+        }
+        let host = head.host()?;
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let below = |domain: &String| {
+            let (bucket, rest) =
+                host.split_at_checked(host.len().checked_sub(domain.len() + 1)?)?;
+            let rest = rest.strip_prefix('.')?;
+            (rest.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
+        };
+        Ok(self.base_domains.iter().find_map(below))
+    }
+}
+
+fn secret_of(credential: Option<&Credential>) -> Option<&SecretKey> {
+    credential?.secret_key()
+}
+
+/// What the app is told of the signature.
+fn signed_of(signed: &SignedRequest<'_>) -> Signed {
+    match signed {
+        SignedRequest::V2(request) => signed_of_v2(request),
+        SignedRequest::V4(request) => {
+            let scope = request.scope();
+            let (region, headers) = (scope.region(), request.signed_headers());
+            let mut text = String::with_capacity(region.len() + headers.len());
+            text.push_str(region);
+            text.push_str(headers);
+            let presigned = request.expires_in();
+            Signed {
+                mechanism: match presigned {
+                    None => Mechanism::HeaderV4,
+                    Some(_) => Mechanism::QueryV4,
+                },
+                signed_at: Some(request.signed_at()),
+                expires_at: key::end(request.signed_at(), presigned),
+                payload: request.payload(),
+                text: text.into_boxed_str(),
+                region_len: region.len(),
+            }
+        }
+    }
+}
+
+fn signed_of_v2(request: &V2Request<'_>) -> Signed {
+    let (mechanism, signed_at, expires_at) = match request.freshness() {
+        Freshness::At(time) => (Mechanism::HeaderV2, Some(time), None),
+        Freshness::Until(time) => (Mechanism::QueryV2, None, Some(time)),
+        Freshness::Unknown => (Mechanism::HeaderV2, None, None),
+    };
+    let payload = request.payload();
+    Signed { mechanism, signed_at, expires_at, payload, text: Box::default(), region_len: 0 }
+}
+
+/// A wrong signature, with what was signed here for the client to compare.
+fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
+    let refusal = Refusal::wrong_signature()
+        .with("AWSAccessKeyId", signed.access_key())
+        .with_signed("StringToSign", text);
+    match signed {
+        SignedRequest::V2(_) => refusal,
+        SignedRequest::V4(request) => match request.canonical_request() {
+            Ok(canonical) => refusal.with_signed("CanonicalRequest", &canonical),
+            Err(_) => refusal,
+        },
+    }
+}
+
+thread_local! {
+    /// What canonical requests are written into, so that no request allocates for it.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// No thread keeps more of a buffer than this, in bytes.
+const SCRATCH_KEPT: usize = 16_384;
+
+fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut text = SCRATCH.take();
+    text.clear();
+    let result = work(&mut text);
+    if text.capacity() <= SCRATCH_KEPT {
+        SCRATCH.set(text);
+    }
+    result
+}

@@ -1,0 +1,157 @@
+//! The headers that were signed, and their canonical form.
+
+use super::{
+    error::{RequestError, S3ErrorCode},
+    head::RequestHead,
+};
+
+/// The names in a `SignedHeaders` list, which is lower case, sorted, without repeats,
+/// and names the host.
+///
+/// `malformed` is the error of the place where the list was found.
+pub(super) fn check_names(
+    names: &str,
+    malformed: fn(&'static str) -> RequestError,
+) -> Result<(), RequestError> {
+    let mut previous = "";
+    let mut has_host = false;
+    for name in names.split(';') {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b' ') {
+            return Err(malformed("The signed headers must be named in lower case."));
+        }
+        // An empty name is not greater than what stood before either.
+        if name <= previous {
+            return Err(malformed("The signed headers must be sorted, each named once."));
+        }
+        has_host |= name == "host";
+        previous = name;
+    }
+    if has_host { Ok(()) } else { Err(malformed("The host must be among the signed headers.")) }
+}
+
+/// Refuses a request with a header of Amazon's that is not signed: it would mean what
+/// the one who sends it wants.
+pub(super) fn check_all_signed(head: RequestHead<'_>, names: &str) -> Result<(), RequestError> {
+    let of_amazon = head.headers().keys().filter(|name| name.as_str().starts_with("x-amz-"));
+    for name in of_amazon {
+        if !is_signed(names, name.as_str()) {
+            let message = "There were headers present in the request which were not signed.";
+            return Err(RequestError::new(S3ErrorCode::AccessDenied, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a list of signed headers names this one.
+pub(super) fn is_signed(names: &str, wanted: &str) -> bool {
+    names.split(';').any(|name| name == wanted)
+}
+
+/// Writes `name:value` for each; `false` if one is not in the request.
+pub(super) fn write(
+    text: &mut Vec<u8>,
+    head: RequestHead<'_>,
+    names: &str,
+) -> Result<bool, RequestError> {
+    for name in names.split(';') {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b':');
+        if name == "host" {
+            write_value(text, head.host()?.as_bytes());
+        } else {
+            let mut values = head.headers().get_all(name).iter();
+            let Some(first) = values.next() else { return Ok(false) };
+            write_value(text, first.as_bytes());
+            for value in values {
+                text.push(b',');
+                write_value(text, value.as_bytes());
+            }
+        }
+        text.push(b'\n');
+    }
+    Ok(true)
+}
+
+/// Writes a value without spaces around it, and with one for many within.
+pub(super) fn write_value(text: &mut Vec<u8>, value: &[u8]) {
+    let value = value.trim_ascii();
+    if !value.windows(2).any(|pair| pair == b"  ") {
+        text.extend_from_slice(value);
+        return;
+    }
+    let mut before = b'x';
+    for byte in value {
+        if (before, *byte) != (b' ', b' ') {
+            text.push(*byte);
+        }
+        before = *byte;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn canonical(request: &Request<()>, names: &str) -> Option<String> {
+        let mut text = Vec::new();
+        let complete = write(&mut text, RequestHead::from(request), names).unwrap();
+        complete.then(|| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn the_list_of_signed_headers_has_one_form() {
+        for good in ["host", "a;host", "host;x-amz-date", "content-type;host;x-amz-date"] {
+            assert!(check_names(good, RequestError::header).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "x-amz-date",
+            "Host",
+            "host;",
+            ";host",
+            "host;host",
+            "x;host",
+            "host; x",
+            "host;;x",
+            "host,x",
+            "host;X-Amz-Date",
+        ] {
+            assert!(check_names(bad, RequestError::header).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn values_lose_the_spaces_around_them_and_all_but_one_within() {
+        let request = Request::get("/")
+            .header("host", "example.com:81")
+            .header("my-a", "  a   b \t")
+            .header("my-b", "\"x  y\"")
+            .header("my-c", "")
+            .header("my-d", "one")
+            .header("my-d", " two ")
+            .body(())
+            .unwrap();
+        let signed = "host:example.com:81\nmy-a:a b\nmy-b:\"x y\"\nmy-c:\nmy-d:one,two\n";
+        let names = "host;my-a;my-b;my-c;my-d";
+        assert_eq!(canonical(&request, names).as_deref(), Some(signed));
+        assert_eq!(canonical(&request, "host;my-e"), None);
+    }
+
+    #[test]
+    fn the_authority_of_a_target_stands_in_for_the_host() {
+        let request = Request::get("http://example.com/x").body(()).unwrap();
+        assert_eq!(canonical(&request, "host").as_deref(), Some("host:example.com\n"));
+        let both = Request::get("http://example.com/x").header("host", "example.com");
+        assert!(RequestHead::from(&both.body(()).unwrap()).host().is_ok());
+        for bad in [
+            Request::get("/x"),
+            Request::get("/x").header("host", ""),
+            Request::get("/x").header("host", "a").header("host", "a"),
+            Request::get("http://example.com/x").header("host", "example.org"),
+        ] {
+            assert!(RequestHead::from(&bad.body(()).unwrap()).host().is_err());
+        }
+    }
+}

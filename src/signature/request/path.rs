@@ -1,0 +1,136 @@
+//! One spelling for each path, and for each part of a query.
+
+use std::borrow::Cow;
+
+/// Writes a path as it is signed; `false` if a `%` in it is not followed by two hex
+/// digits.
+#[must_use]
+pub(super) fn write_path(text: &mut Vec<u8>, path: &str) -> bool {
+    if path.is_empty() {
+        text.push(b'/');
+        return true;
+    }
+    write(text, path.as_bytes(), |byte| byte == b'/', |byte| byte)
+}
+
+/// A name or value of a query as it is signed; `None` as for paths.
+pub(super) fn canonical_part(part: &str) -> Option<Cow<'_, str>> {
+    if part.bytes().all(is_unreserved) {
+        return Some(Cow::Borrowed(part));
+    }
+    let mut text = Vec::with_capacity(part.len() + 16);
+    let space = |byte| if byte == b'+' { b' ' } else { byte };
+    if !write(&mut text, part.as_bytes(), |_| false, space) {
+        return None;
+    }
+    let text = String::from_utf8(text).ok()?;
+    Some(if text == part { Cow::Borrowed(part) } else { Cow::Owned(text) })
+}
+
+/// What needs no escape: letters, digits and `-._~`.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn write(
+    text: &mut Vec<u8>,
+    mut bytes: &[u8],
+    is_plain: impl Fn(u8) -> bool,
+    meant: impl Fn(u8) -> u8,
+) -> bool {
+    let fine = |byte: u8| is_unreserved(byte) || is_plain(byte);
+    loop {
+        // Most texts need no change, so runs of what is fine are copied whole.
+        let run = bytes.iter().position(|byte| !fine(*byte)).unwrap_or(bytes.len());
+        text.extend_from_slice(&bytes[..run]);
+        let Some(byte) = bytes.get(run).copied() else { return true };
+        bytes = &bytes[run + 1..];
+        if byte != b'%' {
+            escape(text, meant(byte));
+            continue;
+        }
+        let [high, low, rest @ ..] = bytes else { return false };
+        let (Some(high), Some(low)) = (digit(*high), digit(*low)) else { return false };
+        let byte = high << 4 | low;
+        if is_unreserved(byte) {
+            text.push(byte)
+        } else {
+            escape(text, byte)
+        }
+        bytes = rest;
+    }
+}
+
+fn escape(text: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    text.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(path: &str) -> Option<String> {
+        let mut text = Vec::new();
+        write_path(&mut text, path).then(|| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn paths_are_neither_normalised_nor_encoded_twice() {
+        for (sent, signed) in [
+            ("", "/"),
+            ("/", "/"),
+            ("//a/../b/./c//", "//a/../b/./c//"),
+            ("/a%20b", "/a%20b"),
+            ("/a+b", "/a%2Bb"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/%7e%41%2d", "/~A-"),
+            ("/(x)=1&y", "/%28x%29%3D1%26y"),
+            ("/%25%32%35", "/%2525"),
+            ("/ä%ff", "/%C3%A4%FF"),
+        ] {
+            assert_eq!(path(sent).as_deref(), Some(signed), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_lonely_percent_sign_has_no_canonical_form() {
+        for bad in ["/%", "/%2", "/%zz", "/a%%20", "/%2%30", "/%ä"] {
+            assert_eq!(path(bad), None, "{bad}");
+            assert_eq!(canonical_part(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_plus_in_a_query_is_a_space() {
+        for (sent, signed) in
+            [("a+b", "a%20b"), ("a%2bb", "a%2Bb"), ("a/b", "a%2Fb"), ("a%20b", "a%20b")]
+        {
+            assert_eq!(canonical_part(sent).as_deref(), Some(signed), "{sent}");
+        }
+        assert!(matches!(canonical_part("a%20b"), Some(Cow::Borrowed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_paths_stay_as_they_are_and_mean_the_same(sent in "/[a-zA-Z0-9%/+ .~äß&=-]{0,40}") {
+            if let Some(signed) = path(&sent) {
+                prop_assert_eq!(path(&signed), Some(signed.clone()));
+                let meaning = |text: &str| percent_decode_str(text).collect::<Vec<_>>();
+                prop_assert_eq!(meaning(&sent), meaning(&signed));
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Collecting uses, and reporting them in the background.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
+
+use super::recent::Recent;
+use super::waiting::{Noted, Waiting};
+use super::{UsageError, UsageLog, whole_seconds};
+use crate::domain::Credential;
+
+/// How often uses are reported unless the builder says otherwise.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// With a shorter one the task would do nothing else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How many keys wait at the most unless the builder says otherwise: about eight
+/// megabytes of them.
+const CAPACITY: usize = 65_536;
+
+/// How long one round of reports takes at the most.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// How long a flush takes at the most: what is under way, and a round of its own.
+const FLUSH: Duration = Duration::from_secs(20);
+
+/// Collects uses of keys and reports them to a [`UsageLog`] in the background.
+///
+/// Of each key only the latest use is kept, and every minute all that came together
+/// is reported, in batches; sooner if half of the room is taken. A use that cannot
+/// be reported waits for the next time. There is room for a bounded number of keys:
+/// what finds none is [`dropped`](Self::dropped), and the key's next use has
+/// another chance.
+///
+/// A clone is another handle to the same collection. When the last one is dropped,
+/// what waits is reported once more, in the background, as long as the runtime lives;
+/// to be sure of it, call [`flush`](Self::flush) before. What waits when the process
+/// ends is lost.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use tower_credentials::{
+///     backend::memory::MemoryBackend, domain::Credential, usage::UsageRecorder,
+/// };
+///
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(verified: Credential, now: SystemTime) -> Done {
+/// let backend = MemoryBackend::default();
+/// let recorder =
+///     UsageRecorder::builder(backend.clone()).interval(Duration::from_secs(10)).start();
+///
+/// // For each signature that proved right:
+/// recorder.used(&verified, now);
+///
+/// // Before the process ends:
+/// recorder.flush().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct UsageRecorder {
+    owner: Arc<Owner>,
+}
+
+impl UsageRecorder {
+    /// How many keys are reported at once at the most: few enough that a log which
+    /// writes other things too is not held up.
+    pub const BATCH: usize = 256;
+
+    /// Starts to report to this log, with the default of every setting.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn new(log: impl UsageLog) -> Self {
+        Self::builder(log).start()
+    }
+
+    /// Starts a recorder that differs from the default.
+    pub fn builder(log: impl UsageLog) -> UsageRecorderBuilder {
+        UsageRecorderBuilder { log: Box::new(log), interval: INTERVAL, capacity: CAPACITY }
+    }
+
+    /// Notes that a key was used at this time. Fractions of seconds are cut off, and
+    /// times before 1970 are 1970.
+    ///
+    /// Never waits for the log, and never fails. A further use of a key within the
+    /// second takes no lock; within the interval, no memory.
+    pub fn used(&self, credential: &Credential, at: SystemTime) {
+        let Shared { recent, waiting, dropped, wake, half, .. } = &*self.owner.shared;
+        let (hash, second) = (waiting.hash(&credential.id), whole_seconds(at));
+        if recent.has(hash, second) {
+            return;
+        }
+        match waiting.note(hash, &credential.id, second) {
+            // Exactly at the half, so that a log which fails is not asked all the time.
+            Noted::First(held) if held == *half => wake.notify_one(),
+            Noted::Again | Noted::First(_) => {}
+            Noted::NoRoom => {
+                dropped.fetch_add(1, Relaxed);
+                return;
+            }
+        }
+        recent.put(hash, second);
+    }
+
+    /// Reports all that waits. Uses that were noted before are in the log when this
+    /// returns `Ok`.
+    ///
+    /// Ends within twenty seconds, whatever the log does, as long as it blocks no thread.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError`] if the log failed, or was not done in time. What was not
+    /// reported waits for the next time.
+    pub async fn flush(&self) -> Result<(), UsageError> {
+        in_time(FLUSH, self.owner.shared.round()).await
+    }
+
+    /// How many keys wait to be reported.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.owner.shared.waiting.len()
+    }
+
+    /// How many uses were dropped because there was no room for a further key.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.owner.shared.dropped.load(Relaxed)
+    }
+}
+
+/// Settings of a [`UsageRecorder`].
+#[derive(Debug)]
+#[must_use = "call `start` to get the recorder"]
+pub struct UsageRecorderBuilder {
+    log: Box<dyn UsageLog>,
+    interval: Duration,
+    capacity: usize,
+}
+
+impl UsageRecorderBuilder {
+    /// How long uses wait before they are reported; at least a millisecond. Default: one
+    /// minute.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(SHORTEST_INTERVAL);
+        self
+    }
+
+    /// How many keys wait at the most. Each takes some 130 bytes. Default: 65,536.
+    pub fn capacity(mut self, keys: usize) -> Self {
+        self.capacity = keys;
+        self
+    }
+
+    /// Starts to report.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> UsageRecorder {
+        // Destructured in full so that a new setting cannot be forgotten here.
+        let Self { log, interval, capacity } = self;
+        let shared = Arc::new(Shared {
+            log,
+            interval,
+            recent: Recent::new(),
+            waiting: Waiting::new(capacity),
+            half: capacity.div_ceil(2),
+            dropped: AtomicU64::new(0),
+            reporting: Mutex::default(),
+            wake: Notify::new(),
+            closed: AtomicBool::new(false),
+        });
+        tokio::spawn(report(Arc::clone(&shared)));
+        UsageRecorder { owner: Arc::new(Owner { shared }) }
+    }
+}
+
+/// What the clones share, without the task: when it goes, the task ends.
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Release);
+        self.shared.wake.notify_one();
+    }
+}
+
+/// What the clones share with the task.
+#[derive(Debug)]
+struct Shared {
+    log: Box<dyn UsageLog>,
+    interval: Duration,
+    recent: Recent,
+    waiting: Waiting,
+    /// With so many keys waiting they are reported at once.
+    half: usize,
+    dropped: AtomicU64,
+    /// Held by who reports.
+    reporting: Mutex<()>,
+    wake: Notify,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    /// Reports what waits, up to the first failure.
+    async fn round(&self) -> Result<(), UsageError> {
+        let _alone = self.reporting.lock().await;
+        let mut taken = self.waiting.take();
+        let report = async {
+            while let Some(batch) = taken.batch(UsageRecorder::BATCH) {
+                // Not through the pointer, whose own implementation would box it twice.
+                (*self.log).note(batch).await?;
+                taken.reported(UsageRecorder::BATCH);
+            }
+            Ok(())
+        };
+        in_time(ROUND, report).await
+    }
+}
+
+async fn in_time(
+    limit: Duration,
+    report: impl Future<Output = Result<(), UsageError>>,
+) -> Result<(), UsageError> {
+    timeout(limit, report).await.unwrap_or_else(|_| Err(UsageError::new(TooSlow)))
+}
+
+/// The task.
+async fn report(shared: Arc<Shared>) {
+    loop {
+        // Woken or not, it is time.
+        let _ = timeout(shared.interval, shared.wake.notified()).await;
+        let closed = shared.closed.load(Acquire);
+        let round = Arc::clone(&shared);
+        // A task of its own: a log that panics ends this round and not the next ones.
+        match tokio::spawn(async move { round.round().await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn(&shared, &error),
+            Err(panicked) => warn(&shared, &panicked),
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+fn warn(shared: &Shared, error: &(dyn StdError + 'static)) {
+    let cause = error.source().map(tracing::field::display);
+    let (waiting, dropped) = (shared.waiting.len(), shared.dropped.load(Relaxed));
+    tracing::warn!(%error, cause, waiting, dropped, "uses of keys could not be reported");
+}
+
+/// The log took longer than it may.
+#[derive(Debug)]
+struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the log of uses did not answer in time")
+    }
+}
+
+impl StdError for TooSlow {}

@@ -1,0 +1,201 @@
+//! The uses that wait to be reported.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    hash::{BuildHasher, RandomState},
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::whole_seconds;
+use crate::domain::CredentialId;
+
+/// How many locks the keys are spread over; at most 256.
+const SHARDS: usize = 16;
+
+/// The latest second of each key that was used; no more keys than there is room for.
+pub(super) struct Waiting {
+    shards: [Mutex<HashMap<CredentialId, u64>>; SHARDS],
+    hasher: RandomState,
+    capacity: usize,
+    /// How many keys there are, those included that were taken and are not reported yet.
+    held: AtomicUsize,
+}
+
+/// What became of a use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// The key waits already.
+    Again,
+    /// It is the key's first; so many keys wait now.
+    First(usize),
+    /// There is no room for a further key.
+    NoRoom,
+}
+
+impl Waiting {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            capacity,
+            held: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn hash(&self, id: &CredentialId) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    /// Notes a use of the key with this hash.
+    pub(super) fn note(&self, hash: u64, id: &CredentialId, second: u64) -> Noted {
+        let mut shard = self.shard(hash);
+        if let Some(latest) = shard.get_mut(id) {
+            *latest = second.max(*latest);
+            return Noted::Again;
+        }
+        let one_more = |held| (held < self.capacity).then_some(held + 1);
+        let Ok(before) = self.held.fetch_update(Relaxed, Relaxed, one_more) else {
+            return Noted::NoRoom;
+        };
+        shard.insert(id.clone(), second);
+        Noted::First(before + 1)
+    }
+
+    /// How many keys wait.
+    pub(super) fn len(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
+    /// Takes out all that waits. It keeps its room until it is reported.
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut uses = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            // Put aside first: nobody waits for more than the exchange.
+            let keys = mem::take(&mut *lock(shard));
+            uses.extend(keys.into_iter().map(|(id, second)| (id, from_second(second))));
+        }
+        Taken { waiting: self, uses }
+    }
+
+    fn put_back(&self, id: CredentialId, second: u64) {
+        match self.shard(self.hash(&id)).entry(id) {
+            Entry::Occupied(mut newer) => {
+                let latest = second.max(*newer.get());
+                newer.insert(latest);
+                // It had room twice.
+                self.held.fetch_sub(1, Relaxed);
+            }
+            Entry::Vacant(place) => {
+                place.insert(second);
+            }
+        }
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashMap<CredentialId, u64>> {
+        lock(&self.shards[usize::from(hash.to_le_bytes()[0]) % SHARDS])
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("held", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Uses on their way to the log. What is not reported when this is dropped waits again.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    waiting: &'a Waiting,
+    uses: Vec<(CredentialId, SystemTime)>,
+}
+
+impl Taken<'_> {
+    /// Some that are not reported yet, at most so many; `None` if all are.
+    pub(super) fn batch(&self, most: usize) -> Option<&[(CredentialId, SystemTime)]> {
+        let first = self.uses.len().saturating_sub(most);
+        Some(&self.uses[first..]).filter(|batch| !batch.is_empty())
+    }
+
+    /// What [`batch`](Self::batch) gives was reported.
+    pub(super) fn reported(&mut self, most: usize) {
+        let left = self.uses.len().saturating_sub(most);
+        self.waiting.held.fetch_sub(self.uses.len() - left, Relaxed);
+        self.uses.truncate(left);
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (id, time) in mem::take(&mut self.uses) {
+            self.waiting.put_back(id, whole_seconds(time));
+        }
+    }
+}
+
+/// Of a second that was a time before.
+fn from_second(second: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(second)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing can panic while it is held that leaves it in halves.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(waiting: &Waiting, id: &str, second: u64) -> Noted {
+        let id = CredentialId::from_stored(id);
+        waiting.note(waiting.hash(&id), &id, second)
+    }
+
+    fn uses(taken: &Taken<'_>) -> Vec<(String, u64)> {
+        let mut uses: Vec<_> =
+            taken.uses.iter().map(|(id, time)| (id.to_string(), whole_seconds(*time))).collect();
+        uses.sort_unstable();
+        uses
+    }
+
+    #[test]
+    fn what_was_taken_and_not_reported_waits_again_with_its_latest_second() {
+        let waiting = Waiting::new(9);
+        for (id, second) in [("a", 1), ("b", 5), ("c", 1)] {
+            note(&waiting, id, second);
+        }
+        let taken = waiting.take();
+        for (id, second) in [("a", 3), ("b", 2)] {
+            assert!(matches!(note(&waiting, id, second), Noted::First(_)), "{id}");
+        }
+        assert_eq!(waiting.len(), 5);
+        drop(taken);
+        assert_eq!(waiting.len(), 3);
+        let again = waiting.take();
+        assert_eq!(uses(&again), [("a".into(), 3), ("b".into(), 5), ("c".into(), 1)]);
+    }
+
+    #[test]
+    fn what_is_taken_keeps_its_room_until_it_is_reported() {
+        let waiting = Waiting::new(3);
+        for id in ["a", "b", "c"] {
+            note(&waiting, id, 1);
+        }
+        let mut taken = waiting.take();
+        assert_eq!(note(&waiting, "d", 1), Noted::NoRoom);
+        assert_eq!(taken.batch(2).unwrap().len(), 2);
+        taken.reported(2);
+        assert_eq!(note(&waiting, "d", 1), Noted::First(2));
+        assert_eq!(note(&waiting, "d", 2), Noted::Again);
+        taken.reported(2);
+        assert!(taken.batch(2).is_none());
+        drop(taken);
+        assert_eq!(waiting.len(), 1);
+    }
+}

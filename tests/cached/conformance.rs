@@ -1,0 +1,42 @@
+//! The suite for backends, through a cache.
+
+mod over_memory {
+    use tower_credentials::backend::{cached::Cached, memory::MemoryBackend};
+
+    async fn backend() -> Cached<MemoryBackend> {
+        Cached::new(MemoryBackend::default())
+    }
+
+    tower_credentials::backend_conformance_tests!(backend);
+}
+
+/// All cases on one file and in one cache.
+mod over_sqlite {
+    use std::sync::OnceLock;
+
+    use tower_credentials::backend::{cached::Cached, sqlite::SqliteBackend};
+
+    async fn shared() -> Cached<SqliteBackend> {
+        static SHARED: OnceLock<Cached<SqliteBackend>> = OnceLock::new();
+        let open = || {
+            // Below `target`, since nothing that a static holds is ever removed.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+            Cached::new(SqliteBackend::open(folder.join("credentials.db")).unwrap())
+        };
+        SHARED.get_or_init(open).clone()
+    }
+
+    tower_credentials::backend_conformance_tests!(shared);
+}
+
+mod over_any {
+    use std::sync::Arc;
+
+    use tower_credentials::backend::{CredentialBackend, cached::Cached, memory::MemoryBackend};
+
+    async fn backend() -> Cached<Arc<dyn CredentialBackend>> {
+        Cached::new(Arc::new(MemoryBackend::default()))
+    }
+
+    tower_credentials::backend_conformance_tests!(backend);
+}

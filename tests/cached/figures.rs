@@ -1,0 +1,84 @@
+//! What a cache tells of itself.
+
+use std::time::Duration;
+
+use tower_credentials::backend::{CredentialBackend, cached::Cached};
+
+use crate::{TestClock, disabled, insert, pair, update, version, watched::Watched, world};
+
+#[tokio::test]
+async fn lookups_are_counted_by_how_they_were_answered() {
+    let (cached, backend, clock) = world();
+    insert(&cached, &pair("key")).await;
+    for _ in 0..3 {
+        assert_eq!(version(&cached, "key").await, Some(1));
+    }
+    for _ in 0..4 {
+        assert_eq!(version(&cached, "none").await, None);
+    }
+    backend.set_down(true);
+    clock.advance(60_000);
+    assert!(cached.find_by_access_key(&crate::key("key")).await.is_err());
+    let stats = cached.stats();
+    assert_eq!((stats.hits, stats.absent_hits, stats.misses), (2, 3, 3));
+    assert_eq!((stats.entries, stats.absences), (1, 1));
+    assert_eq!((stats.refreshes, stats.failed_refreshes), (0, 0));
+}
+
+#[test]
+fn hits_of_all_threads_are_counted() {
+    let (cached, ..) = world();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let cached = &cached;
+    runtime.block_on(async {
+        insert(cached, &pair("key")).await;
+        assert_eq!(version(cached, "key").await, Some(1));
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            let handle = runtime.handle();
+            scope.spawn(move || {
+                handle.block_on(async {
+                    for _ in 0..100 {
+                        assert_eq!(version(cached, "key").await, Some(1));
+                    }
+                });
+            });
+        }
+    });
+    assert_eq!((cached.stats().hits, cached.stats().misses), (10_000, 1));
+}
+
+#[tokio::test]
+async fn staleness_is_the_age_of_the_oldest_answer_that_can_be_given() {
+    let (cached, _, clock) = world();
+    assert_eq!(cached.staleness(), Duration::ZERO);
+    assert_eq!(cached.max_staleness(), Duration::from_secs(10));
+    insert(&cached, &pair("old")).await;
+    insert(&cached, &pair("young")).await;
+    assert_eq!(version(&cached, "old").await, Some(1));
+    clock.advance(3_000);
+    assert_eq!(version(&cached, "young").await, Some(1));
+    assert_eq!(version(&cached, "none").await, None);
+    clock.advance(1_500);
+    assert_eq!(cached.staleness(), Duration::from_millis(4_500));
+    // What was written is no answer any more, nor is what is over its time.
+    assert!(update(&cached, &disabled(&pair("old")), 1).await);
+    assert_eq!(cached.staleness(), Duration::from_millis(1_500));
+    assert_eq!((cached.stats().entries, cached.stats().absences), (1, 1));
+    clock.advance(8_500);
+    assert_eq!(cached.staleness(), Duration::ZERO);
+    assert_eq!((cached.stats().entries, cached.stats().absences), (0, 0), "and is forgotten");
+}
+
+#[tokio::test]
+async fn debug_tells_settings_and_counts_and_no_record() {
+    let builder = Cached::builder(Watched::default()).clock(TestClock::new());
+    assert!(format!("{builder:?}").contains("ttl: 10s"));
+    let cached = builder.build();
+    insert(&cached, &pair("AKIAKEY")).await;
+    assert_eq!(version(&cached, "AKIAKEY").await, Some(1));
+    let debug = format!("{cached:?}");
+    assert!(debug.contains("ttl: 10s") && debug.contains("entries: 1"), "{debug}");
+    assert!(!debug.contains("AKIAKEY") && !debug.contains("topsecret"), "{debug}");
+}

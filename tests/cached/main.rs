@@ -1,0 +1,116 @@
+//! `Cached`: lookups from memory, and what they may never cost.
+
+mod ageing;
+mod allocations;
+mod bounds;
+mod conformance;
+mod figures;
+mod outages;
+mod races;
+mod sharing;
+mod watched;
+mod writes;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tower_credentials::{
+    backend::{CredentialBackend, cached::Cached},
+    clock::Clock,
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, Status,
+        UserId, Version,
+    },
+};
+
+use crate::watched::Watched;
+
+/// A clock that stands still until it is set.
+#[derive(Clone, Debug)]
+struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
+    }
+
+    fn advance(&self, millis: u64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn put_back(&self, millis: u64) {
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A cache with the default settings, what it asks, and its clock.
+fn world() -> (Cached<Watched>, Watched, TestClock) {
+    let (backend, clock) = (Watched::default(), TestClock::new());
+    let cached = Cached::builder(backend.clone()).clock(clock.clone()).build();
+    (cached, backend, clock)
+}
+
+fn key(text: &str) -> AccessKey {
+    AccessKey::from_stored(text)
+}
+
+/// A key pair of the user `alice` and the project `demo`.
+fn pair(access_key: &str) -> Credential {
+    let (id, user) = (CredentialId::of(&key(access_key)), UserId::new("alice").unwrap());
+    let material = Material::KeyPair { secret: Some(SecretKey::new("topsecret").unwrap()) };
+    let mut pair =
+        Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::from_stored(1));
+    pair.access_key = Some(key(access_key));
+    pair.project_id = Some(ProjectId::new("demo").unwrap());
+    pair
+}
+
+/// The next state of a record, in which it is locked out.
+fn disabled(credential: &Credential) -> Credential {
+    let mut next = credential.clone().touched(UNIX_EPOCH);
+    next.status = Status::Inactive;
+    next
+}
+
+/// The next state of a record, under another access key.
+fn renamed(credential: &Credential, access_key: &str) -> Credential {
+    let mut next = credential.clone().touched(UNIX_EPOCH);
+    next.access_key = Some(key(access_key));
+    next
+}
+
+async fn insert(backend: &impl CredentialBackend, credential: &Credential) {
+    backend.insert(&credential.clone().into(), Quota::Unlimited).await.unwrap();
+}
+
+async fn update(backend: &impl CredentialBackend, next: &Credential, expected: u64) -> bool {
+    backend.update(&next.clone().into(), Version::from_stored(expected)).await.unwrap()
+}
+
+/// The version that is found under this access key.
+async fn version(backend: &impl CredentialBackend, access_key: &str) -> Option<u64> {
+    let found = backend.find_by_access_key(&key(access_key)).await.unwrap();
+    found.map(|credential| credential.version.get())
+}
+
+/// Lets everything else go on until this holds.
+async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if holds() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never came to hold");
+}

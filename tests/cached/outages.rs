@@ -1,0 +1,72 @@
+//! A backend that is out of order.
+
+use std::error::Error as _;
+
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, KeySource},
+    clock::Clock,
+};
+
+use crate::{insert, key, pair, until, version, watched::CAUSE, world};
+
+#[tokio::test]
+async fn what_is_known_is_served_through_an_outage_until_its_time_is_over() {
+    let (cached, backend, clock) = world();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    backend.set_down(true);
+    let mut refreshes = 0;
+    for _ in 0..99 {
+        clock.advance(100);
+        assert!(cached.known("key", clock.now()).is_some());
+        let asked = cached.stats().refreshes;
+        until(|| cached.stats().failed_refreshes == asked).await;
+        tokio::task::yield_now().await;
+        until(|| cached.stats().failed_refreshes == cached.stats().refreshes).await;
+        refreshes = cached.stats().refreshes;
+    }
+    assert!((2..=4).contains(&refreshes), "asked anew {refreshes} times, and not for every hit");
+    clock.advance(100);
+    let error = cached.find_by_access_key(&key("key")).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable(_)));
+    assert_eq!(error.source().unwrap().to_string(), CAUSE);
+    backend.set_down(false);
+    assert_eq!(version(&cached, "key").await, Some(1), "failures are not remembered");
+}
+
+#[tokio::test]
+async fn a_refresh_that_failed_is_tried_again() {
+    let (cached, backend, clock) = world();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    backend.set_down(true);
+    clock.advance(7_500);
+    assert!(cached.known("key", clock.now()).is_some());
+    until(|| cached.stats().failed_refreshes == 1).await;
+    backend.set_down(false);
+    clock.advance(700);
+    assert!(cached.known("key", clock.now()).is_some());
+    until(|| cached.stats().refreshes == 2).await;
+    tokio::task::yield_now().await;
+    clock.advance(7_000);
+    assert!(cached.known("key", clock.now()).is_some(), "it was heard anew");
+    assert_eq!((cached.stats().failed_refreshes, cached.stats().misses), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refresh_that_panics_leaves_the_key_served_and_asked_for_again() {
+    let (cached, backend, clock) = world();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    backend.set_panics(true);
+    clock.advance(7_500);
+    assert!(cached.known("key", clock.now()).is_some());
+    until(|| backend.finds() == 2).await;
+    backend.set_panics(false);
+    clock.advance(700);
+    assert!(cached.known("key", clock.now()).is_some());
+    until(|| backend.finds() == 3).await;
+    tokio::task::yield_now().await;
+    clock.advance(7_000);
+    assert!(cached.known("key", clock.now()).is_some(), "it was heard anew");
+}

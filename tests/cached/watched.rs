@@ -1,0 +1,202 @@
+//! A backend that counts, waits, fails and panics as it is told.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+
+use tokio::sync::Semaphore;
+use tower_credentials::{
+    async_trait,
+    backend::{BackendError, CredentialBackend, ListQuery, Page, memory::MemoryBackend},
+    domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
+};
+
+/// What the backend says is wrong when it is down.
+pub(crate) const CAUSE: &str = "connection to db-7.internal refused";
+
+type Found = Result<Option<Arc<Credential>>, BackendError>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watched(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    inner: MemoryBackend,
+    finds: AtomicUsize,
+    other_reads: AtomicUsize,
+    down: AtomicBool,
+    panics: AtomicBool,
+    jitters: AtomicBool,
+    reads: Gate,
+    writes: Gate,
+}
+
+impl Watched {
+    /// What it keeps its records in: a write there is one made elsewhere.
+    pub(crate) fn elsewhere(&self) -> &MemoryBackend {
+        &self.0.inner
+    }
+
+    /// How many lookups by access key it has been asked for.
+    pub(crate) fn finds(&self) -> usize {
+        self.0.finds.load(SeqCst)
+    }
+
+    /// How many other reads.
+    pub(crate) fn other_reads(&self) -> usize {
+        self.0.other_reads.load(SeqCst)
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.0.down.store(down, SeqCst);
+    }
+
+    /// Whether calls panic.
+    pub(crate) fn set_panics(&self, panics: bool) {
+        self.0.panics.store(panics, SeqCst);
+    }
+
+    /// From now on calls take their time, before and after what they do.
+    pub(crate) fn jitter(&self) {
+        self.0.jitters.store(true, SeqCst);
+    }
+
+    /// Holds lookups between what they read and their answer.
+    pub(crate) fn reads(&self) -> &Gate {
+        &self.0.reads
+    }
+
+    /// Holds writes before they do anything.
+    pub(crate) fn writes(&self) -> &Gate {
+        &self.0.writes
+    }
+
+    async fn up(&self) -> Result<&MemoryBackend, BackendError> {
+        self.pause().await;
+        assert!(!self.0.panics.load(SeqCst), "on purpose");
+        if self.0.down.load(SeqCst) {
+            return Err(BackendError::Unavailable(CAUSE.into()));
+        }
+        Ok(&self.0.inner)
+    }
+
+    async fn up_for_write(&self) -> Result<&MemoryBackend, BackendError> {
+        self.0.writes.pass().await;
+        self.up().await
+    }
+
+    async fn pause(&self) {
+        if self.0.jitters.load(SeqCst) {
+            for _ in 0..rand::random_range(0..4) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialBackend for Watched {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        let result = self.up_for_write().await?.insert(credential, quota).await;
+        self.pause().await;
+        result
+    }
+
+    async fn get(&self, id: &CredentialId) -> Found {
+        self.0.other_reads.fetch_add(1, SeqCst);
+        self.up().await?.get(id).await
+    }
+
+    async fn find_by_access_key(&self, access_key: &AccessKey) -> Found {
+        self.0.finds.fetch_add(1, SeqCst);
+        let found = self.up().await?.find_by_access_key(access_key).await;
+        self.0.reads.pass().await;
+        self.pause().await;
+        found
+    }
+
+    async fn find_by_slot(&self, user_id: &UserId, slot: Slot) -> Found {
+        self.0.other_reads.fetch_add(1, SeqCst);
+        self.up().await?.find_by_slot(user_id, slot).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        self.0.other_reads.fetch_add(1, SeqCst);
+        self.up().await?.list(query).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let result = self.up_for_write().await?.update(credential, expected).await;
+        self.pause().await;
+        result
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        let result = self.up_for_write().await?.delete(id, expected).await;
+        self.pause().await;
+        result
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        let result = self.up_for_write().await?.purge_user(user_id).await;
+        self.pause().await;
+        result
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        let result = self.up_for_write().await?.purge_project(project_id).await;
+        self.pause().await;
+        result
+    }
+}
+
+/// Stands open until it is shut.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    shut: AtomicBool,
+    arrived: AtomicUsize,
+    released: Semaphore,
+}
+
+impl Gate {
+    pub(crate) fn shut(&self) {
+        self.shut.store(true, SeqCst);
+    }
+
+    /// Opens for those who come now, not for those who wait.
+    pub(crate) fn open(&self) {
+        self.shut.store(false, SeqCst);
+    }
+
+    /// Lets so many of those who wait pass.
+    pub(crate) fn release(&self, count: usize) {
+        self.released.add_permits(count);
+    }
+
+    /// Waits until so many have come to it while it was shut.
+    pub(crate) async fn arrived(&self, count: usize) {
+        crate::until(|| self.arrived.load(SeqCst) >= count).await;
+    }
+
+    async fn pass(&self) {
+        if self.shut.load(SeqCst) {
+            self.arrived.fetch_add(1, SeqCst);
+            self.released.acquire().await.unwrap().forget();
+        }
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            shut: AtomicBool::default(),
+            arrived: AtomicUsize::default(),
+            released: Semaphore::new(0),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A store behind the layer that tells what reached it.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_credentials::{
+    backend::{CredentialBackend, Direct, memory::MemoryBackend},
+    clock::Clock,
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
+        Version,
+    },
+    s3::{S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
+    signature::request::S3ErrorCode,
+};
+
+use crate::aws_signer::Signer;
+
+pub(crate) const HOST: &str = "s3.example.org:8338";
+pub(crate) const ACCESS: &str = "AKIDEXAMPLE";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// 2026-01-02T03:04:05Z, unless it is moved.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch(Arc<AtomicU64>);
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(1_767_323_045)))
+    }
+}
+
+impl Watch {
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Watch {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The layer before a store, with one key of alice's.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) backend: MemoryBackend,
+    pub(crate) clock: Watch,
+    pub(crate) layer: S3AuthLayer,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) code: Option<S3ErrorCode>,
+    pub(crate) body: String,
+    /// What reached the store: who signed, the headers, and the body or why it failed.
+    pub(crate) reached: Option<Reached>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Reached {
+    pub(crate) key: Option<VerifiedKey>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Result<Bytes, String>,
+}
+
+impl Gate {
+    pub(crate) async fn new() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    pub(crate) async fn with(set: impl FnOnce(S3AuthLayerBuilder) -> S3AuthLayerBuilder) -> Self {
+        let (backend, clock) = (MemoryBackend::default(), Watch::default());
+        let record = Arc::new(record(ACCESS, SECRET));
+        backend.insert(&record, Quota::Unlimited).await.unwrap();
+        let builder = S3AuthLayer::builder(Direct(backend.clone())).clock(clock.clone());
+        Self { backend, clock, layer: set(builder).build().unwrap() }
+    }
+
+    /// Who signs with alice's key, now.
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::new(ACCESS, SECRET, self.clock.now())
+    }
+
+    pub(crate) async fn send<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let store = service_fn(move |request: Request<_>| {
+            let sender = sender.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = BodyExt::collect(body).await.map(http_body_util::Collected::to_bytes);
+                let body = body.map_err(|error: tower_credentials::s3::PayloadError| {
+                    format!("{:?}", error.kind())
+                });
+                // An app that does not care: it says yes to what failed, too.
+                let key = head.extensions.get::<VerifiedKey>().cloned();
+                sender.send(Reached { key, headers: head.headers, body }).unwrap();
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("stored")))
+            }
+        });
+        let response = self.layer.layer(store).oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            code: head.extensions.get().copied(),
+            body: String::from_utf8(body.to_vec()).unwrap(),
+            reached: receiver.try_recv().ok(),
+        }
+    }
+}
+
+impl Answer {
+    /// It was verified, and reached the store.
+    #[track_caller]
+    pub(crate) fn verified(self) -> Reached {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        let reached = self.reached.expect("it reached the store");
+        assert!(reached.key.is_some(), "nobody is said to have signed");
+        reached
+    }
+
+    /// It was refused with this code, and its head did not reach the store.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: S3ErrorCode) {
+        assert!(self.reached.is_none(), "it reached the store: {:?}", self.reached);
+        self.told(code);
+    }
+
+    /// The client is told this code.
+    #[track_caller]
+    pub(crate) fn told(&self, code: S3ErrorCode) {
+        assert_eq!((self.code, self.status), (Some(code), code.status()), "{}", self.body);
+        assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{}", self.body);
+    }
+}
+
+/// An active key of alice's, in the project `demo`.
+pub(crate) fn record(access: &str, secret: &str) -> Credential {
+    let access = AccessKey::new(access).unwrap();
+    let mut record = Credential::new(
+        CredentialId::of(&access),
+        Kind::ec2(),
+        UserId::new("alice").unwrap(),
+        Material::KeyPair { secret: Some(SecretKey::new(secret).unwrap()) },
+        UNIX_EPOCH,
+        Version::fresh(),
+    );
+    record.project_id = Some(ProjectId::new("demo").unwrap());
+    record.access_key = Some(access);
+    record
+}
+
+/// A request without a signature.
+pub(crate) fn request(method: &str, target: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(target).header("host", HOST)
+}

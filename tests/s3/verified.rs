@@ -1,0 +1,146 @@
+//! What is verified, and what the app is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{Empty, Full};
+use tower_credentials::{
+    clock::Clock,
+    s3::{Anonymous, Mechanism},
+    signature::request::{Payload, S3ErrorCode},
+};
+
+use crate::gate::{ACCESS, Gate, request};
+
+#[tokio::test]
+async fn a_signed_request_reaches_the_store_with_who_signed_it() {
+    let gate = Gate::new().await;
+    let unsigned = request("GET", "/bucket/key?versionId=7").header("range", "bytes=0-9");
+    let (signed, _) = gate.signer().sign(unsigned.body(Empty::<Bytes>::new()).unwrap());
+    let reached = gate.send(signed).await.verified();
+    let key = reached.key.unwrap();
+    assert_eq!(key.access_key().as_str(), ACCESS);
+    assert_eq!((key.user_id().as_str(), key.project_id().unwrap().as_str()), ("alice", "demo"));
+    assert_eq!((key.mechanism(), key.region()), (Mechanism::HeaderV4, "us-east-1"));
+    assert_eq!(key.signed_at(), Some(gate.clock.now()));
+    assert_eq!(key.expires_at(), None);
+    assert_eq!(key.signed_headers(), "host;range;x-amz-content-sha256;x-amz-date");
+    assert!(key.is_signed("range") && !key.is_signed("ran") && !key.is_signed("x-amz-acl"));
+    assert!(matches!(key.payload(), Payload::Hash(_)));
+}
+
+#[tokio::test]
+async fn a_presigned_request_is_good_until_it_expires() {
+    let gate = Gate::new().await;
+    let minute = Duration::from_mins(1);
+    let sign = || {
+        let unsigned = request("GET", "/bucket/a%20key").body(Empty::<Bytes>::new()).unwrap();
+        gate.signer().presigning(minute).sign(unsigned).0
+    };
+    let signed = sign();
+    let key = gate.send(signed.clone()).await.verified().key.unwrap();
+    assert_eq!(key.mechanism(), Mechanism::QueryV4);
+    assert_eq!(key.expires_at(), Some(gate.clock.now() + minute));
+    assert_eq!(key.payload(), Payload::Unsigned);
+    gate.clock.forward(minute);
+    gate.send(signed.clone()).await.verified();
+    gate.clock.forward(Duration::from_secs(1));
+    let answer = gate.send(signed).await;
+    answer.refused(S3ErrorCode::AccessDenied);
+    assert!(answer.body.contains("<ServerTime>20260102T030506Z</ServerTime>"), "{}", answer.body);
+    gate.send(sign()).await.verified();
+}
+
+#[tokio::test]
+async fn a_request_is_good_for_a_quarter_of_an_hour_either_way() {
+    let gate = Gate::new().await;
+    for (offset, good) in [(-901_i64, false), (-900, true), (900, true), (901, false)] {
+        let mut signer = gate.signer();
+        let by = Duration::from_secs(offset.unsigned_abs());
+        signer.time = if offset < 0 { signer.time - by } else { signer.time + by };
+        let (signed, _) = signer.sign(request("GET", "/b/k").body(Empty::<Bytes>::new()).unwrap());
+        let answer = gate.send(signed).await;
+        if good {
+            answer.verified();
+        } else {
+            answer.refused(S3ErrorCode::RequestTimeTooSkewed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_body_is_checked_against_the_declared_hash_while_it_is_read() {
+    let gate = Gate::new().await;
+    let put = |body: &'static str| request("PUT", "/b/k").body(Full::new(Bytes::from(body)));
+    let (signed, _) = gate.signer().body("content").sign(put("content").unwrap());
+    let reached = gate.send(signed.clone()).await.verified();
+    assert_eq!(reached.body.unwrap(), "content");
+
+    // The store said yes all the same, and the client is not told so.
+    let answer = gate.send(signed.map(|_| Full::new(Bytes::from("CONTENT")))).await;
+    answer.told(S3ErrorCode::XAmzContentSha256Mismatch);
+    assert_eq!(answer.reached.unwrap().body, Err("HashMismatch".into()));
+
+    let (signed, _) = gate.signer().body("content").sign(put("").unwrap());
+    gate.send(signed).await.refused(S3ErrorCode::XAmzContentSha256Mismatch);
+}
+
+#[tokio::test]
+async fn requests_that_nobody_signed_are_refused_or_pass_by_choice() {
+    let unsigned = || request("GET", "/b/k").body(Empty::<Bytes>::new()).unwrap();
+    Gate::new().await.send(unsigned()).await.refused(S3ErrorCode::AccessDenied);
+
+    let open = Gate::with(|builder| builder.anonymous(Anonymous::Pass)).await;
+    let reached = open.send(unsigned()).await.reached.unwrap();
+    assert!(reached.key.is_none());
+    // What is signed is verified there too.
+    let mut signer = open.signer();
+    signer.secret.push('x');
+    let (signed, _) = signer.sign(unsigned());
+    open.send(signed).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+}
+
+#[tokio::test]
+async fn signatures_for_another_region_are_told_which_one_is_right() {
+    let gate = Gate::with(|builder| builder.region("eu-1").region("eu-2")).await;
+    for (region, good) in [("eu-1", true), ("eu-2", true), ("us-east-1", false), ("eu", false)] {
+        for presigned in [false, true] {
+            let mut signer = gate.signer();
+            if presigned {
+                signer = signer.presigning(Duration::from_mins(1));
+            }
+            signer.region = region.into();
+            let unsigned = request("GET", "/b/k").body(Empty::<Bytes>::new()).unwrap();
+            let answer = gate.send(signer.sign(unsigned).0).await;
+            if good {
+                assert_eq!(answer.verified().key.unwrap().region(), region);
+            } else {
+                answer.refused(if presigned {
+                    S3ErrorCode::AuthorizationQueryParametersError
+                } else {
+                    S3ErrorCode::AuthorizationHeaderMalformed
+                });
+                assert!(answer.body.contains("<Region>eu-1</Region>"), "{}", answer.body);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn under_http_2_the_authority_is_the_host() {
+    let gate = Gate::new().await;
+    let unsigned = Request::get("http://s3.example.org/b/k").body(Empty::<Bytes>::new()).unwrap();
+    let (signed, _) = gate.signer().sign(unsigned);
+    assert!(!signed.headers().contains_key("host"));
+    gate.send(signed).await.verified();
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body_and_an_id() {
+    let gate = Gate::new().await;
+    let answer = gate.send(request("HEAD", "/b/k").body(Empty::<Bytes>::new()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (403, ""));
+    assert_eq!(answer.headers["content-type"], "application/xml");
+    assert_eq!(answer.headers["x-amz-request-id"].len(), 16);
+}

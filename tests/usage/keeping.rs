@@ -1,0 +1,115 @@
+//! What becomes of a key's use when the key goes, in the stores that keep both.
+
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+use rusqlite::Connection;
+use tower_credentials::{
+    backend::{CredentialBackend, memory::MemoryBackend, sqlite::SqliteBackend},
+    domain::{Credential, ProjectId, Quota, UserId},
+    usage::UsageLog,
+};
+
+use crate::{at, key};
+
+async fn insert(backend: &impl CredentialBackend, key: &Credential) {
+    backend.insert(&Arc::new(key.clone()), Quota::Unlimited).await.unwrap();
+}
+
+async fn last_used(log: &impl UsageLog, key: &Credential) -> Option<SystemTime> {
+    log.last_used(std::slice::from_ref(&key.id)).await.unwrap().remove(&key.id)
+}
+
+/// Deletes and purges used keys, makes them again and finds no use but the
+/// bystander's.
+async fn a_use_goes_with_its_key(store: &(impl CredentialBackend + UsageLog)) {
+    let mut bystander = key("bystander");
+    bystander.user_id = UserId::new("amy").unwrap();
+    let (deleted, users, mut projects) = (key("deleted"), key("users"), key("projects"));
+    projects.user_id = UserId::new("carol").unwrap();
+    projects.project_id = Some(ProjectId::new("doomed").unwrap());
+    let keys = [&bystander, &deleted, &users, &projects];
+    for key in keys {
+        insert(store, key).await;
+        store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+        assert_eq!(last_used(store, key).await, Some(at(1)), "{}", key.id);
+    }
+
+    let wrong = deleted.version.next();
+    assert!(!store.delete(&deleted.id, wrong).await.unwrap());
+    assert_eq!(last_used(store, &deleted).await, Some(at(1)), "it was not deleted");
+
+    assert!(store.delete(&deleted.id, deleted.version).await.unwrap());
+    assert_eq!(store.purge_user(&users.user_id).await.unwrap(), 1);
+    assert_eq!(store.purge_project(projects.project_id.as_ref().unwrap()).await.unwrap(), 1);
+    for key in [&deleted, &users, &projects] {
+        assert_eq!(last_used(store, key).await, None, "{}", key.id);
+        // A report that comes late finds nobody.
+        store.note(&[(key.id.clone(), at(2))]).await.unwrap();
+        insert(store, key).await;
+        assert_eq!(last_used(store, key).await, None, "{}", key.id);
+    }
+    assert_eq!(last_used(store, &bystander).await, Some(at(1)));
+}
+
+#[tokio::test]
+async fn in_memory_a_use_goes_with_its_key() {
+    a_use_goes_with_its_key(&MemoryBackend::default()).await;
+}
+
+#[tokio::test]
+async fn in_sqlite_a_use_goes_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    a_use_goes_with_its_key(&SqliteBackend::open(&path).unwrap()).await;
+    // Nothing of it lies anywhere else.
+    assert_eq!(tables(&path), ["credentials"]);
+}
+
+fn tables(path: &Path) -> Vec<String> {
+    let other = Connection::open(path).unwrap();
+    let mut tables = other.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn in_sqlite_a_use_is_there_when_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    let key = key("key");
+    let store = SqliteBackend::open(&path).unwrap();
+    insert(&store, &key).await;
+    store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+    drop(store);
+    let store = SqliteBackend::open(&path).unwrap();
+    assert_eq!(last_used(&store, &key).await, Some(at(1)));
+    assert_eq!(*store.get(&key.id).await.unwrap().unwrap(), key, "the record is as it was");
+}
+
+#[tokio::test]
+async fn in_sqlite_an_older_use_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    let key = key("key");
+    let store = SqliteBackend::open(&path).unwrap();
+    insert(&store, &key).await;
+    store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+    let size = || std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    let before = size();
+    for seconds in [0, 1] {
+        store.note(&[(key.id.clone(), at(seconds))]).await.unwrap();
+    }
+    assert_eq!(size(), before);
+}
+
+#[tokio::test]
+async fn in_sqlite_a_use_that_cannot_be_read_is_an_error_and_the_record_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    let key = key("key");
+    let store = SqliteBackend::open(&path).unwrap();
+    insert(&store, &key).await;
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("UPDATE credentials SET last_used = -1").unwrap();
+    store.last_used(std::slice::from_ref(&key.id)).await.unwrap_err();
+    assert!(store.get(&key.id).await.unwrap().is_some());
+}

@@ -1,0 +1,213 @@
+//! The suite over both logs, and over logs that are wrong: a suite that nobody has
+//! seen fail proves nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::task::yield_now;
+use tower_credentials::{
+    async_trait,
+    backend::{CredentialBackend, memory::MemoryBackend},
+    domain::CredentialId,
+    usage::{UsageError, UsageLog},
+};
+
+mod memory {
+    use super::MemoryBackend;
+
+    async fn backend_and_log() -> (MemoryBackend, MemoryBackend) {
+        let store = MemoryBackend::default();
+        (store.clone(), store)
+    }
+
+    tower_credentials::usage_conformance_tests!(backend_and_log);
+}
+
+mod sqlite {
+    use std::sync::OnceLock;
+
+    use tower_credentials::backend::sqlite::SqliteBackend;
+
+    async fn shared_file() -> (SqliteBackend, SqliteBackend) {
+        static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
+        let open = || {
+            // Below `target`, since nothing that a static holds is ever removed.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+            SqliteBackend::open(folder.join("credentials.db")).unwrap()
+        };
+        let store = SHARED.get_or_init(open);
+        (store.clone(), store.clone())
+    }
+
+    tower_credentials::usage_conformance_tests!(shared_file);
+}
+
+type Backend = Arc<dyn CredentialBackend>;
+type Case = fn(Backend, Arc<dyn UsageLog>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! name_and_function {
+    (() $($case:ident)+) => {
+        &[$((stringify!($case), |backend, log| {
+            Box::pin(tower_credentials::conformance::usage::$case(backend, log))
+        })),+]
+    };
+}
+
+/// Every case of the suite, by name.
+const CASES: &[(&str, Case)] =
+    tower_credentials::__usage_conformance_cases!({ name_and_function }());
+
+macro_rules! bugs {
+    ($($bug:ident: $($case:ident)+;)+) => {
+        /// What can be wrong with a [`Mutant`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Bug {
+            $($bug),+
+        }
+
+        /// The cases that must fail because of it.
+        const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
+    };
+}
+
+bugs! {
+    BatchesAreCutShort: a_long_report_is_noted_whole_and_told_whole;
+    ChangesForget: a_change_of_the_record_keeps_the_use;
+    EmptyIsAnError: nothing_is_noted_and_told_without_an_error;
+    EverythingIsTold: only_what_is_asked_for_is_told;
+    IdsFoldCase: keys_are_told_apart_bytewise;
+    LastReportWins: an_older_use_moves_nothing_back
+        a_key_reported_twice_at_once_was_used_at_the_later_time
+        racing_reports_leave_the_latest_use;
+    ReadsThenWrites: racing_reports_leave_the_latest_use;
+    TimesAreWholeMinutes: a_use_is_told_to_the_second;
+    TimesHave32Bits: a_use_is_told_to_the_second;
+    UnknownIsAnError: unknown_keys_disturb_no_others;
+    UnusedIs1970: unknown_keys_disturb_no_others;
+}
+
+/// A log that is kept apart, right as it stands, with one bug to choose.
+#[derive(Debug)]
+struct Mutant {
+    bug: Option<Bug>,
+    backend: MemoryBackend,
+    last_used: Mutex<HashMap<CredentialId, SystemTime>>,
+}
+
+impl Mutant {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// What this log makes of a time.
+    fn keep(&self, time: SystemTime) -> SystemTime {
+        let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let kept = match self.bug {
+            Some(Bug::TimesAreWholeMinutes) => seconds / 60 * 60,
+            Some(Bug::TimesHave32Bits) => seconds & u64::from(u32::MAX),
+            _ => seconds,
+        };
+        UNIX_EPOCH + Duration::from_secs(kept)
+    }
+
+    fn id(&self, id: &CredentialId) -> CredentialId {
+        if self.has(Bug::IdsFoldCase) {
+            return CredentialId::from_stored(id.as_str().to_lowercase());
+        }
+        id.clone()
+    }
+}
+
+#[async_trait]
+impl UsageLog for Mutant {
+    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+        if self.has(Bug::EmptyIsAnError) && uses.is_empty() {
+            return Err(UsageError::new("no rows"));
+        }
+        let most = if self.has(Bug::BatchesAreCutShort) { 100 } else { usize::MAX };
+        for (id, time) in uses.iter().take(most) {
+            if self.has(Bug::UnknownIsAnError) && self.backend.get(id).await.unwrap().is_none() {
+                return Err(UsageError::new("no such key"));
+            }
+            let (id, time) = (self.id(id), self.keep(*time));
+            let known = self.last_used.lock().unwrap().get(&id).copied();
+            if self.has(Bug::ReadsThenWrites) {
+                yield_now().await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                if known.is_none_or(|known| known < time) {
+                    self.last_used.lock().unwrap().insert(id, time);
+                }
+                continue;
+            }
+            let mut last_used = self.last_used.lock().unwrap();
+            let latest = last_used.entry(id).or_insert(time);
+            if *latest < time || self.has(Bug::LastReportWins) {
+                *latest = time;
+            }
+        }
+        Ok(())
+    }
+
+    async fn last_used(
+        &self,
+        ids: &[CredentialId],
+    ) -> Result<HashMap<CredentialId, SystemTime>, UsageError> {
+        let changed = async |id: &CredentialId| {
+            let record = self.backend.get(id).await.unwrap();
+            record.is_some_and(|record| record.created_at != record.updated_at)
+        };
+        let mut told = HashMap::new();
+        for id in ids {
+            if self.has(Bug::ChangesForget) && changed(id).await {
+                continue;
+            }
+            let known = self.last_used.lock().unwrap().get(&self.id(id)).copied();
+            let known = known.or_else(|| self.has(Bug::UnusedIs1970).then_some(UNIX_EPOCH));
+            told.extend(known.map(|time| (id.clone(), time)));
+        }
+        if self.has(Bug::EverythingIsTold) {
+            told.extend(self.last_used.lock().unwrap().clone());
+        }
+        Ok(told)
+    }
+}
+
+/// Whether the case passes a log with this bug.
+async fn passes(case: Case, bug: Option<Bug>) -> bool {
+    let backend = MemoryBackend::default();
+    let log = Mutant { bug, backend: backend.clone(), last_used: Mutex::default() };
+    tokio::spawn(case(Arc::new(backend), Arc::new(log))).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+    let mut missed = Vec::new();
+    for (bug, cases) in BUGS {
+        for name in *cases {
+            let (_, case) = CASES.iter().find(|(case, _)| case == name).expect("a known case");
+            if passes(*case, Some(*bug)).await {
+                missed.push((bug, name));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+#[test]
+fn every_case_has_a_bug_to_catch() {
+    let caught: BTreeSet<_> = BUGS.iter().flat_map(|(_, cases)| *cases).collect();
+    let idle: Vec<_> =
+        CASES.iter().map(|(name, _)| name).filter(|name| !caught.contains(name)).collect();
+    assert!(idle.is_empty(), "never seen to fail: {idle:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_a_bug_passes_every_case() {
+    for (name, case) in CASES {
+        assert!(passes(*case, None).await, "{name}");
+    }
+}
