@@ -2,8 +2,6 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
 use s3s::{
     Body, S3ErrorCode, S3Result,
     auth::{S3Auth, SecretKey},
@@ -11,36 +9,23 @@ use s3s::{
     service::S3ServiceBuilder,
 };
 use s3s_fs::FileSystem;
-use tower::{Service, service_fn, util::BoxCloneService};
 use tower_credentials::{
     async_trait,
     backend::CredentialBackend,
     domain::{AccessKey, SecretKey as Secret},
 };
 
-use crate::health;
-
-type BoxError = Box<dyn Error + Send + Sync>;
-type Store = BoxCloneService<Request<Incoming>, Response<Body>, BoxError>;
+use crate::health::{self, Checked};
 
 /// The store of a folder, with a health check beside it.
 pub(crate) fn open(
     buckets: &Path,
     backend: Arc<dyn CredentialBackend>,
-) -> Result<Store, Box<dyn Error>> {
+) -> Result<Checked<Body>, Box<dyn Error>> {
     let files = FileSystem::new(buckets).map_err(|error| format!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(Keys { backend });
-    let store = builder.build();
-    Ok(BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
-        let mut store = store.clone();
-        async move {
-            if health::is_check(&request) {
-                return Ok(Response::new(Body::from(String::from("ok\n"))));
-            }
-            Service::call(&mut store, request).await.map_err(Into::into)
-        }
-    })))
+    Ok(health::checked(builder.build()))
 }
 
 /// Tells the store a key's secret: read anew for every request, so that a change

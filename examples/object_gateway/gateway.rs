@@ -5,6 +5,7 @@ use std::error::Error;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
+use tower_credentials::{domain::ProjectId, s3::VerifiedKey};
 
 use crate::{
     buckets, content,
@@ -12,7 +13,6 @@ use crate::{
     copying,
     fault::{Answer, Fault},
     listing, objects,
-    signer::project_of,
     store::Store,
     target::{Query, Target},
     uploads,
@@ -59,7 +59,8 @@ impl Gateway {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let project = project_of(&head.extensions).ok_or_else(Fault::access_denied)?;
+        let signer: Option<&VerifiedKey> = head.extensions.get();
+        let project = signer.map(project_of).ok_or_else(Fault::access_denied)?;
         let target = Target::of(head, self.base_domain.as_deref())?;
         let query = &Query::read(head.uri.query().unwrap_or_default())?;
         let call = Call { store: &self.store, project, query, headers: &head.headers };
@@ -131,6 +132,12 @@ impl Call<'_> {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// Whose the buckets are that are made with a key: those of one that is for no project
+/// are its user's.
+fn project_of(key: &VerifiedKey) -> &str {
+    key.project_id().map_or_else(|| key.user_id().as_str(), ProjectId::as_str)
 }
 
 /// An answer that says nothing but that it is done.

@@ -1,6 +1,6 @@
-//! An S3 server of its own behind `CredentialLayer`: keys are minted and locked out
-//! on the port on which they are used, and buckets belong to the project of the key
-//! that made them.
+//! An S3 server of its own behind `CredentialLayer` and `S3AuthLayer`: keys are minted
+//! and locked out on the port on which they are used, the handler sees verified
+//! requests only, and buckets belong to the project of the key that made them.
 //!
 //! ```text
 //! cargo run --release --example object_gateway
@@ -26,7 +26,6 @@ mod metadata;
 mod objects;
 #[path = "../common/paste.rs"]
 mod paste;
-mod signer;
 mod store;
 mod target;
 mod uploads;
@@ -38,23 +37,23 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
-use bytes::Bytes;
 use clap::Parser;
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
-use tower::{ServiceBuilder, service_fn};
-use tower_credentials::CredentialLayer;
+use tower::{Layer, ServiceBuilder, service_fn};
+use tower_credentials::{
+    CredentialLayer,
+    backend::cached::Cached,
+    s3::{S3AuthLayer, VerifiedBody},
+};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
 use crate::{
     common::{backend, server},
-    content::Outgoing,
     gateway::Gateway,
     identities::Identities,
-    signer::Signer,
     store::Store,
 };
 
@@ -74,6 +73,9 @@ struct Options {
     /// Domain below which hosts name buckets, beside those that paths name.
     #[arg(long)]
     base_domain: Option<String>,
+    /// Admits signatures of version 2, which sign less.
+    #[arg(long)]
+    signature_v2: bool,
     /// How many bytes of objects to keep; each object counts 8 KiB more than it holds.
     #[arg(long, default_value_t = 1 << 30)]
     max_bytes: u64,
@@ -88,26 +90,28 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities = Identities::load(options.identities, options.listen)?;
     identities.reload_on_hangup()?;
-    let backend = backend::open(Some(&options.backend), Path::new(""))?;
-    let credentials = CredentialLayer::builder(identities.clone(), Arc::clone(&backend))
-        .directory(identities)
+
+    // Who changes keys and who looks them up do so through the same cache, so that a
+    // change is felt at once.
+    let keys = Cached::new(backend::open(Some(&options.backend), Path::new(""))?);
+    let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
+        .directory(identities.clone())
         .build()?;
+    let mut verifying =
+        S3AuthLayer::builder(keys).directory(identities).signature_v2(options.signature_v2);
+    if let Some(domain) = &options.base_domain {
+        verifying = verifying.base_domain(domain);
+    }
 
     let gateway = Gateway::new(Store::new(options.max_bytes), options.base_domain);
+    let gateway = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
+        let gateway = gateway.clone();
+        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+    });
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(credentials)
-        .service(service_fn(move |mut request: Request<Incoming>| {
-            let gateway = gateway.clone();
-            async move {
-                if health::is_check(&request) {
-                    let ok = Outgoing::bytes(Bytes::from_static(b"ok\n"));
-                    return Ok::<_, Infallible>(Response::new(ok));
-                }
-                request.extensions_mut().insert(Signer("731fc6f265cd486d900f16e84c5cb594".into()));
-                Ok(gateway.answer(request).await)
-            }
-        }));
+        .service(health::checked(verifying.build()?.layer(gateway)));
     server::serve(options.listen, service, paste::print_lines).await
 }

@@ -1,6 +1,8 @@
 //! Real S3 clients, and what they share. Included by the tests of each server that
 //! they are tried against, which name it.
 
+#[path = "../common/aws_signer.rs"]
+mod aws_signer;
 mod aws_sigv4;
 mod curl;
 #[path = "../common/example.rs"]

@@ -72,10 +72,16 @@ async fn the_aws_command_line_uses_a_key_of_any_origin_until_it_is_disabled() {
     let content: Vec<u8> = (0..=250).cycle().take(9 << 20).collect();
     std::fs::write(&up, &content).unwrap();
     let (up, down) = (up.to_str().unwrap(), down.to_str().unwrap());
+    // The tool's first version presigns with version 2 unless told otherwise.
+    let config = folder.path().join("config");
+    std::fs::write(&config, "[default]\ns3 =\n  signature_version = s3v4\n").unwrap();
     lifecycle::of_keys(&[], async |Holder { url, bucket, key }| {
         let aws = |arguments: &[&str]| {
             let mut command = Command::new("aws");
-            with_key(&mut command, &key).args(["--endpoint-url", &url]).args(arguments);
+            with_key(&mut command, &key)
+                .env("AWS_CONFIG_FILE", &config)
+                .args(["--endpoint-url", &url])
+                .args(arguments);
             run(command)
         };
         // The first request of a key; the tool makes the bucket only once.
