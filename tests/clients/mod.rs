@@ -2,7 +2,7 @@
 //! they are tried against, which name it.
 
 #[path = "../common/aws_signer.rs"]
-mod aws_signer;
+pub(crate) mod aws_signer;
 mod aws_sigv4;
 mod curl;
 #[path = "../common/example.rs"]
@@ -21,4 +21,6 @@ mod python;
 mod rclone;
 pub(crate) mod rusty_s3;
 mod s3cmd;
+#[allow(dead_code, reason = "not every server is tested for all of it")]
+pub(crate) mod signing;
 pub(crate) mod tools;

@@ -33,6 +33,8 @@ async fn rclone_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_en
                 "1",
             ]);
             command.args(["--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi"]);
+            // `s3s-fs` takes the empty delimiter of a list of all folders for one.
+            command.args(["--disable", "ListR"]);
             let settings = [
                 ("TYPE", "s3"),
                 ("PROVIDER", "Other"),
