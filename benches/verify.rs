@@ -30,7 +30,7 @@ use scratchstack_aws_signature::{
     sigv4_validate_request,
 };
 use sha2::{Digest, Sha256};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
     domain::{
@@ -169,16 +169,15 @@ async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> 
     let requests: Vec<_> = (0..BATCH).map(|_| request.clone().map(|_| ())).collect();
     let started = Instant::now();
     for request in requests {
-        let kept = Arc::clone(&kept);
-        let mut keys =
-            service_for_signing_key_fn(move |request: GetSigningKeyRequest| async move {
-                let derive = || {
-                    let secret: KSecretKey = SECRET.parse().unwrap();
-                    secret.to_ksigning(request.request_date(), request.region(), request.service())
-                };
-                let key: KSigningKey = kept.get_or_init(derive).clone();
-                Ok(GetSigningKeyResponse::builder().signing_key(key).build()?)
-            });
+        let kept: Arc<OnceLock<KSigningKey>> = Arc::clone(&kept);
+        let mut keys = service_fn(move |request: GetSigningKeyRequest| {
+            let derive = || {
+                let secret: KSecretKey = SECRET.parse().unwrap();
+                secret.to_ksigning(request.request_date(), request.region(), request.service())
+            };
+            let key = kept.get_or_init(derive).clone();
+            ready(GetSigningKeyResponse::builder().signing_key(key).build().map_err(Into::into))
+        });
         let answer = sigv4_validate_request(
             request,
             "us-east-1",

@@ -28,7 +28,7 @@ pub struct VerifiedKey {
 #[derive(Clone, Debug)]
 pub(super) struct Signed {
     pub(super) mechanism: Mechanism,
-    pub(super) signed_at: Option<SystemTime>,
+    pub(super) at: Option<SystemTime>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) payload: Payload,
     /// The region, and behind it the names of the signed headers.
@@ -107,7 +107,7 @@ impl VerifiedKey {
     /// that version.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
-        self.signed.signed_at
+        self.signed.at
     }
 
     /// Until when the signature may be used again, if it is a presigned one or a form.

@@ -193,7 +193,7 @@ impl S3AuthLayerBuilder {
         Ok(S3AuthLayer { verifier: Arc::new(self.verifier()) })
     }
 
-    fn verifier(self) -> Verifier {
+    pub(super) fn verifier(self) -> Verifier {
         // Destructured in full so that a new setting cannot be forgotten here.
         let Self {
             keys,

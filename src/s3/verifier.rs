@@ -284,7 +284,7 @@ fn signed_of(signed: &SignedRequest<'_>) -> Signed {
                     None => Mechanism::HeaderV4,
                     Some(_) => Mechanism::QueryV4,
                 },
-                signed_at: Some(request.signed_at()),
+                at: Some(request.signed_at()),
                 expires_at: key::end(request.signed_at(), presigned),
                 payload: request.payload(),
                 text: text.into_boxed_str(),
@@ -295,13 +295,13 @@ fn signed_of(signed: &SignedRequest<'_>) -> Signed {
 }
 
 fn signed_of_v2(request: &V2Request<'_>) -> Signed {
-    let (mechanism, signed_at, expires_at) = match request.freshness() {
+    let (mechanism, at, expires_at) = match request.freshness() {
         Freshness::At(time) => (Mechanism::HeaderV2, Some(time), None),
         Freshness::Until(time) => (Mechanism::QueryV2, None, Some(time)),
         Freshness::Unknown => (Mechanism::HeaderV2, None, None),
     };
     let payload = request.payload();
-    Signed { mechanism, signed_at, expires_at, payload, text: Box::default(), region_len: 0 }
+    Signed { mechanism, at, expires_at, payload, text: Box::default(), region_len: 0 }
 }
 
 /// A wrong signature, with what was signed here for the client to compare.
@@ -335,3 +335,6 @@ fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     }
     result
 }
+
+#[cfg(test)]
+mod tests;

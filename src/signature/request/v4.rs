@@ -143,6 +143,7 @@ impl<'a> V4Request<'a> {
 
     /// What the signing key must be good for.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "what does not parse is no such request")]
     pub fn scope(&self) -> CredentialScope<'_> {
         CredentialScope::parse(self.scope_text()).expect("it was parsed before")
     }
