@@ -10,7 +10,7 @@ pub(super) fn write_path(text: &mut Vec<u8>, path: &str) -> bool {
         text.push(b'/');
         return true;
     }
-    write(text, path.as_bytes(), |byte| byte == b'/', |byte| byte)
+    write(text, path.as_bytes(), &IN_PATH, |byte| byte)
 }
 
 /// A name or value of a query as it is signed; `None` as for paths.
@@ -20,7 +20,7 @@ pub(super) fn canonical_part(part: &str) -> Option<Cow<'_, str>> {
     }
     let mut text = Vec::with_capacity(part.len() + 16);
     let space = |byte| if byte == b'+' { b' ' } else { byte };
-    let whole = write(&mut text, part.as_bytes(), |_| false, space);
+    let whole = write(&mut text, part.as_bytes(), &UNRESERVED, space);
     String::from_utf8(text).ok().filter(|_| whole).map(Cow::Owned)
 }
 
@@ -44,17 +44,35 @@ pub(super) fn is_canonical(part: &str) -> bool {
 }
 
 /// What needs no escape: letters, digits and `-._~`.
+const UNRESERVED: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    plain
+};
+
+/// The same in a path, and slashes.
+const IN_PATH: [bool; 256] = {
+    let mut plain = UNRESERVED;
+    plain[b'/' as usize] = true;
+    plain
+};
+
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    UNRESERVED[usize::from(byte)]
 }
 
 fn write(
     text: &mut Vec<u8>,
     mut bytes: &[u8],
-    is_plain: impl Fn(u8) -> bool,
+    plain: &[bool; 256],
     meant: impl Fn(u8) -> u8,
 ) -> bool {
-    let fine = |byte: u8| is_unreserved(byte) || is_plain(byte);
+    let fine = |byte: u8| plain[usize::from(byte)];
     loop {
         // Most texts need no change, so runs of what is fine are copied whole.
         let run = bytes.iter().position(|byte| !fine(*byte)).unwrap_or(bytes.len());
