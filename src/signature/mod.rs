@@ -55,6 +55,9 @@ mod date;
 mod decoy;
 mod ec2;
 mod error;
+#[cfg(feature = "s3")]
+#[allow(dead_code, reason = "the layer uses it")]
+pub(crate) mod form;
 mod freshness;
 pub(crate) mod hash;
 mod s3;
