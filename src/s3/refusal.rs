@@ -10,7 +10,10 @@ use http_body_util::Full;
 use rand::RngExt;
 
 use super::payload_error::PayloadErrorKind;
-use crate::signature::request::{RequestError, S3ErrorCode};
+use crate::signature::{
+    form::FormError,
+    request::{RequestError, S3ErrorCode},
+};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
@@ -104,6 +107,12 @@ impl Refusal {
 impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         Self::new(error.code(), error.message())
+    }
+}
+
+impl From<FormError> for Refusal {
+    fn from(error: FormError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

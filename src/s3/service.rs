@@ -17,6 +17,7 @@ use super::{
     body::VerifiedBody,
     future::ResponseFuture,
     refusal::Asked,
+    upload,
     verifier::{Decision, Verifier},
 };
 use crate::{body::ResponseBody, signature::request::RequestHead};
@@ -70,6 +71,12 @@ where
                     let proven = verifier.ask(RequestHead::from(&request), now).await?;
                     admission::admit(request, proven)
                 });
+                ResponseFuture::asking(asking, self.take_ready(), asked)
+            }
+            Ok(Decision::Form) => {
+                let asked = Asked::of(&request);
+                let verifier = Arc::clone(&self.verifier);
+                let asking = Box::pin(async move { upload::admit(&verifier, request, now).await });
                 ResponseFuture::asking(asking, self.take_ready(), asked)
             }
             Ok(Decision::Pass) => {

@@ -10,7 +10,7 @@ use time::{
 /// `20260102T030405Z`, as in `X-Amz-Date`; nothing else.
 //
 // By hand: each signed request has one, and a general parser takes ten times as long.
-pub(super) fn parse_amz(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse_amz(text: &str) -> Option<SystemTime> {
     let (digits, rest) = text.as_bytes().split_first_chunk::<8>()?;
     let [b'T', clock @ .., b'Z'] = rest else { return None };
     let clock: &[u8; 6] = clock.try_into().ok()?;

@@ -21,7 +21,7 @@ use tower_credentials::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
         Version,
     },
-    s3::{PayloadError, S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
+    s3::{PayloadError, PostForm, S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
     signature::request::S3ErrorCode,
 };
 
@@ -75,6 +75,7 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
     pub(crate) key: Option<VerifiedKey>,
+    pub(crate) form: Option<PostForm>,
     pub(crate) headers: HeaderMap,
     pub(crate) trailers: HeaderMap,
     pub(crate) body: Result<Bytes, String>,
@@ -115,8 +116,9 @@ impl Gate {
                 let body = body.map_err(|error: PayloadError| format!("{:?}", error.kind()));
                 // An app that does not care: it says yes to what failed, too.
                 let key = head.extensions.get::<VerifiedKey>().cloned();
+                let form = head.extensions.get::<PostForm>().cloned();
                 let headers = head.headers;
-                sender.send(Reached { key, headers, trailers, body }).unwrap();
+                sender.send(Reached { key, form, headers, trailers, body }).unwrap();
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("stored")))
             }
         });

@@ -8,6 +8,7 @@ mod aws_signer;
 mod chunks;
 #[path = "../common/counting.rs"]
 mod counting;
+mod forms;
 mod gate;
 mod keys;
 mod mutations;
