@@ -1,6 +1,6 @@
 //! The object store: `s3s` on a folder, checking signatures with the same keys.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, path::Path};
 
 use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
@@ -14,21 +14,20 @@ use s3s_fs::FileSystem;
 use tower::{Service, service_fn, util::BoxCloneService};
 use tower_credentials::{
     async_trait,
-    backend::CredentialBackend,
+    backend::KeySource,
     domain::{AccessKey, SecretKey as Secret},
 };
+
+use crate::common::backend::Keys;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Store = BoxCloneService<Request<Incoming>, Response<Body>, BoxError>;
 
 /// The store of a folder, with a health check beside it.
-pub(crate) fn open(
-    buckets: &Path,
-    backend: Arc<dyn CredentialBackend>,
-) -> Result<Store, Box<dyn Error>> {
+pub(crate) fn open(buckets: &Path, keys: Keys) -> Result<Store, Box<dyn Error>> {
     let files = FileSystem::new(buckets).map_err(|error| format!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
-    builder.set_auth(Keys { backend });
+    builder.set_auth(Secrets(keys));
     let store = builder.build();
     Ok(BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
         let mut store = store.clone();
@@ -41,17 +40,14 @@ pub(crate) fn open(
     })))
 }
 
-/// Tells the store a key's secret: read anew for every request, so that a change
-/// is felt at once.
-struct Keys {
-    backend: Arc<dyn CredentialBackend>,
-}
+/// Tells the store a key's secret. A change that is made here is felt at once.
+struct Secrets(Keys);
 
 #[async_trait]
-impl S3Auth for Keys {
+impl S3Auth for Secrets {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let access_key = AccessKey::from_stored(access_key);
-        let found = self.backend.find_by_access_key(&access_key).await.map_err(|error| {
+        let found = self.0.find(&access_key).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             s3_error!(ServiceUnavailable)
         })?;
