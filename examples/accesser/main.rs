@@ -17,7 +17,7 @@ mod identities;
 mod paste;
 mod store;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use tower::ServiceBuilder;
@@ -44,6 +44,12 @@ struct Options {
     /// Where credentials live: `memory:` or `sqlite:PATH` [default: sqlite:<data>/credentials.db].
     #[arg(long)]
     backend: Option<String>,
+    /// For how many seconds what was looked up about a key counts.
+    ///
+    /// Within that time a change that another process makes in the same store is felt. What is
+    /// changed here is felt at once.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    key_ttl: u64,
     /// How many credentials a user may hold; any number unless set.
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -63,8 +69,11 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let buckets = options.data.join("buckets");
     std::fs::create_dir_all(&buckets)
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
-    let backend = backend::open(options.backend.as_deref(), &options.data.join("credentials.db"))?;
-    let credentials = CredentialLayer::builder(identities.clone(), Arc::clone(&backend))
+    let file = options.data.join("credentials.db");
+    let key_ttl = Duration::from_secs(options.key_ttl);
+    let keys = backend::open(options.backend.as_deref(), &file, key_ttl)?;
+    // Written through the same cache that the store reads through.
+    let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities)
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
         .build()?;
@@ -75,6 +84,6 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(credentials)
-        .service(store::open(&buckets, backend)?);
+        .service(store::open(&buckets, keys)?);
     server::serve(options.listen, service, paste::print_lines).await
 }

@@ -1,6 +1,6 @@
 //! The object store: `s3s` on a folder, checking signatures with the same keys.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, path::Path};
 
 use s3s::{
     Body, S3ErrorCode, S3Result,
@@ -11,34 +11,31 @@ use s3s::{
 use s3s_fs::FileSystem;
 use tower_credentials::{
     async_trait,
-    backend::CredentialBackend,
+    backend::KeySource,
     domain::{AccessKey, SecretKey as Secret},
 };
 
-use crate::health::{self, Checked};
+use crate::{
+    common::backend::Keys,
+    health::{self, Checked},
+};
 
 /// The store of a folder, with a health check beside it.
-pub(crate) fn open(
-    buckets: &Path,
-    backend: Arc<dyn CredentialBackend>,
-) -> Result<Checked<Body>, Box<dyn Error>> {
+pub(crate) fn open(buckets: &Path, keys: Keys) -> Result<Checked<Body>, Box<dyn Error>> {
     let files = FileSystem::new(buckets).map_err(|error| format!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
-    builder.set_auth(Keys { backend });
+    builder.set_auth(Secrets(keys));
     Ok(health::checked(builder.build()))
 }
 
-/// Tells the store a key's secret: read anew for every request, so that a change
-/// is felt at once.
-struct Keys {
-    backend: Arc<dyn CredentialBackend>,
-}
+/// Tells the store a key's secret. A change that is made here is felt at once.
+struct Secrets(Keys);
 
 #[async_trait]
-impl S3Auth for Keys {
+impl S3Auth for Secrets {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let access_key = AccessKey::from_stored(access_key);
-        let found = self.backend.find_by_access_key(&access_key).await.map_err(|error| {
+        let found = self.0.find(&access_key).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             s3_error!(ServiceUnavailable)
         })?;

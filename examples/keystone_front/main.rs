@@ -25,7 +25,9 @@ mod purge;
 mod records;
 mod spelling;
 
-use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use clap::Parser;
 use http::Uri;
@@ -53,6 +55,10 @@ use crate::{
     spelling::SpellingLayer,
 };
 
+/// For how long what was looked up about a key counts: what another front changes in
+/// the same store is felt within that time, what is changed here at once.
+const KEY_TTL: Duration = Duration::from_secs(10);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     common::log_to_stderr("info");
@@ -66,10 +72,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some((store, journal)) = &journal {
         journal::begin(store, journal)?;
     }
-    let store = backend::open(url, file)?;
+    let store = backend::open(url, file, KEY_TTL)?;
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
-        return import::run(&client, store, journal.transpose()?).await;
+        return import::run(&client, Arc::new(store), journal.transpose()?).await;
     }
     let covering = if options.mirror { Covering::All } else { Covering::AllButKeyPairs };
     let store: Arc<dyn CredentialBackend> =

@@ -5,14 +5,17 @@ use std::error::Error;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
-use tower_credentials::{domain::ProjectId, s3::VerifiedKey};
+use tower_credentials::{
+    domain::ProjectId,
+    s3::{PostForm, VerifiedKey},
+};
 
 use crate::{
     buckets, content,
     content::Outgoing,
     copying,
     fault::{Answer, Fault},
-    listing, objects,
+    forms, listing, objects,
     store::Store,
     target::{Query, Target},
     uploads,
@@ -36,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) project: &'a str,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
+    /// The form that it is, if it is one.
+    pub(crate) form: Option<&'a PostForm>,
 }
 
 impl Gateway {
@@ -63,7 +68,13 @@ impl Gateway {
         let project = signer.map(project_of).ok_or_else(Fault::access_denied)?;
         let target = Target::of(head, self.base_domain.as_deref())?;
         let query = &Query::read(head.uri.query().unwrap_or_default())?;
-        let call = Call { store: &self.store, project, query, headers: &head.headers };
+        let call = Call {
+            store: &self.store,
+            project,
+            query,
+            headers: &head.headers,
+            form: head.extensions.get(),
+        };
         match target {
             Target::Service if head.method == Method::GET => Ok(buckets::list(&call)),
             Target::Service => Err(Fault::not_implemented()),
@@ -91,6 +102,10 @@ impl Call<'_> {
                 buckets::create(self, bucket)
             }
             ("DELETE", []) => buckets::delete(self, bucket),
+            ("POST", []) => match self.form {
+                Some(form) => forms::post(self, form, bucket, body).await,
+                None => Err(Fault::not_implemented()),
+            },
             ("POST", ["delete"]) => {
                 let document = content::read(body, LONGEST_DOCUMENT).await?;
                 objects::delete_all(self, bucket, &document)

@@ -16,6 +16,7 @@ mod conditions;
 mod content;
 mod copying;
 mod fault;
+mod forms;
 mod gateway;
 #[path = "../common/health.rs"]
 mod health;
@@ -24,6 +25,7 @@ mod identities;
 mod listing;
 mod metadata;
 mod objects;
+mod options;
 #[path = "../common/paste.rs"]
 mod paste;
 mod store;
@@ -31,13 +33,7 @@ mod target;
 mod uploads;
 mod xml;
 
-use std::{
-    convert::Infallible,
-    error::Error,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{convert::Infallible, error::Error, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use http::Request;
@@ -45,7 +41,6 @@ use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_credentials::{
     CredentialLayer,
-    backend::cached::Cached,
     s3::{S3AuthLayer, VerifiedBody},
 };
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
@@ -54,32 +49,9 @@ use crate::{
     common::{backend, server},
     gateway::Gateway,
     identities::Identities,
+    options::Options,
     store::Store,
 };
-
-/// An S3 server that mints, lists, disables and revokes its own access keys, and keeps
-/// objects in memory.
-#[derive(Parser)]
-struct Options {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:8339")]
-    listen: SocketAddr,
-    /// TOML file of tokens, users and projects; without it the public development set.
-    #[arg(long)]
-    identities: Option<PathBuf>,
-    /// Where credentials live: `memory:` or `sqlite:PATH`.
-    #[arg(long, default_value = "memory:")]
-    backend: String,
-    /// Domain below which hosts name buckets, beside those that paths name.
-    #[arg(long)]
-    base_domain: Option<String>,
-    /// Admits signatures of version 2, which sign less.
-    #[arg(long)]
-    signature_v2: bool,
-    /// How many bytes of objects to keep; each object counts 8 KiB more than it holds.
-    #[arg(long, default_value_t = 1 << 30)]
-    max_bytes: u64,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -93,7 +65,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     // Who changes keys and who looks them up do so through the same cache, so that a
     // change is felt at once.
-    let keys = Cached::new(backend::open(Some(&options.backend), Path::new(""))?);
+    let key_ttl = Duration::from_secs(options.key_ttl);
+    let keys = backend::open(Some(&options.backend), Path::new(""), key_ttl)?;
     let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .build()?;

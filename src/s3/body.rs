@@ -2,6 +2,7 @@
 
 mod checked;
 mod chunked;
+mod file;
 mod verdict;
 
 use std::{
@@ -14,20 +15,24 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use self::{checked::Checked, chunked::Chunked};
+use self::{checked::Checked, chunked::Chunked, file::File};
 pub(crate) use self::{checked::Expected, verdict::Verdict};
-use super::payload_error::{PayloadError, PayloadErrorKind};
+use super::{
+    form::FormFile,
+    payload_error::{PayloadError, PayloadErrorKind},
+};
 use crate::signature::ChunkDecoder;
 
 /// Request body behind the layer: the payload that was signed.
 ///
 /// A payload with a hash or a checksum is checked as it is read, one in chunks is
-/// taken out of them. What does not prove right ends in a [`PayloadError`]: **instead
-/// of the last data**, so that whoever counts bytes cannot miss it, except if nothing
-/// says beforehand where the payload ends; then instead of the end. An app must not
-/// keep what it has read of a body that fails. After an error the body is over.
+/// taken out of them, and of a form it is the file alone. What does not prove right
+/// ends in a [`PayloadError`]: **instead of the last data**, so that whoever counts
+/// bytes cannot miss it, except if nothing says beforehand where the payload ends;
+/// then instead of the end. An app must not keep what it has read of a body that
+/// fails. After an error the body is over.
 ///
-/// Nothing is copied or collected. Trailers are those that were signed or checked;
+/// Nothing is collected. Trailers are those that were signed or checked;
 /// those of HTTP, which are neither, are left out.
 ///
 /// A payload that its client left unsigned, and without a checksum, passes as it is.
@@ -43,6 +48,7 @@ pub struct VerifiedBody<B> {
 enum Arm<B> {
     Checked(#[pin] Checked<B>),
     Chunked(#[pin] Chunked<B>),
+    File(File),
     Plain(#[pin] B),
 }
 
@@ -65,11 +71,17 @@ impl<B: Body<Data = Bytes>> VerifiedBody<B> {
         Self { arm: Arm::Chunked(Chunked::new(body, decoder)) }
     }
 
+    /// The file of a form.
+    pub(crate) fn file(file: FormFile) -> Self {
+        Self { arm: Arm::File(File::new(file)) }
+    }
+
     /// What will tell whether the payload was refused, if it is checked at all.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         match &self.arm {
             Arm::Checked(body) => Some(body.verdict()),
             Arm::Chunked(body) => Some(body.verdict()),
+            Arm::File(body) => Some(body.verdict()),
             Arm::Plain(_) => None,
         }
     }
@@ -90,6 +102,7 @@ where
         match self.project().arm.project() {
             ArmProj::Checked(body) => body.poll_frame(cx),
             ArmProj::Chunked(body) => body.poll_frame(cx),
+            ArmProj::File(body) => body.poll_frame(cx),
             ArmProj::Plain(body) => Poll::Ready(
                 ready!(body.poll_frame(cx)).map(|frame| frame.map_err(PayloadError::transport)),
             ),
@@ -100,6 +113,7 @@ where
         match &self.arm {
             Arm::Checked(body) => body.is_end_stream(),
             Arm::Chunked(body) => body.is_end_stream(),
+            Arm::File(body) => body.is_end_stream(),
             Arm::Plain(body) => body.is_end_stream(),
         }
     }
@@ -108,6 +122,7 @@ where
         match &self.arm {
             Arm::Checked(body) => body.size_hint(),
             Arm::Chunked(body) => body.size_hint(),
+            Arm::File(body) => body.size_hint(),
             Arm::Plain(body) => body.size_hint(),
         }
     }

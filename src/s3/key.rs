@@ -28,7 +28,7 @@ pub struct VerifiedKey {
 #[derive(Clone, Debug)]
 pub(super) struct Signed {
     pub(super) mechanism: Mechanism,
-    pub(super) signed_at: Option<SystemTime>,
+    pub(super) at: Option<SystemTime>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) payload: Payload,
     /// The region, and behind it the names of the signed headers.
@@ -103,14 +103,13 @@ impl VerifiedKey {
         self.signed.mechanism
     }
 
-    /// When it was signed; unknown for a presigned one of version 2 and for forms of
-    /// that version.
+    /// When it was signed; unknown for a presigned request and a form of version 2.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
-        self.signed.signed_at
+        self.signed.at
     }
 
-    /// Until when the signature may be used again, if it is a presigned one or a form.
+    /// Until when the signature may be used, if the request is presigned.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.signed.expires_at

@@ -18,6 +18,9 @@ const MAX_SKEW: Duration = Duration::from_mins(15);
 /// How many derived keys are remembered.
 const SIGNING_KEYS: usize = 10_000;
 
+/// How long the fields of a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Applies [`S3AuthService`] to a service.
 ///
 /// Cheap to clone: clones share the keys and what is remembered of them. See the
@@ -73,6 +76,7 @@ pub struct S3AuthLayerBuilder {
     hide_unknown_keys: bool,
     max_skew: Duration,
     signing_keys: usize,
+    form_timeout: Duration,
 }
 
 impl S3AuthLayerBuilder {
@@ -89,6 +93,7 @@ impl S3AuthLayerBuilder {
             hide_unknown_keys: false,
             max_skew: MAX_SKEW,
             signing_keys: SIGNING_KEYS,
+            form_timeout: FORM_TIMEOUT,
         }
     }
 
@@ -169,6 +174,14 @@ impl S3AuthLayerBuilder {
         self
     }
 
+    /// How long the fields of a form upload may take to arrive. Default: 30 seconds.
+    ///
+    /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
+    pub fn form_timeout(mut self, timeout: Duration) -> Self {
+        self.form_timeout = timeout;
+        self
+    }
+
     /// Where the time comes from. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -190,10 +203,13 @@ impl S3AuthLayerBuilder {
         if self.base_domains.iter().any(malformed) {
             return Err(S3ConfigError::InvalidBaseDomain);
         }
+        if self.form_timeout.is_zero() {
+            return Err(S3ConfigError::ZeroFormTimeout);
+        }
         Ok(S3AuthLayer { verifier: Arc::new(self.verifier()) })
     }
 
-    fn verifier(self) -> Verifier {
+    pub(super) fn verifier(self) -> Verifier {
         // Destructured in full so that a new setting cannot be forgotten here.
         let Self {
             keys,
@@ -207,6 +223,7 @@ impl S3AuthLayerBuilder {
             hide_unknown_keys,
             max_skew,
             signing_keys,
+            form_timeout,
         } = self;
         Verifier {
             keys,
@@ -220,6 +237,7 @@ impl S3AuthLayerBuilder {
             signature_v2,
             hide_unknown_keys,
             max_skew,
+            form_timeout,
         }
     }
 }
@@ -232,6 +250,8 @@ pub enum S3ConfigError {
     InvalidBaseDomain,
     /// A region is empty or holds a slash.
     InvalidRegion,
+    /// No form could ever arrive in time.
+    ZeroFormTimeout,
 }
 
 impl fmt::Display for S3ConfigError {
@@ -239,6 +259,7 @@ impl fmt::Display for S3ConfigError {
         f.write_str(match self {
             Self::InvalidBaseDomain => "a base domain must be a host name, without a port",
             Self::InvalidRegion => "a region must not be empty or hold a slash",
+            Self::ZeroFormTimeout => "a form timeout of zero accepts no form",
         })
     }
 }

@@ -48,6 +48,9 @@
 //!   buffered. A body that is not what was declared ends in an error before its end
 //!   is delivered, and whatever the service answers then, the client is told why. So a
 //!   service **must not take what it has read for whole before the body has ended**.
+//! - **Forms** that upload a file (`POST` of `multipart/form-data` to a bucket), by the
+//!   policy among their fields. The service finds a [`PostForm`] among the extensions,
+//!   and the file alone as the body.
 //!
 //! The layer takes chunks apart: the service sees the payload, its length, and no
 //! `aws-chunked` in `Content-Encoding`.
@@ -79,6 +82,7 @@
 
 mod admission;
 mod body;
+mod form;
 mod future;
 mod key;
 mod layer;
@@ -89,6 +93,7 @@ mod rules;
 mod s3s_auth;
 mod service;
 mod signing_keys;
+mod upload;
 mod verifier;
 
 #[cfg(feature = "s3s")]
@@ -102,3 +107,4 @@ pub use self::{
     payload_error::{PayloadError, PayloadErrorKind},
     service::S3AuthService,
 };
+pub use crate::signature::form::PostForm;

@@ -21,6 +21,12 @@ pub enum PayloadErrorKind {
     BadDigest,
     /// It is in chunks, which are not right.
     Chunked(ChunkedError),
+    /// It is a file that is larger than the form's policy allows.
+    EntityTooLarge,
+    /// It is a file that is smaller than the form's policy allows.
+    EntityTooSmall,
+    /// It is a file in a form that does not end as a form does.
+    Form,
     /// Its SHA-256 is another one than `x-amz-content-sha256` says.
     HashMismatch,
     /// It is longer or shorter than its client said.
@@ -68,6 +74,9 @@ impl PayloadErrorKind {
                     S3ErrorCode::IncompleteBody
                 }
             },
+            Self::EntityTooLarge => S3ErrorCode::EntityTooLarge,
+            Self::EntityTooSmall => S3ErrorCode::EntityTooSmall,
+            Self::Form => S3ErrorCode::MalformedPostRequest,
             Self::HashMismatch => S3ErrorCode::XAmzContentSha256Mismatch,
             Self::Length | Self::Transport => S3ErrorCode::IncompleteBody,
         }
@@ -85,6 +94,9 @@ impl fmt::Display for PayloadErrorKind {
         match self {
             Self::BadDigest => f.write_str("the payload's checksum is not the one that was sent"),
             Self::Chunked(error) => error.fmt(f),
+            Self::EntityTooLarge => f.write_str("the file is larger than the policy allows"),
+            Self::EntityTooSmall => f.write_str("the file is smaller than the policy allows"),
+            Self::Form => f.write_str("the form breaks off or is malformed"),
             Self::HashMismatch => f.write_str("the payload's hash is not the one that was sent"),
             Self::Length => f.write_str("the payload is not as long as announced"),
             Self::Transport => f.write_str("the body could not be read"),

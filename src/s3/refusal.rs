@@ -5,12 +5,15 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, Uri, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
 use http_body_util::Full;
 use rand::RngExt;
 
 use super::payload_error::PayloadErrorKind;
-use crate::signature::request::{RequestError, S3ErrorCode};
+use crate::signature::{
+    form::FormError,
+    request::{RequestError, S3ErrorCode},
+};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
@@ -107,6 +110,12 @@ impl From<RequestError> for Refusal {
     }
 }
 
+impl From<FormError> for Refusal {
+    fn from(error: FormError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 impl From<PayloadErrorKind> for Refusal {
     fn from(kind: PayloadErrorKind) -> Self {
         Self::new(kind.code(), kind.to_string())
@@ -121,8 +130,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(method: &Method, uri: &Uri) -> Self {
-        Self { target: uri.path_and_query().cloned(), head: *method == Method::HEAD }
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let target = request.uri().path_and_query().cloned();
+        Self { target, head: *request.method() == Method::HEAD }
     }
 
     fn path(&self) -> &str {
@@ -153,8 +163,8 @@ mod tests {
 
     #[test]
     fn what_the_client_sent_cannot_add_to_the_xml() {
-        let uri: Uri = "/a%3Cb?X-Amz-Signature=secret".parse().unwrap();
-        let asked = Asked::new(&Method::GET, &uri);
+        let request = Request::get("/a%3Cb?X-Amz-Signature=secret").body(()).unwrap();
+        let asked = Asked::of(&request);
         let refusal = Refusal::unknown_key("<x>&\"\u{0}\u{8}y\n");
         let xml = refusal.xml(asked.path(), "ID");
         assert!(xml.contains("<AWSAccessKeyId>&lt;x&gt;&amp;&quot;y\n</AWSAccessKeyId>"), "{xml}");

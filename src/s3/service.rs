@@ -17,6 +17,7 @@ use super::{
     body::VerifiedBody,
     future::ResponseFuture,
     refusal::Asked,
+    upload,
     verifier::{Decision, Verifier},
 };
 use crate::{body::ResponseBody, signature::request::RequestHead};
@@ -54,24 +55,35 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let now = self.verifier.clock.now();
-        let asked = Asked::new(request.method(), request.uri());
         let decided = self.verifier.decide(RequestHead::from(&request), now);
-        let admitted = match decided {
-            Ok(Decision::Admit(proven)) => admission::admit(request, proven),
+        match decided {
+            Ok(Decision::Admit(proven)) => {
+                let asked = Asked::of(&request);
+                match admission::admit(request, proven) {
+                    Ok(request) => ResponseFuture::calling(&mut self.inner, request, asked),
+                    Err(refusal) => ResponseFuture::refused(&refusal, asked),
+                }
+            }
             Ok(Decision::Ask) => {
+                let asked = Asked::of(&request);
                 let verifier = Arc::clone(&self.verifier);
                 let asking = Box::pin(async move {
                     let proven = verifier.ask(RequestHead::from(&request), now).await?;
                     admission::admit(request, proven)
                 });
-                return ResponseFuture::asking(asking, self.take_ready(), asked);
+                ResponseFuture::asking(asking, self.take_ready(), asked)
             }
-            Ok(Decision::Pass) => Ok(admission::pass(request)),
-            Err(refusal) => Err(refusal),
-        };
-        match admitted {
-            Ok(admitted) => ResponseFuture::calling(&mut self.inner, admitted, asked),
-            Err(refusal) => ResponseFuture::refused(&refusal, asked),
+            Ok(Decision::Form) => {
+                let asked = Asked::of(&request);
+                let verifier = Arc::clone(&self.verifier);
+                let asking = Box::pin(async move { upload::admit(&verifier, request, now).await });
+                ResponseFuture::asking(asking, self.take_ready(), asked)
+            }
+            Ok(Decision::Pass) => {
+                let asked = Asked::of(&request);
+                ResponseFuture::calling(&mut self.inner, admission::pass(request), asked)
+            }
+            Err(refusal) => ResponseFuture::refused(&refusal, Asked::of(&request)),
         }
     }
 }

@@ -14,13 +14,14 @@ use super::{
     refusal::Refusal,
     rules::Rules,
     signing_keys::SigningKeys,
+    upload,
 };
 use crate::{
     backend::{KeySource, Known},
     clock::Clock,
     domain::{AccessKey, Credential, SecretKey},
     signature::{
-        ChunkDecoder, Freshness, SigningKey, decoy, format_amz,
+        ChunkDecoder, CredentialScope, Freshness, SigningKey, decoy, format_amz,
         request::{RequestError, RequestHead, S3ErrorCode, SignedRequest, V2Request, V4Request},
     },
     usage::UsageRecorder,
@@ -42,6 +43,7 @@ pub(super) struct Verifier {
     pub(super) signature_v2: bool,
     pub(super) hide_unknown_keys: bool,
     pub(super) max_skew: Duration,
+    pub(super) form_timeout: Duration,
 }
 
 /// What to do with a request that is not refused.
@@ -51,6 +53,8 @@ pub(super) enum Decision {
     Admit(Proven),
     /// It is signed, and somebody must be asked first.
     Ask,
+    /// It is a form, which may be signed by its fields.
+    Form,
     /// It is not signed, and may pass.
     Pass,
 }
@@ -72,6 +76,9 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Decision, Refusal> {
         let Some(signed) = SignedRequest::parse(head)? else {
+            if upload::is_upload(head) {
+                return Ok(Decision::Form);
+            }
             return match self.anonymous {
                 Anonymous::Pass => Ok(Decision::Pass),
                 Anonymous::Refuse => Err(Refusal::anonymous()),
@@ -87,7 +94,7 @@ impl Verifier {
             None => return Ok(Decision::Ask),
         };
         let proven = self.prove(head, &signed, found)?;
-        self.note(&proven, now);
+        self.note(&proven.credential, now);
         Ok(Decision::Admit(proven))
     }
 
@@ -101,13 +108,13 @@ impl Verifier {
         self.check(&signed, now)?;
         let found = self.find(signed.access_key(), now).await?;
         let proven = self.prove(head, &signed, found)?;
-        self.check_owner(&proven).await?;
-        self.note(&proven, now);
+        self.check_owner(&proven.credential).await?;
+        self.note(&proven.credential, now);
         Ok(proven)
     }
 
     /// The record with this access key.
-    async fn find(
+    pub(super) async fn find(
         &self,
         access_key: &str,
         now: SystemTime,
@@ -124,10 +131,14 @@ impl Verifier {
         })
     }
 
-    async fn check_owner(&self, proven: &Proven) -> Result<(), Refusal> {
-        match self.rules.owner_is_enabled(&proven.credential).await {
+    /// Refuses a key of a user or project that may do nothing.
+    pub(super) async fn check_owner(&self, credential: &Credential) -> Result<(), Refusal> {
+        match self.rules.owner_is_enabled(credential).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Refusal::unknown_key(proven.key.access_key().as_str())),
+            Ok(false) => {
+                let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
+                Err(Refusal::unknown_key(access_key))
+            }
             Err(error) => {
                 tracing::error!(%error, "directory lookup failed");
                 Err(Refusal::unavailable())
@@ -135,9 +146,9 @@ impl Verifier {
         }
     }
 
-    fn note(&self, proven: &Proven, now: SystemTime) {
+    pub(super) fn note(&self, credential: &Credential, now: SystemTime) {
         if let Some(usage) = &self.usage {
-            usage.used(&proven.credential, now);
+            usage.used(credential, now);
         }
     }
 
@@ -168,15 +179,22 @@ impl Verifier {
     }
 
     fn check_region(&self, request: &V4Request<'_>) -> Result<(), Refusal> {
-        let Some(expected) = self.regions.first() else { return Ok(()) };
-        let scope = request.scope();
-        if self.regions.iter().any(|region| region == scope.region()) {
-            return Ok(());
-        }
         let code = match request.expires_in() {
             None => S3ErrorCode::AuthorizationHeaderMalformed,
             Some(_) => S3ErrorCode::AuthorizationQueryParametersError,
         };
+        self.check_region_of(&request.scope(), code)
+    }
+
+    pub(super) fn check_region_of(
+        &self,
+        scope: &CredentialScope<'_>,
+        code: S3ErrorCode,
+    ) -> Result<(), Refusal> {
+        let Some(expected) = self.regions.first() else { return Ok(()) };
+        if self.regions.iter().any(|region| region == scope.region()) {
+            return Ok(());
+        }
         let message = format!("The signature is for a wrong region; expecting '{expected}'.");
         Err(Refusal::new(code, message).with("Region", expected))
     }
@@ -199,7 +217,8 @@ impl Verifier {
                 }
                 SignedRequest::V4(request) => {
                     request.write_string_to_sign(text)?;
-                    self.test(request, usable.as_deref(), text).map(Some)
+                    let is_signed = |key: &SigningKey| key.verify(text, request.signature());
+                    self.test(&request.scope(), usable.as_deref(), is_signed).map(Some)
                 }
             };
             match (genuine, usable) {
@@ -220,30 +239,28 @@ impl Verifier {
     ///
     /// Whatever fails costs one derivation and one signature: it must not show in the
     /// time whether a key is there, nor whether it signed here before.
-    fn test(
+    pub(super) fn test(
         &self,
-        request: &V4Request<'_>,
+        scope: &CredentialScope<'_>,
         usable: Option<&Credential>,
-        text: &[u8],
+        is_signed: impl Fn(&SigningKey) -> bool,
     ) -> Option<Arc<SigningKey>> {
-        let scope = request.scope();
         let Some((credential, secret)) = usable.zip(secret_of(usable)) else {
-            let key = SigningKey::derive(decoy(), &scope);
-            hint::black_box(key.verify(text, request.signature()));
+            hint::black_box(is_signed(&SigningKey::derive(decoy(), scope)));
             return None;
         };
-        if let Some(key) = self.signing_keys.get(credential, &scope) {
-            if key.verify(text, request.signature()) {
+        if let Some(key) = self.signing_keys.get(credential, scope) {
+            if is_signed(&key) {
                 return Some(key);
             }
-            hint::black_box(SigningKey::derive(decoy(), &scope));
+            hint::black_box(SigningKey::derive(decoy(), scope));
             return None;
         }
-        let key = Arc::new(SigningKey::derive(secret, &scope));
-        if !key.verify(text, request.signature()) {
+        let key = Arc::new(SigningKey::derive(secret, scope));
+        if !is_signed(&key) {
             return None;
         }
-        self.signing_keys.insert(credential, &scope, Arc::clone(&key));
+        self.signing_keys.insert(credential, scope, Arc::clone(&key));
         Some(key)
     }
 
@@ -264,7 +281,7 @@ impl Verifier {
     }
 }
 
-fn secret_of(credential: Option<&Credential>) -> Option<&SecretKey> {
+pub(super) fn secret_of(credential: Option<&Credential>) -> Option<&SecretKey> {
     credential?.secret_key()
 }
 
@@ -284,7 +301,7 @@ fn signed_of(signed: &SignedRequest<'_>) -> Signed {
                     None => Mechanism::HeaderV4,
                     Some(_) => Mechanism::QueryV4,
                 },
-                signed_at: Some(request.signed_at()),
+                at: Some(request.signed_at()),
                 expires_at: key::end(request.signed_at(), presigned),
                 payload: request.payload(),
                 text: text.into_boxed_str(),
@@ -295,13 +312,13 @@ fn signed_of(signed: &SignedRequest<'_>) -> Signed {
 }
 
 fn signed_of_v2(request: &V2Request<'_>) -> Signed {
-    let (mechanism, signed_at, expires_at) = match request.freshness() {
+    let (mechanism, at, expires_at) = match request.freshness() {
         Freshness::At(time) => (Mechanism::HeaderV2, Some(time), None),
         Freshness::Until(time) => (Mechanism::QueryV2, None, Some(time)),
         Freshness::Unknown => (Mechanism::HeaderV2, None, None),
     };
     let payload = request.payload();
-    Signed { mechanism, signed_at, expires_at, payload, text: Box::default(), region_len: 0 }
+    Signed { mechanism, at, expires_at, payload, text: Box::default(), region_len: 0 }
 }
 
 /// A wrong signature, with what was signed here for the client to compare.
@@ -335,3 +352,6 @@ fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     }
     result
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,31 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::{
-    OffsetDateTime, PrimitiveDateTime,
+    Date, Month, OffsetDateTime, PrimitiveDateTime, Time,
     format_description::well_known::{Iso8601, Rfc2822},
-    macros::format_description,
 };
 
 /// `20260102T030405Z`, as in `X-Amz-Date`; nothing else.
-pub(super) fn parse_amz(text: &str) -> Option<SystemTime> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    // Years may have a sign, which leaves them a digit too few; the length says so.
-    if text.len() != 16 || !text.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    system_time(PrimitiveDateTime::parse(text, format).ok()?.assume_utc())
+//
+// By hand: each signed request has one, and a general parser takes ten times as long.
+pub(crate) fn parse_amz(text: &str) -> Option<SystemTime> {
+    let (digits, rest) = text.as_bytes().split_first_chunk::<8>()?;
+    let [b'T', clock @ .., b'Z'] = rest else { return None };
+    let clock: &[u8; 6] = clock.try_into().ok()?;
+    let [year, month, day] = [&digits[..4], &digits[4..6], &digits[6..]].map(number);
+    let [hour, minute, second] = [&clock[..2], &clock[2..4], &clock[4..]].map(number);
+    let month = Month::try_from(u8::try_from(month?).ok()?).ok()?;
+    let small = |number: Option<u16>| u8::try_from(number?).ok();
+    let date = Date::from_calendar_date(i32::from(year?), month, small(day)?).ok()?;
+    let time = Time::from_hms(small(hour)?, small(minute)?, small(second)?).ok()?;
+    system_time(PrimitiveDateTime::new(date, time).assume_utc())
+}
+
+/// Up to four digits.
+fn number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u16::from(digit - b'0'))
+    })
 }
 
 /// The time as `X-Amz-Date` tells it, in whole seconds.

@@ -55,6 +55,8 @@ mod date;
 mod decoy;
 mod ec2;
 mod error;
+#[cfg(feature = "s3")]
+pub(crate) mod form;
 mod freshness;
 pub(crate) mod hash;
 #[cfg(feature = "s3")]
@@ -67,7 +69,7 @@ mod v4;
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub use self::chunked::{ChunkDecoder, ChunkedError};
 #[cfg(feature = "s3")]
-pub(crate) use self::date::format_amz;
+pub(crate) use self::date::{format_amz, parse_amz as signed_at};
 pub use self::{
     decoy::decoy,
     ec2::{Ec2Request, Ec2Signed},

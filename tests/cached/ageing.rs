@@ -178,6 +178,20 @@ async fn what_comes_from_the_future_is_asked_for_anew() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_gone_is_forgotten_and_not_revived_when_the_clock_is_put_back() {
+    let (cached, backend, clock) = world();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    assert!(backend.elsewhere().delete(&pair("key").id, Version::from_stored(1)).await.unwrap());
+    clock.advance(11_000);
+    assert_eq!(version(&cached, "key").await, None);
+    assert_eq!((cached.stats().entries, cached.stats().absences), (0, 1));
+    clock.put_back(5_000);
+    assert_eq!(known(&cached, &clock, "key"), None);
+    assert_eq!(version(&cached, "key").await, None);
+}
+
+#[tokio::test]
 async fn an_absence_never_counts_for_longer_than_a_record() {
     let (backend, clock) = (Watched::default(), TestClock::new());
     let cached = Cached::builder(backend.clone())

@@ -16,7 +16,7 @@ const EXAMPLE: &str = "object_gateway";
 const KEEPS_DATA: bool = false;
 
 /// Whether it takes uploads by forms.
-const TAKES_FORMS: bool = false;
+const TAKES_FORMS: bool = true;
 
 /// How it is started so that it admits signatures of version 2.
 const SIGNATURE_V2: &[&str] = &["--signature-v2"];

@@ -21,7 +21,7 @@ use tower_credentials::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
         Version,
     },
-    s3::{S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
+    s3::{PayloadError, PostForm, S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
     signature::request::S3ErrorCode,
 };
 
@@ -75,7 +75,9 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
     pub(crate) key: Option<VerifiedKey>,
+    pub(crate) form: Option<PostForm>,
     pub(crate) headers: HeaderMap,
+    pub(crate) trailers: HeaderMap,
     pub(crate) body: Result<Bytes, String>,
 }
 
@@ -107,13 +109,16 @@ impl Gate {
             let sender = sender.clone();
             async move {
                 let (head, body) = request.into_parts();
-                let body = BodyExt::collect(body).await.map(http_body_util::Collected::to_bytes);
-                let body = body.map_err(|error: tower_credentials::s3::PayloadError| {
-                    format!("{:?}", error.kind())
-                });
+                let read = BodyExt::collect(body).await;
+                let trailers = read.as_ref().ok().and_then(|read| read.trailers().cloned());
+                let trailers = trailers.unwrap_or_default();
+                let body = read.map(http_body_util::Collected::to_bytes);
+                let body = body.map_err(|error: PayloadError| format!("{:?}", error.kind()));
                 // An app that does not care: it says yes to what failed, too.
                 let key = head.extensions.get::<VerifiedKey>().cloned();
-                sender.send(Reached { key, headers: head.headers, body }).unwrap();
+                let form = head.extensions.get::<PostForm>().cloned();
+                let headers = head.headers;
+                sender.send(Reached { key, form, headers, trailers, body }).unwrap();
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("stored")))
             }
         });

@@ -2,8 +2,14 @@
 
 #![allow(missing_docs)]
 
+mod allocating;
 #[path = "../common/aws_signer.rs"]
 mod aws_signer;
+mod chunks;
+#[path = "../common/counting.rs"]
+mod counting;
+mod forms;
 mod gate;
 mod keys;
+mod mutations;
 mod verified;

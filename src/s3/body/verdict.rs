@@ -16,8 +16,15 @@ impl Verdict {
 
     /// Refuses the payload.
     pub(super) fn refuse(&self, kind: PayloadErrorKind) -> PayloadError {
-        // A body fails once.
-        let _ = self.0.set(kind);
-        PayloadError::new(kind)
+        self.hear(PayloadError::new(kind))
+    }
+
+    /// Takes note of an error, unless it says nothing of the payload.
+    pub(super) fn hear(&self, error: PayloadError) -> PayloadError {
+        if error.kind() != PayloadErrorKind::Transport {
+            // A body fails once.
+            let _ = self.0.set(error.kind());
+        }
+        error
     }
 }

@@ -50,8 +50,8 @@ codes! {
     EntityTooSmall = BAD_REQUEST "EntityTooSmall",
     /// Less content than was announced.
     IncompleteBody = BAD_REQUEST "IncompleteBody",
-    /// Something that should not happen.
-    InternalError = INTERNAL_SERVER_ERROR "InternalError",
+    /// A form must have one file.
+    IncorrectNumberOfFiles = BAD_REQUEST "IncorrectNumberOfFilesInPostRequest",
     /// There is no such key, or it may not be used.
     InvalidAccessKeyId = FORBIDDEN "InvalidAccessKeyId",
     /// A header, parameter or field has a value that it cannot have.
@@ -71,7 +71,7 @@ codes! {
     /// The trailer is not what it should be.
     MalformedTrailerError = BAD_REQUEST "MalformedTrailerError",
     /// The fields before a form's file are too long.
-    MaxPostPreDataLengthExceeded = BAD_REQUEST "MaxPostPreDataLengthExceeded",
+    MaxPostPreDataLengthExceeded = BAD_REQUEST "MaxPostPreDataLengthExceededError",
     /// The length of the content must be told.
     MissingContentLength = LENGTH_REQUIRED "MissingContentLength",
     /// It was signed too long ago, or too far in the future.
@@ -114,6 +114,12 @@ impl RequestError {
     /// Parameters of version 4 that are not what they should be.
     pub(super) fn query(message: &'static str) -> Self {
         Self::new(S3ErrorCode::AuthorizationQueryParametersError, message)
+    }
+
+    pub(crate) fn session_token() -> Self {
+        let message = "The provided token is malformed or otherwise not valid: no key here has a \
+                       session token.";
+        Self::new(S3ErrorCode::InvalidToken, message)
     }
 
     pub(crate) fn unsupported() -> Self {

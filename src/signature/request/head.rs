@@ -57,10 +57,10 @@ impl<'a> RequestHead<'a> {
 
     /// A header that may be there once at most, and holds visible ASCII.
     pub(super) fn single(&self, name: &HeaderName) -> Result<Option<&'a str>, RequestError> {
-        // Few requests have it; most look-ups end here.
-        let Some(first) = self.headers.get(name) else { return Ok(None) };
+        let mut values = self.headers.get_all(name).iter();
+        let Some(first) = values.next() else { return Ok(None) };
         let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
-        if self.headers.get_all(name).iter().nth(1).is_some() {
+        if values.next().is_some() {
             return error("A header that may be there once is there twice.");
         }
         match first.to_str() {

@@ -77,9 +77,7 @@ impl<'a> SignedRequest<'a> {
             return Ok(None);
         }
         if head.headers().contains_key(SECURITY_TOKEN) || query.has_session_token() {
-            let message = "The provided token is malformed or otherwise not valid: \
-                           no key here has a session token.";
-            return Err(RequestError::new(S3ErrorCode::InvalidToken, message));
+            return Err(RequestError::session_token());
         }
         let signed = match (header, presigned) {
             (Some((Scheme::V2, rest)), None) => Self::V2(V2Request::of_header(head, rest)?),

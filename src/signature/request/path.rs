@@ -10,35 +10,69 @@ pub(super) fn write_path(text: &mut Vec<u8>, path: &str) -> bool {
         text.push(b'/');
         return true;
     }
-    write(text, path.as_bytes(), |byte| byte == b'/', |byte| byte)
+    write(text, path.as_bytes(), &IN_PATH, |byte| byte)
 }
 
 /// A name or value of a query as it is signed; `None` as for paths.
 pub(super) fn canonical_part(part: &str) -> Option<Cow<'_, str>> {
-    if part.bytes().all(is_unreserved) {
+    if is_canonical(part) {
         return Some(Cow::Borrowed(part));
     }
     let mut text = Vec::with_capacity(part.len() + 16);
     let space = |byte| if byte == b'+' { b' ' } else { byte };
-    if !write(&mut text, part.as_bytes(), |_| false, space) {
-        return None;
+    let whole = write(&mut text, part.as_bytes(), &UNRESERVED, space);
+    String::from_utf8(text).ok().filter(|_| whole).map(Cow::Owned)
+}
+
+/// Whether a name or value of a query is as it is signed.
+pub(super) fn is_canonical(part: &str) -> bool {
+    let mut bytes = part.bytes();
+    while let Some(byte) = bytes.next() {
+        if is_unreserved(byte) {
+            continue;
+        }
+        let (b'%', Some(high), Some(low)) = (byte, bytes.next(), bytes.next()) else {
+            return false;
+        };
+        let lower = high.is_ascii_lowercase() || low.is_ascii_lowercase();
+        match (digit(high), digit(low)) {
+            (Some(high), Some(low)) if !lower && !is_unreserved(high << 4 | low) => {}
+            _ => return false,
+        }
     }
-    let text = String::from_utf8(text).ok()?;
-    Some(if text == part { Cow::Borrowed(part) } else { Cow::Owned(text) })
+    true
 }
 
 /// What needs no escape: letters, digits and `-._~`.
+const UNRESERVED: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    plain
+};
+
+/// The same in a path, and slashes.
+const IN_PATH: [bool; 256] = {
+    let mut plain = UNRESERVED;
+    plain[b'/' as usize] = true;
+    plain
+};
+
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    UNRESERVED[usize::from(byte)]
 }
 
 fn write(
     text: &mut Vec<u8>,
     mut bytes: &[u8],
-    is_plain: impl Fn(u8) -> bool,
+    plain: &[bool; 256],
     meant: impl Fn(u8) -> u8,
 ) -> bool {
-    let fine = |byte: u8| is_unreserved(byte) || is_plain(byte);
+    let fine = |byte: u8| plain[usize::from(byte)];
     loop {
         // Most texts need no change, so runs of what is fine are copied whole.
         let run = bytes.iter().position(|byte| !fine(*byte)).unwrap_or(bytes.len());
@@ -53,9 +87,9 @@ fn write(
         let (Some(high), Some(low)) = (digit(*high), digit(*low)) else { return false };
         let byte = high << 4 | low;
         if is_unreserved(byte) {
-            text.push(byte)
+            text.push(byte);
         } else {
-            escape(text, byte)
+            escape(text, byte);
         }
         bytes = rest;
     }
@@ -126,6 +160,10 @@ mod tests {
     proptest! {
         #[test]
         fn canonical_paths_stay_as_they_are_and_mean_the_same(sent in "/[a-zA-Z0-9%/+ .~äß&=-]{0,40}") {
+            if let Some(part) = canonical_part(&sent) {
+                prop_assert_eq!(is_canonical(&sent), sent == part);
+                prop_assert!(is_canonical(&part));
+            }
             if let Some(signed) = path(&sent) {
                 prop_assert_eq!(path(&signed), Some(signed.clone()));
                 let meaning = |text: &str| percent_decode_str(text).collect::<Vec<_>>();

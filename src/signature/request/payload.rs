@@ -1,8 +1,7 @@
 //! What a request declares of its body.
 
-use data_encoding::HEXLOWER;
-
 use super::error::{RequestError, S3ErrorCode};
+use crate::signature::v4::parse_signature;
 
 /// What `x-amz-content-sha256` declares of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +37,14 @@ impl Payload {
             }
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Self::Streaming(Streaming::UnsignedTrailer),
             _ => {
-                let mut hash = [0; 32];
-                if text.len() != 64 || HEXLOWER.decode_mut(text.as_bytes(), &mut hash).is_err() {
+                // A hash is written as a signature is.
+                let Some(hash) = parse_signature(text) else {
                     let message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, \
                                    STREAMING-AWS4-HMAC-SHA256-PAYLOAD, \
                                    STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, \
                                    STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a SHA-256 in hex.";
                     return Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
-                }
+                };
                 Self::Hash(hash)
             }
         })

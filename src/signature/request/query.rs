@@ -92,14 +92,18 @@ impl<'a> Query<'a> {
         if values.next().is_some() {
             return Err(duplicate());
         }
-        let decoded = percent_decode_str(value).decode_utf8();
+        if !value.contains('%') {
+            return Ok(Some(Cow::Borrowed(value)));
+        }
+        let mut decoded = Vec::with_capacity(value.len());
+        decoded.extend(percent_decode_str(value));
         let error = |_| RequestError::query("A parameter is not valid UTF-8.");
-        decoded.map(Some).map_err(error)
+        String::from_utf8(decoded).map(|value| Some(Cow::Owned(value))).map_err(error)
     }
 
     /// Writes the query as it is signed, without the parameter of this name.
     pub(super) fn write(self, text: &mut Vec<u8>, without: &str) -> Result<(), RequestError> {
-        if self.0.is_empty() {
+        if self.0.is_empty() || self.write_if_canonical(text, without) {
             return Ok(());
         }
         let mut pairs = Vec::with_capacity(8);
@@ -116,16 +120,39 @@ impl<'a> Query<'a> {
         if pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(duplicate());
         }
-        for (index, (name, value)) in pairs.iter().enumerate() {
-            if index > 0 {
-                text.push(b'&');
-            }
-            text.extend_from_slice(name.as_bytes());
-            text.push(b'=');
-            text.extend_from_slice(value.as_bytes());
+        let start = text.len();
+        for (name, value) in &pairs {
+            write_pair(text, start, name, value);
         }
         Ok(())
     }
+
+    /// Writes a query that is canonical as it was sent, as most are: nothing has to be
+    /// kept meanwhile. If it is not, nothing is written.
+    fn write_if_canonical(self, text: &mut Vec<u8>, without: &str) -> bool {
+        let start = text.len();
+        let mut previous = None;
+        for (name, value) in self.pairs().filter(|(name, _)| *name != without) {
+            let ascending = previous.is_none_or(|previous| previous < name);
+            if !ascending || !path::is_canonical(name) || !path::is_canonical(value) {
+                text.truncate(start);
+                return false;
+            }
+            write_pair(text, start, name, value);
+            previous = Some(name);
+        }
+        true
+    }
+}
+
+/// Writes a parameter into the query that starts there.
+fn write_pair(text: &mut Vec<u8>, start: usize, name: &str, value: &str) {
+    if text.len() > start {
+        text.push(b'&');
+    }
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'=');
+    text.extend_from_slice(value.as_bytes());
 }
 
 /// The signature's parameter that a name stands for; none, if it is the app's.

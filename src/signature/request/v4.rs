@@ -42,8 +42,10 @@ const SIGNATURE: &str = "X-Amz-Signature";
 pub struct V4Request<'a> {
     head: RequestHead<'a>,
     query: Query<'a>,
-    /// Parses as a credential.
+    /// Parses as a credential; where its access key and its region end is below.
     credential: Cow<'a, str>,
+    access_end: usize,
+    region_end: usize,
     signed_headers: Cow<'a, str>,
     signature: Option<[u8; 32]>,
     timestamp: Cow<'a, str>,
@@ -69,6 +71,8 @@ impl<'a> V4Request<'a> {
             head,
             query: Query::of(head.uri()),
             credential: Cow::Borrowed(credential),
+            access_end: 0,
+            region_end: 0,
             signed_headers: Cow::Borrowed(signed_headers),
             signature: parse_signature(signature),
             timestamp,
@@ -102,6 +106,8 @@ impl<'a> V4Request<'a> {
             head,
             query,
             credential: query.required("X-Amz-Credential", missing)?,
+            access_end: 0,
+            region_end: 0,
             signed_headers: query.required("X-Amz-SignedHeaders", missing)?,
             signature,
             timestamp,
@@ -114,8 +120,11 @@ impl<'a> V4Request<'a> {
     }
 
     /// What both forms must fulfil.
-    fn checked(self, malformed: fn(&'static str) -> RequestError) -> Result<Self, RequestError> {
-        let Ok((_, scope)) = CredentialScope::parse_credential(&self.credential) else {
+    fn checked(
+        mut self,
+        malformed: fn(&'static str) -> RequestError,
+    ) -> Result<Self, RequestError> {
+        let Ok((access_key, scope)) = CredentialScope::parse_credential(&self.credential) else {
             return Err(malformed(
                 "The Credential is malformed; expecting \
                  \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
@@ -132,24 +141,28 @@ impl<'a> V4Request<'a> {
         }
         headers::check_names(&self.signed_headers, malformed)?;
         headers::check_all_signed(self.head, &self.signed_headers)?;
+        (self.access_end, self.region_end) =
+            (access_key.len(), access_key.len() + "/YYYYMMDD/".len() + scope.region().len());
         Ok(self)
     }
 
     /// The access key that is said to have signed.
     #[must_use]
     pub fn access_key(&self) -> &str {
-        self.credential.split_once('/').map_or("", |(access_key, _)| access_key)
+        &self.credential[..self.access_end]
     }
 
     /// What the signing key must be good for.
     #[must_use]
     pub fn scope(&self) -> CredentialScope<'_> {
-        CredentialScope::parse(self.scope_text()).expect("it was parsed before")
+        let date_end = self.access_end + "/YYYYMMDD".len();
+        let date = &self.credential[self.access_end + 1..date_end];
+        CredentialScope::of_parts(date, &self.credential[date_end + 1..self.region_end], SERVICE)
     }
 
     /// The scope as it was sent.
     pub(crate) fn scope_text(&self) -> &str {
-        self.credential.split_once('/').map_or("", |(_, scope)| scope)
+        &self.credential[self.access_end + 1..]
     }
 
     /// When it was signed, as it was sent: `20260102T030405Z`.
@@ -285,7 +298,7 @@ impl fmt::Debug for V4Request<'_> {
 
 /// The three members of the header, in the order in which everybody sends them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = rest.split(',').map(|part| part.trim_matches([' ', '\t']));
+    let mut parts = rest.split(|c| c == ',').map(str::trim_ascii);
     let credential = parts.next()?.strip_prefix("Credential=")?;
     let signed_headers = parts.next()?.strip_prefix("SignedHeaders=")?;
     let signature = parts.next()?.strip_prefix("Signature=")?;

@@ -1,0 +1,80 @@
+//! What a verified request allocates, the layer's own future and the store's aside.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{Empty, Full};
+use tokio_test::{assert_ready, task};
+use tower::{Layer, Service};
+use tower_credentials::{
+    backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
+    clock::Clock,
+    domain::Quota,
+    s3::{S3AuthLayer, VerifiedBody, VerifiedKey},
+};
+
+use crate::{
+    aws_signer::Signer,
+    counting::allocations,
+    gate::{ACCESS, SECRET, Watch, record, request},
+};
+
+/// A store that itself allocates nothing.
+#[derive(Clone)]
+struct Store;
+
+impl<B> Service<Request<VerifiedBody<B>>> for Store {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<VerifiedBody<B>>) -> Self::Future {
+        assert!(request.extensions().get::<VerifiedKey>().is_some());
+        // Dropped where nobody counts: freeing is no allocation.
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+#[tokio::test]
+async fn a_verified_request_allocates_at_most_five_times() {
+    let clock = Watch::default();
+    let keys = Cached::builder(MemoryBackend::default()).clock(clock.clone()).build();
+    keys.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
+    let layer = S3AuthLayer::builder(keys).clock(clock.clone()).build().unwrap();
+    let mut service = layer.layer(Store);
+
+    let signer = Signer::new(ACCESS, SECRET, clock.now());
+    let get = |target: &str| request("GET", target).body(Empty::<Bytes>::new()).unwrap();
+    let presigner = signer.clone().presigning(Duration::from_mins(5));
+    for (what, signed, most) in [
+        ("a GET", signer.sign(get("/photos/a-cat.jpg")).0, 4),
+        ("a list", signer.sign(get("/photos?list-type=2&prefix=a%2Fb")).0, 5),
+        ("a presigned GET", presigner.sign(get("/photos/a-cat.jpg")).0, 5),
+    ] {
+        // The first request looks the key up and derives from it.
+        for round in 0..3 {
+            let request = signed.clone();
+            let (response, count) = allocations(|| service.call(request));
+            let mut response = task::spawn(response);
+            if round == 0 {
+                let response = response.into_inner().await.unwrap();
+                assert_eq!(response.status(), StatusCode::OK, "{what}");
+                continue;
+            }
+            let (response, more) = allocations(|| assert_ready!(response.poll()));
+            assert_eq!(response.unwrap().status(), StatusCode::OK, "{what}");
+            assert!(count + more <= most, "{what}: {count} and {more}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Form uploads, through the layer.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use data_encoding::{BASE64, HEXLOWER};
+use http::Request;
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use tower_credentials::{
+    domain::SecretKey,
+    s3::{Anonymous, Mechanism},
+    signature::{CredentialScope, SigningKey, request::S3ErrorCode},
+};
+
+use crate::gate::{ACCESS, Gate, SECRET, request};
+
+const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
+
+/// A form's fields, signed; the file comes behind.
+#[derive(Clone)]
+struct Form {
+    access: String,
+    secret: String,
+    policy: String,
+    fields: Vec<(String, String)>,
+    file: String,
+}
+
+impl Form {
+    fn new() -> Self {
+        let policy = format!(
+            r#"{{"expiration": "2026-01-02T04:00:00Z", "conditions": [
+            {{"bucket": "photos"}}, ["starts-with", "$key", "cats/"], ["eq", "$x-amz-meta-by", "alice"],
+            ["content-length-range", 1, 10], {{"x-amz-algorithm": "AWS4-HMAC-SHA256"}},
+            {{"x-amz-credential": "{ACCESS}/{SCOPE}"}}, {{"x-amz-date": "20260102T030405Z"}}]}}"#
+        );
+        let fields = [("key", "cats/${filename}"), ("x-amz-meta-by", "alice")];
+        Self {
+            access: ACCESS.into(),
+            secret: SECRET.into(),
+            policy,
+            fields: fields.map(|(name, value)| (name.into(), value.into())).to_vec(),
+            file: "meow".into(),
+        }
+    }
+
+    fn body(&self) -> String {
+        let policy = BASE64.encode(self.policy.as_bytes());
+        let scope = CredentialScope::parse(SCOPE).unwrap();
+        let key = SigningKey::derive(&SecretKey::from_stored(self.secret.as_str()), &scope);
+        let credential = format!("{}/{SCOPE}", self.access);
+        let signature = HEXLOWER.encode(&key.sign(policy.as_bytes()));
+        let signed = [
+            ("policy", policy.as_str()),
+            ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+            ("x-amz-credential", &credential),
+            ("x-amz-date", "20260102T030405Z"),
+            ("x-amz-signature", &signature),
+        ];
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let part = |(name, value)| {
+            format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let fields: String = fields.chain(signed).map(part).collect();
+        format!(
+            "{fields}--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"tom.jpg\"\r\n\
+             Content-Type: image/jpeg\r\n\r\n{}\r\n--XX--\r\n",
+            self.file
+        )
+    }
+
+    fn to(&self, target: &str) -> Request<Full<Bytes>> {
+        let body = self.body();
+        let request = request("POST", target).header("content-length", body.len());
+        let request = request.header("content-type", "multipart/form-data; boundary=XX");
+        request.body(Full::from(body)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_store_gets_the_file_of_a_signed_form_and_who_signed_it() {
+    let gate = Gate::new().await;
+    for target in ["/photos", "/photos/"] {
+        let reached = gate.send(Form::new().to(target)).await.verified();
+        assert_eq!(reached.body.unwrap(), "meow");
+        assert!(!reached.headers.contains_key("content-length"));
+        let key = reached.key.unwrap();
+        assert_eq!((key.mechanism(), key.region()), (Mechanism::FormV4, "us-east-1"));
+        let form = reached.form.unwrap();
+        assert_eq!(form.key(), "cats/tom.jpg");
+        assert_eq!(form.field("X-Amz-Meta-By"), Some("alice"));
+        assert_eq!(form.content_type(), Some("image/jpeg"));
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
+    let gate = Gate::new().await;
+    let with = |change: &dyn Fn(&mut Form)| {
+        let mut form = Form::new();
+        change(&mut form);
+        form.to("/photos")
+    };
+    for (what, request, code) in [
+        ("a wrong secret", with(&|form| form.secret.push('x')), S3ErrorCode::SignatureDoesNotMatch),
+        ("an unknown key", with(&|form| form.access.push('x')), S3ErrorCode::InvalidAccessKeyId),
+        ("another bucket", Form::new().to("/videos"), S3ErrorCode::AccessDenied),
+        (
+            "another key",
+            with(&|form| form.fields[0].1 = "dogs/x".into()),
+            S3ErrorCode::AccessDenied,
+        ),
+        (
+            "another field",
+            with(&|form| form.fields.push(("acl".into(), "public".into()))),
+            S3ErrorCode::AccessDenied,
+        ),
+        (
+            "an expired policy",
+            with(&|form| form.policy = form.policy.replace("T04", "T03")),
+            S3ErrorCode::AccessDenied,
+        ),
+        ("no policy", with(&|form| form.policy = "{}".into()), S3ErrorCode::InvalidPolicyDocument),
+        (
+            "a field twice",
+            with(&|form| form.fields.push(("key".into(), "cats/x".into()))),
+            S3ErrorCode::MalformedPostRequest,
+        ),
+        (
+            "a session token",
+            with(&|form| form.fields.push(("x-amz-security-token".into(), "x".into()))),
+            S3ErrorCode::InvalidToken,
+        ),
+    ] {
+        let answer = gate.send(request).await;
+        assert_eq!(answer.code, Some(code), "{what}: {}", answer.body);
+        answer.refused(code);
+    }
+}
+
+#[tokio::test]
+async fn the_length_of_a_file_is_checked_as_it_is_read() {
+    let gate = Gate::new().await;
+    for (file, code) in
+        [("", S3ErrorCode::EntityTooSmall), ("eleven byte", S3ErrorCode::EntityTooLarge)]
+    {
+        let form = Form { file: file.into(), ..Form::new() };
+        let answer = gate.send(form.to("/photos")).await;
+        answer.told(code);
+        assert!(answer.reached.unwrap().body.is_err());
+    }
+}
+
+#[tokio::test]
+async fn forms_that_nobody_signed_are_refused_or_pass_by_choice() {
+    let body = "--XX\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--XX\r\n\
+                Content-Disposition: form-data; name=\"file\"\r\n\r\nmeow\r\n--XX--\r\n";
+    let unsigned = || {
+        let request = request("POST", "/photos");
+        let request = request.header("content-type", "multipart/form-data; boundary=XX");
+        request.body(Full::<Bytes>::from(body)).unwrap()
+    };
+    Gate::new().await.send(unsigned()).await.refused(S3ErrorCode::AccessDenied);
+    let open = Gate::with(|builder| builder.anonymous(Anonymous::Pass)).await;
+    let reached = open.send(unsigned()).await.reached.unwrap();
+    assert!(reached.key.is_none());
+    assert_eq!(reached.body.unwrap(), "meow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_whose_fields_do_not_arrive_is_not_waited_for() {
+    let gate = Gate::with(|builder| builder.form_timeout(Duration::from_secs(5))).await;
+    let request = request("POST", "/photos");
+    let request = request.header("content-type", "multipart/form-data; boundary=XX");
+    gate.send(request.body(Never).unwrap()).await.refused(S3ErrorCode::RequestTimeout);
+}
+
+/// A body of which nothing ever comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
