@@ -57,11 +57,6 @@ pub(crate) fn get(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
     Ok(answer)
 }
 
-/// As [`get`], without the bytes.
-pub(crate) fn head(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
-    Ok(get(call, bucket, key)?.map(|_| Outgoing::empty()))
-}
-
 /// One that is not there is as good as deleted.
 pub(crate) fn delete(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
     call.store.lock().get(bucket, call.project)?.objects.remove(key);

@@ -6,8 +6,19 @@
 
 #![allow(missing_docs)]
 
+mod bounds;
 #[path = "../clients/mod.rs"]
 mod clients;
+mod forms;
+mod hosts;
+mod lab;
+mod listing;
+mod objects;
+mod ownership;
+#[path = "../common/signer.rs"]
+#[allow(dead_code, reason = "not all that is signed is a form")]
+mod signer;
+mod uploads;
 
 /// The example that is tested.
 const EXAMPLE: &str = "object_gateway";
