@@ -1,31 +1,30 @@
 //! The headers that were signed, and their canonical form.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use super::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
 };
 
-/// The names in a `SignedHeaders` list, which is lower case, sorted, without repeats,
-/// and names the host.
+/// Checks a `SignedHeaders` list: lower case, sorted, without repeats, and with the host.
 ///
 /// `malformed` is the error of the place where the list was found.
 pub(super) fn check_names(
     names: &str,
     malformed: fn(&'static str) -> RequestError,
 ) -> Result<(), RequestError> {
-    let mut previous = "";
+    if names.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b' ') {
+        return Err(malformed("The signed headers must be named in lower case."));
+    }
+    let mut previous: &[u8] = b"";
     let mut has_host = false;
     for name in split(names) {
-        if name.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b' ') {
-            return Err(malformed("The signed headers must be named in lower case."));
-        }
         // An empty name is not greater than what stood before either.
         if name <= previous {
             return Err(malformed("The signed headers must be sorted, each named once."));
         }
-        has_host |= name == "host";
+        has_host |= name == b"host";
         previous = name;
     }
     if has_host { Ok(()) } else { Err(malformed("The host must be among the signed headers.")) }
@@ -34,9 +33,9 @@ pub(super) fn check_names(
 /// Refuses a request with a header of Amazon's that is not signed: it would mean what
 /// the one who sends it wants.
 pub(super) fn check_all_signed(head: RequestHead<'_>, names: &str) -> Result<(), RequestError> {
-    let of_amazon = head.headers().keys().filter(|name| name.as_str().starts_with("x-amz-"));
-    for name in of_amazon {
-        if !is_signed(names, name.as_str()) {
+    for name in head.headers().keys() {
+        let name = name.as_str().as_bytes();
+        if name.starts_with(b"x-amz-") && !split(names).any(|signed| signed == name) {
             let message = "There were headers present in the request which were not signed.";
             return Err(RequestError::new(S3ErrorCode::AccessDenied, message));
         }
@@ -44,14 +43,9 @@ pub(super) fn check_all_signed(head: RequestHead<'_>, names: &str) -> Result<(),
     Ok(())
 }
 
-/// Whether a list of signed headers names this one.
-pub(super) fn is_signed(names: &str, wanted: &str) -> bool {
-    split(names).any(|name| name == wanted)
-}
-
-/// The names of a list. By bytes: looking for a character in short texts takes longer.
-fn split(names: &str) -> impl Iterator<Item = &str> {
-    names.split(|c| c == ';')
+/// The names of a list. As bytes, which are quicker to look through than characters.
+fn split(names: &str) -> impl Iterator<Item = &[u8]> {
+    names.as_bytes().split(|byte| *byte == b';')
 }
 
 /// With more headers than this, each is looked up; below, looking through all of them
@@ -66,17 +60,20 @@ pub(super) fn write(
 ) -> Result<bool, RequestError> {
     let headers = head.headers();
     for name in split(names) {
-        text.extend_from_slice(name.as_bytes());
-        if name == "host" {
+        text.extend_from_slice(name);
+        if name == b"host" {
             text.push(b':');
             write_value(text, head.host()?.as_bytes());
         } else if headers.len() <= FEW {
-            let named = headers.iter().filter(|(header, _)| header.as_str() == name);
+            let named = headers.iter().filter(|(header, _)| header.as_str().as_bytes() == name);
             if !write_values(text, named.map(|(_, value)| value)) {
                 return Ok(false);
             }
-        } else if !write_values(text, headers.get_all(name).iter()) {
-            return Ok(false);
+        } else {
+            let name = HeaderName::from_bytes(name);
+            if !name.is_ok_and(|name| write_values(text, headers.get_all(name).iter())) {
+                return Ok(false);
+            }
         }
         text.push(b'\n');
     }

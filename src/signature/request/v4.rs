@@ -298,12 +298,19 @@ impl fmt::Debug for V4Request<'_> {
 
 /// The three members of the header, in the order in which everybody sends them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = rest.split(|c| c == ',').map(str::trim_ascii);
-    let credential = parts.next()?.strip_prefix("Credential=")?;
-    let signed_headers = parts.next()?.strip_prefix("SignedHeaders=")?;
-    let signature = parts.next()?.strip_prefix("Signature=")?;
-    let whole = parts.next().is_none() && !signature.is_empty();
+    let (credential, rest) = split_at(rest.trim_ascii_start(), b',')?;
+    let (signed_headers, signature) = split_at(rest.trim_ascii_start(), b',')?;
+    let credential = credential.trim_ascii_end().strip_prefix("Credential=")?;
+    let signed_headers = signed_headers.trim_ascii_end().strip_prefix("SignedHeaders=")?;
+    let signature = signature.trim_ascii().strip_prefix("Signature=")?;
+    let whole = !signature.is_empty() && !signature.contains(',');
     whole.then_some((credential, signed_headers, signature))
+}
+
+/// What stands before and behind the first such byte, which is an ASCII one.
+fn split_at(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// When the headers say that it was signed: `x-amz-date`, or else `Date`.
