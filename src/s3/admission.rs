@@ -20,12 +20,6 @@ use crate::signature::{
 const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
-/// SHA-256 of nothing.
-const OF_NOTHING: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
-    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
-];
-
 /// A request that nobody signed, as it is.
 pub(super) fn pass<B: Body<Data = Bytes>>(request: Request<B>) -> Request<VerifiedBody<B>> {
     request.map(VerifiedBody::plain)
@@ -43,8 +37,8 @@ pub(super) fn admit<B: Body<Data = Bytes>>(
             unwrap_chunks(&mut head.headers, decoder.remaining());
             VerifiedBody::chunked(body, *decoder)
         }
-        (Payload::Hash(hash), None) if body.is_end_stream() => {
-            if hash != OF_NOTHING {
+        (Payload::Hash(_), None) if body.is_end_stream() => {
+            if !key.payload().is_of_nothing() {
                 return Err(PayloadErrorKind::HashMismatch.into());
             }
             VerifiedBody::plain(body)

@@ -36,6 +36,29 @@ pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     hmac::<Hmac<Sha256>>(key, message).into()
 }
 
+/// A key for HMAC-SHA256 that is ready for use: its own blocks are hashed once and not
+/// for each message. Wiped when dropped.
+#[derive(Clone)]
+pub(super) struct HmacKey(Hmac<Sha256>);
+
+impl HmacKey {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        #[cfg(test)]
+        count::add(2);
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+    }
+
+    /// HMAC-SHA256 of `message`.
+    pub(super) fn hmac(&self, message: &[u8]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        // All but the key's blocks: those of the message, and that of the inner digest.
+        #[cfg(test)]
+        count::add(blocks(BLOCK + message.len()));
+        mac.finalize().into_bytes().into()
+    }
+}
+
 /// HMAC-SHA1 of `message`; `key` is at most a block long.
 pub(super) fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
     hmac::<Hmac<Sha1>>(key, message).into()
@@ -180,6 +203,11 @@ mod tests {
         assert_eq!([0, 55, 56, 64, 119, 120].map(blocks), [1, 1, 2, 2, 2, 3]);
         assert_eq!(count::blocks_of(|| sha256(&[0; 56])), 2);
         assert_eq!(count::blocks_of(|| hmac_sha256(b"key", b"message")), 4);
+        let key = HmacKey::new(&[7; 32]);
+        assert_eq!(key.hmac(b"message"), hmac_sha256(&[7; 32], b"message"));
+        // One of the message and one of the inner digest; the key's two are done.
+        assert_eq!(count::blocks_of(|| key.hmac(b"message")), 2);
+        assert_eq!(count::blocks_of(|| HmacKey::new(&[7; 32])), 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::SignatureError,
-    hash::{self, equal, hmac_sha256},
+    hash::{self, HmacKey, equal, hmac_sha256},
 };
 use crate::domain::SecretKey;
 
@@ -45,15 +45,16 @@ impl<'a> CredentialScope<'a> {
     /// [`SignatureError::Malformed`] if there are fewer or more parts, or the first
     /// or the last is something else.
     pub fn parse(text: &'a str) -> Result<Self, SignatureError> {
-        // By bytes: looking for a character in short texts takes longer.
-        let mut parts = text.split(|c| c == '/');
-        let (Some(date), Some(region), Some(service), Some(TERMINATOR), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        // By bytes, which are quicker to look through than characters.
+        let mut ends = text.bytes().enumerate().filter(|(_, b)| *b == b'/').map(|(at, _)| at);
+        let (Some(8), Some(region), Some(service), None) =
+            (ends.next(), ends.next(), ends.next(), ends.next())
         else {
             return Err(SignatureError::Malformed);
         };
-        if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) {
-            Ok(Self { date, region, service })
+        let date = &text[..8];
+        if text[service + 1..] == *TERMINATOR && date.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self { date, region: &text[9..region], service: &text[region + 1..service] })
         } else {
             Err(SignatureError::Malformed)
         }
@@ -73,11 +74,10 @@ impl<'a> CredentialScope<'a> {
     /// [`SignatureError::Malformed`] if there is no access key, or as for
     /// [`parse`](Self::parse).
     pub fn parse_credential(text: &'a str) -> Result<(&'a str, Self), SignatureError> {
-        let (access, scope) = text.split_once('/').ok_or(SignatureError::Malformed)?;
-        if access.is_empty() {
-            return Err(SignatureError::Malformed);
+        match text.bytes().position(|byte| byte == b'/') {
+            None | Some(0) => Err(SignatureError::Malformed),
+            Some(end) => Ok((&text[..end], Self::parse(&text[end + 1..])?)),
         }
-        Ok((access, Self::parse(scope)?))
     }
 
     /// The day, as `YYYYMMDD` in UTC.
@@ -109,7 +109,7 @@ impl fmt::Display for CredentialScope<'_> {
 ///
 /// Wiped when dropped; `Debug` does not tell it.
 pub struct SigningKey {
-    key: Zeroizing<[u8; 32]>,
+    key: HmacKey,
     blank: bool,
 }
 
@@ -117,19 +117,13 @@ impl SigningKey {
     /// Derives the key of a secret for a scope.
     #[must_use]
     pub fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Self {
-        let first = hash::sha256_key("AWS4", secret);
-        let mut key = Zeroizing::new(hmac_sha256(&*first, scope.date.as_bytes()));
-        for part in [scope.region, scope.service, TERMINATOR] {
-            // In place, so that the old key is overwritten.
-            *key = hmac_sha256(&*key, part.as_bytes());
-        }
-        Self { key, blank: hash::is_blank(secret) }
+        Self { key: HmacKey::new(&derive(secret, scope)), blank: hash::is_blank(secret) }
     }
 
     /// The signature of a string to sign.
     #[must_use]
     pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
-        hmac_sha256(&*self.key, string_to_sign)
+        self.key.hmac(string_to_sign)
     }
 
     /// Whether `signature` is that of the string to sign, in constant time. `None`,
@@ -145,6 +139,16 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey(..)")
     }
+}
+
+fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Zeroizing<[u8; 32]> {
+    let first = hash::sha256_key("AWS4", secret);
+    let mut key = Zeroizing::new(hmac_sha256(&*first, scope.date.as_bytes()));
+    for part in [scope.region, scope.service, TERMINATOR] {
+        // In place, so that the old key is overwritten.
+        *key = hmac_sha256(&*key, part.as_bytes());
+    }
+    key
 }
 
 /// A signature as clients send it: 64 lowercase hex digits. `None` for anything else.
@@ -186,9 +190,8 @@ mod tests {
     #[test]
     fn the_key_of_the_aws_documentation_is_derived() {
         let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
-        let key = SigningKey::derive(&secret(), &scope);
         let published = "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9";
-        assert_eq!(HEXLOWER.encode(&*key.key), published);
+        assert_eq!(HEXLOWER.encode(&*derive(&secret(), &scope)), published);
     }
 
     #[test]

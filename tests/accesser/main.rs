@@ -1,8 +1,8 @@
 //! The accesser as a process: real sockets, real S3 clients, real disks.
 //!
 //! What a test needs and the machine lacks (Python with boto3, the AWS command
-//! line, rclone, s3cmd, curl, strace, root) is skipped with a line on stderr; with
-//! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+//! line, rclone, s3cmd, curl, openssl, strace, root) is skipped with a line on stderr;
+//! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
 #![allow(missing_docs)]
 

@@ -17,6 +17,13 @@ pub(crate) fn has_aws() -> bool {
     has("AWS command line", bare(&mut Command::new("aws")).arg("--version"))
 }
 
+/// Whether there is all that the script needs.
+fn has_boto3() -> bool {
+    let mut boto3 = Command::new(python());
+    has("Python with boto3", bare(&mut boto3).args(["-c", "import boto3"]))
+        && has("openssl", Command::new("openssl").arg("version"))
+}
+
 /// Runs a phase of the script, which checks for itself.
 async fn boto3(holder: &Holder, phase: &str) -> Result<String, String> {
     let mut command = Command::new(python());
@@ -29,8 +36,7 @@ async fn boto3(holder: &Holder, phase: &str) -> Result<String, String> {
 
 #[tokio::test]
 async fn boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled() {
-    let mut probe = Command::new(python());
-    if !has("Python with boto3", bare(&mut probe).args(["-c", "import boto3"])) {
+    if !has_boto3() {
         return;
     }
     lifecycle::of_keys(&[], async |holder| {
@@ -49,8 +55,7 @@ async fn boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_ena
 
 #[tokio::test]
 async fn the_script_for_boto3_can_fail() {
-    let mut probe = Command::new(python());
-    if !has("Python with boto3", bare(&mut probe).args(["-c", "import boto3"])) {
+    if !has_boto3() {
         return;
     }
     let server = Server::new().start().await;

@@ -1,7 +1,7 @@
 //! The object gateway as a process, with real S3 clients.
 //!
 //! What a test needs and the machine lacks (Python with boto3, the AWS command
-//! line, rclone, s3cmd, curl) is skipped with a line on stderr; with
+//! line, rclone, s3cmd, curl, openssl) is skipped with a line on stderr; with
 //! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
 #![allow(missing_docs)]

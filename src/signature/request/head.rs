@@ -6,6 +6,10 @@ use http::{HeaderMap, HeaderName, Method, Request, Uri, header, request::Parts};
 
 use super::error::{RequestError, S3ErrorCode};
 
+/// With more headers than this, each is looked up; below, looking through all of them
+/// is quicker than hashing a name.
+pub(super) const FEW: usize = 24;
+
 /// A request's head: all that a signature is about, but the body.
 ///
 /// The path must be the one that the client sent: a router that strips a prefix
@@ -57,10 +61,16 @@ impl<'a> RequestHead<'a> {
 
     /// A header that may be there once at most, and holds visible ASCII.
     pub(super) fn single(&self, name: &HeaderName) -> Result<Option<&'a str>, RequestError> {
-        let mut values = self.headers.get_all(name).iter();
-        let Some(first) = values.next() else { return Ok(None) };
+        let (first, another) = if self.headers.len() <= FEW {
+            let mut values = self.headers.iter().filter(|(other, _)| *other == name);
+            (values.next().map(|(_, value)| value), values.next().is_some())
+        } else {
+            let mut values = self.headers.get_all(name).iter();
+            (values.next(), values.next().is_some())
+        };
+        let Some(first) = first else { return Ok(None) };
         let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
-        if values.next().is_some() {
+        if another {
             return error("A header that may be there once is there twice.");
         }
         match first.to_str() {

@@ -114,6 +114,10 @@ impl Scheme {
     /// The scheme of an `Authorization` header, and what follows its name. `None` for
     /// what is not Amazon's.
     fn of_header(text: &str) -> Result<Option<(Self, &str)>, RequestError> {
+        // What nearly all requests have, first.
+        if let Some(rest) = text.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(' ')) {
+            return Ok(Some((Self::V4, rest)));
+        }
         let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
         match name {
             ALGORITHM => Ok(Some((Self::V4, rest))),

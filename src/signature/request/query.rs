@@ -51,6 +51,9 @@ impl<'a> Query<'a> {
 
     /// How the request is presigned, if it is.
     pub(super) fn scheme(self) -> Result<Option<Scheme>, RequestError> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
         let (mut v2, mut v4) = (false, false);
         for (name, _) in self.pairs() {
             let Some(name) = parameter(name)? else { continue };

@@ -139,8 +139,7 @@ impl<'a> V4Request<'a> {
         if !self.timestamp.starts_with(scope.date()) {
             return Err(malformed("The Credential is for another day than the request's date."));
         }
-        headers::check_names(&self.signed_headers, malformed)?;
-        headers::check_all_signed(self.head, &self.signed_headers)?;
+        headers::check(self.head, &self.signed_headers, malformed)?;
         (self.access_end, self.region_end) =
             (access_key.len(), access_key.len() + "/YYYYMMDD/".len() + scope.region().len());
         Ok(self)
@@ -298,11 +297,12 @@ impl fmt::Debug for V4Request<'_> {
 
 /// The three members of the header, in the order in which everybody sends them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = rest.split(|c| c == ',').map(str::trim_ascii);
-    let credential = parts.next()?.strip_prefix("Credential=")?;
-    let signed_headers = parts.next()?.strip_prefix("SignedHeaders=")?;
-    let signature = parts.next()?.strip_prefix("Signature=")?;
-    let whole = parts.next().is_none() && !signature.is_empty();
+    let (credential, rest) = rest.trim_ascii_start().split_once(',')?;
+    let (signed_headers, signature) = rest.trim_ascii_start().split_once(',')?;
+    let credential = credential.trim_ascii_end().strip_prefix("Credential=")?;
+    let signed_headers = signed_headers.trim_ascii_end().strip_prefix("SignedHeaders=")?;
+    let signature = signature.trim_ascii().strip_prefix("Signature=")?;
+    let whole = !signature.is_empty() && !signature.contains(',');
     whole.then_some((credential, signed_headers, signature))
 }
 
