@@ -120,3 +120,19 @@ async fn an_upload_is_of_one_key_and_its_parts_are_numbered_up_to_ten_thousand()
     Upload::begin(&alice).await;
     alice.delete("demo").await.expect(204);
 }
+
+#[tokio::test]
+async fn an_object_takes_the_room_of_its_parts_until_it_is_gone() {
+    // With 8 KiB for the bucket and as much for the upload.
+    let bytes = (SMALLEST + 20_000 + (16 << 10)).to_string();
+    let lab = Lab::start(&["--max-bytes", &bytes]).await;
+    let alice = lab.alice().await;
+    let upload = Upload::begin(&alice).await;
+    let one = upload.part(1, vec![b'1'; SMALLEST]).await;
+    let two = upload.part(2, vec![b'2'; 20_000]).await;
+    upload.complete(&[(1, &one), (2, &two)]).await.expect(200);
+    alice.put("demo/another", "x").await.fails(507, "InsufficientStorage");
+    alice.delete("demo/whole").await.expect(204);
+    alice.put("demo/another", vec![b'a'; SMALLEST + 20_000]).await.expect(200);
+    alice.put("demo/one-more", "x").await.fails(507, "InsufficientStorage");
+}
