@@ -127,6 +127,20 @@ async fn signatures_for_another_region_are_told_which_one_is_right() {
 }
 
 #[tokio::test]
+async fn headers_of_one_name_are_signed_as_one() {
+    let gate = Gate::new().await;
+    let joined = request("GET", "/b/k").header("x-amz-meta-a", "one,two");
+    let (signed, _) = gate.signer().sign(joined.body(Empty::<Bytes>::new()).unwrap());
+    let mut apart = signed.clone();
+    apart.headers_mut().insert("x-amz-meta-a", "one".parse().unwrap());
+    apart.headers_mut().append("x-amz-meta-a", " two".parse().unwrap());
+    gate.send(apart).await.verified();
+    let mut more = signed;
+    more.headers_mut().append("x-amz-meta-a", "three".parse().unwrap());
+    gate.send(more).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+}
+
+#[tokio::test]
 async fn under_http_2_the_authority_is_the_host() {
     let gate = Gate::new().await;
     let unsigned = Request::get("http://s3.example.org/b/k").body(Empty::<Bytes>::new()).unwrap();

@@ -35,8 +35,7 @@ mod query;
 mod v2;
 mod v4;
 
-use http::header;
-
+use self::query::Query;
 pub use self::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
@@ -44,7 +43,6 @@ pub use self::{
     v2::V2Request,
     v4::V4Request,
 };
-use self::{query::Query, v4::SECURITY_TOKEN};
 use super::v4::ALGORITHM;
 
 /// A signed S3 request, of either version.
@@ -67,7 +65,8 @@ impl<'a> SignedRequest<'a> {
     ///
     /// [`RequestError`] if it is signed in a way that can never verify.
     pub fn parse(head: RequestHead<'a>) -> Result<Option<Self>, RequestError> {
-        let header = match head.single(&header::AUTHORIZATION)? {
+        let named = head.named();
+        let header = match named.authorization.text()? {
             Some(text) => Scheme::of_header(text)?,
             None => None,
         };
@@ -76,14 +75,14 @@ impl<'a> SignedRequest<'a> {
         if header.is_none() && presigned.is_none() {
             return Ok(None);
         }
-        if head.headers().contains_key(SECURITY_TOKEN) || query.has_session_token() {
+        if named.has_session_token || query.has_session_token() {
             return Err(RequestError::session_token());
         }
         let signed = match (header, presigned) {
             (Some((Scheme::V2, rest)), None) => Self::V2(V2Request::of_header(head, rest)?),
-            (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, rest)?),
+            (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, &named, rest)?),
             (None, Some(Scheme::V2)) => Self::V2(V2Request::of_query(head, query)?),
-            (None, Some(Scheme::V4)) => Self::V4(V4Request::of_query(head, query)?),
+            (None, Some(Scheme::V4)) => Self::V4(V4Request::of_query(head, &named, query)?),
             _ => {
                 let message = "Only one auth mechanism allowed: either the Authorization header \
                                or the parameters of a presigned URL.";
