@@ -184,7 +184,7 @@ async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> 
                 let secret: KSecretKey = SECRET.parse().unwrap();
                 secret.to_ksigning(request.request_date(), request.region(), request.service())
             };
-            let key = kept.get_or_init(derive).clone();
+            let key = *kept.get_or_init(derive);
             ready(GetSigningKeyResponse::builder().signing_key(key).build().map_err(Into::into))
         });
         let answer = sigv4_validate_request(

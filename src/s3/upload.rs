@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body::Body;
 use tokio::time::timeout;
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// Whether this is a form that a browser uploads a file with: a `POST` to a bucket.
 pub(super) fn is_upload(head: RequestHead<'_>) -> bool {
-    let content_type = head.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let content_type = head.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_form = |content_type: &[u8]| {
         let form = b"multipart/form-data";
         content_type.get(..form.len()).is_some_and(|start| start.eq_ignore_ascii_case(form))

@@ -18,7 +18,7 @@ pub(super) fn check(
     malformed: fn(&'static str) -> RequestError,
 ) -> Result<(), RequestError> {
     // Without a way out in the middle, so that many bytes are looked at at once.
-    let is_wrong = |byte: u8| byte.is_ascii_uppercase() | (byte == b' ');
+    let is_wrong = |byte: u8| byte.is_ascii_uppercase() || byte == b' ';
     if names.bytes().fold(false, |wrong, byte| wrong | is_wrong(byte)) {
         return Err(malformed("The signed headers must be named in lower case."));
     }
@@ -66,8 +66,8 @@ pub(super) fn write(
             text.push(b':');
             write_value(text, head.host()?.as_bytes());
         } else if headers.len() <= FEW {
-            let named = headers.iter().filter(|(header, _)| header.as_str().as_bytes() == name);
-            if !write_values(text, named.map(|(_, value)| value)) {
+            let its = headers.iter().filter(|(header, _)| header.as_str().as_bytes() == name);
+            if !write_values(text, its.map(|(_, value)| value)) {
                 return Ok(false);
             }
         } else {
