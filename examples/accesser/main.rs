@@ -9,7 +9,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/health.rs"]
+mod health;
+#[path = "../common/identities/mod.rs"]
 mod identities;
+#[path = "../common/paste.rs"]
 mod paste;
 mod store;
 
@@ -59,14 +63,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    if options.identities.is_none() {
-        if !options.listen.ip().is_loopback() {
-            let listen = options.listen;
-            return Err(format!("refusing to listen on {listen} with the public development tokens: give --identities FILE").into());
-        }
-        tracing::warn!("using the built-in development tokens, which everybody knows");
-    }
-    let identities = Identities::load(options.identities)?;
+    let identities = Identities::load(options.identities, options.listen)?;
     identities.reload_on_hangup()?;
 
     let buckets = options.data.join("buckets");

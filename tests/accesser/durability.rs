@@ -14,10 +14,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{
+use crate::clients::{
     http::Client,
     keys::{ALICE, BOB, DEMO, create_body, secret_of},
-    process::{Accesser, Waiting},
+    process::{Server, Waiting},
 };
 
 const ROUNDS: usize = 12;
@@ -106,7 +106,7 @@ async fn count(client: &Client, keys: Vec<Asked>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     let books = Arc::new(Books::default());
     let mut running = accesser.start().await;
     let mut unacknowledged = 0;
@@ -162,7 +162,7 @@ async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
 
 #[tokio::test]
 async fn the_check_of_a_key_fails_for_one_that_is_not_what_was_asked_for() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let client = accesser.client();
     let key = Asked::nth(0, 0, 0);
     assert!(!key.is_there(&client).await);

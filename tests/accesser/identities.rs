@@ -4,9 +4,9 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 
-use crate::{
+use crate::clients::{
     keys::{create, is_whole},
-    process::Accesser,
+    process::Server,
 };
 
 const DANA: &str = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c";
@@ -34,8 +34,8 @@ fn token(line: &str) -> String {
 const HASHED: &str =
     "token_sha256 = \"fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81\"";
 
-fn with_identities(text: &str) -> (Accesser, PathBuf) {
-    let accesser = Accesser::new();
+fn with_identities(text: &str) -> (Server, PathBuf) {
+    let accesser = Server::new();
     let file = accesser.home().join("identities.toml");
     fs::write(&file, text).unwrap();
     let accesser = accesser.arguments(&["--identities", file.to_str().unwrap()]);
@@ -119,11 +119,11 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
 #[tokio::test]
 async fn the_development_set_listens_on_loopback_only() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let (status, said) = Accesser::new().refuse(listen).await;
+        let (status, said) = Server::new().refuse(listen).await;
         assert!(!status.success(), "{listen}");
         assert!(said.contains(listen) && said.contains("--identities"), "{said}");
     }
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     assert!(accesser.stderr().contains("development tokens"));
 }
 
@@ -208,14 +208,14 @@ async fn a_fault_in_the_identities_is_told_with_its_place_and_no_token() {
 #[tokio::test]
 async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
     for url in ["redis://user:hunter2@host", "memory", "sqlite:", "", "memory:x"] {
-        let accesser = Accesser::new().arguments(&["--backend", url]);
+        let accesser = Server::new().arguments(&["--backend", url]);
         let (status, said) = accesser.refuse("127.0.0.1:0").await;
         assert!(!status.success(), "{url}");
         assert!(said.contains("--backend takes memory: or sqlite:PATH"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
 
-    let memory = Accesser::new().arguments(&["--backend", "memory:"]);
+    let memory = Server::new().arguments(&["--backend", "memory:"]);
     let mut running = memory.start().await;
     create(&running.client(), "key").await.expect(201);
     assert!(is_whole(&running.client(), "key").await);
@@ -227,7 +227,7 @@ async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("elsewhere.db");
     let url = format!("sqlite:{}", file.display());
-    let elsewhere = Accesser::new().arguments(&["--backend", &url]);
+    let elsewhere = Server::new().arguments(&["--backend", &url]);
     let mut running = elsewhere.start().await;
     create(&running.client(), "key").await.expect(201);
     running.stop().await;

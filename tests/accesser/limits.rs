@@ -25,11 +25,11 @@ use tower_credentials::{
     domain::{Caller, Scope, UserId},
 };
 
-use crate::{
-    clients_rust::Store,
+use crate::clients::{
     http::{Client, Raw},
     keys::{self, ALICE, create, create_body, is_whole},
-    process::Accesser,
+    process::Server,
+    rusty_s3::Store,
 };
 
 /// The largest body that is read.
@@ -44,7 +44,7 @@ fn head(method: &str, path: &str, headers: &str) -> String {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_with_and_without_its_length_told() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let v2 = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     for path in ["/credentials", &v2] {
         // The length alone is enough: none of the body is sent.
@@ -116,7 +116,7 @@ async fn a_body_that_stalls_is_408_in_the_shape_of_its_dialect() {
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is_not() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = "\0\0\0\x04\0\0\0\0\0";
     let said = [
@@ -174,7 +174,7 @@ async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is
 
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_a_whole_key_or_none() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let client = accesser.client();
     let mut created = 0;
     for n in 0..24 {
@@ -197,7 +197,7 @@ async fn a_client_that_hangs_up_leaves_a_whole_key_or_none() {
 
 #[tokio::test]
 async fn garbage_behind_a_request_is_refused_after_the_request_is_answered() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let body = create_body("before-garbage", &keys::secret_of("before-garbage"), "Active");
     let body = body.to_string();
     let create = head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()));
@@ -222,7 +222,7 @@ async fn garbage_behind_a_request_is_refused_after_the_request_is_answered() {
 
 #[tokio::test]
 async fn http2_with_prior_knowledge_serves_both_apis() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let client = Client::http2(&accesser.url);
     let answer = create(&client, "by-http2").await.expect(201);
     assert_eq!(answer.version, Version::HTTP_2);
@@ -237,7 +237,7 @@ async fn http2_with_prior_knowledge_serves_both_apis() {
 
 #[tokio::test]
 async fn a_hundred_clients_race_for_the_last_slot_and_one_wins() {
-    let accesser = Accesser::new().arguments(&["--max-keys-per-user", "3"]).start().await;
+    let accesser = Server::new().arguments(&["--max-keys-per-user", "3"]).start().await;
     let client = accesser.client();
     create(&client, "first").await.expect(201);
     create(&client, "second").await.expect(201);

@@ -4,10 +4,10 @@ use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::{
-    clients_rust::Store,
+use crate::clients::{
     keys::{self, Key, Origin, create, secret_of},
-    process::{Accesser, Running},
+    process::{Running, Server},
+    rusty_s3::Store,
 };
 
 /// Everything that can be logged of, done once; returns what must not be.
@@ -67,7 +67,7 @@ fn assert_silent_about(log: &str, secrets: &[String]) {
 
 #[tokio::test]
 async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     let secrets = live(&accesser).await;
     let log = accesser.stderr();
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
@@ -79,7 +79,7 @@ async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
 
 #[tokio::test]
 async fn no_secret_is_in_the_log_at_its_loudest() {
-    let accesser = Accesser::new().log("trace").start().await;
+    let accesser = Server::new().log("trace").start().await;
     let mut secrets = live(&accesser).await;
     let log = accesser.stderr();
     assert!(log.contains(" DEBUG ") && log.contains("s3s::service: req="));
@@ -91,7 +91,7 @@ async fn no_secret_is_in_the_log_at_its_loudest() {
 
 #[tokio::test]
 async fn no_signature_is_in_the_log_unless_the_store_is_asked_for_its_own() {
-    let accesser = Accesser::new().log("trace,s3s=info,s3s_fs=info").start().await;
+    let accesser = Server::new().log("trace,s3s=info,s3s_fs=info").start().await;
     let secrets = live(&accesser).await;
     let log = accesser.stderr();
     assert!(log.contains(" DEBUG ") && secrets.iter().any(|secret| is_signature(secret)));

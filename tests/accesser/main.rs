@@ -1,24 +1,30 @@
 //! The accesser as a process: real sockets, real S3 clients, real disks.
 //!
 //! What a test needs and the machine lacks (Python with boto3, the AWS command
-//! line, strace, root) is skipped with a line on stderr; with
-//! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+//! line, rclone, s3cmd, curl, openssl, strace, root) is skipped with a line on stderr;
+//! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
 #![allow(missing_docs)]
 
-mod clients_python;
-mod clients_rust;
+#[path = "../clients/mod.rs"]
+mod clients;
 mod durability;
-#[path = "../common/example.rs"]
-mod example;
-mod http;
 mod identities;
-mod keys;
 mod limits;
-mod lines_to_paste;
 mod log;
 mod power_loss;
-mod process;
 mod stopping;
 mod store_gone;
 mod syscalls;
+
+/// The example that is tested.
+const EXAMPLE: &str = "accesser";
+
+/// Whether it keeps data in a folder.
+const KEEPS_DATA: bool = true;
+
+/// Whether it takes uploads by forms.
+const TAKES_FORMS: bool = true;
+
+/// How it is started so that it admits signatures of version 2: as always.
+const SIGNATURE_V2: &[&str] = &[];

@@ -6,8 +6,11 @@ use std::{fs, io::Write as _, process::Command};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    keys::create,
-    process::{Accesser, Waiting, has},
+    clients::{
+        keys::create,
+        process::{Server, Waiting},
+        tools::has,
+    },
     syscalls::{hex, judge, parse},
 };
 
@@ -17,7 +20,7 @@ const EACH: usize = 10;
 
 /// Runs creates under strace; returns the trace and the keys.
 async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     let file = accesser.home().join("trace");
     // `-D` makes the tracer the child, so that the accesser is ours to stop.
     let calls = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg";

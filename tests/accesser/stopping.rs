@@ -4,21 +4,21 @@ use rusqlite::Connection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::{
+use crate::clients::{
     http::Raw,
     keys::{create_body, is_whole, secret_of},
-    process::{Accesser, Waiting},
+    process::{Server, Waiting},
 };
 
 #[tokio::test]
 async fn the_health_check_needs_no_token() {
-    let accesser = Accesser::new().start().await;
+    let accesser = Server::new().start().await;
     assert_eq!(accesser.client().get("/healthz", "").await.expect(200).text(), "ok\n");
 }
 
 #[tokio::test]
 async fn a_start_that_fails_says_why_in_words() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     accesser.start().await.stop().await;
     let database = Connection::open(accesser.database()).unwrap();
     database.pragma_update(None, "user_version", 4_321).unwrap();
@@ -30,21 +30,21 @@ async fn a_start_that_fails_says_why_in_words() {
     let folder = accesser.home().join("folder");
     std::fs::create_dir(&folder).unwrap();
     let url = format!("sqlite:{}", folder.display());
-    let said = Accesser::new().arguments(&["--backend", &url]).error().await;
+    let said = Server::new().arguments(&["--backend", &url]).error().await;
     assert!(said.starts_with(&format!("error: cannot open {}: ", folder.display())), "{said}");
 
-    let said = Accesser::new().data_in("/dev/null".as_ref()).error().await;
+    let said = Server::new().data_in("/dev/null".as_ref()).error().await;
     assert!(said.starts_with("error: cannot create /dev/null/buckets: "), "{said}");
 
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = holder.local_addr().unwrap();
-    let (_, said) = Accesser::new().refuse(&taken.to_string()).await;
+    let (_, said) = Server::new().refuse(&taken.to_string()).await;
     assert!(said.contains(&format!("error: cannot listen on {taken}: ")), "{said}");
 }
 
 #[tokio::test]
 async fn a_signal_to_stop_lets_a_running_request_finish() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     for signal in ["TERM", "INT"] {
         let mut running = accesser.start().await;
         let access = format!("finished-after-{signal}");

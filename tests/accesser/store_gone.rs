@@ -10,15 +10,16 @@ use std::{
 use http::Method;
 use rusqlite::Connection;
 
-use crate::{
-    clients_rust::Store,
+use crate::clients::{
     keys::{self, create, is_whole},
-    process::{Accesser, has},
+    process::Server,
+    rusty_s3::Store,
+    tools::has,
 };
 
 #[tokio::test]
 async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
@@ -46,7 +47,7 @@ async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
 
 #[tokio::test]
 async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
@@ -89,7 +90,7 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
 
 #[tokio::test]
 async fn a_file_that_is_cut_short_is_an_error_of_the_server_which_runs_on() {
-    let accesser = Accesser::new();
+    let accesser = Server::new();
     let mut running = accesser.start().await;
     let client = running.client();
     for n in 0..60 {
@@ -159,7 +160,7 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("disk");
     let disk = Disk::mount(&folder);
-    let accesser = Accesser::new().data_in(&folder);
+    let accesser = Server::new().data_in(&folder);
     let mut running = accesser.start().await;
     let client = running.client();
     create(&client, "key").await.expect(201);

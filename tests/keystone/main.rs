@@ -11,7 +11,7 @@ mod cast;
 mod example;
 mod exchanges;
 mod front;
-#[path = "../accesser/http.rs"]
+#[path = "../clients/http.rs"]
 #[allow(dead_code, reason = "the accesser's tests use all of it")]
 mod http;
 mod lab;

@@ -6,7 +6,7 @@
 mod example;
 mod failing;
 mod headers;
-#[path = "../accesser/http.rs"]
+#[path = "../clients/http.rs"]
 #[allow(dead_code, reason = "the accesser's tests use all of it")]
 mod http;
 mod importing;

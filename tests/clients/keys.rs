@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Client};
+use super::http::{Answer, Client};
 
 pub(crate) const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
 pub(crate) const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";

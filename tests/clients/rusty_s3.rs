@@ -10,10 +10,10 @@ use rusty_s3::{
     actions::{CreateMultipartUpload, ListObjectsV2},
 };
 
-use crate::{
+use super::{
     http::{Answer, Client},
     keys::{self, Key, Origin},
-    process::Accesser,
+    process::Server,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -106,11 +106,11 @@ impl Store {
 
 #[tokio::test]
 async fn rusty_s3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled() {
-    let accesser = Accesser::new().start().await;
-    let client = accesser.client();
+    let server = Server::new().start().await;
+    let client = server.client();
     for (bucket, origin) in ["ibm", "ec2", "s3s"].into_iter().zip(Origin::ALL) {
         let key = origin.mint(&client).await;
-        let store = Store::new(&client, &accesser.url, bucket, &key);
+        let store = Store::new(&client, &server.url, bucket, &key);
         store.make().await.expect(200);
         store.works().await;
         // Signed while the key was good; the signature must not outlive it.
@@ -132,10 +132,10 @@ async fn rusty_s3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_
 
 #[tokio::test]
 async fn an_unknown_key_and_a_wrong_secret_are_told_apart_as_in_aws() {
-    let accesser = Accesser::new().start().await;
-    let client = accesser.client();
+    let server = Server::new().start().await;
+    let client = server.client();
     let mut key = keys::mint(&client, "dev-alice").await;
-    let store = |key: &Key| Store::new(&client, &accesser.url, "demo", key);
+    let store = |key: &Key| Store::new(&client, &server.url, "demo", key);
     store(&key).make().await.expect(200);
 
     key.secret += "x";
@@ -146,10 +146,10 @@ async fn an_unknown_key_and_a_wrong_secret_are_told_apart_as_in_aws() {
 
 #[tokio::test]
 async fn a_bucket_called_credentials_is_the_stores_when_the_request_is_signed() {
-    let accesser = Accesser::new().start().await;
-    let client = accesser.client();
+    let server = Server::new().start().await;
+    let client = server.client();
     let key = keys::mint(&client, "dev-alice").await;
-    let store = Store::new(&client, &accesser.url, "credentials", &key);
+    let store = Store::new(&client, &server.url, "credentials", &key);
     store.make().await.expect(200);
     store.put("object", "of the store").await.expect(200);
     assert_eq!(store.get("object").await.expect(200).text(), "of the store");

@@ -4,6 +4,7 @@ mod file;
 
 use std::{
     error::Error,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -32,8 +33,15 @@ struct Current {
 }
 
 impl Identities {
-    /// Reads a file; without one, the built-in development set.
-    pub(crate) fn load(path: Option<PathBuf>) -> Result<Self, Box<dyn Error>> {
+    /// Reads a file; without one, the built-in development set, with which a server may
+    /// listen on loopback only.
+    pub(crate) fn load(path: Option<PathBuf>, listen: SocketAddr) -> Result<Self, Box<dyn Error>> {
+        if path.is_none() {
+            if !listen.ip().is_loopback() {
+                return Err(format!("refusing to listen on {listen} with the public development tokens: give --identities FILE").into());
+            }
+            tracing::warn!("using the built-in development tokens, which everybody knows");
+        }
         let current = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref())?)));
         Ok(Self { path, current })
     }

@@ -1,9 +1,7 @@
-//! Starting, stopping and killing the accesser.
+//! Starting, stopping and killing the server that is tested.
 
 use std::{
-    env,
     fs::{self, File},
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -12,14 +10,15 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-pub(crate) use crate::example::Waiting;
-use crate::{
+pub(crate) use super::example::Waiting;
+use super::{
     example::{built, listening},
     http::Client,
 };
+use crate::{EXAMPLE, KEEPS_DATA};
 
-/// How to start an accesser, on a free port and a data folder of its own.
-pub(crate) struct Accesser {
+/// How to start the server, on a free port and a data folder of its own.
+pub(crate) struct Server {
     home: Arc<TempDir>,
     data: PathBuf,
     arguments: Vec<String>,
@@ -27,7 +26,7 @@ pub(crate) struct Accesser {
     log: Option<String>,
 }
 
-/// An accesser that runs. Dropping it kills it.
+/// A server that runs. Dropping it kills it.
 pub(crate) struct Running {
     process: Child,
     pub(crate) url: String,
@@ -37,7 +36,7 @@ pub(crate) struct Running {
     home: Arc<TempDir>,
 }
 
-impl Accesser {
+impl Server {
     pub(crate) fn new() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         let data = home.path().join("data");
@@ -55,7 +54,7 @@ impl Accesser {
         self
     }
 
-    /// A command to run it under; it must leave the accesser in its place.
+    /// A command to run it under; it must leave the server in its place.
     pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(ToString::to_string).collect();
         self
@@ -104,7 +103,10 @@ impl Accesser {
         let (stdout, stderr) = (self.home().join("stdout"), self.home().join("stderr"));
         let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words).args(["--listen", listen, "--data"]).arg(&self.data);
+        command.args(words).args(["--listen", listen]);
+        if KEEPS_DATA {
+            command.arg("--data").arg(&self.data);
+        }
         command.args(&self.arguments).env_remove("RUST_LOG").stdin(Stdio::null());
         command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
@@ -161,7 +163,7 @@ impl Running {
             }
             sleep(Waiting::STEP).await;
         }
-        panic!("the accesser does not end:\n{}", self.stderr());
+        panic!("the server does not end:\n{}", self.stderr());
     }
 
     /// Asks it to end, which it does in peace.
@@ -187,19 +189,5 @@ impl Drop for Running {
 
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built("accesser"))
-}
-
-/// Whether the machine has what a test needs; says so on stderr when it has not.
-pub(crate) fn has(what: &str, command: &mut Command) -> bool {
-    let result = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = result.is_ok_and(|status| status.success());
-    if !found {
-        let required = env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
-        assert!(!required, "REQUIRE_LIVE_BACKENDS=1, and there is no {what}");
-        let test = std::thread::current().name().unwrap_or("?").to_owned();
-        // Not `eprintln!`, which is captured when the test passes.
-        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {test}: there is no {what}");
-    }
-    found
+    BINARY.get_or_init(|| built(EXAMPLE))
 }

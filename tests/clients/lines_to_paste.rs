@@ -1,10 +1,11 @@
-//! The three lines that the accesser prints do what it says they do.
+//! The three lines that the server prints do what it says they do.
 
 use std::process::Command;
 
-use crate::{
-    clients_python::{aws, has_aws},
-    process::{Accesser, has},
+use super::{
+    process::Server,
+    python::has_aws,
+    tools::{bare, has},
 };
 
 #[tokio::test]
@@ -12,8 +13,7 @@ async fn the_lines_to_paste_mint_a_key_use_it_and_lock_it_out() {
     if !has("curl", Command::new("curl").arg("--version")) || !has_aws() {
         return;
     }
-    let accesser = Accesser::new();
-    let running = accesser.start().await;
+    let running = Server::new().start().await;
     let printed = running.stdout();
     let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).skip(1).collect();
     let [mint, list, disable] = lines[..] else { panic!("{printed}") };
@@ -21,7 +21,7 @@ async fn the_lines_to_paste_mint_a_key_use_it_and_lock_it_out() {
     // As a terminal would run them: one after the other, in one shell.
     let script = format!("{mint}\n{list}\necho \"listed: $?\"\n{disable}\necho \"disabled: $?\"\n");
     let mut bash = Command::new("bash");
-    aws(&mut bash).arg("-c").arg(&script);
+    bare(&mut bash).arg("-c").arg(&script);
     let output = tokio::task::spawn_blocking(move || bash.output().unwrap()).await.unwrap();
     let (said, told) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

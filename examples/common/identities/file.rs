@@ -73,7 +73,7 @@ const NO_ROLES: [&str; 0] = [];
 /// What it says of a fault repeats no value: it might be a token.
 pub(super) fn read(path: Option<&Path>) -> Result<Current, String> {
     let Some(path) = path else {
-        return parse(include_str!("../development.toml"))
+        return parse(include_str!("development.toml"))
             .map_err(|fault| format!("development.toml, {fault}"));
     };
     let text =

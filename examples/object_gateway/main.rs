@@ -1,0 +1,90 @@
+//! An S3 server of its own behind `CredentialLayer` and `S3AuthLayer`: keys are minted
+//! and locked out on the port on which they are used, the handler sees verified
+//! requests only, and buckets belong to the project of the key that made them.
+//!
+//! ```text
+//! cargo run --release --example object_gateway
+//! ```
+//!
+//! It prints three lines to paste: mint a key, use it, lock it out. Objects are kept in
+//! memory, and gone when it ends.
+
+mod buckets;
+#[path = "../common/mod.rs"]
+mod common;
+mod conditions;
+mod content;
+mod copying;
+mod fault;
+mod forms;
+mod gateway;
+#[path = "../common/health.rs"]
+mod health;
+#[path = "../common/identities/mod.rs"]
+mod identities;
+mod listing;
+mod metadata;
+mod objects;
+mod options;
+#[path = "../common/paste.rs"]
+mod paste;
+mod store;
+mod target;
+mod uploads;
+mod xml;
+
+use std::{convert::Infallible, error::Error, path::Path, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use http::Request;
+use hyper::body::Incoming;
+use tower::{Layer, ServiceBuilder, service_fn};
+use tower_credentials::{
+    CredentialLayer,
+    s3::{S3AuthLayer, VerifiedBody},
+};
+use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+
+use crate::{
+    common::{backend, server},
+    gateway::Gateway,
+    identities::Identities,
+    options::Options,
+    store::Store,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    common::log_to_stderr("info");
+    common::exit_code(run(Options::parse()).await)
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let identities = Identities::load(options.identities, options.listen)?;
+    identities.reload_on_hangup()?;
+
+    // Who changes keys and who looks them up do so through the same cache, so that a
+    // change is felt at once.
+    let key_ttl = Duration::from_secs(options.key_ttl);
+    let keys = backend::open(Some(&options.backend), Path::new(""), key_ttl)?;
+    let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
+        .directory(identities.clone())
+        .build()?;
+    let mut verifying =
+        S3AuthLayer::builder(keys).directory(identities).signature_v2(options.signature_v2);
+    if let Some(domain) = &options.base_domain {
+        verifying = verifying.base_domain(domain);
+    }
+
+    let gateway = Gateway::new(Store::new(options.max_bytes), options.base_domain);
+    let gateway = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
+        let gateway = gateway.clone();
+        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+    });
+    let service = ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
+        .layer(TraceLayer::new_for_http().make_span_with(server::span))
+        .layer(credentials)
+        .service(health::checked(verifying.build()?.layer(gateway)));
+    server::serve(options.listen, service, paste::print_lines).await
+}

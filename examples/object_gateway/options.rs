@@ -1,0 +1,33 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+
+/// An S3 server that mints, lists, disables and revokes its own access keys, and keeps
+/// objects in memory.
+#[derive(Parser)]
+pub(crate) struct Options {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8339")]
+    pub(crate) listen: SocketAddr,
+    /// TOML file of tokens, users and projects; without it the public development set.
+    #[arg(long)]
+    pub(crate) identities: Option<PathBuf>,
+    /// Where credentials live: `memory:` or `sqlite:PATH`.
+    #[arg(long, default_value = "memory:")]
+    pub(crate) backend: String,
+    /// How many seconds a key that was changed by another process may still be used; what is
+    /// changed here is felt at once.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) key_ttl: u64,
+    /// Domain below which hosts name buckets, beside those that paths name.
+    #[arg(long)]
+    pub(crate) base_domain: Option<String>,
+    /// Admits signatures of version 2, which sign less.
+    #[arg(long)]
+    pub(crate) signature_v2: bool,
+    /// How many bytes of objects to keep; each object counts 8 KiB more than it holds.
+    #[arg(long, default_value_t = 1 << 30)]
+    pub(crate) max_bytes: u64,
+}
