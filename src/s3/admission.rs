@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
+use http_body_util::Full;
 
 use super::{
     body::{Expected, VerifiedBody},
     payload_error::PayloadErrorKind,
-    refusal::Refusal,
+    refusal::{Asked, Refusal},
     verifier::Proven,
 };
 use crate::signature::{
@@ -25,28 +26,43 @@ pub(super) fn pass<B: Body<Data = Bytes>>(request: Request<B>) -> Request<Verifi
     request.map(VerifiedBody::plain)
 }
 
-/// A request whose head is verified, with a body that is checked as it is read.
+/// A request whose head is verified, with a body that is checked as it is read; or the
+/// answer, if the body cannot be right.
 pub(super) fn admit<B: Body<Data = Bytes>>(
     request: Request<B>,
     proven: Proven,
-) -> Result<Request<VerifiedBody<B>>, Refusal> {
+) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
     let Proven { key, chunks, .. } = proven;
     let (mut head, body) = request.into_parts();
-    let body = match (key.payload(), chunks) {
+    match checked(&mut head, body, key.payload(), chunks) {
+        Ok(body) => {
+            head.extensions.insert(key);
+            Ok(Request::from_parts(head, body))
+        }
+        Err(refusal) => Err(refusal.render(&Asked::new(&head.method, &head.uri))),
+    }
+}
+
+/// The body as what was declared of it; its head becomes that of the payload.
+fn checked<B: Body<Data = Bytes>>(
+    head: &mut Parts,
+    body: B,
+    payload: Payload,
+    chunks: Option<Box<ChunkDecoder>>,
+) -> Result<VerifiedBody<B>, Refusal> {
+    match (payload, chunks) {
         (_, Some(decoder)) => {
             unwrap_chunks(&mut head.headers, decoder.remaining());
-            VerifiedBody::chunked(body, *decoder)
+            Ok(VerifiedBody::chunked(body, *decoder))
         }
         (Payload::Hash(_), None) if body.is_end_stream() => {
-            if !key.payload().is_of_nothing() {
+            if !payload.is_of_nothing() {
                 return Err(PayloadErrorKind::HashMismatch.into());
             }
-            VerifiedBody::plain(body)
+            Ok(VerifiedBody::plain(body))
         }
-        (payload, None) => VerifiedBody::checked(body, expected(&head, payload)?)?,
-    };
-    head.extensions.insert(key);
-    Ok(Request::from_parts(head, body))
+        (payload, None) => Ok(VerifiedBody::checked(body, expected(head, payload)?)?),
+    }
 }
 
 /// What the body must come to.

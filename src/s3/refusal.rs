@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
 use rand::RngExt;
 
@@ -131,8 +131,11 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let target = request.uri().path_and_query().cloned();
-        Self { target, head: *request.method() == Method::HEAD }
+        Self::new(request.method(), request.uri())
+    }
+
+    pub(super) fn new(method: &Method, uri: &Uri) -> Self {
+        Self { target: uri.path_and_query().cloned(), head: *method == Method::HEAD }
     }
 
     fn path(&self) -> &str {
