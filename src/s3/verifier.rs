@@ -65,7 +65,6 @@ pub(super) struct Proven {
     pub(super) key: VerifiedKey,
     /// What takes the body out of its chunks, if it comes in chunks.
     pub(super) chunks: Option<Box<ChunkDecoder>>,
-    credential: Arc<Credential>,
 }
 
 impl Verifier {
@@ -94,7 +93,7 @@ impl Verifier {
             None => return Ok(Decision::Ask),
         };
         let proven = self.prove(head, &signed, found)?;
-        self.note(&proven.credential, now);
+        self.note(proven.key.credential(), now);
         Ok(Decision::Admit(proven))
     }
 
@@ -108,8 +107,8 @@ impl Verifier {
         self.check(&signed, now)?;
         let found = self.find(signed.access_key(), now).await?;
         let proven = self.prove(head, &signed, found)?;
-        self.check_owner(&proven.credential).await?;
-        self.note(&proven.credential, now);
+        self.check_owner(proven.key.credential()).await?;
+        self.note(proven.key.credential(), now);
         Ok(proven)
     }
 
@@ -224,8 +223,7 @@ impl Verifier {
             match (genuine, usable) {
                 (Some(signing_key), Some(credential)) => {
                     let chunks = admission::chunks(head.headers(), signed, signing_key)?;
-                    let key = VerifiedKey::new(Arc::clone(&credential), signed_of(signed));
-                    Ok(Proven { key, chunks, credential })
+                    Ok(Proven { key: VerifiedKey::new(credential, signed_of(signed)), chunks })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))

@@ -1,6 +1,6 @@
 //! What of a request a signature may cover.
 
-use std::fmt;
+use std::{fmt, str};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 
@@ -125,9 +125,10 @@ impl<'a> One<'a> {
         let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
         match self {
             Self::None => Ok(None),
-            Self::Once(value) => match value.to_str() {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => error("A header holds characters that it may not."),
+            // As `HeaderValue::to_str`, which looks at one byte after the other.
+            Self::Once(value) => match str::from_utf8(value.as_bytes()) {
+                Ok(text) if text.is_ascii() => Ok(Some(text)),
+                _ => error("A header holds characters that it may not."),
             },
             Self::Twice => error("A header that may be there once is there twice."),
         }
