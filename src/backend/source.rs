@@ -40,6 +40,20 @@ pub enum Known {
     Present(Arc<Credential>),
 }
 
+/// The credential with this access key, from what is known at once if it is.
+#[cfg(feature = "s3")]
+pub(crate) async fn look_up(
+    keys: &dyn KeySource,
+    access_key: &str,
+    now: SystemTime,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    match keys.known(access_key, now) {
+        Some(Known::Absent) => Ok(None),
+        Some(Known::Present(credential)) => Ok(Some(credential)),
+        None => keys.find(&AccessKey::from_stored(access_key)).await,
+    }
+}
+
 /// Asks a backend for each request: no answer is ever old.
 #[derive(Clone, Debug)]
 pub struct Direct<B>(pub B);

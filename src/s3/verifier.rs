@@ -17,7 +17,7 @@ use super::{
     upload,
 };
 use crate::{
-    backend::{KeySource, Known},
+    backend::{KeySource, Known, look_up},
     clock::Clock,
     domain::{AccessKey, Credential, SecretKey},
     signature::{
@@ -118,13 +118,7 @@ impl Verifier {
         access_key: &str,
         now: SystemTime,
     ) -> Result<Option<Arc<Credential>>, Refusal> {
-        match self.keys.known(access_key, now) {
-            Some(Known::Absent) => return Ok(None),
-            Some(Known::Present(credential)) => return Ok(Some(credential)),
-            None => {}
-        }
-        let access_key = AccessKey::from_stored(access_key);
-        self.keys.find(&access_key).await.map_err(|error| {
+        look_up(&*self.keys, access_key, now).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             Refusal::unavailable()
         })
