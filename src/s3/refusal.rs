@@ -64,6 +64,11 @@ impl Refusal {
         Self::new(S3ErrorCode::SignatureDoesNotMatch, message)
     }
 
+    /// A wrong signature of this key, or what shall look like one.
+    pub(super) fn mismatch(access_key: &str) -> Self {
+        Self::wrong_signature().with("AWSAccessKeyId", access_key)
+    }
+
     pub(super) fn unavailable() -> Self {
         let message = "Keys cannot be looked up at the moment. Please try again.";
         Self::new(S3ErrorCode::ServiceUnavailable, message)

@@ -75,14 +75,15 @@ where
                 let verifier = Arc::clone(&self.verifier);
                 let asking = Box::pin(async move {
                     let asked = Asked::of(&request);
-                    let admitted = upload::admit(&verifier, request, now).await;
+                    let admitted = upload::admit(&verifier, request).await;
                     admitted.map_err(|refusal| refusal.render(&asked))
                 });
                 ResponseFuture::asking(asking, self.take_ready())
             }
-            Ok(Decision::Pass) => {
-                ResponseFuture::calling(&mut self.inner, admission::pass(request))
-            }
+            Ok(Decision::Pass) => match admission::pass(request) {
+                Ok(request) => ResponseFuture::calling(&mut self.inner, request),
+                Err(answer) => ResponseFuture::refused(answer),
+            },
             Err(refusal) => ResponseFuture::refused(refusal.render(&Asked::of(&request))),
         }
     }

@@ -130,7 +130,7 @@ impl Verifier {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
-                Err(Refusal::unknown_key(access_key))
+                Err(self.unknown(access_key))
             }
             Err(error) => {
                 tracing::error!(%error, "directory lookup failed");
@@ -203,7 +203,7 @@ impl Verifier {
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
-                    request.write_string_to_sign(text, self.bucket_of(head)?)?;
+                    request.write_string_to_sign(text, self.bucket_of(head)?.as_deref())?;
                     let secret = secret_of(usable.as_deref());
                     let right = request.is_signature_of(secret.unwrap_or(decoy()), text);
                     right.then_some(None)
@@ -256,20 +256,33 @@ impl Verifier {
         Some(key)
     }
 
-    /// The bucket that the host names, where buckets are hosts.
-    pub(super) fn bucket_of<'a>(&self, head: RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
+    /// The bucket that the host names, in lower case, where buckets are hosts.
+    pub(super) fn bucket_of(&self, head: RequestHead<'_>) -> Result<Option<String>, Refusal> {
         if self.base_domains.is_empty() {
             return Ok(None);
         }
-        let host = head.host()?;
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let below = |domain: &String| {
-            let (bucket, rest) =
-                host.split_at_checked(host.len().checked_sub(domain.len() + 1)?)?;
-            let rest = rest.strip_prefix('.')?;
-            (rest.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
-        };
-        Ok(self.base_domains.iter().find_map(below))
+        let host = head.host()?.to_ascii_lowercase();
+        let host = host.rsplit_once(':').map_or(&*host, |(host, _)| host);
+        let below = |domain: &String| host.strip_suffix(&**domain)?.strip_suffix('.');
+        // The shortest is below the longest domain.
+        let bucket = self.base_domains.iter().filter_map(below).min_by_key(|bucket| bucket.len());
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+        match bucket {
+            Some(bucket) if bucket.is_empty() || !bucket.bytes().all(allowed) => {
+                let message = "The host names no valid bucket.";
+                Err(Refusal::new(S3ErrorCode::InvalidRequest, message))
+            }
+            bucket => Ok(bucket.map(ToOwned::to_owned)),
+        }
+    }
+
+    /// The answer for a key that is not there or may not be used.
+    pub(super) fn unknown(&self, access_key: &str) -> Refusal {
+        if self.hide_unknown_keys {
+            Refusal::mismatch(access_key)
+        } else {
+            Refusal::unknown_key(access_key)
+        }
     }
 }
 
@@ -315,9 +328,7 @@ fn signed_of_v2(request: &V2Request<'_>) -> Signed {
 
 /// A wrong signature, with what was signed here for the client to compare.
 fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
-    let refusal = Refusal::wrong_signature()
-        .with("AWSAccessKeyId", signed.access_key())
-        .with_signed("StringToSign", text);
+    let refusal = Refusal::mismatch(signed.access_key()).with_signed("StringToSign", text);
     match signed {
         SignedRequest::V2(_) => refusal,
         SignedRequest::V4(request) => match request.canonical_request() {

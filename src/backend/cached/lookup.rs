@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 use super::Inner;
 use super::error;
@@ -16,6 +16,9 @@ use crate::domain::{AccessKey, Credential};
 /// Longer access keys are not remembered: none that long was created here, and
 /// strangers shall not fill the memory with them.
 const MAX_ACCESS_KEY: usize = 256;
+
+/// A question that takes longer has failed: all who ask for the key wait for it.
+const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 
 /// An outage is told once in this many seconds, not for every key in use.
 const SECONDS_BETWEEN_WARNINGS: u64 = 10;
@@ -94,7 +97,9 @@ impl<B: CredentialBackend> Inner<B> {
     async fn ask(self: Arc<Self>, access_key: AccessKey) -> Answer {
         // Taken before the question, so that a write meanwhile makes the answer stale.
         let asked = self.memory.ask(self.clock.now());
-        let found = self.backend.find_by_access_key(&access_key).await.map_err(Arc::new)?;
+        let asking = self.backend.find_by_access_key(&access_key);
+        let found = timeout(LONGEST_QUESTION, asking).await.map_err(|_| error::too_slow())?;
+        let found = found.map_err(Arc::new)?;
         let heard = self.memory.heard(&access_key, asked, found);
         self.memory.keep(&access_key, heard.clone());
         Ok(heard)

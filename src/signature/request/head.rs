@@ -4,7 +4,10 @@ use std::{fmt, str};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 
-use super::error::{RequestError, S3ErrorCode};
+use super::{
+    error::{RequestError, S3ErrorCode},
+    payload::Payload,
+};
 
 /// A request's head: all that a signature is about, but the body.
 ///
@@ -53,6 +56,11 @@ impl<'a> RequestHead<'a> {
             (Some(host), _) | (None, Some(host)) if !host.is_empty() => Ok(host),
             _ => Err(error("The request names no host.")),
         }
+    }
+
+    /// What `x-amz-content-sha256` declares of the body; nothing, if it is not there.
+    pub(crate) fn declared(&self) -> Result<Payload, RequestError> {
+        self.named().content_sha256.text()?.map_or(Ok(Payload::Unsigned), Payload::parse)
     }
 
     /// A header that may be there once at most, and holds visible ASCII.
@@ -130,7 +138,7 @@ impl<'a> One<'a> {
                 Ok(text) if text.is_ascii() => Ok(Some(text)),
                 _ => error("A header holds characters that it may not."),
             },
-            Self::Twice => error("A header that may be there once is there twice."),
+            Self::Twice => Err(RequestError::header_twice()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    error::{RequestError, S3ErrorCode},
+    error::RequestError,
     head::{OF_AMAZON, RequestHead},
 };
 
@@ -38,8 +38,7 @@ pub(super) fn check(
     // A name that is listed and not there is found when the headers are written, and
     // refused; so if there are no more than are listed, all are listed.
     if of_amazon > signed {
-        let message = "There were headers present in the request which were not signed.";
-        return Err(RequestError::new(S3ErrorCode::AccessDenied, message));
+        return Err(RequestError::not_signed());
     }
     Ok(())
 }
@@ -67,12 +66,12 @@ pub(super) fn write(
             write_value(text, head.host()?.as_bytes());
         } else if headers.len() <= FEW {
             let its = headers.iter().filter(|(header, _)| header.as_str().as_bytes() == name);
-            if !write_values(text, its.map(|(_, value)| value)) {
+            if !write_single(text, its.map(|(_, value)| value))? {
                 return Ok(false);
             }
         } else {
-            let name = HeaderName::from_bytes(name);
-            if !name.is_ok_and(|name| write_values(text, headers.get_all(name).iter())) {
+            let Ok(name) = HeaderName::from_bytes(name) else { return Ok(false) };
+            if !write_single(text, headers.get_all(name).iter())? {
                 return Ok(false);
             }
         }
@@ -81,15 +80,21 @@ pub(super) fn write(
     Ok(true)
 }
 
-/// Writes `:value,value`; `false` if there is none.
-fn write_values<'a>(text: &mut Vec<u8>, values: impl Iterator<Item = &'a HeaderValue>) -> bool {
-    let mut before = b':';
-    for value in values {
-        text.push(before);
-        write_value(text, value.as_bytes());
-        before = b',';
+/// Writes `:value` of the one header there is; `false` if there is none.
+///
+/// Several would be joined by commas, as one that has commas of its own: an app that
+/// looks at the first would see what nobody signed.
+fn write_single<'a>(
+    text: &mut Vec<u8>,
+    mut values: impl Iterator<Item = &'a HeaderValue>,
+) -> Result<bool, RequestError> {
+    let Some(value) = values.next() else { return Ok(false) };
+    if values.next().is_some() {
+        return Err(RequestError::header_twice());
     }
-    before == b','
+    text.push(b':');
+    write_value(text, value.as_bytes());
+    Ok(true)
 }
 
 /// Writes a value without spaces around it, and with one for many within.
@@ -161,11 +166,10 @@ mod tests {
             .header("my-a", "  a   b \t")
             .header("my-b", "\"x  y\"")
             .header("my-c", "")
-            .header("my-d", "one")
-            .header("my-d", " two ")
+            .header("my-d", "one, two")
             .body(())
             .unwrap();
-        let signed = "host:example.com:81\nmy-a:a b\nmy-b:\"x y\"\nmy-c:\nmy-d:one,two\n";
+        let signed = "host:example.com:81\nmy-a:a b\nmy-b:\"x y\"\nmy-c:\nmy-d:one, two\n";
         let names = "host;my-a;my-b;my-c;my-d";
         assert_eq!(canonical(&request, names).as_deref(), Some(signed));
         assert_eq!(canonical(&request, "host;my-e"), None);

@@ -13,9 +13,10 @@
 //!   plain one; a `%` without two hex digits is refused.
 //! - **Queries** are sorted by name; `+` is a space. A parameter that is there twice is
 //!   refused: sorting would let somebody else change which of the two counts.
-//! - **Headers** of one name are joined by commas, without spaces around values and
-//!   with one for many within them. `host` must be signed, and so must every `x-amz-*`
-//!   header that is there. Under HTTP/2 `:authority` is the host.
+//! - **Headers** lose the spaces around them and all but one within. A signed one that is
+//!   there twice is refused: it would be signed like one with a comma. `host` must be
+//!   signed, and so must every `x-amz-*` header that is there. Under HTTP/2 `:authority`
+//!   is the host.
 //! - **One mechanism.** What is signed in the header and in the query is refused, as is
 //!   a parameter of a signature whose name has another spelling or case.
 //! - **Session tokens** are refused: no key here has one.
@@ -23,7 +24,8 @@
 //! # Version 2
 //!
 //! It signs less: no query but the parameters that name a subresource, no `Host`, no
-//! body, and of the headers only `x-amz-*`, `Content-MD5`, `Content-Type` and `Date`.
+//! body, and of the headers only `x-amz-*`, `Content-MD5`, `Content-Type` and `Date`. What
+//! it does not sign may be there twice, too.
 //! That cannot be mended here; whoever can should admit version 4 alone.
 
 mod error;
