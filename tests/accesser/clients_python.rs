@@ -2,20 +2,15 @@
 
 use std::{
     env,
-    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::{
+    installed::python,
     keys::{self, Key, Origin},
     process::{Accesser, has},
 };
-
-/// The Python to ask for boto3: that of `TOWER_CREDENTIALS_PYTHON`, if set.
-fn python() -> OsString {
-    env::var_os("TOWER_CREDENTIALS_PYTHON").unwrap_or_else(|| "python3".into())
-}
 
 pub(crate) fn has_aws() -> bool {
     has("AWS command line", aws(&mut Command::new("aws")).arg("--version"))

@@ -13,6 +13,8 @@ mod durability;
 mod example;
 mod http;
 mod identities;
+#[path = "../common/installed.rs"]
+mod installed;
 mod keys;
 mod limits;
 mod lines_to_paste;

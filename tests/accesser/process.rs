@@ -1,9 +1,7 @@
 //! Starting, stopping and killing the accesser.
 
 use std::{
-    env,
     fs::{self, File},
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -12,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-pub(crate) use crate::example::Waiting;
+pub(crate) use crate::{example::Waiting, installed::has};
 use crate::{
     example::{built, listening},
     http::Client,
@@ -188,18 +186,4 @@ impl Drop for Running {
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| built("accesser"))
-}
-
-/// Whether the machine has what a test needs; says so on stderr when it has not.
-pub(crate) fn has(what: &str, command: &mut Command) -> bool {
-    let result = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = result.is_ok_and(|status| status.success());
-    if !found {
-        let required = env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
-        assert!(!required, "REQUIRE_LIVE_BACKENDS=1, and there is no {what}");
-        let test = std::thread::current().name().unwrap_or("?").to_owned();
-        // Not `eprintln!`, which is captured when the test passes.
-        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {test}: there is no {what}");
-    }
-    found
 }
