@@ -129,3 +129,6 @@ impl Scheme {
         }
     }
 }
+
+#[cfg(test)]
+mod suite;
