@@ -131,3 +131,6 @@ impl Scheme {
         }
     }
 }
+
+#[cfg(test)]
+mod suite;

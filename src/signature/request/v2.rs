@@ -93,7 +93,7 @@ impl<'a> V2Request<'a> {
             "AWS authorization header is invalid. Expected AwsAccessKeyId:signature",
         );
         let (access_key, signature) = rest.rsplit_once(':').ok_or(error)?;
-        if access_key.is_empty() || access_key.contains([' ', ',']) || signature.is_empty() {
+        if access_key.is_empty() || access_key.contains(' ') || signature.is_empty() {
             return Err(error);
         }
         let (date, signed_at) = time_of_headers(head)?;

@@ -302,13 +302,13 @@ impl fmt::Debug for V4Request<'_> {
 
 /// The three members of the header, in the order in which everybody sends them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    let (credential, rest) = rest.trim_ascii_start().split_once(',')?;
-    let (signed_headers, signature) = rest.trim_ascii_start().split_once(',')?;
-    let credential = credential.trim_ascii_end().strip_prefix("Credential=")?;
-    let signed_headers = signed_headers.trim_ascii_end().strip_prefix("SignedHeaders=")?;
+    // From behind, since an access key may hold commas.
+    let (rest, signature) = rest.rsplit_once(',')?;
+    let (credential, signed_headers) = rest.rsplit_once(',')?;
+    let credential = credential.trim_ascii().strip_prefix("Credential=")?;
+    let signed_headers = signed_headers.trim_ascii().strip_prefix("SignedHeaders=")?;
     let signature = signature.trim_ascii().strip_prefix("Signature=")?;
-    let whole = !signature.is_empty() && !signature.contains(',');
-    whole.then_some((credential, signed_headers, signature))
+    (!signature.is_empty()).then_some((credential, signed_headers, signature))
 }
 
 /// When the headers say that it was signed: `x-amz-date`, or else `Date`.
