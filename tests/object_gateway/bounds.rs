@@ -3,7 +3,12 @@
 use bytes::Bytes;
 use http::Method;
 
-use crate::{clients::http::Raw, lab::Lab};
+use tokio::time::sleep;
+
+use crate::{
+    clients::{example::Waiting, http::Raw, rusty_s3::Store, signing::Signing},
+    lab::Lab,
+};
 
 /// What every bucket, object and upload takes beside its content.
 const ENTRY: usize = 8 << 10;
@@ -52,6 +57,7 @@ async fn there_is_room_again_for_all_that_was_not_kept_or_is_gone() {
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>"
     );
     alice.post(&format!("demo/parts?uploadId={upload}"), all).await.expect(200);
+    alice.put("demo/another", "x").await.fails(507, "InsufficientStorage");
     let delete = "<Delete><Object><Key>parts</Key></Object></Delete>";
     alice.post("demo?delete", delete).await.expect(200);
 
@@ -62,21 +68,32 @@ async fn there_is_room_again_for_all_that_was_not_kept_or_is_gone() {
     alice.put("demo/object", full()).await.expect(200);
 }
 
-/// Ends a connection in the middle of a body.
+/// Ends a connection in the middle of a body, which takes room until then.
 async fn break_off(lab: &Lab) {
     let alice = lab.holder("dev-alice").await;
-    let bucket =
-        crate::clients::rusty_s3::Store::new(&alice.client, &alice.url, "demo", &alice.key);
+    let bucket = Store::new(&alice.client, &alice.url, "demo", &alice.key);
     let url = bucket.put_url("object");
-    let path = url.strip_prefix(&alice.url).unwrap();
-    let host = lab.server.host();
+    let (path, host) = (url.strip_prefix(&alice.url).unwrap(), lab.server.host());
     let mut raw = Raw::connect(host).await;
     let head = format!("PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {SIZE}\r\n\r\n");
     raw.say(head).await;
     raw.say(vec![b'a'; SIZE - 1]).await;
+    until_refused_with(&alice, 507).await;
     drop(raw);
-    // The server has noticed once the next one to ask it is answered.
-    alice.get("demo").await.expect(200);
+    until_refused_with(&alice, 400).await;
+}
+
+/// Waits until an object that would fit, but whose hash is wrong, is refused so.
+async fn until_refused_with(who: &Signing, status: u16) {
+    let wrong = [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
+    for () in Waiting::new() {
+        let answer = who.send_with(Method::PUT, "demo/wrong", &wrong, vec![b'a'; 2 * ENTRY]).await;
+        if answer.status.as_u16() == status {
+            return;
+        }
+        sleep(Waiting::STEP).await;
+    }
+    panic!("it is never refused with {status}");
 }
 
 #[tokio::test]
