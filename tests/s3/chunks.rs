@@ -134,8 +134,8 @@ async fn a_checksum_in_the_head_is_checked_for_chunks_too() {
         let unsigned = request("PUT", "/b/k")
             .header("x-amz-decoded-content-length", "9")
             .header("x-amz-checksum-crc32", crc);
-        let signer = gate.signer().payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-        let (signed, seed) = signer.sign(unsigned.body(()).unwrap());
+        let by = gate.signer().payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        let (signed, seed) = by.sign(unsigned.body(()).unwrap());
         let body = chunks(&seed, &["12345", "6789"]);
         let answer = gate.send(signed.map(|()| Full::from(body))).await;
         if good {
