@@ -76,9 +76,11 @@ fn checked<B: Body<Data = Bytes>>(
         strip_coding(&mut head.headers);
         return Ok(VerifiedBody::chunked(body, decoder));
     }
-    if head.method != Method::PUT && body.is_end_stream() && payload.is_of_nothing() {
+    // What most requests are has nothing to be taken away or checked.
+    if head.method == Method::GET && body.is_end_stream() && payload.is_of_nothing() {
         return Ok(VerifiedBody::plain(body));
     }
+    strip_coding(&mut head.headers);
     let sha256 = match payload {
         Payload::Hash(hash) => Some(hash),
         Payload::Streaming(_) | Payload::Unsigned => None,
@@ -86,7 +88,6 @@ fn checked<B: Body<Data = Bytes>>(
     let length = head.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let expected = Expected { sha256, checksum: checksum(head)?, length };
-    strip_coding(&mut head.headers);
     Ok(VerifiedBody::checked(body, expected)?)
 }
 

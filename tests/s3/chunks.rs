@@ -71,6 +71,20 @@ async fn the_store_sees_the_payload_and_its_length_and_no_chunks() {
 }
 
 #[tokio::test]
+async fn the_coding_of_chunks_is_taken_away_where_there_are_none_too() {
+    let gate = Gate::new().await;
+    for (sent, left) in
+        [("aws-chunked", None), ("gzip, AWS-chunked", Some("gzip")), ("br", Some("br"))]
+    {
+        let unsigned = request("POST", "/b/k?uploads").header("content-encoding", sent);
+        let (signed, _) = gate.signer().sign(unsigned.body(Full::<Bytes>::default()).unwrap());
+        let reached = gate.send(signed).await.verified();
+        let coding = reached.headers.get("content-encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(coding, left, "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_that_are_changed_exchanged_repeated_or_missing_are_refused() {
     let gate = Gate::new().await;
     let parts = ["one", "two", "six"];
