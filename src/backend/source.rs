@@ -19,8 +19,9 @@ use crate::domain::{AccessKey, Credential};
 /// * How old an answer may be is documented by the implementation.
 #[async_trait]
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// What is known of an access key at once: without waiting, asking anybody, or
-    /// allocating. `None` if nothing is, and then [`find`](Self::find) tells.
+    /// What is known of an access key at once, without waiting. `None` if nothing is, and
+    /// then [`find`](Self::find) tells. Should not allocate, but to have something asked
+    /// anew in the background.
     fn known(&self, access_key: &str, now: SystemTime) -> Option<Known>;
 
     /// The credential with this access key, if there is one.
