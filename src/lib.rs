@@ -161,6 +161,9 @@ mod error;
 #[cfg(any(feature = "cache", feature = "keystone"))]
 mod flight;
 mod future;
+#[cfg(all(fuzzing, feature = "s3"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod issuer;
 #[cfg(feature = "keystone")]
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
