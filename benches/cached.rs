@@ -22,7 +22,9 @@ use common::median;
 use tokio::runtime::Runtime;
 use tower_credentials::{
     backend::{CredentialBackend, KeySource, Known, cached::Cached, memory::MemoryBackend},
-    domain::{AccessKey, Credential, CredentialId, Kind, Material, Quota, UserId, Version},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version,
+    },
 };
 
 const ROUNDS: usize = 25;
@@ -61,8 +63,8 @@ impl World {
         let (cached, map) = (cached.build(), Map::default());
         let mut names = Vec::new();
         runtime.block_on(async {
-            for _ in 0..keys {
-                let credential = Arc::new(pair());
+            for number in 0..keys {
+                let credential = Arc::new(pair(number));
                 let access_key = credential.access_key.clone().unwrap();
                 cached.insert(&credential, Quota::Unlimited).await.unwrap();
                 names.push(access_key.as_str().to_owned());
@@ -195,13 +197,16 @@ fn on_all(threads: usize, measure: impl Fn(usize) -> f64 + Sync) -> f64 {
     sum / threads as f64
 }
 
-fn pair() -> Credential {
+/// A user has ten keys, and a project ten users.
+fn pair(number: usize) -> Credential {
     let access_key = AccessKey::generate().unwrap();
-    let (id, user) = (CredentialId::of(&access_key), UserId::new(common::USER).unwrap());
+    let id = CredentialId::of(&access_key);
+    let user = UserId::new(format!("user-{}", number / 10)).unwrap();
     let material = Material::KeyPair { secret: None };
     let mut pair =
         Credential::new(id, Kind::ec2(), user, material, SystemTime::now(), Version::fresh());
     pair.access_key = Some(access_key);
+    pair.project_id = Some(ProjectId::new(format!("project-{}", number / 100)).unwrap());
     pair
 }
 

@@ -73,11 +73,14 @@
 //!
 //! Which wire formats are answered, and where, says [`Dialect`]. Some operations need
 //! more than a backend: `s3tokens` a directory, `ec2tokens` an issuer besides; without
-//! them these requests are the app's own. The object
-//! store checks signatures by [finding](backend::CredentialBackend::find_by_access_key)
-//! the key and asking whether it
-//! [may be used](domain::Credential::is_usable); `examples/accesser` is a whole
-//! S3 server that does.
+//! them these requests are the app's own.
+//!
+//! # Making the store accept the keys
+//!
+//! With the feature `s3`, `S3AuthLayer` verifies S3 requests before the store sees them,
+//! and tells it who signed: see the module `s3`. Behind it may be anything that is a
+//! tower service; `examples/object_gateway` is a small store of its own. Stores that are
+//! built on the crate `s3s` take `S3sAuth`, as `examples/accesser` does.
 //!
 //! # What passes through
 //!
@@ -108,7 +111,10 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `memory` | yes | [`MemoryBackend`], no dependency |
+//! | `cache` | | [`Cached`]: look-ups by access key from memory |
 //! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], an HTTP client with TLS |
+//! | `s3` | | [`s3`], the data plane: [`S3AuthLayer`](s3::S3AuthLayer) and its parts |
+//! | `s3s` | | `S3sAuth`, the same keys for stores on the crate `s3s` |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
 //! | `full` | | all of the above |
 //! | `conformance` | | [`conformance`], the suite for authors of backends |
@@ -127,6 +133,7 @@
 //! One line is logged for each change of a credential, at `info`, with target
 //! `tower_credentials::audit`.
 //!
+//! [`Cached`]: backend::cached::Cached
 //! [`CredentialBackend`]: backend::CredentialBackend
 //! [`KeystoneDirectory`]: keystone::KeystoneDirectory
 //! [`KeystoneValidator`]: keystone::KeystoneValidator
@@ -154,6 +161,9 @@ mod error;
 #[cfg(any(feature = "cache", feature = "keystone"))]
 mod flight;
 mod future;
+#[cfg(all(fuzzing, feature = "s3"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod issuer;
 #[cfg(feature = "keystone")]
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]

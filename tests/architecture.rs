@@ -33,6 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("error", &["auth", "backend", "directory", "domain", "issuer"]),
     ("flight", &[]),
     ("future", &["body"]),
+    ("fuzzing", &["domain", "s3", "signature"]),
     ("issuer", &["directory", "domain"]),
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
     ("policy", &["domain"]),

@@ -1,10 +1,9 @@
 //! Requests that are not ours cost nothing and reach the app as they are.
 
-#![allow(unsafe_code, reason = "a counting allocator is unsafe by nature")]
+#[path = "common/counting.rs"]
+mod counting;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     convert::Infallible,
     future::{Ready, ready},
     task::{Context, Poll},
@@ -23,37 +22,7 @@ use tower_credentials::{
 };
 use tower_test::mock;
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is the system allocator's own; only a counter is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        unsafe { System.realloc(at, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = ALLOCATIONS.with(Cell::get);
-    let result = work();
-    (result, ALLOCATIONS.with(Cell::get) - before)
-}
+use crate::counting::allocations;
 
 fn layer() -> CredentialLayer {
     CredentialLayer::new(StaticTokens::new(), MemoryBackend::default())

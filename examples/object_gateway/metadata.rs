@@ -25,11 +25,7 @@ pub(crate) fn kept(headers: &HeaderMap) -> Result<HeaderMap, Fault> {
     let is_kept = |name: &HeaderName| KEPT.contains(name) || name.as_str().starts_with(USERS);
     let mut kept = HeaderMap::new();
     for (name, value) in headers.iter().filter(|(name, _)| is_kept(name)) {
-        if name != header::CONTENT_ENCODING {
-            kept.append(name, value.clone());
-        } else if let Some(value) = without_chunks(value) {
-            kept.append(name, value);
-        }
+        kept.append(name, value.clone());
     }
     let length: usize = kept.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if length > LIMIT {
@@ -51,12 +47,4 @@ pub(crate) fn tell(kept: &HeaderMap, query: &Query, answer: &mut HeaderMap) {
         let bytes = HeaderValue::from_static("binary/octet-stream");
         answer.insert(header::CONTENT_TYPE, bytes);
     }
-}
-
-/// An encoding without `aws-chunked`, which is the upload's and not the object's.
-fn without_chunks(encoding: &HeaderValue) -> Option<HeaderValue> {
-    let Ok(text) = encoding.to_str() else { return Some(encoding.clone()) };
-    let is_own = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked");
-    let own: Vec<_> = text.split(',').map(str::trim).filter(is_own).collect();
-    HeaderValue::try_from(own.join(",")).ok().filter(|value| !value.is_empty())
 }

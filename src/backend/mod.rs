@@ -20,6 +20,8 @@ pub mod memory;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub mod sqlite;
 
+#[cfg(feature = "s3")]
+pub(crate) use self::source::look_up;
 pub use self::source::{Direct, KeySource, Known};
 
 /// Stores credentials on behalf of the layer.

@@ -19,8 +19,9 @@ use crate::domain::{AccessKey, Credential};
 /// * How old an answer may be is documented by the implementation.
 #[async_trait]
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// What is known of an access key at once: without waiting, asking anybody, or
-    /// allocating. `None` if nothing is, and then [`find`](Self::find) tells.
+    /// What is known of an access key at once, without waiting. `None` if nothing is, and
+    /// then [`find`](Self::find) tells. Should not allocate, but to have something asked
+    /// anew in the background.
     fn known(&self, access_key: &str, now: SystemTime) -> Option<Known>;
 
     /// The credential with this access key, if there is one.
@@ -38,6 +39,20 @@ pub enum Known {
     Absent,
     /// There is this one.
     Present(Arc<Credential>),
+}
+
+/// The credential with this access key, from what is known at once if it is.
+#[cfg(feature = "s3")]
+pub(crate) async fn look_up(
+    keys: &dyn KeySource,
+    access_key: &str,
+    now: SystemTime,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    match keys.known(access_key, now) {
+        Some(Known::Absent) => Ok(None),
+        Some(Known::Present(credential)) => Ok(Some(credential)),
+        None => keys.find(&AccessKey::from_stored(access_key)).await,
+    }
 }
 
 /// Asks a backend for each request: no answer is ever old.

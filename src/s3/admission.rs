@@ -3,66 +3,101 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
+use http_body_util::Full;
 
 use super::{
     body::{Expected, VerifiedBody},
     payload_error::PayloadErrorKind,
-    refusal::Refusal,
+    refusal::{Asked, Refusal},
     verifier::Proven,
 };
 use crate::signature::{
     ChunkDecoder, ChunkedError, SigningKey,
-    request::{Payload, S3ErrorCode, SignedRequest, Streaming},
+    checksum::Checksum,
+    request::{Payload, RequestHead, S3ErrorCode, SignedRequest, Streaming},
 };
 
 const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
-/// A request that nobody signed, as it is.
-pub(super) fn pass<B: Body<Data = Bytes>>(request: Request<B>) -> Request<VerifiedBody<B>> {
-    request.map(VerifiedBody::plain)
+/// A request that nobody signed. What it declares of its body is checked all the same;
+/// chunks cannot be signed then.
+#[expect(clippy::result_large_err, reason = "the answer is sent, not carried around")]
+pub(super) fn pass<B: Body<Data = Bytes>>(
+    request: Request<B>,
+) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+    let (mut head, body) = request.into_parts();
+    let declared = RequestHead::from(&head).declared().map_err(Refusal::from);
+    let checked = declared.and_then(|payload| {
+        let chunks = match payload {
+            Payload::Streaming(Streaming::UnsignedTrailer) => unsigned_chunks(&head.headers)?,
+            Payload::Streaming(_) => return Err(Refusal::anonymous()),
+            Payload::Hash(_) | Payload::Unsigned => None,
+        };
+        checked(&mut head, body, payload, chunks)
+    });
+    match checked {
+        Ok(body) => Ok(Request::from_parts(head, body)),
+        Err(refusal) => Err(refusal.render(&Asked::new(&head.method, &head.uri))),
+    }
 }
 
-/// A request whose head is verified, with a body that is checked as it is read.
+/// A request whose head is verified, with a body that is checked as it is read; or the
+/// answer, if the body cannot be right.
+#[expect(clippy::result_large_err, reason = "the answer is sent, not carried around")]
 pub(super) fn admit<B: Body<Data = Bytes>>(
     request: Request<B>,
     proven: Proven,
-) -> Result<Request<VerifiedBody<B>>, Refusal> {
-    let Proven { key, chunks, .. } = proven;
+) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+    let Proven { key, chunks } = proven;
     let (mut head, body) = request.into_parts();
-    let body = match (key.payload(), chunks) {
-        (_, Some(decoder)) => {
-            unwrap_chunks(&mut head.headers, decoder.remaining());
-            VerifiedBody::chunked(body, *decoder)
+    match checked(&mut head, body, key.payload(), chunks) {
+        Ok(body) => {
+            head.extensions.insert(key);
+            Ok(Request::from_parts(head, body))
         }
-        (Payload::Hash(_), None) if body.is_end_stream() => {
-            if !key.payload().is_of_nothing() {
-                return Err(PayloadErrorKind::HashMismatch.into());
-            }
-            VerifiedBody::plain(body)
-        }
-        (payload, None) => VerifiedBody::checked(body, expected(&head, payload)?)?,
-    };
-    head.extensions.insert(key);
-    Ok(Request::from_parts(head, body))
+        Err(refusal) => Err(refusal.render(&Asked::new(&head.method, &head.uri))),
+    }
 }
 
-/// What the body must come to.
-fn expected(head: &Parts, payload: Payload) -> Result<Expected, Refusal> {
+/// The body as what was declared of it; its head becomes that of the payload.
+fn checked<B: Body<Data = Bytes>>(
+    head: &mut Parts,
+    body: B,
+    payload: Payload,
+    chunks: Option<Box<ChunkDecoder>>,
+) -> Result<VerifiedBody<B>, Refusal> {
+    if let Some(decoder) = chunks {
+        let decoder = decoder.with_checksum(checksum(head)?);
+        head.headers.remove(header::TRANSFER_ENCODING);
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(decoder.remaining()));
+        strip_coding(&mut head.headers);
+        return Ok(VerifiedBody::chunked(body, decoder));
+    }
+    // What most requests are has nothing to be taken away or checked.
+    if head.method == Method::GET && body.is_end_stream() && payload.is_of_nothing() {
+        return Ok(VerifiedBody::plain(body));
+    }
+    strip_coding(&mut head.headers);
     let sha256 = match payload {
         Payload::Hash(hash) => Some(hash),
         Payload::Streaming(_) | Payload::Unsigned => None,
     };
     let length = head.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let expected = Expected { sha256, checksum: None, length };
-    // With other methods a checksum may be that of what was sent before.
+    let expected = Expected { sha256, checksum: checksum(head)?, length };
+    Ok(VerifiedBody::checked(body, expected)?)
+}
+
+/// The checksum of the payload that the head tells, if it does.
+fn checksum(head: &Parts) -> Result<Option<Checksum>, Refusal> {
+    // With other methods it may be that of what was sent before.
     if head.method != Method::PUT {
-        return Ok(expected);
+        return Ok(None);
     }
-    expected.with_checksum_of(&head.headers).map_err(|_| {
+    Checksum::of_headers(&head.headers).map_err(|_| {
         let message = "The request must have one valid x-amz-checksum- header at the most.";
         Refusal::new(S3ErrorCode::InvalidRequest, message)
     })
@@ -80,24 +115,34 @@ pub(super) fn chunks(
         SignedRequest::V4(request) => request.payload(),
     };
     let Payload::Streaming(streaming) = payload else { return Ok(None) };
+    if streaming == Streaming::UnsignedTrailer {
+        return unsigned_chunks(headers);
+    }
     let length = decoded_length(headers)?;
-    let decoder = match (streaming, signed, key) {
-        (Streaming::UnsignedTrailer, _, _) => ChunkDecoder::unsigned(length),
-        (Streaming::Signed | Streaming::SignedTrailer, SignedRequest::V4(request), Some(key)) => {
+    let decoder = match (signed, key) {
+        (SignedRequest::V4(request), Some(key)) => {
             let seed = request.signature().ok_or_else(Refusal::wrong_signature)?;
             ChunkDecoder::signed(key, request.timestamp(), request.scope_text(), seed, length)
         }
         // Such a request of version 2 does not parse.
-        (Streaming::Signed | Streaming::SignedTrailer, _, _) => {
-            return Err(Refusal::wrong_signature());
-        }
+        _ => return Err(Refusal::wrong_signature()),
     };
-    let decoder = match streaming {
-        Streaming::Signed => decoder,
-        Streaming::SignedTrailer | Streaming::UnsignedTrailer => {
-            decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?
-        }
-    };
+    with_trailers(decoder, headers, streaming != Streaming::Signed)
+}
+
+fn unsigned_chunks(headers: &HeaderMap) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
+    with_trailers(ChunkDecoder::unsigned(decoded_length(headers)?), headers, true)
+}
+
+fn with_trailers(
+    decoder: ChunkDecoder,
+    headers: &HeaderMap,
+    has_trailers: bool,
+) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
+    if !has_trailers {
+        return Ok(Some(Box::new(decoder)));
+    }
+    let decoder = decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?;
     Ok(Some(Box::new(decoder)))
 }
 
@@ -113,21 +158,25 @@ fn decoded_length(headers: &HeaderMap) -> Result<u64, Refusal> {
     })
 }
 
-/// Makes the headers those of the payload: its own length, without the coding that the
-/// app will not see.
-fn unwrap_chunks(headers: &mut HeaderMap, length: u64) {
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+/// Takes `aws-chunked` out of the content's codings: the app will not see it. Some
+/// clients name it for a body without chunks too.
+fn strip_coding(headers: &mut HeaderMap) {
+    let named = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("aws-chunked"))
+    };
+    if !headers.get_all(header::CONTENT_ENCODING).iter().any(named) {
+        return;
+    }
     let codings: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().cloned().collect();
     headers.remove(header::CONTENT_ENCODING);
     for value in codings {
-        let Ok(text) = value.to_str() else { continue };
-        let others = text.split(',').map(str::trim);
-        let others: Vec<_> =
-            others.filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
-        if let Ok(value) = HeaderValue::try_from(others.join(","))
-            && !value.is_empty()
-        {
+        let others = value.to_str().map(|text| {
+            let others = text.split(',').map(str::trim);
+            let others = others.filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
+            others.collect::<Vec<_>>().join(",")
+        });
+        let value = others.map_or(Ok(value.clone()), HeaderValue::try_from);
+        if let Some(value) = value.ok().filter(|value| !value.is_empty()) {
             headers.append(header::CONTENT_ENCODING, value);
         }
     }

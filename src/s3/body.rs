@@ -32,10 +32,12 @@ use crate::signature::ChunkDecoder;
 /// then instead of the end. An app must not keep what it has read of a body that
 /// fails. After an error the body is over.
 ///
-/// Nothing is collected. Trailers are those that were signed or checked;
-/// those of HTTP, which are neither, are left out.
+/// Nothing is collected. Trailers of a payload that is checked are those that were
+/// signed or checked; those of HTTP, which are neither, are left out.
 ///
-/// A payload that its client left unsigned, and without a checksum, passes as it is.
+/// A payload that its client left unsigned, and without a checksum, passes as it is,
+/// with the trailers of HTTP: nothing vouches for either. Nobody checks `Content-MD5`,
+/// which is for the store to do.
 #[pin_project]
 #[derive(Debug)]
 pub struct VerifiedBody<B> {

@@ -118,7 +118,7 @@ impl FormFile {
     }
 
     /// The next bytes of the file; `None` when the form has ended as a form does.
-    pub(super) fn poll_data(
+    pub(crate) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, PayloadError>> {

@@ -30,36 +30,36 @@ where
 {
     #[pin]
     state: State<S, S::Future, B>,
-    asked: Asked,
 }
 
 #[pin_project(project = StateProj)]
 enum State<S, F, B: Body<Data = Bytes>> {
     /// Somebody is asked, and then the service is called, which is ready.
     Asking(Asking<B>, S),
-    Calling(#[pin] F, Option<Verdict>),
+    /// With what will tell whether the body failed, if it is checked.
+    Calling(#[pin] F, Option<(Verdict, Asked)>),
     Refused(Option<Response<Full<Bytes>>>),
 }
 
-/// What comes of asking.
+/// What comes of asking: the request for the service, or the answer.
 pub(super) type Asking<B> =
-    Pin<Box<dyn Future<Output = Result<Request<VerifiedBody<B>>, Refusal>> + Send>>;
+    Pin<Box<dyn Future<Output = Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>> + Send>>;
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body<Data = Bytes>,
 {
-    pub(super) fn asking(asking: Asking<B>, ready: S, asked: Asked) -> Self {
-        Self { state: State::Asking(asking, ready), asked }
+    pub(super) fn asking(asking: Asking<B>, ready: S) -> Self {
+        Self { state: State::Asking(asking, ready) }
     }
 
-    pub(super) fn calling(ready: &mut S, request: Request<VerifiedBody<B>>, asked: Asked) -> Self {
-        Self { state: call(ready, request), asked }
+    pub(super) fn calling(ready: &mut S, request: Request<VerifiedBody<B>>) -> Self {
+        Self { state: call(ready, request) }
     }
 
-    pub(super) fn refused(refusal: &Refusal, asked: Asked) -> Self {
-        Self { state: State::Refused(Some(refusal.render(&asked))), asked }
+    pub(super) fn refused(answer: Response<Full<Bytes>>) -> Self {
+        Self { state: State::Refused(Some(answer)) }
     }
 }
 
@@ -76,14 +76,16 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Asking(asking, ready) => match ready!(asking.as_mut().poll(cx)) {
                     Ok(request) => call(ready, request),
-                    Err(refusal) => State::Refused(Some(refusal.render(this.asked))),
+                    Err(answer) => State::Refused(Some(answer)),
                 },
-                StateProj::Calling(future, verdict) => {
+                StateProj::Calling(future, checked) => {
                     let response = ready!(future.poll(cx))?;
                     // Whatever the app made of a body that failed, the client is told why.
-                    let refused = verdict.as_ref().and_then(Verdict::refused);
+                    let refused = checked.as_ref().and_then(|(verdict, asked)| {
+                        Some(Refusal::from(verdict.refused()?).render(asked))
+                    });
                     return Poll::Ready(Ok(match refused {
-                        Some(kind) => Refusal::from(kind).render(this.asked).map(ResponseBody::own),
+                        Some(answer) => answer.map(ResponseBody::own),
                         None => response.map(ResponseBody::inner),
                     }));
                 }
@@ -102,8 +104,8 @@ where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body<Data = Bytes>,
 {
-    let verdict = request.body().verdict();
-    State::Calling(ready.call(request), verdict)
+    let checked = request.body().verdict().map(|verdict| (verdict, Asked::of(&request)));
+    State::Calling(ready.call(request), checked)
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

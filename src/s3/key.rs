@@ -59,6 +59,10 @@ impl VerifiedKey {
         Self { credential, signed }
     }
 
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
     /// The access key.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "a key without one verifies nothing")]

@@ -117,7 +117,7 @@ impl S3AuthLayerBuilder {
     /// Version 4 signs the host and needs none of this. Version 2 and forms sign the
     /// bucket.
     pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
-        self.base_domains.push(domain.into());
+        self.base_domains.push(domain.into().to_ascii_lowercase());
         self
     }
 
@@ -132,7 +132,8 @@ impl S3AuthLayerBuilder {
     /// `SignatureDoesNotMatch` like a wrong signature. Default: `InvalidAccessKeyId`, as
     /// in S3.
     ///
-    /// Both cost the same work in either case.
+    /// Either way both are hashed for as much. What an answer still tells by its time is
+    /// whether the key was looked up lately.
     pub fn hide_unknown_keys(mut self, hide: bool) -> Self {
         self.hide_unknown_keys = hide;
         self
@@ -167,8 +168,8 @@ impl S3AuthLayerBuilder {
         self
     }
 
-    /// How many derived signing keys are remembered. Default: 10,000, which take up to
-    /// 3.2 MB: 320 bytes each.
+    /// How many derived signing keys are remembered. Default: 10,000, which take about
+    /// 5 MB: some 500 bytes each.
     pub fn signing_keys(mut self, count: usize) -> Self {
         self.signing_keys = count;
         self

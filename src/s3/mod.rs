@@ -82,7 +82,7 @@
 
 mod admission;
 mod body;
-mod form;
+pub(crate) mod form;
 mod future;
 mod key;
 mod layer;

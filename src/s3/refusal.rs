@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
 use rand::RngExt;
 
@@ -62,6 +62,11 @@ impl Refusal {
         let message = "The request signature we calculated does not match the signature you \
                        provided. Check your key and signing method.";
         Self::new(S3ErrorCode::SignatureDoesNotMatch, message)
+    }
+
+    /// A wrong signature of this key, or what shall look like one.
+    pub(super) fn mismatch(access_key: &str) -> Self {
+        Self::wrong_signature().with("AWSAccessKeyId", access_key)
     }
 
     pub(super) fn unavailable() -> Self {
@@ -131,8 +136,11 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let target = request.uri().path_and_query().cloned();
-        Self { target, head: *request.method() == Method::HEAD }
+        Self::new(request.method(), request.uri())
+    }
+
+    pub(super) fn new(method: &Method, uri: &Uri) -> Self {
+        Self { target: uri.path_and_query().cloned(), head: *method == Method::HEAD }
     }
 
     fn path(&self) -> &str {

@@ -1,6 +1,6 @@
 //! [`S3sAuth`]: the same keys for stores that are built on the crate `s3s`.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use s3s::{
@@ -10,10 +10,9 @@ use s3s::{
 
 use super::rules::Rules;
 use crate::{
-    backend::{KeySource, Known},
+    backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
     directory::Directory,
-    domain::{AccessKey, Credential},
 };
 
 /// Tells an `s3s` service the secrets of keys that may sign, by the rules of
@@ -73,30 +72,15 @@ impl S3sAuth {
         self.clock = Arc::new(clock);
         self
     }
-
-    async fn find(
-        &self,
-        access_key: &str,
-        now: SystemTime,
-    ) -> Result<Option<Arc<Credential>>, S3Error> {
-        match self.keys.known(access_key, now) {
-            Some(Known::Absent) => Ok(None),
-            Some(Known::Present(credential)) => Ok(Some(credential)),
-            None => {
-                let access_key = AccessKey::from_stored(access_key);
-                self.keys.find(&access_key).await.map_err(|error| {
-                    tracing::error!(%error, "key lookup failed");
-                    S3ErrorCode::ServiceUnavailable.into()
-                })
-            }
-        }
-    }
 }
 
 #[async_trait]
 impl S3Auth for S3sAuth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let found = self.find(access_key, self.clock.now()).await?;
+        let found = look_up(&*self.keys, access_key, self.clock.now()).await.map_err(|error| {
+            tracing::error!(%error, "key lookup failed");
+            S3Error::from(S3ErrorCode::ServiceUnavailable)
+        })?;
         let usable = found.filter(|found| self.rules.admit(found));
         let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
         let enabled = self.rules.owner_is_enabled(&credential).await.map_err(|error| {

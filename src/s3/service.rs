@@ -57,33 +57,34 @@ where
         let now = self.verifier.clock.now();
         let decided = self.verifier.decide(RequestHead::from(&request), now);
         match decided {
-            Ok(Decision::Admit(proven)) => {
-                let asked = Asked::of(&request);
-                match admission::admit(request, proven) {
-                    Ok(request) => ResponseFuture::calling(&mut self.inner, request, asked),
-                    Err(refusal) => ResponseFuture::refused(&refusal, asked),
-                }
-            }
+            Ok(Decision::Admit(proven)) => match admission::admit(request, proven) {
+                Ok(request) => ResponseFuture::calling(&mut self.inner, request),
+                Err(answer) => ResponseFuture::refused(answer),
+            },
             Ok(Decision::Ask) => {
-                let asked = Asked::of(&request);
                 let verifier = Arc::clone(&self.verifier);
                 let asking = Box::pin(async move {
-                    let proven = verifier.ask(RequestHead::from(&request), now).await?;
-                    admission::admit(request, proven)
+                    match verifier.ask(RequestHead::from(&request), now).await {
+                        Ok(proven) => admission::admit(request, proven),
+                        Err(refusal) => Err(refusal.render(&Asked::of(&request))),
+                    }
                 });
-                ResponseFuture::asking(asking, self.take_ready(), asked)
+                ResponseFuture::asking(asking, self.take_ready())
             }
             Ok(Decision::Form) => {
-                let asked = Asked::of(&request);
                 let verifier = Arc::clone(&self.verifier);
-                let asking = Box::pin(async move { upload::admit(&verifier, request, now).await });
-                ResponseFuture::asking(asking, self.take_ready(), asked)
+                let asking = Box::pin(async move {
+                    let asked = Asked::of(&request);
+                    let admitted = upload::admit(&verifier, request).await;
+                    admitted.map_err(|refusal| refusal.render(&asked))
+                });
+                ResponseFuture::asking(asking, self.take_ready())
             }
-            Ok(Decision::Pass) => {
-                let asked = Asked::of(&request);
-                ResponseFuture::calling(&mut self.inner, admission::pass(request), asked)
-            }
-            Err(refusal) => ResponseFuture::refused(&refusal, Asked::of(&request)),
+            Ok(Decision::Pass) => match admission::pass(request) {
+                Ok(request) => ResponseFuture::calling(&mut self.inner, request),
+                Err(answer) => ResponseFuture::refused(answer),
+            },
+            Err(refusal) => ResponseFuture::refused(refusal.render(&Asked::of(&request))),
         }
     }
 }

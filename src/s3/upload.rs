@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body::Body;
 use tokio::time::timeout;
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// Whether this is a form that a browser uploads a file with: a `POST` to a bucket.
 pub(super) fn is_upload(head: RequestHead<'_>) -> bool {
-    let content_type = head.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let content_type = head.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_form = |content_type: &[u8]| {
         let form = b"multipart/form-data";
         content_type.get(..form.len()).is_some_and(|start| start.eq_ignore_ascii_case(form))
@@ -43,13 +43,16 @@ pub(super) fn is_upload(head: RequestHead<'_>) -> bool {
 pub(super) async fn admit<B>(
     verifier: &Verifier,
     request: Request<B>,
-    now: SystemTime,
 ) -> Result<Request<VerifiedBody<B>>, Refusal>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (mut head, body) = request.into_parts();
+    // Nothing signs these, and the app may take them for its own orders.
+    if head.headers.keys().any(|name| name.as_str().starts_with("x-amz-")) {
+        return Err(RequestError::not_signed().into());
+    }
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let reading = form::read(body, content_type.unwrap_or_default());
     let read = timeout(verifier.form_timeout, reading).await.map_err(|_| {
@@ -63,6 +66,8 @@ where
             Refusal::from(PayloadErrorKind::Transport)
         }
     })?;
+    // Only now: what was true when the first field came may not be any more.
+    let now = verifier.clock.now();
     if form.field("x-amz-security-token").is_some() {
         return Err(RequestError::session_token().into());
     }
@@ -72,7 +77,8 @@ where
         Some(signed) => {
             let credential = prove(verifier, &signed, now).await?;
             let in_host = verifier.bucket_of(RequestHead::from(&head))?;
-            let bucket = in_host.unwrap_or_else(|| head.uri.path().trim_matches('/'));
+            let bucket = in_host.as_deref();
+            let bucket = bucket.unwrap_or_else(|| head.uri.path().trim_matches('/'));
             let length = signed.check(&form, bucket, now)?;
             verifier.note(&credential, now);
             head.extensions.insert(VerifiedKey::new(credential, signed_of(&signed, &form)));
@@ -81,8 +87,10 @@ where
     };
     head.extensions.insert(form);
     // These are of the form, and the app gets the file.
-    head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.remove(header::TRANSFER_ENCODING);
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        head.headers.remove(name);
+    }
+    head.headers.remove("content-md5");
     Ok(Request::from_parts(head, VerifiedBody::file(file)))
 }
 
@@ -112,8 +120,8 @@ async fn prove(
             verifier.check_owner(&credential).await?;
             Ok(credential)
         }
-        None if !verifier.hide_unknown_keys => Err(Refusal::unknown_key(signed.access())),
-        _ => Err(Refusal::wrong_signature().with("AWSAccessKeyId", signed.access())),
+        None => Err(verifier.unknown(signed.access())),
+        Some(_) => Err(Refusal::mismatch(signed.access())),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     upload,
 };
 use crate::{
-    backend::{KeySource, Known},
+    backend::{KeySource, Known, look_up},
     clock::Clock,
     domain::{AccessKey, Credential, SecretKey},
     signature::{
@@ -65,7 +65,6 @@ pub(super) struct Proven {
     pub(super) key: VerifiedKey,
     /// What takes the body out of its chunks, if it comes in chunks.
     pub(super) chunks: Option<Box<ChunkDecoder>>,
-    credential: Arc<Credential>,
 }
 
 impl Verifier {
@@ -94,7 +93,7 @@ impl Verifier {
             None => return Ok(Decision::Ask),
         };
         let proven = self.prove(head, &signed, found)?;
-        self.note(&proven.credential, now);
+        self.note(proven.key.credential(), now);
         Ok(Decision::Admit(proven))
     }
 
@@ -108,8 +107,8 @@ impl Verifier {
         self.check(&signed, now)?;
         let found = self.find(signed.access_key(), now).await?;
         let proven = self.prove(head, &signed, found)?;
-        self.check_owner(&proven.credential).await?;
-        self.note(&proven.credential, now);
+        self.check_owner(proven.key.credential()).await?;
+        self.note(proven.key.credential(), now);
         Ok(proven)
     }
 
@@ -119,13 +118,7 @@ impl Verifier {
         access_key: &str,
         now: SystemTime,
     ) -> Result<Option<Arc<Credential>>, Refusal> {
-        match self.keys.known(access_key, now) {
-            Some(Known::Absent) => return Ok(None),
-            Some(Known::Present(credential)) => return Ok(Some(credential)),
-            None => {}
-        }
-        let access_key = AccessKey::from_stored(access_key);
-        self.keys.find(&access_key).await.map_err(|error| {
+        look_up(&*self.keys, access_key, now).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             Refusal::unavailable()
         })
@@ -137,7 +130,7 @@ impl Verifier {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
-                Err(Refusal::unknown_key(access_key))
+                Err(self.unknown(access_key))
             }
             Err(error) => {
                 tracing::error!(%error, "directory lookup failed");
@@ -210,7 +203,7 @@ impl Verifier {
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
-                    request.write_string_to_sign(text, self.bucket_of(head)?)?;
+                    request.write_string_to_sign(text, self.bucket_of(head)?.as_deref())?;
                     let secret = secret_of(usable.as_deref());
                     let right = request.is_signature_of(secret.unwrap_or(decoy()), text);
                     right.then_some(None)
@@ -224,8 +217,7 @@ impl Verifier {
             match (genuine, usable) {
                 (Some(signing_key), Some(credential)) => {
                     let chunks = admission::chunks(head.headers(), signed, signing_key)?;
-                    let key = VerifiedKey::new(Arc::clone(&credential), signed_of(signed));
-                    Ok(Proven { key, chunks, credential })
+                    Ok(Proven { key: VerifiedKey::new(credential, signed_of(signed)), chunks })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))
@@ -264,20 +256,33 @@ impl Verifier {
         Some(key)
     }
 
-    /// The bucket that the host names, where buckets are hosts.
-    pub(super) fn bucket_of<'a>(&self, head: RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
+    /// The bucket that the host names, in lower case, where buckets are hosts.
+    pub(super) fn bucket_of(&self, head: RequestHead<'_>) -> Result<Option<String>, Refusal> {
         if self.base_domains.is_empty() {
             return Ok(None);
         }
-        let host = head.host()?;
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let below = |domain: &String| {
-            let (bucket, rest) =
-                host.split_at_checked(host.len().checked_sub(domain.len() + 1)?)?;
-            let rest = rest.strip_prefix('.')?;
-            (rest.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
-        };
-        Ok(self.base_domains.iter().find_map(below))
+        let host = head.host()?.to_ascii_lowercase();
+        let host = host.rsplit_once(':').map_or(&*host, |(host, _)| host);
+        let below = |domain: &String| host.strip_suffix(&**domain)?.strip_suffix('.');
+        // The shortest is below the longest domain.
+        let bucket = self.base_domains.iter().filter_map(below).min_by_key(|bucket| bucket.len());
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+        match bucket {
+            Some(bucket) if bucket.is_empty() || !bucket.bytes().all(allowed) => {
+                let message = "The host names no valid bucket.";
+                Err(Refusal::new(S3ErrorCode::InvalidRequest, message))
+            }
+            bucket => Ok(bucket.map(ToOwned::to_owned)),
+        }
+    }
+
+    /// The answer for a key that is not there or may not be used.
+    pub(super) fn unknown(&self, access_key: &str) -> Refusal {
+        if self.hide_unknown_keys {
+            Refusal::mismatch(access_key)
+        } else {
+            Refusal::unknown_key(access_key)
+        }
     }
 }
 
@@ -323,9 +328,7 @@ fn signed_of_v2(request: &V2Request<'_>) -> Signed {
 
 /// A wrong signature, with what was signed here for the client to compare.
 fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
-    let refusal = Refusal::wrong_signature()
-        .with("AWSAccessKeyId", signed.access_key())
-        .with_signed("StringToSign", text);
+    let refusal = Refusal::mismatch(signed.access_key()).with_signed("StringToSign", text);
     match signed {
         SignedRequest::V2(_) => refusal,
         SignedRequest::V4(request) => match request.canonical_request() {

@@ -48,7 +48,7 @@ pub(crate) fn format_amz(time: SystemTime) -> String {
 
 /// ISO 8601, extended or basic, with or without a fraction of the seconds, with `Z`,
 /// an offset, or neither, which means UTC.
-pub(super) fn parse_iso(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse_iso(text: &str) -> Option<SystemTime> {
     let zoned = OffsetDateTime::parse(text, &Iso8601::PARSING).ok();
     let date = zoned.or_else(|| {
         // That parser would ignore a zone that it does not understand.
@@ -62,13 +62,13 @@ pub(super) fn parse_iso(text: &str) -> Option<SystemTime> {
 
 /// The date of an HTTP header in any form of RFC 9110, or, as old S3 clients write
 /// it, of RFC 2822: with `+0000` for `GMT`.
-pub(super) fn parse_http(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse_http(text: &str) -> Option<SystemTime> {
     let old = || system_time(OffsetDateTime::parse(text, &Rfc2822).ok()?);
     httpdate::parse_http_date(text).ok().or_else(old)
 }
 
 /// Seconds since 1970, as a presigned request of the old kind expires.
-pub(super) fn parse_epoch(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse_epoch(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(text.parse().ok()?))
 }
 

@@ -51,7 +51,7 @@
 pub(crate) mod checksum;
 #[cfg(feature = "s3")]
 pub(crate) mod chunked;
-mod date;
+pub(crate) mod date;
 mod decoy;
 mod ec2;
 mod error;

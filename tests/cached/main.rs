@@ -4,6 +4,8 @@ mod ageing;
 mod allocations;
 mod bounds;
 mod conformance;
+#[path = "../common/counting.rs"]
+mod counting;
 mod figures;
 mod outages;
 mod races;

@@ -57,6 +57,19 @@ async fn every_write_is_seen_by_the_next_lookup() {
 }
 
 #[tokio::test]
+async fn a_write_of_a_renamed_record_is_seen_under_its_new_name() {
+    let (cached, ..) = world();
+    insert(&cached, &pair("key")).await;
+    let second = renamed(&pair("key"), "new");
+    assert!(update(&cached, &second, 1).await);
+    assert_eq!(version(&cached, "new").await, Some(2));
+    assert!(update(&cached, &disabled(&second), 2).await);
+    assert_eq!(version(&cached, "new").await, Some(3));
+    assert!(cached.delete(&second.id, Version::from_stored(3)).await.unwrap());
+    assert_eq!(version(&cached, "new").await, None);
+}
+
+#[tokio::test]
 async fn a_lookup_that_read_before_a_write_is_served_to_nobody_after_it() {
     for (kind, under_key, under_new) in WRITES {
         let (cached, backend, _) = world();

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    example::Waiting,
     keystone::{ADMIN, ALICE, Keystone, id_of_pair, secret_of},
     process::Front,
 };
@@ -285,6 +286,13 @@ async fn without_the_journal_nothing_is_imported_until_one_insists() {
     assert_eq!(numbers(&said), "3 read, 1 new, 1 unchanged, 0 updated, 1 kept, 0 deleted here");
     let shown = client.get(&path, ADMIN).await.expect(200).json();
     assert_eq!(shown["credential"]["blob"], rotated["blob"]);
+    // The front was just asked for this one: what another process writes is felt soon.
+    for () in Waiting::new() {
+        if client.get("/credentials/deleted", ADMIN).await.status == 200 {
+            break;
+        }
+        tokio::time::sleep(Waiting::STEP).await;
+    }
     client.get("/credentials/deleted", ADMIN).await.expect(200);
 
     // From here on it is known again.

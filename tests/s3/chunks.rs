@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tower_credentials::{
     clock::Clock,
     domain::SecretKey,
-    signature::{CredentialScope, SigningKey, request::S3ErrorCode},
+    signature::{ChunkDecoder, CredentialScope, SigningKey, request::S3ErrorCode},
 };
 
 use crate::gate::{Gate, SECRET, request};
@@ -71,6 +71,20 @@ async fn the_store_sees_the_payload_and_its_length_and_no_chunks() {
 }
 
 #[tokio::test]
+async fn the_coding_of_chunks_is_taken_away_where_there_are_none_too() {
+    let gate = Gate::new().await;
+    for (sent, left) in
+        [("aws-chunked", None), ("gzip, AWS-chunked", Some("gzip")), ("br", Some("br"))]
+    {
+        let unsigned = request("POST", "/b/k?uploads").header("content-encoding", sent);
+        let (signed, _) = gate.signer().sign(unsigned.body(Full::<Bytes>::default()).unwrap());
+        let reached = gate.send(signed).await.verified();
+        let coding = reached.headers.get("content-encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(coding, left, "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_that_are_changed_exchanged_repeated_or_missing_are_refused() {
     let gate = Gate::new().await;
     let parts = ["one", "two", "six"];
@@ -125,6 +139,33 @@ async fn what_a_head_must_say_of_chunks_is_asked_before_the_body_is_read() {
     let unsigned = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
     let (builder, _) = head(&gate, unsigned, "3", "x-amz-checksum-crc99");
     gate.send(with(builder, Vec::new())).await.refused(S3ErrorCode::InvalidRequest);
+}
+
+#[tokio::test]
+async fn a_checksum_in_the_head_is_checked_for_chunks_too() {
+    let gate = Gate::new().await;
+    for (crc, good) in [("y/Q5Jg==", true), ("AAAAAA==", false)] {
+        let unsigned = request("PUT", "/b/k")
+            .header("x-amz-decoded-content-length", "9")
+            .header("x-amz-checksum-crc32", crc);
+        let by = gate.signer().payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        let (signed, seed) = by.sign(unsigned.body(()).unwrap());
+        let body = chunks(&seed, &["12345", "6789"]);
+        let answer = gate.send(signed.map(|()| Full::from(body))).await;
+        if good {
+            assert_eq!(answer.verified().body.unwrap(), "123456789");
+        } else {
+            answer.told(S3ErrorCode::BadDigest);
+        }
+    }
+}
+
+#[test]
+fn a_decoder_tells_nothing_that_was_sent() {
+    let mut decoder = ChunkDecoder::unsigned(100);
+    let mut body = Bytes::from("a;secret");
+    let _ = decoder.decode(&mut body);
+    assert_eq!(format!("{decoder:?}"), "ChunkDecoder { remaining: 100, .. }");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use http::Request;
 use http_body::{Body, Frame};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tower_credentials::{
     domain::SecretKey,
     s3::{Anonymous, Mechanism},
@@ -141,6 +141,51 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
         let answer = gate.send(request).await;
         assert_eq!(answer.code, Some(code), "{what}: {}", answer.body);
         answer.refused(code);
+    }
+}
+
+#[tokio::test]
+async fn orders_beside_a_form_that_nobody_signed_are_refused() {
+    let gate = Gate::new().await;
+    let mut request = Form::new().to("/photos");
+    request.headers_mut().insert("x-amz-acl", "public-read".parse().unwrap());
+    gate.send(request).await.refused(S3ErrorCode::AccessDenied);
+}
+
+#[tokio::test]
+async fn a_form_is_judged_by_the_time_when_its_fields_are_there() {
+    let gate = Gate::new().await;
+    let (head, body) = Form::new().to("/photos").into_parts();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let late = Late(Some(receiver), Some(body.collect().await.unwrap().to_bytes()));
+    let (waiting, clock) = (gate.clone(), gate.clock.clone());
+    let answer = tokio::spawn(async move {
+        let answer = waiting.send(Request::from_parts(head, late)).await;
+        (answer.code, answer.reached.is_some())
+    });
+    tokio::task::yield_now().await;
+    // The policy ends at four.
+    clock.forward(Duration::from_hours(1));
+    sender.send(()).unwrap();
+    assert_eq!(answer.await.unwrap(), (Some(S3ErrorCode::AccessDenied), false));
+}
+
+/// A body that comes when it is told to.
+struct Late(Option<tokio::sync::oneshot::Receiver<()>>, Option<Bytes>);
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(receiver) = &mut self.0 {
+            std::task::ready!(Pin::new(receiver).poll(cx)).unwrap();
+            self.0 = None;
+        }
+        Poll::Ready(self.1.take().map(|data| Ok(Frame::data(data))))
     }
 }
 

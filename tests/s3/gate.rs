@@ -42,6 +42,11 @@ impl Default for Watch {
 }
 
 impl Watch {
+    pub(crate) fn set(&self, time: SystemTime) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap();
+        self.0.store(since.as_secs(), Ordering::SeqCst);
+    }
+
     pub(crate) fn forward(&self, by: Duration) {
         self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
     }

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -65,6 +65,30 @@ async fn an_unknown_key_and_a_wrong_secret_are_told_apart_unless_they_shall_not(
     let [one, other] = [get(&hidden, unknown(&hidden)).await, get(&hidden, wrong(&hidden)).await];
     one.refused(S3ErrorCode::SignatureDoesNotMatch);
     assert_eq!(plain(&one, "NOBODY"), plain(&other, ACCESS));
+}
+
+#[tokio::test]
+async fn in_strict_mode_every_key_that_may_not_sign_looks_like_a_wrong_signature() {
+    let mismatch = S3ErrorCode::SignatureDoesNotMatch;
+    for presigned in [false, true] {
+        let strict = Gate::with(|builder| builder.hide_unknown_keys(true)).await;
+        let signer = || {
+            let signer = strict.signer();
+            if presigned { signer.presigning(Duration::from_mins(1)) } else { signer }
+        };
+        get(&strict, Signer { access: "NOBODY".into(), ..signer() }).await.refused(mismatch);
+        change(&strict.backend, |key| key.status = Status::Inactive).await;
+        get(&strict, signer()).await.refused(mismatch);
+        change(&strict.backend, |key| {
+            key.status = Status::Active;
+            key.delegation = Some(Delegation::Trust { id: "t".into() });
+        })
+        .await;
+        get(&strict, signer()).await.refused(mismatch);
+    }
+    let nobody = StaticDirectory::new();
+    let strict = Gate::with(|builder| builder.hide_unknown_keys(true).directory(nobody)).await;
+    get(&strict, strict.signer()).await.refused(mismatch);
 }
 
 #[tokio::test]
@@ -163,6 +187,20 @@ async fn what_is_written_elsewhere_is_felt_within_the_caches_bound() {
     gate.clock.forward(cached.max_staleness());
     get(&gate, gate.signer()).await.refused(S3ErrorCode::InvalidAccessKeyId);
     assert!(cached.staleness() <= cached.max_staleness());
+}
+
+#[tokio::test]
+async fn a_secret_that_was_changed_elsewhere_is_good_no_more_within_the_caches_bound() {
+    let (gate, cached) = cached().await;
+    get(&gate, gate.signer()).await.verified();
+    let id = CredentialId::of(&AccessKey::from_stored(ACCESS));
+    let found = gate.backend.get(&id).await.unwrap().unwrap();
+    assert!(gate.backend.delete(&id, found.version).await.unwrap());
+    let again = Arc::new(record(ACCESS, "another"));
+    gate.backend.insert(&again, Quota::Unlimited).await.unwrap();
+    gate.clock.forward(cached.max_staleness());
+    get(&gate, gate.signer()).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+    get(&gate, Signer { secret: "another".into(), ..gate.signer() }).await.verified();
 }
 
 /// Keys that cannot be looked up for a while.

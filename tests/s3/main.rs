@@ -10,6 +10,9 @@ mod chunks;
 mod counting;
 mod forms;
 mod gate;
+#[path = "../common/installed.rs"]
+mod installed;
 mod keys;
 mod mutations;
+mod signers;
 mod verified;

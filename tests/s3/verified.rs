@@ -127,6 +127,55 @@ async fn signatures_for_another_region_are_told_which_one_is_right() {
 }
 
 #[tokio::test]
+async fn a_signed_header_cannot_be_split_at_its_commas() {
+    let gate = Gate::new().await;
+    let joined = request("PUT", "/b/k").header("x-amz-copy-source", "/b/one,two");
+    let (signed, _) = gate.signer().sign(joined.body(Empty::<Bytes>::new()).unwrap());
+    gate.send(signed.clone()).await.verified();
+    let mut apart = signed;
+    apart.headers_mut().insert("x-amz-copy-source", "/b/one".parse().unwrap());
+    apart.headers_mut().append("x-amz-copy-source", "two".parse().unwrap());
+    gate.send(apart).await.refused(S3ErrorCode::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_checksum_in_the_head_of_a_put_is_checked() {
+    let gate = Gate::new().await;
+    let put = |crc: &str, body: &'static str| {
+        let unsigned = request("PUT", "/b/k").header("x-amz-checksum-crc32", crc);
+        let unsigned = unsigned.body(Full::new(Bytes::from(body))).unwrap();
+        gate.signer().body(body).sign(unsigned).0
+    };
+    gate.send(put("y/Q5Jg==", "123456789")).await.verified();
+    gate.send(put("y/Q5Jg==", "")).await.refused(S3ErrorCode::BadDigest);
+    gate.send(put("AAAAAA==", "")).await.verified();
+    gate.send(put("y/Q5Jg==", "12345678")).await.told(S3ErrorCode::BadDigest);
+    gate.send(put("nonsense", "")).await.refused(S3ErrorCode::InvalidRequest);
+}
+
+#[tokio::test]
+async fn what_nobody_signed_is_checked_as_declared_where_it_may_pass() {
+    let open = Gate::with(|builder| builder.anonymous(Anonymous::Pass)).await;
+    let put = |declared: &str, body: &'static str| {
+        request("PUT", "/b/k")
+            .header("x-amz-content-sha256", declared)
+            .header("x-amz-decoded-content-length", "9")
+            .header("x-amz-trailer", "x-amz-checksum-crc32")
+            .header("content-encoding", "aws-chunked")
+            .body(Full::new(Bytes::from(body)))
+            .unwrap()
+    };
+    let chunks = "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
+    let answer = open.send(put("STREAMING-UNSIGNED-PAYLOAD-TRAILER", chunks)).await;
+    let reached = answer.reached.unwrap();
+    assert_eq!(reached.body.unwrap(), "123456789");
+    assert!(!reached.headers.contains_key("content-encoding"));
+    let answer = open.send(put("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunks)).await;
+    answer.refused(S3ErrorCode::AccessDenied);
+    open.send(put(&"0".repeat(64), "x")).await.told(S3ErrorCode::XAmzContentSha256Mismatch);
+}
+
+#[tokio::test]
 async fn under_http_2_the_authority_is_the_host() {
     let gate = Gate::new().await;
     let unsigned = Request::get("http://s3.example.org/b/k").body(Empty::<Bytes>::new()).unwrap();

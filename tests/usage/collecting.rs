@@ -127,6 +127,22 @@ async fn a_recorder_without_room_drops_everything() {
     recorder.flush().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_use_that_was_dropped_is_noted_within_the_same_second_once_there_is_room() {
+    let log = Log::default();
+    let recorder = UsageRecorder::builder(log.clone()).capacity(1).start();
+    let (first, second) = (key("first"), key("second"));
+    recorder.used(&first, at(0));
+    for dropped in 1..4 {
+        recorder.used(&second, at(0));
+        assert_eq!(recorder.dropped(), dropped);
+    }
+    recorder.flush().await.unwrap();
+    recorder.used(&second, at(0));
+    recorder.flush().await.unwrap();
+    assert_eq!((log.of(&second), recorder.dropped()), (Some(at(0)), 3));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_racing_threads_no_use_is_lost_while_reports_go_on() {
     const THREADS: u64 = 8;

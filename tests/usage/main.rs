@@ -2,6 +2,8 @@
 
 mod allocating;
 mod collecting;
+#[path = "../common/counting.rs"]
+mod counting;
 mod keeping;
 mod logs;
 mod reporting;

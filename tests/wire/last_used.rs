@@ -16,7 +16,7 @@ use tower_credentials::{
 };
 
 use crate::common::{
-    ALICE, Answer, BOB, DEMO, START, World, pair, tokens,
+    ALICE, Answer, BOB, DEMO, World, pair, tokens,
     v3::{CREDENTIALS, blob_of, change, ec2, id_of, make, one, opaque, pairs},
 };
 
@@ -234,7 +234,7 @@ async fn a_use_of_a_former_key_is_not_told_of_one_made_again() {
         assert_eq!(of_one(&get(&world, path).await), Some(Value::Null), "{path}");
     }
     // In the second in which it was made, it may have been itself.
-    log.used("used", START + Duration::from_secs(11)).await;
+    log.used("used", USED + Duration::from_secs(1)).await;
     let shown = of_one(&get(&world, "/credentials/used").await);
     assert_eq!(shown, Some(json!("2016-03-18T00:56:15Z")));
 }

@@ -21,6 +21,11 @@ pub(super) fn given_up() -> BackendError {
     BackendError::Unavailable(Box::new(GivenUp))
 }
 
+/// The failure of a question that was not answered in time.
+pub(super) fn too_slow() -> Arc<BackendError> {
+    Arc::new(BackendError::Unavailable("the credential store did not answer in time".into()))
+}
+
 /// The same error once more, with the same cause.
 pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
     let cause = || Box::new(Cause(Arc::clone(error)));

@@ -5,17 +5,20 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 use super::Inner;
 use super::error;
-use super::memory::{Asked, Heard, Recalled};
+use super::memory::{Heard, Recalled};
 use crate::backend::{BackendError, CredentialBackend, Known};
 use crate::domain::{AccessKey, Credential};
 
 /// Longer access keys are not remembered: none that long was created here, and
 /// strangers shall not fill the memory with them.
 const MAX_ACCESS_KEY: usize = 256;
+
+/// A question that takes longer has failed: all who ask for the key wait for it.
+const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 
 /// An outage is told once in this many seconds, not for every key in use.
 const SECONDS_BETWEEN_WARNINGS: u64 = 10;
@@ -30,16 +33,16 @@ impl<B: CredentialBackend> Inner<B> {
             return None;
         }
         match self.memory.recall(access_key, now)? {
-            Recalled::Absent(_) => {
+            Recalled::Absent => {
                 self.counts.absent_hit();
                 Some(Known::Absent)
             }
-            Recalled::Present(kept, is_due) => {
+            Recalled::Present { credential, is_due } => {
                 self.counts.hit();
                 if is_due {
                     self.refresh(access_key, now);
                 }
-                Some(Known::Present(kept.credential))
+                Some(Known::Present(credential))
             }
         }
     }
@@ -83,7 +86,7 @@ impl<B: CredentialBackend> Inner<B> {
     async fn join(self: &Arc<Self>, access_key: &AccessKey) -> (Option<Answer>, bool) {
         let key: Box<str> = access_key.as_str().into();
         let mut is_own = false;
-        let known = || Some(Ok(self.memory.recall(&key, self.clock.now())?.into()));
+        let known = || self.memory.recall_heard(&key, self.clock.now()).map(Ok);
         let joined = self.flights.join(&key, known, || {
             is_own = true;
             Arc::clone(self).ask(access_key.clone())
@@ -93,10 +96,12 @@ impl<B: CredentialBackend> Inner<B> {
 
     async fn ask(self: Arc<Self>, access_key: AccessKey) -> Answer {
         // Taken before the question, so that a write meanwhile makes the answer stale.
-        let asked = Asked { at: self.clock.now(), stamp: self.memory.writes.stamp() };
-        let found = self.backend.find_by_access_key(&access_key).await.map_err(Arc::new)?;
-        let heard = self.memory.heard(access_key.as_str(), asked, found);
-        self.memory.keep(access_key.as_str(), heard.clone());
+        let asked = self.memory.ask(self.clock.now());
+        let asking = self.backend.find_by_access_key(&access_key);
+        let found = timeout(LONGEST_QUESTION, asking).await.map_err(|_| error::too_slow())?;
+        let found = found.map_err(Arc::new)?;
+        let heard = self.memory.heard(&access_key, asked, found);
+        self.memory.keep(&access_key, heard.clone());
         Ok(heard)
     }
 
@@ -129,15 +134,6 @@ impl<B: CredentialBackend> Inner<B> {
             tracing::warn!(%error, cause, "keys in use cannot be looked up anew");
         } else {
             tracing::debug!(%error, cause, "a key in use cannot be looked up anew");
-        }
-    }
-}
-
-impl From<Recalled> for Heard {
-    fn from(recalled: Recalled) -> Self {
-        match recalled {
-            Recalled::Absent(absence) => Self::Absent(absence),
-            Recalled::Present(kept, _) => Self::Present(kept),
         }
     }
 }

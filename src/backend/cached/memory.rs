@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use quick_cache::{
@@ -13,8 +13,9 @@ use quick_cache::{
 };
 
 use super::builder::Settings;
+use super::name::Name;
 use super::writes::{Place, Stamp, Writes};
-use crate::domain::Credential;
+use crate::domain::{AccessKey, Credential};
 
 /// How many parts lock apart from each other, if there is enough for all.
 const MAX_SHARDS: usize = 32;
@@ -27,18 +28,20 @@ const BYTES: usize = 4_096;
 
 /// Answers by access key: records, and absences, which push out no record.
 pub(super) struct Memory {
-    settings: Settings,
+    ttl: u64,
+    absence_ttl: u64,
     pub(super) writes: Arc<Writes>,
-    present: Cache<Box<str>, Kept, Weight>,
+    present: Cache<Name, Kept, Weight>,
     // Anybody can ask for anything: a hash that nobody can aim at.
-    absent: Cache<Box<str>, Absence, UnitWeighter, RandomState>,
+    absent: Cache<Name, Absence, UnitWeighter, RandomState>,
 }
 
 /// When a question was asked: an answer is as old as its question.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) at: SystemTime,
-    pub(super) stamp: Stamp,
+    /// In nanoseconds since 1970.
+    at: u64,
+    stamp: Stamp,
 }
 
 /// What the backend said.
@@ -56,7 +59,17 @@ pub(super) struct Kept {
     places: [Place; 4],
     /// How often it has been asked for anew since.
     refreshes: u16,
-    weight: u32,
+    weight: u16,
+}
+
+/// What a lookup is given.
+pub(super) enum Recalled {
+    Absent,
+    Present {
+        credential: Arc<Credential>,
+        /// Whether it is time to ask for it anew.
+        is_due: bool,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -65,47 +78,60 @@ pub(super) struct Absence {
     place: [Place; 1],
 }
 
-/// What is remembered of an access key.
-pub(super) enum Recalled {
-    Absent(Absence),
-    /// With whether it is time to ask for it anew.
-    Present(Kept, bool),
-}
-
 impl Memory {
     pub(super) fn new(settings: Settings) -> Self {
+        let nanos = |ttl: Duration| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
         Self {
-            settings,
+            ttl: nanos(settings.ttl),
+            absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
             present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
             absent: cache(settings.absence_capacity, UnitWeighter, RandomState::new()),
         }
     }
 
+    /// A question that is asked now: to be made before it is.
+    pub(super) fn ask(&self, now: SystemTime) -> Asked {
+        // What is asked at no known time never has an age, and is not served.
+        Asked { at: nanos(now).unwrap_or(u64::MAX), stamp: self.writes.stamp() }
+    }
+
     /// What a lookup can be given now.
     pub(super) fn recall(&self, access_key: &str, now: SystemTime) -> Option<Recalled> {
-        if let Some(kept) = self.present.get(access_key)
-            && let Some(age) = self.age_of_present(&kept, now)
+        let (now, name) = (nanos(now)?, access_key.as_bytes());
+        // Taken apart, since moving it whole is a good part of a lookup's time.
+        if let Some(Kept { credential, asked, places, refreshes, .. }) = self.present.get(name)
+            && let Some(age) = self.age(asked, &places, now, self.ttl)
         {
-            let is_due = age >= self.refresh_age(kept.refreshes);
-            return Some(Recalled::Present(kept, is_due));
+            let is_due = age >= self.refresh_age(refreshes);
+            return Some(Recalled::Present { credential, is_due });
         }
-        let absence = self.absent.get(access_key)?;
-        self.is_absence_servable(&absence, now).then_some(Recalled::Absent(absence))
+        let absence = self.absent.get(name)?;
+        self.age_of_absence(&absence, now).map(|_| Recalled::Absent)
+    }
+
+    /// The same as it was heard.
+    pub(super) fn recall_heard(&self, access_key: &str, now: SystemTime) -> Option<Heard> {
+        let name = access_key.as_bytes();
+        let present = || self.present.get(name).map(Heard::Present);
+        let absent = || self.absent.get(name).map(Heard::Absent);
+        let servable = |heard: &Heard| self.is_servable(heard, now);
+        present().filter(servable).or_else(|| absent().filter(servable))
     }
 
     /// Whether a lookup can be given this now.
     pub(super) fn is_servable(&self, heard: &Heard, now: SystemTime) -> bool {
-        match heard {
-            Heard::Absent(absence) => self.is_absence_servable(absence, now),
-            Heard::Present(kept) => self.age_of_present(kept, now).is_some(),
-        }
+        let age = nanos(now).and_then(|now| match heard {
+            Heard::Absent(absence) => self.age_of_absence(absence, now),
+            Heard::Present(kept) => self.age_of_present(kept, now),
+        });
+        age.is_some()
     }
 
     /// What was heard, to be kept or passed on.
     pub(super) fn heard(
         &self,
-        access_key: &str,
+        access_key: &AccessKey,
         asked: Asked,
         found: Option<Arc<Credential>>,
     ) -> Heard {
@@ -117,31 +143,32 @@ impl Memory {
         let user = writes.user(&credential.user_id);
         let project = credential.project_id.as_ref().map_or(user, |id| writes.project(id));
         let places = [writes.record(&credential.id), key, user, project];
-        let weight = u32::try_from(1 + credential.size() / BYTES).unwrap_or(u32::MAX);
+        let weight = u16::try_from(1 + credential.size() / BYTES).unwrap_or(u16::MAX);
         Heard::Present(Kept { credential, asked, places, refreshes: 0, weight })
     }
 
     /// Remembers it, instead of what was heard before. The questions about one key
     /// follow one another, so what is kept last was asked last.
-    pub(super) fn keep(&self, access_key: &str, heard: Heard) {
+    pub(super) fn keep(&self, access_key: &AccessKey, heard: Heard) {
+        let name = Name::new(access_key.as_str());
         match heard {
             Heard::Absent(absence) => {
-                self.present.remove(access_key);
-                self.absent.insert(access_key.into(), absence);
+                self.present.remove(&name);
+                self.absent.insert(name, absence);
             }
             Heard::Present(kept) => {
-                self.absent.remove(access_key);
-                self.present.insert(access_key.into(), kept);
+                self.absent.remove(&name);
+                self.present.insert(name, kept);
             }
         }
     }
 
     /// Whether the caller is the one to ask for it anew; others need not for a while.
     pub(super) fn claims_refresh(&self, access_key: &str, now: SystemTime) -> bool {
-        let key: Box<str> = access_key.into();
-        let claimed = self.present.entry(&key, Some(Duration::ZERO), |_, kept| {
-            let due = self.refresh_age(kept.refreshes);
-            let is_due = self.age_of_present(kept, now).is_some_and(|age| age >= due);
+        let (now, name) = (nanos(now), Name::new(access_key));
+        let claimed = self.present.entry(&name, Some(Duration::ZERO), |_, kept| {
+            let age = now.and_then(|now| now.checked_sub(kept.asked.at));
+            let is_due = age.is_some_and(|age| age >= self.refresh_age(kept.refreshes));
             if is_due {
                 kept.refreshes = kept.refreshes.saturating_add(1);
             }
@@ -157,53 +184,48 @@ impl Memory {
 
     /// The age of the oldest answer that a lookup can be given; forgets the others.
     pub(super) fn sweep(&self, now: SystemTime) -> Duration {
-        let oldest = Cell::new(Duration::ZERO);
-        let look = |age: Option<Duration>| {
+        let (now, oldest) = (nanos(now), Cell::new(0));
+        let look = |age: Option<u64>| {
             oldest.set(oldest.get().max(age.unwrap_or_default()));
             age.is_some()
         };
-        self.present.retain(|_, kept| look(self.age_of_present(kept, now)));
-        self.absent.retain(|_, absence| look(self.age_of_absence(absence, now)));
-        oldest.get()
+        self.present.retain(|_, kept| look(now.and_then(|now| self.age_of_present(kept, now))));
+        self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
+        Duration::from_nanos(oldest.get())
     }
 
-    fn age_of_present(&self, kept: &Kept, now: SystemTime) -> Option<Duration> {
-        self.age(kept.asked, &kept.places, now, self.settings.ttl)
+    fn age_of_present(&self, kept: &Kept, now: u64) -> Option<u64> {
+        self.age(kept.asked, &kept.places, now, self.ttl)
     }
 
-    fn is_absence_servable(&self, absence: &Absence, now: SystemTime) -> bool {
-        self.age_of_absence(absence, now).is_some()
-    }
-
-    fn age_of_absence(&self, absence: &Absence, now: SystemTime) -> Option<Duration> {
-        self.age(absence.asked, &absence.place, now, self.settings.absence_ttl)
+    fn age_of_absence(&self, absence: &Absence, now: u64) -> Option<u64> {
+        self.age(absence.asked, &absence.place, now, self.absence_ttl)
     }
 
     /// The age of what can be served; an answer from the future, after the clock
     /// was put back, has none.
-    fn age(
-        &self,
-        asked: Asked,
-        places: &[Place],
-        now: SystemTime,
-        bound: Duration,
-    ) -> Option<Duration> {
-        let age = now.duration_since(asked.at).ok().filter(|age| *age < bound)?;
+    fn age(&self, asked: Asked, places: &[Place], now: u64, bound: u64) -> Option<u64> {
+        let age = now.checked_sub(asked.at).filter(|age| *age < bound)?;
         self.writes.are_untouched(places, asked.stamp).then_some(age)
     }
 
     /// From which age on it is asked for anew: after three quarters of its time, and
     /// while that brings nothing, after each further sixteenth.
-    fn refresh_age(&self, refreshes: u16) -> Duration {
-        let sixteenth = self.settings.ttl / 16;
-        sixteenth.saturating_mul(12 + u32::from(refreshes))
+    fn refresh_age(&self, refreshes: u16) -> u64 {
+        let sixteenth = self.ttl / 16;
+        sixteenth.saturating_mul(12 + u64::from(refreshes))
     }
 }
 
+/// Nanoseconds since 1970; nothing before that and after 2554.
+fn nanos(time: SystemTime) -> Option<u64> {
+    u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
+}
+
 /// Room for this many entries and not one more.
-fn cache<V: Clone, W, H>(capacity: usize, weighter: W, hasher: H) -> Cache<Box<str>, V, W, H>
+fn cache<V: Clone, W, H>(capacity: usize, weighter: W, hasher: H) -> Cache<Name, V, W, H>
 where
-    W: Weighter<Box<str>, V> + Clone,
+    W: Weighter<Name, V> + Clone,
     H: BuildHasher + Clone,
 {
     let shards = (capacity / MIN_SHARD).clamp(1, MAX_SHARDS);
@@ -218,8 +240,8 @@ where
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Box<str>, Kept> for Weight {
-    fn weight(&self, _: &Box<str>, kept: &Kept) -> u64 {
+impl Weighter<Name, Kept> for Weight {
+    fn weight(&self, _: &Name, kept: &Kept) -> u64 {
         kept.weight.into()
     }
 }

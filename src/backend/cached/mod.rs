@@ -4,6 +4,7 @@ mod builder;
 mod error;
 mod lookup;
 mod memory;
+mod name;
 mod stats;
 mod writes;
 
@@ -177,7 +178,7 @@ impl<B: CredentialBackend> Cached<B> {
     /// which was absent or another's. Whoever has it under an old one knows its id.
     fn places_of(&self, credential: &Credential) -> Vec<Place> {
         let writes = &self.0.memory.writes;
-        let access_key = credential.access_key.as_ref().map(|key| writes.access_key(key.as_str()));
+        let access_key = credential.access_key.as_ref().map(|key| writes.access_key(key));
         access_key.into_iter().chain([writes.record(&credential.id)]).collect()
     }
 }

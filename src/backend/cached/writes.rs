@@ -9,12 +9,13 @@ use std::{
     },
 };
 
-use crate::domain::{CredentialId, ProjectId, UserId};
+use crate::domain::{AccessKey, CredentialId, ProjectId, UserId};
 
 /// How many places the writes of records and access keys share, and how many the
 /// purges of users and projects. What shares a place is asked for anew together:
-/// that costs a question and is never wrong.
-const RECORDS: usize = 1 << 16;
+/// that costs a question and is never wrong. More places would not stay in the
+/// processor's memory, where every lookup goes through them.
+const RECORDS: usize = 1 << 14;
 const OWNERS: usize = 1 << 10;
 
 /// Counts writes, and knows for everything that can be written the last one.
@@ -36,7 +37,7 @@ pub(super) struct Stamp(u64);
 
 /// Where the last write of a thing is found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u32);
+pub(super) struct Place(u16);
 
 impl Writes {
     pub(super) fn stamp(&self) -> Stamp {
@@ -47,8 +48,10 @@ impl Writes {
         self.place(("record", id), 0, RECORDS)
     }
 
-    pub(super) fn access_key(&self, access_key: &str) -> Place {
-        self.place(("access key", access_key), 0, RECORDS)
+    /// The place of the record that is made with this access key, as most are that
+    /// have it: a lookup then has one place less to see.
+    pub(super) fn access_key(&self, access_key: &AccessKey) -> Place {
+        self.record(&CredentialId::of(access_key))
     }
 
     pub(super) fn user(&self, id: &UserId) -> Place {
@@ -62,7 +65,7 @@ impl Writes {
     /// Whether nothing was written in these places since.
     pub(super) fn are_untouched(&self, places: &[Place], since: Stamp) -> bool {
         places.iter().all(|place| {
-            let last = self.last.get(place.0 as usize);
+            let last = self.last.get(usize::from(place.0));
             last.is_some_and(|last| last.load(Ordering::Acquire) <= since.0)
         })
     }
@@ -75,7 +78,7 @@ impl Writes {
     fn count(&self, places: &[Place]) {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         for place in places {
-            if let Some(last) = self.last.get(place.0 as usize) {
+            if let Some(last) = self.last.get(usize::from(place.0)) {
                 last.fetch_max(number, Ordering::SeqCst);
             }
         }
@@ -84,7 +87,7 @@ impl Writes {
     #[allow(clippy::cast_possible_truncation, reason = "below the number of places")]
     fn place(&self, thing: impl Hash, from: usize, among: usize) -> Place {
         let at = self.hasher.hash_one(thing) % among as u64;
-        Place((from as u64 + at) as u32)
+        Place((from as u64 + at) as u16)
     }
 }
 
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn a_write_touches_its_places_for_all_who_asked_before_and_for_nobody_after() {
         let writes = Arc::new(Writes::default());
-        let place = writes.access_key("a");
+        let place = writes.access_key(&AccessKey::from_stored("a"));
         let before = writes.stamp();
         let under_way = writes.under_way(vec![place]);
         assert!(writes.are_untouched(&[place], before));
@@ -136,10 +139,12 @@ mod tests {
         let writes = Writes::default();
         for number in 0..1_000 {
             let name = number.to_string();
-            let user = writes.user(&UserId::from_stored(name.as_str())).0 as usize;
-            let project = writes.project(&ProjectId::from_stored(name.as_str())).0 as usize;
-            let record = writes.record(&CredentialId::from_stored(name.as_str())).0 as usize;
-            let key = writes.access_key(&name).0 as usize;
+            let user = writes.user(&UserId::from_stored(name.as_str()));
+            let project = writes.project(&ProjectId::from_stored(name.as_str()));
+            let record = writes.record(&CredentialId::from_stored(name.as_str()));
+            let key = writes.access_key(&AccessKey::from_stored(name.as_str()));
+            let [user, project, record, key] =
+                [user, project, record, key].map(|place| usize::from(place.0));
             assert!(record.max(key) < RECORDS && user.min(project) >= RECORDS);
             assert!(user.max(project) < RECORDS + OWNERS);
         }

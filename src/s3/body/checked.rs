@@ -7,17 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
 use super::verdict::Verdict;
 use crate::{
     s3::payload_error::{PayloadError, PayloadErrorKind},
-    signature::{
-        SignatureError,
-        checksum::{Checksum, Hasher},
-    },
+    signature::checksum::{Checksum, Hasher},
 };
 
 /// What a payload must come to.
@@ -32,18 +28,6 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// Also what the headers say that the payload comes to.
-    ///
-    /// Only for requests whose payload is what they store, or a part of it: completing
-    /// an upload in parts names the checksum of the whole.
-    ///
-    /// # Errors
-    ///
-    /// [`SignatureError::Malformed`] if that is no checksum, or more than one.
-    pub(crate) fn with_checksum_of(self, headers: &HeaderMap) -> Result<Self, SignatureError> {
-        Ok(Self { checksum: Checksum::of_headers(headers)?, ..self })
-    }
-
     /// Whether any payload would do. A length alone is checked by whoever reads it off
     /// the wire.
     pub(super) fn is_nothing(&self) -> bool {

@@ -130,17 +130,20 @@ fn buckets_are_told_by_hosts_below_a_base_domain_alone() {
     let mut verifier = verifier(Status::Active);
     let bucket = |verifier: &Verifier, host: &str| {
         let request = Request::get("/k").header("host", host).body(()).unwrap();
-        verifier.bucket_of(RequestHead::from(&request)).unwrap().map(String::from)
+        verifier.bucket_of(RequestHead::from(&request)).unwrap_or_else(|_| Some("refused".into()))
     };
     assert_eq!(bucket(&verifier, "photos.s3.example.org"), None);
-    verifier.base_domains = vec!["s3.example.org".into(), "localhost".into()];
+    verifier.base_domains = vec!["example.org".into(), "s3.example.org".into(), "localhost".into()];
     for (host, expected) in [
         ("photos.s3.example.org", Some("photos")),
         ("my.photos.S3.Example.org:8338", Some("my.photos")),
         ("b.localhost", Some("b")),
-        ("s3.example.org", None),
-        (".s3.example.org", None),
-        ("xs3.example.org", None),
+        ("Photos.localhost", Some("photos")),
+        ("s3.example.org", Some("s3")),
+        ("example.org", None),
+        (".s3.example.org", Some("refused")),
+        ("a/b.s3.example.org", Some("refused")),
+        ("xexample.org", None),
         ("photos.s3.example.com", None),
         ("org", None),
     ] {

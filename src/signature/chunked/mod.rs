@@ -9,14 +9,17 @@ mod error;
 mod head;
 mod trailers;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 pub use self::error::ChunkedError;
 use self::{chain::Chain, head::ChunkHead, trailers::Trailers};
-use super::v4::SigningKey;
+use super::{
+    checksum::{Checksum, Hasher},
+    v4::SigningKey,
+};
 
 /// The longest line of a trailer, with its ending; the longest that is taken is that
 /// of a SHA-512, with 112 bytes.
@@ -61,13 +64,14 @@ const BYTES_PER_CHUNK: u64 = 512;
 /// assert_eq!(trailers["x-amz-checksum-crc32"], "y/Q5Jg==");
 /// # Ok::<(), tower_credentials::signature::ChunkedError>(())
 /// ```
-#[derive(Debug)]
 pub struct ChunkDecoder {
     state: State,
     /// The line that is being read.
     line: Vec<u8>,
     chain: Option<Chain>,
     trailers: Option<Trailers>,
+    /// What the payload must come to, by the head.
+    checksum: Option<(Hasher, Checksum)>,
     /// How many bytes of the payload have not come yet.
     left: u64,
     /// How many chunks may still come.
@@ -76,7 +80,7 @@ pub struct ChunkDecoder {
     last: Bytes,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum State {
     Data {
         left: u64,
@@ -118,6 +122,7 @@ impl ChunkDecoder {
             line: Vec::new(),
             chain: None,
             trailers: None,
+            checksum: None,
             left: length,
             chunks: CHUNKS.saturating_add(length / BYTES_PER_CHUNK),
             last: Bytes::new(),
@@ -134,6 +139,12 @@ impl ChunkDecoder {
     pub fn with_trailers(mut self, announced: &str) -> Result<Self, ChunkedError> {
         self.trailers = Some(Trailers::announced(announced)?);
         Ok(self)
+    }
+
+    /// Also checks the payload against this, which its head told.
+    pub(crate) fn with_checksum(mut self, checksum: Option<Checksum>) -> Self {
+        self.checksum = checksum.map(|expected| (expected.hasher(), expected));
+        self
     }
 
     /// How many bytes of the payload have not been handed out.
@@ -170,6 +181,9 @@ impl ChunkDecoder {
             State::Failed(error) => return Err(error),
             _ => return Err(ChunkedError::Truncated),
         }
+        if self.checksum.is_some_and(|(hasher, expected)| hasher.finish() != expected) {
+            return Err(ChunkedError::BadDigest);
+        }
         let trailers = self.trailers.map(|trailers| trailers.finish(self.chain.as_ref()));
         Ok((self.last, trailers.transpose()?.unwrap_or_default()))
     }
@@ -203,6 +217,9 @@ impl ChunkDecoder {
         self.left -= size as u64;
         if let Some(trailers) = &mut self.trailers {
             trailers.update(&piece);
+        }
+        if let Some((hasher, _)) = &mut self.checksum {
+            hasher.update(&piece);
         }
         if let Some(chain) = &mut self.chain {
             chain.update(&piece);
@@ -271,6 +288,14 @@ impl ChunkDecoder {
         }
         self.state = State::Tail;
         Ok(())
+    }
+}
+
+/// Tells nothing that was sent: a signature works for whoever has it.
+impl fmt::Debug for ChunkDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut this = f.debug_struct("ChunkDecoder");
+        this.field("remaining", &self.remaining()).finish_non_exhaustive()
     }
 }
 

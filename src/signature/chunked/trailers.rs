@@ -18,7 +18,6 @@ use crate::signature::{
 const SIGNATURE: &[u8] = b"x-amz-trailer-signature:";
 
 /// The trailers of a payload: at most one, which is a checksum, as S3 has it.
-#[derive(Debug)]
 pub(super) struct Trailers {
     /// Of what was announced, computed as the payload comes in.
     announced: Option<(ChecksumAlgorithm, Hasher)>,

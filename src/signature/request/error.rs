@@ -122,6 +122,16 @@ impl RequestError {
         Self::new(S3ErrorCode::InvalidToken, message)
     }
 
+    pub(crate) fn not_signed() -> Self {
+        let message = "There were headers present in the request which were not signed.";
+        Self::new(S3ErrorCode::AccessDenied, message)
+    }
+
+    pub(super) fn header_twice() -> Self {
+        let message = "A header that may be there once is there twice.";
+        Self::new(S3ErrorCode::InvalidArgument, message)
+    }
+
     pub(crate) fn unsupported() -> Self {
         let message = "The authorization mechanism you have provided is not supported. \
                        Please use AWS4-HMAC-SHA256.";

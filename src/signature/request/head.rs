@@ -1,14 +1,13 @@
 //! What of a request a signature may cover.
 
-use std::fmt;
+use std::{fmt, str};
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 
-use super::error::{RequestError, S3ErrorCode};
-
-/// With more headers than this, each is looked up; below, looking through all of them
-/// is quicker than hashing a name.
-pub(super) const FEW: usize = 24;
+use super::{
+    error::{RequestError, S3ErrorCode},
+    payload::Payload,
+};
 
 /// A request's head: all that a signature is about, but the body.
 ///
@@ -59,23 +58,87 @@ impl<'a> RequestHead<'a> {
         }
     }
 
+    /// What `x-amz-content-sha256` declares of the body; nothing, if it is not there.
+    pub(crate) fn declared(&self) -> Result<Payload, RequestError> {
+        self.named().content_sha256.text()?.map_or(Ok(Payload::Unsigned), Payload::parse)
+    }
+
     /// A header that may be there once at most, and holds visible ASCII.
     pub(super) fn single(&self, name: &HeaderName) -> Result<Option<&'a str>, RequestError> {
-        let (first, another) = if self.headers.len() <= FEW {
-            let mut values = self.headers.iter().filter(|(other, _)| *other == name);
-            (values.next().map(|(_, value)| value), values.next().is_some())
-        } else {
-            let mut values = self.headers.get_all(name).iter();
-            (values.next(), values.next().is_some())
-        };
-        let Some(first) = first else { return Ok(None) };
-        let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
-        if another {
-            return error("A header that may be there once is there twice.");
+        let mut values = self.headers.get_all(name).iter();
+        let one = values.next().map_or(One::None, One::Once);
+        if values.next().is_some() { One::Twice } else { one }.text()
+    }
+
+    /// The headers that tell of a signature, all found in one pass.
+    pub(super) fn named(&self) -> Named<'a> {
+        let mut named = Named::default();
+        let mut previous = "";
+        for (name, value) in self.headers {
+            match name.as_str() {
+                "authorization" => named.authorization.add(value),
+                name if name.starts_with(OF_AMAZON) => {
+                    match &name[OF_AMAZON.len()..] {
+                        "content-sha256" => named.content_sha256.add(value),
+                        "date" => named.date.add(value),
+                        "security-token" => named.has_session_token = true,
+                        _ => {}
+                    }
+                    // The values of one name follow one another.
+                    named.of_amazon += usize::from(name != previous);
+                    previous = name;
+                }
+                _ => {}
+            }
         }
-        match first.to_str() {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => error("A header holds characters that it may not."),
+        named
+    }
+}
+
+/// How the names of Amazon's headers start.
+pub(super) const OF_AMAZON: &str = "x-amz-";
+
+/// Headers that tell of a signature.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Named<'a> {
+    pub(super) authorization: One<'a>,
+    /// `x-amz-content-sha256`.
+    pub(super) content_sha256: One<'a>,
+    /// `x-amz-date`.
+    pub(super) date: One<'a>,
+    pub(super) has_session_token: bool,
+    /// How many headers of Amazon's there are, each name counted once.
+    pub(super) of_amazon: usize,
+}
+
+/// A header that may be there once at most.
+#[derive(Clone, Copy, Default)]
+pub(super) enum One<'a> {
+    #[default]
+    None,
+    Once(&'a HeaderValue),
+    Twice,
+}
+
+impl<'a> One<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = match self {
+            Self::None => Self::Once(value),
+            Self::Once(_) | Self::Twice => Self::Twice,
+        };
+    }
+
+    /// Its text, if it is there.
+    pub(super) fn text(self) -> Result<Option<&'a str>, RequestError> {
+        let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
+        match self {
+            Self::None => Ok(None),
+            // As `HeaderValue::to_str`, which looks at one byte after the other.
+            Self::Once(value) => match str::from_utf8(value.as_bytes()) {
+                Ok(text) if text.is_ascii() => Ok(Some(text)),
+                _ => error("A header holds characters that it may not."),
+            },
+            Self::Twice => Err(RequestError::header_twice()),
         }
     }
 }

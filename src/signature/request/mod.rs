@@ -13,9 +13,10 @@
 //!   plain one; a `%` without two hex digits is refused.
 //! - **Queries** are sorted by name; `+` is a space. A parameter that is there twice is
 //!   refused: sorting would let somebody else change which of the two counts.
-//! - **Headers** of one name are joined by commas, without spaces around values and
-//!   with one for many within them. `host` must be signed, and so must every `x-amz-*`
-//!   header that is there. Under HTTP/2 `:authority` is the host.
+//! - **Headers** lose the spaces around them and all but one within. A signed one that is
+//!   there twice is refused: it would be signed like one with a comma. `host` must be
+//!   signed, and so must every `x-amz-*` header that is there. Under HTTP/2 `:authority`
+//!   is the host.
 //! - **One mechanism.** What is signed in the header and in the query is refused, as is
 //!   a parameter of a signature whose name has another spelling or case.
 //! - **Session tokens** are refused: no key here has one.
@@ -23,7 +24,8 @@
 //! # Version 2
 //!
 //! It signs less: no query but the parameters that name a subresource, no `Host`, no
-//! body, and of the headers only `x-amz-*`, `Content-MD5`, `Content-Type` and `Date`.
+//! body, and of the headers only `x-amz-*`, `Content-MD5`, `Content-Type` and `Date`. What
+//! it does not sign may be there twice, too.
 //! That cannot be mended here; whoever can should admit version 4 alone.
 
 mod error;
@@ -35,8 +37,7 @@ mod query;
 mod v2;
 mod v4;
 
-use http::header;
-
+use self::query::Query;
 pub use self::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
@@ -44,7 +45,6 @@ pub use self::{
     v2::V2Request,
     v4::V4Request,
 };
-use self::{query::Query, v4::SECURITY_TOKEN};
 use super::v4::ALGORITHM;
 
 /// A signed S3 request, of either version.
@@ -67,7 +67,8 @@ impl<'a> SignedRequest<'a> {
     ///
     /// [`RequestError`] if it is signed in a way that can never verify.
     pub fn parse(head: RequestHead<'a>) -> Result<Option<Self>, RequestError> {
-        let header = match head.single(&header::AUTHORIZATION)? {
+        let named = head.named();
+        let header = match named.authorization.text()? {
             Some(text) => Scheme::of_header(text)?,
             None => None,
         };
@@ -76,14 +77,14 @@ impl<'a> SignedRequest<'a> {
         if header.is_none() && presigned.is_none() {
             return Ok(None);
         }
-        if head.headers().contains_key(SECURITY_TOKEN) || query.has_session_token() {
+        if named.has_session_token || query.has_session_token() {
             return Err(RequestError::session_token());
         }
         let signed = match (header, presigned) {
             (Some((Scheme::V2, rest)), None) => Self::V2(V2Request::of_header(head, rest)?),
-            (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, rest)?),
+            (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, &named, rest)?),
             (None, Some(Scheme::V2)) => Self::V2(V2Request::of_query(head, query)?),
-            (None, Some(Scheme::V4)) => Self::V4(V4Request::of_query(head, query)?),
+            (None, Some(Scheme::V4)) => Self::V4(V4Request::of_query(head, &named, query)?),
             _ => {
                 let message = "Only one auth mechanism allowed: either the Authorization header \
                                or the parameters of a presigned URL.";
@@ -130,3 +131,6 @@ impl Scheme {
         }
     }
 }
+
+#[cfg(test)]
+mod suite;

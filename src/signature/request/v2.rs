@@ -93,7 +93,7 @@ impl<'a> V2Request<'a> {
             "AWS authorization header is invalid. Expected AwsAccessKeyId:signature",
         );
         let (access_key, signature) = rest.rsplit_once(':').ok_or(error)?;
-        if access_key.is_empty() || access_key.contains([' ', ',']) || signature.is_empty() {
+        if access_key.is_empty() || access_key.contains(' ') || signature.is_empty() {
             return Err(error);
         }
         let (date, signed_at) = time_of_headers(head)?;
@@ -146,8 +146,7 @@ impl<'a> V2Request<'a> {
         self.freshness
     }
 
-    /// What it declares of its body. Only chunks can be checked: nothing of it is
-    /// signed.
+    /// What it declares of its body, which is signed as every `x-amz-*` header is.
     #[must_use]
     pub fn payload(&self) -> Payload {
         self.payload
@@ -175,7 +174,8 @@ impl<'a> V2Request<'a> {
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if a parameter that is signed is there twice.
+    /// [`RequestError`] if a parameter or header that is signed is there twice, or could be
+    /// taken for another.
     pub fn string_to_sign(&self, bucket: Option<&str>) -> Result<Vec<u8>, RequestError> {
         let mut text = Vec::with_capacity(512);
         self.write_string_to_sign(&mut text, bucket)?;
@@ -211,7 +211,7 @@ impl<'a> V2Request<'a> {
         text.push(b'\n');
         text.extend_from_slice(self.date.as_bytes());
         text.push(b'\n');
-        self.write_headers(text);
+        self.write_headers(text)?;
         if let Some(bucket) = bucket {
             text.push(b'/');
             text.extend_from_slice(bucket.as_bytes());
@@ -221,23 +221,35 @@ impl<'a> V2Request<'a> {
         self.write_subresources(text)
     }
 
-    fn write_headers(&self, text: &mut Vec<u8>) {
+    fn write_headers(&self, text: &mut Vec<u8>) -> Result<(), RequestError> {
         let names = self.head.headers().keys().map(HeaderName::as_str);
         let mut names: Vec<_> = names.filter(|name| name.starts_with("x-amz-")).collect();
         names.sort_unstable();
         for name in names {
-            text.extend_from_slice(name.as_bytes());
-            let mut before = b':';
-            for value in self.head.headers().get_all(name) {
-                text.push(before);
-                text.extend_from_slice(value.as_bytes().trim_ascii());
-                before = b',';
+            let mut values = self.head.headers().get_all(name).iter();
+            let (value, more) = (values.next(), values.next());
+            // As in version 4: an app that looks at the first would see another value.
+            if more.is_some() {
+                return Err(RequestError::header_twice());
             }
+            text.extend_from_slice(name.as_bytes());
+            text.push(b':');
+            text.extend_from_slice(value.map_or(b"", |value| value.as_bytes().trim_ascii()));
             text.push(b'\n');
         }
+        Ok(())
     }
 
     fn write_subresources(&self, text: &mut Vec<u8>) -> Result<(), RequestError> {
+        // An app decodes names, and what is not signed must not become a subresource so.
+        let is_hidden = |name: &str| {
+            let decoded = percent_decode_str(name).decode_utf8_lossy();
+            decoded != name && SUBRESOURCES.contains(&&*decoded)
+        };
+        if self.query.parts().any(|(name, _)| is_hidden(name)) {
+            let message = "A parameter's name has another spelling.";
+            return Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
+        }
         let mut pairs: Vec<_> =
             self.query.parts().filter(|(name, _)| SUBRESOURCES.contains(name)).collect();
         pairs.sort_unstable();

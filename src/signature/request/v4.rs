@@ -10,11 +10,11 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use http::{HeaderName, header};
+use http::header;
 
 use super::{
     error::{RequestError, S3ErrorCode},
-    head::RequestHead,
+    head::{Named, RequestHead},
     headers, path,
     payload::Payload,
     query::Query,
@@ -29,10 +29,6 @@ const SERVICE: &str = "s3";
 
 /// The longest that a presigned URL may be good for, in seconds: seven days.
 const MAX_EXPIRES: u64 = 7 * 24 * 60 * 60;
-
-const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
-pub(super) const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// The parameter that holds the signature, and which therefore is not signed.
 const SIGNATURE: &str = "X-Amz-Signature";
@@ -58,15 +54,19 @@ pub struct V4Request<'a> {
 
 impl<'a> V4Request<'a> {
     /// Parses what follows the algorithm in an `Authorization` header.
-    pub(super) fn of_header(head: RequestHead<'a>, rest: &'a str) -> Result<Self, RequestError> {
+    pub(super) fn of_header(
+        head: RequestHead<'a>,
+        named: &Named<'a>,
+        rest: &'a str,
+    ) -> Result<Self, RequestError> {
         let (credential, signed_headers, signature) = parse_header(rest)
             .ok_or(RequestError::header("The authorization header is malformed; it must hold Credential, SignedHeaders and Signature, in this order."))?;
-        let (timestamp, signed_at) = time_of_headers(head)?;
+        let (timestamp, signed_at) = time_of_headers(head, named)?;
         let missing = RequestError::new(
             S3ErrorCode::InvalidRequest,
             "Missing required header for this request: x-amz-content-sha256",
         );
-        let declared = head.single(&CONTENT_SHA256)?.ok_or(missing)?;
+        let declared = named.content_sha256.text()?.ok_or(missing)?;
         Self {
             head,
             query: Query::of(head.uri()),
@@ -81,11 +81,15 @@ impl<'a> V4Request<'a> {
             payload: Payload::parse(declared)?,
             declared: Cow::Borrowed(declared),
         }
-        .checked(RequestError::header)
+        .checked(named, RequestError::header)
     }
 
     /// Parses the parameters of a presigned request.
-    pub(super) fn of_query(head: RequestHead<'a>, query: Query<'a>) -> Result<Self, RequestError> {
+    pub(super) fn of_query(
+        head: RequestHead<'a>,
+        named: &Named<'a>,
+        query: Query<'a>,
+    ) -> Result<Self, RequestError> {
         let missing = RequestError::query(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, \
              X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and \
@@ -101,7 +105,7 @@ impl<'a> V4Request<'a> {
         ))?;
         let expires_in = parse_expires(&query.required("X-Amz-Expires", missing)?)?;
         let signature = parse_signature(&query.required(SIGNATURE, missing)?);
-        let declared = declared_of_presigned(head, query)?;
+        let declared = declared_of_presigned(named, query)?;
         Self {
             head,
             query,
@@ -116,12 +120,13 @@ impl<'a> V4Request<'a> {
             payload: Payload::parse(&declared)?,
             declared,
         }
-        .checked(RequestError::query)
+        .checked(named, RequestError::query)
     }
 
     /// What both forms must fulfil.
     fn checked(
         mut self,
+        named: &Named<'_>,
         malformed: fn(&'static str) -> RequestError,
     ) -> Result<Self, RequestError> {
         let Ok((access_key, scope)) = CredentialScope::parse_credential(&self.credential) else {
@@ -139,7 +144,7 @@ impl<'a> V4Request<'a> {
         if !self.timestamp.starts_with(scope.date()) {
             return Err(malformed("The Credential is for another day than the request's date."));
         }
-        headers::check(self.head, &self.signed_headers, malformed)?;
+        headers::check(named.of_amazon, &self.signed_headers, malformed)?;
         (self.access_end, self.region_end) =
             (access_key.len(), access_key.len() + "/YYYYMMDD/".len() + scope.region().len());
         Ok(self)
@@ -297,19 +302,22 @@ impl fmt::Debug for V4Request<'_> {
 
 /// The three members of the header, in the order in which everybody sends them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    let (credential, rest) = rest.trim_ascii_start().split_once(',')?;
-    let (signed_headers, signature) = rest.trim_ascii_start().split_once(',')?;
-    let credential = credential.trim_ascii_end().strip_prefix("Credential=")?;
-    let signed_headers = signed_headers.trim_ascii_end().strip_prefix("SignedHeaders=")?;
+    // From behind, since an access key may hold commas.
+    let (rest, signature) = rest.rsplit_once(',')?;
+    let (credential, signed_headers) = rest.rsplit_once(',')?;
+    let credential = credential.trim_ascii().strip_prefix("Credential=")?;
+    let signed_headers = signed_headers.trim_ascii().strip_prefix("SignedHeaders=")?;
     let signature = signature.trim_ascii().strip_prefix("Signature=")?;
-    let whole = !signature.is_empty() && !signature.contains(',');
-    whole.then_some((credential, signed_headers, signature))
+    (!signature.is_empty()).then_some((credential, signed_headers, signature))
 }
 
 /// When the headers say that it was signed: `x-amz-date`, or else `Date`.
-fn time_of_headers(head: RequestHead<'_>) -> Result<(Cow<'_, str>, SystemTime), RequestError> {
+fn time_of_headers<'a>(
+    head: RequestHead<'a>,
+    named: &Named<'a>,
+) -> Result<(Cow<'a, str>, SystemTime), RequestError> {
     let error = RequestError::no_date();
-    if let Some(text) = head.single(&X_AMZ_DATE)? {
+    if let Some(text) = named.date.text()? {
         let time = date::parse_amz(text).ok_or(error)?;
         return Ok((Cow::Borrowed(text), time));
     }
@@ -333,11 +341,11 @@ fn parse_expires(text: &str) -> Result<Duration, RequestError> {
 
 /// What a presigned request declares of its body: nothing, unless it says so.
 fn declared_of_presigned<'a>(
-    head: RequestHead<'a>,
+    named: &Named<'a>,
     query: Query<'a>,
 ) -> Result<Cow<'a, str>, RequestError> {
     let parameter = query.value("X-Amz-Content-Sha256")?;
-    let header = head.single(&CONTENT_SHA256)?.map(Cow::Borrowed);
+    let header = named.content_sha256.text()?.map(Cow::Borrowed);
     match (parameter, header) {
         (Some(parameter), Some(header)) if parameter != header => {
             let message = "The header and the parameter x-amz-content-sha256 differ.";

@@ -171,3 +171,14 @@ fn what_is_missing_or_malformed_is_told_as_s3_tells_it() {
         assert_eq!(refused(&request), S3ErrorCode::AccessDenied, "{bad}");
     }
 }
+
+#[test]
+fn an_access_key_may_hold_commas() {
+    let request = Request::get("/")
+        .header("host", "example.com")
+        .header("date", "Tue, 27 Mar 2007 19:36:42 +0000")
+        .header("authorization", "AWS A,K,:qgk2+6Sv9/oM7G3qLEjTH1a1l1g=")
+        .body(())
+        .unwrap();
+    assert_eq!(parse(&request).access_key(), "A,K,");
+}

@@ -237,3 +237,24 @@ fn the_date_header_stands_in_for_x_amz_date() {
         assert_eq!(parse(&request).timestamp(), "20130524T000000Z");
     }
 }
+
+#[test]
+fn an_access_key_may_hold_what_divides_the_header() {
+    for access_key in [",", "a,b", "AK, SignedHeaders=host, Signature=x", "a=b;c%2F"] {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={access_key}/20130524/us-east-1/s3/aws4_request, \
+             SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={EMPTY}"
+        );
+        let request = Request::get("/")
+            .header("host", HOST)
+            .header("x-amz-content-sha256", EMPTY)
+            .header("x-amz-date", "20130524T000000Z")
+            .header("authorization", &authorization)
+            .body(())
+            .unwrap();
+        let signed = parse(&request);
+        assert_eq!(signed.access_key(), access_key);
+        assert_eq!(signed.signed_headers(), "host;x-amz-content-sha256;x-amz-date");
+        assert!(signed.signature().is_some());
+    }
+}

@@ -1,0 +1,51 @@
+//! EC2-style requests: the lines are signature, verb, host, path and hash of the body;
+//! then headers with a colon, and parameters with an equals sign.
+//!
+//! Nothing panics; what is prepared names the access key that was sent, and the order
+//! and case of what does not count makes no difference.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tower_credentials::{
+    domain::{AccessKey, SecretKey},
+    signature::Ec2Request,
+};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.split('\n');
+    let mut next = || lines.next().filter(|line| !line.is_empty()).map(ToOwned::to_owned);
+    let (signature, verb, host) = (next().unwrap_or_default(), next(), next());
+    let (path, body_hash) = (next(), next());
+    let access = AccessKey::from_stored("access");
+    let mut request = Ec2Request {
+        access: access.clone(),
+        signature,
+        verb,
+        host,
+        path,
+        params: Default::default(),
+        headers: Default::default(),
+        body_hash,
+    };
+    for line in lines {
+        if let Some((name, value)) = line.split_once(':') {
+            request.headers.insert(name.into(), value.into());
+        } else if let Some((name, value)) = line.split_once('=') {
+            request.params.insert(name.into(), value.into());
+        }
+    }
+    let mut lower = request.clone();
+    lower.headers = lower.headers.into_iter().map(|(n, v)| (n.to_ascii_lowercase(), v)).collect();
+    let same = lower.headers.len() == request.headers.len();
+    let Ok(signed) = request.prepare() else { return };
+    assert_eq!(signed.access(), &access);
+    let secret = SecretKey::from_stored("secret");
+    let verified = signed.verify(&secret);
+    if same {
+        let lower = lower.prepare().expect("the case of a header's name makes no difference");
+        assert_eq!(lower.freshness(), signed.freshness());
+        assert_eq!(lower.verify(&secret), verified);
+    }
+});

@@ -1,0 +1,78 @@
+//! Doors to what only fuzzing reaches from outside: `fuzz/` goes through them.
+
+use std::{
+    error::Error as StdError,
+    future::{Future, poll_fn},
+    ops::RangeInclusive,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+
+use crate::{
+    domain::SecretKey,
+    s3::{self, PostForm},
+    signature::{date, form::SignedForm, format_amz},
+};
+
+/// More than any parser of a short input should ever ask for.
+const POLLS: usize = 100_000;
+
+/// What a form's policy says of its bucket `now`; `None` if it is refused, or nothing
+/// signs it.
+#[must_use]
+pub fn policy(form: &PostForm, bucket: &str, now: SystemTime) -> Option<RangeInclusive<u64>> {
+    let signed = SignedForm::find(form).ok()??;
+    let _ = signed.verify(&SecretKey::from_stored("secret"));
+    signed.check(form, bucket, now).ok()
+}
+
+/// A form of these fields.
+#[must_use]
+pub fn form(fields: Vec<(String, String)>, file_name: Option<String>) -> Option<PostForm> {
+    PostForm::new(fields, file_name, None).ok()
+}
+
+/// The fields and the file of a form that comes over HTTP.
+///
+/// # Panics
+///
+/// If reading it does not come to an end.
+#[must_use]
+pub fn upload<B>(body: B, content_type: &str) -> Option<(PostForm, Vec<u8>)>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let reading = async {
+        let mut upload = s3::form::read(body, content_type).await.ok()?;
+        let mut file = Vec::new();
+        while let Some(data) = poll_fn(|cx| upload.file.poll_data(cx)).await.ok()? {
+            file.extend_from_slice(&data);
+        }
+        Some((upload.form, file))
+    };
+    let mut reading = pin!(reading);
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..POLLS {
+        if let Poll::Ready(read) = reading.as_mut().poll(&mut cx) {
+            return read;
+        }
+    }
+    panic!("the form waits for ever");
+}
+
+/// A text as a date in each form that a signature may have it in.
+#[must_use]
+pub fn dates(text: &str) -> [Option<SystemTime>; 4] {
+    [date::parse_amz(text), date::parse_iso(text), date::parse_http(text), date::parse_epoch(text)]
+}
+
+/// The form of `X-Amz-Date`.
+#[must_use]
+pub fn amz_date(time: SystemTime) -> String {
+    format_amz(time)
+}
