@@ -37,7 +37,7 @@ const LONG: Duration = Duration::from_hours(1);
 type Map = RwLock<HashMap<String, Arc<Credential>>>;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let threads = thread::available_parallelism().unwrap().get();
     for keys in [1_000, 100_000] {
         let world = World::new(keys, threads, &runtime);

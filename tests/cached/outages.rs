@@ -34,6 +34,19 @@ async fn what_is_known_is_served_through_an_outage_until_its_time_is_over() {
     assert_eq!(version(&cached, "key").await, Some(1), "failures are not remembered");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_never_answered_is_given_up_and_can_be_asked_again() {
+    let (cached, backend, _) = world();
+    insert(&cached, &pair("key")).await;
+    backend.reads().shut();
+    for _ in 0..2 {
+        let error = cached.find_by_access_key(&key("key")).await.unwrap_err();
+        assert!(matches!(error, BackendError::Unavailable(_)));
+    }
+    backend.reads().open();
+    assert_eq!(version(&cached, "key").await, Some(1));
+}
+
 #[tokio::test]
 async fn a_refresh_that_failed_is_tried_again() {
     let (cached, backend, clock) = world();

@@ -62,7 +62,8 @@ pub use self::{builder::CachedBuilder, stats::CacheStats};
 /// until its time is over: to this cache it was not theirs.
 ///
 /// A clone is another handle to the same memory and the same backend. Calls must be
-/// made within a tokio runtime, but for [`known`](KeySource::known).
+/// made within a tokio runtime with time enabled, but for [`known`](KeySource::known). A
+/// question that the backend does not answer within ten seconds has failed.
 ///
 /// # Example
 ///
