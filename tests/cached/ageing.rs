@@ -148,7 +148,7 @@ async fn a_refresh_that_read_before_a_write_is_served_to_nobody_after_it() {
 #[test]
 fn what_is_due_is_served_outside_a_runtime_too() {
     let (cached, backend, clock) = world();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         insert(&cached, &pair("key")).await;
         assert_eq!(version(&cached, "key").await, Some(1));

@@ -28,7 +28,11 @@ async fn lookups_are_counted_by_how_they_were_answered() {
 #[test]
 fn hits_of_all_threads_are_counted() {
     let (cached, ..) = world();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
     let cached = &cached;
     runtime.block_on(async {
         insert(cached, &pair("key")).await;

@@ -211,7 +211,7 @@ async fn a_write_that_ends_with_its_runtime_is_asked_about_anew() {
     backend.writes().shut();
     let (other, watched) = (cached.clone(), backend.clone());
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async move {
             let next = Arc::new(disabled(&pair("key")));
             let mut update = task::spawn(other.update(&next, Version::from_stored(1)));
