@@ -9,12 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
+use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
+use sha1::Sha1;
 use tower_credentials::{
     domain::SecretKey,
-    s3::{Anonymous, Mechanism},
+    s3::{Anonymous, Mechanism, S3AuthLayerBuilder},
     signature::{CredentialScope, SigningKey, request::S3ErrorCode},
 };
 
@@ -142,6 +144,51 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
         assert_eq!(answer.code, Some(code), "{what}: {}", answer.body);
         answer.refused(code);
     }
+}
+
+/// A form of version 2, which signs its policy with the secret itself.
+fn version_2(access: &str, secret: &str) -> Request<Full<Bytes>> {
+    let policy = r#"{"expiration": "2026-01-02T04:00:00Z", "conditions": [
+        {"bucket": "photos"}, {"key": "cat"}]}"#;
+    let policy = BASE64.encode(policy.as_bytes());
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(policy.as_bytes());
+    let signature = BASE64.encode(&mac.finalize().into_bytes());
+    let fields = [
+        ("key", "cat"),
+        ("AWSAccessKeyId", access),
+        ("policy", &policy),
+        ("signature", &signature),
+    ];
+    let part = |(name, value)| {
+        format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let fields: String = fields.into_iter().map(part).collect();
+    let file = "--XX\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nmeow\r\n--XX--\r\n";
+    let request = request("POST", "/photos");
+    let request = request.header("content-type", "multipart/form-data; boundary=XX");
+    request.body(Full::from(fields + file)).unwrap()
+}
+
+#[tokio::test]
+async fn forms_of_version_2_are_verified_where_that_is_admitted() {
+    let gate = Gate::new().await;
+    gate.send(version_2(ACCESS, SECRET)).await.refused(S3ErrorCode::InvalidRequest);
+    let gate = Gate::with(|builder| builder.signature_v2(true)).await;
+    let reached = gate.send(version_2(ACCESS, SECRET)).await.verified();
+    assert_eq!(reached.key.unwrap().mechanism(), Mechanism::FormV2);
+    assert_eq!(reached.body.unwrap(), "meow");
+    gate.send(version_2(ACCESS, "x")).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+    gate.send(version_2("NOBODY", SECRET)).await.refused(S3ErrorCode::InvalidAccessKeyId);
+}
+
+#[tokio::test]
+async fn in_strict_mode_a_form_of_an_unknown_key_looks_like_a_wrong_signature() {
+    let strict = |builder: S3AuthLayerBuilder| builder.signature_v2(true).hide_unknown_keys(true);
+    let gate = Gate::with(strict).await;
+    let unknown = Form { access: "NOBODY".into(), ..Form::new() };
+    gate.send(unknown.to("/photos")).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+    gate.send(version_2("NOBODY", SECRET)).await.refused(S3ErrorCode::SignatureDoesNotMatch);
 }
 
 #[tokio::test]

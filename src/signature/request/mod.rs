@@ -25,8 +25,8 @@
 //!
 //! It signs less: no query but the parameters that name a subresource, no `Host`, no
 //! body, and of the headers only `x-amz-*`, `Content-MD5`, `Content-Type` and `Date`. What
-//! it does not sign may be there twice, too.
-//! That cannot be mended here; whoever can should admit version 4 alone.
+//! it does not sign may be there twice, too. That cannot be mended here; whoever can
+//! should admit version 4 alone.
 
 mod error;
 mod head;
