@@ -8,9 +8,11 @@ use crate::domain::{
     AccessKey, Credential, CredentialId, Kind, ProjectId, Quota, Slot, UserId, Version,
 };
 
+mod bulk;
 #[cfg(feature = "cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cached;
+mod feed;
 mod source;
 
 #[cfg(feature = "memory")]
@@ -22,7 +24,11 @@ pub mod sqlite;
 
 #[cfg(feature = "s3")]
 pub(crate) use self::source::look_up;
-pub use self::source::{Direct, KeySource, Known};
+pub use self::{
+    bulk::{BulkLoad, Loaded, MAX_LOAD},
+    feed::{Change, ChangeFeed, Changes, Notice, PULSE},
+    source::{Direct, KeySource, Known},
+};
 
 /// Stores credentials on behalf of the layer.
 ///

@@ -1,5 +1,9 @@
 //! How a caller came to act for a user.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// How a caller came to act for a user, when not by the user's own login.
 ///
 /// The validator says who is delegated; the policy only looks at that. A record
@@ -29,4 +33,70 @@ pub enum Delegation {
         /// Id of the trust.
         id: String,
     },
+}
+
+impl Delegation {
+    /// The text that stores keep: JSON of a stable form.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
+    pub fn encode(&self) -> String {
+        let stored = match self {
+            Self::AccessToken { id } => Stored::AccessToken { id: id.into() },
+            Self::ApplicationCredential { id, restricted } => {
+                Stored::ApplicationCredential { id: id.into(), restricted: *restricted }
+            }
+            Self::Ec2Credential => Stored::Ec2Credential,
+            Self::Other => Stored::Other,
+            Self::Trust { id } => Stored::Trust { id: id.into() },
+        };
+        serde_json::to_string(&stored).expect("strings always serialise")
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; `None` if the text is anything else.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        Some(match serde_json::from_str(text).ok()? {
+            Stored::AccessToken { id } => Self::AccessToken { id: id.into() },
+            Stored::ApplicationCredential { id, restricted } => {
+                Self::ApplicationCredential { id: id.into(), restricted }
+            }
+            Stored::Ec2Credential => Self::Ec2Credential,
+            Stored::Other => Self::Other,
+            Stored::Trust { id } => Self::Trust { id: id.into() },
+        })
+    }
+}
+
+/// The stored form of [`Delegation`]. Its tags and members are on disk: add, never rename.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "form", rename_all = "snake_case")]
+enum Stored<'a> {
+    AccessToken { id: Cow<'a, str> },
+    ApplicationCredential { id: Cow<'a, str>, restricted: bool },
+    Ec2Credential,
+    Other,
+    Trust { id: Cow<'a, str> },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_survives_being_stored_and_nothing_else_is_read() {
+        let id = || "a \"quoted\" id".to_owned();
+        let forms = [
+            Delegation::AccessToken { id: id() },
+            Delegation::ApplicationCredential { id: id(), restricted: true },
+            Delegation::Ec2Credential,
+            Delegation::Other,
+            Delegation::Trust { id: id() },
+        ];
+        for delegation in forms {
+            assert_eq!(Delegation::decode(&delegation.encode()), Some(delegation));
+        }
+        for bad in ["", "{}", r#"{"form":"trust"}"#, r#"{"form":"Other"}"#] {
+            assert_eq!(Delegation::decode(bad), None, "{bad:?}");
+        }
+    }
 }

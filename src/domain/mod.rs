@@ -9,6 +9,7 @@ mod delegation;
 mod ids;
 mod keys;
 mod material;
+mod micros;
 mod password;
 mod quota;
 
@@ -20,6 +21,7 @@ pub use self::{
     ids::{CredentialId, InvalidId, Kind, ProjectId, UserId},
     keys::{AccessKey, InvalidKey, RandomError, SecretKey, SecretText, generate_pair},
     material::{InvalidMaterial, Material},
+    micros::{from_micros, to_micros},
     password::PasswordHash,
     quota::Quota,
 };

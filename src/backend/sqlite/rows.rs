@@ -1,15 +1,15 @@
 //! Records as rows and back.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rusqlite::{ToSql, types::ValueRef};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::backend::{BackendError, ListQuery, Order};
 use crate::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
-    Status, UserId, Version,
+    Status, UserId, Version, from_micros, to_micros,
 };
 
 use super::error::CorruptRow;
@@ -83,10 +83,10 @@ impl Row {
             access_key: access_key.as_ref().map(|key| key.as_str().into()),
             material: Zeroizing::new(material.encode().expose().into()),
             status: status.as_str(),
-            delegation: delegation.as_ref().map(encode_delegation),
+            delegation: delegation.as_ref().map(Delegation::encode),
             attributes: json(attributes),
-            created_at: micros(*created_at),
-            updated_at: micros(*updated_at),
+            created_at: to_micros(*created_at),
+            updated_at: to_micros(*updated_at),
             version: version_number(*version),
         }
     }
@@ -169,7 +169,10 @@ impl Columns<'_> {
             access_key: self.optional(ACCESS_KEY)?.map(AccessKey::from_stored),
             material: Material::decode(self.text(6)?).map_err(|_| "material")?,
             status: Status::from_word(self.text(7)?).ok_or("status")?,
-            delegation: self.optional(8)?.map(decode_delegation).transpose()?,
+            delegation: self
+                .optional(8)?
+                .map(|text| Delegation::decode(text).ok_or("delegation"))
+                .transpose()?,
             attributes: match self.text(9)? {
                 "{}" => Attributes::new(),
                 text => serde_json::from_str(text).map_err(|_| "attributes")?,
@@ -200,58 +203,8 @@ impl Columns<'_> {
     }
 
     fn time(&self, column: usize) -> Result<SystemTime, &'static str> {
-        let micros = self.number(column)?;
-        let distance = Duration::from_micros(micros.unsigned_abs());
-        let time = if micros < 0 {
-            UNIX_EPOCH.checked_sub(distance)
-        } else {
-            UNIX_EPOCH.checked_add(distance)
-        };
-        time.ok_or(COLUMNS[column])
+        from_micros(self.number(column)?).ok_or(COLUMNS[column])
     }
-}
-
-/// Microseconds since 1970. Times beyond the column's 290,000 years are its ends.
-fn micros(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |n| -n),
-    }
-}
-
-/// The stored form of [`Delegation`]. Its tags and members are on disk: add, never rename.
-#[derive(Deserialize, Serialize)]
-#[serde(tag = "form", rename_all = "snake_case")]
-enum StoredDelegation {
-    AccessToken { id: String },
-    ApplicationCredential { id: String, restricted: bool },
-    Ec2Credential,
-    Other,
-    Trust { id: String },
-}
-
-fn encode_delegation(delegation: &Delegation) -> String {
-    json(&match delegation.clone() {
-        Delegation::AccessToken { id } => StoredDelegation::AccessToken { id },
-        Delegation::ApplicationCredential { id, restricted } => {
-            StoredDelegation::ApplicationCredential { id, restricted }
-        }
-        Delegation::Ec2Credential => StoredDelegation::Ec2Credential,
-        Delegation::Other => StoredDelegation::Other,
-        Delegation::Trust { id } => StoredDelegation::Trust { id },
-    })
-}
-
-fn decode_delegation(text: &str) -> Result<Delegation, &'static str> {
-    Ok(match serde_json::from_str(text).map_err(|_| "delegation")? {
-        StoredDelegation::AccessToken { id } => Delegation::AccessToken { id },
-        StoredDelegation::ApplicationCredential { id, restricted } => {
-            Delegation::ApplicationCredential { id, restricted }
-        }
-        StoredDelegation::Ec2Credential => Delegation::Ec2Credential,
-        StoredDelegation::Other => Delegation::Other,
-        StoredDelegation::Trust { id } => Delegation::Trust { id },
-    })
 }
 
 fn json(value: &impl Serialize) -> String {
