@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::BackendError;
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
-/// How often a subscription that has nothing to tell says that it is caught up, at
-/// least.
+/// How long a subscription waits at the most before it tells that there is nothing to
+/// tell.
 pub const PULSE: Duration = Duration::from_millis(250);
 
 /// Tells those who remember records what changed in the store, whoever changed it.
@@ -21,10 +21,11 @@ pub const PULSE: Duration = Duration::from_millis(250);
 ///   [`Change::Everything`].
 /// * **In order.** Changes of one record are told in the order in which they were made.
 ///   The same change may be told twice.
-/// * **Silence is told from trouble.** [`Notice::CaughtUp`] says that nothing is on its
-///   way, and comes every [`PULSE`] while the store can be reached. When it cannot, or
-///   when something may have been missed, the subscription ends with an error;
-///   whoever subscribes anew takes everything for changed.
+/// * **Silence is told from trouble.** A [`Notice`] comes every [`PULSE`] or so while
+///   the store can be reached, and says whether it is [complete](Notice::is_complete).
+///   When the store cannot be reached, or when something may have been missed, the
+///   subscription ends with an error; whoever subscribes anew takes everything for
+///   changed.
 /// * A change is told after it was made: who hears of it and asks the store gets the
 ///   new state.
 ///
@@ -53,13 +54,14 @@ pub trait Changes: fmt::Debug + Send + 'static {
 }
 
 /// What a subscription tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// Every change that was answered before the call which returned this has been told
-    /// by the calls before it.
-    CaughtUp,
-    /// These changes were made, in this order.
-    Changed(Vec<Change>),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notice {
+    /// Changes that were made, in this order; may be none.
+    pub changes: Vec<Change>,
+    /// Whether every change that was answered before this call of
+    /// [`next`](Changes::next) began has been told now, these included. While changes
+    /// come in all the time it may take some calls until one is.
+    pub is_complete: bool,
 }
 
 /// A change in a store. It tells where to look and not what is there now.
