@@ -17,3 +17,27 @@ async fn shared_file() -> SqliteBackend {
 }
 
 tower_credentials::backend_conformance_tests!(shared_file);
+
+mod feed {
+    use super::*;
+
+    async fn shared_file_and_feed() -> (SqliteBackend, SqliteBackend) {
+        let backend = shared_file().await;
+        (backend.clone(), backend)
+    }
+
+    tower_credentials::feed_conformance_tests!(shared_file_and_feed);
+}
+
+/// Two handles to one file that know nothing of each other, as in two processes.
+mod feed_of_another_process {
+    use super::*;
+
+    async fn backend_and_feed() -> (SqliteBackend, SqliteBackend) {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        let path = folder.join("credentials.db");
+        (SqliteBackend::open(&path).unwrap(), SqliteBackend::open(&path).unwrap())
+    }
+
+    tower_credentials::feed_conformance_tests!(backend_and_feed);
+}

@@ -13,6 +13,8 @@ mod bulk;
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cached;
 mod feed;
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+mod hub;
 mod source;
 
 #[cfg(feature = "memory")]

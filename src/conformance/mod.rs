@@ -41,6 +41,7 @@
 //!   enumerated, and durability across a crash is for the store's own tests.
 
 pub mod cases;
+pub mod feed;
 mod fixtures;
 pub mod usage;
 

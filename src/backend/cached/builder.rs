@@ -18,6 +18,7 @@ pub struct CachedBuilder<B> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) ttl: Duration,
+    pub(super) followed_ttl: Duration,
     pub(super) absence_ttl: Duration,
     pub(super) capacity: usize,
     pub(super) absence_capacity: usize,
@@ -27,6 +28,7 @@ impl<B> CachedBuilder<B> {
     pub(super) fn new(backend: B) -> Self {
         let settings = Settings {
             ttl: Duration::from_secs(10),
+            followed_ttl: Duration::from_secs(300),
             absence_ttl: Duration::from_secs(2),
             capacity: 100_000,
             absence_capacity: 10_000,
@@ -41,6 +43,19 @@ impl<B> CachedBuilder<B> {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.ttl = ttl;
+        self
+    }
+
+    /// For how long a record is served from memory while a feed of changes is
+    /// [followed](Cached::follow) that tells when it was changed; never shorter than
+    /// [`ttl`](Self::ttl).
+    ///
+    /// It bounds what a write does that no feed tells of, such as one by hand.
+    ///
+    /// Default: 5 minutes.
+    #[must_use]
+    pub fn followed_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.followed_ttl = ttl;
         self
     }
 

@@ -14,6 +14,7 @@ use quick_cache::{
 
 use super::builder::Settings;
 use super::name::Name;
+use super::vouched::Vouched;
 use super::writes::{Place, Stamp, Writes};
 use crate::domain::{AccessKey, Credential};
 
@@ -29,7 +30,9 @@ const BYTES: usize = 4_096;
 /// Answers by access key: records, and absences, which push out no record.
 pub(super) struct Memory {
     ttl: u64,
+    followed_ttl: u64,
     absence_ttl: u64,
+    pub(super) vouched: Vouched,
     pub(super) writes: Arc<Writes>,
     present: Cache<Name, Kept, Weight>,
     // Anybody can ask for anything: a hash that nobody can aim at.
@@ -83,6 +86,8 @@ impl Memory {
         let nanos = |ttl: Duration| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
         Self {
             ttl: nanos(settings.ttl),
+            followed_ttl: nanos(settings.followed_ttl),
+            vouched: Vouched::default(),
             absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
             present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
@@ -101,9 +106,9 @@ impl Memory {
         let (now, name) = (nanos(now)?, access_key.as_bytes());
         // Taken apart, since moving it whole is a good part of a lookup's time.
         if let Some(Kept { credential, asked, places, refreshes, .. }) = self.present.get(name)
-            && let Some(age) = self.age(asked, &places, now, self.ttl)
+            && let Some(age) = self.age_of_present(asked, &places, now)
         {
-            let is_due = age >= self.refresh_age(refreshes);
+            let is_due = self.is_due(asked, age, refreshes, now);
             return Some(Recalled::Present { credential, is_due });
         }
         let absence = self.absent.get(name)?;
@@ -123,7 +128,7 @@ impl Memory {
     pub(super) fn is_servable(&self, heard: &Heard, now: SystemTime) -> bool {
         let age = nanos(now).and_then(|now| match heard {
             Heard::Absent(absence) => self.age_of_absence(absence, now),
-            Heard::Present(kept) => self.age_of_present(kept, now),
+            Heard::Present(kept) => self.age_of_present(kept.asked, &kept.places, now),
         });
         age.is_some()
     }
@@ -167,8 +172,10 @@ impl Memory {
     pub(super) fn claims_refresh(&self, access_key: &str, now: SystemTime) -> bool {
         let (now, name) = (nanos(now), Name::new(access_key));
         let claimed = self.present.entry(&name, Some(Duration::ZERO), |_, kept| {
-            let age = now.and_then(|now| now.checked_sub(kept.asked.at));
-            let is_due = age.is_some_and(|age| age >= self.refresh_age(kept.refreshes));
+            let is_due = now.is_some_and(|now| {
+                let age = now.checked_sub(kept.asked.at);
+                age.is_some_and(|age| self.is_due(kept.asked, age, kept.refreshes, now))
+            });
             if is_due {
                 kept.refreshes = kept.refreshes.saturating_add(1);
             }
@@ -182,20 +189,50 @@ impl Memory {
         (self.present.len(), self.absent.len())
     }
 
-    /// The age of the oldest answer that a lookup can be given; forgets the others.
+    /// A feed vouches for what is asked for after this stamp.
+    pub(super) fn vouch(&self, since: Stamp, asked_at: SystemTime) {
+        if let Some(asked_at) = nanos(asked_at) {
+            self.vouched.begin(since, asked_at);
+        }
+    }
+
+    /// Nothing was missing when this was asked.
+    pub(super) fn renew(&self, asked_at: SystemTime) {
+        if let Some(asked_at) = nanos(asked_at) {
+            self.vouched.renew(asked_at);
+        }
+    }
+
+    /// How long ago a change may have been made elsewhere that is not felt, if a feed
+    /// vouches for anything.
+    pub(super) fn lag(&self, now: SystemTime) -> Option<Duration> {
+        self.vouched.lag(nanos(now)?).map(Duration::from_nanos)
+    }
+
+    /// How long ago a change may have been made that the answer to some lookup would miss;
+    /// forgets what a lookup cannot be given.
     pub(super) fn sweep(&self, now: SystemTime) -> Duration {
         let (now, oldest) = (nanos(now), Cell::new(0));
-        let look = |age: Option<u64>| {
-            oldest.set(oldest.get().max(age.unwrap_or_default()));
+        let look = |asked: Asked, age: Option<u64>| {
+            let lag = now.and_then(|now| self.vouched.lag_of(asked.stamp, now));
+            let staleness = age.map_or(0, |age| lag.map_or(age, |lag| lag.min(age)));
+            oldest.set(oldest.get().max(staleness));
             age.is_some()
         };
-        self.present.retain(|_, kept| look(now.and_then(|now| self.age_of_present(kept, now))));
-        self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
+        self.present.retain(|_, kept| {
+            let age = now.and_then(|now| self.age_of_present(kept.asked, &kept.places, now));
+            look(kept.asked, age)
+        });
+        self.absent.retain(|_, absent| {
+            look(absent.asked, now.and_then(|now| self.age_of_absence(absent, now)))
+        });
         Duration::from_nanos(oldest.get())
     }
 
-    fn age_of_present(&self, kept: &Kept, now: u64) -> Option<u64> {
-        self.age(kept.asked, &kept.places, now, self.ttl)
+    fn age_of_present(&self, asked: Asked, places: &[Place], now: u64) -> Option<u64> {
+        let age = self.age(asked, places, now, self.ttl.max(self.followed_ttl))?;
+        // Most answers are young, and need nobody to vouch for them.
+        (age < self.ttl || age < self.bound(asked, now)).then_some(age)
     }
 
     fn age_of_absence(&self, absence: &Absence, now: u64) -> Option<u64> {
@@ -209,11 +246,19 @@ impl Memory {
         self.writes.are_untouched(places, asked.stamp).then_some(age)
     }
 
-    /// From which age on it is asked for anew: after three quarters of its time, and
+    /// For how long an answer counts: longer while a feed vouches for it.
+    fn bound(&self, asked: Asked, now: u64) -> u64 {
+        match self.vouched.lag_of(asked.stamp, now) {
+            Some(_) => self.ttl.max(self.followed_ttl),
+            None => self.ttl,
+        }
+    }
+
+    /// Whether it is to be asked for anew: after three quarters of its time, and
     /// while that brings nothing, after each further sixteenth.
-    fn refresh_age(&self, refreshes: u16) -> u64 {
-        let sixteenth = self.ttl / 16;
-        sixteenth.saturating_mul(12 + u64::from(refreshes))
+    fn is_due(&self, asked: Asked, age: u64, refreshes: u16, now: u64) -> bool {
+        let is_past = |bound: u64| age >= (bound / 16).saturating_mul(12 + u64::from(refreshes));
+        is_past(self.ttl) && is_past(self.bound(asked, now))
     }
 }
 

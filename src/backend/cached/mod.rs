@@ -2,10 +2,12 @@
 
 mod builder;
 mod error;
+mod following;
 mod lookup;
 mod memory;
 mod name;
 mod stats;
+mod vouched;
 mod writes;
 
 use std::{
@@ -23,7 +25,7 @@ use self::memory::Memory;
 use self::stats::Counts;
 use self::writes::Place;
 
-use super::{BackendError, CredentialBackend, KeySource, Known, ListQuery, Page};
+use super::{BackendError, ChangeFeed, CredentialBackend, KeySource, Known, ListQuery, Page};
 use crate::{
     clock::Clock,
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
@@ -40,7 +42,8 @@ pub use self::{builder::CachedBuilder, stats::CacheStats};
 /// after it, whatever races with what. A write that was made elsewhere, by another
 /// process or past this cache, takes effect within the
 /// [`ttl`](CachedBuilder::ttl), 10 seconds unless set. Nothing is served that is
-/// older, also in an outage; failures are not remembered.
+/// older, also in an outage, unless a feed says that it did not change; failures are not
+/// remembered.
 ///
 /// * Only [`find_by_access_key`](CredentialBackend::find_by_access_key) is answered
 ///   from memory. [`get`](CredentialBackend::get),
@@ -51,6 +54,8 @@ pub use self::{builder::CachedBuilder, stats::CacheStats};
 ///   the background, so that nobody waits for a key in use; that lookup allocates.
 /// * Access keys that do not exist have a room of their own, of a fixed size:
 ///   lookups of made-up keys push no record out.
+/// * A feed of the store's changes can be [followed](Self::follow): then a write that
+///   was made elsewhere takes effect within a second.
 /// * After the clock was put back, what seems to come from the future is asked for
 ///   anew; no answer outlives its time by more than the step.
 /// * A write goes on when its caller goes away, and counts when it is done. If the
@@ -119,9 +124,11 @@ impl<B> Cached<B> {
         self.0.counts.stats(self.0.memory.sizes())
     }
 
-    /// The age of the oldest answer that a lookup could be given from memory now;
-    /// zero if there is none.
+    /// How long ago a change may have been made elsewhere that a lookup would miss now;
+    /// zero if nothing is remembered.
     ///
+    /// That is the age of the oldest answer that a lookup could be given from memory, and
+    /// where a feed vouches for it, how long ago the feed last said that it is complete.
     /// Looks at everything that is remembered, and forgets what would not be served.
     /// Lookups of a part of the keys wait meanwhile, one part after the other: some
     /// milliseconds in all for 100,000 records.
@@ -130,10 +137,19 @@ impl<B> Cached<B> {
         self.0.memory.sweep(self.0.clock.now())
     }
 
-    /// The bound on that age: within it a write made elsewhere takes effect.
+    /// The bound on that: within it a write made elsewhere takes effect, unless a feed
+    /// tells of it sooner.
     #[must_use]
     pub fn max_staleness(&self) -> Duration {
         self.0.settings.ttl
+    }
+
+    /// How long ago the feed that is followed last said that it is complete: what was
+    /// changed elsewhere before that is felt. `None` if none is followed, or the one that is
+    /// has said nothing for a second, or is broken.
+    #[must_use]
+    pub fn feed_lag(&self) -> Option<Duration> {
+        self.0.memory.lag(self.0.clock.now())
     }
 
     fn with(backend: B, settings: Settings, clock: Arc<dyn Clock>) -> Self {
@@ -150,6 +166,26 @@ impl<B> Cached<B> {
 }
 
 impl<B: CredentialBackend> Cached<B> {
+    /// Follows a feed of the changes in the store, until the last handle is dropped.
+    ///
+    /// What it tells of is forgotten. So a write that was made elsewhere takes effect as
+    /// soon as the feed tells, within a second in any case, and what was not written is
+    /// remembered for longer: see [`followed_ttl`](CachedBuilder::followed_ttl). While the
+    /// feed is broken or silent the [`ttl`](CachedBuilder::ttl) holds again at once, a
+    /// warning says so, and it is tried again; what was remembered before counts for no
+    /// longer than that.
+    ///
+    /// Returns at once: [`feed_lag`](Self::feed_lag) tells when the feed is up. One feed is
+    /// enough: of two, each would vouch for what only the other tells.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn follow(&self, feed: impl ChangeFeed) {
+        let following = following::follow(Arc::downgrade(&self.0), feed);
+        tokio::spawn(following.in_current_span());
+    }
+
     /// Writes in a task of its own, which ends also if nobody waits for it, and counts
     /// the write in these places before it is answered.
     async fn write<T, F>(

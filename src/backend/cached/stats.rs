@@ -22,6 +22,10 @@ pub struct CacheStats {
     pub refreshes: u64,
     /// How many of those the backend could not answer.
     pub failed_refreshes: u64,
+    /// Changes that a feed told.
+    pub changes: u64,
+    /// How often a feed broke that was followed.
+    pub breaks: u64,
     /// Records in memory, also those that are too old to be served.
     pub entries: usize,
     /// Absences in memory, also those that are too old to be served.
@@ -38,6 +42,8 @@ pub(super) struct Counts {
     pub(super) misses: AtomicU64,
     pub(super) refreshes: AtomicU64,
     pub(super) failed_refreshes: AtomicU64,
+    pub(super) changes: AtomicU64,
+    pub(super) breaks: AtomicU64,
 }
 
 /// Two cache lines, which processors like to fetch together.
@@ -67,6 +73,8 @@ impl Counts {
             misses: self.misses.load(Relaxed),
             refreshes: self.refreshes.load(Relaxed),
             failed_refreshes: self.failed_refreshes.load(Relaxed),
+            changes: self.changes.load(Relaxed),
+            breaks: self.breaks.load(Relaxed),
             entries,
             absences,
         }
@@ -80,6 +88,8 @@ impl Default for Counts {
             misses: AtomicU64::default(),
             refreshes: AtomicU64::default(),
             failed_refreshes: AtomicU64::default(),
+            changes: AtomicU64::default(),
+            breaks: AtomicU64::default(),
         }
     }
 }

@@ -35,6 +35,12 @@ pub(super) struct Writes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp(u64);
 
+impl Stamp {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Where the last write of a thing is found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(u16);
@@ -75,7 +81,21 @@ impl Writes {
         UnderWay { writes: Arc::clone(self), places }
     }
 
-    fn count(&self, places: &[Place]) {
+    /// A stamp of its own: no question that was asked before has it.
+    pub(super) fn advance(&self) -> Stamp {
+        Stamp(self.count.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// Counts a write of anything.
+    pub(super) fn count_everywhere(&self) {
+        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        for last in &self.last {
+            last.fetch_max(number, Ordering::SeqCst);
+        }
+    }
+
+    /// Counts a write in these places.
+    pub(super) fn count(&self, places: &[Place]) {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         for place in places {
             if let Some(last) = self.last.get(usize::from(place.0)) {

@@ -1,5 +1,6 @@
 //! A store in this process's memory.
 
+mod feed;
 mod shelf;
 mod usage;
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 
 use self::shelf::{Entry, Shelf};
 
-use super::{BackendError, CredentialBackend, ListQuery, Page};
+use super::{BackendError, Change, CredentialBackend, ListQuery, Page, hub::Hub};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 /// Keeps credentials in memory, for as long as the process lives.
@@ -57,7 +58,11 @@ impl CredentialBackend for MemoryBackend {
         if quota != Quota::Unlimited && !quota.admits(held() as u64) {
             return Err(BackendError::QuotaExceeded);
         }
-        if state.put_new(&entry) { Ok(()) } else { Err(BackendError::AlreadyExists) }
+        if !state.put_new(&entry) {
+            return Err(BackendError::AlreadyExists);
+        }
+        state.hub.tell(|| vec![Change::written(credential)]);
+        Ok(())
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
@@ -99,6 +104,7 @@ impl CredentialBackend for MemoryBackend {
         }
         state.remove(&current);
         state.put(&entry);
+        state.hub.tell(|| vec![Change::written(credential)]);
         Ok(true)
     }
 
@@ -108,18 +114,21 @@ impl CredentialBackend for MemoryBackend {
             return Ok(false);
         };
         state.forget(&current);
+        state.hub.tell(|| vec![Change::deleted(id.clone())]);
         Ok(true)
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
         let mut state = self.write();
         let doomed = state.users.get(user_id).map(Shelf::records).unwrap_or_default();
+        state.hub.tell(|| vec![Change::User(user_id.clone())]);
         Ok(state.remove_all(&doomed))
     }
 
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
         let mut state = self.write();
         let doomed = state.projects().get(project_id).map(Shelf::records).unwrap_or_default();
+        state.hub.tell(|| vec![Change::Project(project_id.clone())]);
         Ok(state.remove_all(&doomed))
     }
 }
@@ -136,6 +145,8 @@ struct State {
     projects: Option<HashMap<ProjectId, Shelf>>,
     /// Of the records that are there and were used.
     last_used: HashMap<CredentialId, SystemTime>,
+    /// Changes are told under the lock: in their order.
+    hub: Hub,
 }
 
 impl State {
@@ -301,6 +312,18 @@ mod tests {
 
     #[cfg(feature = "conformance")]
     crate::backend_conformance_tests!(backend);
+
+    #[cfg(feature = "conformance")]
+    mod feed {
+        use super::*;
+
+        async fn backend_and_feed() -> (MemoryBackend, MemoryBackend) {
+            let backend = MemoryBackend::default();
+            (backend.clone(), backend)
+        }
+
+        crate::feed_conformance_tests!(backend_and_feed);
+    }
 
     #[tokio::test]
     async fn a_store_whose_writer_panicked_still_serves() {

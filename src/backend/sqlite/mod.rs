@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod feed;
 mod place;
 mod queries;
 mod readers;

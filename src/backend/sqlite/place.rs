@@ -35,6 +35,7 @@ struct Known {
     file: Option<Identity>,
     log: Option<Identity>,
     index: Option<Identity>,
+    openings: u64,
 }
 
 /// A connection, and what it was opened on.
@@ -42,6 +43,8 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     file: Identity,
     log: Option<Identity>,
+    /// Which of the connections for writing this is, counted from 1; 0 for reading.
+    pub(super) opening: u64,
 }
 
 impl Place {
@@ -130,7 +133,7 @@ impl Place {
             return Err(self.moved("was replaced while it was opened"));
         }
         drop(renewed);
-        Ok(Opened { connection, file, log: None })
+        Ok(Opened { connection, file, log: None, opening: 0 })
     }
 
     fn open_writer(
@@ -155,8 +158,9 @@ impl Place {
         }
         let log = identity(&self.beside("-wal")).ok();
         let index = identity(&self.beside("-shm")).ok();
-        *known = Known { file: Some(file), log, index };
-        Ok(Opened { connection, file, log })
+        let opening = known.openings + 1;
+        *known = Known { file: Some(file), log, index, openings: opening };
+        Ok(Opened { connection, file, log, opening })
     }
 
     /// Removes what the engine kept next to a file that was replaced, for it would take

@@ -6,7 +6,7 @@ use rusqlite::{ToSql, types::ValueRef};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::backend::{BackendError, ListQuery, Order};
+use crate::backend::{BackendError, Change, ListQuery, Order};
 use crate::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
     Status, UserId, Version, from_micros, to_micros,
@@ -88,6 +88,14 @@ impl Row {
             created_at: to_micros(*created_at),
             updated_at: to_micros(*updated_at),
             version: version_number(*version),
+        }
+    }
+
+    /// What there is to tell of writing it.
+    pub(super) fn change(&self) -> Change {
+        Change::Record {
+            id: CredentialId::from_stored(self.id.as_str()),
+            access_key: self.access_key.as_deref().map(AccessKey::from_stored),
         }
     }
 

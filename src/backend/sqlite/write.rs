@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, Params, ToSql, ffi, params};
 
-use crate::backend::BackendError;
-use crate::domain::Quota;
+use crate::backend::{BackendError, Change};
+use crate::domain::{CredentialId, ProjectId, Quota, UserId};
 
 use super::rows::{COLUMNS, Row};
 
@@ -19,6 +19,8 @@ pub(super) enum Write {
         row: Row,
         quota: Quota,
     },
+    /// Nothing; asks whether anything but this connection has written.
+    Look,
     /// Ids, and the second of a use of each.
     Note {
         uses: Vec<(String, i64)>,
@@ -52,6 +54,8 @@ impl Write {
                 }
                 execute(connection, &INSERT, row.values())
             }
+            // Answered when the transaction is over.
+            Self::Look => Ok(0),
             Self::Note { uses } => uses.iter().try_fold(0, |changed, (id, second)| {
                 Ok(changed + execute(connection, NOTE, params![id, second])?)
             }),
@@ -68,6 +72,29 @@ impl Write {
             Err(error) => Err(error),
         }
     }
+
+    /// What there is to tell of it when it has changed anything.
+    pub(super) fn change(&self) -> Option<Change> {
+        match self {
+            Self::Delete { id, .. } => {
+                Some(Change::deleted(CredentialId::from_stored(id.as_str())))
+            }
+            Self::Insert { row, .. } | Self::Update { row, .. } => Some(row.change()),
+            Self::Look | Self::Note { .. } => None,
+            Self::PurgeProject { project_id } => {
+                Some(Change::Project(ProjectId::from_stored(project_id.as_str())))
+            }
+            Self::PurgeUser { user_id } => {
+                Some(Change::User(UserId::from_stored(user_id.as_str())))
+            }
+        }
+    }
+}
+
+/// A number that changes when another connection has written to the file.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
+    let version = connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+    version.map(i64::cast_unsigned)
 }
 
 const DELETE: &str = "DELETE FROM credentials WHERE id = ? AND version = ?";

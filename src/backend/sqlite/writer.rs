@@ -9,11 +9,11 @@ use std::{sync::Arc, thread};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Change, hub::Hub};
 
 use super::error::{BatchFailed, OpenError, OpenErrorKind, Trouble, WriterGone};
 use super::place::{Opened, Place};
-use super::write::Write;
+use super::write::{Write, data_version};
 
 /// How many writes one transaction takes at the most, and how many wait in the
 /// queue; further callers wait for a place in it, in order.
@@ -24,6 +24,7 @@ const MAX_BATCH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Job>>,
+    hub: Hub,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -37,7 +38,8 @@ struct Job {
 impl Writer {
     pub(super) fn start(opened: Opened, place: Arc<Place>) -> Result<Self, OpenError> {
         let (queue, jobs) = mpsc::channel(MAX_BATCH);
-        let worker = Worker { place, opened: Some(opened), jobs };
+        let hub = Hub::default();
+        let worker = Worker { place, opened: Some(opened), jobs, hub: hub.clone() };
         let thread = thread::Builder::new()
             .name("credentials-db".into())
             .spawn(move || worker.run())
@@ -45,7 +47,7 @@ impl Writer {
                 let what = "cannot start the thread that writes";
                 OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
             })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), hub, thread: Some(thread) })
     }
 
     /// Writes; returns how many rows it changed, after they are on disk.
@@ -56,6 +58,11 @@ impl Writer {
         queue.send(Job { write, reply }).await.map_err(|_| gone())?;
         // If the thread panics, the job and its end of the channel are dropped.
         result.await.map_err(|_| gone())?
+    }
+
+    /// Where writes are told before they are answered.
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
     }
 }
 
@@ -74,22 +81,37 @@ struct Worker {
     /// `None` after a failure that may be the connection's own.
     opened: Option<Opened>,
     jobs: mpsc::Receiver<Job>,
+    hub: Hub,
 }
 
 impl Worker {
     fn run(mut self) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
+        // Looks that came while a batch was written.
+        let mut late = Vec::new();
         while self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            self.answer_looks(&mut batch);
+            if batch.is_empty() {
+                continue;
+            }
             match self.commit(&mut batch) {
                 Ok(results) => {
                     tracing::debug!(writes = results.len(), "committed");
+                    self.hub.tell(|| changes(&batch, &results));
                     for (job, result) in batch.drain(..).zip(results) {
+                        if matches!(job.write, Write::Look) {
+                            late.push(job);
+                            continue;
+                        }
                         // A caller that is gone does not want to know.
                         let _ = job.reply.send(result);
                     }
+                    self.answer_looks(&mut late);
                 }
                 Err(error) => {
                     tracing::warn!(writes = batch.len(), %error, "commit failed");
+                    // Some may have happened all the same.
+                    self.hub.tell(|| batch.iter().filter_map(|job| job.write.change()).collect());
                     let failed = BatchFailed(Arc::new(error));
                     for job in batch.drain(..) {
                         let _ = job.reply.send(Err(failed.clone().into_backend_error()));
@@ -97,6 +119,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Answers those who only look, without a transaction: others may be writing.
+    fn answer_looks(&mut self, batch: &mut Vec<Job>) {
+        for job in batch.extract_if(.., |job| matches!(job.write, Write::Look)) {
+            let look = self.look().map_err(|error| BatchFailed(Arc::new(error)));
+            let _ = job.reply.send(look.map_err(BatchFailed::into_backend_error));
+        }
+    }
+
+    /// A number that changes when another connection has written to the file, and when
+    /// this one is a new one.
+    fn look(&mut self) -> Result<u64, Trouble> {
+        let opened = self.place.writer(&mut self.opened)?;
+        Ok(opened.opening << 32 | data_version(&opened.connection)? & u64::from(u32::MAX))
     }
 
     /// Runs a batch in one transaction, and whatever is queued meanwhile.
@@ -154,6 +191,12 @@ fn run_batch(
     Ok(results)
 }
 
+/// What the writes of a batch changed.
+fn changes(batch: &[Job], results: &[Result<u64, BackendError>]) -> Vec<Change> {
+    let done = batch.iter().zip(results).filter(|(_, result)| matches!(result, Ok(1..)));
+    done.filter_map(|(job, _)| job.write.change()).collect()
+}
+
 /// Whether a connection is sound: its transaction is over, and what failed was
 /// the lock or the room on the disk, not the connection.
 fn keeps_connection(connection: &Connection, error: Option<&rusqlite::Error>) -> bool {
@@ -174,7 +217,7 @@ mod tests {
             let _job = jobs.blocking_recv();
             panic!("as the test wants");
         });
-        let writer = Writer { queue: Some(queue), thread: Some(thread) };
+        let writer = Writer { queue: Some(queue), hub: Hub::default(), thread: Some(thread) };
         for _ in 0..2 {
             let error = writer.write(Write::PurgeUser { user_id: "bob".into() }).await.unwrap_err();
             assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");

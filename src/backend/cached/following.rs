@@ -1,0 +1,118 @@
+//! Listening to a feed of changes, for as long as the cache lives.
+
+use std::{
+    error::Error as StdError,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::Inner;
+use super::vouched::TRUST;
+use super::writes::Place;
+use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};
+
+/// The first pause before a broken feed is listened to again; it doubles up to the longest.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a subscription may take.
+const LONGEST_START: Duration = Duration::from_secs(10);
+
+/// Listens until the cache is gone.
+pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
+    let mut pause = PAUSE;
+    let mut was_told = false;
+    loop {
+        let error = match subscribe(&cache, &feed).await {
+            Ok(Some(changes)) => {
+                (pause, was_told) = (PAUSE, false);
+                tracing::info!("changes of the credential store are told");
+                let Some(error) = listen(&cache, changes).await else { return };
+                error
+            }
+            Ok(None) => return,
+            Err(error) => error,
+        };
+        let Some(inner) = cache.upgrade() else { return };
+        if inner.memory.vouched.end() {
+            inner.counts.breaks.fetch_add(1, Relaxed);
+        }
+        if !was_told {
+            let (cause, ttl) = (error.source(), inner.settings.ttl);
+            tracing::warn!(%error, cause, ?ttl, "changes of the credential store are not told; what is remembered counts for its time to live");
+            was_told = true;
+        }
+        drop(inner);
+        // Others lost the same feed at the same time.
+        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Starts to listen; `None` if the cache is gone.
+async fn subscribe<B, F: ChangeFeed>(
+    cache: &Weak<Inner<B>>,
+    feed: &F,
+) -> Result<Option<Box<dyn Changes>>, BackendError> {
+    if cache.strong_count() == 0 {
+        return Ok(None);
+    }
+    let changes = timeout(LONGEST_START, feed.subscribe()).await.map_err(|_| too_slow())??;
+    let Some(inner) = cache.upgrade() else { return Ok(None) };
+    // What was asked for before may have missed a change: it counts for its time to live.
+    let since = inner.memory.writes.advance();
+    inner.memory.vouch(since, inner.clock.now());
+    Ok(Some(changes))
+}
+
+/// Listens until the feed breaks, and tells why; `None` if the cache is gone.
+async fn listen<B>(cache: &Weak<Inner<B>>, mut changes: Box<dyn Changes>) -> Option<BackendError> {
+    loop {
+        let asked_at = cache.upgrade()?.clock.now();
+        // A feed that is silent for longer is of no use: nothing is vouched for by then.
+        let notice = match timeout(TRUST, changes.next()).await {
+            Ok(Ok(notice)) => notice,
+            Ok(Err(error)) => return Some(error),
+            Err(_elapsed) => return Some(too_slow()),
+        };
+        let inner = cache.upgrade()?;
+        inner.apply(&notice);
+        if notice.is_complete {
+            inner.memory.renew(asked_at);
+        }
+    }
+}
+
+impl<B> Inner<B> {
+    /// Forgets what was changed.
+    fn apply(self: &Arc<Self>, notice: &Notice) {
+        let writes = &self.memory.writes;
+        if notice.changes.contains(&Change::Everything) {
+            writes.count_everywhere();
+        } else if !notice.changes.is_empty() {
+            let places: Vec<_> = notice.changes.iter().flat_map(|it| self.places(it)).collect();
+            writes.count(&places);
+        }
+        self.counts.changes.fetch_add(notice.changes.len() as u64, Relaxed);
+    }
+
+    /// Where a change counts; the second may be the first.
+    fn places(&self, change: &Change) -> [Place; 2] {
+        let writes = &self.memory.writes;
+        match change {
+            Change::Project(id) => [writes.project(id); 2],
+            Change::Record { id, access_key } => {
+                let record = writes.record(id);
+                [record, access_key.as_ref().map_or(record, |key| writes.access_key(key))]
+            }
+            Change::User(id) => [writes.user(id); 2],
+            Change::Everything => unreachable!("counted everywhere"),
+        }
+    }
+}
+
+fn too_slow() -> BackendError {
+    BackendError::Unavailable("the feed of changes did not answer in time".into())
+}
