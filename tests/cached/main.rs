@@ -7,6 +7,7 @@ mod conformance;
 #[path = "../common/counting.rs"]
 mod counting;
 mod figures;
+mod following;
 mod outages;
 mod races;
 mod sharing;
