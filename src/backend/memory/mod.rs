@@ -1,5 +1,6 @@
 //! A store in this process's memory.
 
+mod load;
 mod shelf;
 mod usage;
 

@@ -40,6 +40,7 @@ const ACCESS_KEY: usize = 5;
 
 /// A record as the engine keeps it; made by the caller, so that the writer's one
 /// thread does not spend its time on it.
+#[derive(PartialEq)]
 pub(super) struct Row {
     id: String,
     kind: String,
@@ -89,6 +90,10 @@ impl Row {
             updated_at: to_micros(*updated_at),
             version: version_number(*version),
         }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(super) fn user_id(&self) -> &str {

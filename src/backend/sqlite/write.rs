@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, Params, ToSql, ffi, params};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Loaded};
 use crate::domain::Quota;
 
+use super::load::load;
 use super::rows::{COLUMNS, Row};
 
 /// One write, with all that it needs.
@@ -18,6 +20,12 @@ pub(super) enum Write {
     Insert {
         row: Row,
         quota: Quota,
+    },
+    Load {
+        rows: Vec<Row>,
+        /// Held until it is answered.
+        #[expect(dead_code, reason = "lets the next load go when it is dropped")]
+        turn: OwnedSemaphorePermit,
     },
     /// Ids, and the second of a use of each.
     Note {
@@ -35,15 +43,24 @@ pub(super) enum Write {
     },
 }
 
+/// What a write did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// How many rows it changed.
+    pub(super) rows: u64,
+    /// What became of each row of a load.
+    pub(super) loaded: Vec<Loaded>,
+}
+
 impl Write {
-    /// Does it within the current transaction; returns how many rows it changed.
+    /// Does it within the current transaction.
     ///
     /// The outer error is the engine's and ends the transaction; the inner one is
     /// the answer to this write alone, which then has changed nothing.
     pub(super) fn apply(
         &self,
         connection: &Connection,
-    ) -> rusqlite::Result<Result<u64, BackendError>> {
+    ) -> rusqlite::Result<Result<Done, BackendError>> {
         let changed = match self {
             Self::Delete { id, expected } => execute(connection, DELETE, params![id, expected]),
             Self::Insert { row, quota } => {
@@ -51,6 +68,10 @@ impl Write {
                     return Ok(Err(BackendError::QuotaExceeded));
                 }
                 execute(connection, &INSERT, row.values())
+            }
+            Self::Load { rows, .. } => {
+                let loaded = load(connection, rows)?;
+                return Ok(Ok(Done { loaded, ..Done::default() }));
             }
             Self::Note { uses } => uses.iter().try_fold(0, |changed, (id, second)| {
                 Ok(changed + execute(connection, NOTE, params![id, second])?)
@@ -63,7 +84,7 @@ impl Write {
             }
         };
         match changed {
-            Ok(rows) => Ok(Ok(rows as u64)),
+            Ok(rows) => Ok(Ok(Done { rows: rows as u64, ..Done::default() })),
             Err(error) if is_taken(&error) => Ok(Err(BackendError::AlreadyExists)),
             Err(error) => Err(error),
         }
@@ -81,7 +102,7 @@ const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = ?";
 const COUNT: &str = "SELECT count(*) FROM \
     (SELECT 1 FROM credentials INDEXED BY by_user_and_id WHERE user_id = ? LIMIT ?)";
 
-static INSERT: LazyLock<String> = LazyLock::new(|| {
+pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
     let places = ["?"; COLUMNS.len()];
     format!("INSERT INTO credentials ({}) VALUES ({})", COLUMNS.join(", "), places.join(", "))
 });

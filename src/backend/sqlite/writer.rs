@@ -13,7 +13,7 @@ use crate::backend::BackendError;
 
 use super::error::{BatchFailed, OpenError, OpenErrorKind, Trouble, WriterGone};
 use super::place::{Opened, Place};
-use super::write::Write;
+use super::write::{Done, Write};
 
 /// How many writes one transaction takes at the most, and how many wait in the
 /// queue; further callers wait for a place in it, in order.
@@ -31,7 +31,7 @@ pub(super) struct Writer {
 /// queued is written all the same, whole.
 struct Job {
     write: Write,
-    reply: oneshot::Sender<Result<u64, BackendError>>,
+    reply: oneshot::Sender<Result<Done, BackendError>>,
 }
 
 impl Writer {
@@ -48,8 +48,8 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Writes; returns how many rows it changed, after they are on disk.
-    pub(super) async fn write(&self, write: Write) -> Result<u64, BackendError> {
+    /// Writes; returns what that did, after it is on disk.
+    pub(super) async fn write(&self, write: Write) -> Result<Done, BackendError> {
         let gone = || BackendError::Unavailable(Box::new(WriterGone));
         let (reply, result) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
@@ -103,7 +103,7 @@ impl Worker {
     ///
     /// On an error the file and the connection are as before it, unless the file was
     /// replaced meanwhile.
-    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<u64, BackendError>>, Trouble> {
+    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<Done, BackendError>>, Trouble> {
         let opened = self.place.writer(&mut self.opened)?;
         let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
         // What went to a file that was taken away meanwhile is not acknowledged.
@@ -122,14 +122,14 @@ impl Worker {
 ///
 /// A write that is refused does not undo its neighbours, and no savepoint is
 /// needed for that: a write that can be refused is one statement at the most that
-/// changes anything, and the engine undoes a statement that breaks a constraint by
-/// itself. Any other error undoes the batch; after some of them the engine has
-/// rolled back already, so nothing may be committed afterwards.
+/// changes anything, or one for each row of a load, and the engine undoes a statement
+/// that breaks a constraint by itself. Any other error undoes the batch; after some of
+/// them the engine has rolled back already, so nothing may be committed afterwards.
 fn run_batch(
     connection: &mut Connection,
     batch: &mut Vec<Job>,
     jobs: &mut mpsc::Receiver<Job>,
-) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
+) -> rusqlite::Result<Vec<Result<Done, BackendError>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(MAX_BATCH);
     let mut gathered = 0;
