@@ -40,6 +40,7 @@
 //! * A green run is strong evidence and no proof: races are provoked, not
 //!   enumerated, and durability across a crash is for the store's own tests.
 
+pub mod bulk;
 pub mod cases;
 pub mod feed;
 mod fixtures;

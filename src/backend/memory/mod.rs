@@ -1,6 +1,7 @@
 //! A store in this process's memory.
 
 mod feed;
+mod load;
 mod shelf;
 mod usage;
 

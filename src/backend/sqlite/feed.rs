@@ -20,7 +20,7 @@ use crate::backend::{
 impl ChangeFeed for SqliteBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
         let listener = self.writer.hub().listen();
-        let last = self.writer.write(Write::Look).await?;
+        let last = self.writer.write(Write::Look).await?.rows;
         Ok(Box::new(SqliteChanges { listener, writer: Arc::downgrade(&self.writer), last }))
     }
 }
@@ -38,7 +38,7 @@ impl Changes for SqliteChanges {
     async fn next(&mut self) -> Result<Notice, BackendError> {
         let mut notice = self.listener.next().await?;
         let writer = self.writer.upgrade().ok_or_else(hub::over)?;
-        let look = writer.write(Write::Look).await?;
+        let look = writer.write(Write::Look).await?.rows;
         if look != self.last {
             self.last = look;
             notice.changes.push(Change::Everything);

@@ -3,6 +3,7 @@
 mod connection;
 mod error;
 mod feed;
+mod load;
 mod place;
 mod queries;
 mod readers;
@@ -15,6 +16,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use self::place::Place;
 use self::queries::Lookup;
@@ -82,6 +84,8 @@ pub struct SqliteBackend {
     // only the writer may.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
+    /// One permit: for the load that is under way.
+    loads: Arc<Semaphore>,
 }
 
 impl SqliteBackend {
@@ -110,6 +114,7 @@ impl SqliteBackend {
         Ok(Self {
             readers: Arc::new(Readers::new(Arc::clone(&place))),
             writer: Arc::new(Writer::start(writer, place)?),
+            loads: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -159,20 +164,22 @@ impl CredentialBackend for SqliteBackend {
     ) -> Result<bool, BackendError> {
         let expected = rows::version_number(expected);
         let write = Write::Update { row: Row::of(credential), expected };
-        Ok(self.writer.write(write).await? > 0)
+        Ok(self.writer.write(write).await?.rows > 0)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         let expected = rows::version_number(expected);
         let write = Write::Delete { id: id.as_str().into(), expected };
-        Ok(self.writer.write(write).await? > 0)
+        Ok(self.writer.write(write).await?.rows > 0)
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        self.writer.write(Write::PurgeUser { user_id: user_id.as_str().into() }).await
+        let write = Write::PurgeUser { user_id: user_id.as_str().into() };
+        Ok(self.writer.write(write).await?.rows)
     }
 
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
-        self.writer.write(Write::PurgeProject { project_id: project_id.as_str().into() }).await
+        let write = Write::PurgeProject { project_id: project_id.as_str().into() };
+        Ok(self.writer.write(write).await?.rows)
     }
 }

@@ -67,7 +67,7 @@ static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM credentials", COLUMNS.join(", ")));
 static BY_ACCESS_KEY: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE access_key = ?", *SELECT));
-static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELECT));
+pub(super) static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELECT));
 static BY_SLOT: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE user_id = ? AND slot = ?", *SELECT));
 

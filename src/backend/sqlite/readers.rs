@@ -98,6 +98,6 @@ impl fmt::Debug for Readers {
 }
 
 /// The runtime is shutting down, or the read panicked.
-fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
+pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
     BackendError::Unavailable(Box::new(error))
 }

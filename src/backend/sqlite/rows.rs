@@ -40,6 +40,7 @@ const ACCESS_KEY: usize = 5;
 
 /// A record as the engine keeps it; made by the caller, so that the writer's one
 /// thread does not spend its time on it.
+#[derive(PartialEq)]
 pub(super) struct Row {
     id: String,
     kind: String,
@@ -97,6 +98,10 @@ impl Row {
             id: CredentialId::from_stored(self.id.as_str()),
             access_key: self.access_key.as_deref().map(AccessKey::from_stored),
         }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(super) fn user_id(&self) -> &str {

@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, Params, ToSql, ffi, params};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::backend::{BackendError, Change};
+use crate::backend::{BackendError, Change, Loaded};
 use crate::domain::{CredentialId, ProjectId, Quota, UserId};
 
+use super::load::load;
 use super::rows::{COLUMNS, Row};
 
 /// One write, with all that it needs.
@@ -21,6 +23,12 @@ pub(super) enum Write {
     },
     /// Nothing; asks whether anything but this connection has written.
     Look,
+    Load {
+        rows: Vec<Row>,
+        /// Held until it is answered.
+        #[expect(dead_code, reason = "lets the next load go when it is dropped")]
+        turn: OwnedSemaphorePermit,
+    },
     /// Ids, and the second of a use of each.
     Note {
         uses: Vec<(String, i64)>,
@@ -37,15 +45,24 @@ pub(super) enum Write {
     },
 }
 
+/// What a write did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// How many rows it changed.
+    pub(super) rows: u64,
+    /// What became of each row of a load.
+    pub(super) loaded: Vec<Loaded>,
+}
+
 impl Write {
-    /// Does it within the current transaction; returns how many rows it changed.
+    /// Does it within the current transaction.
     ///
     /// The outer error is the engine's and ends the transaction; the inner one is
     /// the answer to this write alone, which then has changed nothing.
     pub(super) fn apply(
         &self,
         connection: &Connection,
-    ) -> rusqlite::Result<Result<u64, BackendError>> {
+    ) -> rusqlite::Result<Result<Done, BackendError>> {
         let changed = match self {
             Self::Delete { id, expected } => execute(connection, DELETE, params![id, expected]),
             Self::Insert { row, quota } => {
@@ -56,6 +73,10 @@ impl Write {
             }
             // Answered when the transaction is over.
             Self::Look => Ok(0),
+            Self::Load { rows, .. } => {
+                let loaded = load(connection, rows)?;
+                return Ok(Ok(Done { loaded, ..Done::default() }));
+            }
             Self::Note { uses } => uses.iter().try_fold(0, |changed, (id, second)| {
                 Ok(changed + execute(connection, NOTE, params![id, second])?)
             }),
@@ -67,26 +88,23 @@ impl Write {
             }
         };
         match changed {
-            Ok(rows) => Ok(Ok(rows as u64)),
+            Ok(rows) => Ok(Ok(Done { rows: rows as u64, ..Done::default() })),
             Err(error) if is_taken(&error) => Ok(Err(BackendError::AlreadyExists)),
             Err(error) => Err(error),
         }
     }
 
-    /// What there is to tell of it when it has changed anything.
-    pub(super) fn change(&self) -> Option<Change> {
+    /// What there is to tell of it when it may have changed anything.
+    pub(super) fn changes(&self) -> Vec<Change> {
         match self {
-            Self::Delete { id, .. } => {
-                Some(Change::deleted(CredentialId::from_stored(id.as_str())))
-            }
-            Self::Insert { row, .. } | Self::Update { row, .. } => Some(row.change()),
-            Self::Look | Self::Note { .. } => None,
+            Self::Delete { id, .. } => vec![Change::deleted(CredentialId::from_stored(&**id))],
+            Self::Insert { row, .. } | Self::Update { row, .. } => vec![row.change()],
+            Self::Load { rows, .. } => rows.iter().map(Row::change).collect(),
+            Self::Look | Self::Note { .. } => Vec::new(),
             Self::PurgeProject { project_id } => {
-                Some(Change::Project(ProjectId::from_stored(project_id.as_str())))
+                vec![Change::Project(ProjectId::from_stored(&**project_id))]
             }
-            Self::PurgeUser { user_id } => {
-                Some(Change::User(UserId::from_stored(user_id.as_str())))
-            }
+            Self::PurgeUser { user_id } => vec![Change::User(UserId::from_stored(&**user_id))],
         }
     }
 }
@@ -108,7 +126,7 @@ const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = ?";
 const COUNT: &str = "SELECT count(*) FROM \
     (SELECT 1 FROM credentials INDEXED BY by_user_and_id WHERE user_id = ? LIMIT ?)";
 
-static INSERT: LazyLock<String> = LazyLock::new(|| {
+pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
     let places = ["?"; COLUMNS.len()];
     format!("INSERT INTO credentials ({}) VALUES ({})", COLUMNS.join(", "), places.join(", "))
 });

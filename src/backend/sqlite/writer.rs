@@ -9,11 +9,11 @@ use std::{sync::Arc, thread};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::{BackendError, Change, hub::Hub};
+use crate::backend::{BackendError, Change, Loaded, hub::Hub};
 
 use super::error::{BatchFailed, OpenError, OpenErrorKind, Trouble, WriterGone};
 use super::place::{Opened, Place};
-use super::write::{Write, data_version};
+use super::write::{Done, Write, data_version};
 
 /// How many writes one transaction takes at the most, and how many wait in the
 /// queue; further callers wait for a place in it, in order.
@@ -32,7 +32,7 @@ pub(super) struct Writer {
 /// queued is written all the same, whole.
 struct Job {
     write: Write,
-    reply: oneshot::Sender<Result<u64, BackendError>>,
+    reply: oneshot::Sender<Result<Done, BackendError>>,
 }
 
 impl Writer {
@@ -50,8 +50,8 @@ impl Writer {
         Ok(Self { queue: Some(queue), hub, thread: Some(thread) })
     }
 
-    /// Writes; returns how many rows it changed, after they are on disk.
-    pub(super) async fn write(&self, write: Write) -> Result<u64, BackendError> {
+    /// Writes; returns what that did, after it is on disk.
+    pub(super) async fn write(&self, write: Write) -> Result<Done, BackendError> {
         let gone = || BackendError::Unavailable(Box::new(WriterGone));
         let (reply, result) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
@@ -111,7 +111,7 @@ impl Worker {
                 Err(error) => {
                     tracing::warn!(writes = batch.len(), %error, "commit failed");
                     // Some may have happened all the same.
-                    self.hub.tell(|| batch.iter().filter_map(|job| job.write.change()).collect());
+                    self.hub.tell(|| batch.iter().flat_map(|job| job.write.changes()).collect());
                     let failed = BatchFailed(Arc::new(error));
                     for job in batch.drain(..) {
                         let _ = job.reply.send(Err(failed.clone().into_backend_error()));
@@ -124,8 +124,9 @@ impl Worker {
     /// Answers those who only look, without a transaction: others may be writing.
     fn answer_looks(&mut self, batch: &mut Vec<Job>) {
         for job in batch.extract_if(.., |job| matches!(job.write, Write::Look)) {
-            let look = self.look().map_err(|error| BatchFailed(Arc::new(error)));
-            let _ = job.reply.send(look.map_err(BatchFailed::into_backend_error));
+            let look = self.look().map(|rows| Done { rows, ..Done::default() });
+            let look = look.map_err(|error| BatchFailed(Arc::new(error)).into_backend_error());
+            let _ = job.reply.send(look);
         }
     }
 
@@ -140,7 +141,7 @@ impl Worker {
     ///
     /// On an error the file and the connection are as before it, unless the file was
     /// replaced meanwhile.
-    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<u64, BackendError>>, Trouble> {
+    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<Done, BackendError>>, Trouble> {
         let opened = self.place.writer(&mut self.opened)?;
         let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
         // What went to a file that was taken away meanwhile is not acknowledged.
@@ -159,14 +160,14 @@ impl Worker {
 ///
 /// A write that is refused does not undo its neighbours, and no savepoint is
 /// needed for that: a write that can be refused is one statement at the most that
-/// changes anything, and the engine undoes a statement that breaks a constraint by
-/// itself. Any other error undoes the batch; after some of them the engine has
-/// rolled back already, so nothing may be committed afterwards.
+/// changes anything, or one for each row of a load, and the engine undoes a statement
+/// that breaks a constraint by itself. Any other error undoes the batch; after some of
+/// them the engine has rolled back already, so nothing may be committed afterwards.
 fn run_batch(
     connection: &mut Connection,
     batch: &mut Vec<Job>,
     jobs: &mut mpsc::Receiver<Job>,
-) -> rusqlite::Result<Vec<Result<u64, BackendError>>> {
+) -> rusqlite::Result<Vec<Result<Done, BackendError>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(MAX_BATCH);
     let mut gathered = 0;
@@ -192,9 +193,10 @@ fn run_batch(
 }
 
 /// What the writes of a batch changed.
-fn changes(batch: &[Job], results: &[Result<u64, BackendError>]) -> Vec<Change> {
-    let done = batch.iter().zip(results).filter(|(_, result)| matches!(result, Ok(1..)));
-    done.filter_map(|(job, _)| job.write.change()).collect()
+fn changes(batch: &[Job], results: &[Result<Done, BackendError>]) -> Vec<Change> {
+    let is_done = |done: &Done| done.rows > 0 || done.loaded.contains(&Loaded::Stored);
+    let done = batch.iter().zip(results).filter(|(_, result)| result.as_ref().is_ok_and(is_done));
+    done.flat_map(|(job, _)| job.write.changes()).collect()
 }
 
 /// Whether a connection is sound: its transaction is over, and what failed was

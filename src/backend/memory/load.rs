@@ -1,0 +1,34 @@
+//! Many records at once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{MemoryBackend, State, shelf::Entry};
+use crate::{
+    backend::{BackendError, BulkLoad, Change, Loaded},
+    domain::Credential,
+};
+
+#[async_trait]
+impl BulkLoad for MemoryBackend {
+    async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
+        let entries: Vec<_> = records.iter().map(Entry::new).collect();
+        let mut state = self.write();
+        let loaded: Vec<_> = entries.iter().map(|entry| state.load(entry)).collect();
+        state.hub.tell(|| records.iter().map(|record| Change::written(record)).collect());
+        Ok(loaded)
+    }
+}
+
+impl State {
+    fn load(&mut self, entry: &Entry) -> Loaded {
+        if self.put_new(entry) {
+            return Loaded::Stored;
+        }
+        match self.all.get(entry.id.text()) {
+            Some(held) if *held == entry.credential => Loaded::AlreadyThere,
+            _ => Loaded::Refused,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The cases, one function per clause.
+//!
+//! Each takes a backend and a bulk load of the same store, which may hold anything, and
+//! panics if the clause does not hold.
+
+use std::sync::Arc;
+
+use crate::{
+    backend::{BulkLoad, Loaded, MAX_LOAD, Order},
+    conformance::fixtures::{
+        Backend, access_key, assert_gone, assert_over_quota, assert_stored, delete,
+        fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
+        fresh_version, in_project, in_slot, insert, markers, of_kind, of_user, pair, rekeyed,
+        sorted, time, try_insert, unique, update, with_id,
+    },
+    domain::{
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, PasswordHash, Quota,
+        SecretKey, SecretText, Slot, Status,
+    },
+};
+
+pub(super) type Load = Arc<dyn BulkLoad>;
+
+/// Records of every kind are stored as they are, and are found in every way.
+///
+/// # Panics
+///
+/// If a field is another, or a record is not found.
+pub async fn records_are_stored_as_they_are(backend: Backend, load: Load) {
+    let user = fresh_user();
+    let secret = || SecretKey::from_stored("s3cr3t \"quoted\" \\ \u{1F511}");
+    let blob = Material::Blob(Blob::new(r#"{ "access" : "a",  "secret":"b", "x": [1.50] }"#));
+    let grant = Material::Grant {
+        username: "test_user".into(),
+        secret: secret(),
+        signature: SecretText::new("bbb"),
+    };
+    let hash = PasswordHash::derive(&SecretText::new("pw")).expect("randomness");
+    let password = Material::Password { username: "amy".into(), hash };
+    let records = [
+        fresh_full(),
+        fresh_pair(&user),
+        fresh_opaque(&user),
+        with_material(fresh_pair(&user), Material::KeyPair { secret: None }),
+        with_material(of_kind(fresh_opaque(&user), &Kind::from_stored("cert")), blob),
+        with_material(in_slot(fresh_pair(&user), Slot::Ec2), grant),
+        with_material(in_slot(fresh_opaque(&user), Slot::Password), password),
+        Credential {
+            delegation: Some(Delegation::ApplicationCredential { id: unique(), restricted: true }),
+            // The id of a pair whose access key was replaced.
+            id: CredentialId::of(&fresh_access_key()),
+            updated_at: time(4_000_000_000_000_001),
+            ..in_project(fresh_pair(&user), &fresh_project())
+        },
+    ];
+    assert_eq!(loaded(&load, &records).await, [Loaded::Stored; 8]);
+    for record in &records {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// A load of nothing is no error.
+///
+/// # Panics
+///
+/// If it is, or if it has an outcome.
+pub async fn a_load_of_nothing_is_no_error(_: Backend, load: Load) {
+    assert!(loaded(&load, &[]).await.is_empty());
+}
+
+/// A load as long as they come is stored whole.
+///
+/// # Panics
+///
+/// If a record is missing.
+pub async fn a_load_as_long_as_they_come_is_stored_whole(backend: Backend, load: Load) {
+    let user = fresh_user();
+    let records: Vec<_> = (0..MAX_LOAD).map(|_| fresh_pair(&user)).collect();
+    let outcomes = loaded(&load, &records).await;
+    assert_eq!(outcomes.len(), MAX_LOAD);
+    assert!(outcomes.iter().all(|outcome| *outcome == Loaded::Stored));
+    let order = Order::AccessKey;
+    let expected = sorted(&records.iter().collect::<Vec<_>>(), order);
+    assert!(markers(&backend, &of_user(&user, order)).await == expected);
+    assert_stored(&backend, &records[MAX_LOAD / 2]).await;
+}
+
+/// Quotas are not asked: a user may get more than any insert would have allowed.
+///
+/// # Panics
+///
+/// If a record is refused.
+pub async fn quotas_are_not_asked(backend: Backend, load: Load) {
+    let user = fresh_user();
+    let first = fresh_pair(&user);
+    let inserted = backend.insert(&first.clone().into(), Quota::AtMost(1)).await;
+    inserted.expect("insert of a new record");
+    let more = [fresh_pair(&user), fresh_pair(&user)];
+    assert_eq!(loaded(&load, &more).await, [Loaded::Stored; 2]);
+    assert_stored(&backend, &more[1]).await;
+}
+
+/// What is loaded counts in the quota of its user, once.
+///
+/// # Panics
+///
+/// If it does not, or if it counts more than once.
+pub async fn loaded_records_count_in_quotas(backend: Backend, load: Load) {
+    let user = fresh_user();
+    let records = [fresh_pair(&user), fresh_opaque(&user), fresh_pair(&user)];
+    loaded(&load, &records).await;
+    loaded(&load, &records).await;
+    let full = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(3)).await;
+    assert_over_quota(&full);
+    let inserted = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(4)).await;
+    inserted.expect("the quota has room for one more");
+    assert!(delete(&backend, &records[0]).await);
+    let inserted = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(4)).await;
+    inserted.expect("the quota has room for the one that was deleted");
+}
+
+/// Records that were loaded are changed, deleted and purged like others, and may be
+/// loaded anew.
+///
+/// # Panics
+///
+/// If one is not.
+pub async fn loaded_records_are_changed_and_deleted_like_others(backend: Backend, load: Load) {
+    let before = fresh_full();
+    let other = fresh_pair(&before.user_id);
+    loaded(&load, &[before.clone(), other.clone()]).await;
+    let after = rekeyed(&before, &fresh_access_key());
+    assert!(!update(&backend, &after, other.version).await, "another version");
+    assert!(update(&backend, &after, before.version).await);
+    assert_stored(&backend, &after).await;
+    assert!(delete(&backend, &after).await);
+    assert_gone(&backend, &after).await;
+    assert_eq!(loaded(&load, std::slice::from_ref(&before)).await, [Loaded::Stored]);
+    assert_stored(&backend, &before).await;
+    let purged = backend.purge_user(&before.user_id).await.expect("purge_user");
+    assert_eq!(purged, 2);
+    assert_gone(&backend, &before).await;
+    assert_gone(&backend, &other).await;
+}
+
+/// Loading again does nothing, and tells so.
+///
+/// # Panics
+///
+/// If a record is changed, or told to be anything but there.
+pub async fn loading_again_does_nothing(backend: Backend, load: Load) {
+    let mut record = fresh_full();
+    // Numbers that are easily spelled otherwise.
+    for (name, number) in [("a", "1.5e300"), ("b", "0.1"), ("c", "18446744073709551615")] {
+        record.attributes.insert(name.into(), number.parse().expect("a number"));
+    }
+    let records = [record, fresh_pair(&fresh_user()), fresh_opaque(&fresh_user())];
+    assert_eq!(loaded(&load, &records).await, [Loaded::Stored; 3]);
+    assert_eq!(loaded(&load, &records).await, [Loaded::AlreadyThere; 3]);
+    let inserted = fresh_full();
+    insert(&backend, &inserted).await;
+    let again = [inserted.clone(), fresh_pair(&inserted.user_id)];
+    assert_eq!(loaded(&load, &again).await, [Loaded::AlreadyThere, Loaded::Stored]);
+    for record in records.iter().chain(&again) {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// A record whose id, access key or slot is taken is refused, and what is there stays.
+///
+/// # Panics
+///
+/// If it is not refused, or if what is there is changed.
+pub async fn what_is_there_stays(backend: Backend, load: Load) {
+    let there = fresh_full();
+    insert(&backend, &there).await;
+    for clashing in clashing(&there) {
+        assert_eq!(loaded(&load, &[clashing]).await, [Loaded::Refused]);
+        assert_stored(&backend, &there).await;
+    }
+}
+
+/// A record that is refused is nowhere to be found, nor does it stand in the way.
+///
+/// # Panics
+///
+/// If a part of it is there.
+pub async fn a_refused_record_leaves_nothing_behind(backend: Backend, load: Load) {
+    let there = fresh_full();
+    insert(&backend, &there).await;
+    let [by_id, by_key, by_slot] = clashing(&there);
+    loaded(&load, &[by_id.clone(), by_key.clone(), by_slot.clone()]).await;
+    // Those of its names that were free are free still.
+    let name = |access_key: &AccessKey, id: &CredentialId| {
+        with_id(pair(&fresh_user(), access_key.clone()), id.as_str())
+    };
+    let free = [
+        name(access_key(&by_id), &CredentialId::of(&fresh_access_key())),
+        name(&fresh_access_key(), &by_key.id),
+        name(access_key(&by_slot), &by_slot.id),
+    ];
+    for record in &free {
+        try_insert(&backend, record).await.expect("the names of a refused record are free");
+        assert_stored(&backend, record).await;
+    }
+    let inserted = backend.insert(&fresh_pair(&there.user_id).into(), Quota::AtMost(2)).await;
+    inserted.expect("a refused record does not count");
+}
+
+/// A record that is refused stops no other of its load.
+///
+/// # Panics
+///
+/// If another one is missing.
+pub async fn a_refused_record_stops_no_other(backend: Backend, load: Load) {
+    let there = fresh_full();
+    insert(&backend, &there).await;
+    let user = fresh_user();
+    let mut records = Vec::new();
+    for clashing in clashing(&there) {
+        records.extend([fresh_pair(&user), clashing]);
+    }
+    records.push(fresh_pair(&user));
+    loaded(&load, &records).await;
+    for record in records.iter().step_by(2) {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// Each record's outcome stands where the record stands.
+///
+/// # Panics
+///
+/// If one stands elsewhere.
+pub async fn outcomes_come_in_the_order_of_the_records(backend: Backend, load: Load) {
+    let there = fresh_full();
+    insert(&backend, &there).await;
+    let [by_id, by_key, by_slot] = clashing(&there);
+    let new = || fresh_pair(&fresh_user());
+    let records = [by_key, new(), there.clone(), new(), by_id, there, by_slot, new()];
+    let expected = [
+        Loaded::Refused,
+        Loaded::Stored,
+        Loaded::AlreadyThere,
+        Loaded::Stored,
+        Loaded::Refused,
+        Loaded::AlreadyThere,
+        Loaded::Refused,
+        Loaded::Stored,
+    ];
+    assert_eq!(loaded(&load, &records).await, expected);
+}
+
+/// An older or a newer version of what is there is refused.
+///
+/// # Panics
+///
+/// If it is not, or if what is there is changed.
+pub async fn another_version_of_what_is_there_is_refused(backend: Backend, load: Load) {
+    let first = fresh_full();
+    loaded(&load, std::slice::from_ref(&first)).await;
+    let second = rekeyed(&first, &fresh_access_key());
+    let third = rekeyed(&second, access_key(&second));
+    assert!(update(&backend, &second, first.version).await);
+    assert_eq!(loaded(&load, &[first, third]).await, [Loaded::Refused; 2]);
+    assert_stored(&backend, &second).await;
+}
+
+/// A record that differs from the one with its id in a single field is another.
+///
+/// # Panics
+///
+/// If it is told to be there, or if what is there is changed.
+pub async fn records_that_differ_in_one_field_are_not_the_same(backend: Backend, load: Load) {
+    let there = fresh_full();
+    insert(&backend, &there).await;
+    let changes: [fn(&mut Credential); 12] = [
+        |record| record.kind = Kind::from_stored("cert"),
+        |record| record.user_id = fresh_user(),
+        |record| record.project_id = None,
+        |record| record.slot = None,
+        |record| record.access_key = None,
+        |record| record.material = Material::KeyPair { secret: None },
+        |record| record.status = Status::Active,
+        |record| record.delegation = None,
+        |record| record.attributes.clear(),
+        |record| record.created_at = time(0),
+        |record| record.updated_at = time(0),
+        |record| record.version = record.version.next(),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut other = there.clone();
+        change(&mut other);
+        assert_eq!(loaded(&load, &[other]).await, [Loaded::Refused], "change {index}");
+    }
+    assert_stored(&backend, &there).await;
+}
+
+/// Of two records of one load that clash one is stored and the other refused; a record
+/// that comes twice is stored.
+///
+/// # Panics
+///
+/// If both are told to be stored, or none.
+pub async fn two_records_of_one_load_that_clash_are_not_both_stored(backend: Backend, load: Load) {
+    let twice = fresh_full();
+    let outcomes = loaded(&load, &[twice.clone(), twice.clone()]).await;
+    assert!(outcomes.contains(&Loaded::Stored) && !outcomes.contains(&Loaded::Refused));
+    assert_stored(&backend, &twice).await;
+    for which in 0..3 {
+        let first = fresh_full();
+        let [by_id, by_key, by_slot] = clashing(&first);
+        let second = [by_id, by_key, by_slot][which].clone();
+        let records = [first, second];
+        let outcomes = loaded(&load, &records).await;
+        let winner = outcomes.iter().position(|outcome| *outcome == Loaded::Stored);
+        let winner = winner.expect("one of two that clash is stored");
+        assert_eq!(outcomes[1 - winner], Loaded::Refused);
+        assert_stored(&backend, &records[winner]).await;
+    }
+}
+
+/// Ids, access keys and owners are compared bytewise.
+///
+/// # Panics
+///
+/// If a record is refused because of one that only looks the same.
+pub async fn keys_are_told_apart_bytewise(backend: Backend, load: Load) {
+    let text = unique();
+    let user = fresh_user();
+    let names = [format!("a{text}"), format!("A{text}"), format!("a{text} "), format!("á{text}")];
+    let records: Vec<_> =
+        names.iter().map(|name| with_id(pair(&user, AccessKey::from_stored(name)), name)).collect();
+    assert_eq!(loaded(&load, &records).await, [Loaded::Stored; 4]);
+    for record in &records {
+        assert_stored(&backend, record).await;
+    }
+}
+
+/// Loads; returns what became of each.
+pub(super) async fn loaded(load: &Load, records: &[Credential]) -> Vec<Loaded> {
+    let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
+    let outcomes = load.load(&records).await.expect("load");
+    assert_eq!(outcomes.len(), records.len(), "one outcome per record");
+    outcomes
+}
+
+/// Records that have another one's id, access key and slot, and nothing else of it.
+fn clashing(there: &Credential) -> [Credential; 3] {
+    [
+        with_id(fresh_pair(&fresh_user()), there.id.as_str()),
+        with_id(pair(&fresh_user(), access_key(there).clone()), &unique()),
+        in_slot(fresh_pair(&there.user_id), there.slot.expect("made with a slot")),
+    ]
+}
+
+fn with_material(mut credential: Credential, material: Material) -> Credential {
+    credential.material = material;
+    credential.version = fresh_version();
+    credential
+}

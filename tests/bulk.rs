@@ -1,0 +1,300 @@
+//! The suite for bulk loads over both stores that are always there, and over loads that
+//! are wrong: a suite that nobody has seen fail proves nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tower_credentials::{
+    async_trait,
+    backend::{
+        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Page, memory::MemoryBackend,
+    },
+    domain::{
+        AccessKey, Credential, CredentialId, Material, ProjectId, Quota, Slot, UserId, Version,
+    },
+};
+
+mod memory {
+    use super::MemoryBackend;
+
+    async fn backend_and_load() -> (MemoryBackend, MemoryBackend) {
+        let store = MemoryBackend::default();
+        (store.clone(), store)
+    }
+
+    tower_credentials::bulk_load_conformance_tests!(backend_and_load);
+}
+
+mod sqlite {
+    use std::sync::OnceLock;
+
+    use tower_credentials::backend::sqlite::SqliteBackend;
+
+    async fn shared_file() -> (SqliteBackend, SqliteBackend) {
+        static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
+        let open = || {
+            // Below `target`, since nothing that a static holds is ever removed.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+            SqliteBackend::open(folder.join("credentials.db")).unwrap()
+        };
+        let store = SHARED.get_or_init(open);
+        (store.clone(), store.clone())
+    }
+
+    tower_credentials::bulk_load_conformance_tests!(shared_file);
+}
+
+type Case =
+    fn(Arc<dyn CredentialBackend>, Arc<dyn BulkLoad>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! name_and_function {
+    (() $($case:ident)+) => {
+        &[$((stringify!($case), |backend, load| {
+            Box::pin(tower_credentials::conformance::bulk::$case(backend, load))
+        })),+]
+    };
+}
+
+/// Every case of the suite, by name.
+const CASES: &[(&str, Case)] =
+    tower_credentials::__bulk_load_conformance_cases!({ name_and_function }());
+
+macro_rules! bugs {
+    ($($bug:ident: $($case:ident)+;)+) => {
+        /// What can be wrong with a [`Mutant`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Bug {
+            $($bug),+
+        }
+
+        /// The cases that must fail because of it.
+        const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
+    };
+}
+
+bugs! {
+    ChecksEarly: racing_loads_and_inserts_of_one_access_key_have_one_winner
+        what_is_changed_meanwhile_stays racing_loads_of_the_same_records_store_each_once;
+    ClashesInALoadAreMissed: two_records_of_one_load_that_clash_are_not_both_stored;
+    CountsAgain: loaded_records_count_in_quotas;
+    EmptyIsAnError: a_load_of_nothing_is_no_error;
+    FirstRefusalEndsIt: a_refused_record_stops_no_other;
+    IdsAreComparedOnly: records_that_differ_in_one_field_are_not_the_same
+        another_version_of_what_is_there_is_refused what_is_there_stays;
+    IsCutShort: a_load_as_long_as_they_come_is_stored_whole;
+    KeysFoldCase: keys_are_told_apart_bytewise;
+    MaterialIsDropped: records_are_stored_as_they_are;
+    OutcomesAreSorted: outcomes_come_in_the_order_of_the_records;
+    Overwrites: what_is_there_stays another_version_of_what_is_there_is_refused;
+    QuotasAreAsked: quotas_are_not_asked;
+    RefusedLeavesItsKey: a_refused_record_leaves_nothing_behind;
+    TwiceIsRefused: loading_again_does_nothing;
+    VersionsAreRenewed: loaded_records_are_changed_and_deleted_like_others
+        records_are_stored_as_they_are;
+    WritesInHalves: a_dropped_load_leaves_records_whole_or_not_at_all;
+}
+
+/// A store that is right as it stands, with one bug to choose.
+#[derive(Clone, Debug)]
+struct Mutant {
+    bug: Option<Bug>,
+    store: MemoryBackend,
+    /// How often a user's records were counted that were there already.
+    again: Arc<Mutex<HashMap<UserId, u32>>>,
+}
+
+impl Mutant {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// What this store makes of a record.
+    fn keep(&self, record: &Credential) -> Arc<Credential> {
+        let mut kept = record.clone();
+        match self.bug {
+            Some(Bug::KeysFoldCase) => {
+                let folded = |key: &AccessKey| AccessKey::from_stored(key.as_str().to_lowercase());
+                kept.access_key = kept.access_key.as_ref().map(folded);
+            }
+            Some(Bug::MaterialIsDropped) if !matches!(kept.material, Material::KeyPair { .. }) => {
+                kept.material = Material::KeyPair { secret: None };
+            }
+            Some(Bug::VersionsAreRenewed) => kept.version = Version::fresh(),
+            _ => {}
+        }
+        Arc::new(kept)
+    }
+
+    async fn load_one(&self, record: &Arc<Credential>) -> Loaded {
+        let record = &self.keep(record);
+        let there = self.store.get(&record.id).await.unwrap();
+        match self.bug {
+            Some(Bug::ChecksEarly) => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                if there.is_none() {
+                    let _ = self.store.insert(record, Quota::Unlimited).await;
+                    return Loaded::Stored;
+                }
+                let current = self.store.get(&record.id).await.unwrap().unwrap();
+                let _ = self.store.update(record, current.version).await;
+                return Loaded::AlreadyThere;
+            }
+            Some(Bug::CountsAgain) if there.is_some() => {
+                *self.again.lock().unwrap().entry(record.user_id.clone()).or_default() += 1;
+            }
+            Some(Bug::IdsAreComparedOnly) if there.is_some() => return Loaded::AlreadyThere,
+            Some(Bug::Overwrites) => {
+                if let Some(there) = there {
+                    let _ = self.store.update(record, there.version).await;
+                    return Loaded::Refused;
+                }
+            }
+            Some(Bug::QuotasAreAsked) => {
+                let quota = Quota::AtMost(1);
+                return match self.store.insert(record, quota).await {
+                    Ok(()) => Loaded::Stored,
+                    Err(_) => Loaded::Refused,
+                };
+            }
+            Some(Bug::TwiceIsRefused) if there.is_some() => return Loaded::Refused,
+            Some(Bug::WritesInHalves) if there.is_none() => {
+                let mut half = (**record).clone();
+                half.access_key = None;
+                half.version = Version::fresh();
+                self.store.insert(&half.clone().into(), Quota::Unlimited).await.unwrap();
+                tokio::time::sleep(Duration::from_micros(100)).await;
+                self.store.update(record, half.version).await.unwrap();
+                return Loaded::Stored;
+            }
+            _ => {}
+        }
+        let outcome = self.store.load(std::slice::from_ref(record)).await.unwrap()[0];
+        if outcome == Loaded::Refused && self.has(Bug::RefusedLeavesItsKey) {
+            let mut rest = (**record).clone();
+            rest.slot = None;
+            rest.user_id = UserId::new("nobody").unwrap();
+            let _ = self.store.insert(&rest.into(), Quota::Unlimited).await;
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl BulkLoad for Mutant {
+    async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
+        if self.has(Bug::EmptyIsAnError) && records.is_empty() {
+            return Err(BackendError::Unavailable("no rows".into()));
+        }
+        let mut outcomes = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            if self.has(Bug::FirstRefusalEndsIt) && outcomes.contains(&Loaded::Refused) {
+                outcomes.push(Loaded::Refused);
+            } else if self.has(Bug::IsCutShort) && index >= 5_000 {
+                outcomes.push(Loaded::Stored);
+            } else {
+                outcomes.push(self.load_one(record).await);
+            }
+        }
+        if self.has(Bug::ClashesInALoadAreMissed) && records.len() == 2 {
+            outcomes = vec![Loaded::Stored; 2];
+        }
+        if self.has(Bug::OutcomesAreSorted) {
+            outcomes.sort_unstable_by_key(|outcome| *outcome as u8);
+        }
+        Ok(outcomes)
+    }
+}
+
+#[async_trait]
+impl CredentialBackend for Mutant {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        let again = self.again.lock().unwrap().get(&credential.user_id).copied().unwrap_or(0);
+        let quota = match quota {
+            Quota::AtMost(limit) => Quota::AtMost(limit.saturating_sub(again)),
+            unlimited => unlimited,
+        };
+        self.store.insert(credential, quota).await
+    }
+
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.store.get(id).await
+    }
+
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.store.find_by_access_key(access_key).await
+    }
+
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.store.find_by_slot(user_id, slot).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        self.store.list(query).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        self.store.update(credential, expected).await
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        self.store.delete(id, expected).await
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        self.store.purge_user(user_id).await
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        self.store.purge_project(project_id).await
+    }
+}
+
+/// Whether the case passes a store with this bug.
+async fn passes(case: Case, bug: Option<Bug>) -> bool {
+    let store = Mutant { bug, store: MemoryBackend::default(), again: Arc::default() };
+    tokio::spawn(case(Arc::new(store.clone()), Arc::new(store))).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+    let mut missed = Vec::new();
+    for (bug, cases) in BUGS {
+        for name in *cases {
+            let (_, case) = CASES.iter().find(|(case, _)| case == name).expect("a known case");
+            if passes(*case, Some(*bug)).await {
+                missed.push((bug, name));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+#[test]
+fn every_case_has_a_bug_to_catch() {
+    let caught: BTreeSet<_> = BUGS.iter().flat_map(|(_, cases)| *cases).collect();
+    let idle: Vec<_> =
+        CASES.iter().map(|(name, _)| name).filter(|name| !caught.contains(name)).collect();
+    assert!(idle.is_empty(), "never seen to fail: {idle:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_a_bug_passes_every_case() {
+    for (name, case) in CASES {
+        assert!(passes(*case, None).await, "{name}");
+    }
+}
