@@ -84,7 +84,8 @@ bugs! {
         sparse_matches_are_all_found;
     NextIsThereWhenFull: next_is_none_exactly_when_nothing_follows;
     OwnersFoldCase: owners_are_compared_bytewise;
-    PagesAreNumbered: a_write_while_paging_disturbs_no_other_record;
+    PagesAreNumbered: a_write_while_paging_disturbs_no_other_record
+        paging_under_racing_writes_visits_what_stays_once;
     PurgeCountsEarly: an_insert_racing_a_purge_is_whole_or_not_there;
     PurgeKeepsAccessKeys: purge_frees_access_keys_slots_and_quota;
     PurgeKeepsOpaqueRecords: purge_project_deletes_its_records_and_no_others;

@@ -12,6 +12,7 @@ mod paging;
 mod purge;
 mod quota;
 mod race;
+mod race_paging;
 mod race_update;
 mod update;
 
@@ -97,6 +98,9 @@ macro_rules! __conformance_cases {
                 racing_inserts_into_one_slot_have_one_winner
                 racing_inserts_of_one_access_key_have_one_winner
                 racing_inserts_of_one_id_have_one_winner
+            }
+            race_paging {
+                paging_under_racing_writes_visits_what_stays_once
             }
             race_update {
                 a_delete_racing_an_update_leaves_one_state

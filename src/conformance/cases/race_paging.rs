@@ -1,0 +1,75 @@
+//! Pages that are read while others write.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    backend::Order,
+    conformance::fixtures::{
+        Backend, delete, fresh_pair, fresh_user, insert, insert_all, list_all, marker, of_user,
+        sorted,
+    },
+    domain::{Credential, UserId},
+};
+
+/// Records that stay are visited once each and in order, however many others of the same
+/// user come and go meanwhile.
+///
+/// # Panics
+///
+/// If one is left out, comes twice or in another place.
+pub async fn paging_under_racing_writes_visits_what_stays_once(backend: Backend) {
+    let user = fresh_user();
+    let stays: Vec<_> = (0..60).map(|_| fresh_pair(&user)).collect();
+    insert_all(&backend, &stays).await;
+    // Told when this ends, in a panic too: the writers would go on for ever.
+    let is_over = Over::default();
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let (backend, user) = (Arc::clone(&backend), user.clone());
+            let is_over = Arc::clone(&is_over.0);
+            tokio::spawn(async move { come_and_go(&backend, &user, &is_over).await })
+        })
+        .collect();
+
+    for order in [Order::AccessKey, Order::Id] {
+        let expected = sorted(&stays.iter().collect::<Vec<_>>(), order);
+        for _ in 0..8 {
+            let visited = list_all(&backend, &of_user(&user, order).with_limit(7)).await;
+            let stayed = |record: &&Arc<Credential>| stays.iter().any(|it| it.id == record.id);
+            let visited: Vec<_> =
+                visited.iter().filter(stayed).map(|record| marker(record, order)).collect();
+            assert_eq!(visited, expected, "{order:?}");
+        }
+    }
+    drop(is_over);
+    for writer in writers {
+        writer.await.expect("the writes go through");
+    }
+}
+
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Makes and deletes records of this user until it is over; leaves none.
+async fn come_and_go(backend: &Backend, user: &UserId, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::SeqCst) {
+        let passing = [fresh_pair(user), fresh_pair(user)];
+        for record in &passing {
+            insert(backend, record).await;
+        }
+        for record in &passing {
+            assert!(delete(backend, record).await);
+        }
+        // A store in memory never makes anybody wait.
+        tokio::task::yield_now().await;
+    }
+}
