@@ -1,0 +1,159 @@
+//! How to open a session.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::connection::Link;
+use super::error::{OpenError, OpenErrorKind};
+use super::together::Boxed;
+use super::{schema, statements};
+
+/// The connection under a client: what must run for it to get anywhere.
+pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Read,
+    Write,
+}
+
+/// Where the servers are, and how to get in.
+pub(super) struct Connector {
+    hosts: Vec<Config>,
+    /// The server that let us in last: the first one to try.
+    last: AtomicUsize,
+    tls: MakeRustlsConnect,
+    connect_timeout: Duration,
+    statement_timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(
+        mut hosts: Vec<Config>,
+        tls: MakeRustlsConnect,
+        connect_timeout: Duration,
+        statement_timeout: Duration,
+    ) -> Self {
+        for host in &mut hosts {
+            host.connect_timeout(connect_timeout);
+        }
+        Self { hosts, last: AtomicUsize::new(0), tls, connect_timeout, statement_timeout }
+    }
+
+    pub(super) fn statement_timeout(&self) -> Duration {
+        self.statement_timeout
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Opens a session to a store that is there, with what runs it.
+    pub(super) async fn open(&self, role: Role) -> Result<(Link, JoinHandle<()>), OpenError> {
+        self.on_some_host(|host| Box::pin(self.open_on(host, role))).await
+    }
+
+    /// Opens a bare session and brings the store to the current schema.
+    pub(super) async fn migrate(&self) -> Result<(), OpenError> {
+        let (client, wire) = self.client().await?;
+        tokio::spawn(run(wire));
+        // Unlike others, this may wait: for another server that does the same.
+        schema::migrate(&client).await
+    }
+
+    /// A bare client and its connection, which the caller runs.
+    pub(super) async fn client(&self) -> Result<(Client, Wire), OpenError> {
+        self.on_some_host(|host| Box::pin(self.client_on(host))).await
+    }
+
+    async fn open_on(
+        &self,
+        host: &Config,
+        role: Role,
+    ) -> Result<(Link, JoinHandle<()>), OpenError> {
+        let (client, wire) = self.client_on(host).await?;
+        let driver = tokio::spawn(run(wire));
+        self.prepare(&client, role).await?;
+        let (tls, limit) = (self.tls.clone(), self.statement_timeout);
+        let link = Link::new(client, driver.abort_handle(), tls, limit);
+        let link = match role {
+            Role::Read => link,
+            Role::Write => link.with_channel().await.map_err(OpenError::driver)?,
+        };
+        Ok((link, driver))
+    }
+
+    async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
+        host.connect(self.tls.clone()).await.map_err(OpenError::driver)
+    }
+
+    async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {
+        let millis = self.statement_timeout.as_millis();
+        let timeout = statements::set_timeout(millis);
+        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        // Only PostgreSQL itself has these.
+        if let Err(error) = client.batch_execute(statements::SET_PLANS).await {
+            tracing::debug!(%error, "the server plans by itself");
+        }
+        if role == Role::Write {
+            let shown = client.query_one(statements::SHOW_COMMIT, &[]).await;
+            if shown.is_ok_and(|row| row.try_get(0).is_ok_and(|value: &str| value == "off")) {
+                client.batch_execute(statements::SET_COMMIT).await.map_err(OpenError::driver)?;
+            }
+        }
+        schema::check(client).await
+    }
+
+    /// Tries the servers one after the other, each for a limited time.
+    async fn on_some_host<'a, T>(
+        &'a self,
+        work: impl Fn(&'a Config) -> Boxed<'a, Result<T, OpenError>>,
+    ) -> Result<T, OpenError> {
+        let (count, last) = (self.hosts.len(), self.last.load(Ordering::Relaxed));
+        let mut failed = None;
+        for index in (0..count).map(|n| (last + n) % count) {
+            let result = timeout(self.connect_timeout, work(&self.hosts[index])).await;
+            let error = match result {
+                Ok(Ok(value)) => {
+                    self.last.store(index, Ordering::Relaxed);
+                    return Ok(value);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    let what = "the server did not let us in in time";
+                    OpenError::new(OpenErrorKind::Unreachable, what)
+                }
+            };
+            // What a server that answers has to say is told before others' silence.
+            let worse = |failed: &OpenError| failed.kind() == OpenErrorKind::Unreachable;
+            if failed.as_ref().is_none_or(worse) {
+                failed = Some(error);
+            }
+        }
+        Err(failed.unwrap_or_else(|| OpenError::new(OpenErrorKind::Invalid, "there is no server")))
+    }
+}
+
+/// Runs a connection until it is lost.
+async fn run(wire: Wire) {
+    if let Err(error) = wire.await {
+        tracing::debug!(%error, "lost a connection to the credential store");
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of the configuration only what holds no password.
+        f.debug_struct("Connector")
+            .field("hosts", &self.hosts.iter().map(Config::get_hosts).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

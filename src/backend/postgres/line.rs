@@ -1,0 +1,108 @@
+//! A session that is opened again whenever it is lost.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::connection::Link;
+use super::connector::{Connector, Role};
+use super::error::{OpenError, Trouble};
+use super::together::either;
+
+/// The pause after the first failure; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// The way to a session that a task of its own keeps open. When the last handle is
+/// dropped, the task ends.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    state: watch::Receiver<State>,
+    patience: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// It is being opened; whoever needs it waits.
+    Opening,
+    /// It could not be opened, and there is a pause: whoever needs it is told so.
+    Down(Arc<OpenError>),
+    Up(Arc<Link>),
+}
+
+impl Line {
+    pub(super) fn start(connector: Arc<Connector>, role: Role) -> Self {
+        let patience = connector.connect_timeout();
+        let (sender, state) = watch::channel(State::Opening);
+        tokio::spawn(keep(connector, role, sender));
+        Self { state, patience }
+    }
+
+    /// Whether a session is open.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(link) if !link.is_closed())
+    }
+
+    /// The open session; waits while it is being opened.
+    pub(super) async fn link(&self) -> Result<Arc<Link>, Trouble> {
+        let open = |state: &State| match state {
+            // What just broke will be seen to be broken.
+            State::Up(link) if link.is_closed() => None,
+            State::Up(link) => Some(Ok(Arc::clone(link))),
+            State::Down(error) => Some(Err(Trouble::Away(Arc::clone(error)))),
+            State::Opening => None,
+        };
+        if let Some(result) = open(&self.state.borrow()) {
+            return result;
+        }
+        let mut state = self.state.clone();
+        let waiting = state.wait_for(|state| open(state).is_some());
+        let Ok(changed) = timeout(self.patience, waiting).await else {
+            return Err(Trouble::TimedOut);
+        };
+        let result = changed
+            .map_err(|_| Trouble::Gone)
+            .and_then(|state| open(&state).unwrap_or(Err(Trouble::Gone)));
+        result
+    }
+}
+
+/// Opens the session, waits until it is lost, and so on; with pauses as long as it
+/// cannot be opened.
+async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State>) {
+    let mut failures = 0;
+    while !sender.is_closed() {
+        match connector.open(role).await {
+            Ok((link, driver)) => {
+                if failures > 0 {
+                    tracing::info!(?role, failures, "connected to the credential store again");
+                }
+                failures = 0;
+                sender.send_replace(State::Up(Arc::new(link)));
+                either(driver, sender.closed()).await;
+                sender.send_if_modified(|state| {
+                    *state = State::Opening;
+                    true
+                });
+            }
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(?role, failures, %error, source = ?error.cause(), "no connection to the credential store");
+                sender.send_replace(State::Down(Arc::new(error)));
+                either(sleep(pause(failures)), sender.closed()).await;
+                // Who comes now may wait for the next try.
+                sender.send_replace(State::Opening);
+            }
+        }
+    }
+}
+
+/// Anything up to a bound that doubles with each failure.
+pub(super) fn pause(failures: u32) -> Duration {
+    let most = PAUSE.saturating_mul(1 << failures.min(8).saturating_sub(1)).min(MAX_PAUSE);
+    most.mul_f64(rand::rng().random_range(0.25..=1.0))
+}

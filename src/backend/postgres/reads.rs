@@ -1,0 +1,144 @@
+//! What is asked of the store.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::time::sleep;
+use tokio_postgres::{Row, types::ToSql};
+
+use crate::backend::{BackendError, ListQuery, Page};
+use crate::domain::{Credential, Kind, ProjectId, UserId};
+
+use super::connection::Values;
+use super::connector::{Connector, Role};
+use super::error::{Trouble, Verdict};
+use super::line::{Line, pause};
+use super::rows::{self, PAGE_BYTES};
+use super::statements::{self, COLUMNS, List, Owner};
+use super::text::stored;
+
+/// How often to ask when other transactions are in the way.
+const TRIES: u32 = 5;
+
+/// A few sessions that all reads share.
+#[derive(Debug)]
+pub(super) struct Reads {
+    lines: Vec<Line>,
+    next: AtomicUsize,
+}
+
+impl Reads {
+    pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
+        let lines = (0..count).map(|_| Line::start(Arc::clone(connector), Role::Read)).collect();
+        Self { lines, next: AtomicUsize::new(0) }
+    }
+
+    /// Finds one record.
+    pub(super) async fn find(
+        &self,
+        sql: &str,
+        values: Values<'_>,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        let found = self.query(sql, values).await.map_err(Trouble::into_backend_error)?;
+        found.first().map(rows::read).transpose().map(|found| found.map(Arc::new))
+    }
+
+    /// Asks; once more on another connection when the first one is lost, for asking
+    /// changes nothing.
+    pub(super) async fn query(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Trouble> {
+        let mut tries = 1;
+        let mut lost = false;
+        loop {
+            let link = self.line().link().await?;
+            let trouble = match link.query(sql, values).await {
+                Ok(rows) => return Ok(rows),
+                Err(trouble) => trouble,
+            };
+            match trouble.verdict() {
+                Verdict::Conflict if tries < TRIES => sleep(pause(tries)).await,
+                Verdict::Lost if !lost => lost = true,
+                Verdict::Stale if !lost => {
+                    lost = true;
+                    link.retire();
+                }
+                _ => return Err(trouble),
+            }
+            tries += 1;
+        }
+    }
+
+    /// The next line in turn; one that is down only if all are.
+    fn line(&self) -> &Line {
+        let (count, next) = (self.lines.len(), self.next.fetch_add(1, Ordering::Relaxed));
+        let mut turns = (0..count).map(|n| &self.lines[next.wrapping_add(n) % count]);
+        turns.find(|line| line.is_up()).unwrap_or(&self.lines[next % count])
+    }
+
+    /// Reads one page.
+    pub(super) async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        let marker = |marker: &Option<String>| {
+            marker
+                .as_deref()
+                .filter(|marker| !marker.is_empty())
+                .map(|text| stored(text).into_owned())
+        };
+        let text = |text: &str| stored(text).into_owned();
+        let (user, project) = (query.user_id.as_ref(), query.project_id.as_ref());
+        let (user, mut project) =
+            (user.map(UserId::as_str).map(text), project.map(ProjectId::as_str).map(text));
+        let kind = query.kind.as_ref().map(Kind::as_str).map(text);
+        let (after, before) = (marker(&query.after), marker(&query.before));
+        let (owner, id) = match user {
+            Some(user) => (Owner::User, Some(user)),
+            None => match project.take() {
+                Some(project) => (Owner::Project, Some(project)),
+                None => (Owner::Nobody, None),
+            },
+        };
+        let list =
+            List { order: query.order, owner, after: after.is_some(), before: before.is_some() };
+        let (examined, rows) = (as_number(ListQuery::MAX_EXAMINED), as_number(query.limit() + 2));
+
+        let given = [&id, &after, &before].into_iter().flatten();
+        let mut values: Vec<&(dyn ToSql + Sync)> = given.map(|text| text as _).collect();
+        values.extend([&examined as &(dyn ToSql + Sync), &kind, &project, &PAGE_BYTES, &rows]);
+        let found = self.query(&statements::list(list), &values).await;
+        page(&found.map_err(Trouble::into_backend_error)?, query)
+    }
+}
+
+/// Makes a page of what [`statements::list`] gives. What the filters drop is not read:
+/// a damaged row is the trouble of those who ask for it.
+fn page(found: &[Row], query: &ListQuery) -> Result<Page, BackendError> {
+    const PLACE: usize = COLUMNS.len();
+    let (mut page, mut bytes) = (Page::default(), 0);
+    let mut last_examined = None;
+    for row in found {
+        let (place, passes): (i64, bool) = (row.get(PLACE), row.get(PLACE + 1));
+        if place > as_number(ListQuery::MAX_EXAMINED) {
+            page.next = last_examined;
+            break;
+        }
+        if place == as_number(ListQuery::MAX_EXAMINED) {
+            last_examined = Some(rows::marker(row, query.order)?);
+        }
+        if !passes {
+            continue;
+        }
+        if query.is_full(page.credentials.len(), bytes) || !rows::is_whole(row) {
+            let last = page.credentials.last();
+            page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+            break;
+        }
+        let record = rows::read(row)?;
+        bytes += record.size();
+        page.credentials.push(Arc::new(record));
+    }
+    Ok(page)
+}
+
+fn as_number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

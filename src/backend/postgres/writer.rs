@@ -1,0 +1,243 @@
+//! The sessions that write, each a batch at a time.
+//!
+//! Writes queue up while a batch is on its way; the next one takes all of a kind that
+//! wait, up to a bound. So the server waits for its disk once per batch rather than
+//! once per write, and callers are answered once it has answered.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::yield_now,
+    time::{sleep, timeout},
+};
+
+use crate::backend::BackendError;
+
+use super::connection::{GRACE, LONG, Link};
+use super::connector::{Connector, Role};
+use super::error::{Shared, Trouble, Verdict};
+use super::line::{Line, pause};
+use super::statements;
+use super::together::Boxed;
+use super::write::{self, Kind, Outcome, Write};
+
+/// How many writes one batch takes at the most, and about how many bytes.
+const MAX_BATCH: usize = 256;
+const MAX_BYTES: usize = 4 << 20;
+
+/// How many writes wait in the queue; further callers wait for a place in it.
+const QUEUE: usize = 1_024;
+
+/// How often to try a batch.
+const TRIES: u32 = 5;
+
+/// The way to the sessions that write.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Job>,
+    patience: Duration,
+}
+
+/// A write and where its result goes. If the caller is gone before it is begun it is
+/// not done at all; once it is begun it is done whole.
+struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<Outcome, BackendError>>,
+}
+
+impl Writer {
+    pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
+        for _ in 0..count {
+            let line = Line::start(Arc::clone(connector), Role::Write);
+            tokio::spawn(run(line, Arc::clone(&intake)));
+        }
+        // Waiting for a session, for the batch before, and for its own.
+        let patience = connector.connect_timeout() + connector.statement_timeout() + 2 * GRACE;
+        Self { queue, patience }
+    }
+
+    /// Writes; returns what came of it, after it is durable.
+    pub(super) async fn write(&self, write: Write) -> Result<Outcome, BackendError> {
+        let patience = match write.kind() {
+            Kind::Purge => self.patience * LONG,
+            _ => self.patience,
+        };
+        let writing = async {
+            let (reply, result) = oneshot::channel();
+            self.queue.send(Job { write, reply }).await.map_err(|_| gone())?;
+            // When the runtime of the sessions ends, the job is dropped.
+            result.await.map_err(|_| gone())?
+        };
+        let result = timeout(patience, writing).await;
+        result.unwrap_or_else(|_| Err(Trouble::TimedOut.into_backend_error()))
+    }
+}
+
+fn gone() -> BackendError {
+    Trouble::Gone.into_backend_error()
+}
+
+/// Where the sessions take their batches from, one at a time.
+struct Intake {
+    jobs: mpsc::Receiver<Job>,
+    waiting: VecDeque<Job>,
+}
+
+impl Intake {
+    /// The writes of the kind that has waited longest; `None` when there will be no
+    /// more.
+    async fn batch(&mut self) -> Option<(Kind, Vec<Job>)> {
+        loop {
+            if self.waiting.is_empty() {
+                let first = self.jobs.recv().await?;
+                self.waiting.push_back(first);
+                // Callers that were just answered may be about to write again.
+                yield_now().await;
+            }
+            while self.waiting.len() < QUEUE
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                self.waiting.push_back(job);
+            }
+            // Nobody waits for these, and nothing of them was done.
+            self.waiting.retain(|job| !job.reply.is_closed());
+            if let Some(first) = self.waiting.front() {
+                let kind = first.write.kind();
+                return Some((kind, self.take(kind)));
+            }
+        }
+    }
+
+    fn take(&mut self, kind: Kind) -> Vec<Job> {
+        let most = if kind == Kind::Purge { 1 } else { MAX_BATCH };
+        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+        let (mut ids, mut bytes) = (HashSet::new(), 0);
+        for job in self.waiting.drain(..) {
+            let fits = taken.len() < most && bytes < MAX_BYTES && job.write.kind() == kind;
+            let is_first = fits && job.write.id().is_none_or(|id| ids.insert(id.to_owned()));
+            if is_first {
+                bytes += job.write.size();
+                taken.push(job);
+            } else {
+                left.push_back(job);
+            }
+        }
+        self.waiting = left;
+        taken
+    }
+}
+
+/// Does one batch after the other.
+async fn run(line: Line, intake: Arc<Mutex<Intake>>) {
+    loop {
+        let batch = intake.lock().await.batch().await;
+        let Some((kind, mut jobs)) = batch else { return };
+        while !jobs.is_empty() {
+            let writes: Vec<_> = jobs.iter().map(|job| &job.write).collect();
+            let outcomes = decide(&line, kind, &writes).await;
+            let mut again = Vec::new();
+            for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(Outcome::Again) => again.push(job),
+                    // A caller that is gone does not want to know.
+                    outcome => drop(job.reply.send(outcome.map_err(Shared::into_backend_error))),
+                }
+            }
+            jobs = again;
+        }
+    }
+}
+
+/// Does the writes, and tries again as far as that is safe; what came of each.
+fn decide<'a>(
+    line: &'a Line,
+    kind: Kind,
+    writes: &'a [&'a Write],
+) -> Boxed<'a, Vec<Result<Outcome, Shared>>> {
+    Box::pin(async move {
+        match decide_together(line, kind, writes).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            // One of them breaks a rule and takes the others down: each by itself.
+            Err(trouble) if trouble.verdict() == Verdict::Data && writes.len() > 1 => {
+                let mut outcomes = Vec::with_capacity(writes.len());
+                for write in writes {
+                    outcomes.extend(decide(line, kind, &[write]).await);
+                }
+                outcomes
+            }
+            Err(trouble) if trouble.is_taken() => vec![Ok(Outcome::Taken)],
+            Err(trouble) => {
+                tracing::warn!(?kind, writes = writes.len(), ?trouble, "a batch failed");
+                vec![Err(Shared(Arc::new(trouble))); writes.len()]
+            }
+        }
+    })
+}
+
+async fn decide_together(
+    line: &Line,
+    kind: Kind,
+    writes: &[&Write],
+) -> Result<Vec<Outcome>, Trouble> {
+    let mut doubtful = false;
+    for tries in 1.. {
+        let link = line.link().await?;
+        let mut result = write::apply(&link, kind, writes).await;
+        if doubtful && let Ok(outcomes) = &mut result {
+            result = recognise(&link, writes, outcomes).await.map(|()| std::mem::take(outcomes));
+        }
+        let trouble = match result {
+            Ok(outcomes) => {
+                tracing::debug!(?kind, writes = writes.len(), tries, "written");
+                return Ok(outcomes);
+            }
+            Err(trouble) => trouble,
+        };
+        if tries == TRIES {
+            return Err(trouble);
+        }
+        match trouble.verdict() {
+            Verdict::Conflict => {}
+            // Whether it was stored can be told by its version, which nobody else has.
+            Verdict::Lost if kind == Kind::Insert => doubtful = true,
+            Verdict::Stale => link.retire(),
+            _ => return Err(trouble),
+        }
+        tracing::debug!(?kind, tries, ?trouble, "a batch is tried again");
+        sleep(pause(tries)).await;
+    }
+    Err(Trouble::Gone)
+}
+
+/// Finds out which of the refused inserts are there: from an earlier try, of which no
+/// answer came. They are refused only because they are.
+async fn recognise(
+    link: &Link,
+    writes: &[&Write],
+    outcomes: &mut [Outcome],
+) -> Result<(), Trouble> {
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Full | Outcome::Taken);
+    let asked = writes.iter().zip(&*outcomes).filter(|(_, outcome)| refused(outcome));
+    let ids: Vec<&str> = asked.filter_map(|(write, _)| write.id()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = link.query(statements::VERSIONS, &[&ids]).await?;
+    let stored: HashSet<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for (write, outcome) in writes.iter().zip(outcomes) {
+        if let Write::Insert { row, .. } = write
+            && refused(outcome)
+            && stored.contains(&(row.id().to_owned(), row.version()))
+        {
+            *outcome = Outcome::Done(1);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! A lab of private PostgreSQL servers on loopback, each in a folder of its own.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    os::unix::{
+        fs::chown,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
+
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::installed;
+
+/// Whoever these tests log in as, and its password.
+pub(crate) const USER: &str = "keeper";
+pub(crate) const PASSWORD: &str = "pw-of-the-keeper";
+
+/// How long a server may take to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server. It is stopped, and its folder removed, when it is dropped, and also when
+/// the process ends without that.
+#[derive(Debug)]
+pub(crate) struct Server {
+    port: u16,
+    child: Option<Child>,
+    folder: TempDir,
+    /// Closed when this process ends, which the watchdog waits for.
+    _watched: ChildStdin,
+    watchdog: Child,
+}
+
+impl Server {
+    /// A new server with these settings, or `None` where PostgreSQL is not installed.
+    pub(crate) fn start(settings: &[&str]) -> Option<Self> {
+        Self::start_in(settings, |data| {
+            let words = data.with_file_name("password");
+            fs::write(&words, PASSWORD).unwrap();
+            let mut initdb = program("initdb");
+            initdb.args(["-U", USER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]);
+            initdb.args(["--no-sync", "--pwfile"]).arg(words).arg("-D").arg(data);
+            run(&mut initdb);
+        })
+    }
+
+    /// A standby that follows this server, and replays what it commits.
+    pub(crate) fn standby(&self, name: &str, settings: &[&str]) -> Self {
+        let copied = Self::start_in(settings, |data| {
+            let mut copy = program("pg_basebackup");
+            let primary = format!("{} application_name={name}", self.words());
+            copy.args(["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-d", &primary]);
+            run(copy.arg("-D").arg(data));
+        });
+        copied.expect("there is a server already")
+    }
+
+    fn start_in(settings: &[&str], fill: impl FnOnce(&Path)) -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(account) = account() {
+            chown(folder.path(), Some(account.0), Some(account.1)).unwrap();
+        }
+        let data = folder.path().join("data");
+        fill(&data);
+        let mut lines = String::from(
+            "\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
+             shared_buffers = 64MB\nmax_connections = 200\n",
+        );
+        for setting in settings {
+            lines.push_str(setting);
+            lines.push('\n');
+        }
+        let file = data.join("postgresql.conf");
+        let text = fs::read_to_string(&file).unwrap() + &lines;
+        fs::write(&file, text).unwrap();
+
+        // Ends the server whatever becomes of this process; never another's.
+        let script = "cat >/dev/null; pid=$(head -1 \"$0/data/postmaster.pid\" 2>/dev/null) \
+            && grep -q \"$0\" \"/proc/$pid/cmdline\" && kill -QUIT \"$pid\" && sleep 0.5; rm -rf \"$0\"";
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", script]).arg(folder.path()).stdin(Stdio::piped());
+        let mut watchdog = watchdog.process_group(0).spawn().unwrap();
+        let watched = watchdog.stdin.take().unwrap();
+        let port = free_port();
+        let mut server = Self { port, child: None, folder, _watched: watched, watchdog };
+        server.restart();
+        Some(server)
+    }
+
+    /// Starts it again where it was, on the same port.
+    pub(crate) fn restart(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut postgres = program("postgres");
+        postgres.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(postgres.process_group(0).spawn().unwrap());
+        self.wait();
+    }
+
+    /// Waits until it lets somebody in.
+    fn wait(&mut self) {
+        let started = SystemTime::now();
+        loop {
+            let mut ready = program("pg_isready");
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+            if ready.status().unwrap().success() {
+                return;
+            }
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            let late = started.elapsed().unwrap() > PATIENCE;
+            if late || ended.is_some() {
+                panic!("no server: {}", fs::read_to_string(self.log()).unwrap_or_default());
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as a loss of power does, but for the disk: its memory is gone.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        // Those who serve clients first, so that none of them outlives it.
+        for pid in children(child.id()) {
+            signal("KILL", pid);
+        }
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    /// Stops it in good order: sessions are ended.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        signal("INT", child.id());
+        child.wait().unwrap();
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        let mut promote = program("pg_ctl");
+        run(promote.args(["promote", "-w", "-D"]).arg(self.data()));
+    }
+
+    /// Has the whole server stand still, or go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let name = if paused { "STOP" } else { "CONT" };
+        let pid = self.child.as_ref().unwrap().id();
+        for pid in [pid].into_iter().chain(children(pid)) {
+            signal(name, pid);
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    fn words(&self) -> String {
+        format!("host=127.0.0.1 port={} user={USER} password={PASSWORD}", self.port)
+    }
+
+    /// The URL of a new, empty database.
+    pub(crate) async fn database(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("keys_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let client = connect(&self.url("postgres")).await;
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        self.url(&name)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal("CONT", child.id());
+            signal("QUIT", child.id());
+            let _ = child.wait();
+        }
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// The server that the tests of this process share; `None` where there is none.
+pub(crate) fn shared() -> Option<&'static Server> {
+    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+    SHARED.get_or_init(|| Server::start(&["fsync = off"])).as_ref()
+}
+
+/// A bare client.
+pub(crate) async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn is_installed() -> bool {
+    installed::has("PostgreSQL server", program("postgres").arg("--version"))
+}
+
+/// A program of the newest PostgreSQL of this machine, as a user who may run it.
+pub(crate) fn program(name: &str) -> Command {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<_> = folders.filter(|folder| folder.join(name).exists()).collect();
+    found.sort_by_key(|folder| {
+        let version = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        version.and_then(|version| version.parse::<u32>().ok())
+    });
+    let elsewhere = || env::split_paths(&path).find(|folder| folder.join(name).exists());
+    let folder = found.pop().or_else(elsewhere).unwrap_or_default();
+    let mut command = Command::new(folder.join(name));
+    if let Some((user, group)) = account() {
+        command.uid(user).gid(group);
+    }
+    // Somewhere that everybody may be.
+    command.current_dir("/");
+    command
+}
+
+/// Whom to be instead of root, who may not run a server.
+fn account() -> Option<(u32, u32)> {
+    let probe = tempfile::tempdir().unwrap();
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(probe.path()).unwrap());
+    if owner != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut numbers = line.split(':').skip(2).map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    of("postgres").or_else(|| of("nobody"))
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+}
+
+fn signal(name: &str, pid: u32) {
+    let mut kill = Command::new("kill");
+    let _ = kill.args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// The processes that a server runs for itself and for its clients.
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,84 @@
+//! The conformance suites, all cases on one shared database; and on one whose
+//! transactions are serializable unless they say otherwise.
+
+use std::{env, sync::Arc};
+
+use tokio::sync::OnceCell;
+use tower_credentials::{backend::postgres::PostgresBackend, conformance};
+
+use crate::lab;
+
+/// The database that the suite fills; `None` where there is no server.
+async fn url() -> Option<&'static str> {
+    static URL: OnceCell<Option<String>> = OnceCell::const_new();
+    let find = || async {
+        match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
+            Ok(url) => Some(url),
+            Err(_) => Some(lab::shared()?.database().await),
+        }
+    };
+    URL.get_or_init(find).await.as_deref()
+}
+
+/// Each test has connections of its own: they end with its runtime.
+async fn backend() -> Option<PostgresBackend> {
+    Some(PostgresBackend::connect(url().await?).await.unwrap())
+}
+
+async fn backend_and_log() -> Option<(PostgresBackend, PostgresBackend)> {
+    let backend = backend().await?;
+    Some((backend.clone(), backend))
+}
+
+async fn serializable_url() -> Option<&'static str> {
+    static URL: OnceCell<Option<String>> = OnceCell::const_new();
+    let make = || async {
+        let url = lab::shared()?.database().await;
+        let client = lab::connect(&url).await;
+        let name: String = client.query_one("SELECT current_database()", &[]).await.unwrap().get(0);
+        let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = serializable");
+        client.batch_execute(&set).await.unwrap();
+        Some(url)
+    };
+    URL.get_or_init(make).await.as_deref()
+}
+
+async fn serializable_backend() -> Option<PostgresBackend> {
+    Some(PostgresBackend::connect(serializable_url().await?).await.unwrap())
+}
+
+/// As the macro for authors of backends; it skips where there is no server.
+macro_rules! backend_tests {
+    (($make:path) $($subject:ident { $($case:ident)+ })+) => {$($(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let Some(backend) = $make().await else { return };
+            conformance::cases::$case(Arc::new(backend)).await;
+        }
+    )+)+};
+}
+
+macro_rules! usage_tests {
+    (($make:path) $($case:ident)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let Some(pair) = $make().await else { return };
+            let (backend, log) = conformance::usage::shared(pair);
+            conformance::usage::$case(backend, log).await;
+        }
+    )+};
+}
+
+tower_credentials::__conformance_cases!({ backend_tests }(backend));
+
+mod usage {
+    use super::*;
+
+    tower_credentials::__usage_conformance_cases!({ usage_tests }(backend_and_log));
+}
+
+mod serializable {
+    use super::*;
+
+    tower_credentials::__conformance_cases!({ backend_tests }(serializable_backend));
+}
