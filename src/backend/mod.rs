@@ -12,6 +12,9 @@ mod bulk;
 #[cfg(feature = "cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cached;
+#[cfg(feature = "etcd")]
+#[cfg_attr(docsrs, doc(cfg(feature = "etcd")))]
+pub mod etcd;
 mod feed;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod hub;

@@ -1,0 +1,196 @@
+//! Where everything lies below the prefix.
+//!
+//! | key | value |
+//! |---|---|
+//! | `a` access key | id |
+//! | `m` | what changed last |
+//! | `p` project `a` access key, `p` project `i` id | id, nothing |
+//! | `q` user | how many records the user holds |
+//! | `r` id | the record |
+//! | `s` user, slot | id |
+//! | `u` user `a` access key, `u` user `i` id | id, nothing |
+//! | `v` | the version of this layout |
+//!
+//! Owners that something follows begin with their length, so that none is another's
+//! beginning; what lists are ordered by comes last. This is on disk: add, never change.
+
+use crate::backend::{ListQuery, Order};
+use crate::domain::{Credential, ProjectId, Slot, UserId};
+
+/// The keys below a prefix.
+#[derive(Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+/// A key other than the record's own that leads to a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    /// Whether no other record may have it.
+    pub(super) is_unique: bool,
+}
+
+/// Whose records a purge takes.
+#[derive(Clone, Debug)]
+pub(super) enum Owner {
+    Project(ProjectId),
+    User(UserId),
+}
+
+impl Keys {
+    /// `prefix` ends with a slash.
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    pub(super) fn access_key(&self, access_key: &str) -> Vec<u8> {
+        self.key('a', access_key)
+    }
+
+    pub(super) fn change(&self) -> Vec<u8> {
+        self.key('m', "")
+    }
+
+    pub(super) fn counter(&self, user_id: &UserId) -> Vec<u8> {
+        self.key('q', user_id.as_str())
+    }
+
+    pub(super) fn record(&self, id: &str) -> Vec<u8> {
+        self.key('r', id)
+    }
+
+    pub(super) fn slot(&self, user_id: &UserId, slot: Slot) -> Vec<u8> {
+        self.key('s', &format!("{}{}", sized(user_id.as_str()), slot.as_str()))
+    }
+
+    pub(super) fn version(&self) -> Vec<u8> {
+        self.key('v', "")
+    }
+
+    /// What all keys of an owner's records begin with, in this order; what follows is
+    /// the marker.
+    pub(super) fn owned(&self, owner: &Owner, order: Order) -> Vec<u8> {
+        let order = match order {
+            Order::AccessKey => 'a',
+            Order::Id => 'i',
+        };
+        match owner {
+            Owner::Project(id) => self.key('p', &format!("{}{order}", sized(id.as_str()))),
+            Owner::User(id) => self.key('u', &format!("{}{order}", sized(id.as_str()))),
+        }
+    }
+
+    /// What the keys begin with that a query walks; what follows is the marker.
+    pub(super) fn walked(&self, query: &ListQuery) -> Vec<u8> {
+        match (&query.user_id, &query.project_id, query.order) {
+            (Some(id), _, order) => self.owned(&Owner::User(id.clone()), order),
+            (None, Some(id), order) => self.owned(&Owner::Project(id.clone()), order),
+            (None, None, Order::AccessKey) => self.key('a', ""),
+            (None, None, Order::Id) => self.key('r', ""),
+        }
+    }
+
+    /// What the keys of all counters begin with; the user follows.
+    pub(super) fn counters(&self) -> Vec<u8> {
+        self.key('q', "")
+    }
+
+    /// What the keys of all users' records begin with.
+    pub(super) fn users(&self) -> Vec<u8> {
+        self.key('u', "")
+    }
+
+    /// Everything but the record itself that leads to a record.
+    pub(super) fn entries(&self, credential: &Credential) -> Vec<Entry> {
+        let id = credential.id.as_str();
+        let entry = |key, value: &str| Entry { key, value: value.into(), is_unique: false };
+        let unique = |key| Entry { is_unique: true, ..entry(key, id) };
+        let mut entries = Vec::with_capacity(6);
+        let access_key = credential.access_key.as_ref().map(|key| key.as_str().as_bytes());
+        entries.extend(
+            credential.access_key.as_ref().map(|key| unique(self.access_key(key.as_str()))),
+        );
+        entries.extend(credential.slot.map(|slot| unique(self.slot(&credential.user_id, slot))));
+        let user = Owner::User(credential.user_id.clone());
+        let project = credential.project_id.clone().map(Owner::Project);
+        for owner in [Some(user), project].into_iter().flatten() {
+            entries.push(entry([&*self.owned(&owner, Order::Id), id.as_bytes()].concat(), ""));
+            entries.extend(access_key.map(|access_key| {
+                entry([&*self.owned(&owner, Order::AccessKey), access_key].concat(), id)
+            }));
+        }
+        entries
+    }
+
+    fn key(&self, kind: char, rest: &str) -> Vec<u8> {
+        format!("{}{kind}{rest}", self.prefix).into_bytes()
+    }
+}
+
+fn sized(owner: &str) -> String {
+    format!("{}:{owner}", owner.len())
+}
+
+/// The owner that [`Keys::users`] and these bytes begin with.
+pub(super) fn user_of(rest: &[u8]) -> Option<UserId> {
+    let colon = rest.iter().position(|byte| *byte == b':')?;
+    let length: usize = str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
+    let owner = rest.get(colon + 1..)?.get(..length)?;
+    str::from_utf8(owner).ok().map(UserId::from_stored)
+}
+
+/// The first key behind all that begin with this one.
+pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    // Everything: etcd's word for it.
+    vec![0]
+}
+
+/// The first key behind this one.
+pub(super) fn next_to(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_owner_is_anothers_beginning() {
+        let keys = Keys::new("x/".into());
+        let of = |user: &str| keys.owned(&Owner::User(UserId::from_stored(user)), Order::Id);
+        for (user, other) in [("amy", "amyi"), ("a", "a:1"), ("1:a", "a"), ("", "0:")] {
+            assert!(!of(other).starts_with(&of(user)), "{user:?} and {other:?}");
+            assert!(!of(user).starts_with(&of(other)), "{user:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_read_back_from_the_keys_of_its_records() {
+        let keys = Keys::new("x/".into());
+        for user in ["amy", "", "5:amy", "\u{e9}/i"] {
+            let user = UserId::from_stored(user);
+            let key = keys.owned(&Owner::User(user.clone()), Order::AccessKey);
+            assert_eq!(user_of(&key[keys.users().len()..]), Some(user));
+        }
+        for bad in ["", "3", "3:am", "x:amy"] {
+            assert_eq!(user_of(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_range_lies_behind_all_of_it() {
+        assert_eq!(behind(b"ab"), b"ac");
+        assert_eq!(behind(b"a\xff\xff"), b"b");
+        assert_eq!(behind(b"\xff"), b"\0");
+        assert!(next_to(b"ab") > b"ab".to_vec() && next_to(b"ab") < b"ab\x01".to_vec());
+    }
+}

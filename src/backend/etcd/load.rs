@@ -1,0 +1,203 @@
+//! Many records at once: several in one transaction, and many transactions at a time.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::backend::{BackendError, Loaded};
+use crate::domain::{Credential, UserId};
+
+use super::Store;
+use super::error::{Trouble, TroubleKind};
+use super::feed;
+use super::record;
+use super::tally::Tally;
+use super::wire::{RangeAnswer, Txn};
+use super::write::{ATTEMPTS, Draft, MAX_BYTES, MAX_OPERATIONS, pause};
+
+/// How many transactions are under way at once.
+const AT_ONCE: usize = 32;
+
+/// How many records of different users are given to one task.
+const A_TASK: usize = 20;
+
+/// A record, and its place in the load.
+type Placed = (usize, Draft);
+
+/// Stores records that come from elsewhere.
+pub(super) async fn load(
+    store: &Arc<Store>,
+    records: &[Arc<Credential>],
+) -> Result<Vec<Loaded>, BackendError> {
+    let mut users: BTreeMap<UserId, Vec<Placed>> = BTreeMap::new();
+    for (place, record) in records.iter().enumerate() {
+        let draft = Draft::new(&store.keys, record)?;
+        users.entry(record.user_id.clone()).or_default().push((place, draft));
+    }
+    // A user's records stay together: those in other transactions would wait.
+    let (mut tasks, permits) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
+    let mut together = Vec::new();
+    let mut users = users.into_values().peekable();
+    while let Some(of_user) = users.next() {
+        together.extend(of_user);
+        if together.len() < A_TASK && users.peek().is_some() {
+            continue;
+        }
+        let (together, permits) = (std::mem::take(&mut together), Arc::clone(&permits));
+        let store = Arc::clone(store);
+        tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            in_turn(&store, together).await
+        });
+    }
+    let mut loaded = vec![Loaded::Refused; records.len()];
+    while let Some(task) = tasks.join_next().await {
+        let task = task.map_err(|_| Trouble::unexpected("a load was given up"))?;
+        for (place, became) in task? {
+            loaded[place] = became;
+        }
+    }
+    Ok(loaded)
+}
+
+/// Stores these records, as many in one transaction as it takes.
+async fn in_turn(store: &Store, drafts: Vec<Placed>) -> Result<Vec<(usize, Loaded)>, BackendError> {
+    let mut loaded = Vec::with_capacity(drafts.len());
+    let mut batch = Batch::default();
+    for placed in drafts {
+        if !batch.has_room_for(&placed.1) {
+            loaded.extend(std::mem::take(&mut batch).store(store).await?);
+        }
+        batch.add(placed);
+    }
+    loaded.extend(batch.store(store).await?);
+    Ok(loaded)
+}
+
+/// Records for one transaction.
+#[derive(Default)]
+struct Batch {
+    drafts: Vec<Placed>,
+    /// What no two of them may write.
+    keys: HashSet<Vec<u8>>,
+    users: HashSet<UserId>,
+    operations: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    fn has_room_for(&self, draft: &Draft) -> bool {
+        let user = usize::from(!self.users.contains(&draft.credential.user_id));
+        self.operations + Self::operations(draft) + user < MAX_OPERATIONS
+            && self.bytes + Self::bytes(draft) <= MAX_BYTES
+            && !Self::keys(draft).any(|key| self.keys.contains(key))
+    }
+
+    fn add(&mut self, (place, draft): Placed) {
+        self.operations += Self::operations(&draft);
+        self.operations += usize::from(self.users.insert(draft.credential.user_id.clone()));
+        self.bytes += Self::bytes(&draft);
+        self.keys.extend(Self::keys(&draft).cloned());
+        self.drafts.push((place, draft));
+    }
+
+    fn keys(draft: &Draft) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&draft.key).chain(draft.entries.iter().map(|entry| &entry.key))
+    }
+
+    fn operations(draft: &Draft) -> usize {
+        1 + draft.entries.len()
+    }
+
+    /// With what is told of it, and its user's counter.
+    fn bytes(draft: &Draft) -> usize {
+        let mut txn = Txn::default();
+        draft.add(&mut txn);
+        txn.bytes() + 4 * draft.key.len() + draft.credential.user_id.as_str().len() + 1_024
+    }
+
+    /// Stores those that can be.
+    async fn store(self, store: &Store) -> Result<Vec<(usize, Loaded)>, BackendError> {
+        let mut loaded = Vec::with_capacity(self.drafts.len());
+        store.room.admit(&store.client, self.bytes).await?;
+        let (mut left, mut is_doubtful, mut at_once) = (self.drafts, false, usize::MAX);
+        let mut attempt = 0;
+        while !left.is_empty() {
+            if attempt == ATTEMPTS {
+                return Err(Trouble::contended().into());
+            }
+            pause(attempt).await;
+            let some = at_once.min(left.len());
+            let (mut tally, txn) = together(store, &left[..some]).await;
+            let answered = match store.client.txn(&txn).await {
+                // The records that are there already may be long.
+                Err(trouble) if trouble.is(TroubleKind::TooLarge) && some > 1 => {
+                    at_once = some / 2;
+                    continue;
+                }
+                answered => answered?,
+            };
+            if answered.answer.succeeded {
+                tally.done(answered.answer.header.revision);
+                loaded.extend(left.drain(..some).map(|(place, _)| (place, Loaded::Stored)));
+                attempt = 0;
+                continue;
+            }
+            attempt += 1;
+            is_doubtful |= answered.is_doubtful;
+            let mut ranges = answered.answer.ranges();
+            let rest = left.split_off(some);
+            let mut again = Vec::new();
+            for (place, draft) in left {
+                match became(&draft, &mut ranges)? {
+                    Some(Loaded::AlreadyThere) if is_doubtful => {
+                        loaded.push((place, Loaded::Stored));
+                    }
+                    Some(became) => loaded.push((place, became)),
+                    None => again.push((place, draft)),
+                }
+            }
+            tally.learn(ranges)?;
+            again.extend(rest);
+            left = again;
+        }
+        Ok(loaded)
+    }
+}
+
+/// One transaction that stores all of these, or nothing.
+async fn together(store: &Store, drafts: &[Placed]) -> (Tally, Txn) {
+    let (mut changes, mut txn) = (BTreeMap::new(), Txn::default());
+    for (_, draft) in drafts {
+        *changes.entry(draft.credential.user_id.clone()).or_default() += 1;
+        draft.add(&mut txn);
+    }
+    // Counters that are not known are taken for new, as in a store that is filled.
+    let tally = Tally::of(store, changes).await;
+    tally.write(&store.keys, &mut txn);
+    let records = drafts.iter().map(|(_, draft)| &*draft.credential);
+    feed::tell_written(&store.keys, &mut txn, records);
+    (tally, txn)
+}
+
+/// What a failed transaction read of a record: what became of it, if that is known.
+fn became(
+    draft: &Draft,
+    ranges: &mut impl Iterator<Item = RangeAnswer>,
+) -> Result<Option<Loaded>, BackendError> {
+    let stored = ranges.next().and_then(RangeAnswer::one);
+    let unique = ranges.take(draft.unique_entries());
+    let is_taken = unique.filter_map(RangeAnswer::one).count() > 0;
+    Ok(match stored {
+        Some(stored) if draft.is(&stored) => Some(Loaded::AlreadyThere),
+        // It may have been written in another form.
+        Some(stored) if record::decode(&stored)?.credential == draft.credential => {
+            Some(Loaded::AlreadyThere)
+        }
+        Some(_) => Some(Loaded::Refused),
+        None => is_taken.then_some(Loaded::Refused),
+    })
+}

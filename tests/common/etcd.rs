@@ -1,0 +1,229 @@
+//! Clusters of etcd that the tests start themselves, on free ports of this machine.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::installed;
+
+/// How long a cluster may take until it has a leader.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a program until it ends or nobody holds the other end of the standard input any
+/// more, so that nothing outlives the tests, however they end. Tells its process id.
+const GUARD: &str = r#""$@" </dev/null & echo $!; cat >/dev/null
+kill -9 $! 2>/dev/null; wait; test -z "$REMOVE" || rm -rf "$REMOVE""#;
+
+/// Whether there is an etcd to start; says so on stderr if not.
+pub(crate) fn is_installed() -> bool {
+    installed::has("etcd", Command::new("etcd").arg("--version"))
+}
+
+/// The URL of a cluster that all tests of this program share: that of
+/// `TOWER_CREDENTIALS_ETCD_URL`, or one of three members that ends with the program.
+pub(crate) fn shared() -> Option<String> {
+    static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
+    if let Ok(url) = env::var("TOWER_CREDENTIALS_ETCD_URL") {
+        return Some(url);
+    }
+    let start = || {
+        is_installed().then(|| {
+            let folder = tempfile::tempdir().unwrap().keep();
+            Cluster::start_in(folder.clone(), 3, &[], Some(folder))
+        })
+    };
+    SHARED.get_or_init(start).as_ref().map(Cluster::url)
+}
+
+/// Members on this machine, which end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    members: Vec<Member>,
+    // Removed when the members have ended: after them.
+    #[expect(dead_code, reason = "held to be dropped")]
+    folder: Option<TempDir>,
+}
+
+#[derive(Debug)]
+struct Member {
+    port: u16,
+    arguments: Vec<String>,
+    remove: Option<PathBuf>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    guard: Child,
+    pid: String,
+}
+
+impl Cluster {
+    /// Starts so many members with these further arguments, and waits for their leader.
+    pub(crate) fn start(members: usize, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let mut cluster = Self::start_in(path, members, arguments, None);
+        cluster.folder = Some(folder);
+        cluster
+    }
+
+    fn start_in(
+        folder: PathBuf,
+        members: usize,
+        arguments: &[&str],
+        remove: Option<PathBuf>,
+    ) -> Self {
+        // Held all at once, so that no port is given twice.
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let held: Vec<_> = (0..2 * members).map(|_| listen()).collect();
+        let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        drop(held);
+        let (ports, peers) = ports.split_at(members);
+        let scheme = if arguments.contains(&"--cert-file") { "https" } else { "http" };
+        let all: Vec<_> = (peers.iter().enumerate())
+            .map(|(n, peer)| format!("m{n}=http://127.0.0.1:{peer}"))
+            .collect();
+        let member = |(n, (port, peer)): (usize, (&u16, &u16))| {
+            let mut own: Vec<String> = Vec::new();
+            for (name, value) in [
+                ("--name", format!("m{n}")),
+                ("--data-dir", folder.join(format!("m{n}")).display().to_string()),
+                ("--listen-client-urls", format!("{scheme}://127.0.0.1:{port}")),
+                ("--advertise-client-urls", format!("{scheme}://127.0.0.1:{port}")),
+                ("--listen-peer-urls", format!("http://127.0.0.1:{peer}")),
+                ("--initial-advertise-peer-urls", format!("http://127.0.0.1:{peer}")),
+                ("--initial-cluster", all.join(",")),
+                ("--heartbeat-interval", "50".into()),
+                ("--election-timeout", "500".into()),
+                ("--log-level", "error".into()),
+            ] {
+                own.extend([name.into(), value]);
+            }
+            own.extend(arguments.iter().map(|argument| (*argument).into()));
+            Member { port: *port, arguments: own, remove: remove.clone(), running: None }
+        };
+        let members = ports.iter().zip(peers).enumerate().map(member).collect();
+        let mut cluster = Self { members, folder: None };
+        for member in 0..cluster.members.len() {
+            cluster.restart(member);
+        }
+        if scheme == "http" {
+            cluster.wait_for_leader();
+        }
+        cluster
+    }
+
+    /// As [`EtcdBackend::connect`](tower_credentials::backend::etcd::EtcdBackend::connect)
+    /// takes it.
+    pub(crate) fn url(&self) -> String {
+        let hosts: Vec<_> =
+            self.members.iter().map(|member| format!("127.0.0.1:{}", member.port)).collect();
+        format!("etcd://{}", hosts.join(","))
+    }
+
+    /// The URL of one member alone.
+    pub(crate) fn url_of(&self, member: usize) -> String {
+        format!("etcd://127.0.0.1:{}", self.members[member].port)
+    }
+
+    /// Kills a member as `kill -9` does.
+    pub(crate) fn kill(&mut self, member: usize) {
+        if let Some(Running { mut guard, pid }) = self.members[member].running.take() {
+            signal("KILL", &pid);
+            drop(guard.stdin.take());
+            guard.wait().unwrap();
+        }
+    }
+
+    /// Starts a member that was killed, on what it had on its disk.
+    pub(crate) fn restart(&mut self, member: usize) {
+        let Member { arguments, remove, running, .. } = &mut self.members[member];
+        let mut command = Command::new("sh");
+        command.args(["-c", GUARD, "sh", "etcd"]).args(arguments).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env("REMOVE", remove.as_deref().unwrap_or("".as_ref()));
+        // Debian's package says so on its other machines.
+        command.env("ETCD_UNSUPPORTED_ARCH", env::consts::ARCH.replace("aarch64", "arm64"));
+        let mut guard = command.spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(guard.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        *running = Some(Running { guard, pid: pid.trim().into() });
+    }
+
+    /// Stops a member without ending it: its connections stay open, and nothing comes.
+    pub(crate) fn suspend(&self, member: usize) {
+        signal("STOP", &self.members[member].running.as_ref().unwrap().pid);
+    }
+
+    /// Lets a member go on.
+    pub(crate) fn resume(&self, member: usize) {
+        signal("CONT", &self.members[member].running.as_ref().unwrap().pid);
+    }
+
+    /// Which member leads, as far as those that can be asked say.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        (0..self.members.len()).find(|member| {
+            let status = self.call(*member, "/v3/maintenance/status", &json!({}));
+            status.is_some_and(|it| it["leader"] == it["header"]["member_id"])
+        })
+    }
+
+    /// Waits until there is a leader.
+    pub(crate) fn wait_for_leader(&self) -> usize {
+        const STEP: Duration = Duration::from_millis(50);
+        for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
+            if let Some(leader) = self.leader() {
+                return leader;
+            }
+            std::thread::sleep(STEP);
+        }
+        panic!("no leader after {PATIENCE:?}");
+    }
+
+    /// Asks a member's gateway; `None` if it does not answer.
+    pub(crate) fn call(&self, member: usize, path: &str, question: &Value) -> Option<Value> {
+        let port = self.members[member].port;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let body = question.to_string();
+        // An answer to HTTP/1.0 comes in one piece and ends the connection.
+        write!(stream, "POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let is_ok = head.split(' ').nth(1) == Some("200");
+        is_ok.then(|| serde_json::from_str(body.trim()).unwrap())
+    }
+
+    /// Has all that was overwritten or deleted forgotten.
+    pub(crate) fn compact(&self) {
+        let status = self.call(0, "/v3/maintenance/status", &json!({})).unwrap();
+        let revision = &status["header"]["revision"];
+        self.call(0, "/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for member in 0..self.members.len() {
+            self.kill(member);
+        }
+    }
+}
+
+fn signal(signal: &str, pid: &str) {
+    let sent =
+        Command::new("kill").args([&format!("-{signal}"), pid]).stderr(Stdio::null()).status();
+    sent.unwrap();
+}
