@@ -1,0 +1,87 @@
+//! Opening a store: whether the ring fits it.
+
+use std::sync::Arc;
+
+use super::error::{OpenError, OpenErrorKind};
+use super::register::{self, Register, State};
+use super::sealer::{Sealer, is_sealed};
+use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::domain::Credential;
+
+/// How often to start again when others change the register meanwhile.
+const TRIES: usize = 32;
+
+/// What to make of a store that holds plain records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    Adopt,
+    Refuse,
+}
+
+/// Finds or makes the register, with the newest key of the ring in use.
+pub(super) async fn settle<B: CredentialBackend>(
+    backend: &B,
+    sealer: &Sealer,
+    plain: Plain,
+) -> Result<Register, OpenError> {
+    for _ in 0..TRIES {
+        let Some(record) = backend.get(&register::id()).await.map_err(OpenError::store)? else {
+            make(backend, sealer, plain).await?;
+            continue;
+        };
+        let current = Register::of_ring(&record, sealer)?;
+        if current.state.plain && plain == Plain::Refuse {
+            let what = "the store may hold records that are not sealed: reseal it, and until \
+                        that is done open it with `adopt`";
+            return Err(OpenError::new(OpenErrorKind::Plain, what));
+        }
+        if current.state.is_in_use(sealer.newest()) {
+            return Ok(current);
+        }
+        let mut state = current.state;
+        state.put_in_use(sealer.newest());
+        let changed = register::change(backend, sealer, state, current.version).await;
+        if let Some(changed) = changed.map_err(OpenError::store)? {
+            return Ok(changed);
+        }
+    }
+    let what = "others keep changing which keys are in use";
+    Err(OpenError::new(OpenErrorKind::Unavailable, what))
+}
+
+/// Makes the register of a store that has none, unless somebody else does.
+async fn make<B: CredentialBackend>(
+    backend: &B,
+    sealer: &Sealer,
+    plain: Plain,
+) -> Result<(), OpenError> {
+    let first = first_record(backend).await.map_err(OpenError::store)?;
+    if let (Some(first), Plain::Refuse) = (&first, plain) {
+        // A register that somebody else made meanwhile is read in the next try.
+        if first.id.as_str() == register::ID {
+            return Ok(());
+        }
+        return Err(if is_sealed(first) {
+            let what = format!(
+                "the store holds sealed records, and the record that tells with which keys \
+                 ({}) is gone",
+                register::ID
+            );
+            OpenError::new(OpenErrorKind::Corrupt, what)
+        } else {
+            let what = "the store holds records that are not sealed: reseal it, and until \
+                        that is done open it with `adopt`";
+            OpenError::new(OpenErrorKind::Plain, what)
+        });
+    }
+    let state = State::new(sealer.newest(), first.is_some());
+    register::make(backend, sealer, state).await.map_err(OpenError::store)?;
+    Ok(())
+}
+
+async fn first_record<B: CredentialBackend>(
+    backend: &B,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    let page = backend.list(&ListQuery::new(Order::Id).with_limit(1)).await?;
+    Ok(page.credentials.into_iter().next())
+}

@@ -1,0 +1,283 @@
+//! Sealing everything with the newest key.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::error::{Unconfirmed, Unopened};
+use super::register::{self, Register};
+use super::sealer::Sealer;
+use super::text::SealedText;
+use super::{Encrypted, Inner};
+use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::domain::{Credential, CredentialId, Material};
+
+/// How many records are written at the same time.
+const AT_ONCE: usize = 64;
+
+/// How often a record is tried that others keep writing.
+const TRIES: usize = 16;
+
+/// How many passes are made while others still write with older keys.
+const PASSES: u32 = 5;
+
+/// What became of the records of one page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResealedPage {
+    /// How many were looked at.
+    pub examined: u64,
+    /// How many were not sealed with the newest key, and now are.
+    pub resealed: u64,
+    /// Those that cannot be opened, which were left as they are.
+    pub unreadable: Vec<CredentialId>,
+    /// Behind which record the next page starts; `None` after the last one.
+    pub next: Option<CredentialId>,
+}
+
+/// How far [`Encrypted::reseal`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResealProgress {
+    /// Which time the store is gone through; the first one is 1.
+    pub pass: u32,
+    /// How many records this pass looked at.
+    pub examined: u64,
+    /// How many this pass sealed anew.
+    pub resealed: u64,
+    /// How many this pass could not open.
+    pub unreadable: u64,
+    /// How many all passes sealed anew.
+    pub resealed_in_all: u64,
+}
+
+/// What came of [`Encrypted::reseal`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resealed {
+    /// Everything is sealed with the newest key, and no other is in use.
+    Done(ResealProgress),
+    /// Some process still writes with an older key, or without any: find it, and reseal
+    /// again.
+    StillWritten(ResealProgress),
+    /// Some records cannot be opened; the first of them are named. All else is sealed with
+    /// the newest key; older ones stay in use.
+    Unreadable(ResealProgress, Vec<CredentialId>),
+}
+
+impl<B: CredentialBackend> Encrypted<B> {
+    /// Seals everything with the newest key of the ring, and takes the other keys out of
+    /// use when nothing is sealed with them; after this a ring without them opens the
+    /// store. Plain records of a store that was [adopted](Self::adopt) are sealed too, and
+    /// are not accepted any more from then on.
+    ///
+    /// Reads and writes go on meanwhile. `progress` is called after each page. When this
+    /// is given up, or its process ends, what is sealed is sealed: start it again.
+    ///
+    /// A record that is sealed anew gets its next version and keeps its times.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call: see [`BackendError`].
+    pub async fn reseal(
+        &self,
+        mut progress: impl FnMut(&ResealProgress) + Send,
+    ) -> Result<Resealed, BackendError> {
+        let mut so_far = ResealProgress::default();
+        for pass in 1..=PASSES {
+            so_far = ResealProgress {
+                pass,
+                resealed_in_all: so_far.resealed_in_all,
+                ..ResealProgress::default()
+            };
+            let register = self.retire().await?;
+            let (mut after, mut unreadable) = (None, Vec::new());
+            loop {
+                let page = self.reseal_page(after.as_ref()).await?;
+                so_far.examined += page.examined;
+                so_far.resealed += page.resealed;
+                so_far.resealed_in_all += page.resealed;
+                so_far.unreadable += page.unreadable.len() as u64;
+                let room = ListQuery::MAX_LIMIT.saturating_sub(unreadable.len());
+                unreadable.extend(page.unreadable.into_iter().take(room));
+                progress(&so_far);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            if so_far.resealed > 0 {
+                continue;
+            }
+            if so_far.unreadable > 0 {
+                return Ok(Resealed::Unreadable(so_far, unreadable));
+            }
+            if self.finish(register).await? {
+                return Ok(Resealed::Done(so_far));
+            }
+        }
+        Ok(Resealed::StillWritten(so_far))
+    }
+
+    /// Seals the records of one page, in the order of their ids, with the newest key, for
+    /// those who go through a store in steps of their own. No key goes out of use by it.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call: see [`BackendError`].
+    pub async fn reseal_page(
+        &self,
+        after: Option<&CredentialId>,
+    ) -> Result<ResealedPage, BackendError> {
+        self.0.witness.before(&self.0.backend, &self.0.sealer).await?;
+        let mut query = ListQuery::new(Order::Id);
+        query.after = after.map(|id| id.as_str().into());
+        let page = self.0.backend.list(&query).await?;
+        let mut resealed = ResealedPage {
+            next: page.next.map(CredentialId::from_stored),
+            ..ResealedPage::default()
+        };
+        let mut running = JoinSet::new();
+        for record in page.credentials {
+            if record.id.as_str() == register::ID {
+                continue;
+            }
+            resealed.examined += 1;
+            if is_newest(&self.0.sealer, &record) {
+                continue;
+            }
+            if running.len() == AT_ONCE {
+                resealed.add(running.join_next().await)?;
+            }
+            running.spawn(reseal_record(Arc::clone(&self.0), record));
+        }
+        while let Some(done) = running.join_next().await {
+            resealed.add(Some(done))?;
+        }
+        resealed.unreadable.sort_unstable();
+        if resealed.resealed > 0 {
+            self.0.witness.look(&self.0.backend, &self.0.sealer).await?;
+        }
+        Ok(resealed)
+    }
+
+    /// The ids of the keys that something may be sealed with.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError::Corrupt`] if the record that tells them cannot be read; those of
+    /// every call.
+    pub async fn keys_in_use(&self) -> Result<Vec<String>, BackendError> {
+        let register = self.register().await?;
+        Ok(register.state.key_ids().map(Into::into).collect())
+    }
+
+    async fn register(&self) -> Result<Register, BackendError> {
+        let record = self.0.backend.get(&register::id()).await?;
+        let gone = Unconfirmed {
+            what: "the record that tells which keys are in use is gone",
+            source: None,
+        };
+        let record = record.ok_or_else(|| BackendError::Corrupt(Box::new(gone)))?;
+        Register::of_ring(&record, &self.0.sealer)
+            .map_err(|error| BackendError::Corrupt(Box::new(error)))
+    }
+
+    /// Marks all keys but the newest.
+    async fn retire(&self) -> Result<Register, BackendError> {
+        loop {
+            let register = self.register().await?;
+            let mut state = register.state.clone();
+            state.retire_all_but(self.0.sealer.newest());
+            if state == register.state {
+                return Ok(register);
+            }
+            let Inner { backend, sealer, .. } = &*self.0;
+            if let Some(marked) = register::change(backend, sealer, state, register.version).await?
+            {
+                return Ok(marked);
+            }
+        }
+    }
+
+    /// Takes the marked keys out of use, if the register is still this one.
+    async fn finish(&self, register: Register) -> Result<bool, BackendError> {
+        let Inner { backend, sealer, witness } = &*self.0;
+        let state = register::State::new(sealer.newest(), false);
+        if state == register.state {
+            let current = self.register().await?;
+            return Ok(current.version == register.version);
+        }
+        let done = register::change(backend, sealer, state, register.version).await?;
+        if let Some(register) = &done {
+            witness.saw(register).await;
+        }
+        Ok(done.is_some())
+    }
+}
+
+type Joined = Option<Result<Result<One, BackendError>, tokio::task::JoinError>>;
+
+impl ResealedPage {
+    fn add(&mut self, done: Joined) -> Result<(), BackendError> {
+        match done {
+            Some(Ok(Ok(One::Resealed))) => self.resealed += 1,
+            Some(Ok(Ok(One::Unreadable(id)))) => self.unreadable.push(id),
+            None | Some(Ok(Ok(One::Fine))) => {}
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(_)) => {
+                let what = "sealing a record anew was given up";
+                return Err(Unconfirmed { what, source: None }.into_backend_error());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of one record.
+enum One {
+    /// Others sealed it with the newest key, or deleted it.
+    Fine,
+    Resealed,
+    Unreadable(CredentialId),
+}
+
+async fn reseal_record<B: CredentialBackend>(
+    inner: Arc<Inner<B>>,
+    mut record: Arc<Credential>,
+) -> Result<One, BackendError> {
+    let Inner { backend, sealer, witness } = &*inner;
+    for _ in 0..TRIES {
+        if is_newest(sealer, &record) {
+            return Ok(One::Fine);
+        }
+        let version = record.version;
+        let opened = match sealer.open(Arc::clone(&record)) {
+            Ok(opened) => opened,
+            Err(error) if error.why == Unopened::Plain && witness.admits_plain() => record,
+            Err(_) => return Ok(One::Unreadable(record.id.clone())),
+        };
+        let mut next = Arc::unwrap_or_clone(opened);
+        next.version = version.next();
+        if backend.update(&sealer.seal(&next), version).await? {
+            return Ok(One::Resealed);
+        }
+        match backend.get(&next.id).await? {
+            Some(current) => record = current,
+            None => return Ok(One::Fine),
+        }
+    }
+    // Whoever keeps writing it uses the newest key or is found in the next pass, which is
+    // made since this counts.
+    Ok(One::Resealed)
+}
+
+/// Whether a record is sealed with the newest key; it is not opened.
+fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
+    match &record.material {
+        Material::Blob(blob) => {
+            SealedText::parse(blob.expose()).is_ok_and(|text| text.key_id == sealer.newest().id)
+        }
+        _ => false,
+    }
+}

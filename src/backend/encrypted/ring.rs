@@ -1,0 +1,264 @@
+//! The keys that secrets are sealed with.
+
+use std::{fmt, fs::File, io::Read, path::Path};
+
+use data_encoding::BASE64;
+use rand::{TryRng, rngs::SysRng};
+use zeroize::Zeroizing;
+
+use super::provider::{KeyError, KeyErrorKind};
+use crate::domain::SecretText;
+
+/// Longest id of a key, in bytes.
+const MAX_ID: usize = 32;
+
+/// The keys that secrets are sealed with: the last one seals, any of them opens.
+///
+/// A key has an id, 1 to 32 ASCII letters, digits, `-` and `_`, and 32 random bytes. Its
+/// id is written next to everything that it seals, so it stays the key's for good.
+///
+/// As text, a ring is one line for each key, the newest one last; lines that are empty
+/// or start with `#` are skipped:
+///
+/// ```text
+/// # id = 32 bytes in base64
+/// 2025 = ASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8=
+/// 2026 = /ty6mHZUMhD+3LqYdlQyEP7cuph2VDIQ/ty6mHZUMhA=
+/// ```
+#[derive(Clone)]
+pub struct KeyRing {
+    /// Never empty.
+    keys: Vec<RingKey>,
+}
+
+/// One key of a ring.
+#[derive(Clone)]
+pub(super) struct RingKey {
+    pub(super) id: String,
+    pub(super) bytes: Zeroizing<[u8; 32]>,
+}
+
+impl KeyRing {
+    /// A ring of one key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Invalid`] if the id is none.
+    pub fn new(id: impl Into<String>, bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        Self { keys: Vec::new() }.with_newest(id, bytes)
+    }
+
+    /// Reads a ring from its text, as it is shown above. A `;` ends a line too.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Invalid`] if the text holds no key, a line that is none, or an id
+    /// twice. The line is named and not repeated.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let mut ring = Self { keys: Vec::new() };
+        for (index, line) in text.split(['\n', ';']).enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (id, bytes) = key_of(line).ok_or_else(|| {
+                let what = format!("line {} is not a key: `id = 32 bytes in base64`", index + 1);
+                KeyError::new(KeyErrorKind::Invalid, what)
+            })?;
+            ring = ring.with_newest(id, &bytes)?;
+        }
+        if ring.keys.is_empty() {
+            return Err(KeyError::new(KeyErrorKind::Invalid, "there is no key in the ring"));
+        }
+        Ok(ring)
+    }
+
+    /// Reads a ring from a file that only its owner may read.
+    ///
+    /// Blocks while it reads.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Exposed`] if the group or others may read or write the file, where
+    /// the system knows them; [`KeyErrorKind::Inaccessible`] if it cannot be read; those
+    /// of [`parse`](Self::parse).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let path = path.as_ref();
+        Self::parse(&read_private(path)?).map_err(|error| error.within(&path.display()))
+    }
+
+    /// Reads a ring from an environment variable, where `;` may end its lines.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Inaccessible`] if it is not set; those of [`parse`](Self::parse).
+    pub fn from_env(name: &str) -> Result<Self, KeyError> {
+        // Not the error itself, which repeats a text that is not Unicode.
+        let text = std::env::var(name).map(Zeroizing::new).map_err(|_| {
+            let what = format!("the environment variable {name} is not set to a text");
+            KeyError::new(KeyErrorKind::Inaccessible, what)
+        })?;
+        Self::parse(&text).map_err(|error| error.within(&name))
+    }
+
+    /// Makes a new key: a line for the text of a ring.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Invalid`] if the id is none; [`KeyErrorKind::Unavailable`] if the
+    /// operating system has no randomness to give.
+    pub fn generate_key(id: &str) -> Result<SecretText, KeyError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        SysRng
+            .try_fill_bytes(&mut *bytes)
+            .map_err(|error| KeyError::unavailable("no randomness from the system", error))?;
+        Self::new(id, &bytes)?;
+        let encoded = Zeroizing::new(BASE64.encode(&*bytes));
+        Ok(SecretText::new(format!("{id} = {}", *encoded)))
+    }
+
+    /// The ring with one key more, which is its newest.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::Invalid`] if the id is none, or in the ring already.
+    pub fn with_newest(
+        mut self,
+        id: impl Into<String>,
+        bytes: &[u8; 32],
+    ) -> Result<Self, KeyError> {
+        let id = id.into();
+        if !is_key_id(&id) {
+            let what = "the id of a key is not 1 to 32 letters, digits, `-` and `_`";
+            return Err(KeyError::new(KeyErrorKind::Invalid, what));
+        }
+        if self.ids().any(|known| known == id) {
+            let what = format!("the key {id:?} is in the ring twice");
+            return Err(KeyError::new(KeyErrorKind::Invalid, what));
+        }
+        self.keys.push(RingKey { id, bytes: Zeroizing::new(*bytes) });
+        Ok(self)
+    }
+
+    /// The ids of its keys, the newest one last.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| &*key.id)
+    }
+
+    pub(super) fn keys(&self) -> &[RingKey] {
+        &self.keys
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyRing").field(&self.ids().collect::<Vec<_>>()).finish()
+    }
+}
+
+/// Whether this is the id of a key: it must stand in a sealed text without quotes.
+pub(super) fn is_key_id(id: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+fn key_of(line: &str) -> Option<(&str, Zeroizing<[u8; 32]>)> {
+    let (id, encoded) = line.split_once('=')?;
+    let decoded = Zeroizing::new(BASE64.decode(encoded.trim().as_bytes()).ok()?);
+    let id = id.trim_end();
+    let bytes = <[u8; 32]>::try_from(&decoded[..]).ok()?;
+    is_key_id(id).then(|| (id, Zeroizing::new(bytes)))
+}
+
+/// The text of a file that is the owner's alone. What is looked at is the file that is
+/// read, whatever the path means a moment later.
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let inaccessible = |error| {
+        let what = format!("cannot read {}", path.display());
+        KeyError::new(KeyErrorKind::Inaccessible, what).with_source(error)
+    };
+    let mut file = File::open(path).map_err(inaccessible)?;
+    let length = file.metadata().map_err(inaccessible)?.len();
+    if is_exposed(&file).map_err(inaccessible)? {
+        let what = format!(
+            "{} can be read or written by others than its owner: chmod 600 it, and change \
+             its keys if they may have been read",
+            path.display()
+        );
+        return Err(KeyError::new(KeyErrorKind::Exposed, what));
+    }
+    // Room for all of it at once: a text that grew would leave copies behind.
+    let room = usize::try_from(length).unwrap_or_default().saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(room.min(1 << 20)));
+    file.read_to_string(&mut text).map_err(inaccessible)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn is_exposed(file: &File) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+
+    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
+}
+
+/// Elsewhere nobody can tell from here.
+#[cfg(not(unix))]
+fn is_exposed(_: &File) -> std::io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "ASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8=";
+
+    #[test]
+    fn a_ring_is_read_with_its_newest_key_last() {
+        let text = format!("# comment\n\n a={ONE}\r\n  b-2_X = {ONE}\n");
+        let ring = KeyRing::parse(&text).unwrap();
+        assert_eq!(ring.ids().collect::<Vec<_>>(), ["a", "b-2_X"]);
+        assert_eq!(ring.keys()[0].bytes[..4], [0x01, 0x23, 0x45, 0x67]);
+        let one_line = KeyRing::parse(&format!("a={ONE};b={ONE};")).unwrap();
+        assert_eq!(one_line.ids().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_ring_is_refused_and_not_repeated() {
+        let short = &ONE[4..];
+        let long_id = "k".repeat(33);
+        for bad in [
+            String::new(),
+            "# only a comment".into(),
+            ONE.into(),
+            format!("={ONE}"),
+            format!("a b={ONE}"),
+            format!("a:{ONE}"),
+            format!("ä={ONE}"),
+            format!("{long_id}={ONE}"),
+            format!("a={short}"),
+            format!("a={ONE}\na={ONE}"),
+            format!("a={ONE}\nsomething else"),
+        ] {
+            let error = KeyRing::parse(&bad).unwrap_err();
+            assert_eq!(error.kind(), KeyErrorKind::Invalid, "{bad:?}");
+            let told = format!("{error} {error:?}");
+            assert!(!told.contains(short) && !told.contains("something"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_generated_key_is_a_line_of_a_ring_and_another_each_time() {
+        let (one, two) = (KeyRing::generate_key("k").unwrap(), KeyRing::generate_key("k").unwrap());
+        assert_ne!(one, two);
+        let ring = KeyRing::parse(one.expose()).unwrap();
+        assert_eq!(ring.ids().collect::<Vec<_>>(), ["k"]);
+        assert!(KeyRing::generate_key("a key").is_err());
+    }
+
+    #[test]
+    fn debug_tells_the_ids_and_no_key() {
+        let ring = KeyRing::parse(&format!("k={ONE}")).unwrap();
+        assert_eq!(format!("{ring:?}"), r#"KeyRing(["k"])"#);
+    }
+}

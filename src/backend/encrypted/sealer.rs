@@ -1,0 +1,215 @@
+//! Sealing and opening with the keys of a ring.
+
+use std::{fmt, sync::Arc};
+
+use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag, aead::inout::InOutBuf};
+use data_encoding::HEXLOWER;
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use rand::Rng as _;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::error::{Unopened, Unreadable};
+use super::identity;
+use super::ring::KeyRing;
+use super::text::{self, NONCE, SealedText, TAG};
+use crate::domain::{Blob, Credential, Material};
+
+/// What the keys that are derived from a key of the ring are for. These are on disk.
+const FOR_SECRETS: &[u8] = b"tower-credentials/1/secrets";
+const FOR_NONCES: &[u8] = b"tower-credentials/1/nonces";
+const FOR_CHECK: &[u8] = b"tower-credentials/1/check";
+
+/// How many bytes tell a key from another one with its id.
+const CHECK: usize = 16;
+
+/// Seals with the newest key of a ring, and opens with any.
+pub(super) struct Sealer {
+    /// Never empty; the newest one last.
+    keys: Vec<SealingKey>,
+}
+
+/// What is derived from one key.
+pub(super) struct SealingKey {
+    pub(super) id: String,
+    /// Tells this key from another one with its id, and nothing else of it.
+    pub(super) check: String,
+    cipher: Aes256GcmSiv,
+    nonces: Zeroizing<[u8; 32]>,
+}
+
+impl Sealer {
+    pub(super) fn new(ring: &KeyRing) -> Self {
+        Self { keys: ring.keys().iter().map(|key| SealingKey::new(&key.id, &key.bytes)).collect() }
+    }
+
+    pub(super) fn keys(&self) -> &[SealingKey] {
+        &self.keys
+    }
+
+    pub(super) fn newest(&self) -> &SealingKey {
+        self.keys.last().expect("a ring is never empty")
+    }
+
+    pub(super) fn key(&self, id: &str) -> Option<&SealingKey> {
+        self.keys.iter().rev().find(|key| key.id == id)
+    }
+
+    /// The record as the store below keeps it.
+    pub(super) fn seal(&self, credential: &Credential) -> Arc<Credential> {
+        let mut nonce = Nonce::default();
+        rand::rng().fill_bytes(&mut nonce);
+        let plain = credential.material.encode();
+        self.sealed(credential, plain.expose().as_bytes(), nonce)
+    }
+
+    /// The same, but equal records are sealed to equal texts, so that a store which is
+    /// given one twice sees that it is the same.
+    pub(super) fn seal_repeatably(&self, credential: &Credential) -> Arc<Credential> {
+        let plain = credential.material.encode();
+        let nonce = self.newest().nonce_for(credential, plain.expose().as_bytes());
+        self.sealed(credential, plain.expose().as_bytes(), nonce)
+    }
+
+    fn sealed(&self, credential: &Credential, plain: &[u8], nonce: Nonce) -> Arc<Credential> {
+        let text = self.newest().seal(credential, plain, nonce);
+        Arc::new(with_material(credential, Material::Blob(Blob::new(text))))
+    }
+
+    /// The record as it was before it was sealed.
+    ///
+    /// A record that is not sealed is [`Unopened::Plain`].
+    pub(super) fn open(&self, sealed: Arc<Credential>) -> Result<Arc<Credential>, Unreadable> {
+        match self.material(&sealed) {
+            Ok(material) => Ok(Arc::new(match Arc::try_unwrap(sealed) {
+                Ok(record) => Credential { material, ..record },
+                Err(shared) => with_material(&shared, material),
+            })),
+            Err(why) => Err(Unreadable { id: sealed.id.as_str().into(), why }),
+        }
+    }
+
+    fn material(&self, sealed: &Credential) -> Result<Material, Unopened> {
+        let Material::Blob(blob) = &sealed.material else { return Err(Unopened::Plain) };
+        let plain = self.open_text(sealed, blob.expose())?;
+        let text = str::from_utf8(&plain[NONCE..]).map_err(|_| Unopened::Malformed)?;
+        Material::decode(text).map_err(|_| Unopened::Malformed)
+    }
+
+    /// What this text, sealed for this record, holds: behind the bytes of its nonce.
+    pub(super) fn open_text(
+        &self,
+        record: &Credential,
+        text: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let text = SealedText::parse(text)?;
+        let key = self.key(text.key_id).ok_or_else(|| Unopened::Key(text.key_id.into()))?;
+        key.open(record, &text)
+    }
+}
+
+impl SealingKey {
+    fn new(id: &str, bytes: &[u8; 32]) -> Self {
+        let keys = Hkdf::<Sha256>::new(None, bytes);
+        let derive = |purpose, derived: &mut [u8]| {
+            keys.expand(purpose, derived).expect("32 bytes are never too many");
+        };
+        let (mut secrets, mut nonces) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
+        let mut check = [0; CHECK];
+        derive(FOR_SECRETS, &mut *secrets);
+        derive(FOR_NONCES, &mut *nonces);
+        derive(FOR_CHECK, &mut check);
+        let cipher = Aes256GcmSiv::new((&*secrets).into());
+        Self { id: id.into(), check: HEXLOWER.encode(&check), cipher, nonces }
+    }
+
+    /// A text that only this key opens, and only for this record.
+    pub(super) fn seal(&self, record: &Credential, plain: &[u8], nonce: Nonce) -> String {
+        let identity = identity::encode(&self.id, record);
+        // Room for all of it at once: a buffer that grew would leave a copy behind.
+        let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let in_place = InOutBuf::from(&mut sealed[NONCE..]);
+        let tag = self.cipher.encrypt_inout_detached(&nonce, &identity, in_place);
+        sealed.extend_from_slice(&tag.expect("a record is shorter than 64 GiB"));
+        text::write(&self.id, &sealed)
+    }
+
+    fn open(
+        &self,
+        record: &Credential,
+        text: &SealedText<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let mut sealed = Zeroizing::new(text.decode()?);
+        let end = sealed.len() - TAG;
+        let (rest, tag) = sealed.split_at_mut(end);
+        let (nonce, body) = rest.split_at_mut(NONCE);
+        let (Ok(nonce), Ok(tag)) = (Nonce::try_from(&*nonce), Tag::try_from(&*tag)) else {
+            return Err(Unopened::Malformed);
+        };
+        let identity = identity::encode(&self.id, record);
+        self.cipher
+            .decrypt_inout_detached(&nonce, &identity, body.into(), &tag)
+            .map_err(|_| Unopened::Altered)?;
+        sealed.truncate(end);
+        Ok(sealed)
+    }
+
+    fn nonce_for(&self, record: &Credential, plain: &[u8]) -> Nonce {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.nonces).expect("any length will do");
+        // The identity says how long its parts are, so that this has one reading.
+        mac.update(&identity::encode(&self.id, record));
+        mac.update(plain);
+        let mut nonce = Nonce::default();
+        nonce.copy_from_slice(&mac.finalize().into_bytes()[..NONCE]);
+        nonce
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.keys.iter().map(|key| &key.id).collect();
+        f.debug_tuple("Sealer").field(&ids).finish()
+    }
+}
+
+/// The record with another material, without a copy of the one that it has.
+fn with_material(record: &Credential, material: Material) -> Credential {
+    let Credential {
+        id,
+        kind,
+        user_id,
+        project_id,
+        slot,
+        access_key,
+        material: _,
+        status,
+        delegation,
+        attributes,
+        created_at,
+        updated_at,
+        version,
+    } = record;
+    Credential {
+        id: id.clone(),
+        kind: kind.clone(),
+        user_id: user_id.clone(),
+        project_id: project_id.clone(),
+        slot: *slot,
+        access_key: access_key.clone(),
+        material,
+        status: *status,
+        delegation: delegation.clone(),
+        attributes: attributes.clone(),
+        created_at: *created_at,
+        updated_at: *updated_at,
+        version: *version,
+    }
+}
+
+/// Whether a record says of itself that it is sealed.
+pub(super) fn is_sealed(record: &Credential) -> bool {
+    matches!(&record.material, Material::Blob(blob) if SealedText::is_claimed_by(blob.expose()))
+}

@@ -1,0 +1,188 @@
+//! What somebody did to the store past the handle that seals.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tower_credentials::{
+    backend::CredentialBackend,
+    domain::{
+        Credential, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, Slot, Status,
+        UserId, Version,
+    },
+};
+
+use crate::{REGISTER, as_text, by_id, corruption, get, insert, pair, sealed, tamper, text};
+
+type Change = fn(&mut Credential);
+
+#[tokio::test]
+async fn a_record_that_is_given_to_another_or_made_active_again_is_corrupt() {
+    let changes: &[(&str, Change)] = &[
+        ("kind", |it| it.kind = Kind::from_stored("totp")),
+        ("owner", |it| it.user_id = UserId::new("mallory").unwrap()),
+        ("project", |it| it.project_id = Some(ProjectId::new("another").unwrap())),
+        ("no project", |it| it.project_id = None),
+        ("slot", |it| it.slot = Some(Slot::S3)),
+        ("access key", |it| it.access_key = pair("x", "another").access_key),
+        ("no access key", |it| it.access_key = None),
+        ("status", |it| it.status = Status::Active),
+        ("delegation", |it| it.delegation = None),
+        ("other delegation", |it| it.delegation = Some(Delegation::Trust { id: "t2".into() })),
+        ("version", |it| it.version = it.version.next()),
+    ];
+    for (name, change) in changes {
+        let (store, encrypted) = sealed(&["k"]).await;
+        let mut record = pair("alice", "key");
+        record.status = Status::Inactive;
+        record.delegation = Some(Delegation::Trust { id: "t1".into() });
+        insert(&encrypted, &record).await;
+        tamper(&store, &record.id, change).await;
+        let told = corruption(encrypted.get(&record.id).await);
+        assert!(told.contains(record.id.as_str()) && told.contains("altered"), "{name}: {told}");
+        corruption(encrypted.list(&by_id()).await);
+    }
+}
+
+#[tokio::test]
+async fn attributes_and_times_are_not_sealed() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let record = pair("alice", "key");
+    insert(&encrypted, &record).await;
+    tamper(&store, &record.id, |it| {
+        it.attributes.insert("name".into(), "another".into());
+        it.updated_at += std::time::Duration::from_secs(1);
+    })
+    .await;
+    assert_eq!(get(&encrypted, &record).await.unwrap().attributes["name"], "another");
+}
+
+#[tokio::test]
+async fn two_secrets_that_were_swapped_are_corrupt_and_the_rest_is_not() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let records = [pair("alice", "a"), pair("alice", "b"), pair("alice", "c")];
+    for record in &records {
+        insert(&encrypted, record).await;
+    }
+    let (one, two) = (text(&store, &records[0]).await, text(&store, &records[1]).await);
+    tamper(&store, &records[0].id, |it| as_text(it, two)).await;
+    tamper(&store, &records[1].id, |it| as_text(it, one)).await;
+    for record in &records[..2] {
+        corruption(encrypted.get(&record.id).await);
+        corruption(encrypted.find_by_access_key(record.access_key.as_ref().unwrap()).await);
+    }
+    assert_eq!(*get(&encrypted, &records[2]).await.unwrap(), records[2]);
+}
+
+#[tokio::test]
+async fn a_text_that_was_cut_or_flipped_anywhere_is_corrupt() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let record = pair("alice", "key");
+    insert(&encrypted, &record).await;
+    let whole = text(&store, &record).await;
+    let start = "tower-sealed:1:k:".len();
+    for at in 0..whole.len() {
+        tamper(&store, &record.id, |it| as_text(it, &whole[..at])).await;
+        corruption(encrypted.get(&record.id).await);
+        let mut flipped = whole.clone();
+        let other = if &whole[at..=at] == "A" { "B" } else { "A" };
+        flipped.replace_range(at..=at, other);
+        tamper(&store, &record.id, |it| as_text(it, flipped)).await;
+        corruption(encrypted.get(&record.id).await);
+    }
+    for other in [format!("{whole}A"), format!("{whole}AAAA"), whole[..start].into()] {
+        tamper(&store, &record.id, |it| as_text(it, other)).await;
+        corruption(encrypted.get(&record.id).await);
+    }
+    tamper(&store, &record.id, |it| as_text(it, &*whole)).await;
+    assert_eq!(*get(&encrypted, &record).await.unwrap(), record);
+}
+
+#[tokio::test]
+async fn a_plain_record_among_sealed_ones_is_corrupt() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let smuggled = pair("root", "smuggled");
+    insert(&store, &smuggled).await;
+    let told = corruption(encrypted.get(&smuggled.id).await);
+    assert!(told.contains("not sealed"), "{told}");
+    let mut blob = pair("root", "blob");
+    as_text(&mut blob, r#"{"access": "blob", "secret": "s"}"#);
+    insert(&store, &blob).await;
+    corruption(encrypted.find_by_access_key(blob.access_key.as_ref().unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_blob_that_looks_sealed_is_sealed_like_any_other() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let (one, mut two) = (pair("alice", "a"), pair("alice", "b"));
+    insert(&encrypted, &one).await;
+    let stolen = text(&store, &one).await;
+    as_text(&mut two, stolen);
+    insert(&encrypted, &two).await;
+    assert_eq!(*get(&encrypted, &two).await.unwrap(), two);
+}
+
+#[tokio::test]
+async fn an_error_repeats_neither_secret_nor_sealed_text() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    let record = pair("alice", "key");
+    insert(&encrypted, &record).await;
+    let whole = text(&store, &record).await;
+    tamper(&store, &record.id, |it| it.user_id = UserId::new("bob").unwrap()).await;
+    let error = encrypted.get(&record.id).await.unwrap_err();
+    let told = format!("{error} {error:?} {encrypted:?}");
+    assert!(!told.contains(&whole[20..]) && !told.contains("the secret of"), "{told}");
+}
+
+#[tokio::test]
+async fn a_record_that_is_put_in_the_registers_place_is_not_shown() {
+    let (store, encrypted) = sealed(&["k"]).await;
+    tamper(&store, &CredentialId::from_stored(REGISTER), |it| {
+        it.access_key = pair("x", "key").access_key;
+    })
+    .await;
+    let key = pair("x", "key").access_key.unwrap();
+    assert!(encrypted.find_by_access_key(&key).await.unwrap().is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// No two records, however their fields are cut, open each other's text.
+    #[test]
+    fn a_text_opens_in_its_own_record_alone(
+        fields in prop::array::uniform2((
+            "[ab:]{0,3}", "[ab:]{0,3}", "[ab:]{0,3}",
+            prop::option::of("[ab:]{0,3}"), prop::option::of("[ab:]{0,3}"), 0_u64..2,
+        )),
+    ) {
+        let records = fields.map(|(id, kind, user, project, key, version)| {
+            let mut record = pair("x", "y");
+            record.id = CredentialId::from_stored(id);
+            record.kind = Kind::from_stored(kind);
+            record.user_id = UserId::from_stored(user);
+            record.project_id = project.map(ProjectId::from_stored);
+            record.access_key = key.map(tower_credentials::domain::AccessKey::from_stored);
+            record.version = Version::from_stored(version);
+            record.material =
+                Material::KeyPair { secret: Some(SecretKey::new("one secret").unwrap()) };
+            record
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (store, encrypted) = sealed(&["k"]).await;
+            insert(&encrypted, &records[0]).await;
+            let stolen = text(&store, &records[0]).await;
+            let found = store.get(&records[0].id).await.unwrap().unwrap();
+            assert!(store.delete(&found.id, found.version).await.unwrap());
+            let mut forged = records[1].clone();
+            as_text(&mut forged, stolen);
+            insert(&store, &forged).await;
+            let opened = encrypted.get(&forged.id).await;
+            if records[0] == records[1] {
+                assert_eq!(opened.unwrap(), Some(Arc::new(records[0].clone())));
+            } else {
+                corruption(opened);
+            }
+        });
+    }
+}

@@ -1,0 +1,189 @@
+//! Changing the key, online.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tower_credentials::{
+    backend::{
+        CredentialBackend,
+        encrypted::{Encrypted, Resealed},
+        memory::MemoryBackend,
+    },
+    domain::{Credential, CredentialId, Material, SecretKey},
+};
+
+use crate::{by_id, get, ids, insert, open, pair, reseal, ring, sealed, tamper, text};
+
+/// How many records are not sealed with this key.
+async fn others(store: &MemoryBackend, key: &str) -> usize {
+    let mut others = 0;
+    for id in ids(store, by_id()).await.iter().filter(|id| *id != crate::REGISTER) {
+        let record = store.get(&CredentialId::from_stored(id.as_str())).await.unwrap().unwrap();
+        let text = text(store, &record).await;
+        others += usize::from(!text.starts_with(&format!("tower-sealed:1:{key}:")));
+    }
+    others
+}
+
+#[tokio::test]
+async fn new_writes_take_the_newest_key_and_reads_any() {
+    let (store, old) = sealed(&["k1"]).await;
+    let [one, two] = ["one", "two"].map(|key| pair("alice", key));
+    insert(&old, &one).await;
+    let new = open(&store, &["k1", "k2"]).await;
+    insert(&new, &two).await;
+    assert!(text(&store, &one).await.starts_with("tower-sealed:1:k1:"));
+    assert!(text(&store, &two).await.starts_with("tower-sealed:1:k2:"));
+    assert_eq!(*get(&new, &one).await.unwrap(), one);
+    assert_eq!(*get(&new, &two).await.unwrap(), two);
+    let error = old.get(&two.id).await.unwrap_err();
+    assert!(crate::corruption::<()>(Err(error)).contains("the key k2, which the ring lacks"));
+}
+
+#[tokio::test]
+async fn after_resealing_a_ring_of_the_new_key_alone_opens_everything() {
+    let (store, old) = sealed(&["k1"]).await;
+    let records: Vec<_> = (0..2_500).map(|n| pair("alice", &format!("key-{n}"))).collect();
+    for record in &records {
+        insert(&old, record).await;
+    }
+    let new = open(&store, &["k1", "k2"]).await;
+    let mut told = Vec::new();
+    let outcome = new.reseal(|progress| told.push(*progress)).await.unwrap();
+    let Resealed::Done(last) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((last.pass, last.examined, last.resealed), (2, 2_500, 0));
+    assert_eq!(last.resealed_in_all, 2_500);
+    assert!(told.len() >= 6, "told after each page: {told:?}");
+    assert_eq!(told.iter().map(|it| it.resealed).max(), Some(2_500));
+    assert_eq!(others(&store, "k2").await, 0);
+
+    let alone = open(&store, &["k2"]).await;
+    assert_eq!(alone.keys_in_use().await.unwrap(), ["k2"]);
+    for record in &records {
+        let mut expected = record.clone();
+        expected.version = record.version.next();
+        assert_eq!(*get(&alone, record).await.unwrap(), expected, "its times stay");
+    }
+    assert_eq!(reseal(&alone).await, 0);
+}
+
+#[tokio::test]
+async fn a_resealing_that_was_given_up_goes_on_where_it_was() {
+    let (store, old) = sealed(&["k1"]).await;
+    for index in 0..3_000 {
+        insert(&old, &pair("alice", &format!("key-{index}"))).await;
+    }
+    let new = open(&store, &["k1", "k2"]).await;
+    let first = new.reseal_page(None).await.unwrap();
+    assert_eq!((first.examined, first.resealed), (999, 999));
+    assert!(first.next.is_some() && first.unreadable.is_empty());
+    // Given up in the middle of a page.
+    let given_up = tokio::time::timeout(Duration::from_millis(1), new.reseal(|_| ())).await;
+    let left = others(&store, "k2").await;
+    eprintln!("given up: {}, {left} of 3000 records left", given_up.is_err());
+    let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
+    assert!(error.to_string().ends_with("lacks: k1"), "{error}");
+    let again = open(&store, &["k1", "k2"]).await;
+    assert_eq!(usize::try_from(reseal(&again).await).unwrap(), left);
+    open(&store, &["k2"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_and_writes_go_on_and_nothing_is_lost() {
+    const RECORDS: usize = 200;
+    let (store, first) = sealed(&["k0"]).await;
+    for index in 0..RECORDS {
+        insert(&first, &pair("alice", &format!("key-{index}"))).await;
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let mut key = "k0".to_owned();
+    let mut writing = Vec::new();
+    let all = ["k0", "k1", "k2", "k3", "k4", "k5"];
+    for writer in 0..2 {
+        let (done, encrypted) = (Arc::clone(&done), open(&store, &all).await);
+        writing.push(tokio::spawn(async move {
+            let (mut writes, mut step) = (0_u32, 0);
+            // The last secret that was acknowledged, of each record.
+            let mut secrets = vec![None; RECORDS];
+            while !done.load(Ordering::Acquire) || step % RECORDS != 0 {
+                let index = step % RECORDS;
+                step += 1;
+                if index % 2 != writer {
+                    continue;
+                }
+                let access = pair("alice", &format!("key-{index}"));
+                let found = get(&encrypted, &access).await.unwrap();
+                let secret = format!("secret {step} of {index}");
+                let mut next: Credential = (*found).clone().touched(found.updated_at);
+                next.material =
+                    Material::KeyPair { secret: Some(SecretKey::new(&*secret).unwrap()) };
+                if encrypted.update(&Arc::new(next), found.version).await.unwrap() {
+                    secrets[index] = Some(secret);
+                    writes += 1;
+                } else if let Some(last) = &secrets[index] {
+                    assert_eq!(found.secret_key().unwrap().expose(), last);
+                }
+            }
+            (writes, secrets)
+        }));
+    }
+    for number in 1..6 {
+        key = format!("k{number}");
+        // All know the newest key from the start, so that resealing with an older one
+        // meets records of the writers': it ends when they are done.
+        let ring: Vec<_> = all.iter().copied().filter(|id| *id != key).chain([&*key]).collect();
+        let encrypted = open(&store, &ring).await;
+        let outcome = encrypted.reseal(|_| ()).await.unwrap();
+        eprintln!("to {key}: {outcome:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    done.store(true, Ordering::Release);
+    let mut acknowledged = 0;
+    for writer in writing {
+        let (writes, secrets) = writer.await.unwrap();
+        acknowledged += writes;
+        for (index, secret) in secrets.iter().enumerate().filter(|(_, it)| it.is_some()) {
+            let record = pair("alice", &format!("key-{index}"));
+            let found = get(&first_ring(&store, &all).await, &record).await.unwrap();
+            assert_eq!(Some(found.secret_key().unwrap().expose()), secret.as_deref());
+        }
+    }
+    eprintln!("{acknowledged} writes acknowledged, none lost");
+    assert!(acknowledged > 0);
+    reseal(&open(&store, &all).await).await;
+    assert_eq!(others(&store, "k5").await, 0);
+    assert_eq!(ids(&open(&store, &["k5"]).await, by_id()).await.len(), RECORDS);
+    assert_eq!(key, "k5");
+}
+
+async fn first_ring(store: &MemoryBackend, all: &[&str]) -> Encrypted<MemoryBackend> {
+    open(store, all).await
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_opened_stops_no_other_and_keeps_its_key_in_use() {
+    let (store, old) = sealed(&["k1"]).await;
+    for index in 0..10 {
+        insert(&old, &pair("alice", &format!("key-{index}"))).await;
+    }
+    let damaged = pair("alice", "key-3");
+    let whole = text(&store, &damaged).await;
+    tamper(&store, &damaged.id, |it| crate::as_text(it, &whole[..30])).await;
+    let new = open(&store, &["k1", "k2"]).await;
+    let outcome = new.reseal(|_| ()).await.unwrap();
+    let Resealed::Unreadable(progress, unreadable) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((progress.resealed_in_all, progress.unreadable), (9, 1));
+    assert_eq!(unreadable, [damaged.id.clone()]);
+    assert_eq!(new.keys_in_use().await.unwrap(), ["k1", "k2"]);
+    assert!(Encrypted::open(store.clone(), ring(&["k2"])).await.is_err());
+    // It is as it was, and once it is mended the rest is done.
+    assert_eq!(text(&store, &damaged).await, whole[..30]);
+    tamper(&store, &damaged.id, |it| crate::as_text(it, whole)).await;
+    assert_eq!(reseal(&new).await, 1);
+    open(&store, &["k2"]).await;
+}

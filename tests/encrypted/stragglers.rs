@@ -1,0 +1,122 @@
+//! Processes that still write with an older ring while, and after, another reseals.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tower_credentials::{
+    backend::{
+        BackendError, CredentialBackend,
+        encrypted::{Encrypted, OpenErrorKind, Resealed},
+    },
+    domain::Quota,
+};
+
+use crate::{by_id, get, ids, insert, open, pair, reseal, ring, sealed};
+
+#[tokio::test]
+async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_is_answered() {
+    let (store, straggler) = sealed(&["k1"]).await;
+    insert(&straggler, &pair("alice", "one")).await;
+    let new = open(&store, &["k1", "k2"]).await;
+    assert_eq!(reseal(&new).await, 1);
+    assert_eq!(new.keys_in_use().await.unwrap(), ["k2"]);
+
+    let late = pair("alice", "late");
+    insert(&straggler, &late).await;
+    assert_eq!(new.keys_in_use().await.unwrap(), ["k2", "k1"]);
+    let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::MissingKey);
+    assert!(error.to_string().ends_with("lacks: k1"), "{error}");
+
+    // So does an update.
+    assert_eq!(reseal(&new).await, 1);
+    let mut changed = (*get(&straggler_after(&store).await, &late).await.unwrap()).clone();
+    let version = changed.version;
+    changed = changed.touched(late.updated_at);
+    assert!(straggler.update(&Arc::new(changed.clone()), version).await.unwrap());
+    assert!(Encrypted::open(store.clone(), ring(&["k2"])).await.is_err());
+    assert_eq!(reseal(&new).await, 1);
+    let alone = open(&store, &["k2"]).await;
+    assert_eq!(get(&alone, &late).await.unwrap().secret_key(), changed.secret_key());
+}
+
+async fn straggler_after(
+    store: &tower_credentials::backend::memory::MemoryBackend,
+) -> Encrypted<tower_credentials::backend::memory::MemoryBackend> {
+    open(store, &["k1", "k2"]).await
+}
+
+/// In every round some write with the old key beside the resealing. Whenever that says
+/// that it is done, what was answered before is there for a ring of the new key alone, or
+/// that ring is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_race_leaves_an_answered_write_without_its_key_in_use() {
+    let (mut done, mut still_written, mut written) = (0, 0, 0);
+    for round in 0..60 {
+        let (store, _) = sealed(&["k1"]).await;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let mut writing = Vec::new();
+        for writer in 0..4 {
+            let (straggler, stopped) = (open(&store, &["k1"]).await, Arc::clone(&stopped));
+            writing.push(tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for index in 0..round {
+                    if stopped.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let record = pair("alice", &format!("key-{writer}-{index}"));
+                    insert(&straggler, &record).await;
+                    acknowledged.push(record);
+                    tokio::task::yield_now().await;
+                }
+                acknowledged
+            }));
+        }
+        let new = open(&store, &["k1", "k2"]).await;
+        match new.reseal(|_| ()).await.unwrap() {
+            Resealed::Done(_) => done += 1,
+            Resealed::StillWritten(_) => still_written += 1,
+            other @ Resealed::Unreadable(..) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
+        }
+        stopped.store(true, Ordering::Release);
+        let mut acknowledged = Vec::new();
+        for writer in writing {
+            acknowledged.extend(writer.await.unwrap());
+        }
+        written += acknowledged.len();
+        match Encrypted::open(store.clone(), ring(&["k2"])).await {
+            Ok(alone) => {
+                for record in &acknowledged {
+                    assert!(get(&alone, record).await.is_some());
+                }
+                assert_eq!(ids(&alone, by_id()).await.len(), acknowledged.len());
+            }
+            Err(error) => assert_eq!(error.kind(), OpenErrorKind::MissingKey),
+        }
+        reseal(&new).await;
+        let alone = open(&store, &["k2"]).await;
+        assert_eq!(ids(&alone, by_id()).await.len(), acknowledged.len());
+    }
+    eprintln!(
+        "{written} writes acknowledged, none lost; done {done}, still written {still_written}"
+    );
+}
+
+#[tokio::test]
+async fn a_process_whose_keys_nobody_knows_any_more_takes_no_writes() {
+    let (store, straggler) = sealed(&["k1"]).await;
+    let new = open(&store, &["k1", "k2"]).await;
+    reseal(&new).await;
+    // From here on nobody who changes the register has the old key.
+    open(&store, &["k2", "k3"]).await;
+    let [first, second] = ["one", "two"].map(|key| pair("alice", key));
+    for record in [&first, &second] {
+        let error = straggler.insert(&Arc::new(record.clone()), Quota::Unlimited).await;
+        assert!(matches!(error, Err(BackendError::Unavailable(_))), "{error:?}");
+    }
+    assert!(get(&store, &first).await.is_some(), "it was not answered, and may have happened");
+    assert!(get(&store, &second).await.is_none(), "it was refused before");
+}

@@ -1,0 +1,86 @@
+//! The suites for backends and logs of uses, through the sealing.
+
+mod over_memory {
+    use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
+
+    use crate::ring;
+
+    async fn backend() -> Encrypted<MemoryBackend> {
+        Encrypted::open(MemoryBackend::default(), ring(&["old", "new"])).await.unwrap()
+    }
+
+    tower_credentials::backend_conformance_tests!(backend);
+
+    mod logs {
+        use super::*;
+
+        async fn backend_and_log() -> (Encrypted<MemoryBackend>, Encrypted<MemoryBackend>) {
+            let backend = backend().await;
+            (backend.clone(), backend)
+        }
+
+        tower_credentials::usage_conformance_tests!(backend_and_log);
+    }
+}
+
+/// All cases on one file.
+mod over_sqlite {
+    use tokio::sync::OnceCell;
+    use tower_credentials::backend::{encrypted::Encrypted, sqlite::SqliteBackend};
+
+    use crate::ring;
+
+    async fn shared() -> Encrypted<SqliteBackend> {
+        static SHARED: OnceCell<Encrypted<SqliteBackend>> = OnceCell::const_new();
+        let open = || async {
+            // Below `target`, since nothing that a static holds is ever removed.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+            let backend = SqliteBackend::open(folder.join("credentials.db")).unwrap();
+            Encrypted::open(backend, ring(&["old", "new"])).await.unwrap()
+        };
+        SHARED.get_or_init(open).await.clone()
+    }
+
+    tower_credentials::backend_conformance_tests!(shared);
+
+    mod logs {
+        use super::*;
+
+        async fn backend_and_log() -> (Encrypted<SqliteBackend>, Encrypted<SqliteBackend>) {
+            let backend = shared().await;
+            (backend.clone(), backend)
+        }
+
+        tower_credentials::usage_conformance_tests!(backend_and_log);
+    }
+}
+
+/// A store that was adopted, and is not sealed in full yet.
+mod adopted {
+    use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
+
+    use crate::{insert, pair, ring};
+
+    async fn backend() -> Encrypted<MemoryBackend> {
+        let store = MemoryBackend::default();
+        insert(&store, &pair("somebody", "plain")).await;
+        let backend = Encrypted::adopt(store, ring(&["one"])).await.unwrap();
+        assert!(backend.accepts_plain());
+        backend
+    }
+
+    tower_credentials::backend_conformance_tests!(backend);
+}
+
+/// The way it is meant to be used.
+mod behind_a_cache {
+    use tower_credentials::backend::{cached::Cached, encrypted::Encrypted, memory::MemoryBackend};
+
+    use crate::ring;
+
+    async fn backend() -> Cached<Encrypted<MemoryBackend>> {
+        Cached::new(Encrypted::open(MemoryBackend::default(), ring(&["one"])).await.unwrap())
+    }
+
+    tower_credentials::backend_conformance_tests!(backend);
+}
