@@ -71,7 +71,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let file = options.data.join("credentials.db");
     let key_ttl = Duration::from_secs(options.key_ttl);
-    let keys = backend::open(options.backend.as_deref(), &file, key_ttl)?;
+    let keys = backend::open(options.backend.as_deref(), &file, key_ttl).await?;
     // Written through the same cache that the store reads through.
     let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities)

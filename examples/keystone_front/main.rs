@@ -72,7 +72,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some((store, journal)) = &journal {
         journal::begin(store, journal)?;
     }
-    let store = backend::open(url, file, KEY_TTL)?;
+    let store = backend::open(url, file, KEY_TTL).await?;
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
         return import::run(&client, Arc::new(store), journal.transpose()?).await;

@@ -66,7 +66,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // Who changes keys and who looks them up do so through the same cache, so that a
     // change is felt at once.
     let key_ttl = Duration::from_secs(options.key_ttl);
-    let keys = backend::open(Some(&options.backend), Path::new(""), key_ttl)?;
+    let keys = backend::open(Some(&options.backend), Path::new(""), key_ttl).await?;
     let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .build()?;

@@ -1,0 +1,134 @@
+//! From a store to a file.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    path::Path,
+};
+
+use tempfile::{NamedTempFile, PersistError};
+use tower_credentials::{
+    backend::Order,
+    clock::{Clock, SystemClock},
+};
+
+use crate::{
+    backend::{Expected, Store, redacted},
+    format::Writer,
+    options::{Export, SealWith},
+    outcome::{Exit, Failure, Outcome},
+    passphrase,
+    progress::Progress,
+    seal::Seal,
+    walk::{Damages, Met, Walk},
+};
+
+pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
+    let Export { url, file, seal } = options;
+    let to_stdout = file == Path::new("-");
+    let is_sealed = !seal.plaintext;
+    if to_stdout && is_sealed && io::stdout().is_terminal() {
+        let what = "a sealed export is nothing for a terminal: name a file";
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    if !to_stdout && file.exists() {
+        return Err(there_already(&file));
+    }
+    let seal = seal_with(seal)?;
+    let store = Store::open(&url, Expected::Existing).await?;
+
+    let mut damages = Damages::default();
+    let records = if to_stdout {
+        let (mut out, records) = write(&store, seal, io::stdout(), &mut damages).await?;
+        out.flush()?;
+        records
+    } else {
+        let (new, records) = write(&store, seal, new_file(&file)?, &mut damages).await?;
+        put_in_place(new, &file)?;
+        records
+    };
+    let outcome = Outcome::default()
+        .with("store", redacted(&url))
+        .with("file", file.display().to_string())
+        .with("sealed", is_sealed)
+        .with("records", records);
+    Ok(damages.tell(outcome))
+}
+
+/// Writes all records; returns what they were written to, and how many they are.
+async fn write<W: Write>(
+    store: &Store,
+    seal: Seal,
+    to: W,
+    damages: &mut Damages,
+) -> Result<(W, u64), Failure> {
+    let progress = Progress::of_records("exporting");
+    let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
+    let mut writer = Writer::new(sealing, SystemClock.now())?;
+    let mut walk = Walk::new(&store.backend, Order::Id).ahead();
+    while let Some(met) = walk.next().await? {
+        match met {
+            Met::Damaged(damaged) => damages.add(damaged),
+            Met::Records(records) => {
+                for record in &records {
+                    writer.write(record)?;
+                }
+                progress.add(records.len() as u64);
+            }
+        }
+    }
+    let (sealing, records) = writer.finish()?;
+    let to = sealing.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok((to, records))
+}
+
+fn seal_with(options: SealWith) -> Result<Seal, Failure> {
+    if options.plaintext {
+        return Ok(Seal::Plaintext);
+    }
+    if !options.recipient.is_empty() {
+        return Ok(Seal::Recipients(options.recipient));
+    }
+    if let Some(path) = options.passphrase_file {
+        return passphrase::from_file(&path).map(Seal::Passphrase);
+    }
+    let passphrase = match passphrase::from_env()? {
+        None => passphrase::from_terminal(true)?,
+        passphrase => passphrase,
+    };
+    passphrase.map(Seal::Passphrase).ok_or_else(|| {
+        let what = "an export is sealed: it takes --recipient, --passphrase-file, or \
+            CREDENTIALS_PASSPHRASE; or --plaintext";
+        Failure::new(Exit::Usage, what)
+    })
+}
+
+/// A file in the same folder, of its owner only, that is removed unless it is put in place.
+fn new_file(file: &Path) -> Result<NamedTempFile, Failure> {
+    let folder = folder_of(file);
+    NamedTempFile::with_prefix_in(".credentials-export-", folder).map_err(|error| {
+        let what = format!("cannot make a file in {}: {error}", folder.display());
+        Failure::new(Exit::Problem, what)
+    })
+}
+
+/// Gives a file that is whole, and on the disk, its name.
+fn put_in_place(new: NamedTempFile, file: &Path) -> Result<(), Failure> {
+    new.as_file().sync_all()?;
+    new.persist_noclobber(file).map_err(|PersistError { error, .. }| match error.kind() {
+        io::ErrorKind::AlreadyExists => there_already(file),
+        _ => Failure::from(error),
+    })?;
+    Ok(File::open(folder_of(file))?.sync_all()?)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn there_already(file: &Path) -> Failure {
+    Failure::new(Exit::Conflict, format!("{} is there already", file.display()))
+}

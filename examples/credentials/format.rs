@@ -1,0 +1,212 @@
+//! An export: lines of JSON, so many that none need be held in memory together.
+//!
+//! * The first line tells what it is: `{"format":"tower-credentials-export","version":1,
+//!   "created_at":1790000000000000}`, in microseconds since 1970.
+//! * A line for each record, as in [`record`].
+//! * The last line tells that nothing is missing: `{"records":2,"sha256":"..."}`, how
+//!   many records there are and the SHA-256 of all lines before this one, in hex.
+//!
+//! Lines end with a single line feed, the last one too.
+
+use std::{
+    fmt,
+    io::{self, BufRead, Read, Write},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tower_credentials::domain::{Credential, to_micros};
+
+use crate::record;
+
+const FORMAT: &str = "tower-credentials-export";
+const VERSION: u32 = 1;
+
+/// No line is longer, in bytes: what is longer is no export.
+const LONGEST_LINE: u64 = 64 << 20;
+
+#[derive(Deserialize, Serialize)]
+struct Header {
+    format: String,
+    version: u32,
+    created_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Footer {
+    records: u64,
+    sha256: String,
+}
+
+/// Writes an export.
+pub(crate) struct Writer<W> {
+    inner: W,
+    digest: Sha256,
+    records: u64,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    pub(crate) fn new(inner: W, now: SystemTime) -> io::Result<Self> {
+        let (digest, line) = (Sha256::new(), Vec::new());
+        let mut writer = Self { inner, digest, records: 0, line };
+        let created_at = to_micros(now);
+        let header = Header { format: FORMAT.into(), version: VERSION, created_at };
+        serde_json::to_writer(&mut writer.line, &header)?;
+        writer.line.push(b'\n');
+        writer.end_line()?;
+        Ok(writer)
+    }
+
+    pub(crate) fn write(&mut self, record: &Credential) -> io::Result<()> {
+        record::write(record, &mut self.line)?;
+        self.records += 1;
+        self.end_line()
+    }
+
+    /// Writes the last line; what it was written to, and how many records it holds.
+    pub(crate) fn finish(mut self) -> io::Result<(W, u64)> {
+        let sha256 = hex(&self.digest);
+        serde_json::to_writer(&mut self.line, &Footer { records: self.records, sha256 })?;
+        self.line.push(b'\n');
+        self.end_line()?;
+        Ok((self.inner, self.records))
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        self.digest.update(&self.line);
+        self.inner.write_all(&self.line)?;
+        self.line.clear();
+        Ok(())
+    }
+}
+
+/// Reads an export.
+pub(crate) struct Reader<R> {
+    inner: R,
+    digest: Sha256,
+    records: u64,
+    line: Vec<u8>,
+    is_over: bool,
+}
+
+impl<R: BufRead> Reader<R> {
+    pub(crate) fn new(inner: R) -> Result<Self, ReadError> {
+        let (digest, line) = (Sha256::new(), Vec::new());
+        let mut reader = Self { inner, digest, records: 0, line, is_over: false };
+        reader.next_line()?;
+        let header = serde_json::from_slice(&reader.line);
+        let Header { version, .. } = header
+            .ok()
+            .filter(|header: &Header| header.format == FORMAT)
+            .ok_or(ReadError::NoExport)?;
+        if version != VERSION {
+            return Err(ReadError::Version(version));
+        }
+        reader.digest.update(&reader.line);
+        Ok(reader)
+    }
+
+    /// The next record; `None` once the export has proved whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Credential>, ReadError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        self.next_line()?;
+        match record::read(&self.line) {
+            Ok(record) => {
+                self.digest.update(&self.line);
+                self.records += 1;
+                Ok(Some(record))
+            }
+            Err(what) => {
+                let footer = serde_json::from_slice(&self.line);
+                let footer: Footer = footer.map_err(|_| self.damaged(what))?;
+                self.end(&footer).map(|()| None)
+            }
+        }
+    }
+
+    fn end(&mut self, footer: &Footer) -> Result<(), ReadError> {
+        if footer.records != self.records {
+            return Err(self.damaged("number of records"));
+        }
+        if footer.sha256 != hex(&self.digest) {
+            return Err(self.damaged("digest"));
+        }
+        let mut more = [0];
+        if self.inner.read(&mut more).map_err(ReadError::of)? > 0 {
+            return Err(self.damaged("end"));
+        }
+        self.is_over = true;
+        Ok(())
+    }
+
+    /// Reads a line, its end included.
+    fn next_line(&mut self) -> Result<(), ReadError> {
+        self.line.clear();
+        let mut bounded = (&mut self.inner).take(LONGEST_LINE);
+        bounded.read_until(b'\n', &mut self.line).map_err(ReadError::of)?;
+        match self.line.last() {
+            Some(b'\n') => Ok(()),
+            Some(_) if self.line.len() as u64 == LONGEST_LINE => Err(self.damaged("end")),
+            _ => Err(ReadError::CutShort),
+        }
+    }
+
+    fn damaged(&self, what: &'static str) -> ReadError {
+        // The first line is the header's.
+        ReadError::Damaged { line: self.records + 2, what }
+    }
+}
+
+fn hex(digest: &Sha256) -> String {
+    data_encoding::HEXLOWER.encode(&digest.clone().finalize())
+}
+
+/// Why an export cannot be read, or not to its end. What is in it is not repeated.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// It ends before its last line.
+    CutShort,
+    /// What is in this line is not what was written there.
+    Damaged { line: u64, what: &'static str },
+    /// The file cannot be read.
+    Io(io::Error),
+    /// It is something else.
+    NoExport,
+    /// A chunk of a sealed file is not what was sealed.
+    Tampered,
+    /// A later release wrote it.
+    Version(u32),
+}
+
+impl ReadError {
+    /// What a failed read means, of a sealed file or a plain one.
+    pub(crate) fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Tampered,
+            io::ErrorKind::UnexpectedEof => Self::CutShort,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CutShort => f.write_str("the export is cut short"),
+            Self::Damaged { line, what } => {
+                write!(f, "the export is damaged: line {line}: its {what} cannot be read")
+            }
+            Self::Io(error) => write!(f, "the export cannot be read: {error}"),
+            Self::NoExport => f.write_str("this is no export"),
+            Self::Tampered => f.write_str("the export was changed after it was sealed"),
+            Self::Version(version) => {
+                write!(f, "the export is of version {version}, and this release knows {VERSION}")
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A record as a line of an export.
+//!
+//! One JSON object on one line, with these members, those in brackets only where the
+//! record has them:
+//!
+//! | member | meaning |
+//! |---|---|
+//! | `id`, `kind`, `user_id` | texts |
+//! | [`project_id`], [`slot`], [`access_key`] | texts; the slot is `ec2`, `password` or `s3` |
+//! | `status` | `Active` or `Inactive` |
+//! | [`delegation`] | an object of the form that stores keep |
+//! | [`attributes`] | an object, as the client gave it |
+//! | `created_at`, `updated_at` | microseconds since 1970 |
+//! | `version` | a number of 64 bits |
+//! | `material` | an object of the form that stores keep: **the secret is in it** |
+//!
+//! Lines with other members are refused, for what is not understood would be lost.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tower_credentials::domain::{
+    AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
+    Status, UserId, Version, from_micros, to_micros,
+};
+
+/// Writes a record as a line, its end included.
+pub(crate) fn write(record: &Credential, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    let written = Written {
+        id: record.id.as_str(),
+        kind: record.kind.as_str(),
+        user_id: record.user_id.as_str(),
+        project_id: record.project_id.as_ref().map(ProjectId::as_str),
+        slot: record.slot.map(Slot::as_str),
+        access_key: record.access_key.as_ref().map(AccessKey::as_str),
+        status: record.status.as_str(),
+        delegation: record
+            .delegation
+            .as_ref()
+            .map(|delegation| serde_json::from_str(&delegation.encode()))
+            .transpose()?,
+        attributes: Some(&record.attributes).filter(|attributes| !attributes.is_empty()),
+        created_at: to_micros(record.created_at),
+        updated_at: to_micros(record.updated_at),
+        version: record.version.get(),
+    };
+    serde_json::to_writer(&mut *line, &written)?;
+    // The material is JSON already.
+    line.pop();
+    line.extend_from_slice(b",\"material\":");
+    line.extend_from_slice(record.material.encode().expose().as_bytes());
+    line.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// Reads a line; the error is the name of what cannot be read.
+pub(crate) fn read(line: &[u8]) -> Result<Credential, &'static str> {
+    let line: Read = serde_json::from_slice(line).map_err(|_| "JSON")?;
+    let material = Material::decode(&line.material.to_string()).map_err(|_| "material")?;
+    let kind = Kind::from_stored(line.kind);
+    let created_at = from_micros(line.created_at).ok_or("created_at")?;
+    let mut record = Credential::new(
+        CredentialId::from_stored(line.id),
+        kind,
+        UserId::from_stored(line.user_id),
+        material,
+        created_at,
+        Version::from_stored(line.version),
+    );
+    record.project_id = line.project_id.map(ProjectId::from_stored);
+    let slot = |word: String| Slot::from_word(&word).ok_or("slot");
+    record.slot = line.slot.map(slot).transpose()?;
+    record.access_key = line.access_key.map(AccessKey::from_stored);
+    record.status = Status::from_word(&line.status).ok_or("status")?;
+    let delegation = |form: Value| Delegation::decode(&form.to_string()).ok_or("delegation");
+    record.delegation = line.delegation.map(delegation).transpose()?;
+    record.attributes = line.attributes;
+    record.updated_at = from_micros(line.updated_at).ok_or("updated_at")?;
+    Ok(record)
+}
+
+// The names of the members are in files: add, never rename.
+
+#[derive(Serialize)]
+struct Written<'a> {
+    id: &'a str,
+    kind: &'a str,
+    user_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_key: Option<&'a str>,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegation: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a Attributes>,
+    created_at: i64,
+    updated_at: i64,
+    version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    id: String,
+    kind: String,
+    user_id: String,
+    project_id: Option<String>,
+    slot: Option<String>,
+    access_key: Option<String>,
+    status: String,
+    delegation: Option<Value>,
+    #[serde(default)]
+    attributes: Attributes,
+    created_at: i64,
+    updated_at: i64,
+    version: u64,
+    material: Value,
+}
