@@ -25,6 +25,8 @@ pub enum OpenErrorKind {
     Foreign,
     /// The URL, or a file that it names, is not valid.
     Invalid,
+    /// There is no store, and it must exist.
+    Missing,
     /// A later release of this crate wrote the store.
     Newer,
     /// The server does not let this user in, or not do what it must.
