@@ -10,13 +10,13 @@ use tower_credentials::{
     usage::UsageLog,
 };
 
-use super::store::{Expected, Plain, Store, Trouble, URLS, key_ring};
+use super::store::{Expected, Plain, Store, Trouble, engine::URLS, key_ring};
 
 /// Whatever keeps the keys, with what was looked up lately in memory.
 pub(crate) type Keys = Cached<Arc<dyn CredentialBackend>>;
 
 /// How a server's command line names its store.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub(crate) struct StoreOptions {
     /// Seal secrets at rest with the keys in this file, one `id = base64` a line, the newest one
     /// last; `env:NAME` takes them from the environment.

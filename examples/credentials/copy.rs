@@ -3,10 +3,10 @@
 use tower_credentials::backend::Order;
 
 use crate::{
-    store::{Expected, Store, redacted},
     load::Loader,
     outcome::{Failure, Outcome},
     progress::Progress,
+    store::{Expected, Store, redacted},
     walk::{Damages, Met, Walk},
 };
 

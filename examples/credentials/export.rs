@@ -13,13 +13,13 @@ use tower_credentials::{
 };
 
 use crate::{
-    store::{Expected, Store, redacted},
     format::Writer,
     options::{Export, SealWith},
     outcome::{Exit, Failure, Outcome},
     passphrase,
     progress::Progress,
     seal::Seal,
+    store::{Expected, Store, redacted},
     walk::{Damages, Met, Walk},
 };
 

@@ -12,7 +12,6 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use tower_credentials::domain::Credential;
 
 use crate::{
-    store::{Expected, Store, redacted},
     format::{ReadError, Reader},
     load::Loader,
     options::{Import, OpenWith},
@@ -20,6 +19,7 @@ use crate::{
     passphrase,
     progress::Progress,
     seal::{Counting, Key, SealOf, seal_of},
+    store::{Expected, Store, redacted},
 };
 
 /// How many records are handed on together, and how many such parts wait.

@@ -29,9 +29,9 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    store::{Expected, Store},
     options::{Command, Options},
     outcome::{Exit, Failure, Outcome},
+    store::{Expected, Store},
 };
 
 #[tokio::main]

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
-/// A store is named by its URL: sqlite:PATH.
+/// A store is named by its URL: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
+/// etcd://HOST:PORT,HOST:PORT (etcds:// with TLS).
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {

@@ -12,9 +12,9 @@ use tower_credentials::{
 };
 
 use crate::{
-    store::{Expected, Store, redacted},
     outcome::{Failure, Outcome},
     progress::Progress,
+    store::{Expected, Store, redacted},
     walk::{Damages, Met, Walk},
 };
 
@@ -33,7 +33,8 @@ pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
         }
     }
     drop(progress);
-    let outcome = Outcome::default().with("store", redacted(url)).with("engine", store.engine.name());
+    let outcome =
+        Outcome::default().with("store", redacted(url)).with("engine", store.engine.name());
     Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.engine.disk_bytes())))
 }
 

@@ -9,10 +9,10 @@ use tower_credentials::{
 };
 
 use crate::{
-    store::{Expected, Store, redacted},
     outcome::{Exit, Failure, Outcome, told},
     patience::patiently,
     progress::Progress,
+    store::{Expected, Store, redacted},
     walk::{Damaged, Damages, Met, Walk},
 };
 

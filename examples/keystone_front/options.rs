@@ -9,6 +9,8 @@ use tower_credentials::{
     policy::{DelegatedCallers, RolePolicy},
 };
 
+use crate::common::backend::StoreOptions;
+
 /// Answers Keystone's credential calls from a store of its own, and passes every
 /// other request on to Keystone.
 #[derive(Debug, Parser)]

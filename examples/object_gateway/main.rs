@@ -33,7 +33,7 @@ mod target;
 mod uploads;
 mod xml;
 
-use std::{convert::Infallible, error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{convert::Infallible, error::Error, path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use http::Request;
@@ -42,6 +42,7 @@ use tower::{Layer, ServiceBuilder, service_fn};
 use tower_credentials::{
     CredentialLayer,
     s3::{S3AuthLayer, VerifiedBody},
+    usage::UsageRecorder,
 };
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 

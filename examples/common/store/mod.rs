@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 
-mod engine;
+pub(crate) mod engine;
 mod error;
 mod redacted;
 
@@ -19,7 +19,6 @@ use tower_credentials::{
 use self::engine::Engine;
 
 pub(crate) use self::{
-    engine::URLS,
     error::{Trouble, Unopened},
     redacted::redacted,
 };
