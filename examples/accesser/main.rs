@@ -17,7 +17,7 @@ mod identities;
 mod paste;
 mod store;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tower::ServiceBuilder;
@@ -25,7 +25,10 @@ use tower_credentials::{CredentialLayer, domain::Quota};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
 use crate::{
-    common::{backend, server},
+    common::{
+        backend::{self, StoreOptions},
+        server,
+    },
     identities::Identities,
 };
 
@@ -41,15 +44,12 @@ struct Options {
     /// TOML file of tokens, users and projects; without it the public development set.
     #[arg(long)]
     identities: Option<PathBuf>,
-    /// Where credentials live: `memory:` or `sqlite:PATH` [default: sqlite:<data>/credentials.db].
+    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
+    /// etcd://HOST:PORT,HOST:PORT [default: sqlite:<data>/credentials.db].
     #[arg(long)]
     backend: Option<String>,
-    /// For how many seconds what was looked up about a key counts.
-    ///
-    /// Within that time a change that another process makes in the same store is felt. What is
-    /// changed here is felt at once.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    key_ttl: u64,
+    #[command(flatten)]
+    store: StoreOptions,
     /// How many credentials a user may hold; any number unless set.
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -70,20 +70,22 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&buckets)
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let file = options.data.join("credentials.db");
-    let key_ttl = Duration::from_secs(options.key_ttl);
-    let keys = backend::open(options.backend.as_deref(), &file, key_ttl).await?;
+    let (keys, usage) = backend::open(options.backend.as_deref(), &file, &options.store).await?;
     // Written through the same cache that the store reads through.
-    let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
+    let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities)
-        .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
-        .build()?;
+        .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
+    if let Some(usage) = usage {
+        // `s3s` tells nobody of uses; a gateway on the same store may have noted some.
+        credentials = credentials.usage(usage);
+    }
 
     // Credential requests are answered by the layer; everything else, also a
     // signed request to a bucket called `credentials`, reaches the store.
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(credentials)
+        .layer(credentials.build()?)
         .service(store::open(&buckets, keys)?);
     server::serve(options.listen, service, paste::print_lines).await
 }

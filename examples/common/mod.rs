@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 mod idle;
 pub(crate) mod server;
+pub(crate) mod store;
 
 use std::{error::Error, io::IsTerminal, process::ExitCode};
 

@@ -3,7 +3,7 @@
 use tower_credentials::backend::Order;
 
 use crate::{
-    backend::{Expected, Store, redacted},
+    store::{Expected, Store, redacted},
     load::Loader,
     outcome::{Failure, Outcome},
     progress::Progress,
@@ -16,8 +16,8 @@ pub(crate) async fn run(from: &str, to: &str) -> Result<Outcome, Failure> {
     let target = Store::open(to, Expected::Any).await.map_err(Failure::from);
     let target = target.map_err(|failure| failure.when("the store to write"))?;
 
-    let (mut loader, mut damages) = (Loader::new(target.bulk), Damages::default());
-    let walk = Walk::new(&source.backend, Order::Id);
+    let (mut loader, mut damages) = (Loader::new(target.keys), Damages::default());
+    let walk = Walk::new(&source.backend(), Order::Id);
     let copied = copy(walk, &mut loader, &mut damages).await;
     let outcome = Outcome::default().with("from", redacted(from)).with("to", redacted(to));
     Ok(damages.tell(loader.tally().tell(outcome).failing(copied.err())))

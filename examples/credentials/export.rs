@@ -13,7 +13,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    backend::{Expected, Store, redacted},
+    store::{Expected, Store, redacted},
     format::Writer,
     options::{Export, SealWith},
     outcome::{Exit, Failure, Outcome},
@@ -65,7 +65,7 @@ async fn write<W: Write>(
     let progress = Progress::of_records("exporting");
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
-    let mut walk = Walk::new(&store.backend, Order::Id).ahead();
+    let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
     while let Some(met) = walk.next().await? {
         match met {
             Met::Damaged(damaged) => damages.add(damaged),

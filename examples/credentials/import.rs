@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use tower_credentials::domain::Credential;
 
 use crate::{
-    backend::{Expected, Store, redacted},
+    store::{Expected, Store, redacted},
     format::{ReadError, Reader},
     load::Loader,
     options::{Import, OpenWith},
@@ -40,7 +40,7 @@ pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
         input = open(&file, "importing")?;
     }
     let store = Store::open(&url, Expected::Any).await?;
-    let mut loader = Loader::new(store.bulk);
+    let mut loader = Loader::new(store.keys);
     let imported = import(input, key, &mut loader).await;
     let outcome = Outcome::default()
         .with("store", redacted(&url))

@@ -5,8 +5,6 @@
 //! cargo run --release --example credentials -- --help
 //! ```
 
-#[path = "../common/backend.rs"]
-mod backend;
 mod copy;
 mod export;
 mod format;
@@ -20,6 +18,8 @@ mod progress;
 mod record;
 mod seal;
 mod stats;
+#[path = "../common/store/mod.rs"]
+mod store;
 mod verify;
 mod walk;
 
@@ -29,7 +29,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    backend::{Expected, Store},
+    store::{Expected, Store},
     options::{Command, Options},
     outcome::{Exit, Failure, Outcome},
 };
@@ -81,7 +81,7 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
 
 /// A store, for people to see.
 fn about(store: &Store, url: &str) -> Outcome {
-    Outcome::default().with("store", backend::redacted(url)).with("engine", store.engine())
+    Outcome::default().with("store", store::redacted(url)).with("engine", store.engine.name())
 }
 
 /// Logs to stderr what `RUST_LOG` says; unless set, warnings.

@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use serde_json::{Map, Value, json};
 use tower_credentials::backend::BackendError;
 
-use crate::backend::{Trouble, Unopened};
+use crate::store::{Trouble, Unopened};
 
 /// The exit codes. Scripts rely on them: add, never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl From<Unopened> for Failure {
         let exit = match error.trouble {
             Trouble::AlreadyThere => Exit::Conflict,
             Trouble::Unavailable => Exit::Unavailable,
-            Trouble::Unreadable => Exit::Problem,
-            Trouble::Url => Exit::Usage,
+            Trouble::Keys | Trouble::Unreadable => Exit::Problem,
+            Trouble::Setting | Trouble::Url => Exit::Usage,
         };
         Self::of(exit, &error)
     }

@@ -12,7 +12,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    backend::{Expected, Store, redacted},
+    store::{Expected, Store, redacted},
     outcome::{Failure, Outcome},
     progress::Progress,
     walk::{Damages, Met, Walk},
@@ -22,7 +22,7 @@ pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
     let store = Store::open(url, Expected::Existing).await?;
     let (mut counts, mut damages) = (Counts::default(), Damages::default());
     let progress = Progress::of_records("counting");
-    let mut walk = Walk::new(&store.backend, Order::Id).ahead();
+    let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
     while let Some(met) = walk.next().await? {
         match met {
             Met::Damaged(damaged) => damages.add(damaged),
@@ -33,8 +33,8 @@ pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
         }
     }
     drop(progress);
-    let outcome = Outcome::default().with("store", redacted(url)).with("engine", store.engine());
-    Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.disk_bytes())))
+    let outcome = Outcome::default().with("store", redacted(url)).with("engine", store.engine.name());
+    Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.engine.disk_bytes())))
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    backend::{Expected, Store, redacted},
+    store::{Expected, Store, redacted},
     outcome::{Exit, Failure, Outcome, told},
     patience::patiently,
     progress::Progress,
@@ -30,8 +30,8 @@ const ATTEMPTS: usize = 10;
 pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
     let store = Store::open(url, Expected::Existing).await?;
     let mut found = Found::default();
-    by_id(&store.backend, &mut found).await?;
-    by_access_key(&store.backend, &mut found).await?;
+    by_id(&store.backend(), &mut found).await?;
+    by_access_key(&store.backend(), &mut found).await?;
     let outcome = Outcome::default().with("store", redacted(url)).with("records", found.records);
     Ok(found.tell(outcome))
 }

@@ -40,15 +40,15 @@ pub(crate) struct Journal {
     entries: HashMap<String, Entry>,
 }
 
-/// Where the journal of a store is: beside the file, if the store is one.
-pub(crate) fn beside(url: Option<&str>, default: &Path) -> Option<(PathBuf, PathBuf)> {
+/// The file of a store and where its journal is: beside it, if the store is a file.
+pub(crate) fn beside(url: Option<&str>, default: &Path) -> Option<(Option<PathBuf>, PathBuf)> {
     let store = match url {
         None => default.to_owned(),
         Some(url) => url.strip_prefix("sqlite:").filter(|path| !path.is_empty())?.into(),
     };
     let mut journal = store.clone().into_os_string();
     journal.push(".imported");
-    Some((store, journal.into()))
+    Some((Some(store), journal.into()))
 }
 
 /// Begins a journal, if the store is not there yet. To be called before that is opened.

@@ -25,9 +25,7 @@ mod purge;
 mod records;
 mod spelling;
 
-use std::{
-    error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration,
-};
+use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use http::Uri;
@@ -55,10 +53,6 @@ use crate::{
     spelling::SpellingLayer,
 };
 
-/// For how long what was looked up about a key counts: what another front changes in
-/// the same store is felt within that time, what is changed here at once.
-const KEY_TTL: Duration = Duration::from_secs(10);
-
 #[tokio::main]
 async fn main() -> ExitCode {
     common::log_to_stderr("info");
@@ -68,11 +62,14 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let client = options.client()?;
     let (url, file) = (options.backend.as_deref(), Path::new("keystone-front.db"));
-    let journal = journal::beside(url, file);
-    if let Some((store, journal)) = &journal {
+    let journal = options.journal.clone().map(|journal| (None, journal));
+    let journal = journal.or_else(|| journal::beside(url, file));
+    if let Some((Some(store), journal)) = &journal {
         journal::begin(store, journal)?;
+    } else if options.import && journal.is_none() && url != Some("memory:") {
+        return Err("name a file for --journal, which tells what was imported before".into());
     }
-    let store = backend::open(url, file, KEY_TTL).await?;
+    let (store, _) = backend::open(url, file, &options.store).await?;
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
         return import::run(&client, Arc::new(store), journal.transpose()?).await;

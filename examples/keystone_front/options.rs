@@ -25,9 +25,12 @@ pub(crate) struct Options {
     /// PEM file of the certificate authorities to trust for Keystone, instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) keystone_ca: Option<PathBuf>,
-    /// Where credentials live: `memory:` or `sqlite:PATH` [default: sqlite:keystone-front.db].
+    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
+    /// etcd://HOST:PORT,HOST:PORT [default: sqlite:keystone-front.db].
     #[arg(long, value_name = "URL")]
     pub(crate) backend: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreOptions,
     /// The user as whom the front asks Keystone about tokens, users and projects.
     #[arg(long, value_name = "NAME")]
     service_user: String,
@@ -69,6 +72,12 @@ pub(crate) struct Options {
     /// that was deleted or changed here since.
     #[arg(long, conflicts_with_all = ["mirror", "listen"])]
     pub(crate) import: bool,
+    /// Where it is kept what was imported before; a file that every import into this store
+    /// names [default: beside the store, if that is a file].
+    ///
+    /// The first import into a store that is no file needs `--again` too, since there is none yet.
+    #[arg(long, value_name = "FILE", requires = "import")]
+    pub(crate) journal: Option<PathBuf>,
     /// Believe the `Forwarded` and `X-Forwarded-*` headers of requests.
     ///
     /// For a front that is reached only through a proxy which sets them.

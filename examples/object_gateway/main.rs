@@ -65,13 +65,17 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     // Who changes keys and who looks them up do so through the same cache, so that a
     // change is felt at once.
-    let key_ttl = Duration::from_secs(options.key_ttl);
-    let keys = backend::open(Some(&options.backend), Path::new(""), key_ttl).await?;
-    let credentials = CredentialLayer::builder(identities.clone(), keys.clone())
-        .directory(identities.clone())
-        .build()?;
+    let url = Some(&*options.backend);
+    let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
+    let mut credentials =
+        CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     let mut verifying =
         S3AuthLayer::builder(keys).directory(identities).signature_v2(options.signature_v2);
+    // Noted by who checks signatures, shown by who answers about keys.
+    if let Some(usage) = usage {
+        verifying = verifying.usage(UsageRecorder::new(Arc::clone(&usage)));
+        credentials = credentials.usage(usage);
+    }
     if let Some(domain) = &options.base_domain {
         verifying = verifying.base_domain(domain);
     }
@@ -84,7 +88,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(credentials)
+        .layer(credentials.build()?)
         .service(health::checked(verifying.build()?.layer(gateway)));
     server::serve(options.listen, service, paste::print_lines).await
 }

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
+use crate::common::backend::StoreOptions;
+
 /// An S3 server that mints, lists, disables and revokes its own access keys, and keeps
 /// objects in memory.
 #[derive(Parser)]
@@ -14,13 +16,12 @@ pub(crate) struct Options {
     /// TOML file of tokens, users and projects; without it the public development set.
     #[arg(long)]
     pub(crate) identities: Option<PathBuf>,
-    /// Where credentials live: `memory:` or `sqlite:PATH`.
+    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
+    /// etcd://HOST:PORT,HOST:PORT.
     #[arg(long, default_value = "memory:")]
     pub(crate) backend: String,
-    /// How many seconds a key that was changed by another process may still be used; what is
-    /// changed here is felt at once.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) key_ttl: u64,
+    #[command(flatten)]
+    pub(crate) store: StoreOptions,
     /// Domain below which hosts name buckets, beside those that paths name.
     #[arg(long)]
     pub(crate) base_domain: Option<String>,

@@ -1,6 +1,6 @@
 //! Which rings open a store, and what is said of those that do not.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{error::Error as _, fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use async_trait::async_trait;
 use tower_credentials::{
@@ -68,7 +68,8 @@ async fn without_a_ring_nothing_is_opened_and_nothing_written() {
     let store = MemoryBackend::default();
     let error = refused(&store, Broken).await;
     assert_eq!(error.kind(), OpenErrorKind::Keys);
-    assert!(error.to_string().contains("the service does not answer"), "{error}");
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "the service does not answer");
     assert!(store.get(&CredentialId::from_stored(REGISTER)).await.unwrap().is_none());
     let provider: Arc<dyn KeyProvider> = Arc::new(ring(&["k"]));
     Encrypted::open(store, provider).await.unwrap();

@@ -14,6 +14,7 @@ mod killed;
 mod resealing;
 mod stragglers;
 mod suite;
+mod verifying;
 
 use std::{
     sync::Arc,

@@ -25,7 +25,7 @@ async fn backend() -> Option<PostgresBackend> {
     Some(PostgresBackend::connect(url().await?).await.unwrap())
 }
 
-async fn backend_and_log() -> Option<(PostgresBackend, PostgresBackend)> {
+async fn backend_twice() -> Option<(PostgresBackend, PostgresBackend)> {
     let backend = backend().await?;
     Some((backend.clone(), backend))
 }
@@ -69,16 +69,67 @@ macro_rules! usage_tests {
     )+};
 }
 
+macro_rules! feed_tests {
+    (($make:path) $($case:ident)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let Some(pair) = $make().await else { return };
+            let (backend, feed) = conformance::feed::shared(pair);
+            conformance::feed::$case(backend, feed).await;
+        }
+    )+};
+}
+
+macro_rules! bulk_tests {
+    (($make:path) $($case:ident)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let Some(pair) = $make().await else { return };
+            let (backend, load) = conformance::bulk::shared(pair);
+            conformance::bulk::$case(backend, load).await;
+        }
+    )+};
+}
+
 tower_credentials::__conformance_cases!({ backend_tests }(backend));
+
+mod bulk {
+    use super::*;
+
+    tower_credentials::__bulk_load_conformance_cases!({ bulk_tests }(backend_twice));
+}
+
+mod feed {
+    use super::*;
+
+    tower_credentials::__feed_conformance_cases!({ feed_tests }(backend_twice));
+}
 
 mod usage {
     use super::*;
 
-    tower_credentials::__usage_conformance_cases!({ usage_tests }(backend_and_log));
+    tower_credentials::__usage_conformance_cases!({ usage_tests }(backend_twice));
 }
 
 mod serializable {
     use super::*;
+
+    async fn twice() -> Option<(PostgresBackend, PostgresBackend)> {
+        let backend = serializable_backend().await?;
+        Some((backend.clone(), backend))
+    }
+
+    mod bulk {
+        use super::*;
+
+        tower_credentials::__bulk_load_conformance_cases!({ bulk_tests }(twice));
+    }
+
+    mod feed {
+        use super::*;
+
+        tower_credentials::__feed_conformance_cases!({ feed_tests }(twice));
+    }
 
     tower_credentials::__conformance_cases!({ backend_tests }(serializable_backend));
 }

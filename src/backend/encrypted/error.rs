@@ -48,7 +48,7 @@ impl OpenError {
     }
 
     pub(super) fn keys(error: KeyError) -> Self {
-        let what = format!("no keys to open the store with: {error}");
+        let what = "there are no keys to open the store with".into();
         Self { kind: OpenErrorKind::Keys, what, source: Some(Box::new(error)) }
     }
 

@@ -59,7 +59,8 @@
 //! [`reseal`](Encrypted::reseal). When that is done, start with [`Encrypted::open`].
 //! Secrets that were on the disk in plain text before stay there until the store
 //! overwrites them (`VACUUM` of an SQLite file or a PostgreSQL table, compaction of
-//! etcd), and in old backups.
+//! etcd), and in old backups. A plain v3 blob that itself starts with `tower-sealed:` is
+//! taken for a sealed text, and cannot be opened; delete it.
 //!
 //! # Order of wrappers
 //!
@@ -77,12 +78,14 @@ mod fernet;
 mod identity;
 mod open;
 mod others;
+mod pages;
 mod provider;
 mod register;
 mod reseal;
 mod ring;
 mod sealer;
 mod text;
+mod verify;
 mod witness;
 
 use std::{fmt, sync::Arc};
@@ -95,7 +98,7 @@ use self::register::{ID, OWNER};
 use self::sealer::Sealer;
 use self::witness::Witness;
 
-use super::{BackendError, CredentialBackend, ListQuery, Order, Page};
+use super::{BackendError, CredentialBackend, ListQuery, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 pub use self::{
@@ -104,6 +107,7 @@ pub use self::{
     provider::{KeyError, KeyErrorKind, KeyProvider},
     reseal::{ResealProgress, Resealed, ResealedPage},
     ring::KeyRing,
+    verify::VerifiedPage,
 };
 
 /// Seals secrets on their way into a backend, and opens them on their way out.
@@ -204,60 +208,6 @@ impl<B: CredentialBackend> Inner<B> {
         record.filter(|record| record.id.as_str() != ID).map(|it| self.opened(it)).transpose()
     }
 
-    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        if query.user_id.as_ref().is_some_and(|user| user.as_str() == OWNER) {
-            return Ok(Page::default());
-        }
-        if !may_show_register(query) {
-            return self.page(query).await;
-        }
-        // The register lies within: what is before it, then what is behind it.
-        let mut before = query.clone();
-        before.before = Some(ID.into());
-        let mut page = self.page(&before).await?;
-        if page.next.is_some() {
-            return Ok(page);
-        }
-        let mut behind = query.clone();
-        behind.after = Some(ID.into());
-        let Some(last) = page.credentials.last() else { return self.page(&behind).await };
-        let following = self.backend.list(&behind.with_limit(1)).await?;
-        if !following.credentials.is_empty() || following.next.is_some() {
-            page.next = query.order.marker(last).map(Into::into);
-        }
-        Ok(page)
-    }
-
-    /// A page that the register is not on. Sealed texts are longer than what is in them:
-    /// a page that is short for that is filled up.
-    async fn page(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        let mut page = Page::default();
-        let (mut rest, mut bytes) = (query.clone(), 0);
-        loop {
-            let more = self.backend.list(&rest).await?;
-            page.next = more.next;
-            let mut sealed = 0;
-            for record in more.credentials {
-                if query.is_full(page.credentials.len(), bytes) {
-                    let last = page.credentials.last();
-                    page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
-                    return Ok(page);
-                }
-                sealed += record.size();
-                let record = self.opened(record)?;
-                bytes += record.size();
-                page.credentials.push(record);
-            }
-            let is_short =
-                sealed >= ListQuery::MAX_BYTES && !query.is_full(page.credentials.len(), bytes);
-            if !is_short || page.next.is_none() {
-                return Ok(page);
-            }
-            rest.after = page.next.take();
-            rest = rest.with_limit(query.limit() - page.credentials.len());
-        }
-    }
-
     async fn before_write(&self, credential: &Credential) -> Result<(), BackendError> {
         if register::is_reserved(credential) {
             return Err(BackendError::AlreadyExists);
@@ -349,19 +299,4 @@ impl<B: fmt::Debug> fmt::Debug for Encrypted<B> {
             .field("sealer", &self.0.sealer)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether the register could be among what a query asks for. It has no access key and
-/// is in no project.
-fn may_show_register(query: &ListQuery) -> bool {
-    let ListQuery { user_id, project_id, kind, order, after, before, .. } = query;
-    let none_or = |marker: &Option<String>, holds: fn(&str) -> bool| {
-        marker.as_deref().is_none_or(|marker| marker.is_empty() || holds(marker))
-    };
-    *order == Order::Id
-        && user_id.is_none()
-        && project_id.is_none()
-        && kind.as_ref().is_none_or(|kind| kind.as_str() == OWNER)
-        && none_or(after, |after| after < ID)
-        && none_or(before, |before| before > ID)
 }

@@ -273,7 +273,7 @@ async fn reseal_record<B: CredentialBackend>(
 }
 
 /// Whether a record is sealed with the newest key; it is not opened.
-fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
+pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
     match &record.material {
         Material::Blob(blob) => {
             SealedText::parse(blob.expose()).is_ok_and(|text| text.key_id == sealer.newest().id)

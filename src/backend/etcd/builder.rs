@@ -43,6 +43,7 @@ pub struct EtcdBuilder {
     root_certificates: Option<Vec<u8>>,
     timeout: Duration,
     max_size: u64,
+    existing: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -55,6 +56,7 @@ impl EtcdBuilder {
             root_certificates: None,
             timeout: DEFAULT_TIMEOUT,
             max_size: DEFAULT_MAX_SIZE,
+            existing: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -134,6 +136,12 @@ impl EtcdBuilder {
         self
     }
 
+    /// Refuses a prefix that holds no store instead of making one there.
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self
+    }
+
     /// Sets the clock, which tells how long a member that failed is left alone.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -148,7 +156,16 @@ impl EtcdBuilder {
     /// that is refused, a cluster that cannot be reached, and a store of a later release.
     pub async fn connect(self) -> Result<EtcdBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { endpoints, prefix, login, root_certificates, timeout, max_size, clock } = self;
+        let Self {
+            endpoints,
+            prefix,
+            login,
+            root_certificates,
+            timeout,
+            max_size,
+            existing,
+            clock,
+        } = self;
         let is_encrypted = check(&endpoints)?;
         let tls = tls(is_encrypted, root_certificates.as_deref())?;
         let login = login.map(|(name, password)| Login::new(name, password));
@@ -159,7 +176,7 @@ impl EtcdBuilder {
             lanes: Lanes::default(),
             room: Room::new(max_size),
         };
-        prepare(&store).await?;
+        prepare(&store, existing).await?;
         Ok(EtcdBackend { store: Arc::new(store) })
     }
 }
@@ -237,11 +254,15 @@ fn tls(is_encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Writes the version, or checks the one that is there.
-async fn prepare(store: &Store) -> Result<(), OpenError> {
+/// Checks the version, or writes it unless the store must exist.
+async fn prepare(store: &Store, existing: bool) -> Result<(), OpenError> {
     let key = store.keys.version();
     if let Some(found) = store.client.range(&Range::of(key.clone())).await?.one() {
         return admit(&found);
+    }
+    if existing {
+        let what = "there is no store of credentials below the prefix";
+        return Err(OpenError::new(OpenErrorKind::Missing, what));
     }
     let mut txn = Txn::default();
     txn.require(key.clone(), 0);

@@ -22,6 +22,8 @@ pub struct OpenError {
 pub enum OpenErrorKind {
     /// What lies below the prefix is not a store of credentials.
     Foreign,
+    /// There is no store, and it must exist.
+    Missing,
     /// A later release of this crate wrote the store.
     Newer,
     /// etcd does not accept the login, or does not let this user read and write.

@@ -55,10 +55,6 @@ impl Tally {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Adds the counters to a transaction, which will read them if it fails.
     pub(super) fn write(&self, keys: &Keys, txn: &mut Txn) {
         for row in &self.rows {

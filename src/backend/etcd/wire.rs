@@ -178,11 +178,6 @@ impl Txn {
         self.failure.push(Op::Range(range));
     }
 
-    /// The number that etcd bounds, 128 by default.
-    pub(super) fn operations(&self) -> usize {
-        self.compare.len().max(self.success.len()).max(self.failure.len())
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -333,7 +328,6 @@ mod tests {
             }}],
         });
         assert_eq!(serde_json::to_value(&txn).unwrap(), said);
-        assert_eq!(txn.operations(), 2);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct PostgresBuilder {
     statement_timeout: Duration,
     connect_timeout: Duration,
     roots: Option<Vec<u8>>,
+    existing: bool,
 }
 
 impl PostgresBuilder {
@@ -39,7 +40,15 @@ impl PostgresBuilder {
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             roots: None,
+            existing: false,
         }
+    }
+
+    /// Refuses a database that holds no store instead of making one there.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self
     }
 
     /// How many connections reads share; each carries many of them at once.
@@ -96,7 +105,8 @@ impl PostgresBuilder {
     /// As [`PostgresBackend::connect`].
     pub async fn connect(self) -> Result<PostgresBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { url, readers, writers, statement_timeout, connect_timeout, roots } = self;
+        let Self { url, readers, writers, statement_timeout, connect_timeout, roots, existing } =
+            self;
         let Address { hosts, roots: named } = Address::of(&url)?;
         let encrypted = hosts.iter().any(|host| host.get_ssl_mode() != SslMode::Disable);
         let roots = match (roots, named) {
@@ -109,7 +119,7 @@ impl PostgresBuilder {
         };
         let tls = MakeRustlsConnect::new(tls(encrypted, roots.as_deref())?);
         let connector = Connector::new(hosts, tls, connect_timeout, statement_timeout);
-        connector.migrate().await?;
+        connector.migrate(existing).await?;
         Ok(PostgresBackend::start(Arc::new(connector), readers, writers))
     }
 }

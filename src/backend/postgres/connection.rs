@@ -67,13 +67,17 @@ impl Link {
         if self.client.simple_query(statements::TRY_TELLING).await.is_ok() {
             let row = self.client.query_one(statements::STORE_NUMBER, &[]).await?;
             let number: Oid = row.try_get(0)?;
-            self.channel = Some(format!("tower_credentials_{number}"));
+            self.channel = Some(statements::channel(number));
         }
         Ok(self)
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     pub(super) fn channel(&self) -> Option<&str> {

@@ -61,12 +61,13 @@ impl Connector {
         self.on_some_host(|host| Box::pin(self.open_on(host, role))).await
     }
 
-    /// Opens a bare session and brings the store to the current schema.
-    pub(super) async fn migrate(&self) -> Result<(), OpenError> {
+    /// Opens a bare session and brings the store to the current schema; makes it unless it
+    /// must exist.
+    pub(super) async fn migrate(&self, existing: bool) -> Result<(), OpenError> {
         let (client, wire) = self.client().await?;
         tokio::spawn(run(wire));
         // Unlike others, this may wait: for another server that does the same.
-        schema::migrate(&client).await
+        schema::migrate(&client, existing).await
     }
 
     /// A bare client and its connection, which the caller runs.

@@ -25,6 +25,8 @@ pub enum OpenErrorKind {
     Foreign,
     /// The URL, or a file that it names, is not valid.
     Invalid,
+    /// There is no store, and it must exist.
+    Missing,
     /// A later release of this crate wrote the store.
     Newer,
     /// The server does not let this user in, or not do what it must.
@@ -120,6 +122,8 @@ pub(super) enum Trouble {
     Said(Said),
     /// No answer came in time.
     TimedOut,
+    /// The feed of changes has ended.
+    Unheard,
 }
 
 /// What a server says, without the details: those quote rows.
@@ -157,7 +161,7 @@ impl Trouble {
         let code = match self {
             Self::Broken(_) => return Verdict::Lost,
             Self::Said(Said { code, .. }) => code,
-            Self::Away(_) | Self::Gone | Self::TimedOut => return Verdict::Failed,
+            Self::Away(_) | Self::Gone | Self::TimedOut | Self::Unheard => return Verdict::Failed,
         };
         let stale = [
             &SqlState::FEATURE_NOT_SUPPORTED,
@@ -185,7 +189,7 @@ impl Trouble {
             Self::Said(said) => {
                 [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(&said.code)
             }
-            Self::Broken(_) | Self::Gone | Self::TimedOut => false,
+            Self::Broken(_) | Self::Gone | Self::TimedOut | Self::Unheard => false,
         }
     }
 
@@ -214,6 +218,7 @@ impl fmt::Display for Trouble {
             Self::Gone => "the runtime of the store is gone",
             Self::Said(_) => "the server refused a statement",
             Self::TimedOut => "the server did not answer in time",
+            Self::Unheard => "the feed of changes was lost",
         })
     }
 }
@@ -224,7 +229,7 @@ impl StdError for Trouble {
             Self::Away(error) => Some(&**error),
             Self::Broken(error) => Some(error),
             Self::Said(said) => Some(said),
-            Self::Gone | Self::TimedOut => None,
+            Self::Gone | Self::TimedOut | Self::Unheard => None,
         }
     }
 }

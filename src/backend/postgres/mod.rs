@@ -1,9 +1,11 @@
 //! Credentials in PostgreSQL, and in engines that speak its protocol.
 
 mod builder;
+mod bulk;
 mod connection;
 mod connector;
 mod error;
+mod feed;
 mod line;
 mod reads;
 mod rows;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::bulk::Loads;
 use self::connector::Connector;
 use self::reads::Reads;
 use self::rows::Row;
@@ -43,6 +46,7 @@ pub struct PostgresBackend(Arc<Parts>);
 struct Parts {
     reads: Reads,
     writer: Writer,
+    loads: Loads,
     connector: Arc<Connector>,
 }
 
@@ -68,7 +72,8 @@ impl PostgresBackend {
     fn start(connector: Arc<Connector>, readers: usize, writers: usize) -> Self {
         let reads = Reads::start(&connector, readers);
         let writer = Writer::start(&connector, writers);
-        Self(Arc::new(Parts { reads, writer, connector }))
+        let loads = Loads::new(Arc::clone(&connector));
+        Self(Arc::new(Parts { reads, writer, loads, connector }))
     }
 
     fn reads(&self) -> &Reads {

@@ -17,14 +17,15 @@ const MIGRATIONS: [&str; LATEST as usize] = [include_str!("migrations/0001_crede
 /// How often to try what another server may be doing at the same time.
 const TRIES: u32 = 20;
 
-/// Brings a database to the newest schema, or refuses it before it is touched.
+/// Brings a database to the newest schema, or refuses it before it is touched: also one
+/// without a store, if that must exist.
 ///
 /// Servers that start at once queue for the one row of `credential_store`, and who
 /// comes second finds the work done.
-pub(super) async fn migrate(client: &Client) -> Result<(), OpenError> {
+pub(super) async fn migrate(client: &Client, existing: bool) -> Result<(), OpenError> {
     check_encoding(client).await?;
     for _ in 1..TRIES {
-        match migrate_all(client).await {
+        match migrate_all(client, existing).await {
             Err(Step::Again(error)) => {
                 tracing::debug!(%error, "another server may be migrating the store");
                 // Whatever was begun, so that the next try starts afresh.
@@ -35,7 +36,7 @@ pub(super) async fn migrate(client: &Client) -> Result<(), OpenError> {
             Ok(()) => return Ok(()),
         }
     }
-    migrate_all(client).await.map_err(|step| match step {
+    migrate_all(client, existing).await.map_err(|step| match step {
         Step::Again(error) => OpenError::driver(error),
         Step::Failed(error) => error,
     })
@@ -78,13 +79,17 @@ impl From<tokio_postgres::Error> for Step {
     }
 }
 
-async fn migrate_all(client: &Client) -> Result<(), Step> {
+async fn migrate_all(client: &Client, existing: bool) -> Result<(), Step> {
     let tables = client.query(statements::TABLES, &[]).await?;
     let tables: Vec<&str> = tables.iter().map(|row| row.get(0)).collect();
     if !tables.contains(&"credential_store") {
         if !tables.is_empty() {
             let what = "the database has a table `credentials` that is another application's";
             return Err(Step::Failed(OpenError::new(OpenErrorKind::Foreign, what)));
+        }
+        if existing {
+            let what = "the database holds no store of credentials";
+            return Err(Step::Failed(OpenError::new(OpenErrorKind::Missing, what)));
         }
         client.batch_execute(statements::CREATE_STORE).await?;
     }

@@ -57,6 +57,16 @@ pub(super) const SHOW_ENCODING: &str = "SHOW server_encoding";
 /// A number that tells two stores in one database apart.
 pub(super) const STORE_NUMBER: &str = "SELECT CAST(CAST('credentials' AS regclass) AS oid)";
 
+/// Hears what is told of this store.
+pub(super) fn listen(number: u32) -> String {
+    format!("LISTEN \"{}\"", channel(number))
+}
+
+/// Where it is told.
+pub(super) fn channel(number: u32) -> String {
+    format!("tower_credentials_{number}")
+}
+
 pub(super) const BEGIN: &str = "BEGIN";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";

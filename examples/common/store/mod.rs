@@ -1,0 +1,90 @@
+//! Stores by URL.
+
+#![allow(dead_code, reason = "each example uses a part of it")]
+
+mod engine;
+mod error;
+mod redacted;
+
+use std::sync::Arc;
+
+use tower_credentials::{
+    backend::{
+        BulkLoad, ChangeFeed, CredentialBackend,
+        encrypted::{Encrypted, KeyRing},
+    },
+    usage::UsageLog,
+};
+
+use self::engine::Engine;
+
+pub(crate) use self::{
+    engine::URLS,
+    error::{Trouble, Unopened},
+    redacted::redacted,
+};
+
+/// All that every kind of store can do.
+pub(crate) trait Keeps: CredentialBackend + BulkLoad + ChangeFeed {}
+
+impl<T: CredentialBackend + BulkLoad + ChangeFeed> Keeps for T {}
+
+/// A store, with all that can be done with it.
+pub(crate) struct Store {
+    /// Where records are read and written: through the seal, if there is one.
+    pub(crate) keys: Arc<dyn Keeps>,
+    /// Where uses are noted, if this kind of store can.
+    pub(crate) usage: Option<Arc<dyn UsageLog>>,
+    /// The same as `keys`, as what seals.
+    pub(crate) seal: Option<Encrypted<Arc<dyn Keeps>>>,
+    pub(crate) engine: Engine,
+}
+
+/// Whether a store must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It is made if it is not.
+    Any,
+    /// It must.
+    Existing,
+    /// It must not.
+    New,
+}
+
+/// Whether records may be there that are not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// They may: they are about to be sealed.
+    Adopted,
+    Refused,
+}
+
+impl Store {
+    /// Opens the store that a URL names, and brings it to the current schema.
+    pub(crate) async fn open(url: &str, expected: Expected) -> Result<Self, Unopened> {
+        engine::open(url, expected).await
+    }
+
+    /// The same as `keys`, for those who only read and write.
+    pub(crate) fn backend(&self) -> Arc<dyn CredentialBackend> {
+        Arc::clone(&self.keys) as _
+    }
+
+    /// The same store, its secrets sealed with these keys.
+    pub(crate) async fn sealed(self, keys: KeyRing, plain: Plain) -> Result<Self, Unopened> {
+        let seal = match plain {
+            Plain::Adopted => Encrypted::adopt(self.keys, keys).await?,
+            Plain::Refused => Encrypted::open(self.keys, keys).await?,
+        };
+        Ok(Self { keys: Arc::new(seal.clone()), seal: Some(seal), ..self })
+    }
+}
+
+/// The keys that a command line names: a file, or `env:` and the name of a variable.
+pub(crate) fn key_ring(name: &str) -> Result<KeyRing, Unopened> {
+    let ring = match name.strip_prefix("env:") {
+        Some(variable) => KeyRing::from_env(variable),
+        None => KeyRing::from_file(name),
+    };
+    ring.map_err(|error| Unopened::caused(Trouble::Keys, error))
+}

@@ -1,0 +1,55 @@
+//! Looking for what cannot be opened.
+
+use super::reseal::is_newest;
+use super::{Encrypted, register, sealer};
+use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::domain::CredentialId;
+
+/// What the records of one page are like.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifiedPage {
+    /// How many were looked at.
+    pub examined: u64,
+    /// How many are sealed, but not with the newest key.
+    pub outdated: u64,
+    /// How many are not sealed, and accepted since the store was adopted.
+    pub plain: u64,
+    /// Those that cannot be opened, and why.
+    pub unreadable: Vec<(CredentialId, BackendError)>,
+    /// Behind which record the next page starts; `None` after the last one.
+    pub next: Option<CredentialId>,
+}
+
+impl<B: CredentialBackend> Encrypted<B> {
+    /// Opens the records of one page, in the order of their ids, and tells which cannot
+    /// be opened. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call: see [`BackendError`]; not for what cannot be opened.
+    pub async fn verify_page(
+        &self,
+        after: Option<&CredentialId>,
+    ) -> Result<VerifiedPage, BackendError> {
+        let mut query = ListQuery::new(Order::Id);
+        query.after = after.map(|id| id.as_str().into());
+        let page = self.0.backend.list(&query).await?;
+        let next = page.next.map(CredentialId::from_stored);
+        let mut verified = VerifiedPage { next, ..VerifiedPage::default() };
+        for record in page.credentials {
+            if record.id.as_str() == register::ID {
+                continue;
+            }
+            let (id, is_sealed) = (record.id.clone(), sealer::is_sealed(&record));
+            let is_newest = is_newest(&self.0.sealer, &record);
+            verified.examined += 1;
+            match self.0.opened(record) {
+                Ok(_) if !is_sealed => verified.plain += 1,
+                Ok(_) => verified.outdated += u64::from(!is_newest),
+                Err(error) => verified.unreadable.push((id, error)),
+            }
+        }
+        Ok(verified)
+    }
+}

@@ -1,0 +1,176 @@
+//! Writers that keep the books, and the audit of what is there in the end.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use tokio::{task::JoinSet, time::sleep};
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
+    domain::{
+        Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version, generate_pair,
+    },
+};
+
+const WRITERS: usize = 8;
+
+/// How long a load may take until it has gone on.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Writers of keys, some of which they delete again.
+pub(crate) struct Load {
+    url: String,
+    books: Arc<Books>,
+    writers: JoinSet<Vec<Written>>,
+}
+
+struct Books {
+    is_over: AtomicBool,
+    acknowledged: AtomicUsize,
+    failed: AtomicUsize,
+    /// The last acknowledged write, and the longest time between two.
+    silence: Mutex<(Instant, Duration)>,
+}
+
+struct Written {
+    record: Arc<Credential>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The insert was acknowledged.
+    There,
+    /// The delete was acknowledged.
+    Gone,
+    /// The last write was not acknowledged.
+    Unknown,
+}
+
+/// A key of this user.
+pub(crate) fn pair(user: &str) -> Arc<Credential> {
+    let (access_key, secret) = generate_pair().unwrap();
+    let mut pair = Credential::new(
+        CredentialId::of(&access_key),
+        Kind::ec2(),
+        UserId::new(user).unwrap(),
+        Material::KeyPair { secret: Some(secret) },
+        UNIX_EPOCH,
+        Version::fresh(),
+    );
+    pair.access_key = Some(access_key);
+    pair.project_id = Some(ProjectId::new("demo").unwrap());
+    Arc::new(pair)
+}
+
+impl Load {
+    /// Two writers for each user, through two handles, as of two processes.
+    pub(crate) async fn start(url: &str) -> Self {
+        let handles = [crate::fresh(url).await, crate::fresh(url).await];
+        let books = Arc::new(Books {
+            is_over: AtomicBool::new(false),
+            acknowledged: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            silence: Mutex::new((Instant::now(), Duration::ZERO)),
+        });
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let (backend, books) = (Arc::clone(&handles[writer % 2]), Arc::clone(&books));
+            writers.spawn(async move { write(&backend, &books, writer / 2).await });
+        }
+        Self { url: url.into(), books, writers }
+    }
+
+    /// Waits until so many more writes are acknowledged.
+    pub(crate) async fn until_more(&self, writes: usize) {
+        let acknowledged = || self.books.acknowledged.load(Ordering::SeqCst);
+        let (wanted, started) = (acknowledged() + writes, Instant::now());
+        while acknowledged() < wanted {
+            assert!(started.elapsed() < PATIENCE, "no writes any more");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the load; everything must be as it was acknowledged.
+    pub(crate) async fn end(self, what: &str) {
+        let Self { url, books, writers } = self;
+        books.is_over.store(true, Ordering::SeqCst);
+        let written: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
+        let backend = crate::fresh(&url).await;
+        let (mut lost, mut revived) = (0, 0);
+        let mut listed = Vec::new();
+        let mut query = ListQuery::new(Order::Id);
+        query.project_id = Some(ProjectId::new("demo").unwrap());
+        loop {
+            let page = backend.list(&query).await.unwrap();
+            listed.extend(page.credentials);
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        for Written { record, state } in &written {
+            let by_id = backend.get(&record.id).await.unwrap();
+            let access_key = record.access_key.as_ref().unwrap();
+            let by_key = backend.find_by_access_key(access_key).await.unwrap();
+            assert_eq!(by_id, by_key, "a record is whole or not there");
+            let is_listed = listed.iter().any(|it| it.id == record.id);
+            assert_eq!(by_id.is_some(), is_listed, "a record is whole or not there");
+            assert!(by_id.is_none_or(|it| it == *record), "a record is as it was written");
+            lost += usize::from(*state == State::There && by_key.is_none());
+            revived += usize::from(*state == State::Gone && by_key.is_some());
+        }
+        let failed = books.failed.load(Ordering::SeqCst);
+        let acknowledged = books.acknowledged.load(Ordering::SeqCst);
+        let (_, silence) = *books.silence.lock().unwrap();
+        println!(
+            "{what}: {acknowledged} writes acknowledged, {failed} failed, {lost} lost, {revived} \
+             deleted ones there again, nothing acknowledged for {silence:.2?} at the longest"
+        );
+        assert_eq!((lost, revived), (0, 0));
+        assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+    }
+}
+
+async fn write(backend: &EtcdBackend, books: &Books, user: usize) -> Vec<Written> {
+    let mut written = Vec::new();
+    let user = format!("user-{user}");
+    while !books.is_over.load(Ordering::SeqCst) {
+        let record = pair(&user);
+        let mut state = State::Unknown;
+        if books.enter(backend.insert(&record, Quota::AtMost(1_000_000)).await) {
+            state = State::There;
+            if written.len() % 3 == 0 {
+                let deleted = backend.delete(&record.id, record.version).await;
+                let deleted = deleted.map(|deleted| assert!(deleted, "it was there"));
+                state = if books.enter(deleted) { State::Gone } else { State::Unknown };
+            }
+        }
+        written.push(Written { record, state });
+    }
+    written
+}
+
+impl Books {
+    /// Whether the write was acknowledged.
+    fn enter(&self, outcome: Result<(), BackendError>) -> bool {
+        match outcome {
+            Ok(()) => {
+                self.acknowledged.fetch_add(1, Ordering::SeqCst);
+                let mut silence = self.silence.lock().unwrap();
+                silence.1 = silence.1.max(silence.0.elapsed());
+                silence.0 = Instant::now();
+                true
+            }
+            Err(BackendError::Unavailable(_)) => {
+                self.failed.fetch_add(1, Ordering::SeqCst);
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
