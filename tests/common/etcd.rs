@@ -49,7 +49,7 @@ pub(crate) fn shared() -> Option<String> {
 pub(crate) struct Cluster {
     members: Vec<Member>,
     // Removed when the members have ended: after them.
-    #[expect(dead_code, reason = "held to be dropped")]
+    #[allow(dead_code, reason = "held to be dropped")]
     folder: Option<TempDir>,
 }
 

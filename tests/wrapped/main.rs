@@ -1,0 +1,80 @@
+//! The suite for backends over every store through every wrapper: sealed, cached by the
+//! store's own feed of changes, and both.
+
+#[path = "../common/etcd.rs"]
+#[allow(dead_code, reason = "the tests of etcd alone use the rest")]
+mod etcd;
+#[path = "../common/installed.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod installed;
+#[path = "../common/postgres.rs"]
+#[allow(dead_code, reason = "the tests of PostgreSQL alone use the rest")]
+mod postgres;
+mod stores;
+
+use std::sync::Arc;
+
+use tower_credentials::{
+    backend::{
+        ChangeFeed, CredentialBackend,
+        cached::Cached,
+        encrypted::{Encrypted, KeyRing},
+    },
+    conformance,
+};
+
+async fn sealed<B: CredentialBackend>(backend: B) -> Encrypted<B> {
+    // The same for all who open one store.
+    let ring = KeyRing::new("old", &[1; 32]).unwrap().with_newest("new", &[2; 32]).unwrap();
+    Encrypted::open(backend, ring).await.unwrap()
+}
+
+async fn followed<B: CredentialBackend + ChangeFeed + Clone>(backend: B) -> Cached<B> {
+    let cached = Cached::new(backend.clone());
+    cached.follow(backend);
+    cached
+}
+
+async fn sealed_and_followed<B>(backend: B) -> Cached<Encrypted<B>>
+where
+    B: CredentialBackend + ChangeFeed,
+{
+    followed(sealed(backend).await).await
+}
+
+/// As the macro for authors of backends; it skips where there is no such store.
+macro_rules! cases {
+    (($store:path, $wrap:path) $($subject:ident { $($case:ident)+ })+) => {$($(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            if let Some(backend) = $store().await {
+                conformance::cases::$case(Arc::new($wrap(backend).await)).await;
+            }
+        }
+    )+)+};
+}
+
+macro_rules! suites {
+    ($($name:ident: $store:path, $wrap:path;)+) => {$(
+        mod $name {
+            use super::*;
+
+            tower_credentials::__conformance_cases!({ cases }($store, $wrap));
+        }
+    )+};
+}
+
+suites! {
+    etcd_followed: stores::etcd, followed;
+    etcd_sealed: stores::etcd_of_sealed, sealed;
+    etcd_sealed_and_followed: stores::etcd_of_sealed, sealed_and_followed;
+    memory_followed: stores::memory, followed;
+    memory_sealed: stores::memory, sealed;
+    memory_sealed_and_followed: stores::memory, sealed_and_followed;
+    postgres_followed: stores::postgres, followed;
+    postgres_sealed: stores::postgres_of_sealed, sealed;
+    postgres_sealed_and_followed: stores::postgres_of_sealed, sealed_and_followed;
+    sqlite_followed: stores::sqlite, followed;
+    sqlite_sealed: stores::sqlite_of_sealed, sealed;
+    sqlite_sealed_and_followed: stores::sqlite_of_sealed, sealed_and_followed;
+}

@@ -1,0 +1,62 @@
+//! One shared store of each kind for plain records, and one for sealed ones; a handle of
+//! its own to it for each test. `None` where the store is not installed.
+
+use std::path::PathBuf;
+
+use tokio::sync::OnceCell;
+use tower_credentials::backend::{
+    etcd::EtcdBackend, memory::MemoryBackend, postgres::PostgresBackend, sqlite::SqliteBackend,
+};
+
+use crate::postgres::shared as postgres_server;
+
+pub(crate) async fn etcd() -> Option<EtcdBackend> {
+    etcd_below("plain").await
+}
+
+pub(crate) async fn etcd_of_sealed() -> Option<EtcdBackend> {
+    etcd_below("sealed").await
+}
+
+async fn etcd_below(prefix: &str) -> Option<EtcdBackend> {
+    let url = crate::etcd::shared()?;
+    Some(EtcdBackend::from_url(&url).unwrap().prefix(prefix).connect().await.unwrap())
+}
+
+pub(crate) async fn memory() -> Option<MemoryBackend> {
+    Some(MemoryBackend::default())
+}
+
+pub(crate) async fn postgres() -> Option<PostgresBackend> {
+    static URL: OnceCell<Option<String>> = OnceCell::const_new();
+    postgres_of(&URL).await
+}
+
+pub(crate) async fn postgres_of_sealed() -> Option<PostgresBackend> {
+    static URL: OnceCell<Option<String>> = OnceCell::const_new();
+    postgres_of(&URL).await
+}
+
+async fn postgres_of(url: &'static OnceCell<Option<String>>) -> Option<PostgresBackend> {
+    let make = || async { Some(postgres_server()?.database().await) };
+    let url = url.get_or_init(make).await.as_ref()?;
+    Some(PostgresBackend::connect(url).await.unwrap())
+}
+
+pub(crate) async fn sqlite() -> Option<SqliteBackend> {
+    static PATH: OnceCell<PathBuf> = OnceCell::const_new();
+    sqlite_of(&PATH).await
+}
+
+pub(crate) async fn sqlite_of_sealed() -> Option<SqliteBackend> {
+    static PATH: OnceCell<PathBuf> = OnceCell::const_new();
+    sqlite_of(&PATH).await
+}
+
+async fn sqlite_of(path: &'static OnceCell<PathBuf>) -> Option<SqliteBackend> {
+    let make = || async {
+        // Below `target`, since nothing that a static holds is ever removed.
+        tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep().join("credentials.db")
+    };
+    Some(SqliteBackend::open(path.get_or_init(make).await).unwrap())
+}
