@@ -14,17 +14,18 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread::sleep,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tokio_postgres::{Client, NoTls};
 
 use crate::installed;
 
 /// Whoever these tests log in as, and its password.
 pub(crate) const USER: &str = "keeper";
-pub(crate) const PASSWORD: &str = "pw-of-the-keeper";
+pub(crate) const PASSWORD: &str = "open-sesame-5432";
 
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +78,8 @@ impl Server {
         fill(&data);
         let mut lines = String::from(
             "\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
-             shared_buffers = 64MB\nmax_connections = 200\n",
+             shared_buffers = 64MB\nmax_connections = 200\n\
+             log_line_prefix = '%d: '\n",
         );
         for setting in settings {
             lines.push_str(setting);
@@ -112,7 +114,7 @@ impl Server {
 
     /// Waits until it lets somebody in.
     fn wait(&mut self) {
-        let started = SystemTime::now();
+        let started = Instant::now();
         loop {
             let mut ready = program("pg_isready");
             ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
@@ -120,7 +122,7 @@ impl Server {
                 return;
             }
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            let late = started.elapsed().unwrap() > PATIENCE;
+            let late = started.elapsed() > PATIENCE;
             if late || ended.is_some() {
                 panic!("no server: {}", fs::read_to_string(self.log()).unwrap_or_default());
             }
@@ -161,6 +163,13 @@ impl Server {
         }
     }
 
+    /// Changes a setting, for when it is started again.
+    pub(crate) fn set(&self, line: &str) {
+        let file = self.data().join("postgresql.conf");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}{line}\n")).unwrap();
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -175,6 +184,12 @@ impl Server {
 
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
+    }
+
+    /// How many lines of its log begin like this: after the name of a database.
+    pub(crate) fn said(&self, beginning: &str) -> usize {
+        let log = fs::read_to_string(self.log()).unwrap();
+        log.lines().filter(|line| line.starts_with(beginning)).count()
     }
 
     /// The URL of a database.
@@ -281,4 +296,32 @@ fn children(pid: u32) -> Vec<u32> {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Gives a file to whoever runs the servers, and to nobody else.
+pub(crate) fn give_to_server(file: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some((user, group)) = account() {
+        chown(file, Some(user), Some(group)).unwrap();
+    }
+}
+
+/// Ends the sessions of an application on this database.
+pub(crate) async fn end_sessions(client: &Client, application: &str) {
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = $1 AND datname = current_database()";
+    client.execute(sql, &[&application]).await.unwrap();
+}
+
+/// Waits until some session of this database waits for another's lock.
+pub(crate) async fn until_blocked(client: &Client) {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let blocked = async {
+        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, blocked).await.expect("something is in the way");
 }

@@ -1,9 +1,18 @@
 //! `PostgresBackend` on real servers: private ones in scratch folders.
 
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../common/installed.rs"]
 mod installed;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../common/postgres.rs"]
 mod lab;
 
+mod conflicts;
+mod failover;
+mod faults;
+mod hearing;
+mod load;
+mod opening;
+mod plans;
 mod suite;
+mod tls;

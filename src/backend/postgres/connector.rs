@@ -52,8 +52,9 @@ impl Connector {
         self.statement_timeout
     }
 
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+    /// How long it may take until one of the servers has let us in.
+    pub(super) fn patience(&self) -> Duration {
+        self.connect_timeout * u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
     /// Opens a session to a store that is there, with what runs it.
@@ -100,9 +101,11 @@ impl Connector {
         let millis = self.statement_timeout.as_millis();
         let timeout = statements::set_timeout(millis);
         client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
-        // Only PostgreSQL itself has these.
-        if let Err(error) = client.batch_execute(statements::SET_PLANS).await {
-            tracing::debug!(%error, "the server plans by itself");
+        for setting in statements::SET_PLANS {
+            // Only PostgreSQL itself has these, and not each release has all.
+            if let Err(error) = client.batch_execute(setting).await {
+                tracing::debug!(%error, setting, "the server plans by itself");
+            }
         }
         if role == Role::Write {
             let shown = client.query_one(statements::SHOW_COMMIT, &[]).await;

@@ -33,7 +33,7 @@ const WAITING: usize = 4_096;
 impl ChangeFeed for PostgresBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
         let connector = &self.0.connector;
-        let opening = timeout(connector.connect_timeout(), Subscription::open(connector));
+        let opening = timeout(connector.patience(), Subscription::open(connector));
         match opening.await {
             Ok(Ok(subscription)) => Ok(Box::new(subscription)),
             Ok(Err(error)) => Err(BackendError::Unavailable(Box::new(error))),

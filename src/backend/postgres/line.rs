@@ -36,7 +36,7 @@ enum State {
 
 impl Line {
     pub(super) fn start(connector: Arc<Connector>, role: Role) -> Self {
-        let patience = connector.connect_timeout();
+        let patience = connector.patience();
         let (sender, state) = watch::channel(State::Opening);
         tokio::spawn(keep(connector, role, sender));
         Self { state, patience }

@@ -45,8 +45,12 @@ pub(super) fn set_local_timeout(millis: u128) -> String {
 /// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
 /// on an empty table, and must not scan or sort when it has grown. Engines without
 /// these settings refuse them, and plan by themselves.
-pub(super) const SET_PLANS: &str =
-    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
+pub(super) const SET_PLANS: [&str; 4] = [
+    "SET enable_seqscan = off",
+    "SET enable_bitmapscan = off",
+    "SET enable_sort = off",
+    "SET enable_incremental_sort = off",
+];
 
 /// Whether a commit waits for the disk, and has it wait.
 pub(super) const SHOW_COMMIT: &str = "SHOW synchronous_commit";
@@ -271,13 +275,16 @@ pub(super) static INSERT_LIMITED: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+// Rows that are changed are named twice: by the ids alone, so that no way to join them
+// with what comes for them can read the whole table.
+
 /// Further values: the versions that are expected.
 pub(super) static UPDATE: LazyLock<Written> = LazyLock::new(|| {
     let set: Vec<_> = COLUMNS[1..].iter().map(|column| format!("{column} = v.{column}")).collect();
     let (set, rows) = (set.join(", "), rows(&["expected"]));
     let quiet = format!(
         "UPDATE credentials AS c SET {set} FROM {rows}
-        WHERE c.id = v.id AND c.version = v.expected RETURNING c.id"
+        WHERE c.id = ANY($1::text[]) AND c.id = v.id AND c.version = v.expected RETURNING c.id"
     );
     Written::new(quiet, COLUMNS.len() + 1)
 });
@@ -285,7 +292,7 @@ pub(super) static UPDATE: LazyLock<Written> = LazyLock::new(|| {
 pub(super) static DELETE: LazyLock<Written> = LazyLock::new(|| {
     let quiet = "DELETE FROM credentials AS c
         USING unnest($1::text[], $2::bigint[]) AS v (id, expected)
-        WHERE c.id = v.id AND c.version = v.expected RETURNING c.id";
+        WHERE c.id = ANY($1::text[]) AND c.id = v.id AND c.version = v.expected RETURNING c.id";
     Written::new(quiet.into(), 2)
 });
 
@@ -295,7 +302,8 @@ pub(super) const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = $1"
 /// Rows that know of a later use are not touched.
 pub(super) const NOTE: &str = "UPDATE credentials AS c SET last_used = v.last_used
     FROM unnest($1::text[], $2::bigint[]) AS v (id, last_used)
-    WHERE c.id = v.id AND (c.last_used IS NULL OR c.last_used < v.last_used)";
+    WHERE c.id = ANY($1::text[]) AND c.id = v.id
+    AND (c.last_used IS NULL OR c.last_used < v.last_used)";
 
 pub(super) const TELL: &str =
     "SELECT pg_notify($1::text, told.payload) FROM unnest($2::text[]) AS told (payload)";

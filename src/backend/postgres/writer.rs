@@ -59,7 +59,7 @@ impl Writer {
             tokio::spawn(run(line, Arc::clone(&intake)));
         }
         // Waiting for a session, for the batch before, and for its own.
-        let patience = connector.connect_timeout() + connector.statement_timeout() + 2 * GRACE;
+        let patience = connector.patience() + connector.statement_timeout() + 2 * GRACE;
         Self { queue, patience }
     }
 

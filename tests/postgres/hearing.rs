@@ -1,0 +1,116 @@
+//! The feed of changes: other processes' writes, and what ends it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tower_credentials::{
+    backend::{
+        BackendError, Change, ChangeFeed, Changes, CredentialBackend, postgres::PostgresBackend,
+    },
+    domain::Quota,
+};
+
+use crate::{lab, load::pair};
+
+async fn until_failed(changes: &mut Box<dyn Changes>) -> BackendError {
+    let failed = async {
+        loop {
+            if let Err(error) = changes.next().await {
+                return error;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), failed).await.expect("a feed that is lost says so")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_does_is_told_within_a_second() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let here = PostgresBackend::connect(&url).await.unwrap();
+    let there = PostgresBackend::connect(&url).await.unwrap();
+    let mut changes = here.subscribe().await.unwrap();
+    for _ in 0..20 {
+        let record = pair("amy");
+        there.insert(&record, Quota::Unlimited).await.unwrap();
+        there.delete(&record.id, record.version).await.unwrap();
+        let revoked = Instant::now();
+        let gone = Change::deleted(record.id.clone());
+        while !changes.next().await.unwrap().changes.contains(&gone) {}
+        assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_of_one_database_do_not_hear_each_other() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let client = lab::connect(&url).await;
+    client.batch_execute("CREATE SCHEMA other").await.unwrap();
+    let other = format!("{url}&options=-c%20search_path%3Dother");
+    let (here, there) = (
+        PostgresBackend::connect(&url).await.unwrap(),
+        PostgresBackend::connect(&other).await.unwrap(),
+    );
+    let mut changes = here.subscribe().await.unwrap();
+    let record = pair("amy");
+    there.insert(&record, Quota::Unlimited).await.unwrap();
+    assert!(here.get(&record.id).await.unwrap().is_none());
+    assert!(changes.next().await.unwrap().changes.is_empty());
+    here.insert(&record, Quota::Unlimited).await.unwrap();
+    assert_eq!(changes.next().await.unwrap().changes, [Change::written(&record)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_whose_session_is_ended_fails() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let mut changes = backend.subscribe().await.unwrap();
+    assert!(changes.next().await.unwrap().is_complete);
+    lab::end_sessions(&lab::connect(&url).await, "tower-credentials").await;
+    let error = until_failed(&mut changes).await;
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    // The next one hears again.
+    let mut changes = backend.subscribe().await.unwrap();
+    assert!(changes.next().await.unwrap().is_complete);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_of_a_server_that_stands_still_fails() {
+    let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
+    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let mut changes = backend.subscribe().await.unwrap();
+    assert!(changes.next().await.unwrap().is_complete);
+    server.pause(true);
+    let began = Instant::now();
+    let error = until_failed(&mut changes).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    server.pause(false);
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+}
+
+/// A server without notifications still stores; it just tells nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_tells_no_changes_says_so_and_stores_all_the_same() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let client = lab::connect(&url).await;
+    // What an engine of the family does that lacks it.
+    let lack = "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC;
+        CREATE ROLE deaf LOGIN PASSWORD 'deaf';
+        GRANT ALL ON SCHEMA public TO deaf";
+    client.batch_execute(lack).await.unwrap();
+    let url = url.replace(lab::USER, "deaf").replace(lab::PASSWORD, "deaf");
+    let backend = PostgresBackend::connect(url).await.unwrap();
+    let (first, second) = (pair("amy"), pair("amy"));
+    backend.insert(&first, Quota::Unlimited).await.unwrap();
+    backend.insert(&second, Quota::AtMost(2)).await.unwrap();
+    let next = (*first).clone().touched(first.updated_at);
+    assert!(backend.update(&next.clone().into(), first.version).await.unwrap());
+    assert!(backend.delete(&next.id, next.version).await.unwrap());
+    assert_eq!(backend.purge_user(&second.user_id).await.unwrap(), 1);
+    let error = backend.subscribe().await.unwrap_err();
+    let BackendError::Unavailable(error) = error else { panic!("{error:?}") };
+    assert!(error.to_string().contains("tells no changes"), "{error}");
+}

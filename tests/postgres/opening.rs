@@ -1,0 +1,229 @@
+//! What becomes a store, and what is refused.
+
+use std::{error::Error as _, time::Duration};
+
+use tokio::task::JoinSet;
+use tower_credentials::{
+    backend::{
+        BackendError, CredentialBackend,
+        postgres::{OpenError, OpenErrorKind, PostgresBackend},
+    },
+    domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, UserId},
+};
+
+use crate::{
+    lab::{self, PASSWORD, USER},
+    load::{missing, pair},
+};
+
+async fn refusal(url: String) -> OpenError {
+    PostgresBackend::connect(url).await.unwrap_err()
+}
+
+/// All that an error says, to whoever prints it.
+fn said(error: &OpenError) -> String {
+    let mut said = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        said.push_str(&format!(" {error} {error:?}"));
+        source = error.source();
+    }
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_make_one_store() {
+    let Some(server) = lab::shared() else { return };
+    for _ in 0..3 {
+        let url = server.database().await;
+        let mut starting = JoinSet::new();
+        for _ in 0..6 {
+            let url = url.clone();
+            starting.spawn(async move { PostgresBackend::connect(url).await });
+        }
+        while let Some(backend) = starting.join_next().await {
+            let backend = backend.unwrap().unwrap();
+            backend.insert(&pair("amy"), Quota::AtMost(6)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_for_the_next() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let record = pair("amy");
+    let first = PostgresBackend::connect(&url).await.unwrap();
+    first.insert(&record, Quota::Unlimited).await.unwrap();
+    drop(first);
+    let second = PostgresBackend::connect(&url).await.unwrap();
+    assert_eq!(missing(&second, &[record]).await, 0);
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_release_is_refused_and_not_touched() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    drop(PostgresBackend::connect(&url).await.unwrap());
+    let client = lab::connect(&url).await;
+    client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
+    let error = refusal(url).await;
+    assert_eq!(error.kind(), OpenErrorKind::Newer);
+    assert!(error.to_string().contains("99"), "{error}");
+    let version = client.query_one("SELECT version FROM credential_store", &[]).await.unwrap();
+    assert_eq!(version.get::<_, i64>(0), 99);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
+    let client = lab::connect(&url).await;
+    client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
+    lab::end_sessions(&client, "tower-credentials").await;
+    let refused = async {
+        loop {
+            match backend.insert(&pair("amy"), Quota::Unlimited).await {
+                Err(BackendError::Corrupt(error)) => return error,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    assert!(error.source().unwrap().to_string().contains("99"), "{error:?}");
+}
+
+#[tokio::test]
+async fn another_applications_table_is_refused_and_not_touched() {
+    let Some(server) = lab::shared() else { return };
+    for table in ["credentials", "credential_owners"] {
+        let url = server.database().await;
+        let client = lab::connect(&url).await;
+        client.batch_execute(&format!("CREATE TABLE {table} (a INT)")).await.unwrap();
+        assert_eq!(refusal(url).await.kind(), OpenErrorKind::Foreign);
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(client.query_one(tables, &[]).await.unwrap().get::<_, i64>(0), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let Some(server) = lab::shared() else { return };
+    let client = lab::connect(&server.url("postgres")).await;
+    let make = "CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    client.batch_execute(make).await.unwrap();
+    let error = refusal(server.url("narrow")).await;
+    assert_eq!(error.kind(), OpenErrorKind::Foreign);
+    assert!(error.to_string().contains("LATIN1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_login_is_refused_and_the_password_never_told() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let wrong = url.replace(PASSWORD, "wrong-pw-of-somebody");
+    let nobody = url.replace(USER, "nobody-here");
+    let nowhere = server.url("no_such_database");
+    for url in [wrong, nobody, nowhere] {
+        let error = refusal(url.clone()).await;
+        assert_eq!(error.kind(), OpenErrorKind::Refused, "{url}: {error:?}");
+        let said = said(&error);
+        assert!(!said.contains(PASSWORD) && !said.contains("wrong-pw"), "{said}");
+    }
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let builder = PostgresBackend::builder(&url);
+    assert!(!format!("{backend:?} {builder:?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn a_user_without_rights_is_refused_and_one_who_may_only_use_the_store_is_not() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let client = lab::connect(&url).await;
+    client.batch_execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk'").await.unwrap();
+    let clerk = url.replace(USER, "clerk").replace(PASSWORD, "clerk");
+    assert_eq!(refusal(clerk.clone()).await.kind(), OpenErrorKind::Refused);
+
+    drop(PostgresBackend::connect(&url).await.unwrap());
+    let grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON credentials, credential_owners TO clerk;
+        GRANT SELECT ON credential_store TO clerk";
+    client.batch_execute(grant).await.unwrap();
+    let backend = PostgresBackend::connect(clerk).await.unwrap();
+    let record = pair("amy");
+    backend.insert(&record, Quota::AtMost(1)).await.unwrap();
+    assert!(backend.delete(&record.id, record.version).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let error = refusal("postgres://amy@127.0.0.1:1/keys?sslmode=disable".into()).await;
+    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_unreachable_in_time() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://amy@{}/keys?sslmode=disable", silent.local_addr().unwrap());
+    let timeout = Duration::from_millis(300);
+    let connecting = PostgresBackend::builder(url).connect_timeout(timeout).connect();
+    let error = tokio::time::timeout(Duration::from_secs(5), connecting).await.unwrap();
+    assert_eq!(error.unwrap_err().kind(), OpenErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let both = format!("@{},", silent.local_addr().unwrap());
+    let builder = PostgresBackend::builder(url.replace('@', &both));
+    let backend = builder.connect_timeout(Duration::from_secs(2)).connect().await.unwrap();
+    backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
+}
+
+/// The engine has no NUL; such texts are stored in another spelling.
+#[tokio::test]
+async fn texts_with_nul_are_stored_and_found_like_others() {
+    let Some(server) = lab::shared() else { return };
+    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let key = |text: &str| AccessKey::from_stored(text);
+    assert!(backend.find_by_access_key(&key("a\0b")).await.unwrap().is_none());
+    let mut record = (*pair("amy")).clone();
+    record.id = CredentialId::from_stored("id\0\u{1}");
+    record.kind = Kind::from_stored("k\0");
+    record.user_id = UserId::from_stored("\0u");
+    record.project_id = Some(ProjectId::from_stored("p\u{1}\0"));
+    record.access_key = Some(key("a\0b"));
+    backend.insert(&record.clone().into(), Quota::AtMost(1)).await.unwrap();
+    for other in ["a", "ab", "a\u{1}b", "a\u{1}\u{1}b"] {
+        assert!(backend.find_by_access_key(&key(other)).await.unwrap().is_none());
+    }
+    let found = backend.find_by_access_key(&key("a\0b")).await.unwrap();
+    assert_eq!(found.as_deref(), Some(&record));
+    assert_eq!(backend.purge_user(&record.user_id).await.unwrap(), 1);
+}
+
+/// Texts that are too long for an index are refused, and take no neighbours down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_stored_fails_alone() {
+    let Some(server) = lab::shared() else { return };
+    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let mut writes = JoinSet::new();
+    for n in 0..40 {
+        let (backend, mut record) = (backend.clone(), (*pair("amy")).clone());
+        if n == 20 {
+            // Digits of a hash, since the engine makes repeated ones shorter.
+            let digits = (0..200).map(|_| AccessKey::generate().unwrap().as_str().to_owned());
+            record.access_key = Some(AccessKey::from_stored(digits.collect::<String>()));
+        }
+        writes.spawn(async move { (n, backend.insert(&record.into(), Quota::AtMost(40)).await) });
+    }
+    while let Some(written) = writes.join_next().await {
+        match written.unwrap() {
+            (20, result) => assert!(matches!(result, Err(BackendError::Unavailable(_)))),
+            (n, result) => result.unwrap_or_else(|error| panic!("{n}: {error:?}")),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the server reads for an answer: as much as the answer needs, whatever else is
+//! there.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_postgres::Client;
+use tower_credentials::{
+    backend::{BulkLoad, CredentialBackend, ListQuery, Order, postgres::PostgresBackend},
+    domain::{Credential, Kind, ProjectId, Quota, Slot, UserId},
+    usage::UsageLog,
+};
+
+use crate::{lab, load::pair};
+
+/// How often the table was read from end to end, and how many rows of it were looked at.
+async fn read(backend: &PostgresBackend, client: &Client) -> (i64, i64) {
+    // Sessions report what they did when they do something more, a second later.
+    for _ in 0..2 {
+        use_all(backend, 1).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    use_all(backend, 1).await;
+    let sql = "SELECT seq_scan, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables
+        WHERE relname = 'credentials'";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// Statements are planned while the table is empty, and must do when it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_scans_or_reads_more_than_it_shows() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let builder = PostgresBackend::builder(&url).readers(1).writers(1);
+    let backend = builder.connect().await.unwrap();
+    let client = lab::connect(&url).await;
+    // Every statement, often enough for the server to settle on a plan.
+    for _ in 0..8 {
+        use_all(&backend, 1).await;
+    }
+    let crowd = (0..20_000).map(|n| {
+        let user = if n % 2 == 0 { "crowd".to_owned() } else { format!("user {}", n % 1_000) };
+        pair(&user)
+    });
+    let crowd: Vec<Arc<Credential>> = crowd.collect();
+    for part in crowd.chunks(10_000) {
+        backend.load(part).await.unwrap();
+    }
+    // As the autovacuum does before long.
+    client.batch_execute("VACUUM credentials").await.unwrap();
+
+    let before = read(&backend, &client).await;
+    for _ in 0..10 {
+        use_all(&backend, 20).await;
+    }
+    let after = read(&backend, &client).await;
+    assert_eq!(after.0, before.0, "the table was scanned");
+    let rows = after.1 - before.1;
+    let sql = "SELECT string_agg(indexrelname || ': ' || idx_tup_fetch, ', ')
+        FROM pg_stat_user_indexes";
+    let indexes: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(rows < 10 * 1_000, "{rows} rows were looked at: {indexes}");
+}
+
+/// Every read and write once; lists of `limit` records.
+async fn use_all(backend: &PostgresBackend, limit: usize) {
+    let mut record = (*pair("amy")).clone();
+    record.slot = Some(Slot::Ec2);
+    backend.insert(&record.clone().into(), Quota::AtMost(10)).await.unwrap();
+    backend.insert(&pair("bob"), Quota::Unlimited).await.unwrap();
+    backend.get(&record.id).await.unwrap().unwrap();
+    let key = record.access_key.as_ref().unwrap();
+    backend.find_by_access_key(key).await.unwrap().unwrap();
+    backend.find_by_slot(&record.user_id, Slot::Ec2).await.unwrap().unwrap();
+    for order in [Order::Id, Order::AccessKey] {
+        for owner in 0..3 {
+            for (after, before) in
+                [(None, None), (Some("5"), None), (None, Some("a")), (Some("5"), Some("a"))]
+            {
+                let mut query = ListQuery::new(order).with_limit(limit);
+                query.user_id = (owner == 1).then(|| UserId::from_stored("crowd"));
+                query.project_id = (owner == 2).then(|| ProjectId::from_stored("demo"));
+                (query.after, query.before) = (after.map(Into::into), before.map(Into::into));
+                let page = backend.list(&query).await.unwrap();
+                assert!(page.credentials.len() <= limit);
+            }
+        }
+    }
+    backend.note(&[(record.id.clone(), record.created_at)]).await.unwrap();
+    backend.last_used(&[record.id.clone()]).await.unwrap();
+    let next = record.clone().touched(record.updated_at);
+    assert!(backend.update(&next.clone().into(), record.version).await.unwrap());
+    assert!(backend.delete(&next.id, next.version).await.unwrap());
+    assert_eq!(backend.purge_user(&UserId::from_stored("bob")).await.unwrap(), 1);
+    backend.purge_project(&ProjectId::from_stored("nowhere")).await.unwrap();
+}
+
+/// A filter by type examines a bounded number of rows, and of those that it drops no
+/// material comes along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_finds_nothing_gives_up_in_time() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let crowd: Vec<_> = (0..5_000).map(|_| pair("crowd")).collect();
+    backend.load(&crowd).await.unwrap();
+    let mut query = ListQuery::new(Order::Id);
+    query.kind = Some(Kind::from_stored("totp"));
+    let page = backend.list(&query).await.unwrap();
+    assert!(page.credentials.is_empty());
+    let mut ids: Vec<_> = crowd.iter().map(|record| record.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(page.next.as_deref(), Some(ids[ListQuery::MAX_EXAMINED - 1]));
+}

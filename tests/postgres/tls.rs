@@ -1,0 +1,73 @@
+//! TLS: the server is verified or not talked to.
+
+use std::{fs, process::Command};
+
+use tower_credentials::{
+    backend::{
+        CredentialBackend,
+        postgres::{OpenErrorKind, PostgresBackend},
+    },
+    domain::Quota,
+};
+
+use crate::{installed, lab, load::pair};
+
+/// A server with a certificate of its own making, for `localhost`, and where it lies.
+fn encrypted() -> Option<(lab::Server, std::path::PathBuf)> {
+    if !installed::has("openssl", Command::new("openssl").arg("version")) {
+        return None;
+    }
+    let mut server = lab::Server::start(&["fsync = off"])?;
+    let (key, certificate) = (server.data().join("server.key"), server.data().join("server.crt"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    openssl.args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext"]);
+    openssl.args(["subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    openssl.arg("-keyout").arg(&key).arg("-out");
+    assert!(openssl.arg(&certificate).output().unwrap().status.success());
+    lab::give_to_server(&key);
+    server.stop();
+    server.set("ssl = on");
+    server.restart();
+    // Where everybody may read it.
+    Some((server, certificate))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_verified_by_its_name_and_the_trusted_certificates() {
+    let Some((server, certificate)) = encrypted() else { return };
+    let url = server.database().await.replace("127.0.0.1", "localhost");
+    let url = |mode: &str| url.replace("sslmode=disable", &format!("sslmode={mode}"));
+    let trusted = format!("{}&sslrootcert={}", url("verify-full"), certificate.display());
+    let backend = PostgresBackend::connect(&trusted).await.unwrap();
+    backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
+    drop(backend);
+
+    let client = PostgresBackend::builder(url("require"));
+    client.root_certificates(fs::read(&certificate).unwrap()).connect().await.unwrap();
+
+    // Nobody vouches for it.
+    for mode in ["prefer", "require", "verify-ca", "verify-full"] {
+        let error = PostgresBackend::connect(url(mode)).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{mode}: {error:?}");
+    }
+    // It is vouched for under another name.
+    let other = trusted.replace("localhost", "127.0.0.1");
+    let error = PostgresBackend::connect(other).await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{error:?}");
+    for file in ["/nowhere/at.all", "/dev/null"] {
+        let url = format!("{}&sslrootcert={file}", url("require"));
+        let error = PostgresBackend::connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_tls_is_required() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    for (mode, works) in [("prefer", true), ("require", false), ("verify-full", false)] {
+        let url = url.replace("sslmode=disable", &format!("sslmode={mode}"));
+        assert_eq!(PostgresBackend::connect(url).await.is_ok(), works, "{mode}");
+    }
+}
