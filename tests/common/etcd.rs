@@ -47,9 +47,11 @@ pub(crate) fn shared() -> Option<String> {
 /// Members on this machine, which end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Cluster {
+    /// That of its URL.
+    scheme: &'static str,
     members: Vec<Member>,
     // Removed when the members have ended: after them.
-    #[allow(dead_code, reason = "held to be dropped")]
+    #[allow(dead_code, reason = "dropping it removes the folder")]
     folder: Option<TempDir>,
 }
 
@@ -113,7 +115,8 @@ impl Cluster {
             Member { port: *port, arguments: own, remove: remove.clone(), running: None }
         };
         let members = ports.iter().zip(peers).enumerate().map(member).collect();
-        let mut cluster = Self { members, folder: None };
+        let url_scheme = if scheme == "https" { "etcds" } else { "etcd" };
+        let mut cluster = Self { scheme: url_scheme, members, folder: None };
         for member in 0..cluster.members.len() {
             cluster.restart(member);
         }
@@ -128,12 +131,7 @@ impl Cluster {
     pub(crate) fn url(&self) -> String {
         let hosts: Vec<_> =
             self.members.iter().map(|member| format!("127.0.0.1:{}", member.port)).collect();
-        format!("etcd://{}", hosts.join(","))
-    }
-
-    /// The URL of one member alone.
-    pub(crate) fn url_of(&self, member: usize) -> String {
-        format!("etcd://127.0.0.1:{}", self.members[member].port)
+        format!("{}://{}", self.scheme, hosts.join(","))
     }
 
     /// Kills a member as `kill -9` does.
@@ -192,13 +190,27 @@ impl Cluster {
 
     /// Asks a member's gateway; `None` if it does not answer.
     pub(crate) fn call(&self, member: usize, path: &str, question: &Value) -> Option<Value> {
+        self.call_as("", member, path, question)
+    }
+
+    /// The same with a token.
+    pub(crate) fn call_as(
+        &self,
+        token: &str,
+        member: usize,
+        path: &str,
+        question: &Value,
+    ) -> Option<Value> {
         let port = self.members[member].port;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let body = question.to_string();
         // An answer to HTTP/1.0 comes in one piece and ends the connection.
-        write!(stream, "POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-            .ok()?;
+        let mut head = format!("Content-Length: {}", body.len());
+        if !token.is_empty() {
+            head = format!("{head}\r\nAuthorization: {token}");
+        }
+        write!(stream, "POST {path} HTTP/1.0\r\n{head}\r\n\r\n{body}").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -212,6 +224,24 @@ impl Cluster {
         let revision = &status["header"]["revision"];
         self.call(0, "/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
     }
+
+    /// Writes a key past the store.
+    pub(crate) fn put(&self, key: &str, value: &str) {
+        let put = json!({"key": base64(key), "value": base64(value)});
+        self.call(0, "/v3/kv/put", &put).unwrap();
+    }
+
+    /// Reads a key past the store.
+    pub(crate) fn get(&self, key: &str) -> Option<String> {
+        let answer = self.call(0, "/v3/kv/range", &json!({"key": base64(key)})).unwrap();
+        let value = answer["kvs"][0]["value"].as_str()?;
+        Some(String::from_utf8(data_encoding::BASE64.decode(value.as_bytes()).unwrap()).unwrap())
+    }
+
+    /// Deletes a key past the store.
+    pub(crate) fn delete(&self, key: &str) {
+        self.call(0, "/v3/kv/deleterange", &json!({"key": base64(key)})).unwrap();
+    }
 }
 
 impl Drop for Cluster {
@@ -220,6 +250,11 @@ impl Drop for Cluster {
             self.kill(member);
         }
     }
+}
+
+/// As the gateway takes keys and values.
+pub(crate) fn base64(text: &str) -> String {
+    data_encoding::BASE64.encode(text.as_bytes())
 }
 
 fn signal(signal: &str, pid: &str) {

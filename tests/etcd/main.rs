@@ -2,7 +2,75 @@
 
 #[path = "../common/etcd.rs"]
 mod etcd;
+#[allow(dead_code, reason = "other tests use all of it")]
 #[path = "../common/installed.rs"]
 mod installed;
 
+mod counters;
+mod feed;
+mod login;
+mod opening;
+mod paging;
+mod room;
 mod suite;
+mod tls;
+
+use std::{error::Error as StdError, sync::Arc, time::UNIX_EPOCH};
+
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
+    domain::{
+        Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version, generate_pair,
+    },
+};
+
+use self::etcd::Cluster;
+
+/// A cluster of one's own; `None` if there is no etcd.
+fn cluster(members: usize, arguments: &[&str]) -> Option<Cluster> {
+    etcd::is_installed().then(|| Cluster::start(members, arguments))
+}
+
+async fn connect(cluster: &Cluster) -> EtcdBackend {
+    EtcdBackend::connect(&cluster.url()).await.unwrap()
+}
+
+/// A key of this user.
+fn pair(user: &str) -> Arc<Credential> {
+    let (access_key, secret) = generate_pair().unwrap();
+    let mut pair = Credential::new(
+        CredentialId::of(&access_key),
+        Kind::ec2(),
+        UserId::new(user).unwrap(),
+        Material::KeyPair { secret: Some(secret) },
+        UNIX_EPOCH,
+        Version::fresh(),
+    );
+    pair.access_key = Some(access_key);
+    pair.project_id = Some(ProjectId::new("demo").unwrap());
+    Arc::new(pair)
+}
+
+/// The same with a blob of this many bytes instead of a secret.
+fn long(user: &str, bytes: usize) -> Arc<Credential> {
+    let mut long = (*pair(user)).clone();
+    long.material = Material::Blob(tower_credentials::domain::Blob::new("x".repeat(bytes)));
+    Arc::new(long)
+}
+
+async fn insert(
+    backend: &impl CredentialBackend,
+    record: &Arc<Credential>,
+) -> Result<(), BackendError> {
+    backend.insert(record, Quota::Unlimited).await
+}
+
+/// All that an error says, with its causes.
+fn report(error: &dyn StdError) -> String {
+    let (mut said, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said
+}

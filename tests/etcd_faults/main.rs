@@ -6,8 +6,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "the figures need the time")]
 
+#[allow(dead_code, reason = "the tests of the store use all of it")]
 #[path = "../common/etcd.rs"]
 mod etcd;
+#[allow(dead_code, reason = "other tests use all of it")]
 #[path = "../common/installed.rs"]
 mod installed;
 

@@ -20,6 +20,7 @@ use super::keys::Keys;
 use super::lanes::Lanes;
 use super::login::Login;
 use super::size::Room;
+use super::walk::Widths;
 use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 use super::{EtcdBackend, Store};
 
@@ -175,6 +176,7 @@ impl EtcdBuilder {
             keys: Keys::new(prefix),
             lanes: Lanes::default(),
             room: Room::new(max_size),
+            widths: Widths::default(),
         };
         prepare(&store, existing).await?;
         Ok(EtcdBackend { store: Arc::new(store) })

@@ -9,7 +9,7 @@ use crate::backend::{BackendError, ListQuery, Order, Page};
 use super::Store;
 use super::error::{CorruptKey, Trouble, TroubleKind};
 use super::keys::{behind, next_to};
-use super::read::{self, A_TRIP, RESTARTS};
+use super::read::{self, A_TRIP};
 use super::record;
 use super::walk;
 use super::wire::KeyValue;
@@ -17,40 +17,8 @@ use super::wire::KeyValue;
 /// How many trips for records are under way at once.
 const TRIPS: usize = 5;
 
-/// Reads one page, all of it as it was when it began.
+/// Reads one page, all of it as it was when it began, as long as etcd has not forgotten.
 pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, BackendError> {
-    let mut last = None;
-    for _ in 0..RESTARTS {
-        match at_one_revision(store, query).await {
-            Err(Failed::Trouble(trouble)) if trouble.is(TroubleKind::Compacted) => {
-                last = Some(trouble);
-            }
-            Err(Failed::Trouble(trouble)) => return Err(trouble.into()),
-            Err(Failed::Backend(error)) => return Err(error),
-            Ok(page) => return Ok(page),
-        }
-    }
-    Err(last.unwrap_or_else(Trouble::contended).into())
-}
-
-enum Failed {
-    Backend(BackendError),
-    Trouble(Trouble),
-}
-
-impl From<BackendError> for Failed {
-    fn from(error: BackendError) -> Self {
-        Self::Backend(error)
-    }
-}
-
-impl From<Trouble> for Failed {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
-
-async fn at_one_revision(store: &Arc<Store>, query: &ListQuery) -> Result<Page, Failed> {
     let walked = store.keys.walked(query);
     let marker = |marker: &Option<String>| {
         let marker = marker.as_deref().filter(|marker| !marker.is_empty())?;
@@ -71,19 +39,31 @@ async fn at_one_revision(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
     for entry in &walk.entries {
         places.push(Place::of(entry, walked.len(), query.order)?);
     }
+    // None when what was then is forgotten: what is now is as good, but may be elsewhere.
+    let mut revision = walk.is_one_state.then_some(walk.revision);
     let (mut page, mut bytes) = (Page::default(), 0);
     for (nth, some) in places.chunks(A_TRIP * TRIPS).enumerate() {
-        let records = records(store, some, walk.revision).await?;
-        for (index, (place, found)) in some.iter().zip(records).enumerate() {
+        let mut found = records(store, some, revision).await;
+        if found.as_ref().is_err_and(|trouble| trouble.is(TroubleKind::Compacted)) {
+            revision = None;
+            found = records(store, some, revision).await;
+        }
+        for (index, (place, found)) in some.iter().zip(found?).enumerate() {
             let index = nth * A_TRIP * TRIPS + index;
             if index == ListQuery::MAX_EXAMINED {
                 page.next = Some(places[index - 1].marker.clone());
                 return Ok(page);
             }
-            let found = found.ok_or_else(|| {
-                BackendError::from(CorruptKey::new(place.marker.as_bytes(), "the record"))
-            })?;
+            let Some(found) = found else {
+                if revision.is_none() {
+                    continue;
+                }
+                return Err(CorruptKey::new(place.marker.as_bytes(), "the record").into());
+            };
             let Some(credential) = record::admitted(&found, query)? else { continue };
+            if query.order.marker(&credential) != Some(&place.marker) {
+                continue;
+            }
             if query.is_full(page.credentials.len(), bytes) {
                 let last = page.credentials.last();
                 page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
@@ -104,24 +84,25 @@ struct Place {
 
 impl Place {
     fn of(entry: &KeyValue, walked: usize, order: Order) -> Result<Self, BackendError> {
-        let marker = entry.key.0.get(walked..).and_then(|marker| str::from_utf8(marker).ok());
-        let marker = marker.ok_or_else(|| CorruptKey::new(&entry.key.0, "the marker"))?;
+        let marker = read::text_after(entry, walked)?;
         let id = match order {
             Order::AccessKey => read::id_in(entry)?,
-            Order::Id => marker.into(),
+            Order::Id => marker.clone(),
         };
-        Ok(Self { marker: marker.into(), id })
+        Ok(Self { marker, id })
     }
 }
 
-/// The records of these places, several trips at once.
+/// The records of these places as they were at this revision or are now, several trips at
+/// once.
 async fn records(
     store: &Arc<Store>,
     places: &[Place],
-    revision: i64,
+    revision: Option<i64>,
 ) -> Result<Vec<Option<KeyValue>>, Trouble> {
     let mut trips = JoinSet::new();
     for (nth, some) in places.chunks(A_TRIP).enumerate() {
+        let revision = revision.unwrap_or_default();
         let ids: Vec<_> = some.iter().map(|place| place.id.clone()).collect();
         let store = Arc::clone(store);
         trips.spawn(async move { (nth, read::records(&store, &ids, revision).await) });

@@ -31,6 +31,7 @@ use self::error::Trouble;
 use self::keys::{Keys, Owner};
 use self::lanes::Lanes;
 use self::size::Room;
+use self::walk::Widths;
 
 use super::{
     BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Page,
@@ -104,6 +105,7 @@ struct Store {
     keys: Keys,
     lanes: Lanes,
     room: Room,
+    widths: Widths,
 }
 
 impl EtcdBackend {

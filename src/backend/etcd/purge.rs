@@ -7,48 +7,64 @@ use crate::backend::{BackendError, Change, Order};
 use super::Store;
 use super::change::{Removed, remove};
 use super::error::Trouble;
-use super::keys::{Owner, behind};
+use super::keys::{Owner, behind, next_to};
 use super::read::{self, A_TRIP};
 use super::record::{self, Found};
-use super::wire::Range;
+use super::walk;
+use super::wire::KeyValue;
 use super::write::{ATTEMPTS, MAX_OPERATIONS, pause};
+
+/// How many keys are read in one trip.
+const A_WALK: usize = 2_000;
 
 /// Deletes all records of an owner that are there when it starts, some at a time, each
 /// whole; returns how many. What was under way when an answer was lost, and is gone,
 /// counts too.
 pub(super) async fn purge(store: Arc<Store>, owner: Owner) -> Result<u64, BackendError> {
-    let entries = store.keys.owned(&owner, Order::Id);
-    let range = Range::between(entries.clone(), behind(&entries));
-    let answer = store.client.range(&range.keys_only()).await?;
-    let started = answer.header.revision;
-    let marker = |key: &[u8]| String::from_utf8_lossy(&key[entries.len()..]).into_owned();
-    let ids: Vec<_> = answer.kvs.iter().map(|entry| marker(&entry.key.0)).collect();
+    let walked = store.keys.owned(&owner, Order::Id);
+    let (mut start, end) = (walked.clone(), behind(&walked));
+    let (mut started, mut purged) = (None, 0);
+    loop {
+        let walk = walk::keys(&store, &walked, start, end.clone(), A_WALK).await?;
+        let Some(last) = walk.entries.last() else { return Ok(purged) };
+        start = next_to(&last.key.0);
+        let started = *started.get_or_insert(walk.revision);
+        let id = |entry: &KeyValue| read::text_after(entry, walked.len());
+        let ids = walk.entries.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        for ids in ids.chunks(A_TRIP) {
+            purged += some(&store, &owner, ids, started).await?;
+        }
+    }
+}
 
-    let mut purged = 0;
-    for ids in ids.chunks(A_TRIP) {
-        let mut left = doomed(&store, &owner, ids, started).await?;
-        let mut attempt = 0;
-        while !left.is_empty() {
-            pause(attempt).await;
-            let some = fitting(&left);
-            let Removed::Not { is_doubtful } =
-                remove(&store, &left[..some], &change(&owner)).await?
-            else {
-                purged += some as u64;
-                left.drain(..some);
-                attempt = 0;
-                continue;
-            };
-            attempt += 1;
-            if attempt == ATTEMPTS {
-                return Err(Trouble::contended().into());
-            }
-            let before = left.len();
-            let ids: Vec<_> = left.iter().map(|it| it.credential.id.as_str().into()).collect();
-            left = doomed(&store, &owner, &ids, started).await?;
-            if is_doubtful {
-                purged += some.min(before - left.len()) as u64;
-            }
+/// Deletes these records as far as they are the owner's and were there when it started.
+async fn some(
+    store: &Store,
+    owner: &Owner,
+    ids: &[String],
+    started: i64,
+) -> Result<u64, BackendError> {
+    let (mut purged, mut attempt) = (0, 0);
+    let mut left = doomed(store, owner, ids, started).await?;
+    while !left.is_empty() {
+        pause(attempt).await;
+        let some = fitting(&left);
+        let Removed::Not { is_doubtful } = remove(store, &left[..some], &change(owner)).await?
+        else {
+            purged += some as u64;
+            left.drain(..some);
+            attempt = 0;
+            continue;
+        };
+        attempt += 1;
+        if attempt == ATTEMPTS {
+            return Err(Trouble::contended().into());
+        }
+        let before = left.len();
+        let ids: Vec<_> = left.iter().map(|it| it.credential.id.as_str().into()).collect();
+        left = doomed(store, owner, &ids, started).await?;
+        if is_doubtful {
+            purged += some.min(before - left.len()) as u64;
         }
     }
     Ok(purged)

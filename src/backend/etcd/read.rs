@@ -8,13 +8,13 @@ use crate::domain::{AccessKey, Credential, CredentialId, Slot, UserId};
 use super::Store;
 use super::error::{CorruptKey, Trouble, TroubleKind};
 use super::record::{self, Found};
-use super::wire::{KeyValue, Range};
+use super::wire::{KeyValue, Range, RangeAnswer};
 
 /// How many records are read in one trip at the most.
 pub(super) const A_TRIP: usize = 100;
 
-/// How often a read is begun anew that took longer than etcd keeps what it read.
-pub(super) const RESTARTS: usize = 3;
+/// How often an entry may point to another record by the time that record is read.
+const GUESSES: usize = 16;
 
 /// The record with this id.
 pub(super) async fn record(
@@ -33,50 +33,51 @@ pub(super) async fn by_access_key(
     store: &Store,
     access_key: &AccessKey,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let guess = CredentialId::of(access_key);
-    let entry = Range::of(store.keys.access_key(access_key.as_str()));
-    let guessed = Range::of(store.keys.record(guess.as_str()));
-    let answer = store.client.read([entry, guessed]).await?;
-    let revision = answer.header.revision;
-    let mut ranges = answer.ranges().map(|range| range.one());
-    let Some(entry) = ranges.next().flatten() else { return Ok(None) };
-    if entry.value.0 == guess.as_str().as_bytes() {
-        return pointed_at(&entry, ranges.next().flatten().as_ref()).map(Some);
-    }
-    pointed_to(store, &entry, revision).await
+    let entry = store.keys.access_key(access_key.as_str());
+    pointed_at(store, entry, CredentialId::of(access_key).as_str().into()).await
 }
 
-/// The record in a user's slot.
+/// The record in a user's slot, in two trips.
 pub(super) async fn by_slot(
     store: &Store,
     user_id: &UserId,
     slot: Slot,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let answer = store.client.range(&Range::of(store.keys.slot(user_id, slot))).await?;
-    let revision = answer.header.revision;
-    let Some(entry) = answer.one() else { return Ok(None) };
-    pointed_to(store, &entry, revision).await
+    pointed_at(store, store.keys.slot(user_id, slot), String::new()).await
 }
 
-/// The record whose id is the value of an entry that was read at this revision.
-async fn pointed_to(
+/// The record whose id is the value of this entry, which is guessed at first.
+///
+/// Both are read in the same state. When it is another, the next guess is what was read.
+async fn pointed_at(
     store: &Store,
-    entry: &KeyValue,
-    revision: i64,
+    entry: Vec<u8>,
+    mut guess: String,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let found = records(store, &[id_in(entry)?], revision).await?;
-    pointed_at(entry, found.into_iter().next().flatten().as_ref()).map(Some)
-}
-
-fn pointed_at(entry: &KeyValue, found: Option<&KeyValue>) -> Result<Arc<Credential>, BackendError> {
-    let found = found.ok_or_else(|| CorruptKey::new(&entry.key.0, "the record"))?;
-    Ok(record::decode(found)?.credential)
+    for _ in 0..GUESSES {
+        let ranges = [entry.clone(), store.keys.record(&guess)].map(Range::of);
+        let mut ranges = store.client.read(ranges).await?.ranges().map(RangeAnswer::one);
+        let Some(found) = ranges.next().flatten() else { return Ok(None) };
+        if found.value.0 == guess.as_bytes() {
+            let record = ranges.next().flatten();
+            let record = record.ok_or_else(|| CorruptKey::new(&entry, "the record"))?;
+            return Ok(Some(record::decode(&record)?.credential));
+        }
+        guess = id_in(&found)?;
+    }
+    Err(Trouble::contended().into())
 }
 
 /// The id that is the value of an entry.
 pub(super) fn id_in(entry: &KeyValue) -> Result<String, BackendError> {
     let id = str::from_utf8(&entry.value.0);
     id.map(Into::into).map_err(|_| CorruptKey::new(&entry.key.0, "the id").into())
+}
+
+/// What follows the first bytes of an entry's key.
+pub(super) fn text_after(entry: &KeyValue, bytes: usize) -> Result<String, BackendError> {
+    let text = entry.key.0.get(bytes..).and_then(|rest| str::from_utf8(rest).ok());
+    text.map(Into::into).ok_or_else(|| CorruptKey::new(&entry.key.0, "the end").into())
 }
 
 /// The records with these ids, as they were at this revision; 0 is the latest.

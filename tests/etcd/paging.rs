@@ -1,0 +1,83 @@
+//! Pages while etcd forgets what was.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tower_credentials::{
+    backend::{BulkLoad, CredentialBackend, ListQuery, Order},
+    domain::{CredentialId, UserId},
+};
+
+use crate::{cluster, connect, insert, pair, report};
+
+/// All records of a user.
+pub(crate) fn of_user(user: &str) -> ListQuery {
+    let mut query = ListQuery::new(Order::Id);
+    query.user_id = Some(UserId::new(user).unwrap());
+    query
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_whole_while_the_past_is_compacted_away_under_them() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let backend = connect(&cluster).await;
+    let records: Vec<_> = (0..1_500).map(|_| pair("bob")).collect();
+    backend.load(&records).await.unwrap();
+    let (cluster, is_over) = (Arc::new(cluster), Arc::new(AtomicBool::new(false)));
+    let compacting = {
+        let (cluster, is_over) = (Arc::clone(&cluster), Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                cluster.put("elsewhere", "so that there is something to forget");
+                cluster.compact();
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        })
+    };
+    for order in [Order::AccessKey, Order::Id] {
+        for _ in 0..20 {
+            let (mut query, mut found) = (of_user("bob"), 0);
+            query.order = order;
+            loop {
+                let page = backend.list(&query).await.unwrap();
+                found += page.credentials.len();
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, records.len());
+        }
+    }
+    is_over.store(true, Ordering::SeqCst);
+    compacting.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_the_trouble_of_those_who_ask_for_it() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let backend = connect(&cluster).await;
+    let (damaged, sound) = (pair("bob"), pair("amy"));
+    for record in [&damaged, &sound] {
+        insert(&backend, record).await.unwrap();
+    }
+    cluster.put(&format!("tower-credentials/r{}", damaged.id), r#"{"secret":"s3cr3t"}"#);
+    let error = backend.get(&damaged.id).await.unwrap_err();
+    assert!(matches!(error, tower_credentials::backend::BackendError::Corrupt(_)), "{error:?}");
+    let said = format!("{error:?} {}", report(&error));
+    assert!(said.contains(damaged.id.as_str()) && !said.contains("s3cr3t"), "{said}");
+    backend.find_by_access_key(damaged.access_key.as_ref().unwrap()).await.unwrap_err();
+    backend.list(&of_user("bob")).await.unwrap_err();
+    assert_eq!(backend.list(&of_user("amy")).await.unwrap().credentials, [sound.clone()]);
+
+    // One that was put in another's place is none either.
+    let other = pair("amy");
+    insert(&backend, &other).await.unwrap();
+    let taken = cluster.get(&format!("tower-credentials/r{}", sound.id)).unwrap();
+    cluster.put(&format!("tower-credentials/r{}", other.id), &taken);
+    let error = backend.get(&other.id).await.unwrap_err();
+    assert!(matches!(error, tower_credentials::backend::BackendError::Corrupt(_)), "{error:?}");
+    assert_eq!(backend.get(&CredentialId::from_stored("none")).await.unwrap(), None);
+}

@@ -1,0 +1,104 @@
+//! Stores that are full, and records that are too long.
+
+use serde_json::json;
+use tower_credentials::{
+    backend::{BackendError, BulkLoad, CredentialBackend, etcd::EtcdBackend},
+    domain::UserId,
+};
+
+use crate::etcd::Cluster;
+use crate::{cluster, connect, insert, long, pair, report};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room() {
+    // Of 32 MiB; etcd itself needs some.
+    let Some(cluster) = cluster(1, &["--quota-backend-bytes", "33554432"]) else { return };
+    let builder = EtcdBackend::from_url(&cluster.url()).unwrap();
+    let backend = builder.max_size(16 << 20).connect().await.unwrap();
+    let error = fill(&backend).await;
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
+    let record = pair("bob");
+    let error = backend.load(&[record.clone()]).await.unwrap_err();
+    assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
+    assert!(!is_alarmed(&cluster), "etcd itself still takes writes");
+
+    let page = backend.list(&crate::paging::of_user("bob")).await.unwrap();
+    let first = &page.credentials[0];
+    assert!(backend.delete(&first.id, first.version).await.unwrap());
+    assert!(backend.purge_user(&UserId::new("bob").unwrap()).await.unwrap() > 10);
+    cluster.compact();
+    cluster.call(0, "/v3/maintenance/defragment", &json!({})).unwrap();
+    insert(&backend, &record).await.unwrap();
+    assert_eq!(backend.get(&record.id).await.unwrap(), Some(record));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_etcd_says_when_it_is_full_is_said_as_clearly() {
+    let Some(cluster) = cluster(1, &["--quota-backend-bytes", "4194304"]) else { return };
+    let backend = connect(&cluster).await;
+    let error = fill(&backend).await;
+    assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+    assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
+    assert!(is_alarmed(&cluster));
+    // It can still be opened and read.
+    let backend = connect(&cluster).await;
+    assert!(!backend.list(&crate::paging::of_user("bob")).await.unwrap().credentials.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let backend = connect(&cluster).await;
+    let longest = long("bob", 1_495_000);
+    insert(&backend, &longest).await.unwrap();
+    assert_eq!(backend.get(&longest.id).await.unwrap(), Some(longest.clone()));
+
+    let longer = long("bob", 1_500_000);
+    let mut grown = (*longer).clone();
+    grown.id = longest.id.clone();
+    grown.access_key.clone_from(&longest.access_key);
+    let refused = [
+        insert(&backend, &longer).await,
+        backend.load(&[longer]).await.map(drop),
+        backend.update(&grown.into(), longest.version).await.map(drop),
+    ];
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+        assert!(report(&error).contains("the record takes"), "{}", report(&error));
+    }
+
+    // Many of the longest do not fit one answer, nor one transaction.
+    let many: Vec<_> = (0..20).map(|_| long("amy", 1_000_000)).collect();
+    backend.load(&many).await.unwrap();
+    backend.load(&many).await.unwrap();
+    let mut query = crate::paging::of_user("amy");
+    let mut found = 0;
+    loop {
+        let page = backend.list(&query).await.unwrap();
+        found += page.credentials.len();
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, many.len());
+    assert_eq!(backend.purge_user(&UserId::new("amy").unwrap()).await.unwrap(), 20);
+}
+
+/// Inserts until that is refused.
+async fn fill(backend: &EtcdBackend) -> BackendError {
+    for _ in 0..1_000 {
+        if let Err(error) = insert(backend, &long("bob", 100_000)).await {
+            return error;
+        }
+    }
+    panic!("more was taken than there is room for");
+}
+
+/// Whether etcd takes no more writes of anyone.
+fn is_alarmed(cluster: &Cluster) -> bool {
+    let alarms = cluster.call(0, "/v3/maintenance/alarm", &json!({"action": "GET"})).unwrap();
+    alarms.to_string().contains("NOSPACE")
+}
