@@ -8,7 +8,7 @@ use std::sync::{
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend,
-        encrypted::{Encrypted, OpenErrorKind, Resealed},
+        encrypted::{Encrypted, OpenErrorKind, ResealProgress, Resealed},
     },
     domain::Quota,
 };
@@ -40,6 +40,26 @@ async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_i
     assert_eq!(reseal(&new).await, 1);
     let alone = open(&store, &["k2"]).await;
     assert_eq!(get(&alone, &late).await.unwrap().secret_key(), changed.secret_key());
+}
+
+/// Between the last page and the end, where nobody looks any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_behind_the_last_page_is_sealed_in_another_pass() {
+    let (store, straggler) = sealed(&["k1"]).await;
+    insert(&straggler, &pair("alice", "one")).await;
+    let new = open(&store, &["k1", "k2"]).await;
+    let late = pair("alice", "late");
+    let write_late = |progress: &ResealProgress| {
+        if progress.pass == 2 {
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| runtime.block_on(insert(&straggler, &late)));
+        }
+    };
+    let outcome = new.reseal(write_late).await.unwrap();
+    let Resealed::Done(progress) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((progress.pass, progress.resealed_in_all), (4, 2));
+    let alone = open(&store, &["k2"]).await;
+    assert_eq!(get(&alone, &late).await.unwrap().secret_key(), late.secret_key());
 }
 
 /// In every round some write with the old key beside the resealing. Whenever that says
