@@ -47,7 +47,7 @@ pub(crate) async fn open(
     })?;
     let store = match &options.key_ring {
         Some(name) => store.sealed(key_ring(name)?, Plain::Refused).await?,
-        None => store,
+        None => store.plain().await?,
     };
     let keys = Cached::builder(store.backend()).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.keys);
