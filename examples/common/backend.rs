@@ -10,7 +10,7 @@ use tower_credentials::{
     usage::UsageLog,
 };
 
-use super::store::{Expected, Plain, Store, Trouble, engine::URLS, key_ring};
+use super::store::{Expected, Plain, Store, Trouble, URLS, key_ring};
 
 /// Whatever keeps the keys, with what was looked up lately in memory.
 pub(crate) type Keys = Cached<Arc<dyn CredentialBackend>>;
@@ -47,7 +47,7 @@ pub(crate) async fn open(
     })?;
     let store = match &options.key_ring {
         Some(name) => store.sealed(key_ring(name)?, Plain::Refused).await?,
-        None => store,
+        None => store.plain().await?,
     };
     let keys = Cached::builder(store.backend()).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.keys);

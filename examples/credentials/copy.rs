@@ -4,22 +4,23 @@ use tower_credentials::backend::Order;
 
 use crate::{
     load::Loader,
+    open::open,
+    options::StoreArgs,
     outcome::{Failure, Outcome},
     progress::Progress,
-    store::{Expected, Store, redacted},
+    store::{Expected, redacted},
     walk::{Damages, Met, Walk},
 };
 
-pub(crate) async fn run(from: &str, to: &str) -> Result<Outcome, Failure> {
-    let source = Store::open(from, Expected::Existing).await.map_err(Failure::from);
-    let source = source.map_err(|failure| failure.when("the store to read"))?;
-    let target = Store::open(to, Expected::Any).await.map_err(Failure::from);
-    let target = target.map_err(|failure| failure.when("the store to write"))?;
+pub(crate) async fn run(from: &StoreArgs, to: &StoreArgs) -> Result<Outcome, Failure> {
+    let source = open(from, Expected::Existing).await.map_err(reading)?;
+    let target = open(to, Expected::Any).await.map_err(writing)?;
 
     let (mut loader, mut damages) = (Loader::new(target.keys), Damages::default());
     let walk = Walk::new(&source.backend(), Order::Id);
     let copied = copy(walk, &mut loader, &mut damages).await;
-    let outcome = Outcome::default().with("from", redacted(from)).with("to", redacted(to));
+    let outcome =
+        Outcome::default().with("from", redacted(&from.url)).with("to", redacted(&to.url));
     Ok(damages.tell(loader.tally().tell(outcome).failing(copied.err())))
 }
 

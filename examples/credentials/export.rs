@@ -1,7 +1,6 @@
 //! From a store to a file.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     path::Path,
 };
@@ -13,7 +12,9 @@ use tower_credentials::{
 };
 
 use crate::{
+    files,
     format::Writer,
+    open::open,
     options::{Export, SealWith},
     outcome::{Exit, Failure, Outcome},
     passphrase,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
-    let Export { url, file, seal } = options;
+    let Export { store: args, file, seal } = options;
     let to_stdout = file == Path::new("-");
     let is_sealed = !seal.plaintext;
     if to_stdout && is_sealed && io::stdout().is_terminal() {
@@ -35,7 +36,7 @@ pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
         return Err(there_already(&file));
     }
     let seal = seal_with(seal)?;
-    let store = Store::open(&url, Expected::Existing).await?;
+    let store = open(&args, Expected::Existing).await?;
 
     let mut damages = Damages::default();
     let records = if to_stdout {
@@ -43,12 +44,12 @@ pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
         out.flush()?;
         records
     } else {
-        let (new, records) = write(&store, seal, new_file(&file)?, &mut damages).await?;
+        let (new, records) = write(&store, seal, files::beside(&file)?, &mut damages).await?;
         put_in_place(new, &file)?;
         records
     };
     let outcome = Outcome::default()
-        .with("store", redacted(&url))
+        .with("store", redacted(&args.url))
         .with("file", file.display().to_string())
         .with("sealed", is_sealed)
         .with("records", records);
@@ -103,15 +104,6 @@ fn seal_with(options: SealWith) -> Result<Seal, Failure> {
     })
 }
 
-/// A file in the same folder, of its owner only, that is removed unless it is put in place.
-fn new_file(file: &Path) -> Result<NamedTempFile, Failure> {
-    let folder = folder_of(file);
-    NamedTempFile::with_prefix_in(".credentials-export-", folder).map_err(|error| {
-        let what = format!("cannot make a file in {}: {error}", folder.display());
-        Failure::new(Exit::Problem, what)
-    })
-}
-
 /// Gives a file that is whole, and on the disk, its name.
 fn put_in_place(new: NamedTempFile, file: &Path) -> Result<(), Failure> {
     new.as_file().sync_all()?;
@@ -119,14 +111,7 @@ fn put_in_place(new: NamedTempFile, file: &Path) -> Result<(), Failure> {
         io::ErrorKind::AlreadyExists => there_already(file),
         _ => Failure::from(error),
     })?;
-    Ok(File::open(folder_of(file))?.sync_all()?)
-}
-
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
+    files::sync_folder(file)
 }
 
 fn there_already(file: &Path) -> Failure {

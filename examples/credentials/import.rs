@@ -14,12 +14,13 @@ use tower_credentials::domain::Credential;
 use crate::{
     format::{ReadError, Reader},
     load::Loader,
+    open::open,
     options::{Import, OpenWith},
     outcome::{Exit, Failure, Outcome},
     passphrase,
     progress::Progress,
     seal::{Counting, Key, SealOf, seal_of},
-    store::{Expected, Store, redacted},
+    store::{Expected, redacted},
 };
 
 /// How many records are handed on together, and how many such parts wait.
@@ -29,21 +30,21 @@ const PARTS: usize = 8;
 type Input = BufReader<Box<dyn Read + Send>>;
 
 pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
-    let Import { url, file, salvage, key } = options;
+    let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
-    let mut input = open(&file, "reading")?;
+    let mut input = open_file(&file, "reading")?;
     let key = Arc::new(open_with(key, &mut input)?);
     if !from_stdin && !salvage {
         // Nothing is taken from an export that is not whole.
         let key = Arc::clone(&key);
         spawn_blocking(move || read(input, &key, |_| true)).await.map_err(panicked)??;
-        input = open(&file, "importing")?;
+        input = open_file(&file, "importing")?;
     }
-    let store = Store::open(&url, Expected::Any).await?;
+    let store = open(&args, Expected::Any).await?;
     let mut loader = Loader::new(store.keys);
     let imported = import(input, key, &mut loader).await;
     let outcome = Outcome::default()
-        .with("store", redacted(&url))
+        .with("store", redacted(&args.url))
         .with("file", file.display().to_string())
         .failing(imported.err());
     Ok(loader.tally().tell(outcome))
@@ -87,7 +88,7 @@ fn read(
 }
 
 /// Opens a file, or stdin; shows how much of it was read.
-fn open(file: &Path, doing: &'static str) -> Result<Input, Failure> {
+fn open_file(file: &Path, doing: &'static str) -> Result<Input, Failure> {
     let input: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(io::stdin())
     } else {

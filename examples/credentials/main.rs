@@ -7,15 +7,19 @@
 
 mod copy;
 mod export;
+mod files;
 mod format;
 mod import;
+mod key;
 mod load;
+mod open;
 mod options;
 mod outcome;
 mod passphrase;
 mod patience;
 mod progress;
 mod record;
+mod reseal;
 mod seal;
 mod stats;
 #[path = "../common/store/mod.rs"]
@@ -29,7 +33,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    options::{Command, Options},
+    options::{Command, Options, StoreArgs},
     outcome::{Exit, Failure, Outcome},
     store::{Expected, Store},
 };
@@ -42,9 +46,11 @@ async fn main() -> ExitCode {
         Command::Copy { .. } => ("copy", true),
         Command::Export(export) => ("export", export.file != Path::new("-")),
         Command::Import(_) => ("import", true),
-        Command::Init { .. } => ("init", true),
-        Command::Migrate { .. } => ("migrate", true),
-        Command::Stats { .. } => ("stats", true),
+        Command::Init(_) => ("init", true),
+        Command::Key { .. } => ("key", true),
+        Command::Migrate(_) => ("migrate", true),
+        Command::Reseal { .. } => ("reseal", true),
+        Command::Stats(_) => ("stats", true),
         Command::Verify { .. } => ("verify", true),
     };
     let outcome = if options.json && !stdout {
@@ -63,25 +69,31 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
-        Command::Copy { from, to } => copy::run(&from, &to).await,
+        Command::Copy { from, to, from_key_ring, to_key_ring } => {
+            let from = StoreArgs { url: from, key_ring: from_key_ring };
+            copy::run(&from, &StoreArgs { url: to, key_ring: to_key_ring }).await
+        }
         Command::Export(export) => export::run(export).await,
         Command::Import(import) => import::run(import).await,
-        Command::Init { url } => {
-            let store = Store::open(&url, Expected::New).await?;
-            Ok(about(&store, &url))
+        Command::Init(store) => {
+            open::open(&store, Expected::New).await.map(|it| about(&it, &store))
         }
-        Command::Migrate { url } => {
-            let store = Store::open(&url, Expected::Existing).await?;
-            Ok(about(&store, &url))
+        Command::Key { file, id, standby } => key::run(&file, &id, standby),
+        Command::Migrate(store) => {
+            open::open(&store, Expected::Existing).await.map(|it| about(&it, &store))
         }
-        Command::Stats { url } => stats::run(&url).await,
-        Command::Verify { url } => verify::run(&url).await,
+        Command::Reseal { store, adopt } => reseal::run(&store, adopt).await,
+        Command::Stats(store) => stats::run(&store).await,
+        Command::Verify { store, repair } => verify::run(&store, repair).await,
     }
 }
 
 /// A store, for people to see.
-fn about(store: &Store, url: &str) -> Outcome {
-    Outcome::default().with("store", store::redacted(url)).with("engine", store.engine.name())
+fn about(store: &Store, args: &StoreArgs) -> Outcome {
+    Outcome::default()
+        .with("store", store::redacted(&args.url))
+        .with("engine", store.engine.name())
+        .with("sealed", store.seal.is_some())
 }
 
 /// Logs to stderr what `RUST_LOG` says; unless set, warnings.

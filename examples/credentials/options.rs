@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
-/// A store is named by its URL: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
-/// etcd://HOST:PORT,HOST:PORT (etcds:// with TLS).
+/// A store is named by its URL: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or
+/// etcd://HOST:PORT,HOST:PORT/PREFIX (etcds:// with TLS). Secrets that are sealed at rest take
+/// --key-ring.
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
@@ -31,15 +32,9 @@ Exit codes:
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a store where there is none.
-    Init {
-        /// The store.
-        url: String,
-    },
+    Init(StoreArgs),
     /// Bring a store to the schema of this release.
-    Migrate {
-        /// The store.
-        url: String,
-    },
+    Migrate(StoreArgs),
     /// Write all records of a store to a file, sealed.
     ///
     /// Records that are written while it runs are in the export or not; each is whole. The
@@ -60,25 +55,66 @@ pub(crate) enum Command {
         from: String,
         /// The store to write.
         to: String,
+        /// Opens what is sealed in the store to read.
+        #[arg(long, value_name = "FILE")]
+        from_key_ring: Option<String>,
+        /// Seals in the store to write.
+        #[arg(long, value_name = "FILE")]
+        to_key_ring: Option<String>,
+    },
+    /// Make a key for a key ring, or make it the newest one there.
+    ///
+    /// The newest key of a ring seals, and any opens. Where several processes share a store,
+    /// first put a key into their rings with --standby and restart them; then put it last, by
+    /// the same command without --standby, and restart them again; then reseal the store.
+    Key {
+        /// The file of the ring; made if it is not there, of its owner only.
+        file: PathBuf,
+        /// What the key is called: letters, digits, - and _.
+        id: String,
+        /// Put a new key before the newest one: it opens, and does not seal yet.
+        #[arg(long)]
+        standby: bool,
+    },
+    /// Seal everything in a store with the newest key, and take the other keys out of use.
+    ///
+    /// Reads and writes go on meanwhile. It may be run again, as after an interruption.
+    Reseal {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Seal a store that holds plain records too. Stop what writes to it without keys before.
+        #[arg(long)]
+        adopt: bool,
     },
     /// Count what is in a store.
-    Stats {
-        /// The store.
-        url: String,
-    },
+    Stats(StoreArgs),
     /// Look for what is wrong in a store.
     ///
-    /// Every record must be readable, and be what its id, its access key and its slot find.
+    /// Every record must be readable, and be what its id, its access key and its slot find; and
+    /// counters must be right.
     Verify {
-        /// The store.
-        url: String,
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Set the counters right that quotas go by, in a store that keeps some.
+        #[arg(long)]
+        repair: bool,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct Export {
+pub(crate) struct StoreArgs {
     /// The store.
     pub(crate) url: String,
+    /// The keys that its secrets are sealed with, one `id = base64` a line, the newest one last;
+    /// `env:NAME` takes them from the environment.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_ring: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The file to make; `-` is stdout.
     #[arg(default_value = "-")]
     pub(crate) file: PathBuf,
@@ -104,8 +140,8 @@ pub(crate) struct SealWith {
 
 #[derive(Args)]
 pub(crate) struct Import {
-    /// The store.
-    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The export; `-` is stdin.
     pub(crate) file: PathBuf,
     /// Import what precedes the damage in an export that is not whole.

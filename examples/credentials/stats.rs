@@ -12,14 +12,16 @@ use tower_credentials::{
 };
 
 use crate::{
+    open::open,
+    options::StoreArgs,
     outcome::{Failure, Outcome},
     progress::Progress,
-    store::{Expected, Store, redacted},
+    store::{Expected, redacted},
     walk::{Damages, Met, Walk},
 };
 
-pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
-    let store = Store::open(url, Expected::Existing).await?;
+pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
+    let store = open(args, Expected::Existing).await?;
     let (mut counts, mut damages) = (Counts::default(), Damages::default());
     let progress = Progress::of_records("counting");
     let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
@@ -34,7 +36,7 @@ pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
     }
     drop(progress);
     let outcome =
-        Outcome::default().with("store", redacted(url)).with("engine", store.engine.name());
+        Outcome::default().with("store", redacted(&args.url)).with("engine", store.engine.name());
     Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.engine.disk_bytes())))
 }
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order},
+    backend::{BackendError, CredentialBackend, ListQuery, Order, etcd::Recount},
     domain::{AccessKey, Credential, CredentialId},
 };
 
 use crate::{
+    open::open,
+    options::StoreArgs,
     outcome::{Exit, Failure, Outcome, told},
     patience::patiently,
     progress::Progress,
-    store::{Expected, Store, redacted},
+    store::{Engine, Expected, Store, redacted},
     walk::{Damaged, Damages, Met, Walk},
 };
 
@@ -27,13 +29,52 @@ const TOLD: usize = 100;
 /// How often a record is looked at anew that changes while it is looked at.
 const ATTEMPTS: usize = 10;
 
-pub(crate) async fn run(url: &str) -> Result<Outcome, Failure> {
-    let store = Store::open(url, Expected::Existing).await?;
+pub(crate) async fn run(args: &StoreArgs, repair: bool) -> Result<Outcome, Failure> {
+    let store = open(args, Expected::Existing).await?;
     let mut found = Found::default();
     by_id(&store.backend(), &mut found).await?;
     by_access_key(&store.backend(), &mut found).await?;
-    let outcome = Outcome::default().with("store", redacted(url)).with("records", found.records);
-    Ok(found.tell(outcome))
+    let outcome = Outcome::default().with("store", redacted(&args.url));
+    let outcome = found.tell(outcome.with("records", found.records));
+    let outcome = counters(&store, repair, outcome).await?;
+    seals(&store, outcome).await
+}
+
+/// Whether the counters are right that quotas go by, in a store that keeps some.
+async fn counters(store: &Store, repair: bool, outcome: Outcome) -> Result<Outcome, Failure> {
+    let Engine::Etcd(etcd) = &store.engine else { return Ok(outcome) };
+    let count =
+        || async { if repair { etcd.recount().await } else { etcd.check_counters().await } };
+    let Recount { users, wrong, .. } = patiently(count).await?;
+    let is_wrong = wrong > 0 && !repair;
+    let failure = is_wrong.then(|| {
+        Failure::new(Exit::Problem, format!("{wrong} counters are wrong: --repair sets them right"))
+    });
+    Ok(outcome
+        .with("users_with_a_counter", users)
+        .with("wrong_counters", wrong)
+        .with("repaired_counters", if repair { wrong } else { 0 })
+        .failing(failure))
+}
+
+/// How much is not sealed with the newest key: no fault, but to be known.
+async fn seals(store: &Store, outcome: Outcome) -> Result<Outcome, Failure> {
+    let Some(seal) = &store.seal else { return Ok(outcome) };
+    let (mut plain, mut outdated, mut after) = (0, 0, None);
+    loop {
+        let page = patiently(|| seal.verify_page(after.as_ref())).await?;
+        plain += page.plain;
+        outdated += page.outdated;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let keys = patiently(|| seal.keys_in_use()).await?;
+    Ok(outcome
+        .with("keys_in_use", keys)
+        .with("sealed_with_older_keys", outdated)
+        .with("not_sealed", plain))
 }
 
 #[derive(Default)]
@@ -51,12 +92,12 @@ impl Found {
         self.findings.truncate(TOLD);
     }
 
-    fn tell(self, outcome: Outcome) -> Outcome {
+    fn tell(&self, outcome: Outcome) -> Outcome {
         let failure = (self.count > 0).then(|| {
             Failure::new(Exit::Problem, format!("{} things are wrong in the store", self.count))
         });
         let outcome = self.damages.tell(outcome);
-        outcome.with("wrong", self.count).with("findings", self.findings).failing(failure)
+        outcome.with("wrong", self.count).with("findings", self.findings.clone()).failing(failure)
     }
 }
 

@@ -4,6 +4,10 @@
 
 mod copying;
 mod damaged;
+mod engines;
+#[path = "../common/etcd.rs"]
+#[allow(dead_code, unfulfilled_lint_expectations, reason = "its own tests use the rest")]
+mod etcd;
 #[path = "../common/example.rs"]
 #[allow(dead_code, reason = "tests of servers use all of it")]
 mod example;
@@ -13,7 +17,11 @@ mod importing;
 #[allow(dead_code, reason = "other tests use all of it")]
 mod installed;
 mod interrupted;
+#[path = "../common/postgres.rs"]
+#[allow(dead_code, reason = "its own tests use the rest")]
+mod lab;
 mod records;
+mod sealed;
 mod starting;
 mod stats;
 mod tool;

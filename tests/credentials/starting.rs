@@ -14,7 +14,7 @@ fn a_store_is_made_once() {
     assert!(tool.path("a.db").exists());
     let again = tool.json(&["init", "sqlite:a.db"]);
     assert_eq!(again["exit"], 4);
-    assert_eq!(again["error"], "a.db is there already");
+    assert_eq!(again["error"], "a.db is a store already");
     tool.fine(&["stats", "sqlite:a.db"]);
 }
 
@@ -143,7 +143,8 @@ fn passwords_in_urls_are_never_shown() {
 fn the_help_names_every_command_and_every_exit_code() {
     let tool = Tool::new();
     let help = tool.fine(&["--help"]);
-    for word in ["init", "migrate", "export", "import", "copy", "stats", "verify"] {
+    for word in ["init", "migrate", "export", "import", "copy", "key", "reseal", "stats", "verify"]
+    {
         assert!(help.stdout().contains(&format!("\n  {word} ")), "{word}");
     }
     for code in 0..=5 {

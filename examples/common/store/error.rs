@@ -77,7 +77,11 @@ impl From<etcd::OpenError> for Unopened {
 
 impl From<encrypted::OpenError> for Unopened {
     fn from(error: encrypted::OpenError) -> Self {
-        Self::caused(Trouble::Keys, error)
+        let trouble = match error.kind() {
+            encrypted::OpenErrorKind::Unavailable => Trouble::Unavailable,
+            _ => Trouble::Keys,
+        };
+        Self::caused(trouble, error)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Stores by URL.
 
-#![allow(dead_code, reason = "each example uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
-pub(crate) mod engine;
+mod engine;
 mod error;
 mod redacted;
 
@@ -10,18 +10,21 @@ use std::sync::Arc;
 
 use tower_credentials::{
     backend::{
-        BulkLoad, ChangeFeed, CredentialBackend,
+        BackendError, BulkLoad, ChangeFeed, CredentialBackend,
         encrypted::{Encrypted, KeyRing},
     },
+    domain::CredentialId,
     usage::UsageLog,
 };
 
-use self::engine::Engine;
-
 pub(crate) use self::{
+    engine::{Engine, URLS},
     error::{Trouble, Unopened},
     redacted::redacted,
 };
+
+/// The record that a sealed store has.
+const SEALED: &str = "!tower-sealed-keys";
 
 /// All that every kind of store can do.
 pub(crate) trait Keeps: CredentialBackend + BulkLoad + ChangeFeed {}
@@ -67,6 +70,24 @@ impl Store {
     /// The same as `keys`, for those who only read and write.
     pub(crate) fn backend(&self) -> Arc<dyn CredentialBackend> {
         Arc::clone(&self.keys) as _
+    }
+
+    /// The same store, whose secrets are not sealed. What is sealed is refused: without the
+    /// keys it looks like records that nobody can use.
+    pub(crate) async fn plain(self) -> Result<Self, Unopened> {
+        let sealed = self.keys.get(&CredentialId::from_stored(SEALED)).await.map_err(|error| {
+            let trouble = match error {
+                BackendError::Unavailable(_) => Trouble::Unavailable,
+                _ => Trouble::Unreadable,
+            };
+            Unopened::caused(trouble, error)
+        })?;
+        match sealed {
+            None => Ok(self),
+            Some(_) => {
+                Err(Unopened::new(Trouble::Keys, "the store is sealed: it takes --key-ring"))
+            }
+        }
     }
 
     /// The same store, its secrets sealed with these keys.
