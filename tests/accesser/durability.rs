@@ -104,13 +104,20 @@ async fn count(client: &Client, keys: Vec<Asked>) -> usize {
     readers.join_all().await.into_iter().sum()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
-    let accesser = Server::new();
+/// What became of the creates.
+pub(crate) struct Survived {
+    pub(crate) acknowledged: usize,
+    /// Creates that were never answered and are there.
+    pub(crate) unanswered: usize,
+}
+
+/// Kills the server over and over while keys are created, and checks after each time that
+/// every acknowledged one is there, whole; leaves it stopped.
+pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived {
     let books = Arc::new(Books::default());
     let mut running = accesser.start().await;
-    let mut unacknowledged = 0;
-    for round in 0..ROUNDS {
+    let mut unanswered = 0;
+    for round in 0..rounds {
         let over = Arc::new(AtomicBool::new(false));
         let mut clients = JoinSet::new();
         for number in 0..CLIENTS {
@@ -141,10 +148,17 @@ async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
         let found = count(&client, acknowledged.into_iter().collect()).await;
         assert_eq!(found, expected, "lost in round {round}");
         // What was under way may have been written or not, but not by halves.
-        unacknowledged = count(&client, rest).await;
+        unanswered = count(&client, rest).await;
     }
     let acknowledged = books.acknowledged.lock().unwrap().len();
     running.stop().await;
+    Survived { acknowledged, unanswered }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
+    let accesser = Server::new();
+    let Survived { acknowledged, unanswered } = survive_kills(&accesser, ROUNDS).await;
 
     let database = Connection::open(accesser.database()).unwrap();
     let verdict: String =
@@ -152,11 +166,11 @@ async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
     assert_eq!(verdict, "ok");
     let rows: i64 =
         database.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0)).unwrap();
-    assert_eq!(usize::try_from(rows).unwrap(), acknowledged + unacknowledged);
+    assert_eq!(usize::try_from(rows).unwrap(), acknowledged + unanswered);
     let _ = writeln!(
         std::io::stderr(),
         "\nkill -9: {ROUNDS} rounds, {acknowledged} creates acknowledged, 0 lost; \
-         {unacknowledged} unanswered ones were written whole"
+         {unanswered} unanswered ones were written whole"
     );
 }
 

@@ -9,9 +9,19 @@
 #[path = "../clients/mod.rs"]
 mod clients;
 mod durability;
+#[path = "../common/etcd.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod etcd;
 mod identities;
+#[path = "../common/installed.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod installed;
 mod limits;
 mod log;
+mod other_stores;
+#[path = "../common/postgres.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod postgres;
 mod power_loss;
 mod stopping;
 mod store_gone;
