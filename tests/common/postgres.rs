@@ -133,12 +133,12 @@ impl Server {
     /// Ends it as a loss of power does, but for the disk: its memory is gone.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
-        // Those who serve clients first, so that none of them outlives it.
-        for pid in children(child.id()) {
-            signal("KILL", pid);
-        }
+        // Standing still it starts no others, and sees none of them end.
+        signal("STOP", child.id());
+        let others = children(child.id());
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
+        others.into_iter().for_each(|pid| signal("KILL", pid));
     }
 
     /// Stops it in good order: sessions are ended.

@@ -13,17 +13,45 @@ use crate::{
     load::{held, pair},
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn genuine_serialization_failures_are_tried_again() {
-    const QUOTA: u32 = 10;
-    let Some(server) = lab::shared() else { return };
+/// A database whose transactions are serializable unless they say otherwise.
+async fn serializable(server: &lab::Server) -> (String, String) {
     let url = server.database().await;
     let client = lab::connect(&url).await;
     let name: String = client.query_one("SELECT current_database()", &[]).await.unwrap().get(0);
     let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = serializable");
     client.batch_execute(&set).await.unwrap();
+    (url, name)
+}
 
-    // Two processes, as it were, that fill the same users' quotas.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_genuine_serialization_failure_is_tried_again() {
+    let Some(server) = lab::shared() else { return };
+    let (url, name) = serializable(server).await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    backend.insert(&pair("amy"), Quota::AtMost(3)).await.unwrap();
+    let mut other = lab::connect(&url).await;
+    let transaction = other.transaction().await.unwrap();
+    let touch = "UPDATE credential_owners SET user_id = user_id";
+    transaction.batch_execute(touch).await.unwrap();
+    let inserting = {
+        let backend = backend.clone();
+        tokio::spawn(async move { backend.insert(&pair("amy"), Quota::AtMost(3)).await })
+    };
+    lab::until_blocked(&lab::connect(&url).await).await;
+    // What the insert waited for has changed since it began.
+    transaction.commit().await.unwrap();
+    inserting.await.unwrap().unwrap();
+    assert_eq!(held(&backend, "amy").await, 2);
+    let failures = server.said(&format!("{name}: ERROR:  could not serialize access"));
+    assert!(failures > 0, "nothing was in the way of anything");
+}
+
+/// Two processes, as it were, that fill the same users' quotas.
+#[tokio::test(flavor = "multi_thread")]
+async fn quotas_hold_among_processes_whose_transactions_are_serializable() {
+    const QUOTA: u32 = 10;
+    let Some(server) = lab::shared() else { return };
+    let (url, _) = serializable(server).await;
     let backends = [
         PostgresBackend::connect(&url).await.unwrap(),
         PostgresBackend::connect(&url).await.unwrap(),
@@ -55,8 +83,6 @@ async fn genuine_serialization_failures_are_tried_again() {
     for user in 0..10 {
         assert_eq!(held(&backends[0], &format!("user {user}")).await, QUOTA as usize);
     }
-    let failures = server.said(&format!("{name}: ERROR:  could not serialize access"));
-    assert!(failures > 0, "nothing was in the way of anything");
 }
 
 /// An older transaction holds a row that the batch has yet to write, and waits for one

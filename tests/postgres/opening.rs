@@ -183,6 +183,30 @@ async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_dropped_closes_its_sessions() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let client = lab::connect(&url).await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let clone = backend.clone();
+    backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
+    let sessions = async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'tower-credentials'";
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    drop(backend);
+    assert!(sessions().await > 0);
+    drop(clone);
+    let closed = async {
+        while sessions().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("they are closed");
+}
+
 /// The engine has no NUL; such texts are stored in another spelling.
 #[tokio::test]
 async fn texts_with_nul_are_stored_and_found_like_others() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -30,6 +30,8 @@ pub(super) struct Connector {
     hosts: Vec<Config>,
     /// The server that let us in last: the first one to try.
     last: AtomicUsize,
+    /// Told when a session is opened: others may try at once.
+    opened: Notify,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
     statement_timeout: Duration,
@@ -45,7 +47,8 @@ impl Connector {
         for host in &mut hosts {
             host.connect_timeout(connect_timeout);
         }
-        Self { hosts, last: AtomicUsize::new(0), tls, connect_timeout, statement_timeout }
+        let (last, opened) = (AtomicUsize::new(0), Notify::new());
+        Self { hosts, last, opened, tls, connect_timeout, statement_timeout }
     }
 
     pub(super) fn statement_timeout(&self) -> Duration {
@@ -59,7 +62,14 @@ impl Connector {
 
     /// Opens a session to a store that is there, with what runs it.
     pub(super) async fn open(&self, role: Role) -> Result<(Link, JoinHandle<()>), OpenError> {
-        self.on_some_host(|host| Box::pin(self.open_on(host, role))).await
+        let opened = self.on_some_host(|host| Box::pin(self.open_on(host, role))).await?;
+        self.opened.notify_waiters();
+        Ok(opened)
+    }
+
+    /// Waits until somebody has opened a session.
+    pub(super) async fn opened(&self) {
+        self.opened.notified().await;
     }
 
     /// Opens a bare session and brings the store to the current schema; makes it unless it

@@ -93,7 +93,8 @@ async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State
                 failures += 1;
                 tracing::warn!(?role, failures, %error, source = ?error.cause(), "no connection to the credential store");
                 sender.send_replace(State::Down(Arc::new(error)));
-                either(sleep(pause(failures)), sender.closed()).await;
+                let pausing = either(sleep(pause(failures)), connector.opened());
+                either(pausing, sender.closed()).await;
                 // Who comes now may wait for the next try.
                 sender.send_replace(State::Opening);
             }

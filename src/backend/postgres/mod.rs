@@ -39,6 +39,70 @@ pub use self::{
 };
 
 /// Keeps credentials in a PostgreSQL database.
+///
+/// The store for services that run on many machines. Any number of processes may use
+/// one store; all the promises of [`CredentialBackend`] hold among them.
+///
+/// **Writes.** Those that come at the same time are one statement, or one transaction
+/// where quotas are checked, in one round trip; a write is durable when it is answered,
+/// also where the server is set not to wait for its disk. A quota is checked by
+/// counting while the user's row is locked, so that there is no counter which could be
+/// wrong. When transactions get into each other's way, or a session is lost before it
+/// answers, an insert is tried again, and recognised by its version if it was there
+/// already; another write whose session is lost is
+/// [`Unavailable`](BackendError::Unavailable), and may have happened. A write whose
+/// caller goes away before its batch is begun does not happen.
+///
+/// **Reads** share a few connections, each of which carries many at once. They go to
+/// the server that takes the writes.
+///
+/// **Trouble.** A session that is lost is opened again, with pauses of up to a second
+/// while that fails; meanwhile calls are [`Unavailable`](BackendError::Unavailable) at
+/// once. A statement may take as long as the
+/// [statement time-out](PostgresBuilder::statement_timeout) on the server and a second
+/// more here; then its session is given up. Several servers may stand in the URL,
+/// `postgres://user:password@one,two/database`: the first that takes writes is used,
+/// so that a standby which is promoted takes over. With `synchronous_standby_names` set
+/// on the servers it has all that was acknowledged; without, the last writes may be
+/// lost.
+///
+/// **Changes** are told by notifications: see [`ChangeFeed`](super::ChangeFeed). Each
+/// write sends one in its own transaction.
+///
+/// **TLS.** With `sslmode=prefer`, the default, TLS is used if the server offers it;
+/// with `require`, `verify-ca` or `verify-full` always. Whenever it is used, the
+/// certificate is verified with the server's name: by the file `sslrootcert` in the
+/// URL, by [`root_certificates`](PostgresBuilder::root_certificates), or by those of
+/// the operating system.
+///
+/// **Engines.** Tested with PostgreSQL 15. The statements keep to what CockroachDB and
+/// YugabyteDB have too, at any isolation level, and notifications are left out where
+/// the engine has none; those engines were not tested. A pooler such as PgBouncer must
+/// give each connection a session of its own (`pool_mode = session`), for statements are
+/// prepared once per session; the feed of changes should go past it.
+///
+/// **The tables hold secrets in plain text**, since signatures are checked with them,
+/// unless they are sealed by `Encrypted`. The database needs the encoding UTF8. A user
+/// who may create tables is needed only to make or to migrate the store.
+///
+/// The connections are run by tasks of the tokio runtime in which the backend was made,
+/// and calls fail when that one has ended. A clone is another handle to the same
+/// connections; they are closed when the last one is dropped and what was begun is done.
+///
+/// # Example
+///
+/// ```no_run
+/// use tower_credentials::backend::{CredentialBackend, postgres::PostgresBackend};
+/// use tower_credentials::domain::AccessKey;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let backend = PostgresBackend::connect("postgres://keys:secret@db.example/keys").await?;
+/// let unknown = AccessKey::from_stored("nobody's");
+/// assert!(backend.find_by_access_key(&unknown).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PostgresBackend(Arc<Parts>);
 
