@@ -176,7 +176,7 @@ async fn a_record_that_cannot_be_opened_stops_no_other_and_keeps_its_key_in_use(
     let outcome = new.reseal(|_| ()).await.unwrap();
     let Resealed::Unreadable(progress, unreadable) = outcome else { panic!("{outcome:?}") };
     assert_eq!((progress.resealed_in_all, progress.unreadable), (9, 1));
-    assert_eq!(unreadable, [damaged.id.clone()]);
+    assert_eq!(unreadable, std::slice::from_ref(&damaged.id));
     assert_eq!(new.keys_in_use().await.unwrap(), ["k1", "k2"]);
     assert!(Encrypted::open(store.clone(), ring(&["k2"])).await.is_err());
     // It is as it was, and once it is mended the rest is done.
