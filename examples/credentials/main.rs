@@ -24,6 +24,7 @@ mod seal;
 mod stats;
 #[path = "../common/store/mod.rs"]
 mod store;
+mod transfer;
 mod verify;
 mod walk;
 
