@@ -13,6 +13,7 @@ use tower_credentials::domain::Credential;
 
 use crate::{
     format::{ReadError, Reader},
+    keystone,
     load::Loader,
     open::open,
     options::{Import, OpenWith},
@@ -33,6 +34,12 @@ pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
     let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
     let mut input = open_file(&file, "reading")?;
+    if let Some(folder) = &key.keystone_keys {
+        let keys = keystone::keys(folder)?;
+        let store = open(&args, Expected::Any).await?;
+        let outcome = keystone::import(input, &keys, &store).await?;
+        return Ok(outcome.with("store", redacted(&args.url)));
+    }
     let key = Arc::new(open_with(key, &mut input)?);
     if !from_stdin && !salvage {
         // Nothing is taken from an export that is not whole.
@@ -105,7 +112,7 @@ fn open_file(file: &Path, doing: &'static str) -> Result<Input, Failure> {
 
 /// The key to an export, or what asks for it.
 fn open_with(options: OpenWith, input: &mut Input) -> Result<Key, Failure> {
-    let OpenWith { identity, passphrase_file, plaintext } = options;
+    let OpenWith { identity, passphrase_file, plaintext, .. } = options;
     if plaintext {
         return Ok(Key::None);
     }

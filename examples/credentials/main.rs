@@ -11,6 +11,10 @@ mod files;
 mod format;
 mod import;
 mod key;
+mod keystone;
+#[path = "../keystone_front/records.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod keystone_records;
 mod load;
 mod open;
 mod options;
@@ -24,6 +28,7 @@ mod seal;
 mod stats;
 #[path = "../common/store/mod.rs"]
 mod store;
+mod transfer;
 mod verify;
 mod walk;
 

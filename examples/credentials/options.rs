@@ -164,4 +164,9 @@ pub(crate) struct OpenWith {
     /// Take an export that is not sealed, which anybody may have changed.
     #[arg(long)]
     pub(crate) plaintext: bool,
+    /// Take a dump of the table `credential` of OpenStack Keystone, one row a line as JSON, whose
+    /// blobs the keys in this folder open (/etc/keystone/credential-keys); `null` for a Keystone
+    /// without keys.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) keystone_keys: Option<PathBuf>,
 }

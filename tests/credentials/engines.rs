@@ -155,7 +155,7 @@ fn a_server_that_does_not_answer_is_unavailable_and_its_password_not_told() {
         }
         assert!(!tool.path("a.db").exists());
     }
-    for url in ["postgres://amy:hush@host:port/keys", "etcd://h:port", "postgres://h/k?hush"] {
+    for url in ["postgres://amy:hush@host:port/keys", "etcd://a/x?y", "postgres://h/k?hush"] {
         assert_eq!(tool.json(&["stats", url])["exit"], 2, "{url}");
     }
 }

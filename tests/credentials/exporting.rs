@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     installed::has,
-    records::{SECRETS, every_kind, many, pair},
+    records::{SECRET, every_kind, many, pair},
     tool::{Tool, binary},
 };
 
@@ -68,7 +68,7 @@ async fn a_sealed_export_shows_nothing_of_what_is_in_it() {
         let sealed = fs::read(tool.path(file)).unwrap();
         let text = String::from_utf8_lossy(&sealed);
         assert!(text.starts_with("age-encryption.org/v1\n"));
-        for word in SECRETS.into_iter().chain(["AKFULL", "alice", "created_at", "records"]) {
+        for word in [SECRET, "AKFULL", "alice", "created_at", "records"] {
             assert!(!text.contains(word), "{word}");
         }
     }
@@ -137,21 +137,28 @@ async fn an_export_may_be_piped_into_an_import() {
 }
 
 #[tokio::test]
-async fn an_export_that_stops_early_leaves_no_file() {
+async fn an_export_that_is_interrupted_leaves_no_file() {
     let tool = Tool::new();
     tool.fill("a.db", &many(20_000)).await;
-    let mut exporting = tool.start(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    while fs::read_dir(tool.path(".")).unwrap().count() < 6 {
-        assert!(exporting.try_wait().unwrap().is_none(), "it ended before it was interrupted");
-        std::thread::yield_now();
+    let begun = || {
+        let mut names = fs::read_dir(tool.path(".")).unwrap().map(|it| it.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().starts_with(".credentials-"))
+    };
+    // On a busy machine it may be done before it is interrupted.
+    for attempt in 0..10 {
+        let file = format!("out-{attempt}");
+        let mut exporting = tool.start(&["export", "sqlite:a.db", &file, "--plaintext"]);
+        while !begun() && exporting.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let interrupt = format!("kill -INT {}", exporting.id());
+        let _ = Command::new("sh").args(["-c", &interrupt]).status().unwrap();
+        if exporting.wait().unwrap().code() == Some(1) {
+            assert!(!begun() && !tool.path(&file).exists());
+            return;
+        }
     }
-    let interrupt = format!("kill -INT {}", exporting.id());
-    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
-    assert_eq!(exporting.wait().unwrap().code(), Some(1));
-    let left: Vec<_> =
-        fs::read_dir(tool.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().contains("export")), "{left:?}");
-    assert!(!tool.path("out").exists());
+    panic!("it cannot be interrupted");
 }
 
 #[tokio::test]

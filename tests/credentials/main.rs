@@ -17,6 +17,7 @@ mod importing;
 #[allow(dead_code, reason = "other tests use all of it")]
 mod installed;
 mod interrupted;
+mod keystone;
 #[path = "../common/postgres.rs"]
 #[allow(dead_code, reason = "its own tests use the rest")]
 mod lab;

@@ -1,0 +1,114 @@
+//! Dumps of Keystone's table, whose blobs are sealed with Keystone's own keys.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::json;
+use tower_credentials::domain::{AccessKey, Credential, CredentialId, Delegation};
+
+use crate::tool::Tool;
+
+/// Four rows, whose blobs Python's `cryptography` sealed with these keys.
+const DUMP: &str = include_str!("keystone.jsonl");
+const KEYS: [(&str, &str); 2] = [
+    ("1", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
+    ("2", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+];
+
+fn tool(keys: &[(&str, &str)]) -> Tool {
+    let tool = Tool::new();
+    fs::write(tool.path("dump"), DUMP).unwrap();
+    fs::create_dir(tool.path("keys")).unwrap();
+    for (name, key) in keys {
+        let path = tool.path("keys").join(name);
+        fs::write(&path, key).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    tool
+}
+
+const IMPORT: [&str; 5] = ["import", "sqlite:a.db", "dump", "--keystone-keys", "keys"];
+
+fn with_key<'a>(records: &'a [Credential], key: &str) -> &'a Credential {
+    let key = AccessKey::from_stored(key);
+    records.iter().find(|record| record.access_key.as_ref() == Some(&key)).unwrap()
+}
+
+#[tokio::test]
+async fn every_row_becomes_a_record_that_works() {
+    let tool = tool(&KEYS);
+    let told = tool.json(&IMPORT);
+    assert_eq!(
+        (&told["exit"], &told["records"], &told["stored"]),
+        (&0.into(), &4.into(), &4.into())
+    );
+    assert_eq!(told["odd"].as_array().unwrap().len(), 1, "{told}");
+    let records = tool.records("a.db").await;
+
+    let one = with_key(&records, "AKONE");
+    assert_eq!(one.id, CredentialId::of(&AccessKey::from_stored("AKONE")));
+    assert_eq!(one.secret_key().unwrap().expose(), "keystone-s3cr3t");
+    assert_eq!(
+        (one.user_id.as_str(), one.project_id.as_ref().unwrap().as_str()),
+        ("alice", "demo")
+    );
+    assert!(one.is_usable() && one.attributes.is_empty());
+    let two = with_key(&records, "AKTWO");
+    assert_eq!(two.secret_key().unwrap().expose(), "older-s3cr3t");
+    assert_eq!(two.delegation, Some(Delegation::Trust { id: "t1".into() }));
+    assert_eq!(two.attributes["name"], "Bob's");
+    // Looked up by the access key that it has now.
+    let changed = with_key(&records, "AKAFTER");
+    assert_eq!(changed.id, CredentialId::of(&AccessKey::from_stored("AKBEFORE")));
+    let otp = records.iter().find(|record| record.kind.as_str() == "totp").unwrap();
+    assert!(otp.access_key.is_none() && otp.project_id.is_none());
+
+    let again = tool.json(&IMPORT);
+    assert_eq!((&again["exit"], &again["already_there"]), (&0.into(), &4.into()), "{again}");
+    assert!(tool.records("a.db").await == records);
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_told_and_all_others_imported() {
+    let tool = tool(&KEYS[1..]);
+    let dump = format!("{DUMP}\nno row\n[]\n{{\"id\": \"x\"}}\n");
+    fs::write(tool.path("dump"), dump).unwrap();
+    let told = tool.json(&IMPORT);
+    assert_eq!((&told["exit"], &told["stored"]), (&5.into(), &3.into()), "{told}");
+    let expected = json!([
+        "line 2: none of the keys opens its encrypted_blob",
+        "line 5: it is no JSON object",
+        "line 6: it is no JSON object",
+        "line 7: it has no encrypted_blob",
+    ]);
+    assert_eq!(told["unreadable"], expected);
+    assert_eq!(tool.records("a.db").await.len(), 3);
+}
+
+#[tokio::test]
+async fn rows_never_overwrite_what_is_there() {
+    let tool = tool(&KEYS);
+    tool.fine(&IMPORT);
+    let before = tool.records("a.db").await;
+    let other = DUMP.replace("\"alice\"", "\"mallory\"");
+    fs::write(tool.path("dump"), other).unwrap();
+    let told = tool.json(&IMPORT);
+    assert_eq!(
+        (&told["exit"], &told["refused"], &told["already_there"]),
+        (&4.into(), &2.into(), &2.into())
+    );
+    assert!(tool.records("a.db").await == before);
+}
+
+#[test]
+fn keys_that_are_none_or_open_to_others_are_refused() {
+    let tool = tool(&KEYS);
+    for folder in ["missing", "dump"] {
+        let mut import = IMPORT;
+        import[4] = folder;
+        assert_eq!(tool.json(&import)["exit"], 2, "{folder}");
+    }
+    let exposed = tool.path("keys").join("1");
+    fs::set_permissions(exposed, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(tool.json(&IMPORT)["exit"], 2);
+    assert!(!tool.path("a.db").exists());
+}
