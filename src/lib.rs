@@ -63,11 +63,12 @@
 //! | part | trait | ships | default |
 //! |---|---|---|---|
 //! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens), [`KeystoneValidator`] | none |
-//! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`] | none |
+//! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`], [`EtcdBackend`]; sealed by [`Encrypted`] | none |
 //! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
 //! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | nobody |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
-//! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`] | nobody is told |
+//! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`] | nobody is told |
+//! | what changed elsewhere? | [`ChangeFeed`](backend::ChangeFeed) | every backend | nobody is told |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
@@ -112,7 +113,10 @@
 //! |---|---|---|
 //! | `memory` | yes | [`MemoryBackend`], no dependency |
 //! | `cache` | | [`Cached`]: look-ups by access key from memory |
+//! | `encryption` | | [`Encrypted`]: secrets sealed at rest |
+//! | `etcd` | | [`EtcdBackend`], an HTTP client with TLS |
 //! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], an HTTP client with TLS |
+//! | `postgres` | | [`PostgresBackend`], a driver with TLS |
 //! | `s3` | | [`s3`], the data plane: [`S3AuthLayer`](s3::S3AuthLayer) and its parts |
 //! | `s3s` | | `S3sAuth`, the same keys for stores on the crate `s3s` |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
@@ -125,7 +129,7 @@
 //!
 //! Secrets are redacted in `Debug`, wiped when dropped, compared in constant
 //! time and never logged; they are stored as they are, because signatures are
-//! made with them. Callers are authenticated before a body is read, bodies are
+//! made with them, unless [`Encrypted`] seals them. Callers are authenticated before a body is read, bodies are
 //! bounded in size and time, and a key that a caller may not see looks like one
 //! that does not exist. Put TLS in front: tokens and new secrets cross the wire
 //! in the clear otherwise.
@@ -135,9 +139,12 @@
 //!
 //! [`Cached`]: backend::cached::Cached
 //! [`CredentialBackend`]: backend::CredentialBackend
+//! [`Encrypted`]: backend::encrypted::Encrypted
+//! [`EtcdBackend`]: backend::etcd::EtcdBackend
 //! [`KeystoneDirectory`]: keystone::KeystoneDirectory
 //! [`KeystoneValidator`]: keystone::KeystoneValidator
 //! [`MemoryBackend`]: backend::memory::MemoryBackend
+//! [`PostgresBackend`]: backend::postgres::PostgresBackend
 //! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
 //! [`Router::nest_service`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.nest_service
 //! [`SqliteBackend`]: backend::sqlite::SqliteBackend

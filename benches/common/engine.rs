@@ -49,6 +49,19 @@ fn micros(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap()
 }
 
+/// Drops the indexes of a file; what makes them anew.
+#[allow(dead_code, reason = "one bench fills large files")]
+pub fn without_indexes(connection: &Connection) -> String {
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let indexes: Vec<(String, String)> = rows.map(Result::unwrap).collect();
+    for (name, _) in &indexes {
+        connection.execute_batch(&format!("DROP INDEX {name}")).unwrap();
+    }
+    indexes.into_iter().map(|(_, sql)| sql + ";").collect()
+}
+
 /// The engine on a file with the backend's schema, set as the backend sets it.
 pub fn open(path: &Path) -> Connection {
     drop(SqliteBackend::open(path).unwrap());
