@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod feed;
 mod http;
+mod insert;
 mod keys;
 mod lanes;
 mod list;
@@ -167,7 +168,7 @@ impl EtcdBackend {
 #[async_trait]
 impl CredentialBackend for EtcdBackend {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        write::insert(&self.store, credential, quota).await
+        insert::insert(&self.store, credential, quota).await
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
