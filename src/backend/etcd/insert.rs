@@ -71,9 +71,12 @@ impl Queue {
         let mut waiting = self.waiting();
         let (mut fit, mut taken) = (Fit::default(), Vec::new());
         while waiting.inserts.front().is_some_and(|next| fit.admits(&next.draft)) {
-            let next = waiting.inserts.pop_front();
-            next.iter().for_each(|next| fit.add(&next.draft));
-            taken.extend(next);
+            let Some(next) = waiting.inserts.pop_front() else { break };
+            // Who asked for it may have given up.
+            if !next.answer.is_closed() {
+                fit.add(&next.draft);
+                taken.push(next);
+            }
         }
         waiting.is_served = !taken.is_empty();
         taken
