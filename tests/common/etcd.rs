@@ -218,6 +218,14 @@ impl Cluster {
         is_ok.then(|| serde_json::from_str(body.trim()).unwrap())
     }
 
+    /// How much memory a member has, in bytes.
+    pub(crate) fn resident_memory(&self, member: usize) -> u64 {
+        let pid = &self.members[member].running.as_ref().unwrap().pid;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Has all that was overwritten or deleted forgotten.
     pub(crate) fn compact(&self) {
         let status = self.call(0, "/v3/maintenance/status", &json!({})).unwrap();

@@ -100,6 +100,22 @@ async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_retur
         }
         assert!(started.elapsed() < CALL, "{:?}", started.elapsed());
     }
+    // Those who wait for each other wait no longer.
+    let started = Instant::now();
+    let mut waiting = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let (backend, before) = (backend.clone(), before.clone());
+        waiting.spawn(async move {
+            match n % 2 {
+                0 => backend.insert(&pair("bob"), Quota::Unlimited).await,
+                _ => backend.delete(&before.id, before.version).await.map(drop),
+            }
+        });
+    }
+    for outcome in waiting.join_all().await {
+        assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(started.elapsed() < CALL, "{:?}", started.elapsed());
     let returned = Instant::now();
     cluster.restart(1);
     load.until_more(200).await;

@@ -1,12 +1,12 @@
 //! What can go wrong.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use crate::backend::BackendError;
 
 use super::wire::Failure;
 
-type Source = Box<dyn StdError + Send + Sync>;
+type Source = Arc<dyn StdError + Send + Sync>;
 
 /// Why a store could not be opened.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl From<Trouble> for OpenError {
             }
             _ => (OpenErrorKind::Unreachable, "etcd gives no answer"),
         };
-        Self { kind, what: what.into(), source: Some(Box::new(trouble)) }
+        Self { kind, what: what.into(), source: Some(Arc::new(trouble)) }
     }
 }
 
@@ -75,7 +75,9 @@ impl StdError for OpenError {
 }
 
 /// Why etcd did not do what it was asked. Holds neither keys nor values.
-#[derive(Debug)]
+///
+/// Cheap to clone, so that all whose writes went together get the same.
+#[derive(Clone, Debug)]
 pub(super) struct Trouble {
     pub(super) kind: TroubleKind,
     what: Cow<'static, str>,
@@ -115,8 +117,11 @@ impl Trouble {
         Self { kind, what: what.into(), source: None }
     }
 
-    pub(super) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
+    pub(super) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into().into());
         self
     }
 
@@ -203,7 +208,7 @@ impl From<Trouble> for BackendError {
 /// A key whose value cannot be read.
 ///
 /// The value is not repeated: it may hold a secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CorruptKey {
     pub(super) key: String,
     pub(super) what: &'static str,
@@ -226,5 +231,33 @@ impl StdError for CorruptKey {}
 impl From<CorruptKey> for BackendError {
     fn from(corrupt: CorruptKey) -> Self {
         Self::Corrupt(Box::new(corrupt))
+    }
+}
+
+/// Why a write that others went along with failed.
+#[derive(Clone, Debug)]
+pub(super) enum Failed {
+    Corrupt(CorruptKey),
+    Trouble(Trouble),
+}
+
+impl From<CorruptKey> for Failed {
+    fn from(corrupt: CorruptKey) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<Failed> for BackendError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Corrupt(corrupt) => corrupt.into(),
+            Failed::Trouble(trouble) => trouble.into(),
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::domain::UserId;
 
 use super::error::CorruptKey;
+use super::insert::Queue;
 use super::wire::KeyValue;
 
 /// How many users' counters are remembered.
@@ -38,12 +39,17 @@ impl Counter {
 
 /// Lets one write at a time change a user's counter, so that those of this process do not
 /// get into each other's way; those of other processes are found out by the store.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lanes {
-    lanes: Mutex<HashMap<UserId, Lane>>,
+    lanes: Mutex<HashMap<UserId, Arc<Lane>>>,
 }
 
-type Lane = Arc<tokio::sync::Mutex<Option<Counter>>>;
+/// What is known of a user, and the inserts that wait.
+#[derive(Default)]
+pub(super) struct Lane {
+    turn: Arc<tokio::sync::Mutex<Option<Counter>>>,
+    pub(super) queue: Queue,
+}
 
 /// One user's turn; holds the counter as it was seen last.
 pub(super) type Turn = OwnedMutexGuard<Option<Counter>>;
@@ -51,7 +57,7 @@ pub(super) type Turn = OwnedMutexGuard<Option<Counter>>;
 impl Lanes {
     /// Waits for this user's turn.
     pub(super) async fn turn(&self, user_id: &UserId) -> Turn {
-        self.lane(user_id).lock_owned().await
+        Arc::clone(&self.lane(user_id).turn).lock_owned().await
     }
 
     /// Waits for the turns of these users, who are sorted and different: in one order, so
@@ -64,14 +70,16 @@ impl Lanes {
         turns
     }
 
-    fn lane(&self, user_id: &UserId) -> Lane {
+    pub(super) fn lane(&self, user_id: &UserId) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(user_id) {
             return Arc::clone(lane);
         }
         if lanes.len() >= MAX_LANES {
-            // Those that nobody holds or waits for.
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+            // All but those that somebody holds or waits for.
+            let is_used =
+                |lane: &Arc<Lane>| Arc::strong_count(lane) > 1 || Arc::strong_count(&lane.turn) > 1;
+            lanes.retain(|_, lane| is_used(lane));
         }
         Arc::clone(lanes.entry(user_id.clone()).or_default())
     }

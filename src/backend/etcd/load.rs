@@ -1,9 +1,6 @@
 //! Many records at once: several in one transaction, and many transactions at a time.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -16,7 +13,7 @@ use super::feed;
 use super::record;
 use super::tally::Tally;
 use super::wire::{RangeAnswer, Txn};
-use super::write::{ATTEMPTS, Draft, MAX_BYTES, MAX_OPERATIONS, pause};
+use super::write::{ATTEMPTS, Draft, Fit, pause};
 
 /// How many transactions are under way at once.
 const AT_ONCE: usize = 32;
@@ -68,7 +65,7 @@ async fn in_turn(store: &Store, drafts: Vec<Placed>) -> Result<Vec<(usize, Loade
     let mut loaded = Vec::with_capacity(drafts.len());
     let mut batch = Batch::default();
     for placed in drafts {
-        if !batch.has_room_for(&placed.1) {
+        if !batch.fit.admits(&placed.1) {
             loaded.extend(std::mem::take(&mut batch).store(store).await?);
         }
         batch.add(placed);
@@ -81,48 +78,19 @@ async fn in_turn(store: &Store, drafts: Vec<Placed>) -> Result<Vec<(usize, Loade
 #[derive(Default)]
 struct Batch {
     drafts: Vec<Placed>,
-    /// What no two of them may write.
-    keys: HashSet<Vec<u8>>,
-    users: HashSet<UserId>,
-    operations: usize,
-    bytes: usize,
+    fit: Fit,
 }
 
 impl Batch {
-    fn has_room_for(&self, draft: &Draft) -> bool {
-        let user = usize::from(!self.users.contains(&draft.credential.user_id));
-        self.operations + Self::operations(draft) + user < MAX_OPERATIONS
-            && self.bytes + Self::bytes(draft) <= MAX_BYTES
-            && !Self::keys(draft).any(|key| self.keys.contains(key))
-    }
-
-    fn add(&mut self, (place, draft): Placed) {
-        self.operations += Self::operations(&draft);
-        self.operations += usize::from(self.users.insert(draft.credential.user_id.clone()));
-        self.bytes += Self::bytes(&draft);
-        self.keys.extend(Self::keys(&draft).cloned());
-        self.drafts.push((place, draft));
-    }
-
-    fn keys(draft: &Draft) -> impl Iterator<Item = &Vec<u8>> {
-        std::iter::once(&draft.key).chain(draft.entries.iter().map(|entry| &entry.key))
-    }
-
-    fn operations(draft: &Draft) -> usize {
-        1 + draft.entries.len()
-    }
-
-    /// With what is told of it, and its user's counter.
-    fn bytes(draft: &Draft) -> usize {
-        let mut txn = Txn::default();
-        draft.add(&mut txn);
-        txn.bytes() + 4 * draft.key.len() + draft.credential.user_id.as_str().len() + 1_024
+    fn add(&mut self, placed: Placed) {
+        self.fit.add(&placed.1);
+        self.drafts.push(placed);
     }
 
     /// Stores those that can be.
     async fn store(self, store: &Store) -> Result<Vec<(usize, Loaded)>, BackendError> {
         let mut loaded = Vec::with_capacity(self.drafts.len());
-        store.room.admit(&store.client, self.bytes).await?;
+        store.room.admit(&store.client, self.fit.bytes()).await?;
         let (mut left, mut is_doubtful, mut at_once) = (self.drafts, false, usize::MAX);
         let mut attempt = 0;
         while !left.is_empty() {
@@ -160,7 +128,11 @@ impl Batch {
                     None => again.push((place, draft)),
                 }
             }
-            tally.learn(ranges)?;
+            let has_moved = tally.learn(ranges)?;
+            if is_doubtful && has_moved && !again.is_empty() {
+                // They may have been stored, and deleted since.
+                return Err(Trouble::doubtful().into());
+            }
             again.extend(rest);
             left = again;
         }
@@ -188,16 +160,14 @@ fn became(
     draft: &Draft,
     ranges: &mut impl Iterator<Item = RangeAnswer>,
 ) -> Result<Option<Loaded>, BackendError> {
-    let stored = ranges.next().and_then(RangeAnswer::one);
-    let unique = ranges.take(draft.unique_entries());
-    let is_taken = unique.filter_map(RangeAnswer::one).count() > 0;
-    Ok(match stored {
+    let found = draft.found(ranges);
+    Ok(match found.stored {
         Some(stored) if draft.is(&stored) => Some(Loaded::AlreadyThere),
         // It may have been written in another form.
         Some(stored) if record::decode(&stored)?.credential == draft.credential => {
             Some(Loaded::AlreadyThere)
         }
         Some(_) => Some(Loaded::Refused),
-        None => is_taken.then_some(Loaded::Refused),
+        None => found.is_taken.then_some(Loaded::Refused),
     })
 }

@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod feed;
 mod http;
+mod insert;
 mod keys;
 mod lanes;
 mod list;
@@ -22,9 +23,10 @@ mod walk;
 mod wire;
 mod write;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use self::client::Client;
 use self::error::Trouble;
@@ -41,6 +43,10 @@ use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot,
 pub use self::builder::EtcdBuilder;
 pub use self::error::{OpenError, OpenErrorKind};
 pub use self::recount::Recount;
+
+/// For how much longer than one call something is waited for that takes several: the error
+/// of a call tells more.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Keeps credentials in etcd, over its JSON gateway.
 ///
@@ -157,6 +163,15 @@ impl EtcdBackend {
         recount::recount(&self.store, false).await
     }
 
+    /// What takes several calls, or waits for others', takes no longer than one may.
+    async fn in_time<T>(
+        &self,
+        future: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let limit = self.store.client.timeout() + GRACE;
+        timeout(limit, future).await.unwrap_or_else(|_| Err(Trouble::timed_out().into()))
+    }
+
     /// As a task of its own, which goes on when who asked goes away.
     async fn purge(&self, owner: Owner) -> Result<u64, BackendError> {
         let purge = tokio::spawn(purge::purge(Arc::clone(&self.store), owner));
@@ -167,18 +182,19 @@ impl EtcdBackend {
 #[async_trait]
 impl CredentialBackend for EtcdBackend {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        write::insert(&self.store, credential, quota).await
+        self.in_time(insert::insert(&self.store, credential, quota)).await
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        Ok(read::record(&self.store, id).await?.map(|found| found.credential))
+        let found = self.in_time(read::record(&self.store, id)).await?;
+        Ok(found.map(|found| found.credential))
     }
 
     async fn find_by_access_key(
         &self,
         access_key: &AccessKey,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        read::by_access_key(&self.store, access_key).await
+        self.in_time(read::by_access_key(&self.store, access_key)).await
     }
 
     async fn find_by_slot(
@@ -186,11 +202,11 @@ impl CredentialBackend for EtcdBackend {
         user_id: &UserId,
         slot: Slot,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        read::by_slot(&self.store, user_id, slot).await
+        self.in_time(read::by_slot(&self.store, user_id, slot)).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        list::list(&self.store, query).await
+        self.in_time(list::list(&self.store, query)).await
     }
 
     async fn update(
@@ -198,11 +214,11 @@ impl CredentialBackend for EtcdBackend {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        change::update(&self.store, credential, expected).await
+        self.in_time(change::update(&self.store, credential, expected)).await
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        change::delete(&self.store, id, expected).await
+        self.in_time(change::delete(&self.store, id, expected)).await
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {

@@ -97,7 +97,7 @@ pub(super) async fn records(
         match store.client.read(some.iter().map(range)).await {
             Ok(answer) => {
                 let before = records.len();
-                records.extend(answer.ranges().map(|range| range.one()));
+                records.extend(answer.ranges().map(RangeAnswer::one));
                 if records.len() != before + some.len() {
                     return Err(Trouble::unexpected("etcd's answer has too few parts"));
                 }

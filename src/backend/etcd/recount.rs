@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Order};
 use crate::domain::UserId;
 
 use super::Store;
@@ -10,9 +10,8 @@ use super::error::{CorruptKey, Trouble};
 use super::keys::{Owner, behind, next_to, user_of};
 use super::lanes::Counter;
 use super::walk;
-use super::wire::{Range, Txn};
+use super::wire::{Range, RangeAnswer, Txn};
 use super::write::{ATTEMPTS, pause};
-use crate::backend::Order;
 
 /// How many keys are read in one trip.
 const A_TRIP: usize = 2_000;
@@ -74,7 +73,7 @@ async fn look_at(
         let answer = store.client.read([count.clone(), Range::of(key.clone())]).await?;
         let mut ranges = answer.ranges();
         let held = ranges.next().map_or(0, |range| range.count.unsigned_abs());
-        let found = ranges.next().and_then(|range| range.one());
+        let found = ranges.next().and_then(RangeAnswer::one);
         if found.is_some() != has_counter {
             return Ok(None);
         }

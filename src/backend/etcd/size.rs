@@ -37,16 +37,15 @@ impl Room {
 
     /// Whether this many bytes more are welcome.
     pub(super) async fn admit(&self, client: &Client, bytes: usize) -> Result<(), Trouble> {
-        let size = match self.known(client.clock().now(), bytes) {
-            Some(size) => size,
-            None => {
-                let status = client.status().await?;
-                let size = u64::try_from(status.db_size).unwrap_or_default();
-                let asked_at = client.clock().now();
-                let known = Known { size, asked_at, written_since: 0 };
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-                size
-            }
+        let now = client.clock().now();
+        let size = if let Some(size) = self.known(now, bytes) {
+            size
+        } else {
+            let status = client.status().await?;
+            let size = u64::try_from(status.db_size).unwrap_or_default();
+            let known = Known { size, asked_at: now, written_since: 0 };
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+            size
         };
         if size < self.max {
             return Ok(());

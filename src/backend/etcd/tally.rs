@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::backend::BackendError;
 use crate::domain::UserId;
 
 use super::Store;
+use super::error::Failed;
 use super::keys::Keys;
 use super::lanes::{Counter, Turn};
 use super::wire::{Range, RangeAnswer, Txn};
@@ -30,7 +30,7 @@ impl Tally {
     }
 
     /// Reads the counters that are not known.
-    pub(super) async fn look_up(&mut self, store: &Store) -> Result<(), BackendError> {
+    pub(super) async fn look_up(&mut self, store: &Store) -> Result<(), Failed> {
         let unknown: Vec<_> = self.rows.iter_mut().filter(|row| row.turn.is_none()).collect();
         if unknown.is_empty() {
             return Ok(());
@@ -46,6 +46,13 @@ impl Tally {
     /// How many records the first user holds, as far as is known.
     pub(super) fn held(&self) -> u64 {
         self.rows.first().map_or(0, |row| row.counter().held)
+    }
+
+    /// By how much the first user's counter changes.
+    pub(super) fn set_change(&mut self, change: i64) {
+        if let Some(row) = self.rows.first_mut() {
+            row.change = change;
+        }
     }
 
     /// The first user's counter may be another by now.
@@ -69,7 +76,7 @@ impl Tally {
     pub(super) fn learn(
         &mut self,
         mut ranges: impl Iterator<Item = RangeAnswer>,
-    ) -> Result<bool, BackendError> {
+    ) -> Result<bool, Failed> {
         let mut has_moved = false;
         for row in &mut self.rows {
             let found = ranges.next().and_then(RangeAnswer::one);

@@ -1,20 +1,16 @@
-//! What all writes are made of, and the insert.
+//! What all writes are made of.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use crate::backend::{BackendError, Change};
-use crate::domain::{Credential, Quota};
+use crate::domain::{Credential, UserId};
 
-use super::Store;
 use super::error::{Trouble, TroubleKind};
-use super::feed;
 use super::keys::{Entry, Keys};
 use super::record;
-use super::tally::Tally;
-use super::wire::{Range, RangeAnswer, Txn};
+use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 
 /// How many bytes one transaction may have: etcd's own bound, 1.5 MiB by default, less
 /// what a request has around it.
@@ -32,23 +28,27 @@ pub(super) struct Draft {
     pub(super) key: Vec<u8>,
     pub(super) entries: Vec<Entry>,
     pub(super) value: Zeroizing<Vec<u8>>,
+    /// About how many bytes a transaction has with it alone.
+    bytes: usize,
 }
 
 impl Draft {
     /// Refuses a record that no transaction could hold.
     pub(super) fn new(keys: &Keys, credential: &Arc<Credential>) -> Result<Self, Trouble> {
-        let draft = Self {
+        let mut draft = Self {
             credential: Arc::clone(credential),
             key: keys.record(credential.id.as_str()),
             entries: keys.entries(credential),
             value: record::encode(credential),
+            bytes: 0,
         };
         let mut alone = Txn::default();
         draft.add(&mut alone);
-        feed::tell(keys, &mut alone, &[Change::written(credential)]);
-        // The counter.
-        let bytes = alone.bytes() + 2 * keys.counter(&credential.user_id).len() + 256;
-        if bytes > MAX_BYTES {
+        // And what is told of it, and the counter.
+        let names = 4 * draft.key.len() + 2 * credential.user_id.as_str().len();
+        draft.bytes = alone.bytes() + names + 1_024;
+        if draft.bytes > MAX_BYTES {
+            let bytes = draft.bytes;
             let what =
                 format!("the record takes {bytes} bytes, and etcd takes {MAX_BYTES} at once");
             return Err(Trouble::new(TroubleKind::TooLarge, what));
@@ -71,71 +71,65 @@ impl Draft {
         }
     }
 
-    pub(super) fn unique_entries(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.is_unique).count()
+    /// What a failed transaction read of it.
+    pub(super) fn found(&self, ranges: &mut impl Iterator<Item = RangeAnswer>) -> FoundOf {
+        let stored = ranges.next().and_then(RangeAnswer::one);
+        let unique = self.entries.iter().filter(|entry| entry.is_unique).count();
+        let others = ranges.take(unique).filter_map(RangeAnswer::one).count();
+        FoundOf { is_taken: stored.is_some() || others > 0, stored }
     }
 
     /// Whether this is what is stored.
-    pub(super) fn is(&self, found: &super::wire::KeyValue) -> bool {
+    pub(super) fn is(&self, found: &KeyValue) -> bool {
         *self.value == found.value.0
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&self.key).chain(self.entries.iter().map(|entry| &entry.key))
+    }
+
+    fn operations(&self) -> usize {
+        1 + self.entries.len()
     }
 }
 
-/// Stores a record that must not exist yet.
-pub(super) async fn insert(
-    store: &Store,
-    credential: &Arc<Credential>,
-    quota: Quota,
-) -> Result<(), BackendError> {
-    let draft = Draft::new(&store.keys, credential)?;
-    store.room.admit(&store.client, draft.value.len()).await?;
-    let changes = BTreeMap::from([(credential.user_id.clone(), 1)]);
-    let mut tally = Tally::of(store, changes).await;
-    if !quota.admits(tally.held()) {
-        // Others may have made room.
-        tally.forget();
-        tally.look_up(store).await?;
+/// What was in the place of a record.
+pub(super) struct FoundOf {
+    /// The record with its id.
+    pub(super) stored: Option<KeyValue>,
+    /// Whether that, or another record has what must be its own.
+    pub(super) is_taken: bool,
+}
+
+/// What one transaction is to hold.
+#[derive(Default)]
+pub(super) struct Fit {
+    /// What no two records may write.
+    keys: HashSet<Vec<u8>>,
+    users: HashSet<UserId>,
+    operations: usize,
+    bytes: usize,
+}
+
+impl Fit {
+    /// Whether this record may be in it too.
+    pub(super) fn admits(&self, draft: &Draft) -> bool {
+        let user = usize::from(!self.users.contains(&draft.credential.user_id));
+        self.operations + draft.operations() + user < MAX_OPERATIONS
+            && self.bytes + draft.bytes <= MAX_BYTES
+            && !draft.keys().any(|key| self.keys.contains(key))
     }
-    let mut is_doubtful = false;
-    for attempt in 0..ATTEMPTS {
-        pause(attempt).await;
-        if !quota.admits(tally.held()) {
-            return Err(BackendError::QuotaExceeded);
-        }
-        let mut txn = Txn::default();
-        draft.add(&mut txn);
-        tally.write(&store.keys, &mut txn);
-        feed::tell(&store.keys, &mut txn, &[Change::written(credential)]);
-        let answered = store.client.txn(&txn).await?;
-        if answered.answer.succeeded {
-            tally.done(answered.answer.header.revision);
-            return Ok(());
-        }
-        is_doubtful |= answered.is_doubtful;
-        let mut ranges = answered.answer.ranges();
-        let stored = ranges.next().and_then(RangeAnswer::one);
-        let mut is_taken = stored.is_some();
-        for range in ranges.by_ref().take(draft.unique_entries()) {
-            is_taken |= range.one().is_some();
-        }
-        let has_moved = tally.learn(ranges)?;
-        if is_doubtful {
-            if stored.is_some_and(|stored| draft.is(&stored)) {
-                return Ok(());
-            }
-            // It may have been stored, and deleted since.
-            if has_moved {
-                return Err(Trouble::doubtful().into());
-            }
-        }
-        if !quota.admits(tally.held()) {
-            return Err(BackendError::QuotaExceeded);
-        }
-        if is_taken {
-            return Err(BackendError::AlreadyExists);
-        }
+
+    pub(super) fn add(&mut self, draft: &Draft) {
+        self.operations += draft.operations();
+        self.operations += usize::from(self.users.insert(draft.credential.user_id.clone()));
+        self.bytes += draft.bytes;
+        self.keys.extend(draft.keys().cloned());
     }
-    Err(Trouble::contended().into())
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// Waits before another attempt, longer each time and by chance, so that those who are in

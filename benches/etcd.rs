@@ -1,0 +1,363 @@
+//! What the speed claims of `EtcdBackend` rest on: ratios measured in one run, on clusters
+//! that it starts itself.
+//!
+//! `cargo bench --bench etcd -- [create] [grow] [records=N]` runs the parts named, or all;
+//! `grow` compares 10,000 records with N, by default 100,000.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+#[allow(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/common/etcd.rs"]
+mod etcd;
+#[allow(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/common/installed.rs"]
+mod installed;
+
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use tower_credentials::{
+    backend::{BulkLoad, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
+        Version,
+    },
+};
+
+use self::etcd::{Cluster, base64};
+
+const CLIENTS: u64 = 64;
+const CREATES_EACH: u64 = 50;
+const KEYS_PER_USER: u64 = 10;
+const SMALL: u64 = 10_000;
+
+/// Rounds of a comparison; what is compared takes turns, so that a busy machine slows
+/// both down.
+const ROUNDS: u64 = 11;
+
+fn main() {
+    // `cargo bench` adds flags of its own.
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let records = words.iter().find_map(|word| word.strip_prefix("records="));
+    let records = records.map_or(100_000, |records| records.parse().unwrap());
+    let parts: Vec<_> = words.iter().filter(|word| !word.contains('=')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| *p == part);
+    if !etcd::is_installed() {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!("{:<44} {:>11} {:>11} {:>7}  bar", "", "first", "second", "ratio");
+    if wanted("create") {
+        runtime.block_on(create());
+    }
+    if wanted("grow") {
+        runtime.block_on(grow(records));
+    }
+}
+
+/// Durable creates by 64 clients on three members: a bare client that sends the same
+/// transactions, made before, and the backend.
+async fn create() {
+    let cluster = Cluster::start(3, &[]);
+    let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+    let endpoint = cluster.url().split(',').next().unwrap().replace("etcd://", "http://");
+    let bare = Client::builder(TokioExecutor::new()).build_http();
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        let of_bare = bare_creates(&bare, &endpoint, 3 * round).await;
+        let of_backend = creates(&backend, 3 * round + 1, false).await;
+        let of_one_user = creates(&backend, 3 * round + 2, true).await;
+        // The first round warms up.
+        if round > 0 {
+            for (times, time) in times.iter_mut().zip([of_bare, of_backend, of_one_user]) {
+                times.push(time);
+            }
+        }
+    }
+    let rate =
+        |times: &[Duration]| (CLIENTS * CREATES_EACH) as f64 / median(times.to_vec()).as_secs_f64();
+    let [bare, many, one] = &times;
+    for (what, backend, bar) in [
+        ("create by 64: bare client, backend", many, "at least 0.80"),
+        ("create by 64 for one user: bare, backend", one, "no bar"),
+    ] {
+        let pairs = bare.iter().zip(backend);
+        let mut ratios: Vec<_> =
+            pairs.map(|(bare, backend)| bare.div_duration_f64(*backend)).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (bare, backend, ratio) = (rate(bare), rate(backend), ratios[ratios.len() / 2]);
+        println!("{what:<44} {bare:>9.0}/s {backend:>9.0}/s {ratio:>7.2}  {bar}");
+    }
+}
+
+/// Each client for users of its own, or all for the same.
+async fn creates(backend: &EtcdBackend, round: u64, for_one_user: bool) -> Duration {
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let backend = backend.clone();
+            let record = |n| {
+                let mut record = of_client(round, client, n);
+                if for_one_user {
+                    Arc::make_mut(&mut record).user_id = UserId::from_stored(format!("u{round}"));
+                }
+                record
+            };
+            let records: Vec<_> = (0..CREATES_EACH).map(record).collect();
+            async move {
+                for record in &records {
+                    backend.insert(record, Quota::AtMost(100_000)).await.unwrap();
+                }
+            }
+        })
+        .collect();
+    let started = Instant::now();
+    let clients: Vec<_> = clients.into_iter().map(tokio::spawn).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    started.elapsed()
+}
+
+type Bare = Client<HttpConnector, Full<Bytes>>;
+
+async fn bare_creates(bare: &Bare, endpoint: &str, round: u64) -> Duration {
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (bare, uri) = (bare.clone(), format!("{endpoint}/v3/kv/txn"));
+            // All but the revision of the counter, which only the last answer tells.
+            let records: Vec<_> = (0..CREATES_EACH)
+                .map(|n| transaction(&of_client(round, client, n), n % KEYS_PER_USER + 1))
+                .collect();
+            async move {
+                let mut revision = String::new();
+                for (n, (before, after)) in records.into_iter().enumerate() {
+                    if (n as u64).is_multiple_of(KEYS_PER_USER) {
+                        revision = "0".into();
+                    }
+                    let body = format!("{before}{revision}{after}");
+                    let request = Request::post(&uri).header(CONTENT_TYPE, "application/json");
+                    let request = request.body(Full::from(body)).unwrap();
+                    let answer = bare.request(request).await.unwrap().into_body();
+                    let answer = answer.collect().await.unwrap().to_bytes();
+                    let answer: Value = serde_json::from_slice(&answer).unwrap();
+                    assert_eq!(answer["succeeded"], true);
+                    revision = answer["header"]["revision"].as_str().unwrap().into();
+                }
+            }
+        })
+        .collect();
+    let started = Instant::now();
+    let clients: Vec<_> = clients.into_iter().map(tokio::spawn).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    started.elapsed()
+}
+
+/// The transaction that stores a record, cut where the revision of the counter goes.
+fn transaction(record: &Credential, held: u64) -> (String, String) {
+    let key = |rest: String| base64(&format!("bare/{rest}"));
+    let (id, user) = (record.id.as_str(), record.user_id.as_str());
+    let project = record.project_id.as_ref().unwrap().as_str();
+    let access_key = record.access_key.as_ref().unwrap().as_str();
+    let stored = json!({
+        "id": id, "kind": "ec2", "user_id": user, "project_id": project,
+        "access_key": access_key, "material": record.material.encode().expose(),
+        "status": "Active", "created_at": 0, "updated_at": 0, "version": record.version.get(),
+    });
+    let told = json!([{"record": {"id": id, "key": access_key}}]);
+    let (r, a) = (key(format!("r{id}")), key(format!("a{access_key}")));
+    let (q, m) = (key(format!("q{user}")), key("m".into()));
+    let (users, projects) =
+        (format!("u{}:{user}", user.len()), format!("p{}:{project}", project.len()));
+    let require = |key: &str, revision: &str| json!({"result": "EQUAL", "target": "MOD", "key": key, "mod_revision": revision});
+    let put = |key: &str, value: &str| json!({"request_put": {"key": key, "value": base64(value)}});
+    let range = |key: &str| json!({"request_range": {"key": key}});
+    let transaction = json!({
+        "compare": [require(&r, "0"), require(&a, "0"), require(&q, "REVISION")],
+        "success": [
+            put(&r, &stored.to_string()),
+            put(&a, id),
+            put(&key(format!("{users}i{id}")), ""),
+            put(&key(format!("{users}a{access_key}")), id),
+            put(&key(format!("{projects}i{id}")), ""),
+            put(&key(format!("{projects}a{access_key}")), id),
+            put(&q, &held.to_string()),
+            put(&m, &told.to_string()),
+        ],
+        "failure": [range(&r), range(&a), range(&q)],
+    });
+    let text = transaction.to_string();
+    let (before, after) = text.split_once("REVISION").unwrap();
+    (before.into(), after.into())
+}
+
+/// Look-ups and pages among few and among many records, and what they take on the disk;
+/// one member each.
+async fn grow(records: u64) {
+    let (small, few) = filled(SMALL).await;
+    let (large, many) = filled(records).await;
+    let stores = [(&few, SMALL), (&many, records)];
+    let names = format!("{SMALL} records, {records} records");
+    let mut dice = Dice(1);
+
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        for (times, (backend, records)) in times.iter_mut().zip(stores) {
+            let keys: Vec<_> = (0..500).map(|_| access_key(dice.below(records))).collect();
+            let started = Instant::now();
+            for key in &keys {
+                let found = backend.find_by_access_key(key).await.unwrap();
+                assert!(black_box(found).is_some());
+            }
+            if round > 0 {
+                times.push(started.elapsed() / 500);
+            }
+        }
+    }
+    let [first, second] = times.map(median);
+    report(&format!("lookup: {names}"), first, second, "at most 1.50");
+
+    for (what, limit) in [("user's page of 10", 10), ("page of 100 of all", 100)] {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..=ROUNDS {
+            for (times, (backend, records)) in times.iter_mut().zip(stores) {
+                let queries: Vec<_> = (0..50)
+                    .map(|_| {
+                        let n = dice.below(records);
+                        let mut query = ListQuery::new(Order::AccessKey).with_limit(limit);
+                        if limit == 10 {
+                            query.user_id = Some(user_id(n / KEYS_PER_USER));
+                        } else {
+                            query.after = Some(hex(n)[..4].into());
+                        }
+                        query
+                    })
+                    .collect();
+                let started = Instant::now();
+                for query in &queries {
+                    let page = backend.list(query).await.unwrap();
+                    assert!(!black_box(page).credentials.is_empty());
+                }
+                if round > 0 {
+                    times.push(started.elapsed() / 50);
+                }
+            }
+        }
+        let [first, second] = times.map(median);
+        report(&format!("{what}: {names}"), first, second, "at most 1.50");
+    }
+
+    for (cluster, records) in [(&small, SMALL), (&large, records)] {
+        let size = || {
+            let status = cluster.call(0, "/v3/maintenance/status", &json!({})).unwrap();
+            let bytes: f64 = status["dbSize"].as_str().unwrap().parse().unwrap();
+            bytes / records as f64 * 1e6 / f64::from(1 << 20)
+        };
+        let grown = size();
+        cluster.compact();
+        cluster.call(0, "/v3/maintenance/defragment", &json!({})).unwrap();
+        let memory = cluster.resident_memory(0) as f64 / records as f64 * 1e6 / f64::from(1 << 20);
+        println!(
+            "a million records, as of {records}: {grown:.0} MiB on the disk as loaded, {:.0} MiB \
+             compacted and defragmented; {memory:.0} MiB of a member's memory",
+            size()
+        );
+    }
+}
+
+/// A store with this many records, loaded in bulk.
+async fn filled(records: u64) -> (Cluster, EtcdBackend) {
+    let cluster = Cluster::start(1, &["--quota-backend-bytes", "8589934592"]);
+    let builder = EtcdBackend::from_url(&cluster.url()).unwrap().max_size(8 << 30);
+    let backend = builder.timeout(Duration::from_mins(1)).connect().await.unwrap();
+    let started = Instant::now();
+    for first in (0..records).step_by(10_000) {
+        let some: Vec<_> = (first..records.min(first + 10_000)).map(record).collect();
+        backend.load(&some).await.unwrap();
+        if first % 100_000 == 0 {
+            cluster.compact();
+        }
+    }
+    let rate = records as f64 / started.elapsed().as_secs_f64();
+    eprintln!("loaded {records} records in {:.1?}, {rate:.0} a second", started.elapsed());
+    (cluster, backend)
+}
+
+fn record(n: u64) -> Arc<Credential> {
+    credential(n, &user_id(n / KEYS_PER_USER))
+}
+
+/// The n-th record of a client, whose users are nobody else's.
+fn of_client(round: u64, client: u64, n: u64) -> Arc<Credential> {
+    let number = (round * CLIENTS + client) * CREATES_EACH + n;
+    credential(number, &user_id(number / KEYS_PER_USER))
+}
+
+fn credential(n: u64, user_id: &UserId) -> Arc<Credential> {
+    let key = access_key(n);
+    let secret = SecretKey::from_stored(hex(n ^ 0x5eed) + &hex(n)[..16]);
+    let mut credential = Credential::new(
+        CredentialId::of(&key),
+        Kind::ec2(),
+        user_id.clone(),
+        Material::KeyPair { secret: Some(secret) },
+        UNIX_EPOCH,
+        Version::from_stored(n),
+    );
+    credential.project_id = Some(ProjectId::from_stored(hex(n / KEYS_PER_USER % 100)));
+    credential.access_key = Some(key);
+    Arc::new(credential)
+}
+
+fn access_key(n: u64) -> AccessKey {
+    AccessKey::from_stored(hex(n))
+}
+
+fn user_id(n: u64) -> UserId {
+    UserId::from_stored(hex(!n))
+}
+
+/// 32 hex digits that look random, as real ids and keys do.
+fn hex(n: u64) -> String {
+    let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    format!("{:016x}{:016x}", dice.next(), dice.next())
+}
+
+/// `SplitMix64`: the same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn report(what: &str, first: Duration, second: Duration, bar: &str) {
+    let ratio = second.as_secs_f64() / first.as_secs_f64();
+    println!("{what:<44} {first:>11.2?} {second:>11.2?} {ratio:>7.2}  {bar}");
+}
