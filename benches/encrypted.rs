@@ -58,7 +58,9 @@ impl CredentialBackend for Two {
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        Ok(self.slot(id).lock().unwrap().clone())
+        let mut slot = self.slot(id).lock().unwrap();
+        // As from a store that reads a row: the record is nobody else's.
+        Ok(if id.as_str() == REGISTER { slot.clone() } else { slot.take() })
     }
 
     async fn find_by_access_key(
@@ -105,9 +107,12 @@ async fn main() {
         let filler = "x".repeat(length);
         Material::Blob(Blob::new(format!(r#"{{"access": "a", "secret": "{filler}"}}"#)))
     };
-    for (name, material) in
-        [("a key pair", pair), ("a blob of 1 KiB", blob(1_000)), ("a blob of 16 KiB", blob(16_000))]
-    {
+    for (name, material) in [
+        ("a key pair", pair),
+        ("a short blob", blob(100)),
+        ("a blob of 1 KiB", blob(1_000)),
+        ("a blob of 16 KiB", blob(16_000)),
+    ] {
         measure(name, &record(material)).await;
     }
 }
@@ -152,7 +157,6 @@ async fn measure(name: &str, record: &Arc<Credential>) {
         }
         note(started);
 
-        // As from a store that reads a row: the record is nobody else's.
         let rows: Vec<_> = (0..BATCH).map(|_| Arc::new((*sealed).clone())).collect();
         let started = Instant::now();
         for row in rows {
@@ -211,7 +215,10 @@ impl Bare {
             cipher: Aes256GcmSiv::new(&key.into()),
             nonce: Nonce::default(),
             identity: identity(record),
-            plain: record.material.encode().expose().into(),
+            plain: match &record.material {
+                Material::Blob(blob) => format!("blob:{}", blob.expose()),
+                other => other.encode().expose().into(),
+            },
         }
     }
 

@@ -10,8 +10,8 @@ use tower_credentials::{
         memory::MemoryBackend,
     },
     domain::{
-        AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot, Status,
-        UserId, Version,
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
+        Status, UserId, Version,
     },
 };
 
@@ -19,6 +19,9 @@ use crate::{REGISTER, as_text, get, insert};
 
 const SEALED: &str = "tower-sealed:1:2026-11:ZGVmZ2hpamtsbW5vAd-ye41Nyc2ZKWyktK9Pb49Lr-xMtHNhXcEfELd\
                       Q_hWCyEtXmMZtvYw9LZgpJTSlm5Yl";
+
+const SEALED_BLOB: &str = "tower-sealed:1:2026-11:MjM0NTY3ODk6Ozw9HWuxPp3kMfNhCMLereKRZ3LlwN9KjvaP8GBFzRnAw3fI\
+                           uK7gYA";
 
 const REGISTERED: &str = r#"{"format":1,"keys":[{"id":"2026-11","check":"8b3bef376c9a5d84cda3a366338f9773","retiring":false}],"plain":false,"seals":["tower-sealed:1:2026-11:yMnKy8zNzs_Q0dLT1EHcp-qbY9As83njulC0_0vFGy0kNvBRpVFiYniw6RxEHr4Ab81SYBc_Vyy23KZ1Vx4LCWn6jAdZYgkSY6Djb2bneaT66LDtXp-dzdVZmsPeVKmjUTr-HkH6PPPhJTJuE9Y5YxmIxu1gn5oAvcL_GpRdFumF0BFam4ow5RF7fVM"]}"#;
 
@@ -62,10 +65,22 @@ async fn a_store_that_another_program_sealed_is_opened() {
     let store = MemoryBackend::default();
     insert(&store, &register()).await;
     insert(&store, &record()).await;
+    let mut opaque = Credential::new(
+        CredentialId::from_stored("a blob"),
+        Kind::from_stored("totp"),
+        UserId::new("a user").unwrap(),
+        Material::KeyPair { secret: None },
+        UNIX_EPOCH,
+        Version::from_stored(5),
+    );
+    as_text(&mut opaque, SEALED_BLOB);
+    insert(&store, &opaque).await;
     let encrypted = Encrypted::open(store, KeyRing::parse(LINE).unwrap()).await.unwrap();
     let opened = get(&encrypted, &record()).await.unwrap();
     assert_eq!(opened.secret_key().unwrap().expose(), "a secret");
     assert_eq!(opened.status, Status::Inactive);
+    let opened = get(&encrypted, &opaque).await.unwrap();
+    assert_eq!(opened.material, Material::Blob(Blob::new("opaque \"text\" ä")));
 }
 
 #[tokio::test]

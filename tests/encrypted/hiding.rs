@@ -160,9 +160,9 @@ async fn nobody_owns_the_register() {
 
 #[tokio::test]
 async fn a_page_is_as_long_as_that_of_the_same_records_in_plain() {
-    for length in [300, 3_000, 30_000, 300_000] {
+    for length in [300, 60_000, 300_000] {
         let (plain, (_, encrypted)) = (MemoryBackend::default(), sealed(&["k"]).await);
-        for index in 0..60 {
+        for index in 0..30 {
             let mut record = pair("alice", &format!("key-{index:02}"));
             record.material = Material::Blob(Blob::new("x".repeat(length + index)));
             insert(&plain, &record).await;

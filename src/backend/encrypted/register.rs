@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
-use aes_gcm_siv::Nonce;
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::error::{OpenError, OpenErrorKind};
-use super::sealer::{Sealer, SealingKey};
+use super::sealer::{Sealer, SealingKey, random_nonce};
 use super::text::NONCE;
 use crate::backend::{BackendError, CredentialBackend};
 use crate::domain::{Blob, Credential, CredentialId, Kind, Material, Quota, UserId, Version};
@@ -140,11 +138,7 @@ impl Register {
         let kind = Kind::from_stored(OWNER);
         let mut record = Credential::new(id(), kind, owner, nothing, UNIX_EPOCH, version);
         let text = state.text();
-        let seal = |key: &SealingKey| {
-            let mut nonce = Nonce::default();
-            rand::rng().fill_bytes(&mut nonce);
-            key.seal(&record, text.as_bytes(), nonce)
-        };
+        let seal = |key: &SealingKey| key.seal(&record, &[&text], random_nonce());
         let stored = Stored { seals: sealer.keys().iter().map(seal).collect(), state };
         let text = serde_json::to_string(&stored).expect("strings always serialise");
         record.material = Material::Blob(Blob::new(text));

@@ -21,6 +21,11 @@ const FOR_SECRETS: &[u8] = b"tower-credentials/1/secrets";
 const FOR_NONCES: &[u8] = b"tower-credentials/1/nonces";
 const FOR_CHECK: &[u8] = b"tower-credentials/1/check";
 
+/// What a sealed blob starts with, before its own text: that is long, and needs no other
+/// form. Everything else is sealed as [`Material::encode`] has it, which starts with a
+/// brace. This is on disk.
+const BLOB: &str = "blob:";
+
 /// How many bytes tell a key from another one with its id.
 const CHECK: usize = 16;
 
@@ -58,22 +63,25 @@ impl Sealer {
 
     /// The record as the store below keeps it.
     pub(super) fn seal(&self, credential: &Credential) -> Arc<Credential> {
-        let mut nonce = Nonce::default();
-        rand::rng().fill_bytes(&mut nonce);
-        let plain = credential.material.encode();
-        self.sealed(credential, plain.expose().as_bytes(), nonce)
+        self.seal_with(credential, |_| random_nonce())
     }
 
     /// The same, but equal records are sealed to equal texts, so that a store which is
     /// given one twice sees that it is the same.
     pub(super) fn seal_repeatably(&self, credential: &Credential) -> Arc<Credential> {
-        let plain = credential.material.encode();
-        let nonce = self.newest().nonce_for(credential, plain.expose().as_bytes());
-        self.sealed(credential, plain.expose().as_bytes(), nonce)
+        self.seal_with(credential, |plain| self.newest().nonce_for(credential, plain))
     }
 
-    fn sealed(&self, credential: &Credential, plain: &[u8], nonce: Nonce) -> Arc<Credential> {
-        let text = self.newest().seal(credential, plain, nonce);
+    fn seal_with(
+        &self,
+        credential: &Credential,
+        nonce: impl FnOnce(&[&str]) -> Nonce,
+    ) -> Arc<Credential> {
+        let seal = |plain: &[&str]| self.newest().seal(credential, plain, nonce(plain));
+        let text = match &credential.material {
+            Material::Blob(blob) => seal(&[BLOB, blob.expose()]),
+            other => seal(&[other.encode().expose()]),
+        };
         Arc::new(with_material(credential, Material::Blob(Blob::new(text))))
     }
 
@@ -92,7 +100,14 @@ impl Sealer {
 
     fn material(&self, sealed: &Credential) -> Result<Material, Unopened> {
         let Material::Blob(blob) = &sealed.material else { return Err(Unopened::Plain) };
-        let plain = self.open_text(sealed, blob.expose())?;
+        let mut plain = self.open_text(sealed, blob.expose())?;
+        if plain[NONCE..].starts_with(BLOB.as_bytes()) {
+            // Moved out and not copied: the blob wipes it.
+            let mut text = std::mem::take(&mut *plain);
+            text.drain(..NONCE + BLOB.len());
+            let text = String::from_utf8(text).map_err(|_| Unopened::Malformed)?;
+            return Ok(Material::Blob(Blob::new(text)));
+        }
         let text = str::from_utf8(&plain[NONCE..]).map_err(|_| Unopened::Malformed)?;
         Material::decode(text).map_err(|_| Unopened::Malformed)
     }
@@ -124,13 +139,17 @@ impl SealingKey {
         Self { id: id.into(), check: HEXLOWER.encode(&check), cipher, nonces }
     }
 
-    /// A text that only this key opens, and only for this record.
-    pub(super) fn seal(&self, record: &Credential, plain: &[u8], nonce: Nonce) -> String {
+    /// A text that only this key opens, and only for this record. It holds these texts,
+    /// one behind the other.
+    pub(super) fn seal(&self, record: &Credential, plain: &[&str], nonce: Nonce) -> String {
         let identity = identity::encode(&self.id, record);
+        let length: usize = plain.iter().map(|part| part.len()).sum();
         // Room for all of it at once: a buffer that grew would leave a copy behind.
-        let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
+        let mut sealed = Vec::with_capacity(NONCE + length + TAG);
         sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(plain);
+        for part in plain {
+            sealed.extend_from_slice(part.as_bytes());
+        }
         let in_place = InOutBuf::from(&mut sealed[NONCE..]);
         let tag = self.cipher.encrypt_inout_detached(&nonce, &identity, in_place);
         sealed.extend_from_slice(&tag.expect("a record is shorter than 64 GiB"));
@@ -157,11 +176,13 @@ impl SealingKey {
         Ok(sealed)
     }
 
-    fn nonce_for(&self, record: &Credential, plain: &[u8]) -> Nonce {
+    fn nonce_for(&self, record: &Credential, plain: &[&str]) -> Nonce {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.nonces).expect("any length will do");
         // The identity says how long its parts are, so that this has one reading.
         mac.update(&identity::encode(&self.id, record));
-        mac.update(plain);
+        for part in plain {
+            mac.update(part.as_bytes());
+        }
         let mut nonce = Nonce::default();
         nonce.copy_from_slice(&mac.finalize().into_bytes()[..NONCE]);
         nonce
@@ -173,6 +194,12 @@ impl fmt::Debug for Sealer {
         let ids: Vec<_> = self.keys.iter().map(|key| &key.id).collect();
         f.debug_tuple("Sealer").field(&ids).finish()
     }
+}
+
+pub(super) fn random_nonce() -> Nonce {
+    let mut nonce = Nonce::default();
+    rand::rng().fill_bytes(&mut nonce);
+    nonce
 }
 
 /// The record with another material, without a copy of the one that it has.
