@@ -38,7 +38,7 @@ use tower_credentials::{
     },
 };
 
-use crate::transfer::Copying;
+use crate::transfer::{Copying, Side};
 
 /// What is compared takes turns, so that a busy machine slows both down.
 const ROUNDS: usize = 5;
@@ -55,7 +55,8 @@ fn main() {
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     let source = SqliteBackend::open(path("source.db")).unwrap();
     runtime.block_on(fill(&source, &records));
-    let source: Arc<dyn CredentialBackend> = Arc::new(source);
+    let source = Arc::new(source);
+    let source = Side { keys: Arc::clone(&source) as _, usage: Some(source) };
     let rows: Vec<engine::Row> = records.into_iter().map(Into::into).collect();
 
     let (mut raws, mut copies, mut agains) = (Vec::new(), Vec::new(), Vec::new());
@@ -91,13 +92,14 @@ fn main() {
 
 /// How long a copy takes that finds so many new and old records.
 async fn copy(
-    from: &Arc<dyn CredentialBackend>,
+    from: &Side<dyn CredentialBackend>,
     to: &Arc<SqliteBackend>,
     stored: usize,
     there: usize,
 ) -> Duration {
     let started = Instant::now();
-    let mut copying = Copying::new(from, Arc::clone(to) as _);
+    let to = Side { keys: Arc::clone(to) as _, usage: Some(Arc::clone(to) as _) };
+    let mut copying = Copying::new(from, to);
     copying.run(|_| ()).await.unwrap();
     let took = started.elapsed();
     let tally = copying.loader.tally();

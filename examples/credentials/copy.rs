@@ -6,7 +6,7 @@ use crate::{
     outcome::{Failure, Outcome},
     progress::Progress,
     store::{Expected, redacted},
-    transfer::{Copying, Failed},
+    transfer::{Copying, Failed, Side},
 };
 
 pub(crate) async fn run(from: &StoreArgs, to: &StoreArgs) -> Result<Outcome, Failure> {
@@ -14,7 +14,9 @@ pub(crate) async fn run(from: &StoreArgs, to: &StoreArgs) -> Result<Outcome, Fai
     let target = open(to, Expected::Any).await.map_err(writing)?;
 
     let progress = Progress::of_records("copying");
-    let mut copying = Copying::new(&source.backend(), target.keys);
+    let source = Side { keys: source.backend(), usage: source.usage };
+    let target = Side { keys: target.keys as _, usage: target.usage };
+    let mut copying = Copying::new(&source, target);
     let copied = copying.run(|records| progress.add(records)).await;
     drop(progress);
     let failure = copied.err().map(|failed| match failed {

@@ -21,7 +21,7 @@ use crate::{
     progress::Progress,
     seal::Seal,
     store::{Expected, Store, redacted},
-    walk::{Damages, Met, Walk},
+    walk::{Damages, Met, Records, Walk},
 };
 
 pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
@@ -66,13 +66,14 @@ async fn write<W: Write>(
     let progress = Progress::of_records("exporting");
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
-    let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
+    let walk = Walk::new(&store.backend(), Order::Id).with_uses(store.usage.clone());
+    let mut walk = walk.ahead();
     while let Some(met) = walk.next().await? {
         match met {
             Met::Damaged(damaged) => damages.add(damaged),
-            Met::Records(records) => {
+            Met::Records(Records { records, uses }) => {
                 for record in &records {
-                    writer.write(record)?;
+                    writer.write(record, uses.get(&record.id).copied())?;
                 }
                 progress.add(records.len() as u64);
             }

@@ -60,8 +60,13 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    pub(crate) fn write(&mut self, record: &Credential) -> io::Result<()> {
-        record::write(record, &mut self.line)?;
+    /// Writes a record, and when it was last used if that is known.
+    pub(crate) fn write(
+        &mut self,
+        record: &Credential,
+        last_used: Option<SystemTime>,
+    ) -> io::Result<()> {
+        record::write(record, last_used, &mut self.line)?;
         self.records += 1;
         self.end_line()
     }
@@ -82,6 +87,8 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 }
+
+type Line = (Credential, Option<SystemTime>);
 
 /// Reads an export.
 pub(crate) struct Reader<R> {
@@ -109,17 +116,18 @@ impl<R: BufRead> Reader<R> {
         Ok(reader)
     }
 
-    /// The next record; `None` once the export has proved whole.
-    pub(crate) fn next(&mut self) -> Result<Option<Credential>, ReadError> {
+    /// The next record, and when it was last used if that is known; `None` once the export
+    /// has proved whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Line>, ReadError> {
         if self.is_over {
             return Ok(None);
         }
         self.next_line()?;
         match record::read(&self.line) {
-            Ok(record) => {
+            Ok(line) => {
                 self.digest.update(&self.line);
                 self.records += 1;
-                Ok(Some(record))
+                Ok(Some(line))
             }
             Err(what) => {
                 let footer = serde_json::from_slice(&self.line);

@@ -8,9 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{sync::mpsc, task::spawn_blocking};
-use tower_credentials::domain::Credential;
-
 use crate::{
     format::{ReadError, Reader},
     keystone,
@@ -22,7 +19,9 @@ use crate::{
     progress::Progress,
     seal::{Counting, Key, SealOf, seal_of},
     store::{Expected, redacted},
+    walk::Records,
 };
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 /// How many records are handed on together, and how many such parts wait.
 const PART: usize = 1_000;
@@ -48,7 +47,7 @@ pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
         input = open_file(&file, "importing")?;
     }
     let store = open(&args, Expected::Any).await?;
-    let mut loader = Loader::new(store.keys);
+    let mut loader = Loader::new(store.keys, store.usage);
     let imported = import(input, key, &mut loader).await;
     let outcome = Outcome::default()
         .with("store", redacted(&args.url))
@@ -71,18 +70,19 @@ async fn import(input: Input, key: Arc<Key>, loader: &mut Loader) -> Result<(), 
 }
 
 /// Reads an export, in parts, until it ends or nobody takes them any more.
-fn read(
-    input: Input,
-    key: &Key,
-    mut take: impl FnMut(Vec<Arc<Credential>>) -> bool,
-) -> Result<(), Failure> {
+fn read(input: Input, key: &Key, mut take: impl FnMut(Records) -> bool) -> Result<(), Failure> {
     let mut reader = Reader::new(key.open(input)?).map_err(|error| unreadable(&error))?;
-    let mut part = Vec::with_capacity(PART);
+    let mut part = Records::default();
     loop {
         let next = reader.next();
         let is_over = !matches!(next, Ok(Some(_)));
-        let result = next.map(|record| part.extend(record.map(Arc::new)));
-        if is_over || part.len() == PART {
+        let result = next.map(|next| {
+            if let Some((record, last_used)) = next {
+                part.uses.extend(last_used.map(|time| (record.id.clone(), time)));
+                part.records.push(Arc::new(record));
+            }
+        });
+        if is_over || part.records.len() == PART {
             // What precedes the damage is handed on too: it was read, and may be wanted.
             if !take(mem::take(&mut part)) {
                 return Ok(());

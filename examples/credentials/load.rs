@@ -1,16 +1,18 @@
 //! Records on their way into a store.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::SystemTime};
 
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{BackendError, BulkLoad, Loaded, MAX_LOAD},
-    domain::Credential,
+    domain::{Credential, CredentialId},
+    usage::{UsageLog, UsageRecorder},
 };
 
 use crate::{
     outcome::{Exit, Failure, Outcome},
     patience::patiently,
+    walk::{Records, unavailable},
 };
 
 /// How many loads are under way at once: while one is on its way to the disk, the next
@@ -27,7 +29,10 @@ const TOLD: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Loader {
     store: Arc<dyn BulkLoad>,
+    usage: Option<Arc<dyn UsageLog>>,
     waiting: Vec<Arc<Credential>>,
+    /// When those that wait were last used.
+    uses: Vec<(CredentialId, SystemTime)>,
     bytes: usize,
     running: JoinSet<Result<Tally, BackendError>>,
     tally: Tally,
@@ -44,17 +49,23 @@ pub(crate) struct Tally {
 }
 
 impl Loader {
-    pub(crate) fn new(store: Arc<dyn BulkLoad>) -> Self {
-        let running = JoinSet::new();
-        Self { store, waiting: Vec::new(), bytes: 0, running, tally: Tally::default() }
+    /// Notes uses too, if there is a log of them.
+    pub(crate) fn new(store: Arc<dyn BulkLoad>, usage: Option<Arc<dyn UsageLog>>) -> Self {
+        Self {
+            store,
+            usage,
+            waiting: Vec::new(),
+            uses: Vec::new(),
+            bytes: 0,
+            running: JoinSet::new(),
+            tally: Tally::default(),
+        }
     }
 
     /// Takes records; waits while enough of them are on their way.
-    pub(crate) async fn push(
-        &mut self,
-        records: impl IntoIterator<Item = Arc<Credential>>,
-    ) -> Result<(), BackendError> {
-        for record in records {
+    pub(crate) async fn push(&mut self, mut records: Records) -> Result<(), BackendError> {
+        for record in records.records {
+            self.uses.extend(records.uses.remove_entry(&record.id));
             self.bytes += record.size();
             self.waiting.push(record);
             if self.waiting.len() == MAX_LOAD || self.bytes >= MAX_BYTES {
@@ -77,7 +88,8 @@ impl Loader {
     }
 
     async fn send(&mut self) -> Result<(), BackendError> {
-        let (records, store) = (mem::take(&mut self.waiting), Arc::clone(&self.store));
+        let (records, uses) = (mem::take(&mut self.waiting), mem::take(&mut self.uses));
+        let (store, usage) = (Arc::clone(&self.store), self.usage.clone());
         self.bytes = 0;
         if self.running.len() == AT_ONCE {
             self.await_one().await?;
@@ -85,6 +97,12 @@ impl Loader {
         self.running.spawn(async move {
             // A load that is made again finds what it stored before there already.
             let outcomes = patiently(|| store.load(&records)).await?;
+            if let Some(usage) = usage {
+                // Of keys that are there: of others no use is kept.
+                for uses in uses.chunks(UsageRecorder::BATCH) {
+                    patiently(|| async { usage.note(uses).await.map_err(unavailable) }).await?;
+                }
+            }
             Ok(Tally::of(&records, &outcomes))
         });
         Ok(())

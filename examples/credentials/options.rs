@@ -38,8 +38,7 @@ pub(crate) enum Command {
     /// Write all records of a store to a file, sealed.
     ///
     /// Records that are written while it runs are in the export or not; each is whole. The
-    /// file is readable by its owner only, and is there once it is whole. When keys were last
-    /// used is not in it.
+    /// file is readable by its owner only, and is there once it is whole.
     Export(Export),
     /// Read the records of an export into a store.
     ///

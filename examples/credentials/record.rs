@@ -11,10 +11,13 @@
 //! | [`delegation`] | an object of the form that stores keep |
 //! | [`attributes`] | an object, as the client gave it |
 //! | `created_at`, `updated_at` | microseconds since 1970 |
+//! | [`last_used`] | seconds since 1970 |
 //! | `version` | a number of 64 bits |
 //! | `material` | an object of the form that stores keep: **the secret is in it** |
 //!
 //! Lines with other members are refused, for what is not understood would be lost.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +27,11 @@ use tower_credentials::domain::{
 };
 
 /// Writes a record as a line, its end included.
-pub(crate) fn write(record: &Credential, line: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(crate) fn write(
+    record: &Credential,
+    last_used: Option<SystemTime>,
+    line: &mut Vec<u8>,
+) -> serde_json::Result<()> {
     let written = Written {
         id: record.id.as_str(),
         kind: record.kind.as_str(),
@@ -42,6 +49,8 @@ pub(crate) fn write(record: &Credential, line: &mut Vec<u8>) -> serde_json::Resu
         created_at: to_micros(record.created_at),
         updated_at: to_micros(record.updated_at),
         version: record.version.get(),
+        last_used: last_used
+            .map(|time| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
     };
     serde_json::to_writer(&mut *line, &written)?;
     // The material is JSON already.
@@ -52,8 +61,9 @@ pub(crate) fn write(record: &Credential, line: &mut Vec<u8>) -> serde_json::Resu
     Ok(())
 }
 
-/// Reads a line; the error is the name of what cannot be read.
-pub(crate) fn read(line: &[u8]) -> Result<Credential, &'static str> {
+/// Reads a line: a record, and when it was last used if that is known. The error is the
+/// name of what cannot be read.
+pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'static str> {
     let line: Read = serde_json::from_slice(line).map_err(|_| "JSON")?;
     let material = Material::decode(&line.material.to_string()).map_err(|_| "material")?;
     let kind = Kind::from_stored(line.kind);
@@ -75,7 +85,8 @@ pub(crate) fn read(line: &[u8]) -> Result<Credential, &'static str> {
     record.delegation = line.delegation.map(delegation).transpose()?;
     record.attributes = line.attributes;
     record.updated_at = from_micros(line.updated_at).ok_or("updated_at")?;
-    Ok(record)
+    let time = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or("last_used");
+    Ok((record, line.last_used.map(time).transpose()?))
 }
 
 // The names of the members are in files: add, never rename.
@@ -99,6 +110,8 @@ struct Written<'a> {
     created_at: i64,
     updated_at: i64,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -117,5 +130,6 @@ struct Read {
     created_at: i64,
     updated_at: i64,
     version: u64,
+    last_used: Option<u64>,
     material: Value,
 }

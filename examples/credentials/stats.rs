@@ -17,7 +17,7 @@ use crate::{
     outcome::{Failure, Outcome},
     progress::Progress,
     store::{Expected, redacted},
-    walk::{Damages, Met, Walk},
+    walk::{Damages, Met, Records, Walk},
 };
 
 pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
     while let Some(met) = walk.next().await? {
         match met {
             Met::Damaged(damaged) => damages.add(damaged),
-            Met::Records(records) => {
+            Met::Records(Records { records, .. }) => {
                 records.iter().for_each(|record| counts.add(record));
                 progress.add(records.len() as u64);
             }

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use tower_credentials::backend::{BackendError, BulkLoad, CredentialBackend, Order};
+use tower_credentials::{
+    backend::{BackendError, BulkLoad, CredentialBackend, Order},
+    usage::UsageLog,
+};
 
 use crate::{
     load::Loader,
@@ -18,6 +21,12 @@ pub(crate) struct Copying {
     pub(crate) damages: Damages,
 }
 
+/// A store, and its log of uses if it has one.
+pub(crate) struct Side<K: ?Sized> {
+    pub(crate) keys: Arc<K>,
+    pub(crate) usage: Option<Arc<dyn UsageLog>>,
+}
+
 /// Which side failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
@@ -27,9 +36,10 @@ pub(crate) enum Failed {
 
 impl Copying {
     /// Starts to read; must be called within a runtime.
-    pub(crate) fn new(from: &Arc<dyn CredentialBackend>, to: Arc<dyn BulkLoad>) -> Self {
-        let walk = Walk::new(from, Order::Id).ahead();
-        Self { walk, loader: Loader::new(to), damages: Damages::default() }
+    pub(crate) fn new(from: &Side<dyn CredentialBackend>, to: Side<dyn BulkLoad>) -> Self {
+        let uses = from.usage.clone().filter(|_| to.usage.is_some());
+        let walk = Walk::new(&from.keys, Order::Id).with_uses(uses).ahead();
+        Self { walk, loader: Loader::new(to.keys, to.usage), damages: Damages::default() }
     }
 
     /// Copies all records; tells of each part how many they were.
@@ -38,7 +48,7 @@ impl Copying {
             match met {
                 Met::Damaged(damaged) => self.damages.add(damaged),
                 Met::Records(records) => {
-                    told(records.len() as u64);
+                    told(records.records.len() as u64);
                     self.loader.push(records).await.map_err(Failed::Writing)?;
                 }
             }

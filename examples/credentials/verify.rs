@@ -15,7 +15,7 @@ use crate::{
     patience::patiently,
     progress::Progress,
     store::{Engine, Expected, Store, redacted},
-    walk::{Damaged, Damages, Met, Walk},
+    walk::{Damaged, Damages, Met, Records, Walk},
 };
 
 type Backend = Arc<dyn CredentialBackend>;
@@ -114,7 +114,7 @@ async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
                 found.damages.add(damaged);
                 continue;
             }
-            Met::Records(records) => records,
+            Met::Records(Records { records, .. }) => records,
         };
         let mut looking = JoinSet::new();
         for part in records.chunks(records.len().div_ceil(AT_ONCE)) {
@@ -155,13 +155,25 @@ async fn by_access_key(backend: &Backend, found: &mut Found) -> Result<(), Failu
                 }
                 continue;
             }
-            Met::Records(records) => records,
+            Met::Records(Records { records, .. }) => records,
         };
-        for record in &records {
-            if is_lost(backend, record).await? {
-                let id = record.id.as_str();
-                found.add(vec![format!("{id}: its access key finds it, and its id does not")]);
-            }
+        let mut looking = JoinSet::new();
+        for part in records.chunks(records.len().div_ceil(AT_ONCE)) {
+            let (backend, part) = (Arc::clone(backend), part.to_vec());
+            looking.spawn(async move {
+                let mut findings = Vec::new();
+                for record in part {
+                    if is_lost(&backend, &record).await? {
+                        let id = record.id.as_str();
+                        findings
+                            .push(format!("{id}: its access key finds it, and its id does not"));
+                    }
+                }
+                Ok::<_, BackendError>(findings)
+            });
+        }
+        while let Some(findings) = looking.join_next().await {
+            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
         progress.add(records.len() as u64);
     }

@@ -1,11 +1,12 @@
 //! All records of a store in an order, page by page, around those that cannot be read.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
-    domain::Credential,
+    domain::{Credential, CredentialId},
+    usage::{UsageError, UsageLog},
 };
 
 use crate::{
@@ -25,7 +26,14 @@ pub(crate) enum Met {
     /// A record that cannot be read.
     Damaged(Damaged),
     /// Records that follow each other.
-    Records(Vec<Arc<Credential>>),
+    Records(Records),
+}
+
+/// Records, and when they were last used, as far as that is asked for and known.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) records: Vec<Arc<Credential>>,
+    pub(crate) uses: HashMap<CredentialId, SystemTime>,
 }
 
 /// A record that cannot be read: its marker, and why.
@@ -44,11 +52,19 @@ pub(crate) struct Walk {
     order: Order,
     /// Behind which marker the next page starts; `None` at the end.
     after: Option<String>,
+    /// Asked for uses.
+    usage: Option<Arc<dyn UsageLog>>,
 }
 
 impl Walk {
     pub(crate) fn new(backend: &Arc<dyn CredentialBackend>, order: Order) -> Self {
-        Self { backend: Arc::clone(backend), order, after: Some(String::new()) }
+        Self { backend: Arc::clone(backend), order, after: Some(String::new()), usage: None }
+    }
+
+    /// Tells when records were last used, too.
+    pub(crate) fn with_uses(mut self, usage: Option<Arc<dyn UsageLog>>) -> Self {
+        self.usage = usage;
+        self
     }
 
     /// Walks on another task, some pages ahead.
@@ -73,7 +89,7 @@ impl Walk {
                 Ok((records, next)) => {
                     self.after = next;
                     if !records.is_empty() {
-                        return Ok(Some(Met::Records(records)));
+                        return self.with_their_uses(records).await.map(Some);
                     }
                 }
                 Err(BackendError::Corrupt(_)) => {
@@ -121,7 +137,17 @@ impl Walk {
         let last = records.last().and_then(|last| self.order.marker(last));
         let Some(last) = last else { return Ok(None) };
         self.after = Some(last.to_owned());
-        Ok(Some(Met::Records(records)))
+        self.with_their_uses(records).await.map(Some)
+    }
+
+    async fn with_their_uses(&self, records: Vec<Arc<Credential>>) -> Result<Met, BackendError> {
+        let mut uses = HashMap::new();
+        if let Some(usage) = &self.usage {
+            let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+            let asked = patiently(|| async { usage.last_used(&ids).await.map_err(unavailable) });
+            uses = asked.await?;
+        }
+        Ok(Met::Records(Records { records, uses }))
     }
 
     /// The marker of the first record behind this one, which cannot be read, by asking for
@@ -191,6 +217,11 @@ impl Walk {
         let page = patiently(|| self.backend.list(&query)).await?;
         Ok((page.credentials, page.next))
     }
+}
+
+/// Whatever is wrong with a log of uses may pass.
+pub(crate) fn unavailable(error: UsageError) -> BackendError {
+    BackendError::Unavailable(error.into())
 }
 
 /// A walk on another task. Dropping it ends the walk.

@@ -1,5 +1,11 @@
 //! Copies between stores.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use tower_credentials::{
+    backend::sqlite::SqliteBackend, domain::CredentialId, usage::UsageLog as _,
+};
+
 use crate::{
     records::{every_kind, many},
     tool::Tool,
@@ -43,4 +49,31 @@ async fn a_store_copied_onto_itself_stays() {
     tool.fill("a.db", &every_kind()).await;
     let told = tool.json(&["copy", "sqlite:a.db", "sqlite:a.db"]);
     assert_eq!((&told["exit"], &told["already_there"]), (&0.into(), &7.into()), "{told}");
+}
+
+#[tokio::test]
+async fn when_keys_were_last_used_goes_with_them() {
+    let tool = Tool::new();
+    let records = many(3_000);
+    tool.fill("a.db", &records).await;
+    let at = |n: usize| UNIX_EPOCH + Duration::from_secs(1_790_000_000 + n as u64);
+    let used = records.iter().enumerate().step_by(3).map(|(n, it)| (it.id.clone(), at(n)));
+    let used: Vec<_> = used.collect();
+    SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
+
+    tool.fine(&["copy", "sqlite:a.db", "sqlite:copied.db"]);
+    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    // A later use that is known already stays.
+    tool.fill("imported.db", &records[..1]).await;
+    let later = [(records[0].id.clone(), at(9_999))];
+    SqliteBackend::open(tool.path("imported.db")).unwrap().note(&later).await.unwrap();
+    tool.fine(&["import", "sqlite:imported.db", "out", "--plaintext"]);
+
+    let ids: Vec<CredentialId> = records.iter().map(|record| record.id.clone()).collect();
+    for (name, first) in [("copied.db", at(0)), ("imported.db", at(9_999))] {
+        let told = SqliteBackend::open(tool.path(name)).unwrap().last_used(&ids).await.unwrap();
+        assert_eq!(told.len(), 1_000, "{name}");
+        assert_eq!(told[&records[0].id], first, "{name}");
+        assert!(used[1..].iter().all(|(id, time)| told[id] == *time), "{name}");
+    }
 }

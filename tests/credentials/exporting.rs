@@ -5,10 +5,12 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use age::x25519;
 use sha2::{Digest, Sha256};
+use tower_credentials::{backend::sqlite::SqliteBackend, usage::UsageLog as _};
 
 use crate::{
     installed::has,
@@ -21,8 +23,10 @@ use crate::{
 async fn the_lines_of_an_export_are_as_documented() {
     let tool = Tool::new();
     let records = every_kind();
-    let one = records.iter().filter(|record| record.status.as_str() == "Inactive").cloned();
-    tool.fill("a.db", &one.collect::<Vec<_>>()).await;
+    let one = records.iter().find(|record| record.status.as_str() == "Inactive").unwrap();
+    tool.fill("a.db", std::slice::from_ref(one)).await;
+    let used = [(one.id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_009))];
+    SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
     let ran = tool.fine(&["export", "sqlite:a.db", "--plaintext"]);
     let lines: Vec<_> = ran.stdout().split_inclusive('\n').collect();
     let [header, record, footer] = lines[..] else { panic!("{lines:?}") };

@@ -111,6 +111,7 @@ async fn what_is_no_export_of_this_version_is_refused() {
         ("\"kind\":", "\"colour\":\"red\",\"kind\":", "line 2"),
         ("\"status\":\"Active\"", "\"status\":\"active\"", "status"),
         ("\"form\":\"pair\"", "\"form\":\"pear\"", "material"),
+        ("\"kind\":", "\"last_used\":-1,\"kind\":", "line 2"),
         ("\"records\":1,", "\"records\":2,", "number of records"),
         ("\"user_id\":\"alice\"", "\"user_id\":\"mallory\"", "digest"),
         ("}\n{\"records\"", "}\n\n{\"records\"", "line 3"),
