@@ -316,12 +316,17 @@ pub(crate) async fn end_sessions(client: &Client, application: &str) {
 
 /// Waits until some session of this database waits for another's lock.
 pub(crate) async fn until_blocked(client: &Client) {
-    let sql = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let blocked = async {
-        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        while !is_waiting(client, "Lock").await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(PATIENCE, blocked).await.expect("something is in the way");
+}
+
+/// Whether some session of this database waits for this event, or for one of this type.
+pub(crate) async fn is_waiting(client: &Client, event: &str) -> bool {
+    let sql = "SELECT count(*) > 0 FROM pg_stat_activity
+        WHERE datname = current_database() AND $1 IN (wait_event, wait_event_type)";
+    client.query_one(sql, &[&event]).await.unwrap().get(0)
 }

@@ -173,3 +173,41 @@ async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselv
         assert_eq!(lost, 0);
     }
 }
+
+/// The session ends between the commit and its answer: the create is made again, finds
+/// itself there, and is acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_was_committed_unheard_recognises_itself() {
+    let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let client = lab::connect(&url).await;
+    for quota in [Quota::Unlimited, Quota::AtMost(1)] {
+        // Commits are done here, and then wait for a standby that there is not.
+        let wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
+        client.batch_execute(wait).await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let mut tries = 0;
+        // It takes a moment until they do.
+        let (record, inserting) = loop {
+            tries += 1;
+            let record = pair(&format!("user {quota:?} {tries}"));
+            let inserting = {
+                let (backend, record) = (backend.clone(), record.clone());
+                tokio::spawn(async move { backend.insert(&record, quota).await })
+            };
+            while !inserting.is_finished() && !lab::is_waiting(&client, "SyncRep").await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if !inserting.is_finished() {
+                break (record, inserting);
+            }
+        };
+        lab::end_sessions(&client, "tower-credentials").await;
+        client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        inserting.await.unwrap().unwrap();
+        assert_eq!(held(&backend, record.user_id.as_str()).await, 1);
+        assert_eq!(missing(&backend, &[record]).await, 0);
+    }
+}
