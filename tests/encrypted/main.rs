@@ -11,6 +11,7 @@ mod form;
 mod hiding;
 mod keys;
 mod killed;
+mod loading;
 mod resealing;
 mod stragglers;
 mod suite;

@@ -1,4 +1,5 @@
-//! The suites for backends and logs of uses, through the sealing.
+//! The suites for backends, feeds of changes, bulk loads and logs of uses, through the
+//! sealing.
 
 mod over_memory {
     use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
@@ -11,15 +12,27 @@ mod over_memory {
 
     tower_credentials::backend_conformance_tests!(backend);
 
+    mod feeds {
+        use super::*;
+
+        tower_credentials::feed_conformance_tests!(twice);
+    }
+
+    mod loads {
+        use super::*;
+
+        tower_credentials::bulk_load_conformance_tests!(twice);
+    }
+
     mod logs {
         use super::*;
 
-        async fn backend_and_log() -> (Encrypted<MemoryBackend>, Encrypted<MemoryBackend>) {
-            let backend = backend().await;
-            (backend.clone(), backend)
-        }
+        tower_credentials::usage_conformance_tests!(twice);
+    }
 
-        tower_credentials::usage_conformance_tests!(backend_and_log);
+    async fn twice() -> (Encrypted<MemoryBackend>, Encrypted<MemoryBackend>) {
+        let backend = backend().await;
+        (backend.clone(), backend)
     }
 }
 
@@ -43,15 +56,27 @@ mod over_sqlite {
 
     tower_credentials::backend_conformance_tests!(shared);
 
+    mod feeds {
+        use super::*;
+
+        tower_credentials::feed_conformance_tests!(twice);
+    }
+
+    mod loads {
+        use super::*;
+
+        tower_credentials::bulk_load_conformance_tests!(twice);
+    }
+
     mod logs {
         use super::*;
 
-        async fn backend_and_log() -> (Encrypted<SqliteBackend>, Encrypted<SqliteBackend>) {
-            let backend = shared().await;
-            (backend.clone(), backend)
-        }
+        tower_credentials::usage_conformance_tests!(twice);
+    }
 
-        tower_credentials::usage_conformance_tests!(backend_and_log);
+    async fn twice() -> (Encrypted<SqliteBackend>, Encrypted<SqliteBackend>) {
+        let backend = shared().await;
+        (backend.clone(), backend)
     }
 }
 
