@@ -296,21 +296,21 @@ async fn scale(server: &lab::Server, rows: u64) {
     const FEW: u64 = 10_000;
     let small = filled(server, FEW).await;
     let large = filled(server, rows).await;
-    for (what, queries) in [("look-up", 1_000), ("page of 10", 500), ("page of 100", 200)] {
+    for (what, queries) in [("look-up", 1_000_u32), ("page of 10", 500), ("page of 100", 200)] {
         const ROUNDS: usize = 15;
         let mut times = [Vec::new(), Vec::new()];
         let mut dice = 1_u64;
         for round in 0..=ROUNDS {
             for (i, (backend, rows)) in [(&small, FEW), (&large, rows)].into_iter().enumerate() {
                 // The first round warms up: the larger store needs more of it.
-                let repeats = if round == 0 { (rows / 100_000).clamp(1, 20) } else { 1 };
+                let repeats = if round == 0 { (rows / 100_000).clamp(1, 100) } else { 1 };
                 let started = Instant::now();
-                for _ in 0..queries * repeats {
+                for _ in 0..u64::from(queries) * repeats {
                     dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     query(backend, what, (dice >> 20) % rows).await;
                 }
                 if round > 0 {
-                    times[i].push(started.elapsed().as_secs_f64() / f64::from(queries as u32));
+                    times[i].push(started.elapsed().as_secs_f64() / f64::from(queries));
                 }
             }
         }
@@ -383,9 +383,10 @@ async fn size(what: &str, client: &Client, rows: u64) {
     let sql = "SELECT pg_total_relation_size('credentials'), pg_table_size('credentials')";
     let row = client.query_one(sql, &[]).await.unwrap();
     let (whole, table): (i64, i64) = (row.get(0), row.get(1));
-    let of_million = |bytes: i64| bytes as f64 / rows as f64 * 1e6 / f64::from(1 << 20);
+    let rows_in = i64::try_from(rows).unwrap();
+    let of_million = |bytes: i64| bytes * 1_000_000 / rows_in / (1 << 20);
     println!(
-        "{what}, {rows} rows: {:.0} MiB for a million, {:.0} of them indexes",
+        "{what}, {rows} rows: {} MiB for a million, {} of them indexes",
         of_million(whole),
         of_million(whole - table)
     );

@@ -28,7 +28,7 @@ pub(crate) const USER: &str = "keeper";
 pub(crate) const PASSWORD: &str = "open-sesame-5432";
 
 /// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One server. It is stopped, and its folder removed, when it is dropped, and also when
 /// the process ends without that.
@@ -85,9 +85,9 @@ impl Server {
             lines.push_str(setting);
             lines.push('\n');
         }
-        let file = data.join("postgresql.conf");
-        let text = fs::read_to_string(&file).unwrap() + &lines;
-        fs::write(&file, text).unwrap();
+        let path = data.join("postgresql.conf");
+        let text = fs::read_to_string(&path).unwrap() + &lines;
+        fs::write(&path, text).unwrap();
 
         // Ends the server whatever becomes of this process; never another's.
         let script = "cat >/dev/null; pid=$(head -1 \"$0/data/postmaster.pid\" 2>/dev/null) \
@@ -123,9 +123,8 @@ impl Server {
             }
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             let late = started.elapsed() > PATIENCE;
-            if late || ended.is_some() {
-                panic!("no server: {}", fs::read_to_string(self.log()).unwrap_or_default());
-            }
+            let said = || fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(!late && ended.is_none(), "no server: {}", said());
             sleep(Duration::from_millis(50));
         }
     }
@@ -138,7 +137,9 @@ impl Server {
         let others = children(child.id());
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
-        others.into_iter().for_each(|pid| signal("KILL", pid));
+        for pid in others {
+            signal("KILL", pid);
+        }
     }
 
     /// Stops it in good order: sessions are ended.

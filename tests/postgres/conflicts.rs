@@ -116,6 +116,6 @@ async fn a_deadlock_is_tried_again() {
     transaction.execute(touch, &[&first]).await.unwrap();
     transaction.commit().await.unwrap();
     noting.await.unwrap().unwrap();
-    let used = backend.get(&records[0].id).await.unwrap();
-    assert_eq!(used, Some(Arc::new(records[0].clone())));
+    let found = backend.get(&records[0].id).await.unwrap();
+    assert_eq!(found, Some(Arc::new(records[0].clone())));
 }

@@ -27,7 +27,7 @@ async fn until_written(backend: &PostgresBackend) {
     timeout(Duration::from_secs(20), written).await.expect("it recovers by itself");
 }
 
-fn unavailable<T: std::fmt::Debug>(result: Result<T, BackendError>) {
+fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
     assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
 }
 
@@ -52,8 +52,8 @@ async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() 
         }
     }
     let began = Instant::now();
-    unavailable(backend.insert(&pair("amy"), Quota::Unlimited).await);
-    unavailable(backend.get(&CredentialId::from_stored("x")).await);
+    unavailable(&backend.insert(&pair("amy"), Quota::Unlimited).await);
+    unavailable(&backend.get(&CredentialId::from_stored("x")).await);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     let error = PostgresBackend::connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), tower_credentials::backend::postgres::OpenErrorKind::Unreachable);
@@ -78,8 +78,8 @@ async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() 
         backend.get(&record.id),
         backend.note(&uses),
     );
-    unavailable(written);
-    unavailable(read);
+    unavailable(&written);
+    unavailable(&read);
     noted.unwrap_err();
     // A statement's second, another of grace, and what it takes to notice.
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
@@ -99,8 +99,8 @@ async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
     let transaction = other.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE credentials IN EXCLUSIVE MODE").await.unwrap();
     let began = Instant::now();
-    unavailable(backend.insert(&new, Quota::Unlimited).await);
-    unavailable(backend.delete(&old.id, old.version).await);
+    unavailable(&backend.insert(&new, Quota::Unlimited).await);
+    unavailable(&backend.delete(&old.id, old.version).await);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(backend.get(&old.id).await.unwrap().is_some());
     transaction.rollback().await.unwrap();

@@ -79,7 +79,7 @@ impl Load {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("writes go on");
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("writes go on");
     }
 
     pub(crate) async fn stop(mut self) -> Done {

@@ -1,6 +1,6 @@
 //! What becomes a store, and what is refused.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, fmt::Write as _, time::Duration};
 
 use tokio::task::JoinSet;
 use tower_credentials::{
@@ -25,7 +25,7 @@ fn said(error: &OpenError) -> String {
     let mut said = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {
-        said.push_str(&format!(" {error} {error:?}"));
+        write!(said, " {error} {error:?}").unwrap();
         source = error.source();
     }
     said

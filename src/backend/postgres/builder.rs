@@ -203,9 +203,9 @@ fn tls(encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError> {
     let mut roots = RootCertStore::empty();
     if let Some(pem) = pem {
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let refused = |_| invalid("the trusted certificates are not valid");
-            let certificate = certificate.map_err(|_| refused(()))?;
-            roots.add(certificate).map_err(|_| refused(()))?;
+            let refused = || invalid("the trusted certificates are not valid");
+            let certificate = certificate.map_err(|_| refused())?;
+            roots.add(certificate).map_err(|_| refused())?;
         }
         if roots.is_empty() {
             return Err(invalid("there is no certificate among the trusted ones"));

@@ -60,14 +60,9 @@ impl Line {
             return result;
         }
         let mut state = self.state.clone();
-        let waiting = state.wait_for(|state| open(state).is_some());
-        let Ok(changed) = timeout(self.patience, waiting).await else {
-            return Err(Trouble::TimedOut);
-        };
-        let result = changed
-            .map_err(|_| Trouble::Gone)
-            .and_then(|state| open(&state).unwrap_or(Err(Trouble::Gone)));
-        result
+        let waiting = timeout(self.patience, state.wait_for(|state| open(state).is_some())).await;
+        let changed = waiting.map_err(|_| Trouble::TimedOut)?.map_err(|_| Trouble::Gone)?;
+        open(&changed).unwrap_or(Err(Trouble::Gone))
     }
 }
 

@@ -15,7 +15,7 @@ use super::connection::Values;
 use super::connector::{Connector, Role};
 use super::error::{Trouble, Verdict};
 use super::line::{Line, pause};
-use super::rows::{self, PAGE_BYTES};
+use super::rows;
 use super::statements::{self, COLUMNS, List, Owner};
 use super::text::stored;
 
@@ -100,10 +100,12 @@ impl Reads {
         let list =
             List { order: query.order, owner, after: after.is_some(), before: before.is_some() };
         let (examined, rows) = (as_number(ListQuery::MAX_EXAMINED), as_number(query.limit() + 2));
+        // As they are stored, texts are no shorter: what is left out is not missed.
+        let bytes = as_number(ListQuery::MAX_BYTES);
 
         let given = [&id, &after, &before].into_iter().flatten();
         let mut values: Vec<&(dyn ToSql + Sync)> = given.map(|text| text as _).collect();
-        values.extend([&examined as &(dyn ToSql + Sync), &kind, &project, &PAGE_BYTES, &rows]);
+        values.extend([&examined as &(dyn ToSql + Sync), &kind, &project, &bytes, &rows]);
         let found = self.query(&statements::list(list), &values).await;
         page(&found.map_err(Trouble::into_backend_error)?, query)
     }

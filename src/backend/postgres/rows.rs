@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio_postgres::types::ToSql;
 use zeroize::Zeroizing;
 
-use crate::backend::{BackendError, ListQuery, Order};
+use crate::backend::{BackendError, Order};
 use crate::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
     Status, UserId, Version, from_micros, to_micros,
@@ -177,10 +177,6 @@ fn corrupt(row: &tokio_postgres::Row, column: &'static str) -> BackendError {
     let id = Columns(row).text(ID).unwrap_or_default();
     BackendError::Corrupt(Box::new(CorruptRow { id, column }))
 }
-
-/// How many bytes of material and attributes, as they are stored, come with a page: at
-/// least as many as the page may hold.
-pub(super) const PAGE_BYTES: i64 = ListQuery::MAX_BYTES as i64;
 
 /// A number for the signed column; every version has one of its own.
 pub(super) fn version_number(version: Version) -> i64 {

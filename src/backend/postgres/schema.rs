@@ -7,12 +7,12 @@ use super::error::{OpenError, OpenErrorKind};
 use super::line::pause;
 use super::statements;
 
-/// The newest version.
-const LATEST: i64 = 1;
-
 /// What brings a store from one version to the next. Stores out there have run these:
 /// add, never change.
-const MIGRATIONS: [&str; LATEST as usize] = [include_str!("migrations/0001_credentials.sql")];
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_credentials.sql")];
+
+/// The newest version.
+const LATEST: i64 = 1;
 
 /// How often to try what another server may be doing at the same time.
 const TRIES: u32 = 20;
@@ -149,4 +149,14 @@ fn refused(version: i64) -> OpenError {
     }
     let what = format!("the store is not of the current schema, but of version {version}");
     OpenError::new(OpenErrorKind::Corrupt, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_that_after_all_migrations() {
+        assert_eq!(usize::try_from(LATEST), Ok(MIGRATIONS.len()));
+    }
 }

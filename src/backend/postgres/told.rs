@@ -36,7 +36,7 @@ pub(super) fn payloads(changes: impl IntoIterator<Item = String>) -> Vec<String>
     for change in changes {
         let change = if change.len() + 2 > MAX_BYTES { everything() } else { change };
         match payloads.last_mut() {
-            Some(last) if last.len() + change.len() + 1 <= MAX_BYTES => {
+            Some(last) if last.len() + change.len() < MAX_BYTES => {
                 last.pop();
                 last.push(',');
                 last.push_str(&change);

@@ -188,10 +188,10 @@ async fn decide_together(
 ) -> Result<Vec<Outcome>, Trouble> {
     let mut doubtful = false;
     for tries in 1.. {
-        let link = line.link().await?;
-        let mut result = write::apply(&link, kind, writes).await;
+        let session = line.link().await?;
+        let mut result = write::apply(&session, kind, writes).await;
         if doubtful && let Ok(outcomes) = &mut result {
-            result = recognise(&link, writes, outcomes).await.map(|()| std::mem::take(outcomes));
+            result = recognise(&session, writes, outcomes).await.map(|()| std::mem::take(outcomes));
         }
         let trouble = match result {
             Ok(outcomes) => {
@@ -207,7 +207,7 @@ async fn decide_together(
             Verdict::Conflict => {}
             // Whether it was stored can be told by its version, which nobody else has.
             Verdict::Lost if kind == Kind::Insert => doubtful = true,
-            Verdict::Stale => link.retire(),
+            Verdict::Stale => session.retire(),
             _ => return Err(trouble),
         }
         tracing::debug!(?kind, tries, ?trouble, "a batch is tried again");
