@@ -103,7 +103,6 @@ pub(super) static BY_SLOT: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE user_id = $1 AND slot = $2 AND slot IS NOT NULL", *SELECT));
 pub(super) static BY_IDS: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE id = ANY($1::text[])", *SELECT));
-pub(super) const VERSIONS: &str = "SELECT id, version FROM credentials WHERE id = ANY($1::text[])";
 pub(super) const LAST_USED: &str = "SELECT id, last_used FROM credentials
     WHERE id = ANY($1::text[]) AND last_used IS NOT NULL";
 
@@ -295,6 +294,12 @@ pub(super) static DELETE: LazyLock<Written> = LazyLock::new(|| {
         WHERE c.id = ANY($1::text[]) AND c.id = v.id AND c.version = v.expected RETURNING c.id";
     Written::new(quiet.into(), 2)
 });
+
+/// Tells which of these states are stored, and writes them as they are: the commit waits
+/// until they are as durable as any other write, on synchronous standbys too.
+pub(super) const CONFIRM: &str = "UPDATE credentials AS c SET version = c.version
+    FROM unnest($1::text[], $2::bigint[]) AS v (id, version)
+    WHERE c.id = v.id AND c.version = v.version RETURNING c.id";
 
 pub(super) const PURGE_PROJECT: &str = "DELETE FROM credentials WHERE project_id = $1";
 pub(super) const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = $1";

@@ -224,17 +224,24 @@ async fn recognise(
     outcomes: &mut [Outcome],
 ) -> Result<(), Trouble> {
     let refused = |outcome: &Outcome| matches!(outcome, Outcome::Full | Outcome::Taken);
-    let asked = writes.iter().zip(&*outcomes).filter(|(_, outcome)| refused(outcome));
-    let ids: Vec<&str> = asked.filter_map(|(write, _)| write.id()).collect();
+    let (mut ids, mut versions) = (Vec::new(), Vec::new());
+    for (write, outcome) in writes.iter().zip(&*outcomes) {
+        if let Write::Insert { row, .. } = write
+            && refused(outcome)
+        {
+            ids.push(row.id());
+            versions.push(row.version());
+        }
+    }
     if ids.is_empty() {
         return Ok(());
     }
-    let rows = link.query(statements::VERSIONS, &[&ids]).await?;
-    let stored: HashSet<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows = link.query(statements::CONFIRM, &[&ids, &versions]).await?;
+    let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
     for (write, outcome) in writes.iter().zip(outcomes) {
         if let Write::Insert { row, .. } = write
             && refused(outcome)
-            && stored.contains(&(row.id().to_owned(), row.version()))
+            && stored.contains(row.id())
         {
             *outcome = Outcome::Done(1);
         }
