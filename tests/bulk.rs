@@ -215,7 +215,7 @@ impl CredentialBackend for Mutant {
         let again = self.again.lock().unwrap().get(&credential.user_id).copied().unwrap_or(0);
         let quota = match quota {
             Quota::AtMost(limit) => Quota::AtMost(limit.saturating_sub(again)),
-            unlimited => unlimited,
+            Quota::Unlimited => Quota::Unlimited,
         };
         self.store.insert(credential, quota).await
     }

@@ -70,7 +70,7 @@ async fn write<W: Write>(
     let mut walk = walk.ahead();
     while let Some(met) = walk.next().await? {
         match met {
-            Met::Damaged(damaged) => damages.add(damaged),
+            Met::Damaged(record) => damages.add(record),
             Met::Records(Records { records, uses }) => {
                 for record in &records {
                     writer.write(record, uses.get(&record.id).copied())?;

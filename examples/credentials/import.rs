@@ -21,7 +21,10 @@ use crate::{
     store::{Expected, redacted},
     walk::Records,
 };
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, spawn_blocking},
+};
 
 /// How many records are handed on together, and how many such parts wait.
 const PART: usize = 1_000;
@@ -43,7 +46,9 @@ pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
     if !from_stdin && !salvage {
         // Nothing is taken from an export that is not whole.
         let key = Arc::clone(&key);
-        spawn_blocking(move || read(input, &key, |_| true)).await.map_err(panicked)??;
+        spawn_blocking(move || read(input, &key, |_| true))
+            .await
+            .map_err(|error| panicked(&error))??;
         input = open_file(&file, "importing")?;
     }
     let store = open(&args, Expected::Any).await?;
@@ -64,7 +69,7 @@ async fn import(input: Input, key: Arc<Key>, loader: &mut Loader) -> Result<(), 
     while let Some(part) = records.recv().await {
         loader.push(part).await?;
     }
-    let is_whole = reading.await.map_err(panicked)?;
+    let is_whole = reading.await.map_err(|error| panicked(&error))?;
     loader.finish().await?;
     is_whole
 }
@@ -142,6 +147,6 @@ fn unreadable(error: &ReadError) -> Failure {
     Failure::new(Exit::Unreadable, error.to_string())
 }
 
-fn panicked(error: tokio::task::JoinError) -> Failure {
-    Failure::of(Exit::Problem, &error)
+fn panicked(error: &JoinError) -> Failure {
+    Failure::of(Exit::Problem, error)
 }

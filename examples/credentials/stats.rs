@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
     let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
     while let Some(met) = walk.next().await? {
         match met {
-            Met::Damaged(damaged) => damages.add(damaged),
+            Met::Damaged(record) => damages.add(record),
             Met::Records(Records { records, .. }) => {
                 records.iter().for_each(|record| counts.add(record));
                 progress.add(records.len() as u64);

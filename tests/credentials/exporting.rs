@@ -131,7 +131,8 @@ async fn an_export_may_be_piped_into_an_import() {
     tool.fill("a.db", &many(2_500)).await;
     let recipient = tool.recipient();
     let mut exporting = tool.command(&["export", "sqlite:a.db", "--recipient", &recipient]);
-    let mut exporting = exporting.stdout(Stdio::piped()).spawn().unwrap();
+    exporting.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut exporting = exporting.spawn().unwrap();
     let piped = exporting.stdout.take().unwrap();
     let imported = tool.with(&["import", "sqlite:b.db", "-", "--identity", "key"], |command| {
         command.stdin(piped);
