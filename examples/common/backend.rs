@@ -24,6 +24,9 @@ pub(crate) struct StoreOptions {
     /// `credentials key` makes a line, and `credentials reseal` seals a store that is not.
     #[arg(long, value_name = "FILE")]
     key_ring: Option<String>,
+    /// Take records too that are not sealed, while `credentials reseal --adopt` is at work.
+    #[arg(long, requires = "key_ring")]
+    adopt: bool,
     /// For how many seconds what was looked up about a key counts, while the store does not tell
     /// what changed there.
     ///
@@ -46,7 +49,10 @@ pub(crate) async fn open(
         _ => Box::<dyn Error>::from(error),
     })?;
     let store = match &options.key_ring {
-        Some(name) => store.sealed(key_ring(name)?, Plain::Refused).await?,
+        Some(name) => {
+            let plain = if options.adopt { Plain::Adopted } else { Plain::Refused };
+            store.sealed(key_ring(name)?, plain).await?
+        }
         None => store.plain().await?,
     };
     let keys = Cached::builder(store.backend()).ttl(Duration::from_secs(options.key_ttl)).build();

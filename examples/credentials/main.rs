@@ -35,6 +35,7 @@ mod walk;
 use std::{io::IsTerminal, path::Path, process::ExitCode};
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -65,7 +66,7 @@ async fn main() -> ExitCode {
         // What is under way is given up as if by an error, so that no file is left behind.
         tokio::select! {
             outcome = run(options.command) => outcome.unwrap_or_else(Outcome::from),
-            _ = tokio::signal::ctrl_c() => Failure::new(Exit::Problem, "interrupted").into(),
+            () = interrupted() => Failure::new(Exit::Problem, "interrupted").into(),
         }
     };
     outcome.tell(name, options.json, stdout);
@@ -90,6 +91,21 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Reseal { store, adopt } => reseal::run(&store, adopt).await,
         Command::Stats(store) => stats::run(&store).await,
         Command::Verify { store, repair } => verify::run(&store, repair).await,
+    }
+}
+
+/// Waits until it is asked to end, by a person or by whatever started it.
+async fn interrupted() {
+    let mut terminated = signal(SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut terminated {
+            Some(terminated) => drop(terminated.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }
 

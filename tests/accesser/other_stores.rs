@@ -1,7 +1,7 @@
 //! The accesser over PostgreSQL and etcd: killed, left alone by its store, and two of
 //! them on one store.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, time::Instant};
+use std::{env, fs, io::Write as _, os::unix::fs::PermissionsExt as _, time::Instant};
 
 use http::Method;
 use tokio::time::sleep;
@@ -23,14 +23,19 @@ const ROUNDS: usize = 5;
 
 /// An accesser on a new database; `None` where there is no PostgreSQL.
 async fn on_postgres() -> Option<Server> {
-    let url = postgres::shared()?.database().await;
+    let url = match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
+        Ok(url) => url,
+        Err(_) => postgres::shared()?.database().await,
+    };
     Some(Server::new().arguments(&["--backend", &url]))
 }
 
 /// An accesser on an etcd of three members, below a prefix of its own.
 fn on_etcd(prefix: &str) -> Option<Server> {
     let url = etcd::shared()?;
-    Some(Server::new().arguments(&["--backend", &format!("{url}/{prefix}")]))
+    // That of the environment may hold what an earlier run left.
+    let url = format!("{url}/{prefix}-{:x}", rand::random::<u64>());
+    Some(Server::new().arguments(&["--backend", &url]))
 }
 
 /// The same accesser, which seals what it stores.
@@ -75,7 +80,10 @@ async fn kills_lose_nothing_that_etcd_holds() {
 async fn recovers(client: &Client, name: &str) {
     let started = Instant::now();
     for () in Waiting::new() {
-        if create(client, name).await.status.as_u16() != 503 {
+        let status = create(client, name).await.status.as_u16();
+        if status != 503 {
+            // An earlier one may have been stored though it was not answered.
+            assert!([201, 409].contains(&status), "{status}");
             let _ = writeln!(std::io::stderr(), "\n{name} after {:?}", started.elapsed());
             return;
         }
@@ -142,8 +150,8 @@ async fn share(accesser: &Server) {
     delete.call(Method::DELETE, &path, "dev-alice", None).await.expect(204);
     let revoked = Instant::now();
     while store.list().await.status.as_u16() == 200 {
-        // An hour unless it is told.
-        assert!(revoked.elapsed().as_secs() < 30, "still served");
+        // An hour unless it is told; some room for a machine that is busy.
+        assert!(revoked.elapsed().as_secs() < 3, "still served");
         sleep(Waiting::STEP).await;
     }
     let felt = revoked.elapsed();

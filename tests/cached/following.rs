@@ -312,8 +312,8 @@ async fn a_revocation_in_another_process_reaches_this_one_in_time() {
         assert!(theirs.delete(&first.id, first.version).await.unwrap());
         let revoked = Instant::now();
         while cached.find(&key(&name)).await.unwrap().is_some() {
-            // An hour without the feed.
-            assert!(revoked.elapsed() < Duration::from_secs(30), "still served");
+            // An hour without the feed; some room for a machine that is busy.
+            assert!(revoked.elapsed() < Duration::from_secs(3), "still served");
             sleep(Duration::from_millis(5)).await;
         }
         longest = longest.max(revoked.elapsed());

@@ -12,7 +12,7 @@ mod installed;
 mod postgres;
 mod stores;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tower_credentials::{
     backend::{
@@ -32,6 +32,9 @@ async fn sealed<B: CredentialBackend>(backend: B) -> Encrypted<B> {
 async fn followed<B: CredentialBackend + ChangeFeed + Clone>(backend: B) -> Cached<B> {
     let cached = Cached::new(backend.clone());
     cached.follow(backend);
+    while cached.feed_lag().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     cached
 }
 

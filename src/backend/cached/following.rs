@@ -27,9 +27,11 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
     loop {
         let error = match subscribe(&cache, &feed).await {
             Ok(Some(changes)) => {
-                (pause, was_told) = (PAUSE, false);
-                tracing::info!("changes of the credential store are told");
-                let Some(error) = listen(&cache, changes).await else { return };
+                let mut was_complete = false;
+                let Some(error) = listen(&cache, changes, &mut was_complete).await else { return };
+                if was_complete {
+                    (pause, was_told) = (PAUSE, false);
+                }
                 error
             }
             Ok(None) => return,
@@ -68,7 +70,11 @@ async fn subscribe<B, F: ChangeFeed>(
 }
 
 /// Listens until the feed breaks, and tells why; `None` if the cache is gone.
-async fn listen<B>(cache: &Weak<Inner<B>>, mut changes: Box<dyn Changes>) -> Option<BackendError> {
+async fn listen<B>(
+    cache: &Weak<Inner<B>>,
+    mut changes: Box<dyn Changes>,
+    was_complete: &mut bool,
+) -> Option<BackendError> {
     loop {
         let asked_at = cache.upgrade()?.clock.now();
         // A feed that is silent for longer is of no use: nothing is vouched for by then.
@@ -80,6 +86,9 @@ async fn listen<B>(cache: &Weak<Inner<B>>, mut changes: Box<dyn Changes>) -> Opt
         let inner = cache.upgrade()?;
         inner.apply(&notice);
         if notice.is_complete {
+            if !std::mem::replace(was_complete, true) {
+                tracing::info!("changes of the credential store are told");
+            }
             inner.memory.renew(asked_at);
         }
     }

@@ -137,8 +137,10 @@ impl<B> Cached<B> {
         self.0.memory.sweep(self.0.clock.now())
     }
 
-    /// The bound on that: within it a write made elsewhere takes effect, unless a feed
-    /// tells of it sooner.
+    /// The bound on that while no feed is followed, or the one that is is broken: within it
+    /// a write made elsewhere takes effect. While a feed is followed, that is when it tells;
+    /// for a write that no feed tells of, it is
+    /// [`followed_ttl`](CachedBuilder::followed_ttl).
     #[must_use]
     pub fn max_staleness(&self) -> Duration {
         self.0.settings.ttl

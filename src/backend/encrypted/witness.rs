@@ -37,6 +37,8 @@ pub(super) struct Witness {
 struct Seen {
     /// The writes that were done before the last look.
     covers: u64,
+    /// Those before the last look that failed.
+    failed: u64,
     /// What the register was when it was seen last.
     version: Version,
 }
@@ -45,7 +47,7 @@ impl Witness {
     pub(super) fn new(register: &Register) -> Self {
         Self {
             arrivals: AtomicU64::default(),
-            seen: Mutex::new(Seen { covers: 0, version: register.version }),
+            seen: Mutex::new(Seen { covers: 0, failed: 0, version: register.version }),
             plain: AtomicBool::new(register.state.plain),
             is_lost: AtomicBool::default(),
         }
@@ -77,6 +79,11 @@ impl Witness {
         if seen.covers >= arrival {
             return Ok(());
         }
+        if seen.failed >= arrival {
+            // While the store is away nobody waits for more than two looks.
+            let what = "it is not known whether the key is in use that was sealed with";
+            return Err(Unconfirmed { what, source: None }.into_backend_error());
+        }
         // Read before the register is: these writes are done.
         let covers = self.arrivals.load(Ordering::SeqCst);
         match current(backend, sealer, seen.version).await {
@@ -90,6 +97,7 @@ impl Witness {
                 Ok(())
             }
             Err(error) => {
+                seen.failed = covers;
                 self.is_lost.store(true, Ordering::Release);
                 Err(error.into_backend_error())
             }

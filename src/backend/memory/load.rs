@@ -10,13 +10,19 @@ use crate::{
     domain::Credential,
 };
 
+/// How many records of a load are told one by one.
+const MOST_TOLD: usize = 256;
+
 #[async_trait]
 impl BulkLoad for MemoryBackend {
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
         let entries: Vec<_> = records.iter().map(Entry::new).collect();
         let mut state = self.write();
         let loaded: Vec<_> = entries.iter().map(|entry| state.load(entry)).collect();
-        state.hub.tell(|| records.iter().map(|record| Change::written(record)).collect());
+        state.hub.tell(|| match records.len() {
+            0..=MOST_TOLD => records.iter().map(|record| Change::written(record)).collect(),
+            _ => vec![Change::Everything],
+        });
         Ok(loaded)
     }
 }

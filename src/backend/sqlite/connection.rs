@@ -38,12 +38,12 @@ const WRITER: &str = "
 ///
 /// No memory map here either: where the file is cut short, or its disk fails, a
 /// map ends the whole process instead of one read. The caches hold the inner pages
-/// of a million records' indexes; the other pages come from the kernel's cache.
+/// of ten million records' indexes, where there are so many; the other pages come from the kernel's cache.
 const READER: &str = "
     PRAGMA query_only = ON;
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;
-    PRAGMA cache_size = -8192;
+    PRAGMA cache_size = -32768;
     PRAGMA mmap_size = 0;
 ";
 

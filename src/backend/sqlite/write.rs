@@ -99,6 +99,8 @@ impl Write {
         match self {
             Self::Delete { id, .. } => vec![Change::deleted(CredentialId::from_stored(&**id))],
             Self::Insert { row, .. } | Self::Update { row, .. } => vec![row.change()],
+            // So many are not worth their room while they wait to be heard.
+            Self::Load { rows, .. } if rows.len() > MOST_TOLD => vec![Change::Everything],
             Self::Load { rows, .. } => rows.iter().map(Row::change).collect(),
             Self::Look | Self::Note { .. } => Vec::new(),
             Self::PurgeProject { project_id } => {
@@ -108,6 +110,9 @@ impl Write {
         }
     }
 }
+
+/// How many rows of a load are told one by one.
+const MOST_TOLD: usize = 256;
 
 /// A number that changes when another connection has written to the file.
 pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {

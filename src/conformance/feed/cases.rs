@@ -224,8 +224,12 @@ pub async fn racing_writes_are_all_told(backend: Backend, feed: Feed) {
 struct Ear(Box<dyn Changes>);
 
 impl Ear {
+    /// Listens, from the first complete notice on: that anything may have changed before is
+    /// no answer to what a case asks.
     async fn of(feed: &Feed) -> Self {
-        Self(feed.subscribe().await.expect("the feed can be listened to"))
+        let mut ear = Self(feed.subscribe().await.expect("the feed can be listened to"));
+        ear.until_complete().await;
+        ear
     }
 
     /// All that is told by the next complete notice.
