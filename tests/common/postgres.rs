@@ -91,7 +91,8 @@ impl Server {
 
         // Ends the server whatever becomes of this process; never another's.
         let script = "cat >/dev/null; pid=$(head -1 \"$0/data/postmaster.pid\" 2>/dev/null) \
-            && grep -q \"$0\" \"/proc/$pid/cmdline\" && kill -QUIT \"$pid\" && sleep 0.5; rm -rf \"$0\"";
+            && grep -q \"$0\" \"/proc/$pid/cmdline\" && kill -QUIT \"$pid\" && sleep 0.5; \
+            rm -rf \"$0\"";
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", script]).arg(folder.path()).stdin(Stdio::piped());
         let mut watchdog = watchdog.process_group(0).spawn().unwrap();

@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn each_server_of_a_url_is_tried_by_itself_and_must_take_writes() {
-        let url = "postgres://amy:p%40ss@a.example:5433,b.example,[::1]:5434/keys?sslmode=verify-full\
-            &sslrootcert=%2Fetc%2Fca.pem";
+        let url = "postgres://amy:p%40ss@a.example:5433,b.example,[::1]:5434/keys\
+            ?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem";
         let address = Address::of(url).unwrap();
         let ports: Vec<_> = address.hosts.iter().map(|host| host.get_ports().to_vec()).collect();
         assert_eq!(ports, [vec![5433], vec![5432], vec![5434]]);

@@ -62,7 +62,7 @@ impl Line {
         let mut state = self.state.clone();
         let waiting = timeout(self.patience, state.wait_for(|state| open(state).is_some())).await;
         let changed = waiting.map_err(|_| Trouble::TimedOut)?.map_err(|_| Trouble::Gone)?;
-        open(&changed).unwrap_or(Err(Trouble::Gone))
+        open(&changed).unwrap_or(Err(Trouble::TimedOut))
     }
 }
 
@@ -79,14 +79,16 @@ async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State
                 failures = 0;
                 sender.send_replace(State::Up(Arc::new(link)));
                 either(driver, sender.closed()).await;
-                sender.send_if_modified(|state| {
-                    *state = State::Opening;
-                    true
-                });
+                sender.send_replace(State::Opening);
             }
             Err(error) => {
                 failures += 1;
-                tracing::warn!(?role, failures, %error, source = ?error.cause(), "no connection to the credential store");
+                let source = error.cause();
+                if failures == 1 {
+                    tracing::warn!(?role, %error, ?source, "no connection to the credential store");
+                } else {
+                    tracing::debug!(?role, failures, %error, ?source, "still no connection");
+                }
                 sender.send_replace(State::Down(Arc::new(error)));
                 let pausing = either(sleep(pause(failures)), connector.opened());
                 either(pausing, sender.closed()).await;
