@@ -47,6 +47,40 @@ async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_is_refused_takes_no_place_from_those_that_come_with_it() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let backend = connect(&cluster).await;
+    let taken = pair("amy");
+    insert(&backend, &taken).await.unwrap();
+    for round in 0..10 {
+        let user = format!("user-{round}");
+        let clashing = || {
+            let mut clashing = (*pair(&user)).clone();
+            clashing.access_key.clone_from(&taken.access_key);
+            Arc::new(clashing)
+        };
+        // The first is under way while the others gather behind it.
+        let records = [pair(&user), clashing(), clashing(), pair(&user), pair(&user)];
+        let inserts: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let (backend, record) = (backend.clone(), Arc::clone(record));
+                async move { backend.insert(&record, Quota::AtMost(2)).await }
+            })
+            .map(tokio::spawn)
+            .collect();
+        let mut outcomes = Vec::new();
+        for insert in inserts {
+            outcomes.push(insert.await.unwrap());
+        }
+        let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(stored, 2, "{outcomes:?}");
+        let page = backend.list(&of_user(&user)).await.unwrap();
+        assert_eq!(page.credentials.len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn racing_writes_of_two_processes_to_one_record_have_one_winner_each() {
     let Some(cluster) = cluster(3, &[]) else { return };
     let handles = [connect(&cluster).await, connect(&cluster).await];
@@ -130,6 +164,11 @@ async fn counters_that_were_damaged_are_set_right_while_others_write() {
     assert_eq!((found.users, found.wrong), (21, 6));
     let repaired = backend.recount().await.unwrap();
     assert_eq!((repaired.users, repaired.wrong), (21, 6));
+    // Again and again, since only now and then a write comes between count and repair.
+    for round in 0..40 {
+        cluster.put(&format!("tower-credentials/quser-{}", round % 4), "1000");
+        backend.recount().await.unwrap();
+    }
     is_over.store(true, Ordering::SeqCst);
     for writer in writers {
         writer.await.unwrap();

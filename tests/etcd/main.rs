@@ -6,6 +6,7 @@ mod etcd;
 #[path = "../common/installed.rs"]
 mod installed;
 
+mod answers;
 mod counters;
 mod feed;
 mod login;

@@ -95,8 +95,9 @@ impl Load {
         }
     }
 
-    /// Ends the load; everything must be as it was acknowledged.
-    pub(crate) async fn end(self, what: &str) {
+    /// Ends the load; everything must be as it was acknowledged. Returns the longest time
+    /// without an acknowledged write.
+    pub(crate) async fn end(self, what: &str) -> Duration {
         let Self { url, books, writers } = self;
         books.is_over.store(true, Ordering::SeqCst);
         let written: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
@@ -133,6 +134,7 @@ impl Load {
         );
         assert_eq!((lost, revived), (0, 0));
         assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+        silence
     }
 }
 

@@ -14,6 +14,9 @@ use super::record;
 use super::walk;
 use super::wire::KeyValue;
 
+/// How many records are read before it is known how long they are.
+const FIRST: usize = 12;
+
 /// How many trips for records are under way at once.
 const TRIPS: usize = 5;
 
@@ -42,18 +45,22 @@ pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
     // None when what was then is forgotten: what is now is as good, but may be elsewhere.
     let mut revision = walk.is_one_state.then_some(walk.revision);
     let (mut page, mut bytes) = (Page::default(), 0);
-    for (nth, some) in places.chunks(A_TRIP * TRIPS).enumerate() {
+    let (mut read, mut bytes_read) = (0, 0);
+    while read < places.len() {
+        let some = &places[read..places.len().min(read + at_once(read, bytes_read))];
         let mut found = records(store, some, revision).await;
         if found.as_ref().is_err_and(|trouble| trouble.is(TroubleKind::Compacted)) {
             revision = None;
             found = records(store, some, revision).await;
         }
+        let first = read;
+        read += some.len();
         for (index, (place, found)) in some.iter().zip(found?).enumerate() {
-            let index = nth * A_TRIP * TRIPS + index;
-            if index == ListQuery::MAX_EXAMINED {
-                page.next = Some(places[index - 1].marker.clone());
+            if first + index == ListQuery::MAX_EXAMINED {
+                page.next = Some(places[first + index - 1].marker.clone());
                 return Ok(page);
             }
+            bytes_read += found.as_ref().map_or(0, |found| found.value.0.len());
             let Some(found) = found else {
                 if revision.is_none() {
                     continue;
@@ -74,6 +81,15 @@ pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
         }
     }
     Ok(page)
+}
+
+/// How many records are read next, after so many of so many bytes: some at first, and then
+/// as many as are likely to hold twice what a page may.
+fn at_once(read: usize, bytes: usize) -> usize {
+    match read {
+        0 => FIRST,
+        _ => (2 * ListQuery::MAX_BYTES / (bytes / read).max(1)).clamp(1, A_TRIP * TRIPS),
+    }
 }
 
 /// An entry of a list.

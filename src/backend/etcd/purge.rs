@@ -8,11 +8,15 @@ use super::Store;
 use super::change::{Removed, remove};
 use super::error::Trouble;
 use super::keys::{Owner, behind, next_to};
-use super::read::{self, A_TRIP};
+use super::read;
 use super::record::{self, Found};
 use super::walk;
 use super::wire::KeyValue;
 use super::write::{ATTEMPTS, MAX_OPERATIONS, pause};
+
+/// How many records one transaction can remove: of each itself, two keys that are its own,
+/// two orders of two owners, and a counter; and what is told of it all.
+const AT_ONCE: usize = (MAX_OPERATIONS - 1) / 8;
 
 /// How many keys are read in one trip.
 const A_WALK: usize = 2_000;
@@ -31,13 +35,14 @@ pub(super) async fn purge(store: Arc<Store>, owner: Owner) -> Result<u64, Backen
         let started = *started.get_or_insert(walk.revision);
         let id = |entry: &KeyValue| read::text_after(entry, walked.len());
         let ids = walk.entries.iter().map(id).collect::<Result<Vec<_>, _>>()?;
-        for ids in ids.chunks(A_TRIP) {
+        for ids in ids.chunks(AT_ONCE) {
             purged += some(&store, &owner, ids, started).await?;
         }
     }
 }
 
-/// Deletes these records as far as they are the owner's and were there when it started.
+/// Deletes these records, in one transaction, as far as they are the owner's and were there
+/// when the purge started.
 async fn some(
     store: &Store,
     owner: &Owner,
@@ -48,23 +53,17 @@ async fn some(
     let mut left = doomed(store, owner, ids, started).await?;
     while !left.is_empty() {
         pause(attempt).await;
-        let some = fitting(&left);
-        let Removed::Not { is_doubtful } = remove(store, &left[..some], &change(owner)).await?
-        else {
-            purged += some as u64;
-            left.drain(..some);
-            attempt = 0;
-            continue;
+        let Removed::Not { is_doubtful } = remove(store, &left, &change(owner)).await? else {
+            return Ok(purged + left.len() as u64);
         };
         attempt += 1;
         if attempt == ATTEMPTS {
             return Err(Trouble::contended().into());
         }
         let before = left.len();
-        let ids: Vec<_> = left.iter().map(|it| it.credential.id.as_str().into()).collect();
-        left = doomed(store, owner, &ids, started).await?;
+        left = doomed(store, owner, ids, started).await?;
         if is_doubtful {
-            purged += some.min(before - left.len()) as u64;
+            purged += before.saturating_sub(left.len()) as u64;
         }
     }
     Ok(purged)
@@ -89,14 +88,6 @@ async fn doomed(
         }
     }
     Ok(doomed)
-}
-
-/// How many of these one transaction can remove.
-fn fitting(records: &[Found]) -> usize {
-    // A record, two keys that are its own, two orders of two owners, a counter; and what
-    // is told of it all.
-    const OF_ONE: usize = 8;
-    records.len().min((MAX_OPERATIONS - 1) / OF_ONE)
 }
 
 fn change(owner: &Owner) -> Change {
