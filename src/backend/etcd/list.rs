@@ -80,6 +80,10 @@ pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
             page.credentials.push(credential);
         }
     }
+    if places.len() > examined {
+        // There is more, and records that are gone by now made the page short.
+        page.next = places.last().map(|last| last.marker.clone());
+    }
     Ok(page)
 }
 

@@ -14,6 +14,7 @@ use std::{
 use tokio::{task::AbortHandle, time::timeout};
 use tokio_postgres::{
     CancelToken, Client, Row, Statement,
+    error::SqlState,
     types::{Oid, ToSql},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -31,6 +32,13 @@ pub(super) const LONG: u32 = 60;
 /// How long to try to have the server give up a statement that is not waited for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a server answers that sends no notifications for us.
+const MUTE: [SqlState; 3] = [
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::FEATURE_NOT_SUPPORTED,
+    SqlState::INSUFFICIENT_PRIVILEGE,
+];
+
 /// A session, and the statements that are prepared in it.
 ///
 /// Statements of several callers share it: each is sent without waiting for the
@@ -45,6 +53,7 @@ pub(super) struct Link {
     limit: Duration,
     /// Where to tell of changes; `None` if the server tells none.
     channel: Option<String>,
+    writes: bool,
 }
 
 /// The values of a statement.
@@ -59,15 +68,26 @@ impl Link {
     ) -> Self {
         let cancel = (client.cancel_token(), tls);
         let (prepared, retired) = (Mutex::default(), AtomicBool::new(false));
-        Self { client, prepared, driver, retired, cancel, limit, channel: None }
+        Self { client, prepared, driver, retired, cancel, limit, channel: None, writes: false }
     }
 
-    /// Learns whether the server tells of changes, and where.
-    pub(super) async fn with_channel(mut self) -> Result<Self, tokio_postgres::Error> {
-        if self.client.simple_query(statements::TRY_TELLING).await.is_ok() {
-            let row = self.client.query_one(statements::STORE_NUMBER, &[]).await?;
-            let number: Oid = row.try_get(0)?;
-            self.channel = Some(statements::channel(number));
+    /// Makes it a session that writes: learns whether the server tells of changes, and where.
+    ///
+    /// What it is at is not cancelled when it is given up. The server ends it in time, but for
+    /// a commit that waits for its standby: cancelled, that would be seen by everybody and
+    /// lost with the primary.
+    pub(super) async fn for_writing(mut self) -> Result<Self, tokio_postgres::Error> {
+        self.writes = true;
+        match self.client.simple_query(statements::TRY_TELLING).await {
+            Ok(_) => {
+                let row = self.client.query_one(statements::STORE_NUMBER, &[]).await?;
+                let number: Oid = row.try_get(0)?;
+                self.channel = Some(statements::channel(number));
+            }
+            // An engine without notifications, or a user who may not send any. Whoever else
+            // would be mute for as long as the session lives, and others trust the feed.
+            Err(error) if error.code().is_some_and(|code| MUTE.contains(code)) => {}
+            Err(error) => return Err(error),
         }
         Ok(self)
     }
@@ -183,10 +203,12 @@ impl Link {
         Err(error.into())
     }
 
-    /// Ends the session here, and asks the server to end what it is at: it may hold
-    /// locks, or wait for a standby that does not come.
+    /// Ends the session here, and asks the server to end what it is at, if that only reads.
     fn give_up(&self) {
         self.retire();
+        if self.writes {
+            return;
+        }
         let (token, tls) = self.cancel.clone();
         tokio::spawn(async move {
             let cancelled = timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await;

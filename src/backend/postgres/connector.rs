@@ -18,6 +18,9 @@ use super::{schema, statements};
 /// The connection under a client: what must run for it to get anywhere.
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
+/// How long a migration may take, with the wait for another server that does the same.
+const MIGRATION: Duration = Duration::from_mins(10);
+
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -78,7 +81,11 @@ impl Connector {
         let (client, wire) = self.client().await?;
         tokio::spawn(run(wire));
         // Unlike others, this may wait: for another server that does the same.
-        schema::migrate(&client, existing).await
+        let migrating = timeout(MIGRATION, schema::migrate(&client, existing));
+        migrating.await.unwrap_or_else(|_| {
+            let what = "the server did not bring the store to the current schema in time";
+            Err(OpenError::new(OpenErrorKind::Unreachable, what))
+        })
     }
 
     /// A bare client and its connection, which the caller runs.
@@ -98,7 +105,7 @@ impl Connector {
         let link = Link::new(client, driver.abort_handle(), tls, limit);
         let link = match role {
             Role::Read => link,
-            Role::Write => link.with_channel().await.map_err(OpenError::driver)?,
+            Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
         };
         Ok((link, driver))
     }

@@ -116,6 +116,8 @@ pub(super) enum Trouble {
     Away(Arc<OpenError>),
     /// The connection broke.
     Broken(tokio_postgres::Error),
+    /// No answer to a write came before its connection broke.
+    Doubtful,
     /// The backend is being shut down, with its runtime.
     Gone,
     /// The server said so.
@@ -161,7 +163,9 @@ impl Trouble {
         let code = match self {
             Self::Broken(_) => return Verdict::Lost,
             Self::Said(Said { code, .. }) => code,
-            Self::Away(_) | Self::Gone | Self::TimedOut | Self::Unheard => return Verdict::Failed,
+            Self::Away(_) | Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => {
+                return Verdict::Failed;
+            }
         };
         let stale = [
             &SqlState::FEATURE_NOT_SUPPORTED,
@@ -189,7 +193,7 @@ impl Trouble {
             Self::Said(said) => {
                 [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(&said.code)
             }
-            Self::Broken(_) | Self::Gone | Self::TimedOut | Self::Unheard => false,
+            Self::Broken(_) | Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => false,
         }
     }
 
@@ -215,6 +219,7 @@ impl fmt::Display for Trouble {
         f.write_str(match self {
             Self::Away(_) => "there is no connection to the server",
             Self::Broken(_) => "the connection to the server broke",
+            Self::Doubtful => "the connection was lost before the write was answered",
             Self::Gone => "the runtime of the store is gone",
             Self::Said(_) => "the server refused a statement",
             Self::TimedOut => "the server did not answer in time",
@@ -229,7 +234,7 @@ impl StdError for Trouble {
             Self::Away(error) => Some(&**error),
             Self::Broken(error) => Some(error),
             Self::Said(said) => Some(said),
-            Self::Gone | Self::TimedOut | Self::Unheard => None,
+            Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => None,
         }
     }
 }

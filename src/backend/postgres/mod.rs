@@ -24,6 +24,7 @@ use async_trait::async_trait;
 
 use self::bulk::Loads;
 use self::connector::Connector;
+use self::error::Trouble;
 use self::reads::Reads;
 use self::rows::Row;
 use self::text::stored;
@@ -48,8 +49,8 @@ pub use self::{
 /// also where the server is set not to wait for its disk. A quota is checked by
 /// counting while the user's row is locked, so that there is no counter which could be
 /// wrong. When transactions get into each other's way, or a session is lost before it
-/// answers, an insert is tried again, and recognised by its version if it was there
-/// already; another write whose session is lost is
+/// answers, an insert is recognised by its version if it is there; another write whose
+/// session is lost, and an insert that is not there, is
 /// [`Unavailable`](BackendError::Unavailable), and may have happened. A write whose
 /// caller goes away before its batch is begun does not happen.
 ///
@@ -62,7 +63,8 @@ pub use self::{
 /// [statement time-out](PostgresBuilder::statement_timeout) on the server and a second
 /// more here; then its session is given up. Several servers may stand in the URL,
 /// `postgres://user:password@one,two/database`: the first that takes writes is used,
-/// so that a standby which is promoted takes over. With `synchronous_standby_names` set
+/// so that a standby which is promoted takes over. The old primary must be stopped for good
+/// (fenced) before that: while both take writes, some go to the one and some to the other. With `synchronous_standby_names` set
 /// on the servers it has all that was acknowledged; without, the last writes may be
 /// lost.
 ///
@@ -148,6 +150,7 @@ impl PostgresBackend {
     async fn write(&self, write: Write) -> Result<u64, BackendError> {
         match self.0.writer.write(write).await? {
             Outcome::Done(rows) => Ok(rows),
+            Outcome::Doubtful => Err(Trouble::Doubtful.into_backend_error()),
             Outcome::Full => Err(BackendError::QuotaExceeded),
             Outcome::Again | Outcome::Taken => Err(BackendError::AlreadyExists),
         }

@@ -55,6 +55,8 @@ pub(super) enum Outcome {
     Again,
     /// It is done; how many rows it changed.
     Done(u64),
+    /// No answer came, and it is not there now; it may have been, or come to be.
+    Doubtful,
     /// The quota does not admit it.
     Full,
     /// The id, the access key or the slot is taken.
@@ -140,6 +142,17 @@ pub(super) async fn apply(
             update(link, &sorted).await.map(|done| by_id(writes, &done, Outcome::Done(0)))
         }
     }
+}
+
+/// What came of inserts that may have been done, by their versions: nobody else has them.
+/// Nothing is inserted.
+pub(super) async fn confirm(link: &Link, writes: &[&Write]) -> Result<Vec<Outcome>, Trouble> {
+    let rows = || writes.iter().filter_map(|write| write.row());
+    let ids: Vec<&str> = rows().map(Row::id).collect();
+    let versions: Vec<i64> = rows().map(Row::version).collect();
+    let stored = link.query(statements::CONFIRM, &[&ids, &versions]).await?;
+    let stored: Done = stored.iter().map(|row| row.get(0)).collect();
+    Ok(by_id(writes, &stored, Outcome::Doubtful))
 }
 
 /// The ids of what was written, as [`Written`] gives them.

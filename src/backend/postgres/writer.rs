@@ -18,11 +18,10 @@ use tokio::{
 
 use crate::backend::BackendError;
 
-use super::connection::{GRACE, LONG, Link};
+use super::connection::{GRACE, LONG};
 use super::connector::{Connector, Role};
 use super::error::{Shared, Trouble, Verdict};
 use super::line::{Line, pause};
-use super::statements;
 use super::together::Boxed;
 use super::write::{self, Kind, Outcome, Write};
 
@@ -33,6 +32,9 @@ const MAX_BYTES: usize = 4 << 20;
 /// How many writes wait in the queue; further callers wait for a place in it.
 const QUEUE: usize = 1_024;
 
+/// How often a session that is down looks whether it is still not needed.
+const IDLE: Duration = Duration::from_millis(20);
+
 /// How often to try a batch.
 const TRIES: u32 = 5;
 
@@ -40,6 +42,8 @@ const TRIES: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
+    /// Purges may take long: they have a session of their own.
+    purges: mpsc::Sender<Job>,
     patience: Duration,
 }
 
@@ -52,32 +56,39 @@ struct Job {
 
 impl Writer {
     pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
-        for _ in 0..count {
-            let line = Line::start(Arc::clone(connector), Role::Write);
-            tokio::spawn(run(line, Arc::clone(&intake)));
-        }
+        let (queue, purges) = (start(connector, count), start(connector, 1));
         // Waiting for a session, for the batch before, and for its own.
         let patience = connector.patience() + connector.statement_timeout() + 2 * GRACE;
-        Self { queue, patience }
+        Self { queue, purges, patience }
     }
 
     /// Writes; returns what came of it, after it is durable.
     pub(super) async fn write(&self, write: Write) -> Result<Outcome, BackendError> {
-        let patience = match write.kind() {
-            Kind::Purge => self.patience * LONG,
-            _ => self.patience,
+        let (queue, patience) = match write.kind() {
+            Kind::Purge => (&self.purges, self.patience * LONG),
+            _ => (&self.queue, self.patience),
         };
         let writing = async {
             let (reply, result) = oneshot::channel();
-            self.queue.send(Job { write, reply }).await.map_err(|_| gone())?;
+            queue.send(Job { write, reply }).await.map_err(|_| gone())?;
             // When the runtime of the sessions ends, the job is dropped.
             result.await.map_err(|_| gone())?
         };
         let result = timeout(patience, writing).await;
         result.unwrap_or_else(|_| Err(Trouble::TimedOut.into_backend_error()))
     }
+}
+
+/// Sessions that share what is sent to them.
+fn start(connector: &Arc<Connector>, count: usize) -> mpsc::Sender<Job> {
+    let (queue, jobs) = mpsc::channel(QUEUE);
+    let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
+    let lines: Arc<[Line]> =
+        (0..count).map(|_| Line::start(Arc::clone(connector), Role::Write)).collect();
+    for line in &*lines {
+        tokio::spawn(run(line.clone(), Arc::clone(&lines), Arc::clone(&intake)));
+    }
+    queue
 }
 
 fn gone() -> BackendError {
@@ -115,6 +126,12 @@ impl Intake {
         }
     }
 
+    fn put_back(&mut self, jobs: Vec<Job>) {
+        for job in jobs.into_iter().rev() {
+            self.waiting.push_front(job);
+        }
+    }
+
     fn take(&mut self, kind: Kind) -> Vec<Job> {
         let most = if kind == Kind::Purge { 1 } else { MAX_BATCH };
         let (mut taken, mut left) = (Vec::new(), VecDeque::new());
@@ -134,11 +151,20 @@ impl Intake {
     }
 }
 
-/// Does one batch after the other.
-async fn run(line: Line, intake: Arc<Mutex<Intake>>) {
+/// Does one batch after the other; while this session is down and others are up, they do.
+async fn run(line: Line, lines: Arc<[Line]>, intake: Arc<Mutex<Intake>>) {
+    let is_idle = || !line.is_up() && lines.iter().any(Line::is_up);
     loop {
-        let batch = intake.lock().await.batch().await;
-        let Some((kind, mut jobs)) = batch else { return };
+        while is_idle() {
+            sleep(IDLE).await;
+        }
+        let mut taking = intake.lock().await;
+        let Some((kind, mut jobs)) = taking.batch().await else { return };
+        if is_idle() {
+            taking.put_back(jobs);
+            continue;
+        }
+        drop(taking);
         while !jobs.is_empty() {
             let writes: Vec<_> = jobs.iter().map(|job| &job.write).collect();
             let outcomes = decide(&line, kind, &writes).await;
@@ -186,13 +212,14 @@ async fn decide_together(
     kind: Kind,
     writes: &[&Write],
 ) -> Result<Vec<Outcome>, Trouble> {
-    let mut doubtful = false;
+    let mut is_doubtful = false;
     for tries in 1.. {
         let session = line.link().await?;
-        let mut result = write::apply(&session, kind, writes).await;
-        if doubtful && let Ok(outcomes) = &mut result {
-            result = recognise(&session, writes, outcomes).await.map(|()| std::mem::take(outcomes));
-        }
+        let result = if is_doubtful {
+            write::confirm(&session, writes).await
+        } else {
+            write::apply(&session, kind, writes).await
+        };
         let trouble = match result {
             Ok(outcomes) => {
                 tracing::debug!(?kind, writes = writes.len(), tries, "written");
@@ -205,8 +232,9 @@ async fn decide_together(
         }
         match trouble.verdict() {
             Verdict::Conflict => {}
-            // Whether it was stored can be told by its version, which nobody else has.
-            Verdict::Lost if kind == Kind::Insert => doubtful = true,
+            // Not to be done again: it may have been done, and undone by others since.
+            // Whether it is there can be told by its version, which nobody else has.
+            Verdict::Lost if kind == Kind::Insert => is_doubtful = true,
             Verdict::Stale => session.retire(),
             _ => return Err(trouble),
         }
@@ -214,37 +242,4 @@ async fn decide_together(
         sleep(pause(tries)).await;
     }
     Err(Trouble::Gone)
-}
-
-/// Finds out which of the refused inserts are there: from an earlier try, of which no
-/// answer came. They are refused only because they are.
-async fn recognise(
-    link: &Link,
-    writes: &[&Write],
-    outcomes: &mut [Outcome],
-) -> Result<(), Trouble> {
-    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Full | Outcome::Taken);
-    let (mut ids, mut versions) = (Vec::new(), Vec::new());
-    for (write, outcome) in writes.iter().zip(&*outcomes) {
-        if let Write::Insert { row, .. } = write
-            && refused(outcome)
-        {
-            ids.push(row.id());
-            versions.push(row.version());
-        }
-    }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let rows = link.query(statements::CONFIRM, &[&ids, &versions]).await?;
-    let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    for (write, outcome) in writes.iter().zip(outcomes) {
-        if let Write::Insert { row, .. } = write
-            && refused(outcome)
-            && stored.contains(row.id())
-        {
-            *outcome = Outcome::Done(1);
-        }
-    }
-    Ok(())
 }
