@@ -32,6 +32,8 @@ struct Books {
     is_over: AtomicBool,
     acknowledged: AtomicUsize,
     failed: AtomicUsize,
+    /// How often a quota was full.
+    full: AtomicUsize,
     /// The last acknowledged write, and the longest time between two.
     silence: Mutex<(Instant, Duration)>,
 }
@@ -75,6 +77,7 @@ impl Load {
             is_over: AtomicBool::new(false),
             acknowledged: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
+            full: AtomicUsize::new(0),
             silence: Mutex::new((Instant::now(), Duration::ZERO)),
         });
         let mut writers = JoinSet::new();
@@ -125,12 +128,19 @@ impl Load {
             lost += usize::from(*state == State::There && by_key.is_none());
             revived += usize::from(*state == State::Gone && by_key.is_some());
         }
+        for user in 0..WRITERS / 2 {
+            let held = listed.iter().filter(|it| it.user_id.as_str() == format!("user-{user}"));
+            let Quota::AtMost(most) = quota(user) else { continue };
+            assert!(held.count() <= most as usize, "over the quota of user-{user}");
+        }
+        let full = books.full.load(Ordering::SeqCst);
+        assert!(full > 0, "no quota was ever full");
         let failed = books.failed.load(Ordering::SeqCst);
         let acknowledged = books.acknowledged.load(Ordering::SeqCst);
         let (_, silence) = *books.silence.lock().unwrap();
         println!(
             "{what}: {acknowledged} writes acknowledged, {failed} failed, {lost} lost, {revived} \
-             deleted ones there again, nothing acknowledged for {silence:.2?} at the longest"
+             deleted ones there again, quotas full {full} times, nothing acknowledged for {silence:.2?} at the longest"
         );
         assert_eq!((lost, revived), (0, 0));
         assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
@@ -139,22 +149,40 @@ impl Load {
 }
 
 async fn write(backend: &EtcdBackend, books: &Books, user: usize) -> Vec<Written> {
-    let mut written = Vec::new();
-    let user = format!("user-{user}");
+    let mut written: Vec<Written> = Vec::new();
+    let (user, quota) = (format!("user-{user}"), quota(user));
     while !books.is_over.load(Ordering::SeqCst) {
         let record = pair(&user);
+        let outcome = backend.insert(&record, quota).await;
+        if let Err(BackendError::QuotaExceeded) = outcome {
+            books.full.fetch_add(1, Ordering::SeqCst);
+            match written.iter_mut().find(|it| it.state == State::There) {
+                Some(old) => old.state = revoke(backend, books, &old.record).await,
+                None => sleep(Duration::from_millis(10)).await,
+            }
+            continue;
+        }
         let mut state = State::Unknown;
-        if books.enter(backend.insert(&record, Quota::AtMost(1_000_000)).await) {
+        if books.enter(outcome) {
             state = State::There;
             if written.len() % 3 == 0 {
-                let deleted = backend.delete(&record.id, record.version).await;
-                let deleted = deleted.map(|deleted| assert!(deleted, "it was there"));
-                state = if books.enter(deleted) { State::Gone } else { State::Unknown };
+                state = revoke(backend, books, &record).await;
             }
         }
         written.push(Written { record, state });
     }
     written
+}
+
+async fn revoke(backend: &EtcdBackend, books: &Books, record: &Credential) -> State {
+    let deleted = backend.delete(&record.id, record.version).await;
+    let deleted = deleted.map(|deleted| assert!(deleted, "it was there"));
+    if books.enter(deleted) { State::Gone } else { State::Unknown }
+}
+
+/// Every other user has a quota that is soon full.
+fn quota(user: usize) -> Quota {
+    Quota::AtMost(if user % 2 == 0 { 1_000_000 } else { 8 })
 }
 
 impl Books {

@@ -1,4 +1,4 @@
-//! Clients that create and use keys while something happens to the server.
+//! Clients that create and revoke keys while something happens to the server.
 
 use std::{
     collections::HashSet,
@@ -43,8 +43,15 @@ pub(crate) struct Load {
 #[derive(Default)]
 struct Seen {
     stop: AtomicBool,
+    /// How many creates were acknowledged.
+    created: AtomicUsize,
+    /// Those that were, and were not revoked.
     acknowledged: Mutex<Vec<Arc<Credential>>>,
+    /// Those whose revocation was acknowledged.
+    revoked: Mutex<Vec<CredentialId>>,
     refused: AtomicUsize,
+    /// How often a quota was full.
+    full: AtomicUsize,
     /// When a write was acknowledged last, and the longest time without one.
     pause: Mutex<Option<(Instant, Duration)>>,
 }
@@ -52,23 +59,30 @@ struct Seen {
 /// What a load did.
 pub(crate) struct Done {
     pub(crate) acknowledged: Vec<Arc<Credential>>,
+    pub(crate) revoked: Vec<CredentialId>,
     pub(crate) unavailable: usize,
+    pub(crate) full: usize,
     pub(crate) longest: Duration,
 }
 
 impl Load {
-    /// `clients` clients; each is a user of its own, with this quota.
+    /// `clients` clients; each two are a user, with this quota. Where it is full they revoke.
     pub(crate) fn start(backend: &PostgresBackend, clients: usize, quota: Quota) -> Self {
         let seen = Arc::<Seen>::default();
         let mut running = JoinSet::new();
         for client in 0..clients {
-            running.spawn(create(backend.clone(), format!("user {client}"), quota, seen.clone()));
+            running.spawn(create(
+                backend.clone(),
+                format!("user {}", client / 2),
+                quota,
+                seen.clone(),
+            ));
         }
         Self { running, seen }
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
-        self.seen.acknowledged.lock().unwrap().len()
+        self.seen.created.load(Ordering::Relaxed)
     }
 
     /// Waits until this many more writes are acknowledged.
@@ -91,6 +105,8 @@ impl Load {
             self.seen.pause.lock().unwrap().map_or(Duration::ZERO, |(_, longest)| longest);
         Done {
             acknowledged: std::mem::take(&mut self.seen.acknowledged.lock().unwrap()),
+            revoked: std::mem::take(&mut self.seen.revoked.lock().unwrap()),
+            full: self.seen.full.load(Ordering::Relaxed),
             unavailable: self.seen.refused.load(Ordering::Relaxed),
             longest,
         }
@@ -98,6 +114,7 @@ impl Load {
 }
 
 async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<Seen>) {
+    let mut held = Vec::new();
     while !seen.stop.load(Ordering::Relaxed) {
         let credential = pair(&user);
         match backend.insert(&credential, quota).await {
@@ -107,17 +124,41 @@ async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<
                 let (last, longest) = pause.unwrap_or((now, Duration::ZERO));
                 *pause = Some((now, longest.max(now - last)));
                 drop(pause);
-                seen.acknowledged.lock().unwrap().push(credential);
+                seen.created.fetch_add(1, Ordering::Relaxed);
+                held.push(credential);
             }
             Err(BackendError::Unavailable(_)) => {
                 seen.refused.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(BackendError::QuotaExceeded) => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                seen.full.fetch_add(1, Ordering::Relaxed);
+                match held.pop() {
+                    Some(old) => revoke(&backend, old, &mut held, &seen).await,
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
             }
             Err(other) => panic!("{other:?}"),
         }
+    }
+    seen.acknowledged.lock().unwrap().append(&mut held);
+}
+
+async fn revoke(
+    backend: &PostgresBackend,
+    old: Arc<Credential>,
+    held: &mut Vec<Arc<Credential>>,
+    seen: &Seen,
+) {
+    match backend.delete(&old.id, old.version).await {
+        Ok(true) => seen.revoked.lock().unwrap().push(old.id.clone()),
+        // Told as lost.
+        Ok(false) => held.insert(0, old),
+        // Nobody knows whether it is there.
+        Err(BackendError::Unavailable(_)) => {
+            seen.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(other) => panic!("{other:?}"),
     }
 }
 
@@ -125,8 +166,11 @@ async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<
 pub(crate) fn report(what: &str, done: &Done, lost: usize) {
     use std::io::Write as _;
     let line = format!(
-        "\n{what}: {} creates acknowledged, {lost} lost, {} unavailable, longest pause {:.2?}\n",
-        done.acknowledged.len(),
+        "\n{what}: {} creates acknowledged, {lost} lost, {} revoked, quotas full {} times, \
+         {} unavailable, longest pause {:.2?}\n",
+        done.acknowledged.len() + done.revoked.len(),
+        done.revoked.len(),
+        done.full,
         done.unavailable,
         done.longest
     );
@@ -141,6 +185,15 @@ pub(crate) async fn missing(backend: &PostgresBackend, records: &[Arc<Credential
         missing += usize::from(found.as_ref() != Some(record));
     }
     missing
+}
+
+/// How many of these are in the store, which must not be.
+pub(crate) async fn revived(backend: &PostgresBackend, revoked: &[CredentialId]) -> usize {
+    let mut revived = 0;
+    for id in revoked {
+        revived += usize::from(backend.get(id).await.unwrap().is_some());
+    }
+    revived
 }
 
 /// All ids of the store.
