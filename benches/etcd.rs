@@ -5,6 +5,7 @@
 //! `grow` compares 10,000 records with N, by default 100,000.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+#![allow(clippy::cast_precision_loss, reason = "figures of some digits")]
 
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/common/etcd.rs"]
@@ -279,7 +280,9 @@ async fn grow(records: u64) {
 
 /// A store with this many records, loaded in bulk.
 async fn filled(records: u64) -> (Cluster, EtcdBackend) {
-    let cluster = Cluster::start(1, &["--quota-backend-bytes", "8589934592"]);
+    // As the docs of the backend tell to run it.
+    let arguments = ["--quota-backend-bytes", "8589934592", "--snapshot-count", "10000"];
+    let cluster = Cluster::start(1, &arguments);
     let builder = EtcdBackend::from_url(&cluster.url()).unwrap().max_size(8 << 30);
     let backend = builder.timeout(Duration::from_mins(1)).connect().await.unwrap();
     let started = Instant::now();

@@ -4,7 +4,7 @@ use std::{
     env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
     time::Duration,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::installed;
 
 /// How long a cluster may take until it has a leader.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs a program until it ends or nobody holds the other end of the standard input any
 /// more, so that nothing outlives the tests, however they end. Tells its process id.
@@ -38,7 +38,7 @@ pub(crate) fn shared() -> Option<String> {
     let start = || {
         is_installed().then(|| {
             let folder = tempfile::tempdir().unwrap().keep();
-            Cluster::start_in(folder.clone(), 3, &[], Some(folder))
+            Cluster::start_in(&folder, 3, &[], Some(&folder))
         })
     };
     SHARED.get_or_init(start).as_ref().map(Cluster::url)
@@ -73,18 +73,12 @@ impl Cluster {
     /// Starts so many members with these further arguments, and waits for their leader.
     pub(crate) fn start(members: usize, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_owned();
-        let mut cluster = Self::start_in(path, members, arguments, None);
+        let mut cluster = Self::start_in(folder.path(), members, arguments, None);
         cluster.folder = Some(folder);
         cluster
     }
 
-    fn start_in(
-        folder: PathBuf,
-        members: usize,
-        arguments: &[&str],
-        remove: Option<PathBuf>,
-    ) -> Self {
+    fn start_in(folder: &Path, members: usize, arguments: &[&str], remove: Option<&Path>) -> Self {
         // Held all at once, so that no port is given twice.
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let held: Vec<_> = (0..2 * members).map(|_| listen()).collect();
@@ -112,7 +106,7 @@ impl Cluster {
                 own.extend([name.into(), value]);
             }
             own.extend(arguments.iter().map(|argument| (*argument).into()));
-            Member { port: *port, arguments: own, remove: remove.clone(), running: None }
+            Member { port: *port, arguments: own, remove: remove.map(Into::into), running: None }
         };
         let members = ports.iter().zip(peers).enumerate().map(member).collect();
         let url_scheme = if scheme == "https" { "etcds" } else { "etcd" };
@@ -218,11 +212,11 @@ impl Cluster {
         is_ok.then(|| serde_json::from_str(body.trim()).unwrap())
     }
 
-    /// How much memory a member has, in bytes.
+    /// How much memory a member has, in bytes, but for its file that is mapped.
     pub(crate) fn resident_memory(&self, member: usize) -> u64 {
         let pid = &self.members[member].running.as_ref().unwrap().pid;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
 };
@@ -17,7 +17,7 @@ use tokio::{
     sync::RwLock,
 };
 use tower_credentials::{
-    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, etcd::EtcdBackend},
+    backend::{BackendError, BulkLoad, ChangeFeed, CredentialBackend, Loaded, etcd::EtcdBackend},
     domain::Quota,
 };
 
@@ -29,6 +29,8 @@ struct Line {
     endpoint: String,
     /// Which answer from now on is to be lost; 0 for none.
     to_lose: Arc<AtomicUsize>,
+    /// Whether what a watch says is held back.
+    is_stalled: Arc<AtomicBool>,
     /// Held by who wants no new connections.
     gate: Arc<RwLock<()>>,
 }
@@ -40,16 +42,23 @@ impl Line {
         let line = Self {
             endpoint: format!("http://{}", listener.local_addr().unwrap()),
             to_lose: Arc::default(),
+            is_stalled: Arc::default(),
             gate: Arc::default(),
         };
-        let (to_lose, gate) = (Arc::clone(&line.to_lose), Arc::clone(&line.gate));
+        let (to_lose, is_stalled) = (Arc::clone(&line.to_lose), Arc::clone(&line.is_stalled));
+        let gate = Arc::clone(&line.gate);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 drop(gate.read().await);
                 let (from_client, to_client) = client.into_split();
                 let (from_member, mut to_member) =
                     TcpStream::connect(&member).await.unwrap().into_split();
-                tokio::spawn(answers(from_member, to_client, Arc::clone(&to_lose)));
+                tokio::spawn(answers(
+                    from_member,
+                    to_client,
+                    Arc::clone(&to_lose),
+                    Arc::clone(&is_stalled),
+                ));
                 tokio::spawn(async move {
                     let mut from_client = from_client;
                     copy(&mut from_client, &mut to_member).await
@@ -78,9 +87,14 @@ async fn answers(
     mut from_member: OwnedReadHalf,
     mut to_client: OwnedWriteHalf,
     to_lose: Arc<AtomicUsize>,
+    is_stalled: Arc<AtomicBool>,
 ) {
-    let mut bytes = [0; 4096];
+    let (mut bytes, mut is_watch) = ([0; 4096], false);
     while let Ok(read @ 1..) = from_member.read(&mut bytes).await {
+        while is_watch && is_stalled.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        is_watch |= bytes[..read].windows(9).any(|part| part == b"\"created\"");
         let lost = to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if lost == Ok(1) || to_client.write_all(&bytes[..read]).await.is_err() {
             return;
@@ -168,4 +182,24 @@ async fn updates_and_loads_that_were_done_are_acknowledged_and_deletes_in_doubt_
     assert!(line.has_lost());
     assert_eq!(backend.load(&records).await.unwrap(), [Loaded::AlreadyThere; 5]);
     assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_lags_is_not_taken_for_a_complete_one() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let line = Line::to(&cluster).await;
+    let (backend, direct) = (line.connect().await, connect(&cluster).await);
+    let mut feed = backend.subscribe().await.unwrap();
+    assert!(feed.next().await.unwrap().is_complete);
+    insert(&direct, &pair("bob")).await.unwrap();
+    while !feed.next().await.unwrap().is_complete {}
+
+    line.is_stalled.store(true, Ordering::SeqCst);
+    insert(&direct, &pair("bob")).await.unwrap();
+    let ended = async {
+        while let Ok(notice) = feed.next().await {
+            assert!(!notice.is_complete, "complete without what was held back");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the subscription ends");
 }

@@ -15,16 +15,16 @@ use crate::{cluster, connect, insert, pair};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
-    const QUOTA: usize = 7;
+    const QUOTA: u32 = 7;
     let Some(cluster) = cluster(3, &[]) else { return };
     let handles = [connect(&cluster).await, connect(&cluster).await];
     for round in 0..10 {
         let user = format!("user-{round}");
         let racers: Vec<_> = (0..2 * QUOTA)
             .map(|racer| {
-                let (backend, record) = (handles[racer % 2].clone(), pair(&user));
+                let (backend, record) = (handles[racer as usize % 2].clone(), pair(&user));
                 tokio::spawn(async move {
-                    match backend.insert(&record, Quota::AtMost(QUOTA as u32)).await {
+                    match backend.insert(&record, Quota::AtMost(QUOTA)).await {
                         Ok(()) => Some(record),
                         Err(BackendError::QuotaExceeded) => None,
                         Err(other) => panic!("{other:?}"),
@@ -36,12 +36,12 @@ async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
         for racer in racers {
             stored.extend(racer.await.unwrap());
         }
-        assert_eq!(stored.len(), QUOTA);
+        assert_eq!(stored.len(), QUOTA as usize);
         let page = handles[0].list(&of_user(&user)).await.unwrap();
-        assert_eq!(page.credentials.len(), QUOTA);
+        assert_eq!(page.credentials.len(), QUOTA as usize);
         // Room that one process makes is room for the other at once.
         assert!(handles[0].delete(&stored[0].id, stored[0].version).await.unwrap());
-        handles[1].insert(&pair(&user), Quota::AtMost(QUOTA as u32)).await.unwrap();
+        handles[1].insert(&pair(&user), Quota::AtMost(QUOTA)).await.unwrap();
     }
     assert_eq!(handles[0].check_counters().await.unwrap().wrong, 0);
 }

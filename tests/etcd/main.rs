@@ -1,5 +1,6 @@
 //! `EtcdBackend` on real clusters.
 
+#[allow(dead_code, reason = "the bench uses all of it")]
 #[path = "../common/etcd.rs"]
 mod etcd;
 #[allow(dead_code, reason = "other tests use all of it")]

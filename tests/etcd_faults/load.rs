@@ -19,7 +19,7 @@ use tower_credentials::{
 const WRITERS: usize = 8;
 
 /// How long a load may take until it has gone on.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Writers of keys, some of which they delete again.
 pub(crate) struct Load {

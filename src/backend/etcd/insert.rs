@@ -193,7 +193,9 @@ async fn send(
     };
     if answered.answer.succeeded {
         tally.done(answered.answer.header.revision);
-        some.into_iter().for_each(|insert| insert.answer(Ok(())));
+        for insert in some {
+            insert.answer(Ok(()));
+        }
         return Ok(Vec::new());
     }
     let mut ranges = answered.answer.ranges();

@@ -73,12 +73,12 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// A read of one key, or of all from `key` up to `range_end`, which is left out.
+/// A read of one key, or of all from `key` up to `end`, which is left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Range {
     pub(super) key: Base64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) range_end: Option<Base64>,
+    #[serde(rename = "range_end", skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<Base64>,
     /// How many at the most; 0 is no bound.
     #[serde(skip_serializing_if = "is_zero", serialize_with = "as_text")]
     pub(super) limit: i64,
@@ -99,7 +99,7 @@ impl Range {
 
     /// All keys from one up to another, which is left out.
     pub(super) fn between(start: Vec<u8>, end: Vec<u8>) -> Self {
-        Self { range_end: Some(Base64(end)), ..Self::of(start) }
+        Self { end: Some(Base64(end)), ..Self::of(start) }
     }
 
     /// The same in the state at this revision.
