@@ -68,12 +68,28 @@ fn new_key(id: &str) -> Result<SecretString, Failure> {
     Ok(SecretString::from(line.expose().to_owned()))
 }
 
+/// Gives a file to whoever has the one whose place it takes: a server may have to read it.
+fn keep_owner(old: &Path, new: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    let Ok(old) = fs::metadata(old) else { return Ok(()) };
+    let made = fs::metadata(new)?;
+    if (old.uid(), old.gid()) == (made.uid(), made.gid()) {
+        return Ok(());
+    }
+    chown(new, Some(old.uid()), Some(old.gid())).map_err(|error| {
+        let what = format!("the ring is another user's, and cannot be left to them: {error}");
+        Failure::new(Exit::Problem, what)
+    })
+}
+
 /// Puts a file in the place of another one, of its owner only, as a whole.
 fn replace(file: &Path, lines: &[SecretString]) -> Result<(), Failure> {
     let mut new = files::beside(file)?;
     for line in lines {
         writeln!(new, "{}", line.expose_secret())?;
     }
+    keep_owner(file, new.path())?;
     new.as_file().sync_all()?;
     new.persist(file).map_err(|error| Failure::from(error.error))?;
     files::sync_folder(file)

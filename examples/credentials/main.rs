@@ -23,6 +23,7 @@ mod passphrase;
 mod patience;
 mod progress;
 mod record;
+mod remove;
 mod reseal;
 mod seal;
 mod stats;
@@ -55,6 +56,7 @@ async fn main() -> ExitCode {
         Command::Init(_) => ("init", true),
         Command::Key { .. } => ("key", true),
         Command::Migrate(_) => ("migrate", true),
+        Command::Remove { .. } => ("remove", true),
         Command::Reseal { .. } => ("reseal", true),
         Command::Stats(_) => ("stats", true),
         Command::Verify { .. } => ("verify", true),
@@ -88,6 +90,7 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Migrate(store) => {
             open::open(&store, Expected::Existing).await.map(|it| about(&it, &store))
         }
+        Command::Remove { url, ids } => remove::run(&url, &ids).await,
         Command::Reseal { store, adopt } => reseal::run(&store, adopt).await,
         Command::Stats(store) => stats::run(&store).await,
         Command::Verify { store, repair } => verify::run(&store, repair).await,

@@ -75,6 +75,16 @@ pub(crate) enum Command {
         #[arg(long)]
         standby: bool,
     },
+    /// Delete records by their ids, such as those that `verify` and `reseal` cannot open.
+    ///
+    /// It takes no keys: records are deleted as they lie in the store.
+    Remove {
+        /// The store.
+        url: String,
+        /// The ids of the records, not their access keys.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Seal everything in a store with the newest key, and take the other keys out of use.
     ///
     /// Reads and writes go on meanwhile. It may be run again, as after an interruption.

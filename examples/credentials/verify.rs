@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, etcd::Recount},
+    backend::{
+        BackendError, CredentialBackend, ListQuery, Order, encrypted::Encrypted, etcd::Recount,
+    },
     domain::{AccessKey, Credential, CredentialId},
 };
 
@@ -14,7 +16,7 @@ use crate::{
     outcome::{Exit, Failure, Outcome, told},
     patience::patiently,
     progress::Progress,
-    store::{Engine, Expected, Store, redacted},
+    store::{Engine, Expected, Keeps, Store, redacted},
     walk::{Damaged, Damages, Met, Records, Walk},
 };
 
@@ -36,30 +38,51 @@ pub(crate) async fn run(args: &StoreArgs, repair: bool) -> Result<Outcome, Failu
     by_access_key(&store.backend(), &mut found).await?;
     let outcome = Outcome::default().with("store", redacted(&args.url));
     let outcome = found.tell(outcome.with("records", found.records));
-    let outcome = counters(&store, repair, outcome).await?;
-    seals(&store, outcome).await
+    // What was found is told, whatever comes of the rest.
+    let outcome = match counters(&store, repair).await {
+        Ok(Some(count)) => tell_counters(&count, repair, outcome),
+        Ok(None) => outcome,
+        Err(error) => outcome.failing(Failure::from(error)),
+    };
+    let Some(seal) = &store.seal else { return Ok(outcome) };
+    Ok(match seals(seal).await {
+        Ok(seals) => outcome
+            .with("keys_in_use", seals.keys)
+            .with("sealed_with_older_keys", seals.outdated)
+            .with("not_sealed", seals.plain),
+        Err(error) => outcome.failing(Failure::from(error)),
+    })
 }
 
 /// Whether the counters are right that quotas go by, in a store that keeps some.
-async fn counters(store: &Store, repair: bool, outcome: Outcome) -> Result<Outcome, Failure> {
-    let Engine::Etcd(etcd) = &store.engine else { return Ok(outcome) };
+async fn counters(store: &Store, repair: bool) -> Result<Option<Recount>, BackendError> {
+    let Engine::Etcd(etcd) = &store.engine else { return Ok(None) };
     let count =
         || async { if repair { etcd.recount().await } else { etcd.check_counters().await } };
-    let Recount { users, wrong, .. } = patiently(count).await?;
+    patiently(count).await.map(Some)
+}
+
+fn tell_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
+    let Recount { users, wrong, .. } = *count;
     let is_wrong = wrong > 0 && !repair;
     let failure = is_wrong.then(|| {
         Failure::new(Exit::Problem, format!("{wrong} counters are wrong: --repair sets them right"))
     });
-    Ok(outcome
+    outcome
         .with("users_with_a_counter", users)
         .with("wrong_counters", wrong)
         .with("repaired_counters", if repair { wrong } else { 0 })
-        .failing(failure))
+        .failing(failure)
 }
 
 /// How much is not sealed with the newest key: no fault, but to be known.
-async fn seals(store: &Store, outcome: Outcome) -> Result<Outcome, Failure> {
-    let Some(seal) = &store.seal else { return Ok(outcome) };
+struct Seals {
+    keys: Vec<String>,
+    outdated: u64,
+    plain: u64,
+}
+
+async fn seals(seal: &Encrypted<Arc<dyn Keeps>>) -> Result<Seals, BackendError> {
     let (mut plain, mut outdated, mut after) = (0, 0, None);
     loop {
         let page = patiently(|| seal.verify_page(after.as_ref())).await?;
@@ -71,10 +94,7 @@ async fn seals(store: &Store, outcome: Outcome) -> Result<Outcome, Failure> {
         }
     }
     let keys = patiently(|| seal.keys_in_use()).await?;
-    Ok(outcome
-        .with("keys_in_use", keys)
-        .with("sealed_with_older_keys", outdated)
-        .with("not_sealed", plain))
+    Ok(Seals { keys, outdated, plain })
 }
 
 #[derive(Default)]

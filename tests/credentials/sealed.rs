@@ -220,3 +220,30 @@ async fn secrets_that_were_swapped_or_cannot_be_opened_are_found() {
         assert!(line.starts_with(id) && line.contains("altered"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_record_that_nobody_can_open_is_told_and_can_be_removed() {
+    let tool = Tool::new();
+    tool.fill("plain.db", &every_kind()).await;
+    tool.fine(&["key", "ring", "one"]);
+    tool.fine(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
+    let verify = || tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!(verify()["exit"], 0);
+
+    let database = Connection::open(tool.path("a.db")).unwrap();
+    let id: String = database
+        .query_row("SELECT id FROM credentials WHERE kind = 'ec2'", [], |row| row.get(0))
+        .unwrap();
+    database.execute("UPDATE credentials SET user_id = 'mallory' WHERE id = ?", [&id]).unwrap();
+    drop(database);
+    let told = verify();
+    assert_eq!(told["exit"], 1);
+    assert!(told.to_string().contains(&id), "{told}");
+    assert_eq!(tool.json(&["reseal", "sqlite:a.db", "--key-ring", "ring"])["exit"], 1);
+
+    assert_eq!(tool.json(&["remove", "sqlite:a.db", &id])["removed"], 1);
+    let told = verify();
+    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &6.into()));
+    assert_eq!(tool.json(&["reseal", "sqlite:a.db", "--key-ring", "ring"])["exit"], 0);
+    assert_eq!(tool.json(&["remove", "sqlite:a.db", &id])["exit"], 1);
+}

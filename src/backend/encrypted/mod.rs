@@ -43,7 +43,9 @@
 //! 3. Call [`Encrypted::reseal`] in one of them, or in a tool. It ends with
 //!    [`Resealed::Done`] when nothing is sealed with an older key and no process writes
 //!    with one.
-//! 4. Take the old key out of the rings, and restart. Keep it as long as backups that need
+//! 4. Call it again when every process has been restarted: a write that nobody was answered
+//!    for, by one that was killed in step 2, may have come behind it.
+//! 5. Take the old key out of the rings, and restart. Keep it as long as backups that need
 //!    it.
 //!
 //! With one process, steps 1 and 2 are one. A process that was forgotten in step 2 and
