@@ -58,7 +58,7 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    println!("{:<44} {:>11} {:>11} {:>7}  bar", "", "first", "second", "ratio");
+    println!("{:<44} {:>11} {:>11} {:>7}  bar", "", "first", "second", "pairs");
     if wanted("create") {
         runtime.block_on(create());
     }
@@ -93,11 +93,8 @@ async fn create() {
         ("create by 64: bare client, backend", many, "at least 0.80"),
         ("create by 64 for one user: bare, backend", one, "no bar"),
     ] {
-        let pairs = bare.iter().zip(backend);
-        let mut ratios: Vec<_> =
-            pairs.map(|(bare, backend)| bare.div_duration_f64(*backend)).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let (bare, backend, ratio) = (rate(bare), rate(backend), ratios[ratios.len() / 2]);
+        let ratio = 1.0 / ratio_of_pairs(bare, backend);
+        let (bare, backend) = (rate(bare), rate(backend));
         println!("{what:<44} {bare:>9.0}/s {backend:>9.0}/s {ratio:>7.2}  {bar}");
     }
 }
@@ -227,8 +224,7 @@ async fn grow(records: u64) {
             }
         }
     }
-    let [first, second] = times.map(median);
-    report(&format!("lookup: {names}"), first, second, "at most 1.50");
+    report(&format!("lookup: {names}"), &times, "at most 1.50");
 
     for (what, limit) in [("user's page of 10", 10), ("page of 100 of all", 100)] {
         let mut times = [Vec::new(), Vec::new()];
@@ -256,8 +252,7 @@ async fn grow(records: u64) {
                 }
             }
         }
-        let [first, second] = times.map(median);
-        report(&format!("{what}: {names}"), first, second, "at most 1.50");
+        report(&format!("{what}: {names}"), &times, "at most 1.50");
     }
 
     for (cluster, records) in [(&small, SMALL), (&large, records)] {
@@ -360,7 +355,16 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-fn report(what: &str, first: Duration, second: Duration, bar: &str) {
-    let ratio = second.as_secs_f64() / first.as_secs_f64();
+/// The median of what the second takes of the first's time, round by round.
+fn ratio_of_pairs(first: &[Duration], second: &[Duration]) -> f64 {
+    let pairs = first.iter().zip(second);
+    let mut ratios: Vec<_> = pairs.map(|(first, second)| second.div_duration_f64(*first)).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
+
+fn report(what: &str, [first, second]: &[Vec<Duration>; 2], bar: &str) {
+    let ratio = ratio_of_pairs(first, second);
+    let (first, second) = (median(first.clone()), median(second.clone()));
     println!("{what:<44} {first:>11.2?} {second:>11.2?} {ratio:>7.2}  {bar}");
 }

@@ -19,7 +19,7 @@ async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room()
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
     let record = pair("bob");
-    let error = backend.load(&[record.clone()]).await.unwrap_err();
+    let error = backend.load(std::slice::from_ref(&record)).await.unwrap_err();
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
     assert!(!is_alarmed(&cluster), "etcd itself still takes writes");
 

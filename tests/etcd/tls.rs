@@ -51,7 +51,7 @@ async fn a_cluster_with_certificates_of_a_private_authority_is_trusted_by_who_kn
     let Some(cluster) = cluster(3, &arguments) else { return };
     let builder = EtcdBackend::from_url(&cluster.url()).unwrap();
     // The members may still be looking for their leader.
-    let patient = builder.clone().timeout(Duration::from_secs(60));
+    let patient = builder.clone().timeout(Duration::from_mins(1));
     let backend = patient.root_certificate_pem(authority.pem()).connect().await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();

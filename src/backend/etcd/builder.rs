@@ -213,6 +213,7 @@ fn check(endpoints: &[String]) -> Result<bool, OpenError> {
             let authority = uri.authority().map(http::uri::Authority::as_str);
             // What stands before an `@` may be a password.
             authority.is_some_and(|authority| !authority.contains('@'))
+                && uri.host().is_some_and(|host| !host.is_empty())
                 && matches!(uri.path(), "" | "/")
                 && uri.query().is_none()
                 && !endpoint.ends_with('/')

@@ -148,8 +148,10 @@ impl Client {
                     return Err(trouble);
                 }
                 is_doubtful |= trouble.may_have_happened();
-                tracing::debug!(%trouble, "a member of etcd gave no answer");
-                member.failed(self.clock.now());
+                if member.failed(self.clock.now()) {
+                    let endpoint = member.endpoint();
+                    tracing::warn!(endpoint, %trouble, "a member of etcd gave no answer");
+                }
                 last = Some(trouble);
                 if (tried + 1) % self.members.len() == 0 {
                     sleep(PAUSE.mul_f64(rand::random_range(0.5..1.5))).await;

@@ -76,12 +76,17 @@ impl Member {
         uri.map_err(|_| Trouble::unexpected("the endpoint is no URL"))
     }
 
-    /// The member did not answer as it should.
-    pub(super) fn failed(&self, now: SystemTime) {
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The member did not answer as it should. Whether it did before.
+    pub(super) fn failed(&self, now: SystemTime) -> bool {
         let mut health = self.health();
         let rest = REST.saturating_mul(1 << health.failures.min(10)).min(LONGEST_REST);
         health.failures = health.failures.saturating_add(1);
         health.rests_until = now.checked_add(rest.mul_f64(rand::random_range(0.5..1.0)));
+        health.failures == 1
     }
 
     fn is_awake(&self, now: SystemTime) -> bool {
