@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::SystemTime};
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tower_credentials::{
     backend::{BackendError, BulkLoad, Loaded, MAX_LOAD},
     domain::{Credential, CredentialId},
@@ -72,6 +72,13 @@ impl Loader {
                 self.send().await?;
             }
         }
+        while let Some(over) = self.running.try_join_next() {
+            self.count(over)?;
+        }
+        if self.running.is_empty() && !self.waiting.is_empty() {
+            // Whoever stores them has nothing else to do.
+            self.send().await?;
+        }
         Ok(())
     }
 
@@ -111,8 +118,16 @@ impl Loader {
     /// Waits for one load to be over; `false` if none is under way.
     async fn await_one(&mut self) -> Result<bool, BackendError> {
         let Some(over) = self.running.join_next().await else { return Ok(false) };
-        self.tally.add(over.map_err(|error| BackendError::Unavailable(error.into()))??);
+        self.count(over)?;
         Ok(true)
+    }
+
+    fn count(
+        &mut self,
+        over: Result<Result<Tally, BackendError>, JoinError>,
+    ) -> Result<(), BackendError> {
+        self.tally.add(over.map_err(|error| BackendError::Unavailable(error.into()))??);
+        Ok(())
     }
 }
 

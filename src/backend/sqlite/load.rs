@@ -14,8 +14,8 @@ use super::write::{INSERT, Write};
 use crate::backend::{BackendError, BulkLoad, Loaded, MAX_LOAD};
 use crate::domain::Credential;
 
-/// A load is one transaction, and one at a time is under way: whoever writes meanwhile
-/// waits for one load and not for all.
+/// A load is one transaction, and two at the most are in the queue: whoever writes
+/// meanwhile waits for these and not for all that are wanted.
 #[async_trait]
 impl BulkLoad for SqliteBackend {
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {

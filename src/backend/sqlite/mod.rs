@@ -84,7 +84,7 @@ pub struct SqliteBackend {
     // only the writer may.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    /// One permit: for the load that is under way.
+    /// A permit for each load that is under way or next.
     loads: Arc<Semaphore>,
 }
 
@@ -114,7 +114,8 @@ impl SqliteBackend {
         Ok(Self {
             readers: Arc::new(Readers::new(Arc::clone(&place))),
             writer: Arc::new(Writer::start(writer, place)?),
-            loads: Arc::new(Semaphore::new(1)),
+            // One is written while the next one is in the queue.
+            loads: Arc::new(Semaphore::new(2)),
         })
     }
 

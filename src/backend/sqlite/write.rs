@@ -26,7 +26,7 @@ pub(super) enum Write {
     Load {
         rows: Vec<Row>,
         /// Held until it is answered.
-        #[expect(dead_code, reason = "lets the next load go when it is dropped")]
+        #[expect(dead_code, reason = "lets the next load into the queue when it is dropped")]
         turn: OwnedSemaphorePermit,
     },
     /// Ids, and the second of a use of each.

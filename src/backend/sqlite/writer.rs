@@ -89,7 +89,8 @@ impl Worker {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         // Looks that came while a batch was written.
         let mut late = Vec::new();
-        while self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+        // What a load left waiting comes first.
+        while !batch.is_empty() || self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             self.answer_looks(&mut batch);
             if batch.is_empty() {
                 continue;
@@ -98,7 +99,7 @@ impl Worker {
                 Ok(results) => {
                     tracing::debug!(writes = results.len(), "committed");
                     self.hub.tell(|| changes(&batch, &results));
-                    for (job, result) in batch.drain(..).zip(results) {
+                    for (job, result) in batch.drain(..results.len()).zip(results) {
                         if matches!(job.write, Write::Look) {
                             late.push(job);
                             continue;
@@ -171,9 +172,13 @@ fn run_batch(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(MAX_BATCH);
     let mut gathered = 0;
-    loop {
+    'gathering: loop {
         while let Some(job) = batch.get(results.len()) {
             results.push(job.write.apply(&transaction)?);
+            if matches!(job.write, Write::Load { .. }) {
+                // Long enough: what waits goes into the next one.
+                break 'gathering;
+            }
         }
         if batch.len() < MAX_BATCH
             && let Ok(job) = jobs.try_recv()
