@@ -59,26 +59,26 @@ fn main() {
     let source = Side { keys: Arc::clone(&source) as _, usage: Some(source) };
     let rows: Vec<engine::Row> = records.into_iter().map(Into::into).collect();
 
-    let (mut raws, mut copies, mut agains) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut of_raw, mut of_copies, mut of_repeats) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (raw, copied) = (path("raw.db"), path("copied.db"));
+        let (raw, target_path) = (path("raw.db"), path("target.db"));
         let engine = engine::open(&raw);
         let started = Instant::now();
         for part in rows.chunks(MAX_LOAD) {
             engine::commit(&engine, part);
         }
-        raws.push(rate(count, started.elapsed()));
+        of_raw.push(rate(count, started.elapsed()));
         drop(engine);
 
-        let target = Arc::new(SqliteBackend::open(&copied).unwrap());
-        copies.push(rate(count, runtime.block_on(copy(&source, &target, count, 0))));
-        agains.push(rate(count, runtime.block_on(copy(&source, &target, 0, count))));
+        let target = Arc::new(SqliteBackend::open(&target_path).unwrap());
+        of_copies.push(rate(count, runtime.block_on(copy(&source, &target, count, 0))));
+        of_repeats.push(rate(count, runtime.block_on(copy(&source, &target, 0, count))));
         drop(target);
-        assert_eq!(engine::content(&raw), engine::content(&copied), "not the same work");
+        assert_eq!(engine::content(&raw), engine::content(&target_path), "not the same work");
         remove(&raw);
-        remove(&copied);
+        remove(&target_path);
     }
-    let (raw, copied, again) = (median(raws), median(copies), median(agains));
+    let (raw, copied, again) = (median(of_raw), median(of_copies), median(of_repeats));
     println!("{count} records, in transactions of {MAX_LOAD}, records a second");
     println!("{:<44} {:>9} {:>7}  bar", "", "", "ratio");
     println!("{:<44} {raw:>9.0}", "the engine alone, rows ready");

@@ -44,8 +44,9 @@ struct Options {
     /// TOML file of tokens, users and projects; without it the public development set.
     #[arg(long)]
     identities: Option<PathBuf>,
-    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
-    /// etcd://HOST:PORT,HOST:PORT [default: sqlite:<data>/credentials.db].
+    /// Where credentials live: `memory:`, `sqlite:PATH`,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:<data>/credentials.db].
     #[arg(long)]
     backend: Option<String>,
     #[command(flatten)]

@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
-/// A store is named by its URL: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or
-/// etcd://HOST:PORT,HOST:PORT/PREFIX (etcds:// with TLS). Secrets that are sealed at rest take
-/// --key-ring.
+/// A store is named by its URL: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or
+/// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Secrets that are sealed at rest take
+/// `--key-ring`.
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
@@ -139,7 +139,7 @@ pub(crate) struct SealWith {
     #[arg(long, value_name = "KEY")]
     pub(crate) recipient: Vec<Recipient>,
     /// Seal it with the passphrase in the first line of this file [default: that of the
-    /// environment's CREDENTIALS_PASSPHRASE, or what is typed].
+    /// environment's `CREDENTIALS_PASSPHRASE`, or what is typed].
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Do not seal it: whoever reads the file has every secret.
@@ -167,7 +167,7 @@ pub(crate) struct OpenWith {
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
     /// Open it with the passphrase in the first line of this file [default: that of the
-    /// environment's CREDENTIALS_PASSPHRASE, or what is typed].
+    /// environment's `CREDENTIALS_PASSPHRASE`, or what is typed].
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Take an export that is not sealed, which anybody may have changed.

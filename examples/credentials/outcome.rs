@@ -145,8 +145,7 @@ fn line(name: &str, value: &Value) -> String {
         Value::Null => return String::new(),
         _ => return format!("{name}: {}\n", plain(value)),
     };
-    let below: String = below.iter().map(|line| format!("  {line}\n")).collect();
-    format!("{name}:\n{below}")
+    format!("{name}:\n  {}\n", below.join("\n  "))
 }
 
 /// An error with its causes, in one line.

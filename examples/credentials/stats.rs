@@ -29,7 +29,9 @@ pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
         match met {
             Met::Damaged(record) => damages.add(record),
             Met::Records(Records { records, .. }) => {
-                records.iter().for_each(|record| counts.add(record));
+                for record in &records {
+                    counts.add(record);
+                }
                 progress.add(records.len() as u64);
             }
         }

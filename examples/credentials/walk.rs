@@ -174,9 +174,9 @@ impl Walk {
                 let next = char::from_u32(probe).unwrap_or('\u{e000}');
                 let beyond = self.is_damaged(after, Some(&format!("{marker}{next}")), 1).await?;
                 if beyond {
-                    bad = probe
+                    bad = probe;
                 } else {
-                    fine = u32::from(next)
+                    fine = u32::from(next);
                 }
                 probe = u32::midpoint(fine, bad);
             }

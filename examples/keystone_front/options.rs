@@ -27,8 +27,9 @@ pub(crate) struct Options {
     /// PEM file of the certificate authorities to trust for Keystone, instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) keystone_ca: Option<PathBuf>,
-    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
-    /// etcd://HOST:PORT,HOST:PORT [default: sqlite:keystone-front.db].
+    /// Where credentials live: `memory:`, `sqlite:PATH`,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:keystone-front.db].
     #[arg(long, value_name = "URL")]
     pub(crate) backend: Option<String>,
     #[command(flatten)]

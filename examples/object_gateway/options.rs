@@ -16,8 +16,9 @@ pub(crate) struct Options {
     /// TOML file of tokens, users and projects; without it the public development set.
     #[arg(long)]
     pub(crate) identities: Option<PathBuf>,
-    /// Where credentials live: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or
-    /// etcd://HOST:PORT,HOST:PORT.
+    /// Where credentials live: `memory:`, `sqlite:PATH`,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `etcd://HOST:PORT,HOST:PORT`.
     #[arg(long, default_value = "memory:")]
     pub(crate) backend: String,
     #[command(flatten)]

@@ -59,9 +59,8 @@ impl Listener {
             match self.0.try_recv() {
                 Ok(changes) => notice.changes.extend_from_slice(&changes),
                 Err(TryRecvError::Lagged(_)) => notice.changes.push(Change::Everything),
-                Err(TryRecvError::Empty) => break,
-                // The next call tells.
-                Err(TryRecvError::Closed) => break,
+                // That it is over is told by the next call.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
         Ok(notice)

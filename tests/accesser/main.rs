@@ -13,9 +13,6 @@ mod durability;
 #[allow(dead_code, reason = "the tests of the store use the rest")]
 mod etcd;
 mod identities;
-#[path = "../common/installed.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod installed;
 mod limits;
 mod log;
 mod other_stores;
@@ -26,6 +23,8 @@ mod power_loss;
 mod stopping;
 mod store_gone;
 mod syscalls;
+
+use crate::clients::tools::installed;
 
 /// The example that is tested.
 const EXAMPLE: &str = "accesser";

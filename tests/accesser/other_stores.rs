@@ -1,10 +1,10 @@
 //! The accesser over PostgreSQL and etcd: killed, left alone by its store, and two of
 //! them on one store.
 
-use std::{env, fs, io::Write as _, os::unix::fs::PermissionsExt as _, time::Instant};
+use std::{env, fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use http::Method;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_credentials::backend::encrypted::KeyRing;
 
 use crate::{

@@ -298,7 +298,7 @@ async fn a_revocation_in_another_process_reaches_this_one_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
     let (ours, theirs) = (SqliteBackend::open(&path).unwrap(), SqliteBackend::open(&path).unwrap());
-    let cached = Cached::builder(ours.clone()).ttl(Duration::from_secs(3_600)).build();
+    let cached = Cached::builder(ours.clone()).ttl(Duration::from_hours(1)).build();
     cached.follow(ours);
     until(|| cached.feed_lag().is_some()).await;
     let mut longest = Duration::ZERO;

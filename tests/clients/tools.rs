@@ -1,7 +1,7 @@
 //! Programs of others, and whether the machine has them.
 
 #[path = "../common/installed.rs"]
-mod installed;
+pub(crate) mod installed;
 
 use std::{
     env,

@@ -165,7 +165,7 @@ async fn write(backend: &EtcdBackend, books: &Books, user: usize) -> Vec<Written
         let mut state = State::Unknown;
         if books.enter(outcome) {
             state = State::There;
-            if written.len() % 3 == 0 {
+            if written.len().is_multiple_of(3) {
                 state = revoke(backend, books, &record).await;
             }
         }
@@ -182,7 +182,7 @@ async fn revoke(backend: &EtcdBackend, books: &Books, record: &Credential) -> St
 
 /// Every other user has a quota that is soon full.
 fn quota(user: usize) -> Quota {
-    Quota::AtMost(if user % 2 == 0 { 1_000_000 } else { 8 })
+    Quota::AtMost(if user.is_multiple_of(2) { 1_000_000 } else { 8 })
 }
 
 impl Books {

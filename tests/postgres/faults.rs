@@ -209,7 +209,7 @@ async fn a_create_that_was_committed_unheard_recognises_itself() {
         lab::end_sessions(&client, "tower-credentials").await;
         // It is there for all to see, and would be lost with this server.
         tokio::time::sleep(Duration::from_millis(700)).await;
-        assert_eq!(missing(&backend, &[record.clone()]).await, 0);
+        assert_eq!(missing(&backend, std::slice::from_ref(&record)).await, 0);
         assert!(!inserting.is_finished(), "acknowledged without the standby");
         client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();

@@ -23,6 +23,7 @@ async fn etcd_below(prefix: &str) -> Option<EtcdBackend> {
     Some(EtcdBackend::from_url(&url).unwrap().prefix(prefix).connect().await.unwrap())
 }
 
+#[allow(clippy::unused_async, reason = "as the others")]
 pub(crate) async fn memory() -> Option<MemoryBackend> {
     Some(MemoryBackend::default())
 }

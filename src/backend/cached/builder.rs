@@ -28,7 +28,7 @@ impl<B> CachedBuilder<B> {
     pub(super) fn new(backend: B) -> Self {
         let settings = Settings {
             ttl: Duration::from_secs(10),
-            followed_ttl: Duration::from_secs(300),
+            followed_ttl: Duration::from_mins(5),
             absence_ttl: Duration::from_secs(2),
             capacity: 100_000,
             absence_capacity: 10_000,

@@ -8,9 +8,9 @@ use std::{
 use super::writes::Stamp;
 
 /// For how long what a feed told last counts.
-pub(super) const TRUST: Duration = Duration::from_secs(1);
+pub(super) const TRUST: Duration = Duration::from_nanos(TRUST_NANOS);
 
-const TRUST_NANOS: u64 = TRUST.as_nanos() as u64;
+const TRUST_NANOS: u64 = 1_000_000_000;
 
 /// A feed vouches for answers that were asked for since it is listened to, and as long as
 /// it says often enough that nothing is missing.

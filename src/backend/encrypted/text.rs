@@ -112,10 +112,10 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in "(tower-sealed:)?(1:)?[ -~]{0,60}") {
-            if let Ok(parsed) = SealedText::parse(&text) {
-                if let Ok(bytes) = parsed.decode() {
-                    prop_assert_eq!(write(parsed.key_id, &bytes), text);
-                }
+            if let Ok(parsed) = SealedText::parse(&text)
+                && let Ok(bytes) = parsed.decode()
+            {
+                prop_assert_eq!(write(parsed.key_id, &bytes), text);
             }
         }
     }
