@@ -36,10 +36,12 @@ const QUEUE: usize = 1_024;
 /// How often to try a batch.
 const TRIES: u32 = 5;
 
-/// The way to the sessions that write.
+/// The way to the sessions that write. Purges have one of their own, for they may take
+/// long.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
+    purges: mpsc::Sender<Job>,
     patience: Duration,
 }
 
@@ -52,26 +54,30 @@ struct Job {
 
 impl Writer {
     pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
-        for _ in 0..count {
-            let line = Line::start(Arc::clone(connector), Role::Write);
-            tokio::spawn(run(line, Arc::clone(&intake)));
-        }
+        let start = |sessions| {
+            let (queue, jobs) = mpsc::channel(QUEUE);
+            let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
+            for _ in 0..sessions {
+                let line = Line::start(Arc::clone(connector), Role::Write);
+                tokio::spawn(run(line, Arc::clone(&intake)));
+            }
+            queue
+        };
+        let (queue, purges) = (start(count), start(1));
         // Waiting for a session, for the batch before, and for its own.
         let patience = connector.patience() + connector.statement_timeout() + 2 * GRACE;
-        Self { queue, patience }
+        Self { queue, purges, patience }
     }
 
     /// Writes; returns what came of it, after it is durable.
     pub(super) async fn write(&self, write: Write) -> Result<Outcome, BackendError> {
-        let patience = match write.kind() {
-            Kind::Purge => self.patience * LONG,
-            _ => self.patience,
+        let (queue, patience) = match write.kind() {
+            Kind::Purge => (&self.purges, self.patience * LONG),
+            _ => (&self.queue, self.patience),
         };
         let writing = async {
             let (reply, result) = oneshot::channel();
-            self.queue.send(Job { write, reply }).await.map_err(|_| gone())?;
+            queue.send(Job { write, reply }).await.map_err(|_| gone())?;
             // When the runtime of the sessions ends, the job is dropped.
             result.await.map_err(|_| gone())?
         };
