@@ -39,6 +39,7 @@ use tower_credentials::{
 
 const CLIENTS: usize = 64;
 const KEYS_PER_USER: u64 = 10;
+const KEYS_PER_PROJECT: u64 = 1_000;
 
 /// How many connections the clients share who have no batches.
 const PLAIN_CONNECTIONS: usize = 4;
@@ -89,7 +90,7 @@ async fn create(server: &lab::Server) {
         connections.push(Arc::new(Mutex::new(lab::connect(&plain.url).await)));
     }
     let mut of_writers = Vec::new();
-    for writers in [1, 2, 4] {
+    for writers in [1, 2] {
         let url = server.database().await;
         let backend = PostgresBackend::builder(url).writers(writers).connect().await.unwrap();
         of_writers.push((writers, backend, Vec::new()));
@@ -117,7 +118,7 @@ async fn create(server: &lab::Server) {
     let (of_pgbench, of_plain) = (common::median(of_pgbench), common::median(of_plain));
     for (writers, _, rates) in of_writers {
         let rate = common::median(rates);
-        let bar = |bar| if writers == 2 { bar } else { "no bar" };
+        let bar = |bar| if writers == 1 { bar } else { "no bar" };
         let what = format!("creates/s: pgbench, backend with {writers} writers");
         rates_line(&what, of_pgbench, rate, bar("at least 0.80"));
         let what = format!("creates/s: one by one, backend with {writers} writers");
@@ -145,9 +146,9 @@ const INSERT: &str = "INSERT INTO credentials (id, kind, user_id, project_id, ac
 fn pgbench_script() -> String {
     format!(
         "\\set a random(1, 1000000000000000000)\n\\set b random(1, 1000000000000000000)\n\
-        {INSERT} (md5(:a::text) || md5(:b::text), 'ec2', md5((:a / 10)::text), md5((:a % 100)::text), \
+        {INSERT} (md5(:a::text) || md5(:b::text), 'ec2', md5((:a::bigint / 10)::text), md5((:a::bigint / 1000)::text), \
         md5(:b::text), '{{\"form\":\"pair\",\"secret\":\"' || md5(:a::text) || left(md5(:b::text), 16) \
-        || '\"}}', 'Active', '{{}}', 0, 0, :a);\n"
+        || '\"}}', 'Active', '{{}}', 0, 0, :a::bigint);\n"
     )
 }
 
@@ -334,8 +335,8 @@ async fn query(backend: &PostgresBackend, what: &str, n: u64) {
         _ => {
             list = list.with_limit(100);
             list.project_id = Some(project_id(n));
-            // Somewhere in the middle of the project.
-            list.after = Some(access_key(n).as_str().to_owned());
+            // Behind a key that is likely among the first of the project's.
+            list.after = Some(format!("{:x}", n % 8));
         }
     }
     black_box(backend.list(&list).await.unwrap());
@@ -361,7 +362,7 @@ async fn filled(server: &lab::Server, rows: u64) -> PostgresBackend {
         "INSERT INTO credentials (id, kind, user_id, project_id, access_key, material, status, \
             attributes, created_at, updated_at, version)
         SELECT md5('i' || n) || md5('j' || n), 'ec2', md5('u' || n / {KEYS_PER_USER}), \
-            md5('p' || n / {KEYS_PER_USER} % 100), md5('k' || n), '{{\"form\":\"pair\",\"secret\":\"' \
+            md5('p' || n / {KEYS_PER_PROJECT}), md5('k' || n), '{{\"form\":\"pair\",\"secret\":\"' \
             || md5('s' || n) || left(md5('t' || n), 16) || '\"}}', 'Active', '{{}}', 0, 0, n
         FROM generate_series(0, {}) AS n",
         rows - 1
@@ -416,7 +417,7 @@ fn user_id(n: u64) -> UserId {
 }
 
 fn project_id(n: u64) -> ProjectId {
-    ProjectId::from_stored(md5('p', n / KEYS_PER_USER % 100))
+    ProjectId::from_stored(md5('p', n / KEYS_PER_PROJECT))
 }
 
 /// 32 hex digits that look random, as real ids and keys do, and that the server can

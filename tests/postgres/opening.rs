@@ -39,7 +39,9 @@ async fn servers_that_start_at_once_make_one_store() {
         let mut starting = JoinSet::new();
         for _ in 0..6 {
             let url = url.clone();
-            starting.spawn(async move { PostgresBackend::connect(url).await });
+            // Many sessions are opened at once here, each with some work for the login.
+            let builder = PostgresBackend::builder(url).connect_timeout(Duration::from_secs(30));
+            starting.spawn(builder.connect());
         }
         while let Some(backend) = starting.join_next().await {
             let backend = backend.unwrap().unwrap();
@@ -179,7 +181,7 @@ async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let both = format!("@{},", silent.local_addr().unwrap());
     let builder = PostgresBackend::builder(url.replace('@', &both));
-    let backend = builder.connect_timeout(Duration::from_secs(2)).connect().await.unwrap();
+    let backend = builder.connect_timeout(Duration::from_secs(5)).connect().await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
 }
 

@@ -36,7 +36,7 @@ impl PostgresBuilder {
         Self {
             url,
             readers: 2,
-            writers: 2,
+            writers: 1,
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             roots: None,
@@ -60,9 +60,11 @@ impl PostgresBuilder {
         self
     }
 
-    /// How many connections write, each a batch of writes at a time.
+    /// How many connections write, each a batch of writes at a time; purges have one
+    /// more. PostgreSQL commits what sends notifications one after the other, so that
+    /// several mean smaller batches and not more writes.
     ///
-    /// Default: 2. At least 1.
+    /// Default: 1. At least 1.
     #[must_use]
     pub fn writers(mut self, connections: usize) -> Self {
         self.writers = connections.max(1);

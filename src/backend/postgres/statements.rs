@@ -45,7 +45,8 @@ pub(super) fn set_local_timeout(millis: u128) -> String {
 /// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
 /// on an empty table, and must not scan or sort when it has grown. Engines without
 /// these settings refuse them, and plan by themselves.
-pub(super) const SET_PLANS: [&str; 4] = [
+pub(super) const SET_PLANS: [&str; 5] = [
+    "SET plan_cache_mode = force_generic_plan",
     "SET enable_seqscan = off",
     "SET enable_bitmapscan = off",
     "SET enable_sort = off",

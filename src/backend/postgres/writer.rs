@@ -38,11 +38,11 @@ const IDLE: Duration = Duration::from_millis(20);
 /// How often to try a batch.
 const TRIES: u32 = 5;
 
-/// The way to the sessions that write.
+/// The way to the sessions that write. Purges have one of their own, for they may take
+/// long.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
-    /// Purges may take long: they have a session of their own.
     purges: mpsc::Sender<Job>,
     patience: Duration,
 }
