@@ -118,7 +118,7 @@ async fn create(server: &lab::Server) {
     let (of_pgbench, of_plain) = (common::median(of_pgbench), common::median(of_plain));
     for (writers, _, rates) in of_writers {
         let rate = common::median(rates);
-        let bar = |bar| if writers == 1 { bar } else { "no bar" };
+        let bar = |bar| if writers == 2 { bar } else { "no bar" };
         let what = format!("creates/s: pgbench, backend with {writers} writers");
         rates_line(&what, of_pgbench, rate, bar("at least 0.80"));
         let what = format!("creates/s: one by one, backend with {writers} writers");

@@ -36,7 +36,7 @@ impl PostgresBuilder {
         Self {
             url,
             readers: 2,
-            writers: 1,
+            writers: 2,
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             roots: None,
@@ -62,9 +62,9 @@ impl PostgresBuilder {
 
     /// How many connections write, each a batch of writes at a time; purges have one
     /// more. PostgreSQL commits what sends notifications one after the other, so that
-    /// several mean smaller batches and not more writes.
+    /// more than two mean smaller batches and no more writes.
     ///
-    /// Default: 1. At least 1.
+    /// Default: 2. At least 1.
     #[must_use]
     pub fn writers(mut self, connections: usize) -> Self {
         self.writers = connections.max(1);
