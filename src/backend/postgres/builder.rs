@@ -151,6 +151,12 @@ impl Address {
     fn of(url: &str) -> Result<Self, OpenError> {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or_else(|| invalid("the URL does not begin with postgres://"))?;
+        // The driver ends the password at the first one, wherever it stands.
+        if rest.matches('@').count() > 1
+            || rest.split(['/', '?']).skip(1).any(|it| it.contains('@'))
+        {
+            return Err(invalid("an @, / or ? within a user, password or setting must be encoded"));
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, hosts) = match authority.rsplit_once('@') {
@@ -251,6 +257,9 @@ mod tests {
             "mysql://amy:hidden@a/keys",
             "postgres://amy:hidden@a/keys?sslmode=allow",
             "postgres://amy:hid?den@a/keys",
+            "postgres://amy:hid/den@a/keys",
+            "postgres://amy:hid@den@a/keys",
+            "postgres://a/keys?user=amy@hid",
             "postgres://amy:hidden@a:port/keys",
             "postgres:///keys",
         ] {
