@@ -69,11 +69,13 @@ fn assert_silent_about(log: &str, secrets: &[String]) {
 async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
     let accesser = Server::new().start().await;
     let secrets = live(&accesser).await;
+    accesser.logged("changes of the credential store are told", 1).await;
     let log = accesser.stderr();
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
     assert_eq!((changes("created"), changes("updated"), changes("deleted")), (4, 6, 3), "{log}");
-    // Beside these: the warning about the tokens and the two migrations of a new file.
-    assert_eq!(log.lines().count(), 4 + 6 + 3 + 3, "{log}");
+    // Beside these: the warning about the tokens, the two migrations of a new file, and that
+    // its changes are told.
+    assert_eq!(log.lines().count(), 4 + 6 + 3 + 4, "{log}");
     assert_silent_about(&log, &secrets);
 }
 
