@@ -98,27 +98,27 @@ impl<B> Inner<B> {
     /// Forgets what was changed.
     fn apply(self: &Arc<Self>, notice: &Notice) {
         let writes = &self.memory.writes;
-        if notice.changes.contains(&Change::Everything) {
-            writes.count_everywhere();
-        } else if !notice.changes.is_empty() {
-            let places: Vec<_> = notice.changes.iter().flat_map(|it| self.places(it)).collect();
-            writes.count(&places);
+        let places: Option<Vec<_>> = notice.changes.iter().map(|it| self.places(it)).collect();
+        match places {
+            None => writes.count_everywhere(),
+            Some(places) if places.is_empty() => {}
+            Some(places) => writes.count(places.as_flattened()),
         }
         self.counts.changes.fetch_add(notice.changes.len() as u64, Relaxed);
     }
 
-    /// Where a change counts; the second may be the first.
-    fn places(&self, change: &Change) -> [Place; 2] {
+    /// Where a change counts; the second may be the first. `None` is everywhere.
+    fn places(&self, change: &Change) -> Option<[Place; 2]> {
         let writes = &self.memory.writes;
-        match change {
+        Some(match change {
             Change::Project(id) => [writes.project(id); 2],
             Change::Record { id, access_key } => {
                 let record = writes.record(id);
                 [record, access_key.as_ref().map_or(record, |key| writes.access_key(key))]
             }
             Change::User(id) => [writes.user(id); 2],
-            Change::Everything => unreachable!("counted everywhere"),
-        }
+            Change::Everything => return None,
+        })
     }
 }
 

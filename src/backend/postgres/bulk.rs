@@ -22,9 +22,10 @@ use super::connection::{LONG, Link, Values};
 use super::connector::{Connector, Role};
 use super::error::{Trouble, Verdict};
 use super::line::pause;
-use super::rows::{self, Arrays, Row};
-use super::statements::{self, COLUMNS, TEXTS};
+use super::rows::{self, Arrays};
+use super::statements::{self, TEXTS};
 use super::told;
+use crate::backend::row::{COLUMNS, Row};
 use crate::backend::{BackendError, BulkLoad, Loaded};
 use crate::domain::{Credential, CredentialId};
 
@@ -78,7 +79,7 @@ impl Loads {
         }
         let permit = self.permits.acquire().await;
         let _permit = permit.map_err(|_| Trouble::Gone.into_backend_error())?;
-        let rows: Vec<Row> = records.iter().map(|record| Row::of(record)).collect();
+        let rows: Vec<Row> = records.iter().map(|record| rows::row_of(record)).collect();
         let mut tries = 1;
         loop {
             let link = self.link().await.map_err(Trouble::into_backend_error)?;
@@ -143,7 +144,7 @@ async fn copy(link: &Link, rows: &[Row]) -> Result<(), Trouble> {
             (0..COLUMNS.len()).map(|n| if n < TEXTS { Type::TEXT } else { Type::INT8 }).collect();
         let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&copy).await?, &types));
         for row in rows {
-            writer.as_mut().write(&row.values()).await?;
+            writer.as_mut().write(&rows::values(row)).await?;
         }
         writer.finish().await?;
         if let Some(channel) = link.channel() {
@@ -162,7 +163,7 @@ async fn merge(link: &Link, rows: &[Row]) -> Result<HashSet<String>, Trouble> {
         let mut bytes = 0;
         let fitting = rest.iter().take_while(|row| {
             let fits = bytes < MAX_BYTES;
-            bytes += row.size();
+            bytes += rows::size(row);
             fits
         });
         let (part, left) = rest.split_at(fitting.count());
@@ -192,8 +193,8 @@ async fn compare(
     rows: &[Row],
     stored: &HashSet<String>,
 ) -> Result<Result<Vec<Loaded>, BackendError>, Trouble> {
-    let is_stored = |row: &Row| stored.contains(row.id());
-    let asked: Vec<&str> = rows.iter().filter(|row| !is_stored(row)).map(Row::id).collect();
+    let is_stored = |row: &Row| stored.contains(&row.id);
+    let asked: Vec<&str> = rows.iter().filter(|row| !is_stored(row)).map(|row| &*row.id).collect();
     let mut there: HashMap<CredentialId, bool> = HashMap::new();
     let by_id: HashMap<&CredentialId, &Arc<Credential>> =
         records.iter().map(|record| (&record.id, record)).collect();

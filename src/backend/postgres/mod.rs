@@ -26,11 +26,11 @@ use self::bulk::Loads;
 use self::connector::Connector;
 use self::error::Trouble;
 use self::reads::Reads;
-use self::rows::Row;
 use self::text::stored;
 use self::write::{Outcome, Write};
 use self::writer::Writer;
 
+use super::row::version_number;
 use super::{BackendError, CredentialBackend, ListQuery, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
@@ -160,7 +160,7 @@ impl PostgresBackend {
 #[async_trait]
 impl CredentialBackend for PostgresBackend {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        self.write(Write::Insert { row: Row::of(credential), quota }).await.map(drop)
+        self.write(Write::Insert { row: rows::row_of(credential), quota }).await.map(drop)
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
@@ -192,13 +192,13 @@ impl CredentialBackend for PostgresBackend {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        let expected = rows::version_number(expected);
-        let write = Write::Update { row: Row::of(credential), expected };
+        let expected = version_number(expected);
+        let write = Write::Update { row: rows::row_of(credential), expected };
         Ok(self.write(write).await? > 0)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        let expected = rows::version_number(expected);
+        let expected = version_number(expected);
         let write = Write::Delete { id: stored(id.as_str()).into(), expected };
         Ok(self.write(write).await? > 0)
     }

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::time::sleep;
 use tokio_postgres::{Row, types::ToSql};
 
-use crate::backend::{BackendError, ListQuery, Page};
+use crate::backend::{BackendError, ListQuery, Page, row::COLUMNS};
 use crate::domain::{Credential, Kind, ProjectId, UserId};
 
 use super::connection::Values;
@@ -16,7 +16,7 @@ use super::connector::{Connector, Role};
 use super::error::{Trouble, Verdict};
 use super::line::{Line, pause};
 use super::rows;
-use super::statements::{self, COLUMNS, List, Owner};
+use super::statements::{self, List, Owner};
 use super::text::stored;
 
 /// How often to ask when other transactions are in the way.

@@ -7,25 +7,7 @@
 
 use std::sync::LazyLock;
 
-use crate::backend::Order;
-
-/// All columns of a record, in the order in which [`rows`](super::rows) gives and
-/// takes them.
-pub(super) const COLUMNS: [&str; 13] = [
-    "id",
-    "kind",
-    "user_id",
-    "project_id",
-    "slot",
-    "access_key",
-    "material",
-    "status",
-    "delegation",
-    "attributes",
-    "created_at",
-    "updated_at",
-    "version",
-];
+use crate::backend::{Order, row::COLUMNS};
 
 /// How many of the columns are text; the others, behind them, are numbers.
 pub(super) const TEXTS: usize = 10;

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio_postgres::types::ToSql;
 
+use crate::backend::row::Row;
 use crate::domain::Quota;
 
 use super::connection::{LONG, Link, Values};
 use super::error::Trouble;
-use super::rows::{Arrays, Row};
+use super::rows::{self, Arrays};
 use super::statements::{self, Written};
 use super::told;
 
@@ -78,7 +79,7 @@ impl Write {
     pub(super) fn id(&self) -> Option<&str> {
         match self {
             Self::Delete { id, .. } => Some(id),
-            Self::Insert { row, .. } | Self::Update { row, .. } => Some(row.id()),
+            Self::Insert { row, .. } | Self::Update { row, .. } => Some(&row.id),
             Self::Note { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => None,
         }
     }
@@ -86,7 +87,7 @@ impl Write {
     /// About how many bytes it takes on its way.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Insert { row, .. } | Self::Update { row, .. } => row.size(),
+            Self::Insert { row, .. } | Self::Update { row, .. } => rows::size(row),
             Self::Note { uses } => uses.len() * 100,
             Self::Delete { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => 100,
         }
@@ -102,7 +103,7 @@ impl Write {
     fn told(&self) -> Option<String> {
         Some(match self {
             Self::Delete { id, .. } => told::record(id, None),
-            Self::Insert { row, .. } | Self::Update { row, .. } => row.told(),
+            Self::Insert { row, .. } | Self::Update { row, .. } => rows::told(row),
             Self::Note { .. } => return None,
             Self::PurgeProject { project_id } => told::project(project_id),
             Self::PurgeUser { user_id } => told::user(user_id),
@@ -148,8 +149,8 @@ pub(super) async fn apply(
 /// Nothing is inserted.
 pub(super) async fn confirm(link: &Link, writes: &[&Write]) -> Result<Vec<Outcome>, Trouble> {
     let rows = || writes.iter().filter_map(|write| write.row());
-    let ids: Vec<&str> = rows().map(Row::id).collect();
-    let versions: Vec<i64> = rows().map(Row::version).collect();
+    let ids: Vec<&str> = rows().map(|row| &*row.id).collect();
+    let versions: Vec<i64> = rows().map(|row| row.version).collect();
     let stored = link.query(statements::CONFIRM, &[&ids, &versions]).await?;
     let stored: Done = stored.iter().map(|row| row.get(0)).collect();
     Ok(by_id(writes, &stored, Outcome::Doubtful))
@@ -225,7 +226,7 @@ async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble>
     let owners: BTreeSet<&str> = writes
         .iter()
         .filter(|write| limit(write).is_some())
-        .filter_map(|write| write.row().map(Row::user_id))
+        .filter_map(|write| write.row().map(|row| &*row.user_id))
         .collect();
     let owners: Vec<&str> = owners.into_iter().collect();
     let limits: Vec<Option<i64>> = writes.iter().map(|write| limit(write)).collect();
@@ -233,7 +234,7 @@ async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble>
     let mut of_user: HashMap<&str, i64> = HashMap::new();
     let mut before = Vec::with_capacity(writes.len());
     for row in writes.iter().filter_map(|write| write.row()) {
-        let count = of_user.entry(row.user_id()).or_default();
+        let count = of_user.entry(&row.user_id).or_default();
         before.push(*count);
         *count += 1;
     }
@@ -266,13 +267,13 @@ async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble>
 fn within_quotas(writes: &[&Write], held: &Held) -> Vec<Outcome> {
     let mut stored: HashMap<&str, u64> = HashMap::new();
     for row in writes.iter().filter_map(|write| write.row()) {
-        let is_stored = held.get(row.id()).is_some_and(|limited| limited.is_stored);
-        *stored.entry(row.user_id()).or_default() += u64::from(is_stored);
+        let is_stored = held.get(&row.id).is_some_and(|limited| limited.is_stored);
+        *stored.entry(&row.user_id).or_default() += u64::from(is_stored);
     }
     let outcome = |write: &&Write| {
         let Write::Insert { row, quota } = write else { return Outcome::Taken };
-        let Some(limited) = held.get(row.id()) else { return Outcome::Taken };
-        let now = limited.held + stored.get(row.user_id()).copied().unwrap_or_default();
+        let Some(limited) = held.get(&row.id) else { return Outcome::Taken };
+        let now = limited.held + stored.get(&*row.user_id).copied().unwrap_or_default();
         match quota {
             _ if limited.is_stored => Outcome::Done(1),
             _ if limited.is_admitted => Outcome::Taken,

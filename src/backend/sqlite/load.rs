@@ -9,9 +9,9 @@ use tokio::task::spawn_blocking;
 use super::SqliteBackend;
 use super::queries::BY_ID;
 use super::readers::unavailable;
-use super::rows::{self, Row};
+use super::rows;
 use super::write::{INSERT, Write};
-use crate::backend::{BackendError, BulkLoad, Loaded, MAX_LOAD};
+use crate::backend::{BackendError, BulkLoad, Loaded, MAX_LOAD, row::Row};
 use crate::domain::Credential;
 
 /// A load is one transaction, and two at the most are in the queue: whoever writes
@@ -23,7 +23,7 @@ impl BulkLoad for SqliteBackend {
         for records in records.chunks(MAX_LOAD) {
             let records = records.to_vec();
             let rows =
-                spawn_blocking(move || records.iter().map(|record| Row::of(record)).collect());
+                spawn_blocking(move || records.iter().map(|record| rows::row_of(record)).collect());
             let rows = rows.await.map_err(unavailable)?;
             let turn = Arc::clone(&self.loads).acquire_owned().await.map_err(unavailable)?;
             loaded.extend(self.writer.write(Write::Load { rows, turn }).await?.loaded);
@@ -38,7 +38,7 @@ static LOAD: LazyLock<String> = LazyLock::new(|| format!("{} ON CONFLICT DO NOTH
 /// Loads rows within the current transaction.
 pub(super) fn load(connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<Loaded>> {
     let mut insert = connection.prepare_cached(&LOAD)?;
-    let load = |row: &Row| match insert.execute(row.values())? {
+    let load = |row: &Row| match insert.execute(rows::values(row))? {
         0 if is_there(connection, row)? => Ok(Loaded::AlreadyThere),
         0 => Ok(Loaded::Refused),
         _ => Ok(Loaded::Stored),
@@ -50,9 +50,9 @@ pub(super) fn load(connection: &Connection, rows: &[Row]) -> rusqlite::Result<Ve
 /// another.
 fn is_there(connection: &Connection, row: &Row) -> rusqlite::Result<bool> {
     let mut find = connection.prepare_cached(&BY_ID)?;
-    let held = find.query_row([row.id()], |held| Ok(rows::read(held).ok()));
+    let held = find.query_row([&row.id], |held| Ok(rows::read(held).ok()));
     // Compared as rows: what was written by an earlier release may be spelled otherwise.
-    Ok(held.optional()?.flatten().is_some_and(|held| Row::of(&held) == *row))
+    Ok(held.optional()?.flatten().is_some_and(|held| rows::row_of(&held) == *row))
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
         let (user, version) = (UserId::from_stored("bob"), Version::fresh());
         let id = CredentialId::of(&AccessKey::from_stored("a"));
         let record = Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, version);
-        let rows = [Row::of(&record)];
+        let rows = [rows::row_of(&record)];
         assert_eq!(load(&connection, &rows).unwrap(), [Loaded::Stored]);
         assert_eq!(load(&connection, &rows).unwrap(), [Loaded::AlreadyThere]);
         connection.execute("UPDATE credentials SET material = '?'", []).unwrap();

@@ -21,10 +21,10 @@ use tokio::sync::Semaphore;
 use self::place::Place;
 use self::queries::Lookup;
 use self::readers::Readers;
-use self::rows::Row;
 use self::write::Write;
 use self::writer::Writer;
 
+use super::row::version_number;
 use super::{BackendError, CredentialBackend, ListQuery, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
@@ -130,7 +130,7 @@ impl SqliteBackend {
 #[async_trait]
 impl CredentialBackend for SqliteBackend {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        let write = Write::Insert { row: Row::of(credential), quota };
+        let write = Write::Insert { row: rows::row_of(credential), quota };
         self.writer.write(write).await.map(drop)
     }
 
@@ -163,13 +163,13 @@ impl CredentialBackend for SqliteBackend {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        let expected = rows::version_number(expected);
-        let write = Write::Update { row: Row::of(credential), expected };
+        let expected = version_number(expected);
+        let write = Write::Update { row: rows::row_of(credential), expected };
         Ok(self.writer.write(write).await?.rows > 0)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        let expected = rows::version_number(expected);
+        let expected = version_number(expected);
         let write = Write::Delete { id: id.as_str().into(), expected };
         Ok(self.writer.write(write).await?.rows > 0)
     }

@@ -4,11 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use crate::backend::{BackendError, ListQuery, Order, Page};
+use crate::backend::{BackendError, ListQuery, Order, Page, row::COLUMNS};
 use crate::domain::Credential;
 
 use super::error::read_failed;
-use super::rows::{self, COLUMNS};
+use super::rows;
 
 /// Which record to find.
 pub(super) enum Lookup {

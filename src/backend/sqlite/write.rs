@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, Params, ToSql, ffi, params};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::backend::row::{COLUMNS, Row};
 use crate::backend::{BackendError, Change, Loaded};
 use crate::domain::{CredentialId, ProjectId, Quota, UserId};
 
 use super::load::load;
-use super::rows::{COLUMNS, Row};
+use super::rows;
 
 /// One write, with all that it needs.
 pub(super) enum Write {
@@ -66,10 +67,10 @@ impl Write {
         let changed = match self {
             Self::Delete { id, expected } => execute(connection, DELETE, params![id, expected]),
             Self::Insert { row, quota } => {
-                if is_full(connection, row.user_id(), *quota)? {
+                if is_full(connection, &row.user_id, *quota)? {
                     return Ok(Err(BackendError::QuotaExceeded));
                 }
-                execute(connection, &INSERT, row.values())
+                execute(connection, &INSERT, rows::values(row))
             }
             // Answered when the transaction is over.
             Self::Look => Ok(0),
@@ -83,7 +84,7 @@ impl Write {
             Self::PurgeProject { project_id } => execute(connection, PURGE_PROJECT, [project_id]),
             Self::PurgeUser { user_id } => execute(connection, PURGE_USER, [user_id]),
             Self::Update { row, expected } => {
-                let values = row.values().into_iter().chain([expected as &dyn ToSql]);
+                let values = rows::values(row).into_iter().chain([expected as &dyn ToSql]);
                 execute(connection, &UPDATE, &*values.collect::<Vec<_>>())
             }
         };
@@ -98,10 +99,10 @@ impl Write {
     pub(super) fn changes(&self) -> Vec<Change> {
         match self {
             Self::Delete { id, .. } => vec![Change::deleted(CredentialId::from_stored(&**id))],
-            Self::Insert { row, .. } | Self::Update { row, .. } => vec![row.change()],
+            Self::Insert { row, .. } | Self::Update { row, .. } => vec![rows::change(row)],
             // So many are not worth their room while they wait to be heard.
             Self::Load { rows, .. } if rows.len() > MOST_TOLD => vec![Change::Everything],
-            Self::Load { rows, .. } => rows.iter().map(Row::change).collect(),
+            Self::Load { rows, .. } => rows.iter().map(rows::change).collect(),
             Self::Look | Self::Note { .. } => Vec::new(),
             Self::PurgeProject { project_id } => {
                 vec![Change::Project(ProjectId::from_stored(&**project_id))]

@@ -1,0 +1,163 @@
+//! Records as rows of text and numbers, and back, for the engines that speak SQL.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use zeroize::Zeroizing;
+
+use crate::domain::{
+    AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
+    Status, UserId, Version, from_micros, to_micros,
+};
+
+use super::Order;
+
+/// All columns, in the order in which rows are given and taken: texts, and behind them
+/// three numbers.
+pub(super) const COLUMNS: [&str; 13] = [
+    "id",
+    "kind",
+    "user_id",
+    "project_id",
+    "slot",
+    "access_key",
+    "material",
+    "status",
+    "delegation",
+    "attributes",
+    "created_at",
+    "updated_at",
+    "version",
+];
+
+// Where the columns are that are looked at before a row is read.
+pub(super) const ID: usize = 0;
+pub(super) const KIND: usize = 1;
+pub(super) const USER_ID: usize = 2;
+pub(super) const PROJECT_ID: usize = 3;
+pub(super) const ACCESS_KEY: usize = 5;
+pub(super) const MATERIAL: usize = 6;
+
+/// A record as an engine keeps it; made by the caller, who is one of many, so that whoever
+/// writes for all does not spend the time on it.
+#[derive(Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) kind: String,
+    pub(super) user_id: String,
+    pub(super) project_id: Option<String>,
+    pub(super) slot: Option<&'static str>,
+    pub(super) access_key: Option<String>,
+    pub(super) material: Zeroizing<String>,
+    pub(super) status: &'static str,
+    pub(super) delegation: Option<String>,
+    pub(super) attributes: String,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+    pub(super) version: i64,
+}
+
+impl Row {
+    /// The row of a record, its names spelt as the engine can keep them.
+    pub(super) fn of(credential: &Credential, spelt: impl Fn(&str) -> String) -> Self {
+        // Destructured in full so that a new field cannot be forgotten here.
+        let Credential {
+            id,
+            kind,
+            user_id,
+            project_id,
+            slot,
+            access_key,
+            material,
+            status,
+            delegation,
+            attributes,
+            created_at,
+            updated_at,
+            version,
+        } = credential;
+        let attributes = serde_json::to_string(attributes);
+        Self {
+            id: spelt(id.as_str()),
+            kind: spelt(kind.as_str()),
+            user_id: spelt(user_id.as_str()),
+            project_id: project_id.as_ref().map(|id| spelt(id.as_str())),
+            slot: slot.map(Slot::as_str),
+            access_key: access_key.as_ref().map(|key| spelt(key.as_str())),
+            // These three are JSON, which writes control characters out.
+            material: Zeroizing::new(material.encode().expose().into()),
+            delegation: delegation.as_ref().map(Delegation::encode),
+            attributes: attributes.expect("values with text for keys always serialise"),
+            status: status.as_str(),
+            created_at: to_micros(*created_at),
+            updated_at: to_micros(*updated_at),
+            version: version_number(*version),
+        }
+    }
+}
+
+/// A number for the signed column; every version has one of its own.
+pub(super) fn version_number(version: Version) -> i64 {
+    version.get().cast_signed()
+}
+
+/// A row of all columns that an engine gave; what cannot be read is reported by the name of
+/// its column.
+pub(super) trait Columns {
+    /// A text as the engine has it.
+    fn raw(&self, column: usize) -> Result<Option<&str>, &'static str>;
+
+    fn number(&self, column: usize) -> Result<i64, &'static str>;
+
+    /// What was spelt like this; `None` if nothing is.
+    fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>>;
+
+    fn credential(&self) -> Result<Credential, &'static str> {
+        Ok(Credential {
+            id: CredentialId::from_stored(self.name(ID)?),
+            kind: Kind::from_stored(self.name(KIND)?),
+            user_id: UserId::from_stored(self.name(USER_ID)?),
+            project_id: self.optional_name(PROJECT_ID)?.map(ProjectId::from_stored),
+            slot: self.raw(4)?.map(|word| Slot::from_word(word).ok_or("slot")).transpose()?,
+            access_key: self.optional_name(ACCESS_KEY)?.map(AccessKey::from_stored),
+            material: Material::decode(self.text(MATERIAL)?).map_err(|_| "material")?,
+            status: Status::from_word(self.text(7)?).ok_or("status")?,
+            delegation: self
+                .raw(8)?
+                .map(|text| Delegation::decode(text).ok_or("delegation"))
+                .transpose()?,
+            attributes: match self.text(9)? {
+                "{}" => Attributes::new(),
+                text => serde_json::from_str(text).map_err(|_| "attributes")?,
+            },
+            created_at: self.time(10)?,
+            updated_at: self.time(11)?,
+            version: Version::from_stored(self.number(12)?.cast_unsigned()),
+        })
+    }
+
+    /// The marker of the row in this order, in which it has one.
+    fn marker(&self, order: Order) -> Result<String, &'static str> {
+        let column = match order {
+            Order::AccessKey => ACCESS_KEY,
+            Order::Id => ID,
+        };
+        self.name(column).map(Cow::into_owned)
+    }
+
+    fn text(&self, column: usize) -> Result<&str, &'static str> {
+        self.raw(column)?.ok_or(COLUMNS[column])
+    }
+
+    fn optional_name(&self, column: usize) -> Result<Option<Cow<'_, str>>, &'static str> {
+        let text = self.raw(column)?;
+        text.map(|text| self.original(text).ok_or(COLUMNS[column])).transpose()
+    }
+
+    fn name(&self, column: usize) -> Result<Cow<'_, str>, &'static str> {
+        self.optional_name(column)?.ok_or(COLUMNS[column])
+    }
+
+    fn time(&self, column: usize) -> Result<SystemTime, &'static str> {
+        from_micros(self.number(column)?).ok_or(COLUMNS[column])
+    }
+}
