@@ -58,6 +58,9 @@ struct Seen {
 
 /// What a load did.
 pub(crate) struct Done {
+    /// How many creates were acknowledged.
+    pub(crate) created: usize,
+    /// Those of which nobody tried to revoke the record.
     pub(crate) acknowledged: Vec<Arc<Credential>>,
     pub(crate) revoked: Vec<CredentialId>,
     pub(crate) unavailable: usize,
@@ -104,6 +107,7 @@ impl Load {
         let longest =
             self.seen.pause.lock().unwrap().map_or(Duration::ZERO, |(_, longest)| longest);
         Done {
+            created: self.seen.created.load(Ordering::Relaxed),
             acknowledged: std::mem::take(&mut self.seen.acknowledged.lock().unwrap()),
             revoked: std::mem::take(&mut self.seen.revoked.lock().unwrap()),
             full: self.seen.full.load(Ordering::Relaxed),
@@ -168,7 +172,7 @@ pub(crate) fn report(what: &str, done: &Done, lost: usize) {
     let line = format!(
         "\n{what}: {} creates acknowledged, {lost} lost, {} revoked, quotas full {} times, \
          {} unavailable, longest pause {:.2?}\n",
-        done.acknowledged.len() + done.revoked.len(),
+        done.created,
         done.revoked.len(),
         done.full,
         done.unavailable,
