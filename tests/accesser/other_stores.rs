@@ -150,8 +150,9 @@ async fn share(accesser: &Server) {
     delete.call(Method::DELETE, &path, "dev-alice", None).await.expect(204);
     let revoked = Instant::now();
     while store.list().await.status.as_u16() == 200 {
-        // An hour unless it is told; some room for a machine that is busy.
-        assert!(revoked.elapsed().as_secs() < 3, "still served");
+        // It would be an hour unless it is told. On a machine that is so busy that the feed
+        // breaks meanwhile, it is felt when the feed is back.
+        assert!(revoked.elapsed().as_secs() < 60, "still served:\n{}", other.stderr());
         sleep(Waiting::STEP).await;
     }
     let felt = revoked.elapsed();

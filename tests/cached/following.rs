@@ -222,8 +222,8 @@ async fn a_silent_feed_vouches_for_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_before_the_feed_was_back_counts_for_the_time_to_live() {
-    let (cached, backend, clock, feed) = world().await;
+async fn what_was_changed_while_the_feed_was_broken_is_felt_when_it_is_back() {
+    let (cached, backend, _, feed) = world().await;
     let first = pair("k");
     feed.set_broken(true);
     down(&cached).await;
@@ -234,9 +234,27 @@ async fn what_was_asked_before_the_feed_was_back_counts_for_the_time_to_live() {
     feed.set_broken(false);
     up(&cached).await;
     assert!(feed.0.subscriptions.load(SeqCst) > 1);
-    clock.advance(TTL);
-    up(&cached).await;
+    // The clock stood still: what was remembered is not old.
     assert_eq!(version(&cached, "k").await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_comes_and_goes_is_listened_to_less_and_less_often() {
+    let (cached, _, _, feed) = world().await;
+    let subscriptions = || feed.0.subscriptions.load(SeqCst);
+    let mut attempts = Vec::new();
+    for _ in 0..2 {
+        let before = subscriptions();
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            up(&cached).await;
+            feed.set_broken(true);
+            down(&cached).await;
+            feed.set_broken(false);
+        }
+        attempts.push(subscriptions() - before);
+    }
+    assert!(attempts[1] <= 8, "{attempts:?}");
 }
 
 #[tokio::test(start_paused = true)]

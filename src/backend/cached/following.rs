@@ -3,7 +3,7 @@
 use std::{
     error::Error as StdError,
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::{sleep, timeout};
@@ -25,18 +25,23 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
     let mut pause = PAUSE;
     let mut was_told = false;
     loop {
+        let mut lasted = None;
         let error = match subscribe(&cache, &feed).await {
-            Ok(Some(changes)) => {
-                let mut was_complete = false;
-                let Some(error) = listen(&cache, changes, &mut was_complete).await else { return };
-                if was_complete {
-                    (pause, was_told) = (PAUSE, false);
-                }
-                error
-            }
+            Ok(Some(changes)) => match listen(&cache, changes, &mut lasted).await {
+                Some(error) => error,
+                None => return,
+            },
             Ok(None) => return,
             Err(error) => error,
         };
+        if let Some(lasted) = lasted {
+            was_told = false;
+            // One that comes and goes has everything asked for anew each time: less and
+            // less often.
+            if lasted >= LONGEST_PAUSE {
+                pause = PAUSE;
+            }
+        }
         let Some(inner) = cache.upgrade() else { return };
         if inner.memory.vouched.end() {
             inner.counts.breaks.fetch_add(1, Relaxed);
@@ -61,20 +66,17 @@ async fn subscribe<B, F: ChangeFeed>(
     if cache.strong_count() == 0 {
         return Ok(None);
     }
-    let changes = timeout(LONGEST_START, feed.subscribe()).await.map_err(|_| too_slow())??;
-    let Some(inner) = cache.upgrade() else { return Ok(None) };
-    // What was asked for before may have missed a change: it counts for its time to live.
-    let since = inner.memory.writes.advance();
-    inner.memory.vouch(since, inner.clock.now());
-    Ok(Some(changes))
+    timeout(LONGEST_START, feed.subscribe()).await.map_err(|_| too_slow())?.map(Some)
 }
 
-/// Listens until the feed breaks, and tells why; `None` if the cache is gone.
+/// Listens until the feed breaks, and tells why; `None` if the cache is gone. Notes for how
+/// long the feed told everything, if ever.
 async fn listen<B>(
     cache: &Weak<Inner<B>>,
     mut changes: Box<dyn Changes>,
-    was_complete: &mut bool,
+    lasted: &mut Option<Duration>,
 ) -> Option<BackendError> {
+    let mut began: Option<SystemTime> = None;
     loop {
         let asked_at = cache.upgrade()?.clock.now();
         // A feed that is silent for longer is of no use: nothing is vouched for by then.
@@ -86,9 +88,13 @@ async fn listen<B>(
         let inner = cache.upgrade()?;
         inner.apply(&notice);
         if notice.is_complete {
-            if !std::mem::replace(was_complete, true) {
+            if began.is_none() {
+                // What was asked for before may have missed a change that nobody told.
+                inner.memory.writes.count_everywhere();
                 tracing::info!("changes of the credential store are told");
             }
+            let began = *began.get_or_insert(asked_at);
+            *lasted = Some(asked_at.duration_since(began).unwrap_or_default());
             inner.memory.renew(asked_at);
         }
     }

@@ -47,6 +47,13 @@ pub(super) struct Asked {
     stamp: Stamp,
 }
 
+impl Asked {
+    /// That of an answer from the future, after the clock was put back, is not known.
+    fn age(self, now: u64) -> Option<u64> {
+        now.checked_sub(self.at)
+    }
+}
+
 /// What the backend said.
 #[derive(Clone)]
 pub(super) enum Heard {
@@ -108,7 +115,7 @@ impl Memory {
         if let Some(Kept { credential, asked, places, refreshes, .. }) = self.present.get(name)
             && let Some(age) = self.age_of_present(asked, &places, now)
         {
-            let is_due = self.is_due(asked, age, refreshes, now);
+            let is_due = self.is_due(age, refreshes, now);
             return Some(Recalled::Present { credential, is_due });
         }
         let absence = self.absent.get(name)?;
@@ -173,8 +180,8 @@ impl Memory {
         let (now, name) = (nanos(now), Name::new(access_key));
         let claimed = self.present.entry(&name, Some(Duration::ZERO), |_, kept| {
             let is_due = now.is_some_and(|now| {
-                let age = now.checked_sub(kept.asked.at);
-                age.is_some_and(|age| self.is_due(kept.asked, age, kept.refreshes, now))
+                let age = kept.asked.age(now);
+                age.is_some_and(|age| self.is_due(age, kept.refreshes, now))
             });
             if is_due {
                 kept.refreshes = kept.refreshes.saturating_add(1);
@@ -187,13 +194,6 @@ impl Memory {
     /// How many records and absences are held, servable or not.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.present.len(), self.absent.len())
-    }
-
-    /// A feed vouches for what is asked for after this stamp.
-    pub(super) fn vouch(&self, since: Stamp, asked_at: SystemTime) {
-        if let Some(asked_at) = nanos(asked_at) {
-            self.vouched.begin(since, asked_at);
-        }
     }
 
     /// Nothing was missing when this was asked.
@@ -213,42 +213,40 @@ impl Memory {
     /// forgets what a lookup cannot be given.
     pub(super) fn sweep(&self, now: SystemTime) -> Duration {
         let (now, oldest) = (nanos(now), Cell::new(0));
-        let look = |asked: Asked, age: Option<u64>| {
-            let lag = now.and_then(|now| self.vouched.lag_of(asked.stamp, now));
+        let lag = now.and_then(|now| self.vouched.lag(now));
+        let look = |age: Option<u64>| {
             let staleness = age.map_or(0, |age| lag.map_or(age, |lag| lag.min(age)));
             oldest.set(oldest.get().max(staleness));
             age.is_some()
         };
         self.present.retain(|_, kept| {
             let age = now.and_then(|now| self.age_of_present(kept.asked, &kept.places, now));
-            look(kept.asked, age)
+            look(age)
         });
-        self.absent.retain(|_, absent| {
-            look(absent.asked, now.and_then(|now| self.age_of_absence(absent, now)))
-        });
+        self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
         Duration::from_nanos(oldest.get())
     }
 
     fn age_of_present(&self, asked: Asked, places: &[Place], now: u64) -> Option<u64> {
-        let age = self.age(asked, places, now, self.ttl.max(self.followed_ttl))?;
-        // Most answers are young, and need nobody to vouch for them.
-        (age < self.ttl || age < self.bound(asked, now)).then_some(age)
+        // Most answers are young, and need nobody to vouch for them. Whoever vouches is
+        // asked before the places: a feed that is back touches all of them first.
+        asked
+            .age(now)
+            .filter(|age| *age < self.ttl || *age < self.bound(now))
+            .filter(|_| self.writes.are_untouched(places, asked.stamp))
     }
 
     fn age_of_absence(&self, absence: &Absence, now: u64) -> Option<u64> {
-        self.age(absence.asked, &absence.place, now, self.absence_ttl)
+        absence
+            .asked
+            .age(now)
+            .filter(|age| *age < self.absence_ttl)
+            .filter(|_| self.writes.are_untouched(&absence.place, absence.asked.stamp))
     }
 
-    /// The age of what can be served; an answer from the future, after the clock
-    /// was put back, has none.
-    fn age(&self, asked: Asked, places: &[Place], now: u64, bound: u64) -> Option<u64> {
-        let age = now.checked_sub(asked.at).filter(|age| *age < bound)?;
-        self.writes.are_untouched(places, asked.stamp).then_some(age)
-    }
-
-    /// For how long an answer counts: longer while a feed vouches for it.
-    fn bound(&self, asked: Asked, now: u64) -> u64 {
-        match self.vouched.lag_of(asked.stamp, now) {
+    /// For how long an answer counts: longer while a feed vouches.
+    fn bound(&self, now: u64) -> u64 {
+        match self.vouched.lag(now) {
             Some(_) => self.ttl.max(self.followed_ttl),
             None => self.ttl,
         }
@@ -256,9 +254,9 @@ impl Memory {
 
     /// Whether it is to be asked for anew: after three quarters of its time, and
     /// while that brings nothing, after each further sixteenth.
-    fn is_due(&self, asked: Asked, age: u64, refreshes: u16, now: u64) -> bool {
+    fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
         let is_past = |bound: u64| age >= (bound / 16).saturating_mul(12 + u64::from(refreshes));
-        is_past(self.ttl) && is_past(self.bound(asked, now))
+        is_past(self.ttl) && is_past(self.bound(now))
     }
 }
 

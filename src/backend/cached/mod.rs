@@ -174,8 +174,9 @@ impl<B: CredentialBackend> Cached<B> {
     /// soon as the feed tells, within a second in any case, and what was not written is
     /// remembered for longer: see [`followed_ttl`](CachedBuilder::followed_ttl). While the
     /// feed is broken or silent the [`ttl`](CachedBuilder::ttl) holds again at once, a
-    /// warning says so, and it is tried again; what was remembered before counts for no
-    /// longer than that.
+    /// warning says so, and it is tried again. When it is back all that was remembered is
+    /// asked for anew, so that what changed meanwhile is felt; a feed that keeps breaking is
+    /// tried every five seconds.
     ///
     /// Returns at once: [`feed_lag`](Self::feed_lag) tells when the feed is up. One feed is
     /// enough: of two, each would vouch for what only the other tells.

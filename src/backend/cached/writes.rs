@@ -35,12 +35,6 @@ pub(super) struct Writes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp(u64);
 
-impl Stamp {
-    pub(super) fn number(self) -> u64 {
-        self.0
-    }
-}
-
 /// Where the last write of a thing is found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(u16);
@@ -79,11 +73,6 @@ impl Writes {
     /// Counts a write in these places when what this returns is dropped.
     pub(super) fn under_way(self: &Arc<Self>, places: Vec<Place>) -> UnderWay {
         UnderWay { writes: Arc::clone(self), places }
-    }
-
-    /// A stamp of its own: no question that was asked before has it.
-    pub(super) fn advance(&self) -> Stamp {
-        Stamp(self.count.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
     /// Counts a write of anything.
