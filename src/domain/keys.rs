@@ -1,6 +1,6 @@
 //! Access keys and secrets.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, mem};
 
 use data_encoding::HEXLOWER;
 use rand::{TryRng, rngs::SysRng};
@@ -102,7 +102,7 @@ impl SecretKey {
     ///
     /// [`RandomError`] if the operating system has no randomness to give.
     pub fn generate() -> Result<Self, RandomError> {
-        Ok(Self(SecretText(random_hex::<24>()?)))
+        Ok(Self(SecretText(mem::take(&mut *random_hex::<24>()?))))
     }
 
     /// Takes a secret that was accepted before, as a store returns it.
@@ -140,26 +140,32 @@ pub fn generate_pair() -> Result<(AccessKey, SecretKey), RandomError> {
     let mut bytes = Zeroizing::new([0; 16 + 24]);
     SysRng.try_fill_bytes(&mut *bytes).map_err(RandomError::new)?;
     let (access, secret) = bytes.split_at(16);
-    let secret = SecretText(Zeroizing::new(HEXLOWER.encode(secret)));
+    let secret = SecretText(HEXLOWER.encode(secret));
     Ok((AccessKey(HEXLOWER.encode(access).into_boxed_str()), SecretKey(secret)))
 }
 
 /// A text that holds a secret: redacted in `Debug`, never displayed, wiped when
 /// dropped, compared in constant time.
 #[derive(Clone)]
-pub struct SecretText(Zeroizing<String>);
+pub struct SecretText(String);
 
 impl SecretText {
     /// Wraps a secret text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(text.into())
     }
 
     /// The text itself. Whoever calls this answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for SecretText {
+    fn drop(&mut self) {
+        wipe(&mut mem::take(&mut self.0).into_bytes());
     }
 }
 
@@ -217,6 +223,12 @@ impl StdError for RandomError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.0)
     }
+}
+
+/// Wipes all of it at once; `Zeroizing` goes through a vector byte by byte.
+pub(crate) fn wipe(bytes: &mut Vec<u8>) {
+    bytes.spare_capacity_mut().zeroize();
+    bytes.as_mut_slice().zeroize();
 }
 
 /// `N` random bytes as lowercase hex, without a copy left behind.

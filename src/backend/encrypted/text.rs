@@ -4,7 +4,7 @@
 //! base64url without padding. It is on disk: later formats get another number, and this
 //! one is read for good.
 
-use data_encoding::BASE64URL_NOPAD;
+use base64_simd::URL_SAFE_NO_PAD;
 
 use super::error::Unopened;
 use super::ring::is_key_id;
@@ -40,7 +40,7 @@ impl<'a> SealedText<'a> {
 
     /// Nonce, ciphertext and tag.
     pub(super) fn decode(&self) -> Result<Vec<u8>, Unopened> {
-        let bytes = BASE64URL_NOPAD.decode(self.body.as_bytes());
+        let bytes = URL_SAFE_NO_PAD.decode_to_vec(self.body);
         bytes.ok().filter(|bytes| bytes.len() >= NONCE + TAG).ok_or(Unopened::Malformed)
     }
 }
@@ -48,11 +48,11 @@ impl<'a> SealedText<'a> {
 /// The text of what was sealed with this key.
 pub(super) fn write(key_id: &str, sealed: &[u8]) -> String {
     let length = NAME.len() + FORMAT.len() + 2 + key_id.len();
-    let mut text = String::with_capacity(length + BASE64URL_NOPAD.encode_len(sealed.len()));
+    let mut text = String::with_capacity(length + URL_SAFE_NO_PAD.encoded_length(sealed.len()));
     for part in [NAME, FORMAT, ":", key_id, ":"] {
         text.push_str(part);
     }
-    BASE64URL_NOPAD.encode_append(sealed, &mut text);
+    URL_SAFE_NO_PAD.encode_append(sealed, &mut text);
     text
 }
 
