@@ -1,11 +1,18 @@
-//! What a copy between two stores costs beside the raw load of the same records: ratios
-//! measured in one run.
+//! What a copy from a file of SQLite to another one, and to PostgreSQL, costs beside the raw
+//! load of the same records into the target: ratios measured in one run.
 //!
-//! `cargo bench --bench copy -- [records]`, 200,000 unless said.
+//! `cargo bench --bench copy -- [sqlite] [postgres] [records]`: 200,000 records unless said,
+//! into both unless one is named.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 mod common;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/common/installed.rs"]
+mod installed;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/common/postgres.rs"]
+mod lab;
 #[path = "../examples/credentials/load.rs"]
 #[allow(dead_code, reason = "the tool uses all of it")]
 mod load;
@@ -30,12 +37,16 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use common::{engine, median, rate};
+use common::{engine, median, rate, table};
+use tokio::runtime::Runtime;
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, MAX_LOAD, sqlite::SqliteBackend},
+    backend::{
+        BulkLoad, CredentialBackend, MAX_LOAD, postgres::PostgresBackend, sqlite::SqliteBackend,
+    },
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
     },
+    usage::UsageLog,
 };
 
 use crate::transfer::{Copying, Side};
@@ -45,57 +56,126 @@ const ROUNDS: usize = 5;
 
 fn main() {
     // `cargo bench` adds flags of its own.
-    let mut counts = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
-    let count: usize = counts.next().unwrap_or(200_000);
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let count: usize =
+        arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let both = !named("sqlite") && !named("postgres");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
 
     let mut records: Vec<_> = (0..count as u64).map(record).collect();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
-    let source = SqliteBackend::open(path("source.db")).unwrap();
+    let source = Arc::new(SqliteBackend::open(folder.path().join("source.db")).unwrap());
     runtime.block_on(fill(&source, &records));
-    let source = Arc::new(source);
     let source = Side { keys: Arc::clone(&source) as _, usage: Some(source) };
-    let rows: Vec<engine::Row> = records.into_iter().map(Into::into).collect();
 
-    let (mut of_raw, mut of_copies, mut of_repeats) = (Vec::new(), Vec::new(), Vec::new());
+    println!("{count} records, in transactions of {MAX_LOAD}, records a second");
+    println!("{:<44} {:>9} {:>7}  bar", "", "", "ratio");
+    if both || named("sqlite") {
+        into_sqlite(&runtime, &source, &records, folder.path());
+    }
+    if both || named("postgres") {
+        runtime.block_on(into_postgres(&source, &records));
+    }
+}
+
+fn into_sqlite(runtime: &Runtime, source: &Source, records: &[Credential], folder: &Path) {
+    let rows: Vec<engine::Row> = records.iter().cloned().map(Into::into).collect();
+    let (raw, target_path) = (folder.join("raw.db"), folder.join("target.db"));
+    let mut rates = Rates::new(rows.len());
     for _ in 0..ROUNDS {
-        let (raw, target_path) = (path("raw.db"), path("target.db"));
         let engine = engine::open(&raw);
         let started = Instant::now();
         for part in rows.chunks(MAX_LOAD) {
             engine::commit(&engine, part);
         }
-        of_raw.push(rate(count, started.elapsed()));
+        rates.raw(started.elapsed());
         drop(engine);
 
         let target = Arc::new(SqliteBackend::open(&target_path).unwrap());
-        of_copies.push(rate(count, runtime.block_on(copy(&source, &target, count, 0))));
-        of_repeats.push(rate(count, runtime.block_on(copy(&source, &target, 0, count))));
+        runtime.block_on(rates.copy(source, &target));
         drop(target);
         assert_eq!(engine::content(&raw), engine::content(&target_path), "not the same work");
         remove(&raw);
         remove(&target_path);
     }
-    let (raw, copied, again) = (median(of_raw), median(of_copies), median(of_repeats));
-    println!("{count} records, in transactions of {MAX_LOAD}, records a second");
-    println!("{:<44} {:>9} {:>7}  bar", "", "", "ratio");
-    println!("{:<44} {raw:>9.0}", "the engine alone, rows ready");
-    println!(
-        "{:<44} {copied:>9.0} {:>7.2}  at least 0.80",
-        "copy from store to store",
-        copied / raw
-    );
-    println!("{:<44} {again:>9.0} {:>7.2}", "the same copy again, all there", again / raw);
+    rates.report("SQLite, rows ready, one transaction each");
+}
+
+/// A server that waits for its disk. Its own load reads a file, all of it in one statement.
+async fn into_postgres(source: &Source, records: &[Credential]) {
+    let Some(server) = lab::Server::start(&["shared_buffers = 1GB", "max_wal_size = 8GB"]) else {
+        return;
+    };
+    let file = server.folder().join("rows.txt");
+    fs::write(&file, table::lines(records)).unwrap();
+    lab::give_to_server(&file);
+    let copy_from = table::copy_from(file.to_str().unwrap());
+    let content = "SELECT count(*) || ' ' || sum(hashtextextended(credentials::text, 0))
+        FROM credentials";
+    let mut rates = Rates::new(records.len());
+    for _ in 0..ROUNDS {
+        let (raw, target) = (server.database().await, server.database().await);
+        drop(PostgresBackend::connect(&*raw).await.unwrap());
+        let client = lab::connect(&raw).await;
+        let started = Instant::now();
+        client.batch_execute(&copy_from).await.unwrap();
+        rates.raw(started.elapsed());
+
+        let backend = Arc::new(PostgresBackend::connect(&*target).await.unwrap());
+        rates.copy(source, &backend).await;
+        let both = [client, lab::connect(&target).await];
+        let mut contents = Vec::new();
+        for client in both {
+            contents.push(client.query_one(content, &[]).await.unwrap().get::<_, String>(0));
+        }
+        assert_eq!(contents[0], contents[1], "not the same work");
+    }
+    rates.report("PostgreSQL's COPY from a file");
+}
+
+type Source = Side<dyn CredentialBackend>;
+
+/// How many records a second were loaded, copied, and found to be there.
+struct Rates {
+    count: usize,
+    of_raw: Vec<f64>,
+    of_copies: Vec<f64>,
+    of_repeats: Vec<f64>,
+}
+
+impl Rates {
+    fn new(count: usize) -> Self {
+        Self { count, of_raw: Vec::new(), of_copies: Vec::new(), of_repeats: Vec::new() }
+    }
+
+    fn raw(&mut self, took: Duration) {
+        self.of_raw.push(rate(self.count, took));
+    }
+
+    /// Copies into an empty store, and once more.
+    async fn copy<B: BulkLoad + UsageLog>(&mut self, from: &Source, to: &Arc<B>) {
+        let count = self.count as u64;
+        self.of_copies.push(rate(self.count, copy(from, to, count, 0).await));
+        self.of_repeats.push(rate(self.count, copy(from, to, 0, count).await));
+    }
+
+    fn report(self, engine: &str) {
+        let [raw, copied, again] = [self.of_raw, self.of_copies, self.of_repeats].map(median);
+        println!("{engine:<44} {raw:>9.0}");
+        let ratio = copied / raw;
+        println!("{:<44} {copied:>9.0} {ratio:>7.2}  at least 0.80", "  copy into it");
+        println!("{:<44} {again:>9.0} {:>7.2}", "  the same copy again, all there", again / raw);
+    }
 }
 
 /// How long a copy takes that finds so many new and old records.
-async fn copy(
-    from: &Side<dyn CredentialBackend>,
-    to: &Arc<SqliteBackend>,
-    stored: usize,
-    there: usize,
+async fn copy<B: BulkLoad + UsageLog>(
+    from: &Source,
+    to: &Arc<B>,
+    stored: u64,
+    there: u64,
 ) -> Duration {
     let started = Instant::now();
     let to = Side { keys: Arc::clone(to) as _, usage: Some(Arc::clone(to) as _) };
@@ -103,7 +183,7 @@ async fn copy(
     copying.run(|_| ()).await.unwrap();
     let took = started.elapsed();
     let tally = copying.loader.tally();
-    assert_eq!((tally.stored, tally.already_there), (stored as u64, there as u64));
+    assert_eq!((tally.stored, tally.already_there), (stored, there));
     took
 }
 

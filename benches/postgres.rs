@@ -15,7 +15,6 @@ mod installed;
 mod lab;
 
 use std::{
-    fmt::Write as _,
     fs,
     hint::black_box,
     path::Path,
@@ -26,6 +25,7 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
+use common::table;
 use md5::{Digest as _, Md5};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, types::ToSql};
@@ -52,8 +52,10 @@ fn main() {
     let named: Vec<&String> = parts.iter().filter(|part| !part.starts_with("rows=")).collect();
     let wanted = |part: &str| named.is_empty() || named.iter().any(|p| *p == part);
 
+    // A quarter of the machine's memory, as PostgreSQL's manual has it.
+    let buffers = format!("shared_buffers = {}kB", memory() / 4);
     let settings = [
-        "shared_buffers = 1GB",
+        &*buffers,
         "max_wal_size = 8GB",
         "maintenance_work_mem = 512MB",
         "checkpoint_timeout = 30min",
@@ -246,17 +248,12 @@ async fn load(server: &lab::Server) {
     for round in 0..ROUNDS {
         let records: Vec<Arc<Credential>> =
             (round * ROWS..(round + 1) * ROWS).map(|n| credential(n).into()).collect();
-        let mut text = String::new();
-        for record in &records {
-            copy_line(&mut text, record);
-        }
-        fs::write(&file, text).unwrap();
+        fs::write(&file, table::lines(records.iter().map(|it| &**it))).unwrap();
         lab::give_to_server(&file);
         let count = usize::try_from(ROWS).unwrap();
 
         let started = Instant::now();
-        let copy = format!("COPY credentials ({COPIED}) FROM '{}'", file.display());
-        client.batch_execute(&copy).await.unwrap();
+        client.batch_execute(&table::copy_from(file.to_str().unwrap())).await.unwrap();
         let copied = common::rate(count, started.elapsed());
 
         let started = Instant::now();
@@ -274,22 +271,6 @@ async fn load(server: &lab::Server) {
     rates_line("rows/s loaded: COPY, backend", copied, loaded, "at least 0.80");
     println!("{:<52} {:>31.2}", "  median of the rounds' ratios", common::median(ratios));
     size("a store that grew", &client, ROUNDS * ROWS).await;
-}
-
-const COPIED: &str = "id, kind, user_id, project_id, access_key, material, status, attributes, \
-    created_at, updated_at, version";
-
-fn copy_line(text: &mut String, record: &Credential) {
-    let (project, key) = (record.project_id.as_ref().unwrap(), record.access_key.as_ref().unwrap());
-    let (material, version) = (record.material.encode(), record.version.get());
-    writeln!(
-        text,
-        "{}\tec2\t{}\t{project}\t{key}\t{}\tActive\t{{}}\t0\t0\t{version}",
-        record.id,
-        record.user_id,
-        material.expose(),
-    )
-    .unwrap();
 }
 
 /// A look-up and a page among few records and among many.
@@ -377,6 +358,13 @@ async fn filled(server: &lab::Server, rows: u64) -> PostgresBackend {
     eprintln!("made {rows} rows in {:.1?}", started.elapsed());
     size("a store that was made at once", &client, rows).await;
     PostgresBackend::connect(store.url).await.unwrap()
+}
+
+/// How much memory this machine has, in KiB.
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find(|line| line.starts_with("MemTotal:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// How much of the disk a store takes.

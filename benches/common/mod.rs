@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod engine;
 pub mod load;
+pub mod table;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
 

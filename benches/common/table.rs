@@ -1,0 +1,41 @@
+//! PostgreSQL's own load into a table of `PostgresBackend`.
+
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tower_credentials::domain::Credential;
+
+/// What a line holds.
+const COLUMNS: &str = "id, kind, user_id, project_id, access_key, material, status, attributes, \
+    created_at, updated_at, version";
+
+/// The statement that loads a file of lines, which the server reads itself.
+pub fn copy_from(file: &str) -> String {
+    format!("COPY credentials ({COLUMNS}) FROM '{file}'")
+}
+
+/// Key pairs of a project, as `COPY` reads them.
+pub fn lines<'a>(records: impl IntoIterator<Item = &'a Credential>) -> String {
+    let mut text = String::new();
+    for record in records {
+        let project = record.project_id.as_ref().unwrap();
+        let key = record.access_key.as_ref().unwrap();
+        let (material, version) = (record.material.encode(), record.version.get().cast_signed());
+        let (made, changed) = (micros(record.created_at), micros(record.updated_at));
+        writeln!(
+            text,
+            "{}\tec2\t{}\t{project}\t{key}\t{}\tActive\t{{}}\t{made}\t{changed}\t{version}",
+            record.id,
+            record.user_id,
+            material.expose(),
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn micros(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).unwrap().as_micros()
+}
