@@ -202,3 +202,28 @@ async fn a_password_in_a_url_is_never_told() {
         assert!(!said.contains("correct-horse"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_url_may_be_in_a_file_of_ones_own_and_its_password_is_never_told() {
+    let accesser = Server::new();
+    let file = accesser.home().join("url");
+    let write = |url: &str, mode| {
+        fs::write(&file, url).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let named = format!("@{}", file.display());
+    let accesser = accesser.arguments(&["--backend", &named]);
+    write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o600);
+    let said = accesser.error().await;
+    assert!(!said.contains("correct-horse"), "{said}");
+    write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o644);
+    let (status, said) = accesser.refuse("127.0.0.1:0").await;
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("chmod 600") && !said.contains("correct-horse"), "{said}");
+
+    let database = accesser.home().join("other.db");
+    write(&format!("sqlite:{}\n", database.display()), 0o600);
+    let running = accesser.start().await;
+    create(&running.client(), "one").await.expect(201);
+    assert!(database.exists() && !accesser.database().exists());
+}
