@@ -1,7 +1,7 @@
 //! The accesser over PostgreSQL and etcd: killed, left alone by its store, and two of
 //! them on one store.
 
-use std::{env, fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use http::Method;
 use tokio::time::{Instant, sleep};
@@ -23,18 +23,13 @@ const ROUNDS: usize = 5;
 
 /// An accesser on a new database; `None` where there is no PostgreSQL.
 async fn on_postgres() -> Option<Server> {
-    let url = match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
-        Ok(url) => url,
-        Err(_) => postgres::shared()?.database().await,
-    };
+    let url = postgres::database().await?;
     Some(Server::new().arguments(&["--backend", &url]))
 }
 
-/// An accesser on an etcd of three members, below a prefix of its own.
-fn on_etcd(prefix: &str) -> Option<Server> {
-    let url = etcd::shared()?;
-    // That of the environment may hold what an earlier run left.
-    let url = format!("{url}/{prefix}-{:x}", rand::random::<u64>());
+/// An accesser on an etcd, below a prefix of its own.
+fn on_etcd(name: &str) -> Option<Server> {
+    let url = etcd::place(name)?;
     Some(Server::new().arguments(&["--backend", &url]))
 }
 
