@@ -28,6 +28,7 @@ use crate::{
     common::{
         backend::{self, StoreOptions},
         server,
+        store::{parse, url as store_url},
     },
     identities::Identities,
 };
@@ -47,7 +48,10 @@ struct Options {
     /// Where credentials live: `memory:`, `sqlite:PATH`,
     /// `postgres://USER:PASSWORD@HOST/DATABASE` or
     /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:<data>/credentials.db].
-    #[arg(long)]
+    ///
+    /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
+    /// only its owner may read: so that its password is not seen.
+    #[arg(long, value_name = "URL", value_parser = store_url)]
     backend: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
@@ -60,7 +64,7 @@ struct Options {
 async fn main() -> ExitCode {
     // `s3s` logs every refused signature as an error, and anybody can send those.
     common::log_to_stderr("info,s3s::ops=off");
-    common::exit_code(run(Options::parse()).await)
+    common::exit_code(run(parse()).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,10 @@ use tower_credentials::{
     usage::UsageLog,
 };
 
-use super::store::{Expected, Plain, Store, Trouble, URLS, key_ring};
+use super::{
+    figures,
+    store::{Expected, Plain, Store, Trouble, URLS, key_ring},
+};
 
 /// Whatever keeps the keys, with what was looked up lately in memory.
 pub(crate) type Keys = Cached<Arc<dyn CredentialBackend>>;
@@ -34,6 +37,13 @@ pub(crate) struct StoreOptions {
     /// changed here is felt at once.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     key_ttl: u64,
+    /// Every how many seconds to log what the memory of keys did, and how old an answer from it
+    /// could be (`staleness_ms`).
+    ///
+    /// `feed_lag_ms` tells how long ago the store said that it told all changes; it is missing
+    /// while the store tells none.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    figures_every: u64,
 }
 
 /// Opens the store that a URL names; without one, this SQLite file.
@@ -57,5 +67,6 @@ pub(crate) async fn open(
     };
     let keys = Cached::builder(store.backend()).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.keys);
+    figures::log(keys.clone(), Duration::from_secs(options.figures_every));
     Ok((keys, store.usage))
 }

@@ -1,6 +1,7 @@
 //! What the examples that are servers share.
 
 pub(crate) mod backend;
+mod figures;
 mod idle;
 pub(crate) mod server;
 pub(crate) mod store;

@@ -20,7 +20,8 @@ pub(crate) fn sync_folder(file: &Path) -> Result<(), Failure> {
     Ok(File::open(folder_of(file))?.sync_all()?)
 }
 
-fn folder_of(file: &Path) -> &Path {
+/// The folder that a file is in, or is to be in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -1,7 +1,7 @@
 //! Keys in the file of a key ring.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write},
     path::Path,
 };
@@ -15,7 +15,11 @@ use crate::{
 };
 
 pub(crate) fn run(file: &Path, id: &str, standby: bool) -> Result<Outcome, Failure> {
-    let mut lines = lines(file)?;
+    // Where a link leads, so that it stays one.
+    let real = &*fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    // Until this ends: of two at once, the other reads what this one wrote.
+    let _turn = turn(real)?;
+    let mut lines = lines(real)?;
     let place = lines.iter().position(|line| is_key(line.expose_secret(), Some(id)));
     let line = match place {
         Some(_) if standby => {
@@ -30,14 +34,26 @@ pub(crate) fn run(file: &Path, id: &str, standby: bool) -> Result<Outcome, Failu
         Some(newest) => lines.insert(newest, line),
         None => lines.push(line),
     }
-    replace(file, &lines)?;
-    let ring = KeyRing::from_file(file).map_err(|error| Failure::of(Exit::Problem, &error))?;
+    replace(real, &lines)?;
+    let ring = KeyRing::from_file(real).map_err(|error| Failure::of(Exit::Problem, &error))?;
     let ids: Vec<_> = ring.ids().map(ToOwned::to_owned).collect();
     Ok(Outcome::default()
         .with("key_ring", file.display().to_string())
         .with("new", place.is_none())
         .with("newest", ids.last().cloned())
         .with("keys", ids))
+}
+
+/// Waits until nobody else changes a ring in the same folder.
+///
+/// It is the folder that is locked, since the file is another one after each change.
+fn turn(file: &Path) -> Result<File, Failure> {
+    let folder = files::folder_of(file);
+    let locked = File::open(folder).and_then(|opened| opened.lock().map(|()| opened));
+    locked.map_err(|error| {
+        let what = format!("cannot lock the folder {}: {error}", folder.display());
+        Failure::new(Exit::Problem, what)
+    })
 }
 
 /// The lines of a ring, as they are; none if there is no file.

@@ -33,10 +33,19 @@ mod transfer;
 mod verify;
 mod walk;
 
-use std::{io::IsTerminal, path::Path, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    panic::resume_unwind,
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -45,9 +54,12 @@ use crate::{
     store::{Expected, Store},
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
+/// How long what is under way may take to clean up; what waits for a person or a pipe does not
+/// end in any time.
+const GRACE: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let options: Options = store::parse();
     log_to_stderr();
     let (name, stdout) = match &options.command {
         Command::Copy { .. } => ("copy", true),
@@ -65,14 +77,35 @@ async fn main() -> ExitCode {
         let what = "stdout takes the export or the outcome, not both";
         Failure::new(Exit::Usage, what).into()
     } else {
-        // What is under way is given up as if by an error, so that no file is left behind.
-        tokio::select! {
-            outcome = run(options.command) => outcome.unwrap_or_else(Outcome::from),
-            () = interrupted() => Failure::new(Exit::Problem, "interrupted").into(),
-        }
+        until_interrupted(run(options.command)).unwrap_or_else(Outcome::from)
     };
     outcome.tell(name, options.json, stdout);
     ExitCode::from(outcome.exit() as u8)
+}
+
+/// Does it on other threads, and waits here until it is done or a signal comes: so whatever it
+/// waits for, be it what somebody types, it can be ended.
+fn until_interrupted(
+    doing: impl Future<Output = Result<Outcome, Failure>> + Send + 'static,
+) -> Result<Outcome, Failure> {
+    let workers = Runtime::new()?;
+    let outcome = Builder::new_current_thread().enable_all().build()?.block_on(async {
+        // Listened to before anything is begun.
+        let interrupted = interrupted()?;
+        let mut doing = workers.spawn(doing);
+        tokio::select! {
+            done = &mut doing => done.unwrap_or_else(|error| resume_unwind(error.into_panic())),
+            () = interrupted => {
+                // Given up as if by an error, so that no file is left behind.
+                doing.abort();
+                let _ = timeout(GRACE, &mut doing).await;
+                passphrase::show_typing_again();
+                Err(Failure::new(Exit::Problem, "interrupted"))
+            }
+        }
+    });
+    workers.shutdown_timeout(GRACE);
+    outcome
 }
 
 async fn run(command: Command) -> Result<Outcome, Failure> {
@@ -98,18 +131,15 @@ async fn run(command: Command) -> Result<Outcome, Failure> {
 }
 
 /// Waits until it is asked to end, by a person or by whatever started it.
-async fn interrupted() {
-    let mut terminated = signal(SignalKind::terminate()).ok();
-    let terminated = async {
-        match &mut terminated {
-            Some(terminated) => drop(terminated.recv().await),
-            None => std::future::pending().await,
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
+    })
 }
 
 /// A store, for people to see.

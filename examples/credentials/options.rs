@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 
+use crate::store;
+
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
 /// A store is named by its URL: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or
-/// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Secrets that are sealed at rest take
-/// `--key-ring`.
+/// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Instead of a URL with a password, which
+/// others on the machine would see, take `env:NAME`, a variable that holds the URL, or `@PATH`, a file
+/// of yours alone whose first line it is. Secrets that are sealed at rest take `--key-ring`.
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
@@ -23,7 +26,7 @@ pub(crate) struct Options {
 const EXITS: &str = "\
 Exit codes:
   0  all went well
-  1  something is wrong with a store, or it was found to be
+  1  something is wrong with a store, or it was found to be; or the command was interrupted
   2  the command line makes no sense
   3  a store is not there, or cannot be reached: try again
   4  something else is there already: a store, a file, or other records with the same names
@@ -51,8 +54,10 @@ pub(crate) enum Command {
     /// What is there stays, as in an import, and it may be run again.
     Copy {
         /// The store to read.
+        #[arg(value_parser = store::url)]
         from: String,
         /// The store to write.
+        #[arg(value_parser = store::url)]
         to: String,
         /// Opens what is sealed in the store to read.
         #[arg(long, value_name = "FILE")]
@@ -80,6 +85,7 @@ pub(crate) enum Command {
     /// It takes no keys: records are deleted as they lie in the store.
     Remove {
         /// The store.
+        #[arg(value_parser = store::url)]
         url: String,
         /// The ids of the records, not their access keys.
         #[arg(required = true)]
@@ -112,7 +118,8 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct StoreArgs {
-    /// The store.
+    /// The store: its URL, `env:NAME` or `@PATH`.
+    #[arg(value_parser = store::url)]
     pub(crate) url: String,
     /// The keys that its secrets are sealed with, one `id = base64` a line, the newest one last;
     /// `env:NAME` takes them from the environment.

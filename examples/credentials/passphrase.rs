@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use age::secrecy::{ExposeSecret, SecretString};
@@ -56,9 +57,10 @@ fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {
 }
 
 fn ask(mut terminal: &File, question: &str) -> io::Result<SecretString> {
+    // Before the question: some answer at once.
+    let _silent = Silent::new()?;
     write!(terminal, "{question}")?;
     terminal.flush()?;
-    let _silent = Silent::new()?;
     let mut line = String::new();
     BufReader::new(terminal).read_line(&mut line)?;
     writeln!(terminal)?;
@@ -70,18 +72,61 @@ fn ask(mut terminal: &File, question: &str) -> io::Result<SecretString> {
 /// A terminal that does not show what is typed, until this is dropped.
 struct Silent;
 
+/// What became of the terminal.
+static SHOWING: Mutex<Showing> = Mutex::new(Showing::Typing);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    Nothing,
+    Typing,
+    /// And it stays so.
+    TypingToTheEnd,
+}
+
 impl Silent {
     fn new() -> io::Result<Self> {
-        stty("-echo").map(|()| Self)
+        let mut showing = showing();
+        if *showing == Showing::TypingToTheEnd {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        stty("-echo")?;
+        *showing = Showing::Nothing;
+        Ok(Self)
     }
 }
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        if stty("echo").is_err() {
-            tracing::warn!("the terminal may be left silent: `stty echo` mends it");
-        }
+        show_typing(Showing::Typing);
     }
+}
+
+/// Has the terminal show what is typed, whoever still waits for a passphrase: for when the
+/// process is about to end.
+pub(crate) fn show_typing_again() {
+    if show_typing(Showing::TypingToTheEnd)
+        && let Ok(mut terminal) = OpenOptions::new().write(true).open(TERMINAL)
+    {
+        // Behind the question.
+        let _ = writeln!(terminal);
+    }
+}
+
+/// Returns whether it did not before.
+fn show_typing(now: Showing) -> bool {
+    let mut showing = showing();
+    let was_silent = *showing == Showing::Nothing;
+    if was_silent && stty("echo").is_err() {
+        tracing::warn!("the terminal may be left silent: `stty echo` mends it");
+    }
+    if *showing != Showing::TypingToTheEnd {
+        *showing = now;
+    }
+    was_silent
+}
+
+fn showing() -> MutexGuard<'static, Showing> {
+    SHOWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stty(setting: &str) -> io::Result<()> {

@@ -27,7 +27,6 @@ mod spelling;
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
-use clap::Parser;
 use http::Uri;
 use tower::ServiceBuilder;
 use tower_credentials::{
@@ -42,7 +41,7 @@ use tower_http::{
 };
 
 use crate::{
-    common::{backend, server},
+    common::{backend, server, store::parse},
     copies::Covering,
     doubts::Doubts,
     journal::Journal,
@@ -56,7 +55,7 @@ use crate::{
 #[tokio::main]
 async fn main() -> ExitCode {
     common::log_to_stderr("info");
-    common::exit_code(run(Options::parse()).await)
+    common::exit_code(run(parse()).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {

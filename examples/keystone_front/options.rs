@@ -9,7 +9,7 @@ use tower_credentials::{
     policy::{DelegatedCallers, RolePolicy},
 };
 
-use crate::common::backend::StoreOptions;
+use crate::common::{backend::StoreOptions, store};
 
 /// Answers Keystone's credential calls from a store of its own, and passes every
 /// other request on to Keystone.
@@ -30,7 +30,10 @@ pub(crate) struct Options {
     /// Where credentials live: `memory:`, `sqlite:PATH`,
     /// `postgres://USER:PASSWORD@HOST/DATABASE` or
     /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:keystone-front.db].
-    #[arg(long, value_name = "URL")]
+    ///
+    /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
+    /// only its owner may read: so that its password is not seen.
+    #[arg(long, value_name = "URL", value_parser = store::url)]
     pub(crate) backend: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreOptions,

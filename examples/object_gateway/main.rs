@@ -35,7 +35,6 @@ mod xml;
 
 use std::{convert::Infallible, error::Error, path::Path, process::ExitCode, sync::Arc};
 
-use clap::Parser;
 use http::Request;
 use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder, service_fn};
@@ -47,7 +46,7 @@ use tower_credentials::{
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
 use crate::{
-    common::{backend, server},
+    common::{backend, server, store::parse},
     gateway::Gateway,
     identities::Identities,
     options::Options,
@@ -57,7 +56,7 @@ use crate::{
 #[tokio::main]
 async fn main() -> ExitCode {
     common::log_to_stderr("info");
-    common::exit_code(run(Options::parse()).await)
+    common::exit_code(run(parse()).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
-use crate::common::backend::StoreOptions;
+use crate::common::{backend::StoreOptions, store};
 
 /// An S3 server that mints, lists, disables and revokes its own access keys, and keeps
 /// objects in memory.
@@ -19,7 +19,10 @@ pub(crate) struct Options {
     /// Where credentials live: `memory:`, `sqlite:PATH`,
     /// `postgres://USER:PASSWORD@HOST/DATABASE` or
     /// `etcd://HOST:PORT,HOST:PORT`.
-    #[arg(long, default_value = "memory:")]
+    ///
+    /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
+    /// only its owner may read: so that its password is not seen.
+    #[arg(long, value_name = "URL", default_value = "memory:", value_parser = store::url)]
     pub(crate) backend: String,
     #[command(flatten)]
     pub(crate) store: StoreOptions,

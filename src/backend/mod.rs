@@ -21,6 +21,8 @@ pub mod etcd;
 mod feed;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod hub;
+#[cfg(any(feature = "etcd", feature = "postgres"))]
+mod identity;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod source;

@@ -12,6 +12,7 @@ mod durability;
 #[path = "../common/etcd.rs"]
 #[allow(dead_code, reason = "the tests of the store use the rest")]
 mod etcd;
+mod figures;
 mod identities;
 mod limits;
 mod log;

@@ -1,7 +1,7 @@
 //! The accesser over PostgreSQL and etcd: killed, left alone by its store, and two of
 //! them on one store.
 
-use std::{env, fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use http::Method;
 use tokio::time::{Instant, sleep};
@@ -23,18 +23,13 @@ const ROUNDS: usize = 5;
 
 /// An accesser on a new database; `None` where there is no PostgreSQL.
 async fn on_postgres() -> Option<Server> {
-    let url = match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
-        Ok(url) => url,
-        Err(_) => postgres::shared()?.database().await,
-    };
+    let url = postgres::database().await?;
     Some(Server::new().arguments(&["--backend", &url]))
 }
 
-/// An accesser on an etcd of three members, below a prefix of its own.
-fn on_etcd(prefix: &str) -> Option<Server> {
-    let url = etcd::shared()?;
-    // That of the environment may hold what an earlier run left.
-    let url = format!("{url}/{prefix}-{:x}", rand::random::<u64>());
+/// An accesser on an etcd, below a prefix of its own.
+fn on_etcd(name: &str) -> Option<Server> {
+    let url = etcd::place(name)?;
     Some(Server::new().arguments(&["--backend", &url]))
 }
 
@@ -202,4 +197,29 @@ async fn a_password_in_a_url_is_never_told() {
         let said = Server::new().arguments(&["--backend", &url]).error().await;
         assert!(!said.contains("correct-horse"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_url_may_be_in_a_file_of_ones_own_and_its_password_is_never_told() {
+    let accesser = Server::new();
+    let file = accesser.home().join("url");
+    let write = |url: &str, mode| {
+        fs::write(&file, url).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let named = format!("@{}", file.display());
+    let accesser = accesser.arguments(&["--backend", &named]);
+    write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o600);
+    let said = accesser.error().await;
+    assert!(!said.contains("correct-horse"), "{said}");
+    write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o644);
+    let (status, said) = accesser.refuse("127.0.0.1:0").await;
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("chmod 600") && !said.contains("correct-horse"), "{said}");
+
+    let database = accesser.home().join("other.db");
+    write(&format!("sqlite:{}\n", database.display()), 0o600);
+    let running = accesser.start().await;
+    create(&running.client(), "one").await.expect(201);
+    assert!(database.exists() && !accesser.database().exists());
 }

@@ -30,7 +30,7 @@ pub(crate) fn is_installed() -> bool {
 
 /// The URL of a cluster that all tests of this program share: that of
 /// `TOWER_CREDENTIALS_ETCD_URL`, or one of three members that ends with the program.
-pub(crate) fn shared() -> Option<String> {
+fn shared() -> Option<String> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     if let Ok(url) = env::var("TOWER_CREDENTIALS_ETCD_URL") {
         return Some(url);
@@ -42,6 +42,16 @@ pub(crate) fn shared() -> Option<String> {
         })
     };
     SHARED.get_or_init(start).as_ref().map(Cluster::url)
+}
+
+/// The URL of a place in that cluster where nothing lies yet. What is written there stays,
+/// below `tower-credentials-test/`.
+pub(crate) fn place(name: &str) -> Option<String> {
+    let url = shared()?;
+    let (cluster, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let cluster = cluster.trim_end_matches('/');
+    let random = rand::random::<u64>();
+    Some(format!("{cluster}/tower-credentials-test/{name}-{random:x}{query}"))
 }
 
 /// Members on this machine, which end when it is dropped.

@@ -14,11 +14,11 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread::sleep,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use tokio_postgres::{Client, NoTls};
 
 use crate::installed;
@@ -229,6 +229,50 @@ impl Drop for Server {
 pub(crate) fn shared() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(|| Server::start(&["fsync = off"])).as_ref()
+}
+
+/// The URL of a new, empty database for a test that does nothing to the server: on that of
+/// `TOWER_CREDENTIALS_POSTGRES_URL`, or on the one that tests share. `None` where there is
+/// neither.
+pub(crate) async fn database() -> Option<String> {
+    match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
+        Ok(url) => Some(database_on(&url).await),
+        Err(_) => Some(shared()?.database().await),
+    }
+}
+
+/// The URL of a new database on the server of this one. It stays; those of earlier runs are
+/// dropped.
+async fn database_on(url: &str) -> String {
+    const NAMES: &str = "tower_credentials_test_";
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static SWEPT: OnceCell<()> = OnceCell::const_new();
+    let client = connect(url).await;
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let sweep = async || {
+        let sql = "SELECT datname FROM pg_database WHERE datname LIKE $1";
+        for row in client.query(sql, &[&format!("{NAMES}%")]).await.unwrap() {
+            let name: &str = row.get(0);
+            let made_at = name[NAMES.len()..].split('_').next().and_then(|it| it.parse().ok());
+            if made_at.is_some_and(|at: u64| at + 2 * 60 * 60 < now) {
+                // Others may do the same.
+                let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await;
+            }
+        }
+    };
+    SWEPT.get_or_init(sweep).await;
+    let (count, process) = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
+    let name = format!("{NAMES}{now}_{process}_{count}");
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    renamed(url, &name)
+}
+
+/// The same URL with another database; always with a query, to which a test may add.
+fn renamed(url: &str, database: &str) -> String {
+    let (rest, query) = url.split_once('?').unwrap_or((url, "sslmode=prefer"));
+    let (scheme, rest) = rest.split_once("://").expect("a URL");
+    let authority = rest.split('/').next().unwrap_or_default();
+    format!("{scheme}://{authority}/{database}?{query}")
 }
 
 /// A bare client.

@@ -11,17 +11,6 @@ use crate::{
     tool::Tool,
 };
 
-/// A prefix of its own in the cluster that tests share.
-fn in_etcd() -> Option<String> {
-    let name = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let process = std::process::id();
-    etcd::shared().map(|url| format!("{url}/tool-{process}-{name}"))
-}
-
-async fn in_postgres() -> Option<String> {
-    Some(lab::shared()?.database().await)
-}
-
 /// Everything that is done with a store, once.
 async fn goes_through_everything(url: &str, engine: &str) {
     let tool = Tool::new();
@@ -76,19 +65,19 @@ async fn goes_through_everything(url: &str, engine: &str) {
 
 #[tokio::test]
 async fn everything_can_be_done_with_a_postgresql_database() {
-    let Some(url) = in_postgres().await else { return };
+    let Some(url) = lab::database().await else { return };
     goes_through_everything(&url, "postgres").await;
 }
 
 #[tokio::test]
 async fn everything_can_be_done_with_an_etcd_cluster() {
-    let Some(url) = in_etcd() else { return };
+    let Some(url) = etcd::place("tool") else { return };
     goes_through_everything(&url, "etcd").await;
 }
 
 #[tokio::test]
 async fn records_go_from_engine_to_engine() {
-    let (Some(postgres), Some(etcd)) = (in_postgres().await, in_etcd()) else { return };
+    let (Some(postgres), Some(etcd)) = (lab::database().await, etcd::place("tool")) else { return };
     let tool = Tool::new();
     let mut records = [every_kind(), many(1_000)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
@@ -162,7 +151,8 @@ fn a_server_that_does_not_answer_is_unavailable_and_its_password_not_told() {
 
 #[tokio::test]
 async fn a_server_that_refuses_the_login_is_unavailable() {
-    let Some(url) = in_postgres().await else { return };
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
     let tool = Tool::new();
     let told = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
     assert_eq!(told["exit"], 3, "{told}");

@@ -26,4 +26,5 @@ mod sealed;
 mod starting;
 mod stats;
 mod tool;
+mod urls;
 mod verifying;

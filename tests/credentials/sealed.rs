@@ -1,6 +1,11 @@
 //! Key rings, and stores that are sealed with them.
 
-use std::{fs, os::unix::fs::PermissionsExt, thread::sleep, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    thread::sleep,
+    time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -48,6 +53,33 @@ fn a_ring_is_its_owners_alone_and_its_newest_key_the_last() {
     write_private(&tool, "no-ring", "something else\n");
     assert_eq!(tool.json(&["key", "no-ring", "2026"])["exit"], 1);
     assert_eq!(fs::read_to_string(tool.path("no-ring")).unwrap(), "something else\n");
+}
+
+#[test]
+fn keys_that_are_made_at_once_are_all_in_the_ring() {
+    let tool = Tool::new();
+    let ids: Vec<_> = (0..12).map(|n| format!("key-{n}")).collect();
+    let making: Vec<_> = ids.iter().map(|id| tool.start(&["key", "ring", id])).collect();
+    for mut made in making {
+        assert!(made.wait().unwrap().success());
+    }
+    let ring = fs::read_to_string(tool.path("ring")).unwrap();
+    let found: Vec<_> = ring.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    for id in &ids {
+        assert!(found.contains(&&**id), "{id} is lost: {found:?}");
+    }
+    assert_eq!(found.len(), ids.len());
+}
+
+#[test]
+fn a_link_to_a_ring_stays_one() {
+    let tool = Tool::new();
+    tool.fine(&["key", "ring", "2025"]);
+    symlink("ring", tool.path("link")).unwrap();
+    let told = tool.json(&["key", "link", "2026"]);
+    assert_eq!((&told["key_ring"], &told["keys"]), (&"link".into(), &json!(["2025", "2026"])));
+    assert!(tool.path("link").is_symlink());
+    assert_eq!(fs::read_to_string(tool.path("ring")).unwrap().lines().count(), 2);
 }
 
 #[tokio::test]

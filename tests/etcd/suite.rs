@@ -1,6 +1,6 @@
 //! The suites, all cases on one shared cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tower_credentials::backend::{BackendError, ChangeFeed, Changes, etcd::EtcdBackend};
@@ -9,7 +9,9 @@ use crate::etcd;
 
 /// A handle of its own; `None` if there is no etcd.
 async fn handle() -> Option<EtcdBackend> {
-    Some(EtcdBackend::connect(&etcd::shared()?).await.unwrap())
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    let url = URL.get_or_init(|| etcd::place("suite")).as_ref()?;
+    Some(EtcdBackend::connect(url).await.unwrap())
 }
 
 macro_rules! cases {

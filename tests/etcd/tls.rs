@@ -1,6 +1,6 @@
 //! Clusters that are talked to in secret.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use tempfile::TempDir;
 use tower_credentials::backend::{
@@ -26,6 +26,9 @@ impl Authority {
             "req -newkey rsa:2048 -nodes -subj /CN=member -keyout member.key -out member.csr",
             "x509 -req -in member.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
              -extfile names -out member.pem",
+            "req -newkey rsa:2048 -nodes -subj /CN=client -keyout client.key -out client.csr",
+            "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+             -extfile names -out client.pem",
         ] {
             let mut openssl = Command::new("openssl");
             let done = openssl.args(command.split_whitespace()).current_dir(&authority.0).output();
@@ -39,7 +42,11 @@ impl Authority {
     }
 
     fn pem(&self) -> Vec<u8> {
-        fs::read(Path::new(&self.path("ca.pem"))).unwrap()
+        self.read("ca.pem")
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
     }
 }
 
@@ -64,4 +71,41 @@ async fn a_cluster_with_certificates_of_a_private_authority_is_trusted_by_who_kn
         assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
         assert!(report(&error).contains("certificate"), "{}", report(&error));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_asks_for_certificates_lets_in_who_has_one_of_its_authority() {
+    let Some(authority) = Authority::new() else { return };
+    let (certificate, key) = (authority.path("member.pem"), authority.path("member.key"));
+    let trusted = authority.path("ca.pem");
+    let arguments = ["--cert-file", &certificate, "--key-file", &key, "--client-cert-auth"];
+    let arguments = [&arguments[..], &["--trusted-ca-file", &trusted]].concat();
+    let Some(cluster) = cluster(1, &arguments) else { return };
+    let url = |authority: &Authority| {
+        let (certificate, key) = (authority.path("client.pem"), authority.path("client.key"));
+        format!("{}/keys?cacert={trusted}&cert={certificate}&key={key}", cluster.url())
+    };
+    let patient = EtcdBackend::from_url(&url(&authority)).unwrap().timeout(Duration::from_mins(1));
+    let backend = patient.connect().await.unwrap();
+    let record = pair("bob");
+    insert(&backend, &record).await.unwrap();
+
+    let bare = EtcdBackend::from_url(&format!("{}/keys?cacert={trusted}", cluster.url())).unwrap();
+    let (certificate, key) = (authority.read("client.pem"), authority.read("client.key"));
+    let shown = bare.clone().client_certificate_pem(certificate.clone(), key);
+    assert_eq!(shown.connect().await.unwrap().get(&record.id).await.unwrap(), Some(record));
+
+    let stranger = Authority::new().unwrap();
+    for refused in [bare.clone(), EtcdBackend::from_url(&url(&stranger)).unwrap()] {
+        let error = refused.timeout(Duration::from_secs(1)).connect().await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
+    }
+    // Those of two, and a key that others may read.
+    let mixed = bare.client_certificate_pem(certificate, stranger.read("client.key"));
+    let error = mixed.connect().await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Settings, "{}", report(&error));
+    fs::set_permissions(authority.path("client.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = EtcdBackend::from_url(&url(&authority)).unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Settings);
+    assert!(error.to_string().contains("client.key can be read"), "{error}");
 }

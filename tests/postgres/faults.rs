@@ -89,8 +89,7 @@ async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).statement_timeout(Duration::from_millis(500));
     let backend = builder.connect().await.unwrap();
     let (old, new) = (pair("amy"), pair("amy"));

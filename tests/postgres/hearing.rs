@@ -25,8 +25,7 @@ async fn until_failed(changes: &mut Box<dyn Changes>) -> BackendError {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_does_is_told_within_a_second() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let here = PostgresBackend::connect(&url).await.unwrap();
     let there = PostgresBackend::connect(&url).await.unwrap();
     let mut changes = here.subscribe().await.unwrap();
@@ -43,8 +42,7 @@ async fn what_another_process_does_is_told_within_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_stores_of_one_database_do_not_hear_each_other() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let client = lab::connect(&url).await;
     client.batch_execute("CREATE SCHEMA other").await.unwrap();
     let other = format!("{url}&options=-c%20search_path%3Dother");
@@ -63,8 +61,7 @@ async fn two_stores_of_one_database_do_not_hear_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_whose_session_is_ended_fails() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let backend = PostgresBackend::connect(&url).await.unwrap();
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);

@@ -33,9 +33,8 @@ fn said(error: &OpenError) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_start_at_once_make_one_store() {
-    let Some(server) = lab::shared() else { return };
     for _ in 0..3 {
-        let url = server.database().await;
+        let Some(url) = lab::database().await else { return };
         let mut starting = JoinSet::new();
         for _ in 0..6 {
             let url = url.clone();
@@ -52,8 +51,7 @@ async fn servers_that_start_at_once_make_one_store() {
 
 #[tokio::test]
 async fn what_was_stored_is_there_for_the_next() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let record = pair("amy");
     let first = PostgresBackend::connect(&url).await.unwrap();
     first.insert(&record, Quota::Unlimited).await.unwrap();
@@ -64,8 +62,7 @@ async fn what_was_stored_is_there_for_the_next() {
 
 #[tokio::test]
 async fn a_store_of_a_later_release_is_refused_and_not_touched() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     drop(PostgresBackend::connect(&url).await.unwrap());
     let client = lab::connect(&url).await;
     client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
@@ -78,8 +75,7 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let backend = PostgresBackend::connect(&url).await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let client = lab::connect(&url).await;
@@ -99,9 +95,8 @@ async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect(
 
 #[tokio::test]
 async fn another_applications_table_is_refused_and_not_touched() {
-    let Some(server) = lab::shared() else { return };
     for table in ["credentials", "credential_owners"] {
-        let url = server.database().await;
+        let Some(url) = lab::database().await else { return };
         let client = lab::connect(&url).await;
         client.batch_execute(&format!("CREATE TABLE {table} (a INT)")).await.unwrap();
         assert_eq!(refusal(url).await.kind(), OpenErrorKind::Foreign);
@@ -176,8 +171,7 @@ async fn a_server_that_accepts_and_says_nothing_is_unreachable_in_time() {
 
 #[tokio::test]
 async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let both = format!("@{},", silent.local_addr().unwrap());
     let builder = PostgresBackend::builder(url.replace('@', &both));
@@ -187,8 +181,7 @@ async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_dropped_closes_its_sessions() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let client = lab::connect(&url).await;
     let backend = PostgresBackend::connect(&url).await.unwrap();
     let clone = backend.clone();
@@ -212,8 +205,8 @@ async fn a_backend_that_is_dropped_closes_its_sessions() {
 /// The engine has no NUL; such texts are stored in another spelling.
 #[tokio::test]
 async fn texts_with_nul_are_stored_and_found_like_others() {
-    let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let Some(url) = lab::database().await else { return };
+    let backend = PostgresBackend::connect(url).await.unwrap();
     let key = |text: &str| AccessKey::from_stored(text);
     assert!(backend.find_by_access_key(&key("a\0b")).await.unwrap().is_none());
     let mut record = (*pair("amy")).clone();
@@ -234,8 +227,8 @@ async fn texts_with_nul_are_stored_and_found_like_others() {
 /// Texts that are too long for an index are refused, and take no neighbours down.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_cannot_be_stored_fails_alone() {
-    let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let Some(url) = lab::database().await else { return };
+    let backend = PostgresBackend::connect(url).await.unwrap();
     let mut writes = JoinSet::new();
     for n in 0..40 {
         let (backend, mut record) = (backend.clone(), (*pair("amy")).clone());

@@ -29,8 +29,7 @@ async fn read(backend: &PostgresBackend, client: &Client) -> (i64, i64) {
 /// Statements are planned while the table is empty, and must do when it is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_scans_or_reads_more_than_it_shows() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).readers(1).writers(1);
     let backend = builder.connect().await.unwrap();
     let client = lab::connect(&url).await;
@@ -99,8 +98,7 @@ async fn use_all(backend: &PostgresBackend, limit: usize) {
 /// material comes along.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_finds_nothing_gives_up_in_time() {
-    let Some(server) = lab::shared() else { return };
-    let url = server.database().await;
+    let Some(url) = lab::database().await else { return };
     let backend = PostgresBackend::connect(&url).await.unwrap();
     let crowd: Vec<_> = (0..5_000).map(|_| pair("crowd")).collect();
     backend.load(&crowd).await.unwrap();

@@ -1,7 +1,7 @@
 //! The conformance suites, all cases on one shared database; and on one whose
 //! transactions are serializable unless they say otherwise.
 
-use std::{env, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 use tower_credentials::{backend::postgres::PostgresBackend, conformance};
@@ -11,13 +11,7 @@ use crate::lab;
 /// The database that the suite fills; `None` where there is no server.
 async fn url() -> Option<&'static str> {
     static URL: OnceCell<Option<String>> = OnceCell::const_new();
-    let find = || async {
-        match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
-            Ok(url) => Some(url),
-            Err(_) => Some(lab::shared()?.database().await),
-        }
-    };
-    URL.get_or_init(find).await.as_deref()
+    URL.get_or_init(lab::database).await.as_deref()
 }
 
 /// Each test has connections of its own: they end with its runtime.
@@ -33,7 +27,7 @@ async fn backend_twice() -> Option<(PostgresBackend, PostgresBackend)> {
 async fn serializable_url() -> Option<&'static str> {
     static URL: OnceCell<Option<String>> = OnceCell::const_new();
     let make = || async {
-        let url = lab::shared()?.database().await;
+        let url = lab::database().await?;
         let client = lab::connect(&url).await;
         let name: String = client.query_one("SELECT current_database()", &[]).await.unwrap().get(0);
         let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = serializable");

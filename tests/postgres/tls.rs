@@ -1,6 +1,6 @@
 //! TLS: the server is verified or not talked to.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use tower_credentials::{
     backend::{
@@ -69,5 +69,56 @@ async fn a_server_without_tls_is_refused_where_tls_is_required() {
     for (mode, works) in [("prefer", true), ("require", false), ("verify-full", false)] {
         let url = url.replace("sslmode=disable", &format!("sslmode={mode}"));
         assert_eq!(PostgresBackend::connect(url).await.is_ok(), works, "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_certificate_lets_its_owner_in_without_a_password() {
+    let Some((mut server, certificate)) = encrypted() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // Signed by itself.
+    let make = |name: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"]);
+        openssl.arg(format!("/CN={}", lab::USER)).arg("-keyout").arg(path(&format!("{name}.key")));
+        openssl.arg("-out").arg(path(&format!("{name}.pem")));
+        assert!(openssl.output().unwrap().status.success());
+    };
+    make("own");
+    make("other");
+    let url = server.database().await.replace("127.0.0.1", "localhost");
+    server.stop();
+    let admitted = server.data().join("client-ca.crt");
+    fs::copy(path("own.pem"), &admitted).unwrap();
+    lab::give_to_server(&admitted);
+    server.set("ssl_ca_file = 'client-ca.crt'");
+    let logins = "hostssl all all 127.0.0.1/32 cert\nhostssl all all ::1/128 cert\n";
+    fs::write(server.data().join("pg_hba.conf"), logins).unwrap();
+    server.restart();
+
+    let url = url.replace(&format!(":{}@", lab::PASSWORD), "@");
+    let url = url.replace("sslmode=disable", "sslmode=require");
+    let bare = format!("{url}&sslrootcert={}", certificate.display());
+    let with = |name: &str| {
+        let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
+        format!("{bare}&sslcert={certificate}&sslkey={key}")
+    };
+    let backend = PostgresBackend::connect(with("own")).await.unwrap();
+    backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
+    let read = |name: &str| fs::read(path(name)).unwrap();
+    let shown = PostgresBackend::builder(with("other"));
+    shown.client_certificate(read("own.pem"), read("own.key")).connect().await.unwrap();
+
+    for refused in [bare.clone(), with("other")] {
+        PostgresBackend::connect(refused).await.unwrap_err();
+    }
+    let mixed = PostgresBackend::builder(&bare);
+    let mixed = mixed.client_certificate(read("own.pem"), read("other.key")).connect().await;
+    assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::Invalid);
+    fs::set_permissions(path("own.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    for wrong in [with("own"), with("missing")] {
+        let error = PostgresBackend::connect(wrong).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
     }
 }

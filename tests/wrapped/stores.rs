@@ -1,26 +1,26 @@
 //! One shared store of each kind for plain records, and one for sealed ones; a handle of
 //! its own to it for each test. `None` where the store is not installed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::OnceLock};
 
 use tokio::sync::OnceCell;
 use tower_credentials::backend::{
     etcd::EtcdBackend, memory::MemoryBackend, postgres::PostgresBackend, sqlite::SqliteBackend,
 };
 
-use crate::postgres::shared as postgres_server;
-
 pub(crate) async fn etcd() -> Option<EtcdBackend> {
-    etcd_below("plain").await
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    etcd_of(&URL, "plain").await
 }
 
 pub(crate) async fn etcd_of_sealed() -> Option<EtcdBackend> {
-    etcd_below("sealed").await
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    etcd_of(&URL, "sealed").await
 }
 
-async fn etcd_below(prefix: &str) -> Option<EtcdBackend> {
-    let url = crate::etcd::shared()?;
-    Some(EtcdBackend::from_url(&url).unwrap().prefix(prefix).connect().await.unwrap())
+async fn etcd_of(url: &OnceLock<Option<String>>, name: &str) -> Option<EtcdBackend> {
+    let url = url.get_or_init(|| crate::etcd::place(name)).as_ref()?;
+    Some(EtcdBackend::connect(url).await.unwrap())
 }
 
 #[allow(clippy::unused_async, reason = "as the others")]
@@ -39,8 +39,7 @@ pub(crate) async fn postgres_of_sealed() -> Option<PostgresBackend> {
 }
 
 async fn postgres_of(url: &'static OnceCell<Option<String>>) -> Option<PostgresBackend> {
-    let make = || async { Some(postgres_server()?.database().await) };
-    let url = url.get_or_init(make).await.as_ref()?;
+    let url = url.get_or_init(crate::postgres::database).await.as_ref()?;
     Some(PostgresBackend::connect(url).await.unwrap())
 }
 

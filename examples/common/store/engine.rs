@@ -30,6 +30,12 @@ pub(crate) enum Engine {
     Sqlite(PathBuf),
 }
 
+/// Whether a text begins as a URL of a store does.
+pub(super) fn is_url(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    matches!(scheme, Some("etcd" | "etcds" | "memory" | "postgres" | "postgresql" | "sqlite"))
+}
+
 /// Opens the store that a URL names.
 pub(super) async fn open(url: &str, expected: Expected) -> Result<Store, Unopened> {
     match url.split_once(':') {

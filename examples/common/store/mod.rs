@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
+mod command_line;
 mod engine;
 mod error;
 mod redacted;
@@ -18,6 +19,7 @@ use tower_credentials::{
 };
 
 pub(crate) use self::{
+    command_line::{parse, url},
     engine::{Engine, URLS},
     error::{Trouble, Unopened},
     redacted::redacted,

@@ -1,6 +1,6 @@
 //! Settings, and the first contact.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, fs, sync::Arc, time::Duration};
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
@@ -10,6 +10,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
+use crate::backend::identity::{self, Identity};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::SecretText;
 
@@ -42,6 +43,7 @@ pub struct EtcdBuilder {
     prefix: String,
     login: Option<(String, SecretText)>,
     root_certificates: Option<Vec<u8>>,
+    identity: Option<Identity>,
     timeout: Duration,
     max_size: u64,
     existing: bool,
@@ -55,6 +57,7 @@ impl EtcdBuilder {
             prefix: DEFAULT_PREFIX.into(),
             login: None,
             root_certificates: None,
+            identity: None,
             timeout: DEFAULT_TIMEOUT,
             max_size: DEFAULT_MAX_SIZE,
             existing: false,
@@ -72,9 +75,10 @@ impl EtcdBuilder {
                 ));
             }
         };
-        if rest.contains(['?', '#']) {
-            return Err(OpenError::settings("the URL has a query, which says nothing here"));
+        if rest.contains('#') {
+            return Err(OpenError::settings("the URL has a fragment, which says nothing here"));
         }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (Some(login), hosts),
@@ -96,7 +100,43 @@ impl EtcdBuilder {
         if !prefix.is_empty() {
             builder = builder.prefix(prefix);
         }
-        Ok(builder)
+        builder.with_files(query)
+    }
+
+    /// Reads the files that a URL's query names.
+    fn with_files(mut self, query: &str) -> Result<Self, OpenError> {
+        if query.contains('@') {
+            let what = "an @, / or ? within a user, password or path must be encoded";
+            return Err(OpenError::settings(what));
+        }
+        let (mut certificate, mut key) = (None, None);
+        for setting in query.split('&').filter(|setting| !setting.is_empty()) {
+            let (name, path) = setting.split_once('=').unwrap_or((setting, ""));
+            let path = decoded(path)?;
+            match name {
+                "cacert" => {
+                    let pem = fs::read(&path).map_err(|error| {
+                        OpenError::settings(format!("cannot read {path}: {error}"))
+                    })?;
+                    self = self.root_certificate_pem(pem);
+                }
+                "cert" => certificate = Some(path),
+                "key" => key = Some(path),
+                _ => {
+                    let what = "the URL's query says something else than cacert, cert and key";
+                    return Err(OpenError::settings(what));
+                }
+            }
+        }
+        self.identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let identity = Identity::from_files(&certificate, &key);
+                Some(identity.map_err(OpenError::settings)?)
+            }
+            (None, None) => None,
+            _ => return Err(OpenError::settings("of cert and key the URL has only one")),
+        };
+        Ok(self)
     }
 
     /// Sets what all keys begin with, `tower-credentials/` by default. A slash is added if
@@ -119,6 +159,17 @@ impl EtcdBuilder {
     /// Trusts these certificate authorities, in PEM, **instead** of the system's.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate, and those that vouch for it, to members that ask for one
+    /// (`--client-cert-auth`); in PEM, with its key.
+    pub fn client_certificate_pem(
+        mut self,
+        certificates: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.identity = Some(Identity::new(certificates, key));
         self
     }
 
@@ -162,13 +213,14 @@ impl EtcdBuilder {
             prefix,
             login,
             root_certificates,
+            identity,
             timeout,
             max_size,
             existing,
             clock,
         } = self;
         let is_encrypted = check(&endpoints)?;
-        let tls = tls(is_encrypted, root_certificates.as_deref())?;
+        let tls = tls(is_encrypted, root_certificates.as_deref(), identity.as_ref())?;
         let login = login.map(|(name, password)| Login::new(name, password));
         let client = Client::new(Http::new(tls, timeout), endpoints, login, clock, timeout);
         let store = Store {
@@ -201,7 +253,7 @@ fn decoded(text: &str) -> Result<String, OpenError> {
     let decoded = percent_decode_str(text).decode_utf8();
     decoded
         .map(Into::into)
-        .map_err(|_| OpenError::settings("the user or password in the URL is not UTF-8"))
+        .map_err(|_| OpenError::settings("a user, password or path in the URL is not UTF-8"))
 }
 
 /// Whether the endpoints are encrypted, which all are or none.
@@ -234,7 +286,15 @@ fn check(endpoints: &[String]) -> Result<bool, OpenError> {
     Ok(first)
 }
 
-fn tls(is_encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError> {
+fn tls(
+    is_encrypted: bool,
+    pem: Option<&[u8]>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, OpenError> {
+    if !is_encrypted && identity.is_some() {
+        let what = "a certificate is shown to encrypted endpoints only, and these are not";
+        return Err(OpenError::settings(what));
+    }
     let unusable = || OpenError::settings("the root certificates are of no use");
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -243,7 +303,7 @@ fn tls(is_encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError
         let config = hyper_rustls::ConfigBuilderExt::with_native_roots(config);
         let config = config
             .map_err(|_| OpenError::settings("the system has no root certificates to trust"))?;
-        return Ok(config.with_no_client_auth());
+        return identity::showing(identity, config).map_err(OpenError::settings);
     }
     let mut roots = RootCertStore::empty();
     if let Some(pem) = pem {
@@ -254,7 +314,7 @@ fn tls(is_encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError
             return Err(unusable());
         }
     }
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    identity::showing(identity, config.with_root_certificates(roots)).map_err(OpenError::settings)
 }
 
 /// Checks the version, or writes it unless the store must exist.
@@ -318,7 +378,20 @@ mod tests {
 
     #[tokio::test]
     async fn settings_of_no_use_are_refused_before_anything_is_asked() {
-        for bad in ["", "http://a", "etcd://", "etcd://a,,b", "etcd://a/x?y", "etcd://a b"] {
+        for bad in [
+            "",
+            "http://a",
+            "etcd://",
+            "etcd://a,,b",
+            "etcd://a/x?y",
+            "etcd://a#y",
+            "etcd://a b",
+            "etcds://a:b?cert=c&key=d@e",
+            "etcds://a?cert=/nowhere/at.all&key=/nowhere/at.all",
+            "etcds://a?key=/dev/null",
+            "etcds://a?cacert=/nowhere/at.all",
+            "etcds://a?cacert=/dev/null",
+        ] {
             let opened = match EtcdBuilder::of_url(bad) {
                 Ok(builder) => builder.connect().await.map(drop),
                 Err(error) => Err(error),
@@ -333,5 +406,10 @@ mod tests {
         }
         let builder = EtcdBuilder::of_url("etcds://a").unwrap().root_certificate_pem("garbage");
         assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+        for url in ["etcd://a", "etcds://a"] {
+            let builder = EtcdBuilder::of_url(url).unwrap().client_certificate_pem("some", "thing");
+            assert!(!format!("{builder:?}").contains("thing"), "{builder:?}");
+            assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+        }
     }
 }

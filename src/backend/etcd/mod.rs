@@ -119,7 +119,10 @@ impl EtcdBackend {
     /// Opens the store that a URL names; makes it if there is none.
     ///
     /// `etcd://[user:password@]host:port,host:port[/prefix]`, or `etcds://` for TLS. A
-    /// port that is left out is 2379.
+    /// port that is left out is 2379. With TLS the query `?cacert=FILE&cert=FILE&key=FILE` names
+    /// files in PEM: the authorities to trust instead of the system's, and the certificate to
+    /// show to members that ask for one, with its key, which must be its owner's alone.
+    /// They are read at once, which blocks.
     ///
     /// # Errors
     ///
@@ -132,7 +135,8 @@ impl EtcdBackend {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] of kind [`Settings`](OpenErrorKind::Settings) if it is none.
+    /// [`OpenError`] of kind [`Settings`](OpenErrorKind::Settings) if it is none, or a file that
+    /// it names is of no use.
     pub fn from_url(url: &str) -> Result<EtcdBuilder, OpenError> {
         EtcdBuilder::of_url(url)
     }

@@ -14,6 +14,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::super::identity::{self, Identity};
 use super::PostgresBackend;
 use super::connector::Connector;
 use super::error::{OpenError, OpenErrorKind};
@@ -28,6 +29,7 @@ pub struct PostgresBuilder {
     statement_timeout: Duration,
     connect_timeout: Duration,
     roots: Option<Vec<u8>>,
+    identity: Option<Identity>,
     existing: bool,
 }
 
@@ -40,6 +42,7 @@ impl PostgresBuilder {
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             roots: None,
+            identity: None,
             existing: false,
         }
     }
@@ -99,6 +102,18 @@ impl PostgresBuilder {
         self
     }
 
+    /// Shows this certificate, and those that vouch for it, to a server that asks for one;
+    /// as PEM, with its key. Instead of the URL's `sslcert` and `sslkey`.
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificates: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.identity = Some(Identity::new(certificates, key));
+        self
+    }
+
     /// Connects, and brings the store to the current schema; an empty database becomes
     /// a store.
     ///
@@ -107,9 +122,17 @@ impl PostgresBuilder {
     /// As [`PostgresBackend::connect`].
     pub async fn connect(self) -> Result<PostgresBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { url, readers, writers, statement_timeout, connect_timeout, roots, existing } =
-            self;
-        let Address { hosts, roots: named } = Address::of(&url)?;
+        let Self {
+            url,
+            readers,
+            writers,
+            statement_timeout,
+            connect_timeout,
+            roots,
+            identity,
+            existing,
+        } = self;
+        let Address { hosts, roots: named, identity: files } = Address::of(&url)?;
         let encrypted = hosts.iter().any(|host| host.get_ssl_mode() != SslMode::Disable);
         let roots = match (roots, named) {
             (Some(pem), _) => Some(pem),
@@ -119,7 +142,13 @@ impl PostgresBuilder {
             })?),
             (None, None) => None,
         };
-        let tls = MakeRustlsConnect::new(tls(encrypted, roots.as_deref())?);
+        let identity = match (identity, files) {
+            (None, Some((certificate, key))) => {
+                Some(Identity::from_files(&certificate, &key).map_err(|what| invalid(&what))?)
+            }
+            (identity, _) => identity,
+        };
+        let tls = MakeRustlsConnect::new(tls(encrypted, roots.as_deref(), identity.as_ref())?);
         let connector = Connector::new(hosts, tls, connect_timeout, statement_timeout);
         connector.migrate(existing).await?;
         Ok(PostgresBackend::start(Arc::new(connector), readers, writers))
@@ -145,6 +174,8 @@ struct Address {
     hosts: Vec<Config>,
     /// The file of trusted certificates.
     roots: Option<String>,
+    /// The files of a certificate to show, and of its key.
+    identity: Option<(String, String)>,
 }
 
 impl Address {
@@ -164,17 +195,22 @@ impl Address {
             None => (String::new(), authority),
         };
 
-        let (mut settings, mut roots) = (Vec::new(), None);
+        let (mut settings, mut files) = (Vec::new(), [None, None, None]);
         for setting in query.split('&').filter(|setting| !setting.is_empty()) {
             match setting.split_once('=') {
                 // Whenever there is TLS, the server's name is verified.
                 Some(("sslmode", "verify-ca" | "verify-full")) => {
                     settings.push("sslmode=require".to_owned());
                 }
-                Some(("sslrootcert", path)) => {
+                Some((name @ ("sslrootcert" | "sslcert" | "sslkey"), path)) => {
                     let path = percent_decode_str(path).decode_utf8();
-                    let path = path.map_err(|_| invalid("sslrootcert is not valid"))?;
-                    roots = Some(path.into_owned());
+                    let path = path.map_err(|_| invalid(&format!("{name} is not valid")))?;
+                    let place = match name {
+                        "sslrootcert" => 0,
+                        "sslcert" => 1,
+                        _ => 2,
+                    };
+                    files[place] = Some(path.into_owned());
                 }
                 _ => settings.push(setting.to_owned()),
             }
@@ -195,7 +231,13 @@ impl Address {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
             Ok(config)
         });
-        Ok(Self { hosts: hosts.collect::<Result<_, _>>()?, roots })
+        let [roots, certificate, key] = files;
+        let identity = match (certificate, key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => return Err(invalid("of sslcert and sslkey the URL has only one")),
+        };
+        Ok(Self { hosts: hosts.collect::<Result<_, _>>()?, roots, identity })
     }
 }
 
@@ -204,7 +246,11 @@ fn invalid(what: &str) -> OpenError {
 }
 
 /// Verifies the server with these certificates, or with those of the operating system.
-fn tls(encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError> {
+fn tls(
+    encrypted: bool,
+    pem: Option<&[u8]>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, OpenError> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| invalid("there is no TLS").with_source(error))?;
@@ -222,7 +268,7 @@ fn tls(encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, OpenError> {
         // With none of them a server with TLS cannot be verified, and is refused.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    identity::showing(identity, config.with_root_certificates(roots)).map_err(|what| invalid(&what))
 }
 
 #[cfg(test)]
@@ -232,7 +278,7 @@ mod tests {
     #[test]
     fn each_server_of_a_url_is_tried_by_itself_and_must_take_writes() {
         let url = "postgres://amy:p%40ss@a.example:5433,b.example,[::1]:5434/keys\
-            ?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem";
+            ?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem&sslkey=/k%20k&sslcert=/c";
         let address = Address::of(url).unwrap();
         let ports: Vec<_> = address.hosts.iter().map(|host| host.get_ports().to_vec()).collect();
         assert_eq!(ports, [vec![5433], vec![5432], vec![5434]]);
@@ -243,6 +289,7 @@ mod tests {
             assert_eq!(host.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         }
         assert_eq!(address.roots.as_deref(), Some("/etc/ca.pem"));
+        assert_eq!(address.identity, Some(("/c".into(), "/k k".into())));
     }
 
     #[test]
@@ -262,6 +309,8 @@ mod tests {
             "postgres://a/keys?user=amy@hid",
             "postgres://amy:hidden@a:port/keys",
             "postgres:///keys",
+            "postgres://amy:hidden@a/keys?sslcert=/c",
+            "postgres://amy:hidden@a/keys?sslkey=/k",
         ] {
             let Err(error) = Address::of(url) else { panic!("{url} was taken") };
             assert_eq!(error.kind(), OpenErrorKind::Invalid, "{url}");

@@ -75,7 +75,9 @@ pub use self::{
 /// with `require`, `verify-ca` or `verify-full` always. Whenever it is used, the
 /// certificate is verified with the server's name: by the file `sslrootcert` in the
 /// URL, by [`root_certificates`](PostgresBuilder::root_certificates), or by those of
-/// the operating system.
+/// the operating system. A server that asks for the client's certificate is shown that of
+/// the files `sslcert` and `sslkey` in the URL, of which the key must be as private as for
+/// `libpq`, or of [`client_certificate`](PostgresBuilder::client_certificate).
 ///
 /// **Engines.** Tested with PostgreSQL 15. The statements keep to what CockroachDB and
 /// YugabyteDB have too, at any isolation level, and notifications are left out where
