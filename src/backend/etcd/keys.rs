@@ -146,8 +146,10 @@ pub(super) fn user_of(rest: &[u8]) -> Option<UserId> {
 /// Whether a key that begins as one of [`Keys::leading`], goes on like this and has this
 /// value leads to a record.
 pub(super) fn leads_to(rest: &[u8], value: &[u8], id: &str) -> bool {
-    let by_id = || owner_of(rest).and_then(|(_, place)| place.strip_prefix(b"i"));
-    value == id.as_bytes() || value.is_empty() && by_id() == Some(id.as_bytes())
+    if value.is_empty() {
+        return owner_of(rest).is_some_and(|(_, place)| place == [b"i", id.as_bytes()].concat());
+    }
+    value == id.as_bytes()
 }
 
 /// The owner that these bytes begin with, and what follows.
