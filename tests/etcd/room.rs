@@ -104,7 +104,7 @@ async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused(
         let (backend, bytes) = (backend.clone(), if n == 7 { 400_000 } else { 40_000 });
         inserts.spawn(async move {
             let record = long("bob", bytes);
-            (record.clone(), backend.insert(&record, Quota::AtMost(19)).await)
+            (record.clone(), backend.insert(&record, Quota::AtMost(20)).await)
         });
     }
     let mut refused = 0;
