@@ -142,6 +142,9 @@ impl From<BackendError> for Error {
                 "The user has reached the maximum number of credentials.",
             ),
             BackendError::Unavailable(_) => (ErrorKind::Unavailable, UNAVAILABLE),
+            BackendError::Unstorable(_) => {
+                (ErrorKind::BadRequest, "The credential is too long for the store.")
+            }
         };
         Self::new(kind, message).with_source(error)
     }

@@ -92,6 +92,7 @@ bugs! {
     Overwrites: what_is_there_stays another_version_of_what_is_there_is_refused;
     QuotasAreAsked: quotas_are_not_asked;
     RefusedLeavesItsKey: a_refused_record_leaves_nothing_behind;
+    TooLongIsAnOutage: a_record_that_is_too_long_stops_no_other;
     TwiceIsRefused: loading_again_does_nothing;
     VersionsAreRenewed: loaded_records_are_changed_and_deleted_like_others
         records_are_stored_as_they_are;
@@ -188,6 +189,10 @@ impl BulkLoad for Mutant {
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
         if self.has(Bug::EmptyIsAnError) && records.is_empty() {
             return Err(BackendError::Unavailable("no rows".into()));
+        }
+        if self.has(Bug::TooLongIsAnOutage) && records.iter().any(|record| record.size() > 1 << 20)
+        {
+            return Err(BackendError::Unavailable("too long".into()));
         }
         let mut outcomes = Vec::new();
         for (index, record) in records.iter().enumerate() {

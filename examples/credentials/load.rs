@@ -164,7 +164,10 @@ impl Tally {
     pub(crate) fn tell(&self, outcome: Outcome) -> Outcome {
         let Self { stored, already_there, refused, refused_ids } = self;
         let failure = (*refused > 0).then(|| {
-            let what = format!("{refused} records are not stored: others hold their names");
+            let what = format!(
+                "{refused} records are not stored: others hold their names, or they are too \
+                long for the store"
+            );
             Failure::new(Exit::Conflict, what)
         });
         outcome

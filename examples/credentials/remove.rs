@@ -1,6 +1,9 @@
-//! Deleting records that cannot be opened.
+//! Deleting records that cannot be opened, or not even be read.
 
-use tower_credentials::{backend::CredentialBackend, domain::CredentialId};
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend},
+    domain::CredentialId,
+};
 
 use crate::{
     outcome::{Exit, Failure, Outcome},
@@ -14,9 +17,11 @@ pub(crate) async fn run(url: &str, ids: &[String]) -> Result<Outcome, Failure> {
     let (mut removed, mut missing) = (0_u64, Vec::new());
     for id in ids {
         let id = CredentialId::from_stored(id.as_str());
-        let is_gone = match patiently(|| store.keys.get(&id)).await? {
-            Some(record) => patiently(|| store.keys.delete(&id, record.version)).await?,
-            None => false,
+        let is_gone = match patiently(|| store.keys.get(&id)).await {
+            Ok(Some(record)) => patiently(|| store.keys.delete(&id, record.version)).await?,
+            Ok(None) => false,
+            Err(BackendError::Corrupt(_)) => patiently(|| store.engine.discard(&id)).await?,
+            Err(error) => return Err(error.into()),
         };
         if is_gone {
             removed += 1;

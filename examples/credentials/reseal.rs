@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &StoreArgs, is_adopted: bool) -> Result<Outcome, F
             (so_far, Vec::new(), Some(what.to_owned()))
         }
         Resealed::Unreadable(so_far, ids) => {
-            let what = format!("{} records cannot be opened", so_far.unreadable);
+            let what = format!("{} records cannot be read, opened or sealed", so_far.unreadable);
             (so_far, ids, Some(what))
         }
         // What a later release adds is no success that is known of here.

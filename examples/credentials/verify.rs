@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, ListQuery, Order, encrypted::Encrypted, etcd::Recount,
+        BackendError, CredentialBackend, Damaged, ListQuery, Order, encrypted::Encrypted,
+        etcd::Recount,
     },
     domain::{AccessKey, Credential, CredentialId},
 };
@@ -17,7 +18,7 @@ use crate::{
     patience::patiently,
     progress::Progress,
     store::{Engine, Expected, Keeps, Store, redacted},
-    walk::{Damaged, Damages, Met, Records, Walk},
+    walk::{Damages, Met, Records, Walk},
 };
 
 type Backend = Arc<dyn CredentialBackend>;
@@ -166,7 +167,7 @@ async fn by_access_key(backend: &Backend, found: &mut Found) -> Result<(), Failu
     let mut walk = Walk::new(backend, Order::AccessKey).ahead();
     while let Some(met) = walk.next().await? {
         let records = match met {
-            Met::Damaged(Damaged { marker, error }) => {
+            Met::Damaged(Damaged { marker, error, .. }) => {
                 // Told already, if its id is still the one that its key had first.
                 let id = CredentialId::of(&AccessKey::from_stored(marker.as_str()));
                 if !found.damages.contains(id.as_str()) {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order},
+    backend::{BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around},
     domain::{Credential, CredentialId},
     usage::{UsageError, UsageLog},
 };
@@ -16,9 +16,6 @@ use crate::{
 
 /// How many pages are read ahead.
 const AHEAD: usize = 16;
-
-/// No marker is longer, in characters; a search that gets here is one for nothing.
-const LONGEST: usize = 4_096;
 
 /// What a walk meets, in its order.
 #[derive(Debug)]
@@ -34,13 +31,6 @@ pub(crate) enum Met {
 pub(crate) struct Records {
     pub(crate) records: Vec<Arc<Credential>>,
     pub(crate) uses: HashMap<CredentialId, SystemTime>,
-}
-
-/// A record that cannot be read: its marker, and why.
-#[derive(Debug)]
-pub(crate) struct Damaged {
-    pub(crate) marker: String,
-    pub(crate) error: BackendError,
 }
 
 /// A walk through all records of a store.
@@ -84,60 +74,23 @@ impl Walk {
 
     /// What comes next; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Met>, BackendError> {
-        while let Some(after) = self.after.clone() {
-            match self.page(&after, None, ListQuery::MAX_LIMIT).await {
-                Ok((records, next)) => {
-                    self.after = next;
-                    if !records.is_empty() {
-                        return self.with_their_uses(records).await.map(Some);
+        while let Some(after) = self.after.take() {
+            let mut query = ListQuery::new(self.order);
+            query.after = Some(after);
+            match patiently(|| list_around(&self.backend, &query)).await? {
+                Part::Damaged(mut damaged) => {
+                    self.after = damaged.next.take();
+                    return Ok(Some(Met::Damaged(damaged)));
+                }
+                Part::Records(page) => {
+                    self.after = page.next;
+                    if !page.credentials.is_empty() {
+                        return self.with_their_uses(page.credentials).await.map(Some);
                     }
                 }
-                Err(BackendError::Corrupt(_)) => {
-                    if let Some(met) = self.around(&after).await? {
-                        return Ok(Some(met));
-                    }
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(None)
-    }
-
-    /// What comes next where a page cannot be read whole: the records before the one
-    /// that cannot, or that one. `None` if the trouble is gone.
-    async fn around(&mut self, after: &str) -> Result<Option<Met>, BackendError> {
-        // The longest page that can be read.
-        let (mut fine, mut bad) = (0, ListQuery::MAX_LIMIT);
-        while bad - fine > 1 {
-            let limit = usize::midpoint(fine, bad);
-            if self.is_damaged(after, None, limit).await? { bad = limit } else { fine = limit }
-        }
-        if fine > 0 {
-            return self.records(after, None, fine).await;
-        }
-        let Some(marker) = self.find_damaged(after).await? else { return Ok(None) };
-        // A store may look further than the page is long.
-        let before = self.records(after, Some(&marker), ListQuery::MAX_LIMIT).await?;
-        if before.is_some() {
-            return Ok(before);
-        }
-        let Err(error) = self.page(after, None, 1).await else { return Ok(None) };
-        self.after = Some(marker.clone());
-        Ok(Some(Met::Damaged(Damaged { marker, error })))
-    }
-
-    /// The records of this page, and on behind the last of them.
-    async fn records(
-        &mut self,
-        after: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<Option<Met>, BackendError> {
-        let (records, _) = self.page(after, before, limit).await?;
-        let last = records.last().and_then(|last| self.order.marker(last));
-        let Some(last) = last else { return Ok(None) };
-        self.after = Some(last.to_owned());
-        self.with_their_uses(records).await.map(Some)
     }
 
     async fn with_their_uses(&self, records: Vec<Arc<Credential>>) -> Result<Met, BackendError> {
@@ -148,74 +101,6 @@ impl Walk {
             uses = asked.await?;
         }
         Ok(Met::Records(Records { records, uses }))
-    }
-
-    /// The marker of the first record behind this one, which cannot be read, by asking for
-    /// what lies before this text and that: only a page that the record is in fails.
-    ///
-    /// Some hundred questions, but it needs nothing that a store does not promise.
-    async fn find_damaged(&self, after: &str) -> Result<Option<String>, BackendError> {
-        const LEAST: u32 = 1;
-        let mut marker = String::new();
-        for _ in 0..LONGEST {
-            // Whether the marker ends here: nothing lies between a text and this one.
-            if self.is_damaged(after, Some(&format!("{marker}\u{1}")), 1).await? {
-                if marker.is_empty() {
-                    // Not even a page of nothing can be read.
-                    return Err(BackendError::Corrupt("no record can be read".into()));
-                }
-                return Ok(Some(marker));
-            }
-            // The greatest character with which the marker does not lie beyond it.
-            let (mut fine, mut bad) = (LEAST, u32::from(char::MAX) + 1);
-            let mut probe = 0x80;
-            while bad - fine > 1 {
-                // There are no characters where the surrogates are.
-                let next = char::from_u32(probe).unwrap_or('\u{e000}');
-                let beyond = self.is_damaged(after, Some(&format!("{marker}{next}")), 1).await?;
-                if beyond {
-                    bad = probe;
-                } else {
-                    fine = u32::from(next);
-                }
-                probe = u32::midpoint(fine, bad);
-            }
-            let Some(next) = char::from_u32(fine).filter(|next| *next != char::MAX) else {
-                break;
-            };
-            marker.push(next);
-        }
-        // Mended or deleted meanwhile, unless it is no text.
-        if self.is_damaged(after, None, 1).await? {
-            return Err(BackendError::Corrupt("a record's marker cannot be read".into()));
-        }
-        Ok(None)
-    }
-
-    async fn is_damaged(
-        &self,
-        after: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<bool, BackendError> {
-        match self.page(after, before, limit).await {
-            Ok(_) => Ok(false),
-            Err(BackendError::Corrupt(_)) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn page(
-        &self,
-        after: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<Arc<Credential>>, Option<String>), BackendError> {
-        let mut query = ListQuery::new(self.order).with_limit(limit);
-        query.after = Some(after.to_owned());
-        query.before = before.map(Into::into);
-        let page = patiently(|| self.backend.list(&query)).await?;
-        Ok((page.credentials, page.next))
     }
 }
 

@@ -18,7 +18,8 @@ pub const MAX_LOAD: usize = 10_000;
 ///   [`CredentialBackend`](super::CredentialBackend) writes. Quotas are not asked, but
 ///   what is loaded counts in them.
 /// * **Each record is stored whole or not at all**, and what was answered is durable. One
-///   that is refused stops no other.
+///   that is refused stops no other: not one that the store cannot hold, nor one in whose
+///   place something lies that cannot be read.
 /// * **Loading again does nothing.** A load that failed may have happened in part; it is
 ///   made again as a whole.
 /// * **What is there stays.** No record in the store is changed by a load, whatever races
@@ -43,7 +44,9 @@ pub enum Loaded {
     Stored,
     /// It was there before, the same in every field.
     AlreadyThere,
-    /// Another record holds its id, access key or slot, or another version of it is there.
+    /// Another record holds its id, access key or slot, or another version of it is there,
+    /// or what is there cannot be read; or the store cannot hold it, since it or a name in
+    /// it is too long.
     Refused,
 }
 

@@ -8,6 +8,7 @@ use crate::domain::{
     AccessKey, Credential, CredentialId, Kind, ProjectId, Quota, Slot, UserId, Version,
 };
 
+mod around;
 mod bulk;
 #[cfg(feature = "cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
@@ -40,6 +41,7 @@ pub mod sqlite;
 #[cfg(feature = "s3")]
 pub(crate) use self::source::look_up;
 pub use self::{
+    around::{Damaged, Part, list_around},
     bulk::{BulkLoad, Loaded, MAX_LOAD},
     feed::{Change, ChangeFeed, Changes, Notice, PULSE},
     source::{Direct, KeySource, Known},
@@ -83,7 +85,8 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`BackendError::QuotaExceeded`] if the user already holds as many records
     /// as the quota admits; [`BackendError::AlreadyExists`] if the id, the access
-    /// key, or the user's slot is taken, by anyone.
+    /// key, or the user's slot is taken, by anyone; [`BackendError::Unstorable`] if the
+    /// store can hold no such record.
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError>;
 
     /// Reads one credential by its id.
@@ -131,7 +134,7 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`BackendError::AlreadyExists`] if another record has the new access key
-    /// or slot.
+    /// or slot; [`BackendError::Unstorable`] if the store can hold no such record.
     async fn update(
         &self,
         credential: &Arc<Credential>,
@@ -302,6 +305,9 @@ pub enum BackendError {
     QuotaExceeded,
     /// The store could not be reached or gave up; retrying may help.
     Unavailable(Box<dyn StdError + Send + Sync>),
+    /// The store cannot hold this record, since it or a name in it is too long there;
+    /// nothing was written, and retrying does not help.
+    Unstorable(Box<dyn StdError + Send + Sync>),
 }
 
 impl fmt::Display for BackendError {
@@ -312,6 +318,7 @@ impl fmt::Display for BackendError {
             Self::Corrupt(_) => "stored credential cannot be read",
             Self::QuotaExceeded => "credential quota exceeded",
             Self::Unavailable(_) => "credential store unavailable",
+            Self::Unstorable(_) => "credential cannot be stored",
         })
     }
 }
@@ -320,7 +327,9 @@ impl StdError for BackendError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::AlreadyExists | Self::QuotaExceeded => None,
-            Self::Corrupt(source) | Self::Unavailable(source) => Some(&**source),
+            Self::Corrupt(source) | Self::Unavailable(source) | Self::Unstorable(source) => {
+                Some(&**source)
+            }
         }
     }
 }

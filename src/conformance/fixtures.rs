@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
     domain::{
-        AccessKey, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Quota,
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Quota,
         SecretKey, Slot, Status, UserId, Version,
     },
 };
@@ -20,6 +20,15 @@ pub(super) type Backend = Arc<dyn CredentialBackend>;
 /// A text that no other case has: 32 hex digits.
 pub(super) fn unique() -> String {
     fresh_access_key().as_str().to_owned()
+}
+
+/// Records that are too long for some stores: one with a name that no index has room for,
+/// and one with a long blob.
+pub(super) fn overlong() -> [Credential; 2] {
+    let name: String = (0..300).map(|_| unique()).collect();
+    let mut blob = fresh_pair(&fresh_user());
+    blob.material = Material::Blob(Blob::new("x".repeat(2 << 20)));
+    [fresh_pair(&UserId::from_stored(name)), blob]
 }
 
 pub(super) fn fresh_user() -> UserId {

@@ -23,6 +23,9 @@ fn lost() -> BackendError {
 #[async_trait]
 impl CredentialBackend for Mutant {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        if self.has(Bug::TooLongIsAnOutage) && credential.size() > 1 << 20 {
+            return Err(lost());
+        }
         let new = self.keep(credential);
         let early = [Bug::InsertChecksEarly, Bug::InsertReportsDuplicateFirst];
         let duplicate =

@@ -104,6 +104,7 @@ bugs! {
     SlotsAreGlobal: slots_belong_to_their_user insert_refuses_a_taken_slot;
     StatusIsDropped: insert_keeps_every_field update_replaces_the_record;
     TimesAreWholeSeconds: insert_keeps_times_to_the_microsecond;
+    TooLongIsAnOutage: a_record_is_stored_or_told_to_be_too_long;
     UnknownIsAnError: unknown_records_are_none;
     UnknownOwnerIsAnError: list_of_nothing_is_an_empty_page purge_of_nothing_counts_zero;
     UpdateChecksKeysEarly: racing_updates_to_one_access_key_have_one_winner;

@@ -88,6 +88,63 @@ async fn records_go_from_engine_to_engine() {
     assert!(tool.records("b.db").await == records);
 }
 
+/// What every command does with a record in a store that it cannot read.
+async fn goes_around_damage(url: &str, damage: impl AsyncFnOnce(&str)) {
+    let tool = Tool::new();
+    let records = many(1_500);
+    tool.fill("a.db", &records).await;
+    tool.fine(&["key", "ring", "one"]);
+    tool.fine(&["copy", "sqlite:a.db", url]);
+    let damaged = records[700].id.as_str();
+    damage(damaged).await;
+    let names = |told: &serde_json::Value| told.to_string().contains(damaged);
+
+    let told = tool.json(&["verify", url]);
+    assert_eq!((&told["exit"], &told["records"]), (&1.into(), &1_499.into()), "{told}");
+    assert!(names(&told) && told["damaged"] == 1, "{told}");
+    let told = tool.json(&["export", url, "out", "--plaintext"]);
+    assert_eq!((&told["exit"], &told["records"]), (&1.into(), &1_499.into()), "{told}");
+    assert!(names(&told), "{told}");
+    tool.fine(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    // Nothing of what is there, nor of what is told to be there, is changed.
+    let told = tool.json(&["copy", "sqlite:a.db", url]);
+    let counts = [&told["exit"], &told["already_there"], &told["refused"]];
+    assert_eq!(counts, [&json!(4), &json!(1_499), &json!(1)], "{told}");
+
+    let reseal = ["reseal", url, "--key-ring", "ring", "--adopt"];
+    let told = tool.json(&reseal);
+    assert_eq!((&told["exit"], &told["resealed"]), (&1.into(), &1_499.into()), "{told}");
+    assert_eq!(told["unreadable_ids"], json!([damaged]));
+
+    let told = tool.json(&["remove", url, damaged]);
+    assert_eq!((&told["exit"], &told["removed"]), (&0.into(), &1.into()), "{told}");
+    assert_eq!(tool.json(&reseal)["exit"], 0);
+    let told = tool.json(&["verify", url, "--key-ring", "ring"]);
+    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &1_499.into()), "{told}");
+}
+
+#[tokio::test]
+async fn a_row_of_postgresql_that_is_no_record_stops_nothing_else() {
+    let Some(url) = in_postgres().await else { return };
+    goes_around_damage(&url, async |id| {
+        let harm = "UPDATE credentials SET material = 's3cr3t' WHERE id = $1";
+        assert_eq!(lab::connect(&url).await.execute(harm, &[&id]).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_of_etcd_that_is_no_record_stops_nothing_else() {
+    if !etcd::is_installed() {
+        return;
+    }
+    let cluster = etcd::Cluster::start(1, &[]);
+    goes_around_damage(&cluster.url(), async |id| {
+        cluster.put(&format!("tower-credentials/r{id}"), "{\"s3cr3t");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn wrong_counters_are_found_and_repaired() {
     if !etcd::is_installed() {

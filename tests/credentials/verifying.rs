@@ -89,6 +89,21 @@ async fn a_store_of_nothing_but_damage_is_walked_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_read_is_removed_and_the_store_is_sound_then() {
+    let tool = Tool::new();
+    let records = every_kind();
+    tool.fill("a.db", &records).await;
+    damage(&tool, &[&records[2]]);
+    let id = records[2].id.as_str();
+    let told = tool.json(&["remove", "sqlite:a.db", id, "nobody's"]);
+    assert_eq!((&told["exit"], &told["removed"]), (&1.into(), &1.into()), "{told}");
+    assert_eq!(told["not_there"], json!(["nobody's"]));
+    let told = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &6.into()), "{told}");
+    assert_eq!(tool.json(&["remove", "sqlite:a.db", id])["exit"], 1);
+}
+
+#[tokio::test]
 async fn two_records_with_one_access_key_are_found() {
     let tool = Tool::new();
     let records = many(1_500);

@@ -6,6 +6,7 @@ mod counting;
 mod adopting;
 mod allocations;
 mod altered;
+mod damaged;
 mod fernet;
 mod form;
 mod hiding;

@@ -9,6 +9,7 @@ mod installed;
 
 mod answers;
 mod counters;
+mod damaged;
 mod feed;
 mod login;
 mod opening;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tower_credentials::{
-    backend::{BackendError, BulkLoad, CredentialBackend, etcd::EtcdBackend},
-    domain::UserId,
+    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, etcd::EtcdBackend},
+    domain::{Quota, UserId},
 };
 
 use crate::etcd::Cluster;
@@ -60,14 +60,16 @@ async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent()
     grown.access_key.clone_from(&longest.access_key);
     let refused = [
         insert(&backend, &longer).await,
-        backend.load(&[longer]).await.map(drop),
         backend.update(&grown.into(), longest.version).await.map(drop),
     ];
     for refused in refused {
         let error = refused.unwrap_err();
-        assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, BackendError::Unstorable(_)), "{error:?}");
         assert!(report(&error).contains("the record takes"), "{}", report(&error));
     }
+    let records = [pair("eve"), longer, pair("eve")];
+    let loaded = backend.load(&records).await.unwrap();
+    assert_eq!(loaded, [Loaded::Stored, Loaded::Refused, Loaded::Stored]);
 
     // Many of the longest do not fit one answer, nor one transaction.
     let many: Vec<_> = (0..20).map(|_| long("amy", 1_000_000)).collect();
@@ -85,6 +87,42 @@ async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent()
     }
     assert_eq!(found, many.len());
     assert_eq!(backend.purge_user(&UserId::new("amy").unwrap()).await.unwrap(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused() {
+    let Some(cluster) = cluster(1, &["--max-request-bytes", "300000"]) else { return };
+    let backend = connect(&cluster).await;
+    let records: Vec<_> =
+        (0..20).map(|n| long("amy", if n == 7 { 400_000 } else { 40_000 })).collect();
+    let mut expected = vec![Loaded::Stored; records.len()];
+    expected[7] = Loaded::Refused;
+    assert_eq!(backend.load(&records).await.unwrap(), expected);
+
+    let mut inserts = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let (backend, bytes) = (backend.clone(), if n == 7 { 400_000 } else { 40_000 });
+        inserts.spawn(async move {
+            let record = long("bob", bytes);
+            (record.clone(), backend.insert(&record, Quota::AtMost(20)).await)
+        });
+    }
+    let mut refused = 0;
+    for (record, inserted) in inserts.join_all().await {
+        match inserted {
+            Ok(()) => assert_eq!(backend.get(&record.id).await.unwrap(), Some(record)),
+            Err(BackendError::Unstorable(_)) => refused += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(refused, 1);
+    let first = &records[0];
+    let mut grown = (*long("amy", 400_000)).clone();
+    grown.id = first.id.clone();
+    grown.access_key.clone_from(&first.access_key);
+    let error = backend.update(&grown.into(), first.version).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unstorable(_)), "{error:?}");
+    assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
 }
 
 /// Inserts until that is refused.

@@ -8,11 +8,15 @@ mod installed;
 mod lab;
 
 mod conflicts;
+mod damaged;
 mod failover;
 mod faults;
 mod hearing;
 mod load;
+mod locked;
 mod opening;
+mod overlong;
 mod plans;
 mod suite;
 mod tls;
+mod waiting;

@@ -4,7 +4,9 @@ use std::{env, fs::OpenOptions, path::Path, process::Command};
 
 use rusqlite::Connection;
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
+    backend::{
+        BackendError, CredentialBackend, ListQuery, Order, Part, list_around, sqlite::SqliteBackend,
+    },
     domain::{Kind, ProjectId},
 };
 
@@ -86,4 +88,56 @@ async fn a_row_that_cannot_be_read_breaks_no_list_but_those_that_ask_for_it() {
             assert!(matches!(error, BackendError::Corrupt(_)), "{query:?}: {error:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_gone_around_and_can_be_discarded() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let mut records = ["a", "b", "c", "d"].map(|key| pair("bob", key));
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    for record in &records {
+        insert(&backend, record).await.unwrap();
+    }
+    let other = Connection::open(&path).unwrap();
+    // Neither of them is text.
+    let harm = "UPDATE credentials SET material = CAST(x'ff' AS TEXT) WHERE id = ?";
+    assert_eq!(other.execute(harm, [records[1].id.as_str()]).unwrap(), 1);
+    let harm = "UPDATE credentials SET id = CAST(CAST('c' AS BLOB) || x'ff' AS TEXT) WHERE id = ?";
+    assert_eq!(other.execute(harm, [records[2].id.as_str()]).unwrap(), 1);
+
+    for order in [Order::AccessKey, Order::Id] {
+        let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
+        loop {
+            query.after = match list_around(&backend, &query).await.unwrap() {
+                Part::Records(page) => {
+                    read += page.credentials.len();
+                    page.next
+                }
+                Part::Damaged(found) => {
+                    assert!(matches!(found.error, BackendError::Corrupt(_)), "{found:?}");
+                    damaged.push(found.marker);
+                    found.next
+                }
+            };
+            if query.after.is_none() {
+                break;
+            }
+        }
+        let mut expected = vec![order.marker(&records[1]).unwrap().to_owned()];
+        expected.push(match order {
+            Order::AccessKey => order.marker(&records[2]).unwrap().to_owned(),
+            Order::Id => "c\u{fffd}".to_owned(),
+        });
+        expected.sort();
+        damaged.sort();
+        assert_eq!((read, damaged), (2, expected), "{order:?}");
+    }
+
+    let damaged = &records[1];
+    assert!(backend.get(&damaged.id).await.is_err());
+    assert!(backend.discard(&damaged.id).await.unwrap());
+    assert!(!backend.discard(&damaged.id).await.unwrap());
+    insert(&backend, damaged).await.unwrap();
+    assert!(is_stored(&backend, damaged).await);
 }

@@ -8,11 +8,13 @@ use std::{
 
 use tower_credentials::{
     backend::{
+        BackendError,
         etcd::{self, EtcdBackend},
         memory::MemoryBackend,
         postgres::{self, PostgresBackend},
         sqlite::SqliteBackend,
     },
+    domain::CredentialId,
     usage::UsageLog,
 };
 
@@ -26,8 +28,8 @@ pub(crate) const URLS: &str = "memory:, sqlite:PATH, postgres://USER:PASSWORD@HO
 pub(crate) enum Engine {
     Etcd(EtcdBackend),
     Memory,
-    Postgres,
-    Sqlite(PathBuf),
+    Postgres(PostgresBackend),
+    Sqlite(SqliteBackend, PathBuf),
 }
 
 /// Whether a text begins as a URL of a store does.
@@ -68,7 +70,8 @@ fn sqlite(path: PathBuf, expected: Expected) -> Result<Store, Unopened> {
         }
         _ => {}
     }
-    Ok(with_usage(SqliteBackend::open(&path)?, Engine::Sqlite(path)))
+    let backend = SqliteBackend::open(&path)?;
+    Ok(with_usage(backend.clone(), Engine::Sqlite(backend, path)))
 }
 
 async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
@@ -84,7 +87,8 @@ async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
             Err(error) => Err(error),
         },
     };
-    Ok(with_usage(backend?, Engine::Postgres))
+    let backend = backend?;
+    Ok(with_usage(backend.clone(), Engine::Postgres(backend)))
 }
 
 async fn etcd(url: &str, expected: Expected) -> Result<Store, Unopened> {
@@ -120,14 +124,25 @@ impl Engine {
         match self {
             Self::Etcd(_) => "etcd",
             Self::Memory => "memory",
-            Self::Postgres => "postgres",
-            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+            Self::Sqlite(..) => "sqlite",
+        }
+    }
+
+    /// Deletes a record as the store has it, also one that cannot be read.
+    pub(crate) async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        match self {
+            Self::Etcd(backend) => backend.discard(id).await,
+            // What is in it was just made.
+            Self::Memory => Ok(false),
+            Self::Postgres(backend) => backend.discard(id).await,
+            Self::Sqlite(backend, _) => backend.discard(id).await,
         }
     }
 
     /// How many bytes it takes on its disk, where that can be told.
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
-        let Self::Sqlite(path) = self else { return None };
+        let Self::Sqlite(_, path) = self else { return None };
         let size = |path: &Path| fs::metadata(path).map(|file| file.len());
         let mut log = path.clone().into_os_string();
         log.push("-wal");

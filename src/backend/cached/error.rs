@@ -34,6 +34,7 @@ pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
         BackendError::Corrupt(_) => BackendError::Corrupt(cause()),
         BackendError::QuotaExceeded => BackendError::QuotaExceeded,
         BackendError::Unavailable(_) => BackendError::Unavailable(cause()),
+        BackendError::Unstorable(_) => BackendError::Unstorable(cause()),
     }
 }
 

@@ -55,7 +55,15 @@ async fn make<B: CredentialBackend>(
     sealer: &Sealer,
     plain: Plain,
 ) -> Result<(), OpenError> {
-    let first = first_record(backend).await.map_err(OpenError::store)?;
+    let first = match first_record(backend).await {
+        // What cannot be read is there too, and left to be told by whoever seals the rest.
+        Err(BackendError::Corrupt(_)) if plain == Plain::Adopt => {
+            let state = State::new(sealer.newest(), true);
+            register::make(backend, sealer, state).await.map_err(OpenError::store)?;
+            return Ok(());
+        }
+        first => first.map_err(OpenError::store)?,
+    };
     if let (Some(first), Plain::Refuse) = (&first, plain) {
         // A register that somebody else made meanwhile is read in the next try.
         if first.id.as_str() == register::ID {

@@ -9,7 +9,9 @@ use super::register::{self, Register};
 use super::sealer::Sealer;
 use super::text::SealedText;
 use super::{Encrypted, Inner};
-use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::backend::{
+    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+};
 use crate::domain::{Credential, CredentialId, Material};
 
 /// How many records are written at the same time.
@@ -29,7 +31,8 @@ pub struct ResealedPage {
     pub examined: u64,
     /// How many were not sealed with the newest key, and now are.
     pub resealed: u64,
-    /// Those that cannot be opened, which were left as they are.
+    /// Those that cannot be read or opened, or are too long for the store when they are
+    /// sealed, which were left as they are.
     pub unreadable: Vec<CredentialId>,
     /// Behind which record the next page starts; `None` after the last one.
     pub next: Option<CredentialId>,
@@ -45,7 +48,7 @@ pub struct ResealProgress {
     pub examined: u64,
     /// How many this pass sealed anew.
     pub resealed: u64,
-    /// How many this pass could not open.
+    /// How many this pass could not read, open or store.
     pub unreadable: u64,
     /// How many all passes sealed anew.
     pub resealed_in_all: u64,
@@ -60,7 +63,8 @@ pub enum Resealed {
     /// Some process still writes with an older key, or without any: find it, and reseal
     /// again.
     StillWritten(ResealProgress),
-    /// Some records cannot be opened; the first of them are named. All else is sealed with
+    /// Some records cannot be read or opened, or are too long for the store when they are
+    /// sealed; the first of them are named. All else is sealed with
     /// the newest key; older ones stay in use.
     Unreadable(ResealProgress, Vec<CredentialId>),
 }
@@ -132,7 +136,17 @@ impl<B: CredentialBackend> Encrypted<B> {
         self.0.witness.before(&self.0.backend, &self.0.sealer).await?;
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = self.0.backend.list(&query).await?;
+        let page = match list_around(&self.0.backend, &query).await? {
+            Part::Records(page) => page,
+            Part::Damaged(Damaged { marker, next, .. }) => {
+                return Ok(ResealedPage {
+                    examined: 1,
+                    unreadable: vec![CredentialId::from_stored(marker)],
+                    next: next.map(CredentialId::from_stored),
+                    ..ResealedPage::default()
+                });
+            }
+        };
         let mut resealed = ResealedPage {
             next: page.next.map(CredentialId::from_stored),
             ..ResealedPage::default()
@@ -242,6 +256,17 @@ enum One {
     Unreadable(CredentialId),
 }
 
+impl One {
+    /// What an error of the store means for all others: nothing, if it is about this
+    /// record.
+    fn told(id: CredentialId, error: BackendError) -> Result<Self, BackendError> {
+        match error {
+            BackendError::Corrupt(_) | BackendError::Unstorable(_) => Ok(Self::Unreadable(id)),
+            error => Err(error),
+        }
+    }
+}
+
 async fn reseal_record<B: CredentialBackend>(
     inner: Arc<Inner<B>>,
     mut record: Arc<Credential>,
@@ -259,12 +284,15 @@ async fn reseal_record<B: CredentialBackend>(
         };
         let mut next = Arc::unwrap_or_clone(opened);
         next.version = version.next();
-        if backend.update(&sealer.seal(&next), version).await? {
-            return Ok(One::Resealed);
+        match backend.update(&sealer.seal(&next), version).await {
+            Ok(true) => return Ok(One::Resealed),
+            Ok(false) => {}
+            Err(error) => return One::told(next.id, error),
         }
-        match backend.get(&next.id).await? {
-            Some(current) => record = current,
-            None => return Ok(One::Fine),
+        match backend.get(&next.id).await {
+            Ok(Some(current)) => record = current,
+            Ok(None) => return Ok(One::Fine),
+            Err(error) => return One::told(next.id, error),
         }
     }
     // Whoever keeps writing it uses the newest key or is found in the next pass, which is

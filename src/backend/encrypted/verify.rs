@@ -2,7 +2,9 @@
 
 use super::reseal::is_newest;
 use super::{Encrypted, register, sealer};
-use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::backend::{
+    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+};
 use crate::domain::CredentialId;
 
 /// What the records of one page are like.
@@ -15,7 +17,7 @@ pub struct VerifiedPage {
     pub outdated: u64,
     /// How many are not sealed, and accepted since the store was adopted.
     pub plain: u64,
-    /// Those that cannot be opened, and why.
+    /// Those that cannot be read or opened, and why.
     pub unreadable: Vec<(CredentialId, BackendError)>,
     /// Behind which record the next page starts; `None` after the last one.
     pub next: Option<CredentialId>,
@@ -23,7 +25,7 @@ pub struct VerifiedPage {
 
 impl<B: CredentialBackend> Encrypted<B> {
     /// Opens the records of one page, in the order of their ids, and tells which cannot
-    /// be opened. Nothing is written.
+    /// be read or opened. Nothing is written.
     ///
     /// # Errors
     ///
@@ -34,7 +36,17 @@ impl<B: CredentialBackend> Encrypted<B> {
     ) -> Result<VerifiedPage, BackendError> {
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = self.0.backend.list(&query).await?;
+        let page = match list_around(&self.0.backend, &query).await? {
+            Part::Records(page) => page,
+            Part::Damaged(Damaged { marker, error, next }) => {
+                return Ok(VerifiedPage {
+                    examined: 1,
+                    unreadable: vec![(CredentialId::from_stored(marker), error)],
+                    next: next.map(CredentialId::from_stored),
+                    ..VerifiedPage::default()
+                });
+            }
+        };
         let next = page.next.map(CredentialId::from_stored);
         let mut verified = VerifiedPage { next, ..VerifiedPage::default() };
         for record in page.credentials {

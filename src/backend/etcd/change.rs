@@ -43,7 +43,7 @@ pub(super) async fn update(
         let taken = replace(store, &mut txn, &current, &draft);
         tally.write(&store.keys, &mut txn);
         feed::tell(&store.keys, &mut txn, &[Change::written(next)]);
-        let answered = store.client.txn(&txn).await?;
+        let answered = store.client.txn(&txn).await.map_err(Trouble::of_one_record)?;
         if answered.answer.succeeded {
             tally.done(answered.answer.header.revision);
             return Ok(true);

@@ -106,6 +106,8 @@ pub(super) enum TroubleKind {
     TokenRefused,
     /// More than one request or one answer may hold.
     TooLarge,
+    /// A record is longer than one request may be.
+    TooLong,
     /// Something answered, but not as etcd does.
     Unexpected,
     /// There is no connection: nothing was sent.
@@ -182,6 +184,14 @@ impl Trouble {
         matches!(self.kind, TroubleKind::Broken | TroubleKind::TimedOut)
     }
 
+    /// The same, where what was sent writes one record alone.
+    pub(super) fn of_one_record(mut self) -> Self {
+        if self.kind == TroubleKind::TooLarge {
+            self.kind = TroubleKind::TooLong;
+        }
+        self
+    }
+
     pub(super) fn is(&self, kind: TroubleKind) -> bool {
         self.kind == kind
     }
@@ -201,7 +211,10 @@ impl StdError for Trouble {
 
 impl From<Trouble> for BackendError {
     fn from(trouble: Trouble) -> Self {
-        Self::Unavailable(Box::new(trouble))
+        match trouble.kind {
+            TroubleKind::TooLong => Self::Unstorable(Box::new(trouble)),
+            _ => Self::Unavailable(Box::new(trouble)),
+        }
     }
 }
 
@@ -239,6 +252,12 @@ impl From<CorruptKey> for BackendError {
 pub(super) enum Failed {
     Corrupt(CorruptKey),
     Trouble(Trouble),
+}
+
+impl Failed {
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Trouble(trouble) if trouble.is(TroubleKind::TooLarge))
+    }
 }
 
 impl From<CorruptKey> for Failed {

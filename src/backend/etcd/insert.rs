@@ -162,16 +162,28 @@ async fn together(store: &Store, tally: &mut Tally, inserts: Vec<Insert>) -> Vec
     if some.is_empty() {
         return later;
     }
-    match send(store, tally, some).await {
-        Ok(mut left) => {
-            left.append(&mut later);
-            left
-        }
-        Err((some, failed)) => {
-            answer_all(some, &failed);
-            later
+    let mut left = send_fitting(store, tally, some).await;
+    left.append(&mut later);
+    left
+}
+
+/// Sends these; in parts if etcd takes fewer bytes at once than it does by default. Returns
+/// those that were not answered.
+async fn send_fitting(store: &Store, tally: &mut Tally, some: Vec<Insert>) -> Vec<Insert> {
+    let mut parts = vec![some];
+    while let Some(part) = parts.pop() {
+        match send(store, tally, part).await {
+            Ok(left) if left.is_empty() => {}
+            // The quota may not admit the other parts any more.
+            Ok(left) => return left.into_iter().chain(parts.into_iter().rev().flatten()).collect(),
+            Err((mut part, failed)) if failed.is_too_large() && part.len() > 1 => {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
+            }
+            Err((part, failed)) => answer_all(part, &failed),
         }
     }
+    Vec::new()
 }
 
 /// Sends these; returns those that were not answered.
@@ -189,6 +201,7 @@ async fn send(
     feed::tell_written(&store.keys, &mut txn, some.iter().map(|insert| &*insert.draft.credential));
     let answered = match store.client.txn(&txn).await {
         Ok(answered) => answered,
+        Err(trouble) if some.len() == 1 => return Err((some, trouble.of_one_record().into())),
         Err(trouble) => return Err((some, trouble.into())),
     };
     if answered.answer.succeeded {

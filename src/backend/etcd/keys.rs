@@ -102,6 +102,11 @@ impl Keys {
         self.key('u', "")
     }
 
+    /// What all keys that lead to records begin with.
+    pub(super) fn leading(&self) -> [Vec<u8>; 4] {
+        ['a', 'p', 's', 'u'].map(|kind| self.key(kind, ""))
+    }
+
     /// Everything but the record itself that leads to a record.
     pub(super) fn entries(&self, credential: &Credential) -> Vec<Entry> {
         let id = credential.id.as_str();
@@ -133,12 +138,26 @@ fn sized(owner: &str) -> String {
     format!("{}:{owner}", owner.len())
 }
 
-/// The owner that [`Keys::users`] and these bytes begin with.
+/// The user of a key that begins with [`Keys::users`] and goes on like this.
 pub(super) fn user_of(rest: &[u8]) -> Option<UserId> {
+    owner_of(rest).map(|(owner, _)| UserId::from_stored(owner))
+}
+
+/// Whether a key that begins as one of [`Keys::leading`], goes on like this and has this
+/// value leads to a record.
+pub(super) fn leads_to(rest: &[u8], value: &[u8], id: &str) -> bool {
+    if value.is_empty() {
+        return owner_of(rest).is_some_and(|(_, place)| place == [b"i", id.as_bytes()].concat());
+    }
+    value == id.as_bytes()
+}
+
+/// The owner that these bytes begin with, and what follows.
+fn owner_of(rest: &[u8]) -> Option<(&str, &[u8])> {
     let colon = rest.iter().position(|byte| *byte == b':')?;
     let length: usize = str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
-    let owner = rest.get(colon + 1..)?.get(..length)?;
-    str::from_utf8(owner).ok().map(UserId::from_stored)
+    let (owner, place) = rest.get(colon + 1..)?.split_at_checked(length)?;
+    Some((str::from_utf8(owner).ok()?, place))
 }
 
 /// The first key behind all that begin with this one.
@@ -183,6 +202,30 @@ mod tests {
         }
         for bad in ["", "3", "3:am", "x:amy"] {
             assert_eq!(user_of(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_entry_leads_to_its_record_and_to_no_other() {
+        use crate::domain::{AccessKey, CredentialId, Kind, Material, Version};
+
+        let keys = Keys::new("x/".into());
+        let (user, material) = (UserId::from_stored("u"), Material::KeyPair { secret: None });
+        let (kind, now) = (Kind::ec2(), std::time::UNIX_EPOCH);
+        let id = CredentialId::from_stored("an id");
+        let mut record = Credential::new(id, kind, user, material, now, Version::fresh());
+        record.access_key = Some(AccessKey::from_stored("k"));
+        record.project_id = Some(ProjectId::from_stored("p"));
+        record.slot = Some(Slot::Ec2);
+        let entries = keys.entries(&record);
+        assert_eq!(entries.len(), 6);
+        for entry in entries {
+            let walked = keys.leading().into_iter().find(|start| entry.key.starts_with(start));
+            let rest = &entry.key[walked.expect("one of them").len()..];
+            assert!(leads_to(rest, &entry.value, "an id"), "{entry:?}");
+            for other in ["id", "n id", "ian id", ""] {
+                assert!(!leads_to(rest, &entry.value, other), "{entry:?}");
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::error::{Trouble, TroubleKind};
 use super::feed;
 use super::record;
 use super::tally::Tally;
-use super::wire::{RangeAnswer, Txn};
+use super::wire::{KeyValue, RangeAnswer, Txn};
 use super::write::{ATTEMPTS, Draft, Fit, pause};
 
 /// How many transactions are under way at once.
@@ -31,7 +31,8 @@ pub(super) async fn load(
 ) -> Result<Vec<Loaded>, BackendError> {
     let mut users: BTreeMap<UserId, Vec<Placed>> = BTreeMap::new();
     for (place, record) in records.iter().enumerate() {
-        let draft = Draft::new(&store.keys, record)?;
+        // What no transaction could hold stays refused.
+        let Ok(draft) = Draft::new(&store.keys, record) else { continue };
         users.entry(record.user_id.clone()).or_default().push((place, draft));
     }
     // A user's records stay together: those in other transactions would wait.
@@ -101,9 +102,14 @@ impl Batch {
             let some = at_once.min(left.len());
             let (mut tally, txn) = together(store, &left[..some]).await;
             let answered = match store.client.txn(&txn).await {
-                // The records that are there already may be long.
-                Err(trouble) if trouble.is(TroubleKind::TooLarge) && some > 1 => {
-                    at_once = some / 2;
+                // The records that are there already may be long, or etcd may take fewer
+                // bytes at once than it does by default.
+                Err(trouble) if trouble.is(TroubleKind::TooLarge) => {
+                    if some == 1 {
+                        loaded
+                            .extend(left.drain(..some).map(|(place, _)| (place, Loaded::Refused)));
+                    }
+                    at_once = (some / 2).max(1);
                     continue;
                 }
                 answered => answered?,
@@ -120,7 +126,7 @@ impl Batch {
             let rest = left.split_off(some);
             let mut again = Vec::new();
             for (place, draft) in left {
-                match became(&draft, &mut ranges)? {
+                match became(&draft, &mut ranges) {
                     Some(Loaded::AlreadyThere) if is_doubtful => {
                         loaded.push((place, Loaded::Stored));
                     }
@@ -155,19 +161,18 @@ async fn together(store: &Store, drafts: &[Placed]) -> (Tally, Txn) {
     (tally, txn)
 }
 
-/// What a failed transaction read of a record: what became of it, if that is known.
-fn became(
-    draft: &Draft,
-    ranges: &mut impl Iterator<Item = RangeAnswer>,
-) -> Result<Option<Loaded>, BackendError> {
+/// What a failed transaction read of a record: what became of it, if that is known. What
+/// cannot be read is another record.
+fn became(draft: &Draft, ranges: &mut impl Iterator<Item = RangeAnswer>) -> Option<Loaded> {
     let found = draft.found(ranges);
-    Ok(match found.stored {
-        Some(stored) if draft.is(&stored) => Some(Loaded::AlreadyThere),
-        // It may have been written in another form.
-        Some(stored) if record::decode(&stored)?.credential == draft.credential => {
-            Some(Loaded::AlreadyThere)
-        }
+    // It may have been written in another form.
+    let is_same = |stored: &KeyValue| {
+        draft.is(stored)
+            || record::decode(stored).is_ok_and(|found| found.credential == draft.credential)
+    };
+    match &found.stored {
+        Some(stored) if is_same(stored) => Some(Loaded::AlreadyThere),
         Some(_) => Some(Loaded::Refused),
         None => found.is_taken.then_some(Loaded::Refused),
-    })
+    }
 }

@@ -3,6 +3,7 @@
 mod builder;
 mod change;
 mod client;
+mod discard;
 mod error;
 mod feed;
 mod http;
@@ -76,8 +77,8 @@ const GRACE: Duration = Duration::from_millis(100);
 /// on. Deleting alone gives no room: compact, then defragment.
 ///
 /// One record with all that leads to it must fit a request, which etcd bounds at 1.5 MiB
-/// by default; a longer one is [`Unavailable`](BackendError::Unavailable) before anything
-/// is sent.
+/// by default; a longer one is [`Unstorable`](BackendError::Unstorable) before anything is
+/// sent, or when etcd says so if it takes less.
 ///
 /// It keeps no [log of uses](crate::usage): each would be a write that all members agree on.
 ///
@@ -166,6 +167,19 @@ impl EtcdBackend {
     /// None but those of every call: see [`BackendError`].
     pub async fn check_counters(&self) -> Result<Recount, BackendError> {
         recount::recount(&self.store, false).await
+    }
+
+    /// Deletes the record with this id at whatever version, also one that cannot be read;
+    /// `false` if there is none.
+    ///
+    /// Of one that cannot be read nothing tells what leads to it, so all keys are gone
+    /// through: that takes some seconds for each hundred thousand records.
+    ///
+    /// # Errors
+    ///
+    /// None but those of every call: see [`BackendError`].
+    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        discard::discard(&self.store, id).await
     }
 
     /// What takes several calls, or waits for others', takes no longer than one may.

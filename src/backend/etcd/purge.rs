@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::backend::{BackendError, Change, Order};
+use crate::domain::CredentialId;
 
 use super::Store;
 use super::change::{Removed, remove};
+use super::discard::discard;
 use super::error::Trouble;
 use super::keys::{Owner, behind, next_to};
 use super::read;
@@ -50,7 +52,10 @@ async fn some(
     started: i64,
 ) -> Result<u64, BackendError> {
     let (mut purged, mut attempt) = (0, 0);
-    let mut left = doomed(store, owner, ids, started).await?;
+    let (mut left, damaged) = doomed(store, owner, ids, started).await?;
+    for id in damaged {
+        purged += u64::from(discard(store, &id).await?);
+    }
     while !left.is_empty() {
         pause(attempt).await;
         let Removed::Not { is_doubtful } = remove(store, &left, &change(owner)).await? else {
@@ -61,7 +66,7 @@ async fn some(
             return Err(Trouble::contended().into());
         }
         let before = left.len();
-        left = doomed(store, owner, ids, started).await?;
+        (left, _) = doomed(store, owner, ids, started).await?;
         if is_doubtful {
             purged += before.saturating_sub(left.len()) as u64;
         }
@@ -69,16 +74,23 @@ async fn some(
     Ok(purged)
 }
 
-/// Those of these records that are the owner's and were there when the purge started.
+/// Those of these records that are the owner's and were there when the purge started; and
+/// the ids of those that cannot be read, which are taken for the owner's too.
 async fn doomed(
     store: &Store,
     owner: &Owner,
     ids: &[String],
     started: i64,
-) -> Result<Vec<Found>, BackendError> {
-    let mut doomed = Vec::with_capacity(ids.len());
-    for found in read::records(store, ids, 0).await?.into_iter().flatten() {
-        let found = record::decode(&found)?;
+) -> Result<(Vec<Found>, Vec<CredentialId>), BackendError> {
+    let (mut doomed, mut damaged) = (Vec::with_capacity(ids.len()), Vec::new());
+    for (id, found) in ids.iter().zip(read::records(store, ids, 0).await?) {
+        let Some(stored) = found else { continue };
+        let Ok(found) = record::decode(&stored) else {
+            if stored.create_revision <= started {
+                damaged.push(CredentialId::from_stored(id.as_str()));
+            }
+            continue;
+        };
         let is_theirs = match owner {
             Owner::Project(id) => found.credential.project_id.as_ref() == Some(id),
             Owner::User(id) => found.credential.user_id == *id,
@@ -87,7 +99,7 @@ async fn doomed(
             doomed.push(found);
         }
     }
-    Ok(doomed)
+    Ok((doomed, damaged))
 }
 
 fn change(owner: &Owner) -> Change {

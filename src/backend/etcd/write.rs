@@ -51,7 +51,7 @@ impl Draft {
             let bytes = draft.bytes;
             let what =
                 format!("the record takes {bytes} bytes, and etcd takes {MAX_BYTES} at once");
-            return Err(Trouble::new(TroubleKind::TooLarge, what));
+            return Err(Trouble::new(TroubleKind::TooLong, what));
         }
         Ok(draft)
     }

@@ -85,9 +85,9 @@ impl Loads {
             let link = self.link().await.map_err(Trouble::into_backend_error)?;
             let trouble = match load(&link, records, &rows).await {
                 // A session is used again only if it came to an end with it.
-                Ok(result) => {
+                Ok(loaded) => {
                     self.idle().push(link);
-                    return result;
+                    return Ok(loaded);
                 }
                 Err(trouble) => trouble,
             };
@@ -116,14 +116,13 @@ impl Loads {
     }
 }
 
-/// The inner result is of a record that cannot be read.
 async fn load(
     link: &Link,
     records: &[Arc<Credential>],
     rows: &[Row],
-) -> Result<Result<Vec<Loaded>, BackendError>, Trouble> {
+) -> Result<Vec<Loaded>, Trouble> {
     match copy(link, rows).await {
-        Ok(()) => return Ok(Ok(vec![Loaded::Stored; rows.len()])),
+        Ok(()) => return Ok(vec![Loaded::Stored; rows.len()]),
         Err(trouble) if trouble.verdict() == Verdict::Data => {}
         Err(trouble) => return Err(trouble),
     }
@@ -138,8 +137,7 @@ async fn copy(link: &Link, rows: &[Row]) -> Result<(), Trouble> {
     link.in_time(limit, async {
         let client = link.client();
         let copy = link.statement(&statements::COPY).await?;
-        let local = statements::set_local_timeout(limit.as_millis());
-        client.batch_execute(&format!("{}; {local}", statements::BEGIN)).await?;
+        client.batch_execute(&link.begin_long(limit)).await?;
         let types: Vec<Type> =
             (0..COLUMNS.len()).map(|n| if n < TEXTS { Type::TEXT } else { Type::INT8 }).collect();
         let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&copy).await?, &types));
@@ -156,54 +154,74 @@ async fn copy(link: &Link, rows: &[Row]) -> Result<(), Trouble> {
     .await
 }
 
-/// Takes those rows that nothing is in the way of; gives their ids.
+/// Takes those rows that nothing is in the way of and that the server can hold; gives their
+/// ids.
 async fn merge(link: &Link, rows: &[Row]) -> Result<HashSet<String>, Trouble> {
-    let (mut stored, mut rest) = (HashSet::new(), rows);
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fitting = rest.iter().take_while(|row| {
-            let fits = bytes < MAX_BYTES;
-            bytes += rows::size(row);
-            fits
-        });
-        let (part, left) = rest.split_at(fitting.count());
-        rest = left;
-        let arrays = Arrays::of(part.iter());
-        let mut values: Vec<&(dyn ToSql + Sync)> = arrays.values();
-        let (channel, payloads) = (link.channel(), told::payloads([told::everything()]));
-        let sql = match &channel {
-            None => &statements::INSERT.quiet,
-            Some(channel) => {
-                values.extend([channel as &(dyn ToSql + Sync), &payloads]);
-                &statements::INSERT.telling
+    let (mut stored, mut parts) = (HashSet::new(), parts(rows));
+    while let Some(part) = parts.pop() {
+        match insert(link, part).await {
+            Ok(ids) => stored.extend(ids),
+            // One that cannot be held takes the others down; by itself it is refused.
+            Err(trouble) if trouble.verdict() == Verdict::Data => {
+                if part.len() > 1 {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
             }
-        };
-        let steps: [(&str, Values<'_>); 1] = [(sql, &values)];
-        let answers = link.transaction(&steps, LONG).await?;
-        let written = answers.iter().flat_map(|answer| &answer.rows);
-        stored.extend(written.map(|row| row.get::<_, String>(0)));
+            Err(trouble) => return Err(trouble),
+        }
     }
     Ok(stored)
 }
 
-/// Looks at what was in the way of the others.
+/// As many rows in each as one insert takes; the first part is the last.
+fn parts(mut rows: &[Row]) -> Vec<&[Row]> {
+    let mut parts = Vec::new();
+    while !rows.is_empty() {
+        let mut bytes = 0;
+        let fitting = rows.iter().take_while(|row| {
+            let fits = bytes < MAX_BYTES;
+            bytes += rows::size(row);
+            fits
+        });
+        let (part, rest) = rows.split_at(fitting.count());
+        parts.push(part);
+        rows = rest;
+    }
+    parts.reverse();
+    parts
+}
+
+async fn insert(link: &Link, rows: &[Row]) -> Result<Vec<String>, Trouble> {
+    let arrays = Arrays::of(rows.iter());
+    let mut values: Vec<&(dyn ToSql + Sync)> = arrays.values();
+    let (channel, payloads) = (link.channel(), told::payloads([told::everything()]));
+    let sql = match &channel {
+        None => &statements::INSERT.quiet,
+        Some(channel) => {
+            values.extend([channel as &(dyn ToSql + Sync), &payloads]);
+            &statements::INSERT.telling
+        }
+    };
+    let steps: [(&str, Values<'_>); 1] = [(sql, &values)];
+    let answers = link.transaction(&steps, LONG).await?;
+    Ok(answers.iter().flat_map(|answer| &answer.rows).map(|row| row.get(0)).collect())
+}
+
+/// Looks at what was in the way of the others. What cannot be read is another record.
 async fn compare(
     link: &Link,
     records: &[Arc<Credential>],
     rows: &[Row],
     stored: &HashSet<String>,
-) -> Result<Result<Vec<Loaded>, BackendError>, Trouble> {
+) -> Result<Vec<Loaded>, Trouble> {
     let is_stored = |row: &Row| stored.contains(&row.id);
     let asked: Vec<&str> = rows.iter().filter(|row| !is_stored(row)).map(|row| &*row.id).collect();
     let mut there: HashMap<CredentialId, bool> = HashMap::new();
     let by_id: HashMap<&CredentialId, &Arc<Credential>> =
         records.iter().map(|record| (&record.id, record)).collect();
     for ids in asked.chunks(COMPARED) {
-        for row in link.query(&statements::BY_IDS, &[&ids]).await? {
-            let record = match rows::read(&row) {
-                Ok(record) => record,
-                Err(error) => return Ok(Err(error)),
-            };
+        for record in readable(link, ids).await?.iter().filter_map(|row| rows::read(row).ok()) {
             let same = by_id.get(&record.id).is_some_and(|loaded| ***loaded == record);
             there.insert(record.id, same);
         }
@@ -213,5 +231,21 @@ async fn compare(
         Some(true) => Loaded::AlreadyThere,
         Some(false) | None => Loaded::Refused,
     });
-    Ok(Ok(loaded.collect()))
+    Ok(loaded.collect())
+}
+
+/// The rows with these ids, but for those that are damaged on the server's disk.
+async fn readable(link: &Link, ids: &[&str]) -> Result<Vec<tokio_postgres::Row>, Trouble> {
+    match link.query(&statements::BY_IDS, &[&ids]).await {
+        Err(trouble) if trouble.is_damage() => {}
+        result => return result,
+    }
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        match link.query(&statements::BY_ID, &[id]).await {
+            Err(trouble) if trouble.is_damage() => {}
+            found => rows.extend(found?),
+        }
+    }
+    Ok(rows)
 }

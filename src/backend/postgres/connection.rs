@@ -29,6 +29,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// How much longer than other statements purges and loads may take.
 pub(super) const LONG: u32 = 60;
 
+/// Which part of the time for a statement it may wait for one lock.
+const LOCK_PART: u32 = 2;
+
 /// How long to try to have the server give up a statement that is not waited for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,6 +56,8 @@ pub(super) struct Link {
     limit: Duration,
     /// Where to tell of changes; `None` if the server tells none.
     channel: Option<String>,
+    /// For how long the server waits for one lock; `None` if it bounds only the statement.
+    lock_limit: Option<Duration>,
     writes: bool,
 }
 
@@ -68,7 +73,17 @@ impl Link {
     ) -> Self {
         let cancel = (client.cancel_token(), tls);
         let (prepared, retired) = (Mutex::default(), AtomicBool::new(false));
-        Self { client, prepared, driver, retired, cancel, limit, channel: None, writes: false }
+        Self {
+            client,
+            prepared,
+            driver,
+            retired,
+            cancel,
+            limit,
+            channel: None,
+            lock_limit: None,
+            writes: false,
+        }
     }
 
     /// Makes it a session that writes: learns whether the server tells of changes, and where.
@@ -78,6 +93,11 @@ impl Link {
     /// lost with the primary.
     pub(super) async fn for_writing(mut self) -> Result<Self, tokio_postgres::Error> {
         self.writes = true;
+        let lock_limit = self.limit / LOCK_PART;
+        match self.client.batch_execute(&lock_timeout(lock_limit)).await {
+            Ok(()) => self.lock_limit = Some(lock_limit),
+            Err(error) => tracing::debug!(%error, "the server does not bound the wait for a lock"),
+        }
         match self.client.simple_query(statements::TRY_TELLING).await {
             Ok(_) => {
                 let row = self.client.query_one(statements::STORE_NUMBER, &[]).await?;
@@ -102,6 +122,21 @@ impl Link {
 
     pub(super) fn channel(&self) -> Option<&str> {
         self.channel.as_deref()
+    }
+
+    /// Has the session wait this long for a lock, where it can be told; as long as it did
+    /// at first if for `None`. Nobody else may use it meanwhile.
+    pub(super) async fn wait_for_locks(&self, wait: Option<Duration>) -> Result<(), Trouble> {
+        let Some(limit) = self.lock_limit else { return Ok(()) };
+        let set = lock_timeout(wait.unwrap_or(limit));
+        self.in_time(self.limit, self.client.batch_execute(&set)).await
+    }
+
+    /// Begins a transaction that may take this long.
+    pub(super) fn begin_long(&self, limit: Duration) -> String {
+        let local = statements::set_local_timeout(limit.as_millis());
+        let locks = self.lock_limit.map(|_| statements::SET_LOCAL_ANY_LOCK).unwrap_or_default();
+        format!("{}; {local}; {locks}", statements::BEGIN)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -149,10 +184,8 @@ impl Link {
             for (sql, values) in steps {
                 prepared.push((self.statement(sql).await?, *values));
             }
-            let mut begin = statements::BEGIN.to_owned();
-            if patience > 1 {
-                begin = format!("{begin}; {}", statements::set_local_timeout(limit.as_millis()));
-            }
+            let begin =
+                if patience > 1 { self.begin_long(limit) } else { statements::BEGIN.to_owned() };
             let mut all: Vec<Boxed<'_, Result<Answer, tokio_postgres::Error>>> = Vec::new();
             all.push(Box::pin(async move {
                 self.client.batch_execute(&begin).await.map(|()| Answer::default())
@@ -217,6 +250,11 @@ impl Link {
             }
         });
     }
+}
+
+fn lock_timeout(wait: Duration) -> String {
+    // 0 would be for ever.
+    statements::set_lock_timeout(wait.as_millis().max(1))
 }
 
 /// What a statement of a transaction gave.

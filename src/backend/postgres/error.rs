@@ -116,6 +116,8 @@ pub(super) enum Trouble {
     Away(Arc<OpenError>),
     /// The connection broke.
     Broken(tokio_postgres::Error),
+    /// As many reads as there is room for were under way all the time.
+    Crowded,
     /// No answer to a write came before its connection broke.
     Doubtful,
     /// The backend is being shut down, with its runtime.
@@ -146,6 +148,8 @@ impl StdError for Said {}
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Another transaction holds a lock for long, and nothing was done.
+    Blocked,
     /// Another transaction was in the way, and nothing was done: try again.
     Conflict,
     /// One of the rows cannot be written: nothing was done.
@@ -163,9 +167,12 @@ impl Trouble {
         let code = match self {
             Self::Broken(_) => return Verdict::Lost,
             Self::Said(Said { code, .. }) => code,
-            Self::Away(_) | Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => {
-                return Verdict::Failed;
-            }
+            Self::Away(_)
+            | Self::Crowded
+            | Self::Doubtful
+            | Self::Gone
+            | Self::TimedOut
+            | Self::Unheard => return Verdict::Failed,
         };
         let stale = [
             &SqlState::FEATURE_NOT_SUPPORTED,
@@ -174,6 +181,7 @@ impl Trouble {
         ];
         match &code.code()[..2] {
             _ if stale.contains(&code) => Verdict::Stale,
+            _ if *code == SqlState::LOCK_NOT_AVAILABLE => Verdict::Blocked,
             "40" if *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => Verdict::Conflict,
             "08" | "40" => Verdict::Lost,
             "57" if *code != SqlState::QUERY_CANCELED => Verdict::Lost,
@@ -187,13 +195,19 @@ impl Trouble {
         matches!(self, Self::Said(said) if said.code == SqlState::UNIQUE_VIOLATION)
     }
 
-    fn is_damage(&self) -> bool {
+    /// Whether it is what lies on the server's disk.
+    pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Away(error) => error.is_damage(),
             Self::Said(said) => {
                 [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(&said.code)
             }
-            Self::Broken(_) | Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => false,
+            Self::Broken(_)
+            | Self::Crowded
+            | Self::Doubtful
+            | Self::Gone
+            | Self::TimedOut
+            | Self::Unheard => false,
         }
     }
 
@@ -219,6 +233,7 @@ impl fmt::Display for Trouble {
         f.write_str(match self {
             Self::Away(_) => "there is no connection to the server",
             Self::Broken(_) => "the connection to the server broke",
+            Self::Crowded => "too many reads wait for the server",
             Self::Doubtful => "the connection was lost before the write was answered",
             Self::Gone => "the runtime of the store is gone",
             Self::Said(_) => "the server refused a statement",
@@ -234,7 +249,7 @@ impl StdError for Trouble {
             Self::Away(error) => Some(&**error),
             Self::Broken(error) => Some(error),
             Self::Said(said) => Some(said),
-            Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => None,
+            Self::Crowded | Self::Doubtful | Self::Gone | Self::TimedOut | Self::Unheard => None,
         }
     }
 }
@@ -249,6 +264,14 @@ impl Shared {
             BackendError::Corrupt(Box::new(self))
         } else {
             BackendError::Unavailable(Box::new(self))
+        }
+    }
+
+    /// The same, of a write.
+    pub(super) fn of_write(self) -> BackendError {
+        match self.0.verdict() {
+            Verdict::Data => BackendError::Unstorable(Box::new(self)),
+            _ => self.into_backend_error(),
         }
     }
 }

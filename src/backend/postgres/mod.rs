@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use self::bulk::Loads;
 use self::connector::Connector;
 use self::error::Trouble;
-use self::reads::Reads;
+use self::reads::{Reads, text};
 use self::text::stored;
 use self::write::{Outcome, Write};
 use self::writer::Writer;
@@ -52,10 +52,16 @@ pub use self::{
 /// answers, an insert is recognised by its version if it is there; another write whose
 /// session is lost, and an insert that is not there, is
 /// [`Unavailable`](BackendError::Unavailable), and may have happened. A write whose
-/// caller goes away before its batch is begun does not happen.
+/// caller goes away before its batch is begun does not happen. A write that waits for a
+/// lock of somebody else's for half of the
+/// [statement time-out](PostgresBuilder::statement_timeout) is
+/// [`Unavailable`](BackendError::Unavailable), and those that went with it are done
+/// without it, as far as that is found out within some seconds.
 ///
-/// **Reads** share a few connections, each of which carries many at once. They go to
-/// the server that takes the writes.
+/// **Reads** share a few connections, each of which carries up to 256 look-ups at once, or
+/// 16 lists; further ones wait for as long as a statement may take, and are
+/// [`Unavailable`](BackendError::Unavailable) then. They go to the server that takes the
+/// writes.
 ///
 /// **Trouble.** A session that is lost is opened again, with pauses of up to a second
 /// while that fails; meanwhile calls are [`Unavailable`](BackendError::Unavailable) at
@@ -148,6 +154,25 @@ impl PostgresBackend {
         &self.0.reads
     }
 
+    /// Deletes the record with this id at whatever version, also one that cannot be read;
+    /// `false` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// None but those of every call: see [`BackendError`].
+    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        self.delete_at(id, None).await
+    }
+
+    async fn delete_at(
+        &self,
+        id: &CredentialId,
+        expected: Option<i64>,
+    ) -> Result<bool, BackendError> {
+        let write = Write::Delete { id: stored(id.as_str()).into(), expected };
+        Ok(self.write(write).await? > 0)
+    }
+
     /// Writes; returns how many rows it changed.
     async fn write(&self, write: Write) -> Result<u64, BackendError> {
         match self.0.writer.write(write).await? {
@@ -166,14 +191,14 @@ impl CredentialBackend for PostgresBackend {
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.reads().find(&statements::BY_ID, &[&stored(id.as_str())]).await
+        self.reads().find(&statements::BY_ID, vec![text(id.as_str())]).await
     }
 
     async fn find_by_access_key(
         &self,
         access_key: &AccessKey,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.reads().find(&statements::BY_ACCESS_KEY, &[&stored(access_key.as_str())]).await
+        self.reads().find(&statements::BY_ACCESS_KEY, vec![text(access_key.as_str())]).await
     }
 
     async fn find_by_slot(
@@ -181,8 +206,8 @@ impl CredentialBackend for PostgresBackend {
         user_id: &UserId,
         slot: Slot,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        let user_id = stored(user_id.as_str());
-        self.reads().find(&statements::BY_SLOT, &[&user_id, &slot.as_str()]).await
+        let values = vec![text(user_id.as_str()), text(slot.as_str())];
+        self.reads().find(&statements::BY_SLOT, values).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
@@ -201,8 +226,7 @@ impl CredentialBackend for PostgresBackend {
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         let expected = version_number(expected);
-        let write = Write::Delete { id: stored(id.as_str()).into(), expected };
-        Ok(self.write(write).await? > 0)
+        self.delete_at(id, Some(expected)).await
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {

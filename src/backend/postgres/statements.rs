@@ -24,6 +24,15 @@ pub(super) fn set_local_timeout(millis: u128) -> String {
     format!("SET LOCAL statement_timeout = {millis}")
 }
 
+/// How long a session waits for one lock; not each engine has this. Its argument is
+/// milliseconds.
+pub(super) fn set_lock_timeout(millis: u128) -> String {
+    format!("SET lock_timeout = {millis}")
+}
+
+/// Lets a transaction wait for locks as long as it may take.
+pub(super) const SET_LOCAL_ANY_LOCK: &str = "SET LOCAL lock_timeout = 0";
+
 /// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
 /// on an empty table, and must not scan or sort when it has grown. Engines without
 /// these settings refuse them, and plan by themselves.
@@ -271,10 +280,12 @@ pub(super) static UPDATE: LazyLock<Written> = LazyLock::new(|| {
     Written::new(quiet, COLUMNS.len() + 1)
 });
 
+/// A version that is NULL is any.
 pub(super) static DELETE: LazyLock<Written> = LazyLock::new(|| {
     let quiet = "DELETE FROM credentials AS c
         USING unnest($1::text[], $2::bigint[]) AS v (id, expected)
-        WHERE c.id = ANY($1::text[]) AND c.id = v.id AND c.version = v.expected RETURNING c.id";
+        WHERE c.id = ANY($1::text[]) AND c.id = v.id
+        AND c.version = coalesce(v.expected, c.version) RETURNING c.id";
     Written::new(quiet.into(), 2)
 });
 

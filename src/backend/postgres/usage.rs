@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 
 use super::PostgresBackend;
 use super::error::{CorruptRow, Trouble};
+use super::reads::A_LIST;
 use super::statements::LAST_USED;
 use super::text::{original, stored};
 use super::write::Write;
@@ -31,8 +32,8 @@ impl UsageLog for PostgresBackend {
         &self,
         ids: &[CredentialId],
     ) -> Result<HashMap<CredentialId, SystemTime>, UsageError> {
-        let ids: Vec<_> = ids.iter().map(|id| stored(id.as_str())).collect();
-        let rows = self.reads().query(LAST_USED, &[&ids]).await;
+        let ids: Vec<String> = ids.iter().map(|id| stored(id.as_str()).into()).collect();
+        let rows = self.reads().query(LAST_USED, vec![Box::new(ids)], A_LIST).await;
         let rows = rows.map_err(Trouble::into_backend_error).map_err(UsageError::new)?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(UsageError::new)
     }

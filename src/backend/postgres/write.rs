@@ -15,9 +15,10 @@ use super::told;
 
 /// One write, with all that it needs. Its texts are those of the columns.
 pub(super) enum Write {
+    /// At this version, or at any.
     Delete {
         id: String,
-        expected: i64,
+        expected: Option<i64>,
     },
     Insert {
         row: Row,
@@ -81,6 +82,15 @@ impl Write {
             Self::Delete { id, .. } => Some(id),
             Self::Insert { row, .. } | Self::Update { row, .. } => Some(&row.id),
             Self::Note { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => None,
+        }
+    }
+
+    /// What others must let go of before it is done: its user where a quota is checked,
+    /// the record otherwise.
+    pub(super) fn waits_for(&self) -> Option<&str> {
+        match self {
+            Self::Insert { row, quota: Quota::AtMost(_) } => Some(&row.user_id),
+            _ => self.id(),
         }
     }
 

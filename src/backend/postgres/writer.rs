@@ -38,6 +38,11 @@ const IDLE: Duration = Duration::from_millis(20);
 /// How often to try a batch.
 const TRIES: u32 = 5;
 
+/// How long those that stood in a batch with others wait for a lock once it is known that
+/// one of them waits; and how many such waits one batch is worth.
+const MOMENT: Duration = Duration::from_millis(50);
+const MOST_WAITS: u32 = 64;
+
 /// The way to the sessions that write. Purges have one of their own, for they may take
 /// long.
 #[derive(Debug)]
@@ -173,7 +178,7 @@ async fn run(line: Line, lines: Arc<[Line]>, intake: Arc<Mutex<Intake>>) {
                 match outcome {
                     Ok(Outcome::Again) => again.push(job),
                     // A caller that is gone does not want to know.
-                    outcome => drop(job.reply.send(outcome.map_err(Shared::into_backend_error))),
+                    outcome => drop(job.reply.send(outcome.map_err(Shared::of_write))),
                 }
             }
             jobs = again;
@@ -198,6 +203,9 @@ fn decide<'a>(
                 }
                 outcomes
             }
+            Err(trouble) if trouble.verdict() == Verdict::Blocked && writes.len() > 1 => {
+                apart(line, kind, writes, trouble).await
+            }
             Err(trouble) if trouble.is_taken() => vec![Ok(Outcome::Taken)],
             Err(trouble) => {
                 tracing::warn!(?kind, writes = writes.len(), ?trouble, "a batch failed");
@@ -205,6 +213,65 @@ fn decide<'a>(
             }
         }
     })
+}
+
+/// Does writes of which some wait for a transaction of somebody else's: in smaller and
+/// smaller parts, which wait for a moment only, until those that wait are alone.
+async fn apart(
+    line: &Line,
+    kind: Kind,
+    writes: &[&Write],
+    trouble: Trouble,
+) -> Vec<Result<Outcome, Shared>> {
+    tracing::warn!(?kind, writes = writes.len(), ?trouble, "others hold what a batch writes");
+    let mut outcomes = vec![Err(Shared(Arc::new(trouble))); writes.len()];
+    let Ok(session) = line.link().await else { return outcomes };
+    if session.wait_for_locks(Some(MOMENT)).await.is_err() {
+        return outcomes;
+    }
+    // What waits for the same stands together.
+    let mut places: Vec<usize> = (0..writes.len()).collect();
+    places.sort_by_key(|place| writes[*place].waits_for());
+    let halves = |places: Vec<usize>| {
+        let (first, rest) = places.split_at(places.len() / 2);
+        [rest.to_vec(), first.to_vec()]
+    };
+    let (mut parts, mut waits) = (Vec::from(halves(places)), 0);
+    while let Some(part) = parts.pop().filter(|_| waits < MOST_WAITS) {
+        let some: Vec<_> = part.iter().map(|place| writes[*place]).collect();
+        let same = some.iter().all(|write| write.waits_for() == some[0].waits_for());
+        match decide_together(line, kind, &some).await {
+            Ok(done) => {
+                for (place, outcome) in part.into_iter().zip(done) {
+                    outcomes[place] = Ok(outcome);
+                }
+            }
+            Err(trouble) if trouble.verdict() == Verdict::Blocked => {
+                waits += 1;
+                if !same {
+                    parts.extend(halves(part));
+                }
+            }
+            Err(trouble) if trouble.verdict() == Verdict::Data && part.len() > 1 => {
+                parts.extend(part.into_iter().map(|place| vec![place]));
+            }
+            Err(trouble) if trouble.is_taken() => {
+                for place in part {
+                    outcomes[place] = Ok(Outcome::Taken);
+                }
+            }
+            Err(trouble) => {
+                let shared = Shared(Arc::new(trouble));
+                for place in part {
+                    outcomes[place] = Err(shared.clone());
+                }
+            }
+        }
+    }
+    if session.wait_for_locks(None).await.is_err() {
+        session.retire();
+    }
+    outcomes
 }
 
 async fn decide_together(

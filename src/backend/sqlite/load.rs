@@ -10,7 +10,7 @@ use super::SqliteBackend;
 use super::queries::BY_ID;
 use super::readers::unavailable;
 use super::rows;
-use super::write::{INSERT, Write};
+use super::write::{INSERT, Write, is_too_long};
 use crate::backend::{BackendError, BulkLoad, Loaded, MAX_LOAD, row::Row};
 use crate::domain::Credential;
 
@@ -38,10 +38,12 @@ static LOAD: LazyLock<String> = LazyLock::new(|| format!("{} ON CONFLICT DO NOTH
 /// Loads rows within the current transaction.
 pub(super) fn load(connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<Loaded>> {
     let mut insert = connection.prepare_cached(&LOAD)?;
-    let load = |row: &Row| match insert.execute(rows::values(row))? {
-        0 if is_there(connection, row)? => Ok(Loaded::AlreadyThere),
-        0 => Ok(Loaded::Refused),
-        _ => Ok(Loaded::Stored),
+    let load = |row: &Row| match insert.execute(rows::values(row)) {
+        Ok(0) if is_there(connection, row)? => Ok(Loaded::AlreadyThere),
+        Ok(0) => Ok(Loaded::Refused),
+        Ok(_) => Ok(Loaded::Stored),
+        Err(error) if is_too_long(&error) => Ok(Loaded::Refused),
+        Err(error) => Err(error),
     };
     rows.iter().map(load).collect()
 }
@@ -59,9 +61,26 @@ fn is_there(connection: &Connection, row: &Row) -> rusqlite::Result<bool> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use rusqlite::limits::Limit;
+
     use super::*;
     use crate::backend::sqlite::schema;
-    use crate::domain::{AccessKey, CredentialId, Kind, Material, UserId, Version};
+    use crate::domain::{AccessKey, Blob, CredentialId, Kind, Material, UserId, Version};
+
+    #[test]
+    fn a_record_that_is_longer_than_the_engine_takes_is_refused_and_the_others_are_there() {
+        let connection = schema::in_memory();
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 10_000).unwrap();
+        let rows = [10, 20_000, 9_950, 10].map(|length| {
+            let material = Material::Blob(Blob::new("x".repeat(length)));
+            let (user, version) = (UserId::from_stored("bob"), Version::fresh());
+            let id = CredentialId::random().unwrap();
+            let kind = Kind::from_stored("cert");
+            rows::row_of(&Credential::new(id, kind, user, material, UNIX_EPOCH, version))
+        });
+        let expected = [Loaded::Stored, Loaded::Refused, Loaded::Refused, Loaded::Stored];
+        assert_eq!(load(&connection, &rows).unwrap(), expected);
+    }
 
     #[test]
     fn a_row_that_cannot_be_read_is_neither_overwritten_nor_taken_for_the_same() {

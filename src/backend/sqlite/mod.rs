@@ -119,6 +119,25 @@ impl SqliteBackend {
         })
     }
 
+    /// Deletes the record with this id at whatever version, also one that cannot be read;
+    /// `false` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// None but those of every call: see [`BackendError`].
+    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        self.delete_at(id, None).await
+    }
+
+    async fn delete_at(
+        &self,
+        id: &CredentialId,
+        expected: Option<i64>,
+    ) -> Result<bool, BackendError> {
+        let write = Write::Delete { id: id.as_str().into(), expected };
+        Ok(self.writer.write(write).await?.rows > 0)
+    }
+
     async fn find(&self, lookup: Lookup) -> Result<Option<Arc<Credential>>, BackendError> {
         if let Some(found) = self.readers.at_once(|connection| queries::find(connection, &lookup)) {
             return Ok(found);
@@ -170,8 +189,7 @@ impl CredentialBackend for SqliteBackend {
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         let expected = version_number(expected);
-        let write = Write::Delete { id: id.as_str().into(), expected };
-        Ok(self.writer.write(write).await?.rows > 0)
+        self.delete_at(id, Some(expected)).await
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Params, ToSql, ffi, params};
+use rusqlite::{Connection, ErrorCode, Params, ToSql, ffi, params};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::backend::row::{COLUMNS, Row};
@@ -14,9 +14,10 @@ use super::rows;
 
 /// One write, with all that it needs.
 pub(super) enum Write {
+    /// At this version, or at any.
     Delete {
         id: String,
-        expected: i64,
+        expected: Option<i64>,
     },
     Insert {
         row: Row,
@@ -91,6 +92,7 @@ impl Write {
         match changed {
             Ok(rows) => Ok(Ok(Done { rows: rows as u64, ..Done::default() })),
             Err(error) if is_taken(&error) => Ok(Err(BackendError::AlreadyExists)),
+            Err(error) if is_too_long(&error) => Ok(Err(BackendError::Unstorable(error.into()))),
             Err(error) => Err(error),
         }
     }
@@ -121,7 +123,7 @@ pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
     version.map(i64::cast_unsigned)
 }
 
-const DELETE: &str = "DELETE FROM credentials WHERE id = ? AND version = ?";
+const DELETE: &str = "DELETE FROM credentials WHERE id = ?1 AND version = coalesce(?2, version)";
 /// Rows that know of a later use are not touched.
 const NOTE: &str = "UPDATE credentials SET last_used = ?2 \
     WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
@@ -161,12 +163,53 @@ fn is_taken(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|e| e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
+/// Whether a value is longer than the engine takes, or the row of all of them is.
+pub(super) fn is_too_long(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::TooBig)
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::params_from_iter;
+    use std::time::UNIX_EPOCH;
+
+    use rusqlite::{limits::Limit, params_from_iter};
 
     use super::*;
     use crate::backend::sqlite::schema;
+    use crate::domain::{Blob, Credential, Kind, Material, Version};
+
+    #[test]
+    fn what_is_longer_than_the_engine_takes_is_refused_and_undoes_nothing_else() {
+        let mut connection = schema::in_memory();
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 10_000).unwrap();
+        let record = |id: &str, length| {
+            let material = Material::Blob(Blob::new("x".repeat(length)));
+            let (user, version) = (UserId::from_stored("bob"), Version::fresh());
+            let id = CredentialId::from_stored(id);
+            Credential::new(id, Kind::from_stored("cert"), user, material, UNIX_EPOCH, version)
+        };
+        let insert = |id: &str, length| Write::Insert {
+            row: rows::row_of(&record(id, length)),
+            quota: Quota::Unlimited,
+        };
+        let transaction = connection.transaction().unwrap();
+        // One value that is too long, and one row.
+        for (id, length) in [("a", 10), ("b", 20_000), ("c", 9_950), ("d", 10)] {
+            let result = insert(id, length).apply(&transaction).unwrap();
+            if length == 10 {
+                assert_eq!(result.unwrap().rows, 1);
+            } else {
+                let error = result.unwrap_err();
+                assert!(matches!(error, BackendError::Unstorable(_)), "{error:?}");
+            }
+        }
+        let long = Write::Update { row: rows::row_of(&record("a", 20_000)), expected: 0 };
+        let error = long.apply(&transaction).unwrap().unwrap_err();
+        assert!(matches!(error, BackendError::Unstorable(_)), "{error:?}");
+        transaction.commit().unwrap();
+        let count = connection.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0));
+        assert_eq!(count, Ok(2));
+    }
 
     #[test]
     fn every_write_and_the_count_of_the_quota_search_an_index() {

@@ -162,8 +162,8 @@ impl Worker {
 /// A write that is refused does not undo its neighbours, and no savepoint is
 /// needed for that: a write that can be refused is one statement at the most that
 /// changes anything, or one for each row of a load, and the engine undoes a statement
-/// that breaks a constraint by itself. Any other error undoes the batch; after some of
-/// them the engine has rolled back already, so nothing may be committed afterwards.
+/// that breaks a constraint, or is too long, by itself. Any other error undoes the batch;
+/// after some of them the engine has rolled back already, so nothing may be committed afterwards.
 fn run_batch(
     connection: &mut Connection,
     batch: &mut Vec<Job>,

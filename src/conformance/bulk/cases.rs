@@ -10,8 +10,8 @@ use crate::{
     conformance::fixtures::{
         Backend, access_key, assert_gone, assert_over_quota, assert_stored, delete,
         fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
-        fresh_version, in_project, in_slot, insert, markers, of_kind, of_user, pair, rekeyed,
-        sorted, time, try_insert, unique, update, with_id,
+        fresh_version, in_project, in_slot, insert, markers, of_kind, of_user, overlong, pair,
+        rekeyed, sorted, time, try_insert, unique, update, with_id,
     },
     domain::{
         AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, Quota, SecretKey,
@@ -225,6 +225,25 @@ pub async fn a_refused_record_stops_no_other(backend: Backend, load: Load) {
     loaded(&load, &records).await;
     for record in records.iter().step_by(2) {
         assert_stored(&backend, record).await;
+    }
+}
+
+/// A record that the store cannot hold is refused, and stops no other of its load.
+///
+/// # Panics
+///
+/// If the load fails, or if a record is there or not there against what was told.
+pub async fn a_record_that_is_too_long_stops_no_other(backend: Backend, load: Load) {
+    let user = fresh_user();
+    let [name, blob] = overlong();
+    let records = [fresh_pair(&user), name, fresh_pair(&user), blob, fresh_pair(&user)];
+    let outcomes = loaded(&load, &records).await;
+    for (place, (record, outcome)) in records.iter().zip(outcomes).enumerate() {
+        match outcome {
+            Loaded::Stored => assert_stored(&backend, record).await,
+            Loaded::Refused if place % 2 == 1 => assert_gone(&backend, record).await,
+            other => panic!("the record {place} is told to be {other:?}"),
+        }
     }
 }
 

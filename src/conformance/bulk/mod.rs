@@ -72,6 +72,7 @@ macro_rules! __bulk_load_conformance_cases {
             a_dropped_load_leaves_records_whole_or_not_at_all
             a_load_as_long_as_they_come_is_stored_whole
             a_load_of_nothing_is_no_error
+            a_record_that_is_too_long_stops_no_other
             a_refused_record_leaves_nothing_behind
             a_refused_record_stops_no_other
             another_version_of_what_is_there_is_refused

@@ -6,11 +6,12 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 
 use crate::{
+    backend::BackendError,
     conformance::fixtures::{
         Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
         fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
-        in_project, in_slot, insert, markers, of_user, pair, sorted, time, try_insert, unique,
-        with_id,
+        in_project, in_slot, insert, markers, of_user, overlong, pair, sorted, time, try_insert,
+        unique, with_id,
     },
     domain::{
         Blob, Credential, Delegation, Kind, Material, Quota, SecretKey, SecretText, Slot, Status,
@@ -251,4 +252,21 @@ pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
         assert_stored(&backend, retry).await;
     }
     assert_stored(&backend, &first).await;
+}
+
+/// A record that is long is stored, or told to be one that the store cannot hold; it is
+/// never taken for an outage.
+///
+/// # Panics
+///
+/// If it is, or if a record that was told to be too long is there.
+pub async fn a_record_is_stored_or_told_to_be_too_long(backend: Backend) {
+    for long in overlong() {
+        match try_insert(&backend, &long).await {
+            Ok(()) => assert_stored(&backend, &long).await,
+            Err(BackendError::Unstorable(_)) => assert_gone(&backend, &long).await,
+            Err(other) => panic!("expected Unstorable, got {other:?}"),
+        }
+        insert(&backend, &fresh_pair(&fresh_user())).await;
+    }
 }

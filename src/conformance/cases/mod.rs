@@ -39,6 +39,7 @@ macro_rules! __conformance_cases {
                 delete_of_what_is_not_there_is_false
             }
             insert {
+                a_record_is_stored_or_told_to_be_too_long
                 a_refused_insert_leaves_nothing_behind
                 insert_keeps_attributes
                 insert_keeps_every_delegation

@@ -1,0 +1,215 @@
+//! Lists that go around what cannot be read.
+
+use super::{BackendError, CredentialBackend, ListQuery, Order, Page};
+use crate::domain::{AccessKey, CredentialId};
+
+/// No marker is longer, in characters; a search that gets here is one for nothing.
+const LONGEST: usize = 4_096;
+
+/// How often to start again when what was damaged is mended meanwhile.
+const TRIES: usize = 8;
+
+/// What comes first in a list.
+#[derive(Debug)]
+pub enum Part {
+    /// A record that cannot be read.
+    Damaged(Damaged),
+    /// Records, as on any page.
+    Records(Page),
+}
+
+/// A record that cannot be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Damaged {
+    /// Its marker; where that is no text, what it begins with, and U+FFFD.
+    pub marker: String,
+    /// What it is [`Corrupt`](BackendError::Corrupt) for.
+    pub error: BackendError,
+    /// Where the list goes on (for [`ListQuery::after`]); `None` if nothing can follow.
+    pub next: Option<String>,
+}
+
+/// Reads a page as [`list`](CredentialBackend::list) does; where that is
+/// [`Corrupt`](BackendError::Corrupt), the part of it before the first record that cannot
+/// be read, or that one if it is the first.
+///
+/// To find it takes some hundred short lists, and nothing that a store does not promise.
+///
+/// # Errors
+///
+/// Those of every call: see [`BackendError`]. [`BackendError::Corrupt`] is left for a store
+/// of which not even a page of nothing can be read.
+pub async fn list_around<B: CredentialBackend + ?Sized>(
+    backend: &B,
+    query: &ListQuery,
+) -> Result<Part, BackendError> {
+    let mut tries = 1;
+    loop {
+        let error = match backend.list(query).await {
+            Ok(page) => return Ok(Part::Records(page)),
+            Err(error @ BackendError::Corrupt(_)) => error,
+            Err(error) => return Err(error),
+        };
+        if let Some(part) = (Search { backend, query }).part().await? {
+            return Ok(part);
+        }
+        if tries == TRIES {
+            return Err(error);
+        }
+        tries += 1;
+    }
+}
+
+/// A search in a list whose page cannot be read whole.
+struct Search<'a, B: ?Sized> {
+    backend: &'a B,
+    query: &'a ListQuery,
+}
+
+/// Where a record is.
+struct Place {
+    marker: String,
+    next: Option<String>,
+    /// Before which text all that precedes it lies.
+    before: Option<String>,
+}
+
+impl<B: CredentialBackend + ?Sized> Search<'_, B> {
+    /// What comes first; `None` if the trouble is gone.
+    async fn part(&self) -> Result<Option<Part>, BackendError> {
+        // The longest page that can be read.
+        let (mut fine, mut bad) = (0, self.query.limit());
+        while bad - fine > 1 {
+            let limit = usize::midpoint(fine, bad);
+            if self.is_damaged(None, limit).await? { bad = limit } else { fine = limit }
+        }
+        if fine > 0 {
+            return self.records(None, fine).await;
+        }
+        let Some(Place { marker, next, before }) = self.find().await? else { return Ok(None) };
+        // A store may look further than the page is long.
+        let records = self.records(before.as_deref(), self.query.limit()).await?;
+        if records.is_some() {
+            return Ok(records);
+        }
+        let Err(error) = self.page(None, 1).await else { return Ok(None) };
+        Ok(Some(Part::Damaged(Damaged { marker, error, next })))
+    }
+
+    /// The records of this page, and on behind the last of them.
+    async fn records(
+        &self,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Part>, BackendError> {
+        let mut page = self.page(before, limit).await?;
+        let last = page.credentials.last().and_then(|last| self.query.order.marker(last));
+        let Some(last) = last.map(Into::into) else { return Ok(None) };
+        page.next = Some(last);
+        Ok(Some(Part::Records(page)))
+    }
+
+    /// Finds the first record, which cannot be read, by asking for what lies before this
+    /// text and that: only a page that the record is in fails.
+    async fn find(&self) -> Result<Option<Place>, BackendError> {
+        const LEAST: u32 = 1;
+        let mut marker = String::new();
+        for _ in 0..LONGEST {
+            // Whether the marker ends here: nothing lies between a text and this one.
+            if self.is_damaged(Some(&format!("{marker}\u{1}")), 1).await? {
+                if marker.is_empty() {
+                    // Not even a page of nothing can be read.
+                    return Err(BackendError::Corrupt("no record can be read".into()));
+                }
+                let (next, before) = (Some(marker.clone()), Some(marker.clone()));
+                return Ok(Some(Place { marker, next, before }));
+            }
+            // The greatest character with which the marker does not lie beyond it.
+            let (mut fine, mut bad) = (LEAST, u32::from(char::MAX) + 1);
+            let mut probe = 0x80;
+            while bad - fine > 1 {
+                // There are no characters where the surrogates are.
+                let next = char::from_u32(probe).unwrap_or('\u{e000}');
+                if self.is_damaged(Some(&format!("{marker}{next}")), 1).await? {
+                    bad = probe;
+                } else {
+                    fine = u32::from(next);
+                }
+                probe = u32::midpoint(fine, bad);
+            }
+            let Some(next) = char::from_u32(fine).filter(|next| *next != char::MAX) else {
+                break;
+            };
+            marker.push(next);
+        }
+        // Mended or deleted meanwhile, unless it is no text.
+        if self.is_damaged(None, 1).await? { self.beside(marker).await.map(Some) } else { Ok(None) }
+    }
+
+    /// The place of a record whose marker is no text: it lies behind all texts that begin
+    /// like this.
+    async fn beside(&self, beginning: String) -> Result<Place, BackendError> {
+        let next = behind(&beginning);
+        if let Some(next) = &next {
+            // What is there would be passed over.
+            let there = match self.query.order {
+                Order::AccessKey => {
+                    let key = AccessKey::from_stored(next.as_str());
+                    self.backend.find_by_access_key(&key).await?
+                }
+                Order::Id => self.backend.get(&CredentialId::from_stored(next.as_str())).await?,
+            };
+            if there.is_some() {
+                let what = "a record's marker cannot be read, and the next one follows at once";
+                return Err(BackendError::Corrupt(what.into()));
+            }
+        }
+        let before = Some(format!("{beginning}{}", char::MAX));
+        Ok(Place { marker: format!("{beginning}\u{fffd}"), next, before })
+    }
+
+    async fn is_damaged(&self, before: Option<&str>, limit: usize) -> Result<bool, BackendError> {
+        match self.page(before, limit).await {
+            Ok(_) => Ok(false),
+            Err(BackendError::Corrupt(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn page(&self, before: Option<&str>, limit: usize) -> Result<Page, BackendError> {
+        let mut query = self.query.clone().with_limit(limit);
+        if let Some(before) = before {
+            let end = query.before.take().filter(|end| !end.is_empty() && end.as_str() < before);
+            query.before = Some(end.unwrap_or_else(|| before.into()));
+        }
+        self.backend.list(&query).await
+    }
+}
+
+/// The least text behind all that begin like this one.
+fn behind(beginning: &str) -> Option<String> {
+    let mut characters: Vec<char> = beginning.chars().collect();
+    while let Some(last) = characters.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            return Some(characters.into_iter().chain([next]).collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_lies_between_what_begins_like_a_text_and_what_is_behind_it() {
+        let cases = [("a", "b"), ("ab\u{d7ff}", "ab\u{e000}"), ("a\u{10ffff}", "b")];
+        for (text, next) in cases {
+            assert_eq!(behind(text).as_deref(), Some(next));
+        }
+        assert_eq!(behind(""), None);
+        assert_eq!(behind("\u{10ffff}"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! Records that are damaged, and stop nothing but what asks for them.
+
+use std::sync::Arc;
+
+use tower_credentials::{
+    backend::{
+        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Order, Part,
+        etcd::EtcdBackend, list_around,
+    },
+    domain::{Credential, Quota, Slot},
+};
+
+use crate::etcd::Cluster;
+use crate::{cluster, connect, insert, pair};
+
+/// Overwrites a record with what is none.
+fn damage(cluster: &Cluster, record: &Credential) {
+    let key = format!("tower-credentials/r{}", record.id.as_str());
+    assert!(cluster.get(&key).is_some(), "{key} is not where the records are");
+    cluster.put(&key, "{\"hush");
+}
+
+/// Records of one user, by id; the second one is damaged.
+async fn with_damage(cluster: &Cluster) -> (EtcdBackend, Vec<Arc<Credential>>) {
+    let backend = connect(cluster).await;
+    let mut records: Vec<_> = (0..5).map(|_| pair("bob")).collect();
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut in_slot = (*records[1]).clone();
+    in_slot.slot = Some(Slot::Ec2);
+    records[1] = in_slot.into();
+    for record in &records {
+        insert(&backend, record).await.unwrap();
+    }
+    insert(&backend, &pair("amy")).await.unwrap();
+    damage(cluster, &records[1]);
+    (backend, records)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_gone_around_and_discarded_with_all_that_leads_to_it() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let (backend, records) = with_damage(&cluster).await;
+    let damaged = &records[1];
+    assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
+
+    for order in [Order::AccessKey, Order::Id] {
+        let (mut query, mut read, mut found) = (ListQuery::new(order), 0, Vec::new());
+        loop {
+            query.after = match list_around(&backend, &query).await.unwrap() {
+                Part::Records(page) => {
+                    read += page.credentials.len();
+                    page.next
+                }
+                Part::Damaged(damaged) => {
+                    found.push(damaged.marker);
+                    damaged.next
+                }
+            };
+            if query.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((read, found), (5, vec![order.marker(damaged).unwrap().to_owned()]));
+    }
+
+    assert!(backend.discard(&damaged.id).await.unwrap());
+    assert!(!backend.discard(&damaged.id).await.unwrap());
+    assert_eq!(backend.get(&damaged.id).await.unwrap(), None);
+    assert_eq!(backend.list(&crate::paging::of_user("bob")).await.unwrap().credentials.len(), 4);
+    assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+    // Its access key and its slot are free, and so is its place in the quota.
+    backend.insert(damaged, Quota::AtMost(5)).await.unwrap();
+    assert!(backend.discard(&records[0].id).await.unwrap(), "a sound one too");
+    assert_eq!(backend.get(&records[0].id).await.unwrap(), None);
+    assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_refuses_what_a_damaged_record_is_in_the_way_of() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let (backend, mut records) = with_damage(&cluster).await;
+    records.push(pair("bob"));
+    let loaded = backend.load(&records).await.unwrap();
+    let there = Loaded::AlreadyThere;
+    assert_eq!(loaded, [there, Loaded::Refused, there, there, there, Loaded::Stored]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_takes_damaged_records_too() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let (backend, records) = with_damage(&cluster).await;
+    assert_eq!(backend.purge_user(&records[0].user_id).await.unwrap(), 5);
+    assert!(backend.list(&crate::paging::of_user("bob")).await.unwrap().credentials.is_empty());
+    assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+    insert(&backend, &records[1]).await.unwrap();
+}

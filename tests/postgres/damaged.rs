@@ -1,0 +1,126 @@
+//! Rows that are damaged, and stop nothing but what asks for them.
+
+use std::{fs, sync::Arc};
+
+use tower_credentials::{
+    backend::{
+        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Order, Part, list_around,
+        postgres::PostgresBackend,
+    },
+    domain::{Blob, Credential, Material, Quota},
+};
+
+use crate::{lab, load::pair};
+
+/// Records by id, all of them stored; the second one has a secret that is so long and so
+/// hard to make shorter that it lies outside of its row.
+async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
+    let mut records: Vec<_> = (0..6).map(|_| pair("amy")).collect();
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut long = (*records[1]).clone();
+    let text: String = (0..1_000).map(|_| pair("x").id.as_str().to_owned()).collect();
+    long.material = Material::Blob(Blob::new(text));
+    records[1] = long.into();
+    for record in &records {
+        backend.insert(record, Quota::Unlimited).await.unwrap();
+    }
+    records
+}
+
+/// How many records can be read, and the markers of those that cannot.
+async fn around(backend: &PostgresBackend, order: Order) -> (usize, Vec<String>) {
+    let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
+    loop {
+        query.after = match list_around(backend, &query).await.unwrap() {
+            Part::Records(page) => {
+                read += page.credentials.len();
+                page.next
+            }
+            Part::Damaged(found) => {
+                assert!(matches!(found.error, BackendError::Corrupt(_)), "{found:?}");
+                damaged.push(found.marker);
+                found.next
+            }
+        };
+        if query.after.is_none() {
+            damaged.sort();
+            return (read, damaged);
+        }
+    }
+}
+
+async fn all_else_goes_on(backend: &PostgresBackend, records: &[Arc<Credential>], damaged: usize) {
+    let damaged = &records[damaged];
+    assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
+    for order in [Order::AccessKey, Order::Id] {
+        let marker = order.marker(damaged).unwrap().to_owned();
+        assert_eq!(around(backend, order).await, (records.len() - 1, vec![marker]), "{order:?}");
+    }
+    let new = pair("amy");
+    let wanted: Vec<_> = records.iter().chain([&new]).cloned().collect();
+    let loaded = backend.load(&wanted).await.unwrap();
+    for (record, loaded) in wanted.iter().zip(loaded) {
+        let expected = match record {
+            record if record.id == damaged.id => Loaded::Refused,
+            record if record.id == new.id => Loaded::Stored,
+            _ => Loaded::AlreadyThere,
+        };
+        assert_eq!(loaded, expected);
+    }
+    assert!(backend.discard(&damaged.id).await.unwrap());
+    assert!(!backend.discard(&damaged.id).await.unwrap());
+    assert_eq!(around(backend, Order::Id).await, (records.len(), vec![]));
+    backend.insert(damaged, Quota::Unlimited).await.unwrap();
+    assert_eq!(backend.get(&damaged.id).await.unwrap().as_ref(), Some(damaged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_no_record_is_gone_around_and_can_be_discarded() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let records = records(&backend).await;
+    let client = lab::connect(&url).await;
+    let harm = "UPDATE credentials SET material = 'hush' WHERE id = $1";
+    assert_eq!(client.execute(harm, &[&records[3].id.as_str()]).await.unwrap(), 1);
+    all_else_goes_on(&backend, &records, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded() {
+    let Some(mut server) = lab::Server::start(&["fsync = off"]) else { return };
+    let url = server.database().await;
+    let records = records(&PostgresBackend::connect(&url).await.unwrap()).await;
+    let client = lab::connect(&url).await;
+    let file: String = client
+        .query_one(
+            "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'credentials'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    drop(client);
+    server.stop();
+    // What lies outside of the rows is overwritten, as by a disk that lost its pages.
+    let file = server.data().join(file);
+    let length = usize::try_from(fs::metadata(&file).unwrap().len()).unwrap();
+    assert!(length > 0, "nothing lies outside of the rows");
+    fs::write(&file, vec![0; length]).unwrap();
+    server.restart();
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    all_else_goes_on(&backend, &records, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_name_is_none_that_is_written_is_gone_around() {
+    let Some(server) = lab::shared() else { return };
+    let url = server.database().await;
+    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let records = records(&backend).await;
+    let client = lab::connect(&url).await;
+    let harm = "UPDATE credentials SET id = E'\\x01x' WHERE id = $1";
+    assert_eq!(client.execute(harm, &[&records[3].id.as_str()]).await.unwrap(), 1);
+    let expected = (5, vec!["\u{1}\u{fffd}".to_owned()]);
+    assert_eq!(around(&backend, Order::Id).await, expected);
+}
