@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, postgres::PostgresBackend},
+    backend::{BackendError, CredentialBackend, ListQuery, Order},
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
         Version,
@@ -70,7 +70,11 @@ pub(crate) struct Done {
 
 impl Load {
     /// `clients` clients; each two are a user, with this quota. Where it is full they revoke.
-    pub(crate) fn start(backend: &PostgresBackend, clients: usize, quota: Quota) -> Self {
+    pub(crate) fn start(
+        backend: &(impl CredentialBackend + Clone),
+        clients: usize,
+        quota: Quota,
+    ) -> Self {
         let seen = Arc::<Seen>::default();
         let mut running = JoinSet::new();
         for client in 0..clients {
@@ -86,6 +90,11 @@ impl Load {
 
     pub(crate) fn acknowledged(&self) -> usize {
         self.seen.created.load(Ordering::Relaxed)
+    }
+
+    /// How many writes were not acknowledged.
+    pub(crate) fn refused(&self) -> usize {
+        self.seen.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until this many more writes are acknowledged.
@@ -117,7 +126,7 @@ impl Load {
     }
 }
 
-async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<Seen>) {
+async fn create(backend: impl CredentialBackend, user: String, quota: Quota, seen: Arc<Seen>) {
     let mut held = Vec::new();
     while !seen.stop.load(Ordering::Relaxed) {
         let credential = pair(&user);
@@ -149,7 +158,7 @@ async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<
 }
 
 async fn revoke(
-    backend: &PostgresBackend,
+    backend: &impl CredentialBackend,
     old: Arc<Credential>,
     held: &mut Vec<Arc<Credential>>,
     seen: &Seen,
@@ -182,7 +191,10 @@ pub(crate) fn report(what: &str, done: &Done, lost: usize) {
 }
 
 /// How many of these are not in the store, whole.
-pub(crate) async fn missing(backend: &PostgresBackend, records: &[Arc<Credential>]) -> usize {
+pub(crate) async fn missing(
+    backend: &impl CredentialBackend,
+    records: &[Arc<Credential>],
+) -> usize {
     let mut missing = 0;
     for record in records {
         let found = backend.get(&record.id).await.unwrap();
@@ -192,7 +204,7 @@ pub(crate) async fn missing(backend: &PostgresBackend, records: &[Arc<Credential
 }
 
 /// How many of these are in the store, which must not be.
-pub(crate) async fn revived(backend: &PostgresBackend, revoked: &[CredentialId]) -> usize {
+pub(crate) async fn revived(backend: &impl CredentialBackend, revoked: &[CredentialId]) -> usize {
     let mut revived = 0;
     for id in revoked {
         revived += usize::from(backend.get(id).await.unwrap().is_some());
@@ -201,7 +213,7 @@ pub(crate) async fn revived(backend: &PostgresBackend, revoked: &[CredentialId])
 }
 
 /// All ids of the store.
-pub(crate) async fn ids(backend: &PostgresBackend) -> HashSet<CredentialId> {
+pub(crate) async fn ids(backend: &impl CredentialBackend) -> HashSet<CredentialId> {
     let (mut query, mut ids) = (ListQuery::new(Order::Id), HashSet::new());
     loop {
         let page = backend.list(&query).await.unwrap();
@@ -212,7 +224,7 @@ pub(crate) async fn ids(backend: &PostgresBackend) -> HashSet<CredentialId> {
 }
 
 /// How many records a user holds.
-pub(crate) async fn held(backend: &PostgresBackend, user: &str) -> usize {
+pub(crate) async fn held(backend: &impl CredentialBackend, user: &str) -> usize {
     let mut query = ListQuery::new(Order::Id);
     query.user_id = Some(UserId::from_stored(user));
     backend.list(&query).await.unwrap().credentials.len()
