@@ -170,7 +170,7 @@ impl Server {
     /// Has commits wait for the standby of this name, which follows already.
     pub(crate) async fn commit_with(&self, name: &str) {
         let client = connect(&self.url("postgres")).await;
-        let wait = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        let wait = format!("ALTER SYSTEM SET synchronous_standby_names = '\"{name}\"'");
         client.batch_execute(&wait).await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         let follows = "SELECT count(*) > 0 FROM pg_stat_replication
