@@ -343,6 +343,13 @@ pub(crate) async fn end_sessions(client: &Client, application: &str) {
     client.execute(sql, &[&application]).await.unwrap();
 }
 
+/// How many sessions an application has on this database.
+pub(crate) async fn sessions(client: &Client, application: &str) -> i64 {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = $1 AND datname = current_database()";
+    client.query_one(sql, &[&application]).await.unwrap().get(0)
+}
+
 /// Waits until some session of this database waits for another's lock.
 pub(crate) async fn until_blocked(client: &Client) {
     let blocked = async {

@@ -138,7 +138,7 @@ async fn copy(link: &Link, rows: &[Row]) -> Result<(), Trouble> {
     link.in_time(limit, async {
         let client = link.client();
         let copy = link.statement(&statements::COPY).await?;
-        let local = statements::set_local_timeout(limit.as_millis());
+        let local = statements::set_local_timeouts(limit.as_millis());
         client.batch_execute(&format!("{}; {local}", statements::BEGIN)).await?;
         let types: Vec<Type> =
             (0..COLUMNS.len()).map(|n| if n < TEXTS { Type::TEXT } else { Type::INT8 }).collect();

@@ -151,7 +151,7 @@ impl Link {
             }
             let mut begin = statements::BEGIN.to_owned();
             if patience > 1 {
-                begin = format!("{begin}; {}", statements::set_local_timeout(limit.as_millis()));
+                begin = format!("{begin}; {}", statements::set_local_timeouts(limit.as_millis()));
             }
             let mut all: Vec<Boxed<'_, Result<Answer, tokio_postgres::Error>>> = Vec::new();
             all.push(Box::pin(async move {

@@ -115,9 +115,7 @@ impl Connector {
     }
 
     async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {
-        let millis = self.statement_timeout.as_millis();
-        let timeout = statements::set_timeout(millis);
-        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        self.bound(client).await?;
         for setting in statements::SET_PLANS {
             // Only PostgreSQL itself has these, and not each release has all.
             if let Err(error) = client.batch_execute(setting).await {
@@ -131,6 +129,12 @@ impl Connector {
             }
         }
         schema::check(client).await
+    }
+
+    /// Has the server give up in time what it does in this session.
+    pub(super) async fn bound(&self, client: &Client) -> Result<(), OpenError> {
+        let timeouts = statements::set_timeouts(self.statement_timeout.as_millis());
+        client.batch_execute(&timeouts).await.map_err(OpenError::driver)
     }
 
     /// Tries the servers one after the other, each for a limited time.

@@ -55,6 +55,7 @@ impl Subscription {
         let driver = tokio::spawn(listen(wire, sender));
         let subscription = Self { client, heard, driver };
         let client = &subscription.client;
+        connector.bound(client).await?;
         client.simple_query(statements::TRY_TELLING).await.map_err(|error| {
             let deaf = OpenError::driver(error);
             OpenError::new(deaf.kind(), "the server tells no changes").with_source(deaf)

@@ -15,13 +15,17 @@ pub(super) const TEXTS: usize = 10;
 // Of a session.
 
 /// What a session needs of every engine; its argument is milliseconds.
-pub(super) fn set_timeout(millis: u128) -> String {
-    format!("SET statement_timeout = {millis}")
+///
+/// A commit is no statement, and may wait too: those that tell of changes wait for each
+/// other, and so for one that waits for its standby. Without a bound of their own such
+/// sessions would stay on the server when they are given up, and take all places there.
+pub(super) fn set_timeouts(millis: u128) -> String {
+    format!("SET statement_timeout = {millis}; SET lock_timeout = {millis}")
 }
 
 /// Lets a transaction take longer than its session.
-pub(super) fn set_local_timeout(millis: u128) -> String {
-    format!("SET LOCAL statement_timeout = {millis}")
+pub(super) fn set_local_timeouts(millis: u128) -> String {
+    format!("SET LOCAL statement_timeout = {millis}; SET LOCAL lock_timeout = {millis}")
 }
 
 /// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
