@@ -13,10 +13,8 @@ use tower_credentials::{
 
 use crate::{
     lab,
-    load::{Load, held, ids, missing, pair, report, revived},
+    load::{Load, QUOTA, audit, held, missing, pair},
 };
-
-const QUOTA: u32 = 10;
 
 /// Two servers, of which the second follows the first. Commits wait for it, so that
 /// nothing is acknowledged that it lacks.
@@ -52,23 +50,6 @@ impl Two {
         let [first, second] = [&self.first, &self.second].map(|it| format!(":{}/", it.port()));
         self.url.replace(&first, &second)
     }
-}
-
-/// Everything must be as it was acknowledged.
-async fn audit(what: &str, backend: &PostgresBackend, load: Load) {
-    let done = load.stop().await;
-    let lost = missing(backend, &done.acknowledged).await;
-    report(what, &done, lost);
-    assert_eq!(lost, 0);
-    assert_eq!(revived(backend, &done.revoked).await, 0);
-    assert!(done.full > 0, "no quota was ever full");
-    for user in 0..16 {
-        assert!(held(backend, &format!("user {user}")).await <= QUOTA as usize);
-    }
-    // Of each create that was not acknowledged there may be one record, whole.
-    let stored = ids(backend).await.len();
-    assert!(stored <= done.acknowledged.len() + done.unavailable, "{stored} records");
-    assert!(done.longest < Duration::from_secs(20), "{:?}", done.longest);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,9 @@ use tower_credentials::{
     },
 };
 
+/// What those who load may hold where a quota is checked.
+pub(crate) const QUOTA: u32 = 10;
+
 /// A new key pair of this user.
 pub(crate) fn pair(user: &str) -> Arc<Credential> {
     let key = AccessKey::generate().unwrap();
@@ -173,6 +176,24 @@ async fn revoke(
         }
         Err(other) => panic!("{other:?}"),
     }
+}
+
+/// Stops a load of 32 clients under [`QUOTA`]; everything must be as it was acknowledged.
+pub(crate) async fn audit(what: &str, backend: &impl CredentialBackend, load: Load) {
+    let done = load.stop().await;
+    let lost = missing(backend, &done.acknowledged).await;
+    report(what, &done, lost);
+    assert_eq!(lost, 0);
+    assert_eq!(revived(backend, &done.revoked).await, 0);
+    assert!(done.full > 0, "no quota was ever full");
+    for user in 0..16 {
+        assert!(held(backend, &format!("user {user}")).await <= QUOTA as usize);
+    }
+    // Of each create that was not acknowledged there may be one record, whole.
+    let others = held(backend, "amy").await + held(backend, "bob").await;
+    let stored = ids(backend).await.len() - others;
+    assert!(stored <= done.acknowledged.len() + done.unavailable, "{stored} records");
+    assert!(done.longest < Duration::from_secs(20), "{:?}", done.longest);
 }
 
 /// Says what came of a load, on stderr, whether the test passes or not.

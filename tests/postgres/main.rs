@@ -14,5 +14,6 @@ mod hearing;
 mod load;
 mod opening;
 mod plans;
+mod sealed;
 mod suite;
 mod tls;
