@@ -183,6 +183,14 @@ impl Server {
         tokio::time::timeout(PATIENCE, following).await.expect("the standby follows");
     }
 
+    /// Has commits wait for no standby.
+    pub(crate) async fn commit_alone(&self) {
+        let client = connect(&self.url("postgres")).await;
+        let alone = "ALTER SYSTEM RESET synchronous_standby_names";
+        client.batch_execute(alone).await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+
     /// Has the whole server stand still, or go on.
     pub(crate) fn pause(&self, paused: bool) {
         let name = if paused { "STOP" } else { "CONT" };

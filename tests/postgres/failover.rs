@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend,
+        ChangeFeed, CredentialBackend,
         postgres::{OpenErrorKind, PostgresBackend, PostgresBuilder},
     },
     domain::Quota,
 };
 
 use crate::{
+    faults::unavailable,
     lab,
     load::{Load, QUOTA, audit, held, missing, pair},
 };
@@ -88,7 +89,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
     while gone.elapsed() < AWAY {
         let (record, began) = (pair("bob"), Instant::now());
         let result = backend.insert(&record, Quota::AtMost(2)).await;
-        assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
+        unavailable(&result);
         // Two seconds for each server to let us in, one for the statement, two of grace.
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
         assert_eq!(backend.get(&known.id).await.unwrap().as_ref(), Some(&known));
@@ -138,4 +139,64 @@ async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
     two.first.promote();
     load.progress(500).await;
     audit("a failover and the way back", &backend, load).await;
+}
+
+/// The operator's mistake: it should have been stopped for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
+    let Some(mut two) = Two::start().await else { return };
+    let second = Duration::from_secs(1);
+    let patient =
+        |builder: PostgresBuilder| builder.connect_timeout(second).statement_timeout(second);
+    let backend = patient(two.builder()).connect().await.unwrap();
+    let only_first = PostgresBackend::connect(&two.url).await.unwrap();
+    let (revoked, kept) = (pair("amy"), pair("amy"));
+    for record in [&revoked, &kept] {
+        backend.insert(record, Quota::Unlimited).await.unwrap();
+    }
+    two.first.kill();
+    two.second.promote();
+    while !backend.delete(&revoked.id, revoked.version).await.is_ok_and(|done| done) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    two.first.restart();
+    two.first.commit_alone().await;
+    // It does take writes, and has what was revoked.
+    while only_first.insert(&pair("amy"), Quota::Unlimited).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(only_first.get(&revoked.id).await.unwrap().is_some());
+
+    // Who starts now finds both, the old one first.
+    let later = patient(two.builder()).connect().await.unwrap();
+    assert_eq!(later.get(&revoked.id).await.unwrap(), None);
+    let record = pair("amy");
+    later.insert(&record, Quota::Unlimited).await.unwrap();
+    assert_eq!(backend.get(&record.id).await.unwrap(), Some(record));
+
+    // While the other gives no answer, nothing is read or written here, nor vouched for.
+    let mut changes = backend.subscribe().await.unwrap();
+    two.second.pause(true);
+    let began = Instant::now();
+    while began.elapsed() < 5 * second {
+        for backend in [&backend, &later] {
+            let (read, written) = tokio::join!(backend.get(&revoked.id), async {
+                backend.insert(&pair("bob"), Quota::Unlimited).await
+            });
+            unavailable(&read);
+            unavailable(&written);
+        }
+    }
+    unavailable(&changes.next().await);
+    unavailable(&backend.subscribe().await);
+    two.second.pause(false);
+    for backend in [&backend, &later] {
+        let read = async {
+            while !backend.get(&kept.id).await.is_ok_and(|it| it.as_ref() == Some(&kept)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(20 * second, read).await.expect("it goes on by itself");
+        assert_eq!(backend.get(&revoked.id).await.unwrap(), None);
+    }
 }

@@ -27,7 +27,7 @@ async fn until_written(backend: &PostgresBackend) {
     timeout(Duration::from_secs(20), written).await.expect("it recovers by itself");
 }
 
-fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
+pub(crate) fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
     assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
 }
 

@@ -19,6 +19,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::era::Era;
 use super::error::Trouble;
 use super::statements;
 use super::together::{Boxed, in_order};
@@ -45,6 +46,8 @@ const MUTE: [SqlState; 3] = [
 /// answers to those before.
 pub(super) struct Link {
     client: Client,
+    /// That of the server, if it tells one.
+    era: Option<Era>,
     prepared: Mutex<HashMap<Box<str>, Statement>>,
     driver: AbortHandle,
     retired: AtomicBool,
@@ -62,13 +65,14 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 impl Link {
     pub(super) fn new(
         client: Client,
+        era: Option<Era>,
         driver: AbortHandle,
         tls: MakeRustlsConnect,
         limit: Duration,
     ) -> Self {
         let cancel = (client.cancel_token(), tls);
         let (prepared, retired) = (Mutex::default(), AtomicBool::new(false));
-        Self { client, prepared, driver, retired, cancel, limit, channel: None, writes: false }
+        Self { client, era, prepared, driver, retired, cancel, limit, channel: None, writes: false }
     }
 
     /// Makes it a session that writes: learns whether the server tells of changes, and where.
@@ -94,6 +98,10 @@ impl Link {
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(super) fn era(&self) -> Option<&Era> {
+        self.era.as_ref()
     }
 
     pub(super) fn limit(&self) -> Duration {

@@ -11,8 +11,9 @@ use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Link;
+use super::era::{Era, Eras};
 use super::error::{OpenError, OpenErrorKind};
-use super::together::Boxed;
+use super::together::{Boxed, in_order};
 use super::{schema, statements};
 
 /// The connection under a client: what must run for it to get anywhere.
@@ -35,6 +36,7 @@ pub(super) struct Connector {
     last: AtomicUsize,
     /// Told when a session is opened: others may try at once.
     opened: Notify,
+    eras: Eras,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
     statement_timeout: Duration,
@@ -50,12 +52,16 @@ impl Connector {
         for host in &mut hosts {
             host.connect_timeout(connect_timeout);
         }
-        let (last, opened) = (AtomicUsize::new(0), Notify::new());
-        Self { hosts, last, opened, tls, connect_timeout, statement_timeout }
+        let (last, opened, eras) = (AtomicUsize::new(0), Notify::new(), Eras::new());
+        Self { hosts, last, opened, eras, tls, connect_timeout, statement_timeout }
     }
 
     pub(super) fn statement_timeout(&self) -> Duration {
         self.statement_timeout
+    }
+
+    pub(super) fn eras(&self) -> &Eras {
+        &self.eras
     }
 
     /// How long it may take until one of the servers has let us in.
@@ -78,8 +84,8 @@ impl Connector {
     /// Opens a bare session and brings the store to the current schema; makes it unless it
     /// must exist.
     pub(super) async fn migrate(&self, existing: bool) -> Result<(), OpenError> {
-        let (client, wire) = self.client().await?;
-        tokio::spawn(run(wire));
+        self.survey().await;
+        let (client, ..) = self.on_some_host(|host| Box::pin(self.enter(host))).await?;
         // Unlike others, this may wait: for another server that does the same.
         let migrating = timeout(MIGRATION, schema::migrate(&client, existing));
         migrating.await.unwrap_or_else(|_| {
@@ -88,9 +94,13 @@ impl Connector {
         })
     }
 
-    /// A bare client and its connection, which the caller runs.
-    pub(super) async fn client(&self) -> Result<(Client, Wire), OpenError> {
-        self.on_some_host(|host| Box::pin(self.client_on(host))).await
+    /// Looks at all servers, of which some may have been left behind.
+    async fn survey(&self) {
+        if self.hosts.len() > 1 {
+            let look =
+                |host| Box::pin(timeout(self.connect_timeout, self.enter(host))) as Boxed<'_, _>;
+            in_order(self.hosts.iter().map(look).collect()).await;
+        }
     }
 
     async fn open_on(
@@ -98,11 +108,10 @@ impl Connector {
         host: &Config,
         role: Role,
     ) -> Result<(Link, JoinHandle<()>), OpenError> {
-        let (client, wire) = self.client_on(host).await?;
-        let driver = tokio::spawn(run(wire));
+        let (client, era, driver) = self.enter(host).await?;
         self.prepare(&client, role).await?;
         let (tls, limit) = (self.tls.clone(), self.statement_timeout);
-        let link = Link::new(client, driver.abort_handle(), tls, limit);
+        let link = Link::new(client, era, driver.abort_handle(), tls, limit);
         let link = match role {
             Role::Read => link,
             Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
@@ -110,8 +119,30 @@ impl Connector {
         Ok((link, driver))
     }
 
-    async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
+    /// Opens a bare session, with what runs it.
+    async fn enter(
+        &self,
+        host: &Config,
+    ) -> Result<(Client, Option<Era>, JoinHandle<()>), OpenError> {
+        let (client, wire) = self.client_on(host).await?;
+        let driver = tokio::spawn(run(wire));
+        let era = self.era_of(&client).await?;
+        Ok((client, era, driver))
+    }
+
+    /// A bare client and its connection, which the caller runs.
+    pub(super) async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
         host.connect(self.tls.clone()).await.map_err(OpenError::driver)
+    }
+
+    /// The era of a server, which is refused if it was left behind.
+    pub(super) async fn era_of(&self, client: &Client) -> Result<Option<Era>, OpenError> {
+        let era = Era::of(client).await;
+        if era.as_ref().is_some_and(|era| !self.eras.admit(era)) {
+            let what = "no server that can be reached took over last";
+            return Err(OpenError::new(OpenErrorKind::Unreachable, what));
+        }
+        Ok(era)
     }
 
     async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {
@@ -138,7 +169,7 @@ impl Connector {
     }
 
     /// Tries the servers one after the other, each for a limited time.
-    async fn on_some_host<'a, T>(
+    pub(super) async fn on_some_host<'a, T>(
         &'a self,
         work: impl Fn(&'a Config) -> Boxed<'a, Result<T, OpenError>>,
     ) -> Result<T, OpenError> {

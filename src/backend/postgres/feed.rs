@@ -3,14 +3,15 @@
 //! Each write sends a notification in its own transaction, so that it is passed on if
 //! and only if the write is there, and in the order of the commits.
 
-use std::{fmt, future::poll_fn, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_postgres::{AsyncMessage, Client, types::Oid};
+use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 
 use super::PostgresBackend;
 use super::connector::{Connector, Wire};
+use super::era::Era;
 use super::error::{OpenError, Trouble};
 use super::{statements, told};
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice};
@@ -33,28 +34,31 @@ const WAITING: usize = 4_096;
 impl ChangeFeed for PostgresBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
         let connector = &self.0.connector;
-        let opening = timeout(connector.patience(), Subscription::open(connector));
+        let opening = connector.on_some_host(|host| Box::pin(Subscription::open(connector, host)));
         match opening.await {
-            Ok(Ok(subscription)) => Ok(Box::new(subscription)),
-            Ok(Err(error)) => Err(BackendError::Unavailable(Box::new(error))),
-            Err(_) => Err(Trouble::TimedOut.into_backend_error()),
+            Ok(subscription) => Ok(Box::new(subscription)),
+            Err(error) => Err(BackendError::Unavailable(Box::new(error))),
         }
     }
 }
 
 struct Subscription {
     client: Client,
+    connector: Arc<Connector>,
+    era: Option<Era>,
     heard: mpsc::Receiver<String>,
     driver: JoinHandle<()>,
 }
 
 impl Subscription {
-    async fn open(connector: &Connector) -> Result<Self, OpenError> {
-        let (client, wire) = connector.client().await?;
+    async fn open(connector: &Arc<Connector>, host: &Config) -> Result<Self, OpenError> {
+        let (client, wire) = connector.client_on(host).await?;
         let (sender, heard) = mpsc::channel(WAITING);
         let driver = tokio::spawn(listen(wire, sender));
-        let subscription = Self { client, heard, driver };
-        let client = &subscription.client;
+        let (connector, era) = (Arc::clone(connector), None);
+        let mut subscription = Self { client, connector, era, heard, driver };
+        let Self { client, connector, era, .. } = &mut subscription;
+        *era = connector.era_of(client).await?;
         connector.bound(client).await?;
         client.simple_query(statements::TRY_TELLING).await.map_err(|error| {
             let deaf = OpenError::driver(error);
@@ -83,6 +87,10 @@ impl Changes for Subscription {
         }
         while let Ok(payload) = self.heard.try_recv() {
             changes.extend(told::changes(&payload));
+        }
+        // Another server takes the writes.
+        if self.connector.eras().is_over(self.era.as_ref()) {
+            return Err(Trouble::Unheard.into_backend_error());
         }
         Ok(Notice { changes, is_complete: true })
     }

@@ -77,8 +77,13 @@ async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State
                     tracing::info!(?role, failures, "connected to the credential store again");
                 }
                 failures = 0;
-                sender.send_replace(State::Up(Arc::new(link)));
-                either(driver, sender.closed()).await;
+                let link = Arc::new(link);
+                sender.send_replace(State::Up(Arc::clone(&link)));
+                let left_behind = async {
+                    connector.eras().over(link.era()).await;
+                    link.retire();
+                };
+                either(either(driver, sender.closed()), left_behind).await;
                 sender.send_replace(State::Opening);
             }
             Err(error) => {

@@ -45,6 +45,11 @@ pub(super) const SET_COMMIT: &str = "SET synchronous_commit = on";
 
 pub(super) const SHOW_ENCODING: &str = "SHOW server_encoding";
 
+/// Which of several servers took over last: what they have in common, and a number, in
+/// hexadecimal digits, that grows with each promotion. Only PostgreSQL itself tells it.
+pub(super) const ERA: &str = "SELECT CAST(system_identifier AS text),
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()";
+
 /// A number that tells two stores in one database apart.
 pub(super) const STORE_NUMBER: &str = "SELECT CAST(CAST('credentials' AS regclass) AS oid)";
 
