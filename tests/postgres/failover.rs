@@ -200,3 +200,31 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
         assert_eq!(backend.get(&revoked.id).await.unwrap(), None);
     }
 }
+
+/// Nobody stops the primary; it waits for its standby, which is none any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_is_promoted_beside_its_primary_is_found() {
+    let Some(two) = Two::start().await else { return };
+    let second = Duration::from_secs(1);
+    let builder = two.builder().connect_timeout(second).statement_timeout(second);
+    let backend = builder.connect().await.unwrap();
+    let mut changes = backend.subscribe().await.unwrap();
+    let revoked = pair("amy");
+    backend.insert(&revoked, Quota::Unlimited).await.unwrap();
+    two.second.promote();
+    let promoted = PostgresBackend::connect(two.url_of_second()).await.unwrap();
+    assert!(promoted.delete(&revoked.id, revoked.version).await.unwrap());
+
+    let (record, began) = (pair("amy"), Instant::now());
+    while backend.insert(&record, Quota::Unlimited).await.is_err() {
+        assert!(began.elapsed() < 20 * second, "it is not found");
+    }
+    eprintln!("a standby promoted beside its primary: found after {:.2?}", began.elapsed());
+    assert_eq!(promoted.get(&record.id).await.unwrap(), Some(record));
+    assert_eq!(backend.get(&revoked.id).await.unwrap(), None);
+    // What is told comes from the one that was left behind.
+    while changes.next().await.is_ok() {
+        assert!(began.elapsed() < 20 * second, "the feed goes on");
+    }
+    backend.subscribe().await.unwrap().next().await.unwrap();
+}

@@ -102,7 +102,7 @@ impl Loads {
 
     async fn link(&self) -> Result<Link, Trouble> {
         while let Some(link) = self.idle().pop() {
-            if !link.is_closed() && !self.connector.eras().is_over(link.era()) {
+            if !link.is_closed() {
                 return Ok(link);
             }
         }

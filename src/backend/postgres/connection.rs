@@ -19,7 +19,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::era::Era;
+use super::era::Term;
 use super::error::Trouble;
 use super::statements;
 use super::together::{Boxed, in_order};
@@ -46,8 +46,7 @@ const MUTE: [SqlState; 3] = [
 /// answers to those before.
 pub(super) struct Link {
     client: Client,
-    /// That of the server, if it tells one.
-    era: Option<Era>,
+    term: Term,
     prepared: Mutex<HashMap<Box<str>, Statement>>,
     driver: AbortHandle,
     retired: AtomicBool,
@@ -65,14 +64,24 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 impl Link {
     pub(super) fn new(
         client: Client,
-        era: Option<Era>,
+        term: Term,
         driver: AbortHandle,
         tls: MakeRustlsConnect,
         limit: Duration,
     ) -> Self {
         let cancel = (client.cancel_token(), tls);
         let (prepared, retired) = (Mutex::default(), AtomicBool::new(false));
-        Self { client, era, prepared, driver, retired, cancel, limit, channel: None, writes: false }
+        Self {
+            client,
+            term,
+            prepared,
+            driver,
+            retired,
+            cancel,
+            limit,
+            channel: None,
+            writes: false,
+        }
     }
 
     /// Makes it a session that writes: learns whether the server tells of changes, and where.
@@ -100,8 +109,8 @@ impl Link {
         &self.client
     }
 
-    pub(super) fn era(&self) -> Option<&Era> {
-        self.era.as_ref()
+    pub(super) fn term(&self) -> &Term {
+        &self.term
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -113,7 +122,7 @@ impl Link {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.retired.load(Ordering::Relaxed) || self.client.is_closed()
+        self.retired.load(Ordering::Relaxed) || self.client.is_closed() || self.term.is_over()
     }
 
     /// Ends the session at once; whoever waits for an answer gets an error.

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Link;
-use super::era::{Era, Eras};
+use super::era::{Era, Eras, Term};
 use super::error::{OpenError, OpenErrorKind};
 use super::together::{Boxed, in_order};
 use super::{schema, statements};
@@ -60,10 +60,6 @@ impl Connector {
         self.statement_timeout
     }
 
-    pub(super) fn eras(&self) -> &Eras {
-        &self.eras
-    }
-
     /// How long it may take until one of the servers has let us in.
     pub(super) fn patience(&self) -> Duration {
         self.connect_timeout * u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
@@ -95,7 +91,7 @@ impl Connector {
     }
 
     /// Looks at all servers, of which some may have been left behind.
-    async fn survey(&self) {
+    pub(super) async fn survey(&self) {
         if self.hosts.len() > 1 {
             let look =
                 |host| Box::pin(timeout(self.connect_timeout, self.enter(host))) as Boxed<'_, _>;
@@ -108,10 +104,10 @@ impl Connector {
         host: &Config,
         role: Role,
     ) -> Result<(Link, JoinHandle<()>), OpenError> {
-        let (client, era, driver) = self.enter(host).await?;
+        let (client, term, driver) = self.enter(host).await?;
         self.prepare(&client, role).await?;
         let (tls, limit) = (self.tls.clone(), self.statement_timeout);
-        let link = Link::new(client, era, driver.abort_handle(), tls, limit);
+        let link = Link::new(client, term, driver.abort_handle(), tls, limit);
         let link = match role {
             Role::Read => link,
             Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
@@ -120,14 +116,11 @@ impl Connector {
     }
 
     /// Opens a bare session, with what runs it.
-    async fn enter(
-        &self,
-        host: &Config,
-    ) -> Result<(Client, Option<Era>, JoinHandle<()>), OpenError> {
+    async fn enter(&self, host: &Config) -> Result<(Client, Term, JoinHandle<()>), OpenError> {
         let (client, wire) = self.client_on(host).await?;
         let driver = tokio::spawn(run(wire));
-        let era = self.era_of(&client).await?;
-        Ok((client, era, driver))
+        let term = self.term(&client).await?;
+        Ok((client, term, driver))
     }
 
     /// A bare client and its connection, which the caller runs.
@@ -135,14 +128,12 @@ impl Connector {
         host.connect(self.tls.clone()).await.map_err(OpenError::driver)
     }
 
-    /// The era of a server, which is refused if it was left behind.
-    pub(super) async fn era_of(&self, client: &Client) -> Result<Option<Era>, OpenError> {
-        let era = Era::of(client).await;
-        if era.as_ref().is_some_and(|era| !self.eras.admit(era)) {
+    /// For how long a session is good; refuses a server that was left behind.
+    pub(super) async fn term(&self, client: &Client) -> Result<Term, OpenError> {
+        self.eras.begin(Era::of(client).await).ok_or_else(|| {
             let what = "no server that can be reached took over last";
-            return Err(OpenError::new(OpenErrorKind::Unreachable, what));
-        }
-        Ok(era)
+            OpenError::new(OpenErrorKind::Unreachable, what)
+        })
     }
 
     async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {

@@ -4,7 +4,7 @@
 //! come back and still take writes, stays on the one before: it lacks what was written
 //! since, and still has what was revoked.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -37,20 +37,21 @@ impl Era {
     }
 }
 
-/// The last era that anybody of this process has seen.
-#[derive(Debug)]
+/// The last era that anybody who shares this has seen.
+#[derive(Clone, Debug)]
 pub(super) struct Eras {
-    last: watch::Sender<Option<Era>>,
+    last: Arc<watch::Sender<Option<Era>>>,
 }
 
 impl Eras {
     pub(super) fn new() -> Self {
-        Self { last: watch::Sender::new(None) }
+        Self { last: Arc::new(watch::Sender::new(None)) }
     }
 
-    /// Takes note of an era; whether it is not over.
-    pub(super) fn admit(&self, era: &Era) -> bool {
+    /// Takes note of the era in which a session begins; `None` if it is over.
+    pub(super) fn begin(&self, era: Option<Era>) -> Option<Term> {
         self.last.send_if_modified(|last| {
+            let Some(era) = &era else { return false };
             let compared = last.as_ref().map(|last| era.compared(last));
             let is_new = matches!(compared, None | Some(None | Some(Ordering::Greater)));
             if is_new {
@@ -58,51 +59,62 @@ impl Eras {
             }
             is_new
         });
-        !self.is_over(Some(era))
-    }
-
-    /// Whether a later one has been seen.
-    pub(super) fn is_over(&self, era: Option<&Era>) -> bool {
-        is_before(era, self.last.borrow().as_ref())
-    }
-
-    /// Waits until a later one has been seen.
-    pub(super) async fn over(&self, era: Option<&Era>) {
-        let mut last = self.last.subscribe();
-        // The sender is there for as long as it is waited for.
-        let _ = last.wait_for(|last| is_before(era, last.as_ref())).await;
+        let term = Term { era, eras: self.clone() };
+        (!term.is_over()).then_some(term)
     }
 }
 
-fn is_before(era: Option<&Era>, last: Option<&Era>) -> bool {
-    era.zip(last).is_some_and(|(era, last)| era.compared(last) == Some(Ordering::Less))
+/// For how long a session is good.
+#[derive(Clone, Debug)]
+pub(super) struct Term {
+    era: Option<Era>,
+    eras: Eras,
+}
+
+impl Term {
+    /// Whether a later era has been seen.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_before(self.eras.last.borrow().as_ref())
+    }
+
+    /// Waits until a later era has been seen.
+    pub(super) async fn over(&self) {
+        let mut last = self.eras.last.subscribe();
+        // It cannot fail: the sender is held meanwhile.
+        let _ = last.wait_for(|last| self.is_before(last.as_ref())).await;
+    }
+
+    fn is_before(&self, last: Option<&Era>) -> bool {
+        let both = self.era.as_ref().zip(last);
+        both.is_some_and(|(era, last)| era.compared(last) == Some(Ordering::Less))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn era(system: &str, timeline: u32) -> Era {
-        Era { system: system.into(), timeline }
+    fn era(system: &str, timeline: u32) -> Option<Era> {
+        Some(Era { system: system.into(), timeline })
     }
 
     #[tokio::test]
-    async fn an_era_is_over_when_a_later_one_of_the_same_system_has_been_seen() {
-        let (eras, first) = (Eras::new(), era("7", 1));
-        assert!(eras.admit(&first) && eras.admit(&first));
-        assert!(!eras.is_over(Some(&first)) && !eras.is_over(None));
-        assert!(eras.admit(&era("7", 2)));
-        assert!(eras.is_over(Some(&first)) && !eras.is_over(None));
-        eras.over(Some(&first)).await;
-        assert!(!eras.admit(&first));
-        assert!(!eras.is_over(Some(&era("7", 2))));
+    async fn a_term_is_over_when_a_later_era_of_the_same_system_has_been_seen() {
+        let eras = Eras::new();
+        let (first, unknown) = (eras.begin(era("7", 1)).unwrap(), eras.begin(None).unwrap());
+        assert!(eras.begin(era("7", 1)).is_some());
+        assert!(!first.is_over());
+        let second = eras.begin(era("7", 2)).unwrap();
+        assert!(first.is_over() && !second.is_over() && !unknown.is_over());
+        first.over().await;
+        assert!(eras.begin(era("7", 1)).is_none());
     }
 
     #[test]
     fn a_server_that_was_made_anew_is_not_compared_with_the_one_before() {
         let eras = Eras::new();
-        assert!(eras.admit(&era("7", 4)));
-        assert!(eras.admit(&era("8", 1)));
-        assert!(!eras.is_over(Some(&era("7", 4))));
+        let old = eras.begin(era("7", 4)).unwrap();
+        let new = eras.begin(era("8", 1)).unwrap();
+        assert!(!old.is_over() && !new.is_over());
     }
 }

@@ -3,7 +3,7 @@
 //! Each write sends a notification in its own transaction, so that it is passed on if
 //! and only if the write is there, and in the order of the commits.
 
-use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -11,7 +11,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 
 use super::PostgresBackend;
 use super::connector::{Connector, Wire};
-use super::era::Era;
+use super::era::Term;
 use super::error::{OpenError, Trouble};
 use super::{statements, told};
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice};
@@ -44,21 +44,19 @@ impl ChangeFeed for PostgresBackend {
 
 struct Subscription {
     client: Client,
-    connector: Arc<Connector>,
-    era: Option<Era>,
+    term: Term,
     heard: mpsc::Receiver<String>,
     driver: JoinHandle<()>,
 }
 
 impl Subscription {
-    async fn open(connector: &Arc<Connector>, host: &Config) -> Result<Self, OpenError> {
+    async fn open(connector: &Connector, host: &Config) -> Result<Self, OpenError> {
         let (client, wire) = connector.client_on(host).await?;
         let (sender, heard) = mpsc::channel(WAITING);
         let driver = tokio::spawn(listen(wire, sender));
-        let (connector, era) = (Arc::clone(connector), None);
-        let mut subscription = Self { client, connector, era, heard, driver };
-        let Self { client, connector, era, .. } = &mut subscription;
-        *era = connector.era_of(client).await?;
+        let term = connector.term(&client).await?;
+        let subscription = Self { client, term, heard, driver };
+        let client = &subscription.client;
         connector.bound(client).await?;
         client.simple_query(statements::TRY_TELLING).await.map_err(|error| {
             let deaf = OpenError::driver(error);
@@ -89,7 +87,7 @@ impl Changes for Subscription {
             changes.extend(told::changes(&payload));
         }
         // Another server takes the writes.
-        if self.connector.eras().is_over(self.era.as_ref()) {
+        if self.term.is_over() {
             return Err(Trouble::Unheard.into_backend_error());
         }
         Ok(Notice { changes, is_complete: true })

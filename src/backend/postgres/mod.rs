@@ -67,9 +67,9 @@ pub use self::{
 /// so that a standby which is promoted takes over. With `synchronous_standby_names` set
 /// on the servers it has all that was acknowledged; without, the last writes may be
 /// lost. The old primary must be stopped for good (fenced) before that. Should it come back
-/// all the same, whoever has seen the promoted one does not go back to it, nor does who
-/// connects while both can be reached; but a process that has seen the old one only writes
-/// there.
+/// all the same, whoever has seen the promoted one does not go back to it; all servers are
+/// looked at when a process starts and when a session was lost. But a process that loses no
+/// session, or reaches the old one only, goes on there.
 ///
 /// **Changes** are told by notifications: see [`ChangeFeed`](super::ChangeFeed). Each
 /// write sends one in its own transaction.
