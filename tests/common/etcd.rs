@@ -38,7 +38,7 @@ fn shared() -> Option<String> {
     let start = || {
         is_installed().then(|| {
             let folder = tempfile::tempdir().unwrap().keep();
-            Cluster::start_in(&folder, 3, &[], Some(&folder))
+            Cluster::start_in(&folder, 3, &[], &|_, port| port, Some(&folder))
         })
     };
     SHARED.get_or_init(start).as_ref().map(Cluster::url)
@@ -82,22 +82,39 @@ struct Running {
 impl Cluster {
     /// Starts so many members with these further arguments, and waits for their leader.
     pub(crate) fn start(members: usize, arguments: &[&str]) -> Self {
+        Self::start_behind(members, arguments, &|_, port| port)
+    }
+
+    /// The same, where members reach each other through doors: this is given each of them
+    /// with the port on which it listens for the others, and gives the port to call.
+    pub(crate) fn start_behind(
+        members: usize,
+        arguments: &[&str],
+        doors: &dyn Fn(usize, u16) -> u16,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self::start_in(folder.path(), members, arguments, None);
+        let mut cluster = Self::start_in(folder.path(), members, arguments, doors, None);
         cluster.folder = Some(folder);
         cluster
     }
 
-    fn start_in(folder: &Path, members: usize, arguments: &[&str], remove: Option<&Path>) -> Self {
+    fn start_in(
+        folder: &Path,
+        members: usize,
+        arguments: &[&str],
+        doors: &dyn Fn(usize, u16) -> u16,
+        remove: Option<&Path>,
+    ) -> Self {
         // Held all at once, so that no port is given twice.
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let held: Vec<_> = (0..2 * members).map(|_| listen()).collect();
         let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
-        drop(held);
         let (ports, peers) = ports.split_at(members);
+        let doors: Vec<_> = peers.iter().enumerate().map(|(n, peer)| doors(n, *peer)).collect();
+        drop(held);
         let scheme = if arguments.contains(&"--cert-file") { "https" } else { "http" };
-        let all: Vec<_> = (peers.iter().enumerate())
-            .map(|(n, peer)| format!("m{n}=http://127.0.0.1:{peer}"))
+        let all: Vec<_> = (doors.iter().enumerate())
+            .map(|(n, door)| format!("m{n}=http://127.0.0.1:{door}"))
             .collect();
         let member = |(n, (port, peer)): (usize, (&u16, &u16))| {
             let mut own: Vec<String> = Vec::new();
@@ -107,7 +124,7 @@ impl Cluster {
                 ("--listen-client-urls", format!("{scheme}://127.0.0.1:{port}")),
                 ("--advertise-client-urls", format!("{scheme}://127.0.0.1:{port}")),
                 ("--listen-peer-urls", format!("http://127.0.0.1:{peer}")),
-                ("--initial-advertise-peer-urls", format!("http://127.0.0.1:{peer}")),
+                ("--initial-advertise-peer-urls", format!("http://127.0.0.1:{}", doors[n])),
                 ("--initial-cluster", all.join(",")),
                 ("--heartbeat-interval", "50".into()),
                 ("--election-timeout", "500".into()),
@@ -133,9 +150,24 @@ impl Cluster {
     /// As [`EtcdBackend::connect`](tower_credentials::backend::etcd::EtcdBackend::connect)
     /// takes it.
     pub(crate) fn url(&self) -> String {
-        let hosts: Vec<_> =
-            self.members.iter().map(|member| format!("127.0.0.1:{}", member.port)).collect();
+        self.url_of(&(0..self.members.len()).collect::<Vec<_>>())
+    }
+
+    /// The URL of some of its members alone.
+    pub(crate) fn url_of(&self, members: &[usize]) -> String {
+        let host = |member: &usize| format!("127.0.0.1:{}", self.port(*member));
+        let hosts: Vec<_> = members.iter().map(host).collect();
         format!("{}://{}", self.scheme, hosts.join(","))
+    }
+
+    /// Where a member is called.
+    pub(crate) fn port(&self, member: usize) -> u16 {
+        self.members[member].port
+    }
+
+    /// The process of a member that runs.
+    pub(crate) fn pid(&self, member: usize) -> &str {
+        &self.members[member].running.as_ref().unwrap().pid
     }
 
     /// Kills a member as `kill -9` does.
@@ -164,32 +196,64 @@ impl Cluster {
 
     /// Stops a member without ending it: its connections stay open, and nothing comes.
     pub(crate) fn suspend(&self, member: usize) {
-        signal("STOP", &self.members[member].running.as_ref().unwrap().pid);
+        signal("STOP", self.pid(member));
     }
 
     /// Lets a member go on.
     pub(crate) fn resume(&self, member: usize) {
-        signal("CONT", &self.members[member].running.as_ref().unwrap().pid);
+        signal("CONT", self.pid(member));
     }
 
     /// Which member leads, as far as those that can be asked say.
     pub(crate) fn leader(&self) -> Option<usize> {
-        (0..self.members.len()).find(|member| {
-            let status = self.call(*member, "/v3/maintenance/status", &json!({}));
-            status.is_some_and(|it| it["leader"] == it["header"]["member_id"])
-        })
+        (0..self.members.len()).find(|member| self.is_leader(*member))
+    }
+
+    /// Waits until another member leads than this one, which may believe that it does.
+    pub(crate) fn wait_for_leader_but(&self, member: usize) {
+        let leads = |it: &Self| {
+            let others = (0..it.members.len()).filter(|other| *other != member);
+            others.into_iter().any(|other| it.is_leader(other))
+        };
+        wait_until(|| leads(self));
+    }
+
+    /// Has this member lead.
+    pub(crate) fn hand_to(&self, member: usize) {
+        let leader = self.wait_for_leader();
+        if leader == member {
+            return;
+        }
+        let status = self.call(member, "/v3/maintenance/status", &json!({})).unwrap();
+        let target = json!({"targetID": status["header"]["member_id"]});
+        self.call(leader, "/v3/maintenance/transfer-leadership", &target).unwrap();
+        wait_until(|| self.is_leader(member));
+    }
+
+    /// How many watches a member has.
+    pub(crate) fn watches(&self, member: usize) -> usize {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port(member))).unwrap();
+        write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let mut lines = answer.lines();
+        let count = lines.find_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "));
+        count.unwrap().parse().unwrap()
+    }
+
+    fn is_leader(&self, member: usize) -> bool {
+        let status = self.call(member, "/v3/maintenance/status", &json!({}));
+        status.is_some_and(|it| it["leader"] == it["header"]["member_id"])
     }
 
     /// Waits until there is a leader.
     pub(crate) fn wait_for_leader(&self) -> usize {
-        const STEP: Duration = Duration::from_millis(50);
-        for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
-            if let Some(leader) = self.leader() {
-                return leader;
-            }
-            std::thread::sleep(STEP);
-        }
-        panic!("no leader after {PATIENCE:?}");
+        let mut leader = None;
+        wait_until(|| {
+            leader = self.leader();
+            leader.is_some()
+        });
+        leader.unwrap()
     }
 
     /// Asks a member's gateway; `None` if it does not answer.
@@ -224,7 +288,7 @@ impl Cluster {
 
     /// How much memory a member has, in bytes, but for its file that is mapped.
     pub(crate) fn resident_memory(&self, member: usize) -> u64 {
-        let pid = &self.members[member].running.as_ref().unwrap().pid;
+        let pid = self.pid(member);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
@@ -267,6 +331,17 @@ impl Drop for Cluster {
 /// As the gateway takes keys and values.
 pub(crate) fn base64(text: &str) -> String {
     data_encoding::BASE64.encode(text.as_bytes())
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    const STEP: Duration = Duration::from_millis(50);
+    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+    panic!("no leader after {PATIENCE:?}");
 }
 
 fn signal(signal: &str, pid: &str) {

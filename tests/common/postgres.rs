@@ -156,6 +156,41 @@ impl Server {
         run(promote.args(["promote", "-w", "-D"]).arg(self.data()));
     }
 
+    /// Makes a primary that was killed a standby of the one that took its place; it is to
+    /// be started again. It must have been set to `wal_log_hints` and to keep its log.
+    pub(crate) async fn rewind(&self, primary: &Self, name: &str) {
+        // It goes by what the last checkpoint says.
+        connect(&primary.url("postgres")).await.batch_execute("CHECKPOINT").await.unwrap();
+        let mut rewind = program("pg_rewind");
+        rewind.args(["-R", "--no-sync", "--target-pgdata"]).arg(self.data());
+        let source = format!("{} dbname=postgres application_name={name}", primary.words());
+        run(rewind.args(["--source-server", &source]));
+    }
+
+    /// Has commits wait for the standby of this name, which follows already.
+    pub(crate) async fn commit_with(&self, name: &str) {
+        let client = connect(&self.url("postgres")).await;
+        let wait = format!("ALTER SYSTEM SET synchronous_standby_names = '\"{name}\"'");
+        client.batch_execute(&wait).await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let follows = "SELECT count(*) > 0 FROM pg_stat_replication
+            WHERE application_name = $1 AND sync_state = 'sync' AND state = 'streaming'";
+        let following = async {
+            while !client.query_one(follows, &[&name]).await.unwrap().get::<_, bool>(0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.expect("the standby follows");
+    }
+
+    /// Has commits wait for no standby.
+    pub(crate) async fn commit_alone(&self) {
+        let client = connect(&self.url("postgres")).await;
+        let alone = "ALTER SYSTEM RESET synchronous_standby_names";
+        client.batch_execute(alone).await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+
     /// Has the whole server stand still, or go on.
     pub(crate) fn pause(&self, paused: bool) {
         let name = if paused { "STOP" } else { "CONT" };
@@ -358,6 +393,13 @@ pub(crate) async fn end_sessions(client: &Client, application: &str) {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE application_name = $1 AND datname = current_database()";
     client.execute(sql, &[&application]).await.unwrap();
+}
+
+/// How many sessions an application has on this database.
+pub(crate) async fn sessions(client: &Client, application: &str) -> i64 {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = $1 AND datname = current_database()";
+    client.query_one(sql, &[&application]).await.unwrap().get(0)
 }
 
 /// Waits until some session of this database waits for another's lock.

@@ -88,11 +88,14 @@ impl Load {
         Self { url: url.into(), books, writers }
     }
 
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.books.acknowledged.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many more writes are acknowledged.
     pub(crate) async fn until_more(&self, writes: usize) {
-        let acknowledged = || self.books.acknowledged.load(Ordering::SeqCst);
-        let (wanted, started) = (acknowledged() + writes, Instant::now());
-        while acknowledged() < wanted {
+        let (wanted, started) = (self.acknowledged() + writes, Instant::now());
+        while self.acknowledged() < wanted {
             assert!(started.elapsed() < PATIENCE, "no writes any more");
             sleep(Duration::from_millis(10)).await;
         }

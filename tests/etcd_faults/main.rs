@@ -13,6 +13,10 @@ mod etcd;
 #[path = "../common/installed.rs"]
 mod installed;
 
+#[path = "../common/network.rs"]
+mod network;
+
+mod cut;
 mod load;
 
 use std::{
@@ -64,7 +68,7 @@ async fn a_leader_that_is_killed_takes_nothing_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_cut_off_is_left_alone() {
+async fn a_leader_that_stands_still_is_left_alone() {
     let Some((_alone, cluster)) = cluster().await else { return };
     let load = Load::start(&cluster.url()).await;
     for _ in 0..2 {

@@ -12,7 +12,7 @@ use tower_credentials::{
 
 use crate::{
     lab,
-    load::{Load, held, ids, missing, pair, report, revived},
+    load::{Load, QUOTA, audit, held, missing, pair, report},
 };
 
 async fn until_written(backend: &PostgresBackend) {
@@ -27,7 +27,7 @@ async fn until_written(backend: &PostgresBackend) {
     timeout(Duration::from_secs(20), written).await.expect("it recovers by itself");
 }
 
-fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
+pub(crate) fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
     assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
 }
 
@@ -128,7 +128,6 @@ async fn a_restart_in_good_order_loses_nothing_and_the_backend_reconnects() {
 /// Even where the server is set to answer before its disk does.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
-    const QUOTA: u32 = 10;
     let Some(mut server) = lab::Server::start(&["synchronous_commit = off"]) else { return };
     let backend = PostgresBackend::connect(server.database().await).await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
@@ -139,19 +138,7 @@ async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
         server.restart();
     }
     load.progress(300).await;
-    let done = load.stop().await;
-    let lost = missing(&backend, &done.acknowledged).await;
-    report("three kills", &done, lost);
-    assert_eq!(lost, 0);
-    assert_eq!(revived(&backend, &done.revoked).await, 0);
-    assert!(done.full > 0, "no quota was ever full");
-    for user in 0..16 {
-        assert!(held(&backend, &format!("user {user}")).await <= QUOTA as usize);
-    }
-    // Of each create that was not acknowledged there may be one record, whole.
-    let stored = ids(&backend).await.len();
-    assert!(stored <= done.acknowledged.len() + done.unavailable, "{stored} records");
-    assert!(done.longest < Duration::from_secs(20), "{:?}", done.longest);
+    audit("three kills", &backend, load).await;
 }
 
 /// The sessions are ended again and again while creates are under way: each is

@@ -11,12 +11,15 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, postgres::PostgresBackend},
+    backend::{BackendError, CredentialBackend, ListQuery, Order},
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
         Version,
     },
 };
+
+/// What those who load may hold where a quota is checked.
+pub(crate) const QUOTA: u32 = 10;
 
 /// A new key pair of this user.
 pub(crate) fn pair(user: &str) -> Arc<Credential> {
@@ -70,7 +73,11 @@ pub(crate) struct Done {
 
 impl Load {
     /// `clients` clients; each two are a user, with this quota. Where it is full they revoke.
-    pub(crate) fn start(backend: &PostgresBackend, clients: usize, quota: Quota) -> Self {
+    pub(crate) fn start(
+        backend: &(impl CredentialBackend + Clone),
+        clients: usize,
+        quota: Quota,
+    ) -> Self {
         let seen = Arc::<Seen>::default();
         let mut running = JoinSet::new();
         for client in 0..clients {
@@ -86,6 +93,11 @@ impl Load {
 
     pub(crate) fn acknowledged(&self) -> usize {
         self.seen.created.load(Ordering::Relaxed)
+    }
+
+    /// How many writes were not acknowledged.
+    pub(crate) fn refused(&self) -> usize {
+        self.seen.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until this many more writes are acknowledged.
@@ -117,7 +129,7 @@ impl Load {
     }
 }
 
-async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<Seen>) {
+async fn create(backend: impl CredentialBackend, user: String, quota: Quota, seen: Arc<Seen>) {
     let mut held = Vec::new();
     while !seen.stop.load(Ordering::Relaxed) {
         let credential = pair(&user);
@@ -149,7 +161,7 @@ async fn create(backend: PostgresBackend, user: String, quota: Quota, seen: Arc<
 }
 
 async fn revoke(
-    backend: &PostgresBackend,
+    backend: &impl CredentialBackend,
     old: Arc<Credential>,
     held: &mut Vec<Arc<Credential>>,
     seen: &Seen,
@@ -164,6 +176,24 @@ async fn revoke(
         }
         Err(other) => panic!("{other:?}"),
     }
+}
+
+/// Stops a load of 32 clients under [`QUOTA`]; everything must be as it was acknowledged.
+pub(crate) async fn audit(what: &str, backend: &impl CredentialBackend, load: Load) {
+    let done = load.stop().await;
+    let lost = missing(backend, &done.acknowledged).await;
+    report(what, &done, lost);
+    assert_eq!(lost, 0);
+    assert_eq!(revived(backend, &done.revoked).await, 0);
+    assert!(done.full > 0, "no quota was ever full");
+    for user in 0..16 {
+        assert!(held(backend, &format!("user {user}")).await <= QUOTA as usize);
+    }
+    // Of each create that was not acknowledged there may be one record, whole.
+    let others = held(backend, "amy").await + held(backend, "bob").await;
+    let stored = ids(backend).await.len() - others;
+    assert!(stored <= done.acknowledged.len() + done.unavailable, "{stored} records");
+    assert!(done.longest < Duration::from_secs(20), "{:?}", done.longest);
 }
 
 /// Says what came of a load, on stderr, whether the test passes or not.
@@ -182,7 +212,10 @@ pub(crate) fn report(what: &str, done: &Done, lost: usize) {
 }
 
 /// How many of these are not in the store, whole.
-pub(crate) async fn missing(backend: &PostgresBackend, records: &[Arc<Credential>]) -> usize {
+pub(crate) async fn missing(
+    backend: &impl CredentialBackend,
+    records: &[Arc<Credential>],
+) -> usize {
     let mut missing = 0;
     for record in records {
         let found = backend.get(&record.id).await.unwrap();
@@ -192,7 +225,7 @@ pub(crate) async fn missing(backend: &PostgresBackend, records: &[Arc<Credential
 }
 
 /// How many of these are in the store, which must not be.
-pub(crate) async fn revived(backend: &PostgresBackend, revoked: &[CredentialId]) -> usize {
+pub(crate) async fn revived(backend: &impl CredentialBackend, revoked: &[CredentialId]) -> usize {
     let mut revived = 0;
     for id in revoked {
         revived += usize::from(backend.get(id).await.unwrap().is_some());
@@ -201,7 +234,7 @@ pub(crate) async fn revived(backend: &PostgresBackend, revoked: &[CredentialId])
 }
 
 /// All ids of the store.
-pub(crate) async fn ids(backend: &PostgresBackend) -> HashSet<CredentialId> {
+pub(crate) async fn ids(backend: &impl CredentialBackend) -> HashSet<CredentialId> {
     let (mut query, mut ids) = (ListQuery::new(Order::Id), HashSet::new());
     loop {
         let page = backend.list(&query).await.unwrap();
@@ -212,7 +245,7 @@ pub(crate) async fn ids(backend: &PostgresBackend) -> HashSet<CredentialId> {
 }
 
 /// How many records a user holds.
-pub(crate) async fn held(backend: &PostgresBackend, user: &str) -> usize {
+pub(crate) async fn held(backend: &impl CredentialBackend, user: &str) -> usize {
     let mut query = ListQuery::new(Order::Id);
     query.user_id = Some(UserId::from_stored(user));
     backend.list(&query).await.unwrap().credentials.len()

@@ -17,6 +17,7 @@ mod locked;
 mod opening;
 mod overlong;
 mod plans;
+mod sealed;
 mod suite;
 mod tls;
 mod waiting;

@@ -19,6 +19,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::era::Term;
 use super::error::Trouble;
 use super::statements;
 use super::together::{Boxed, in_order};
@@ -48,6 +49,7 @@ const MUTE: [SqlState; 3] = [
 /// answers to those before.
 pub(super) struct Link {
     client: Client,
+    term: Term,
     prepared: Mutex<HashMap<Box<str>, Statement>>,
     driver: AbortHandle,
     retired: AtomicBool,
@@ -67,6 +69,7 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 impl Link {
     pub(super) fn new(
         client: Client,
+        term: Term,
         driver: AbortHandle,
         tls: MakeRustlsConnect,
         limit: Duration,
@@ -75,6 +78,7 @@ impl Link {
         let (prepared, retired) = (Mutex::default(), AtomicBool::new(false));
         Self {
             client,
+            term,
             prepared,
             driver,
             retired,
@@ -116,6 +120,10 @@ impl Link {
         &self.client
     }
 
+    pub(super) fn term(&self) -> &Term {
+        &self.term
+    }
+
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
@@ -134,13 +142,16 @@ impl Link {
 
     /// Begins a transaction that may take this long.
     pub(super) fn begin_long(&self, limit: Duration) -> String {
-        let local = statements::set_local_timeout(limit.as_millis());
-        let locks = self.lock_limit.map(|_| statements::SET_LOCAL_ANY_LOCK).unwrap_or_default();
-        format!("{}; {local}; {locks}", statements::BEGIN)
+        let millis = limit.as_millis();
+        let mut begin = format!("{}; {}", statements::BEGIN, statements::set_local_timeout(millis));
+        if self.lock_limit.is_some() {
+            begin = format!("{begin}; {}", statements::set_local_lock_timeout(millis));
+        }
+        begin
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.retired.load(Ordering::Relaxed) || self.client.is_closed()
+        self.retired.load(Ordering::Relaxed) || self.client.is_closed() || self.term.is_over()
     }
 
     /// Ends the session at once; whoever waits for an answer gets an error.

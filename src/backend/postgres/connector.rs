@@ -11,8 +11,9 @@ use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Link;
+use super::era::{Era, Eras, Term};
 use super::error::{OpenError, OpenErrorKind};
-use super::together::Boxed;
+use super::together::{Boxed, in_order};
 use super::{schema, statements};
 
 /// The connection under a client: what must run for it to get anywhere.
@@ -35,6 +36,7 @@ pub(super) struct Connector {
     last: AtomicUsize,
     /// Told when a session is opened: others may try at once.
     opened: Notify,
+    eras: Eras,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
     statement_timeout: Duration,
@@ -50,8 +52,8 @@ impl Connector {
         for host in &mut hosts {
             host.connect_timeout(connect_timeout);
         }
-        let (last, opened) = (AtomicUsize::new(0), Notify::new());
-        Self { hosts, last, opened, tls, connect_timeout, statement_timeout }
+        let (last, opened, eras) = (AtomicUsize::new(0), Notify::new(), Eras::new());
+        Self { hosts, last, opened, eras, tls, connect_timeout, statement_timeout }
     }
 
     pub(super) fn statement_timeout(&self) -> Duration {
@@ -78,8 +80,8 @@ impl Connector {
     /// Opens a bare session and brings the store to the current schema; makes it unless it
     /// must exist.
     pub(super) async fn migrate(&self, existing: bool) -> Result<(), OpenError> {
-        let (client, wire) = self.client().await?;
-        tokio::spawn(run(wire));
+        self.survey().await;
+        let (client, ..) = self.on_some_host(|host| Box::pin(self.enter(host))).await?;
         // Unlike others, this may wait: for another server that does the same.
         let migrating = timeout(MIGRATION, schema::migrate(&client, existing));
         migrating.await.unwrap_or_else(|_| {
@@ -88,9 +90,13 @@ impl Connector {
         })
     }
 
-    /// A bare client and its connection, which the caller runs.
-    pub(super) async fn client(&self) -> Result<(Client, Wire), OpenError> {
-        self.on_some_host(|host| Box::pin(self.client_on(host))).await
+    /// Looks at all servers, of which some may have been left behind.
+    pub(super) async fn survey(&self) {
+        if self.hosts.len() > 1 {
+            let look =
+                |host| Box::pin(timeout(self.connect_timeout, self.enter(host))) as Boxed<'_, _>;
+            in_order(self.hosts.iter().map(look).collect()).await;
+        }
     }
 
     async fn open_on(
@@ -98,11 +104,10 @@ impl Connector {
         host: &Config,
         role: Role,
     ) -> Result<(Link, JoinHandle<()>), OpenError> {
-        let (client, wire) = self.client_on(host).await?;
-        let driver = tokio::spawn(run(wire));
+        let (client, term, driver) = self.enter(host).await?;
         self.prepare(&client, role).await?;
         let (tls, limit) = (self.tls.clone(), self.statement_timeout);
-        let link = Link::new(client, driver.abort_handle(), tls, limit);
+        let link = Link::new(client, term, driver.abort_handle(), tls, limit);
         let link = match role {
             Role::Read => link,
             Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
@@ -110,14 +115,29 @@ impl Connector {
         Ok((link, driver))
     }
 
-    async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
+    /// Opens a bare session, with what runs it.
+    async fn enter(&self, host: &Config) -> Result<(Client, Term, JoinHandle<()>), OpenError> {
+        let (client, wire) = self.client_on(host).await?;
+        let driver = tokio::spawn(run(wire));
+        let term = self.term(&client).await?;
+        Ok((client, term, driver))
+    }
+
+    /// A bare client and its connection, which the caller runs.
+    pub(super) async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
         host.connect(self.tls.clone()).await.map_err(OpenError::driver)
     }
 
+    /// For how long a session is good; refuses a server that was left behind.
+    pub(super) async fn term(&self, client: &Client) -> Result<Term, OpenError> {
+        self.eras.begin(Era::of(client).await).ok_or_else(|| {
+            let what = "no server that can be reached took over last";
+            OpenError::new(OpenErrorKind::Unreachable, what)
+        })
+    }
+
     async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {
-        let millis = self.statement_timeout.as_millis();
-        let timeout = statements::set_timeout(millis);
-        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        self.bound(client).await?;
         for setting in statements::SET_PLANS {
             // Only PostgreSQL itself has these, and not each release has all.
             if let Err(error) = client.batch_execute(setting).await {
@@ -133,8 +153,19 @@ impl Connector {
         schema::check(client).await
     }
 
+    /// Has the server give up in time what it does in this session.
+    pub(super) async fn bound(&self, client: &Client) -> Result<(), OpenError> {
+        let millis = self.statement_timeout.as_millis();
+        let timeout = statements::set_timeout(millis);
+        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        if let Err(error) = client.batch_execute(&statements::set_lock_timeout(millis)).await {
+            tracing::debug!(%error, "the server does not bound the wait for a lock");
+        }
+        Ok(())
+    }
+
     /// Tries the servers one after the other, each for a limited time.
-    async fn on_some_host<'a, T>(
+    pub(super) async fn on_some_host<'a, T>(
         &'a self,
         work: impl Fn(&'a Config) -> Boxed<'a, Result<T, OpenError>>,
     ) -> Result<T, OpenError> {

@@ -7,10 +7,11 @@ use std::{fmt, future::poll_fn, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_postgres::{AsyncMessage, Client, types::Oid};
+use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 
 use super::PostgresBackend;
 use super::connector::{Connector, Wire};
+use super::era::Term;
 use super::error::{OpenError, Trouble};
 use super::{statements, told};
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice};
@@ -33,28 +34,30 @@ const WAITING: usize = 4_096;
 impl ChangeFeed for PostgresBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
         let connector = &self.0.connector;
-        let opening = timeout(connector.patience(), Subscription::open(connector));
+        let opening = connector.on_some_host(|host| Box::pin(Subscription::open(connector, host)));
         match opening.await {
-            Ok(Ok(subscription)) => Ok(Box::new(subscription)),
-            Ok(Err(error)) => Err(BackendError::Unavailable(Box::new(error))),
-            Err(_) => Err(Trouble::TimedOut.into_backend_error()),
+            Ok(subscription) => Ok(Box::new(subscription)),
+            Err(error) => Err(BackendError::Unavailable(Box::new(error))),
         }
     }
 }
 
 struct Subscription {
     client: Client,
+    term: Term,
     heard: mpsc::Receiver<String>,
     driver: JoinHandle<()>,
 }
 
 impl Subscription {
-    async fn open(connector: &Connector) -> Result<Self, OpenError> {
-        let (client, wire) = connector.client().await?;
+    async fn open(connector: &Connector, host: &Config) -> Result<Self, OpenError> {
+        let (client, wire) = connector.client_on(host).await?;
         let (sender, heard) = mpsc::channel(WAITING);
         let driver = tokio::spawn(listen(wire, sender));
-        let subscription = Self { client, heard, driver };
+        let term = connector.term(&client).await?;
+        let subscription = Self { client, term, heard, driver };
         let client = &subscription.client;
+        connector.bound(client).await?;
         client.simple_query(statements::TRY_TELLING).await.map_err(|error| {
             let deaf = OpenError::driver(error);
             OpenError::new(deaf.kind(), "the server tells no changes").with_source(deaf)
@@ -82,6 +85,10 @@ impl Changes for Subscription {
         }
         while let Ok(payload) = self.heard.try_recv() {
             changes.extend(told::changes(&payload));
+        }
+        // Another server takes the writes.
+        if self.term.is_over() {
+            return Err(Trouble::Unheard.into_backend_error());
         }
         Ok(Notice { changes, is_complete: true })
     }

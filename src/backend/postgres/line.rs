@@ -69,7 +69,7 @@ impl Line {
 /// Opens the session, waits until it is lost, and so on; with pauses as long as it
 /// cannot be opened.
 async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State>) {
-    let mut failures = 0;
+    let (mut failures, mut is_again) = (0, false);
     while !sender.is_closed() {
         match connector.open(role).await {
             Ok((link, driver)) => {
@@ -77,8 +77,17 @@ async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State
                     tracing::info!(?role, failures, "connected to the credential store again");
                 }
                 failures = 0;
-                sender.send_replace(State::Up(Arc::new(link)));
-                either(driver, sender.closed()).await;
+                let link = Arc::new(link);
+                sender.send_replace(State::Up(Arc::clone(&link)));
+                let left_behind = async {
+                    // A session may be lost since another server took over.
+                    if std::mem::replace(&mut is_again, true) {
+                        connector.survey().await;
+                    }
+                    link.term().over().await;
+                    link.retire();
+                };
+                either(either(driver, sender.closed()), left_behind).await;
                 sender.send_replace(State::Opening);
             }
             Err(error) => {

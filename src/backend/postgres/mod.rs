@@ -4,6 +4,7 @@ mod builder;
 mod bulk;
 mod connection;
 mod connector;
+mod era;
 mod error;
 mod feed;
 mod line;
@@ -69,10 +70,12 @@ pub use self::{
 /// [statement time-out](PostgresBuilder::statement_timeout) on the server and a second
 /// more here; then its session is given up. Several servers may stand in the URL,
 /// `postgres://user:password@one,two/database`: the first that takes writes is used,
-/// so that a standby which is promoted takes over. The old primary must be stopped for good
-/// (fenced) before that: while both take writes, some go to the one and some to the other. With `synchronous_standby_names` set
+/// so that a standby which is promoted takes over. With `synchronous_standby_names` set
 /// on the servers it has all that was acknowledged; without, the last writes may be
-/// lost.
+/// lost. The old primary must be stopped for good (fenced) before that. Should it come back
+/// all the same, whoever has seen the promoted one does not go back to it; all servers are
+/// looked at when a process starts and when a session was lost. But a process that loses no
+/// session, or reaches the old one only, goes on there.
 ///
 /// **Changes** are told by notifications: see [`ChangeFeed`](super::ChangeFeed). Each
 /// write sends one in its own transaction.

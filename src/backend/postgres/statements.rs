@@ -26,12 +26,18 @@ pub(super) fn set_local_timeout(millis: u128) -> String {
 
 /// How long a session waits for one lock; not each engine has this. Its argument is
 /// milliseconds.
+///
+/// A commit is no statement, and may wait too: those that tell of changes wait for each
+/// other, and so for one that waits for its standby. Without a bound of their own such
+/// sessions would stay on the server when they are given up, and take all places there.
 pub(super) fn set_lock_timeout(millis: u128) -> String {
     format!("SET lock_timeout = {millis}")
 }
 
 /// Lets a transaction wait for locks as long as it may take.
-pub(super) const SET_LOCAL_ANY_LOCK: &str = "SET LOCAL lock_timeout = 0";
+pub(super) fn set_local_lock_timeout(millis: u128) -> String {
+    format!("SET LOCAL lock_timeout = {millis}")
+}
 
 /// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
 /// on an empty table, and must not scan or sort when it has grown. Engines without
@@ -49,6 +55,11 @@ pub(super) const SHOW_COMMIT: &str = "SHOW synchronous_commit";
 pub(super) const SET_COMMIT: &str = "SET synchronous_commit = on";
 
 pub(super) const SHOW_ENCODING: &str = "SHOW server_encoding";
+
+/// Which of several servers took over last: what they have in common, and a number, in
+/// hexadecimal digits, that grows with each promotion. Only PostgreSQL itself tells it.
+pub(super) const ERA: &str = "SELECT CAST(system_identifier AS text),
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()";
 
 /// A number that tells two stores in one database apart.
 pub(super) const STORE_NUMBER: &str = "SELECT CAST(CAST('credentials' AS regclass) AS oid)";

@@ -1,0 +1,192 @@
+//! Members that their peers do not hear, while everybody else does, and slow ones.
+
+use std::time::{Duration, Instant};
+
+use tokio::{sync::MutexGuard, time::sleep};
+use tower_credentials::{
+    backend::{
+        BackendError, CredentialBackend, KeySource, ListQuery, Order, cached::Cached,
+        etcd::EtcdBackend,
+    },
+    domain::Quota,
+};
+
+use crate::etcd::Cluster;
+use crate::load::{Load, pair};
+use crate::network::Network;
+use crate::{ALONE, CALL, etcd, fresh};
+
+/// How long a feed counts after it told last that nothing is missing.
+const TRUST: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_its_peers_do_not_hear_is_left_alone() {
+    let Some((_alone, cluster, network)) = apart().await else { return };
+    let load = Load::start(&cluster.url()).await;
+    for _ in 0..2 {
+        load.until_more(150).await;
+        let leader = cluster.wait_for_leader();
+        network.cut(leader, cluster.pid(leader));
+        cluster.wait_for_leader_but(leader);
+        load.until_more(150).await;
+        network.heal();
+    }
+    load.until_more(150).await;
+    let silence = load.end("the leader cut off from its peers twice, for a while").await;
+    assert!(silence < Duration::from_secs(5), "{silence:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_cut_off_tells_nothing_that_is_old() {
+    let Some((_alone, cluster, network)) = apart().await else { return };
+    let leader = cluster.wait_for_leader();
+    let others: Vec<_> = (0..3).filter(|member| *member != leader).collect();
+    let majority = fresh(&cluster.url_of(&others)).await;
+    let limit = Duration::from_secs(2);
+    let alone = EtcdBackend::from_url(&cluster.url_of(&[leader])).unwrap().timeout(limit);
+    let alone = alone.connect().await.unwrap();
+    // Each asks by chance the one or the other first.
+    let mut both = Vec::new();
+    for _ in 0..8 {
+        both.push(fresh(&cluster.url_of(&[leader, others[0]])).await);
+    }
+    let (revoked, kept) = (pair("bob"), pair("bob"));
+    for record in [&revoked, &kept] {
+        majority.insert(record, Quota::Unlimited).await.unwrap();
+        assert!(alone.get(&record.id).await.unwrap().is_some());
+    }
+
+    network.cut(leader, cluster.pid(leader));
+    while !majority.delete(&revoked.id, revoked.version).await.is_ok_and(|done| done) {
+        assert!(majority.get(&revoked.id).await.unwrap().is_some(), "deleted unheard");
+    }
+    let access_key = revoked.access_key.as_ref().unwrap();
+    let (by_id, by_key) =
+        tokio::join!(alone.get(&revoked.id), alone.find_by_access_key(access_key));
+    let listed = alone.list(&ListQuery::new(Order::Id)).await;
+    for outcome in [by_id.map(drop), by_key.map(drop), listed.map(drop)] {
+        assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+    }
+    let mut longest = Duration::ZERO;
+    for backend in &both {
+        let began = Instant::now();
+        assert_eq!(backend.get(&revoked.id).await.unwrap(), None);
+        assert_eq!(backend.get(&kept.id).await.unwrap().as_ref(), Some(&kept));
+        longest = longest.max(began.elapsed());
+    }
+    println!("a member cut off: another is asked after {longest:.2?} at the longest");
+    assert!(longest < CALL, "{longest:?}");
+
+    network.heal();
+    let healed = Instant::now();
+    let found = loop {
+        match alone.get(&revoked.id).await {
+            Ok(found) => break found,
+            Err(_) => assert!(healed.elapsed() < 2 * CALL, "it does not come back"),
+        }
+    };
+    assert_eq!(found, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_than_a_second() {
+    let Some((_alone, cluster, network)) = apart().await else { return };
+    let (mut served, mut moved) = (Duration::ZERO, Duration::ZERO);
+    for is_leader in [true, false] {
+        let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+        let ttl = Duration::from_millis(100);
+        let cached = Cached::builder(backend.clone()).ttl(ttl).build();
+        cached.follow(backend);
+        until_followed(&cached).await;
+        let watched = (0..3).find(|member| cluster.watches(*member) > 0).unwrap();
+        cluster.hand_to(if is_leader { watched } else { (watched + 1) % 3 });
+        let others: Vec<_> = (0..3).filter(|member| *member != watched).collect();
+        let majority = fresh(&cluster.url_of(&others)).await;
+        let record = pair("bob");
+        majority.insert(&record, Quota::Unlimited).await.unwrap();
+        let access_key = record.access_key.as_ref().unwrap();
+        until_followed(&cached).await;
+        assert!(cached.find(access_key).await.unwrap().is_some());
+        sleep(2 * ttl).await;
+
+        network.cut(watched, cluster.pid(watched));
+        let cut = Instant::now();
+        while !majority.delete(&record.id, record.version).await.is_ok_and(|done| done) {
+            assert!(majority.get(&record.id).await.unwrap().is_some(), "deleted unheard");
+        }
+        let revoked = Instant::now();
+        // Asked for again and again, also while some who ask wait for the store.
+        loop {
+            let asked = revoked.elapsed();
+            match cached.find(access_key).await {
+                Ok(None) if cached.feed_lag().is_some() => break,
+                Ok(Some(_)) => served = served.max(asked),
+                _ => {}
+            }
+            assert!(asked < 2 * CALL, "the feed does not come back");
+            sleep(Duration::from_millis(5)).await;
+        }
+        moved = moved.max(cut.elapsed());
+        network.heal();
+        cluster.wait_for_leader();
+        drop(cached);
+        while (0..3).any(|member| cluster.watches(member) > 0) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    println!(
+        "the member of a feed cut off: a revoked key was served for {served:.2?} at the longest, \
+         and the feed told from another after {moved:.2?}"
+    );
+    assert!(served <= TRUST, "{served:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_slow_is_waited_for_and_the_others_go_on() {
+    const DELAY: Duration = Duration::from_millis(300);
+    let Some((_alone, cluster, _peers)) = apart().await else { return };
+    // Slow for who asks, and not for its peers.
+    let network = Network::new(3);
+    let doors: Vec<_> = (0..3)
+        .map(|member| format!("127.0.0.1:{}", network.door(member, cluster.port(member))))
+        .collect();
+    let load = Load::start(&format!("etcd://{}", doors.join(","))).await;
+    load.until_more(50).await;
+    // Each in turn, so that it is also the one that is asked first.
+    for (slow, door) in doors.iter().enumerate() {
+        let alone = fresh(&format!("etcd://{door}")).await;
+        network.slow(slow, DELAY);
+        let (before, began) = (load.acknowledged(), Instant::now());
+        alone.insert(&pair("bob"), Quota::AtMost(10)).await.unwrap();
+        let took = began.elapsed();
+        assert!(took > 2 * DELAY, "not slow: {took:?}");
+        let writes = load.acknowledged() - before;
+        println!(
+            "member {slow} slow by {DELAY:?} each way: one write through it alone took {took:.2?}, \
+             and {writes} were done meanwhile"
+        );
+        assert!(writes > 0, "no writes any more");
+        network.slow(slow, Duration::ZERO);
+    }
+    load.until_more(50).await;
+    let silence = load.end("each member slow for a while").await;
+    assert!(silence < Duration::from_secs(5), "{silence:?}");
+}
+
+/// A cluster whose members reach each other through doors.
+async fn apart() -> Option<(MutexGuard<'static, ()>, Cluster, Network)> {
+    if !etcd::is_installed() {
+        return None;
+    }
+    let alone = ALONE.lock().await;
+    let network = Network::new(3);
+    let cluster = Cluster::start_behind(3, &[], &|member, port| network.door(member, port));
+    Some((alone, cluster, network))
+}
+
+/// Waits until the feed vouches for what is remembered.
+async fn until_followed(cached: &Cached<EtcdBackend>) {
+    while cached.feed_lag().is_none() {
+        sleep(Duration::from_millis(5)).await;
+    }
+}

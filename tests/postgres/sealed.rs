@@ -1,0 +1,60 @@
+//! A sealed store whose server goes away.
+
+use std::time::Duration;
+
+use tokio::{task::JoinSet, time::Instant};
+use tower_credentials::{
+    backend::{
+        BackendError, CredentialBackend,
+        encrypted::{Encrypted, KeyRing},
+        postgres::PostgresBackend,
+    },
+    domain::Quota,
+};
+
+use crate::{
+    lab,
+    load::{Load, QUOTA, audit, pair},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_writes_are_refused_in_time_while_the_server_is_away_and_go_on_by_themselves() {
+    let Some(mut server) = lab::Server::start(&["fsync = off"]) else { return };
+    let second = Duration::from_secs(1);
+    let builder = PostgresBackend::builder(server.database().await);
+    let builder = builder.connect_timeout(second).statement_timeout(second);
+    let ring = KeyRing::new("first", &[7; 32]).unwrap();
+    let sealed = Encrypted::open(builder.connect().await.unwrap(), ring).await.unwrap();
+    let load = Load::start(&sealed, 32, Quota::AtMost(QUOTA));
+    let mut longest = Duration::ZERO;
+    for _ in 0..2 {
+        load.progress(300).await;
+        server.kill();
+        longest = longest.max(refused(&sealed).await);
+        server.restart();
+        load.progress(300).await;
+        server.pause(true);
+        longest = longest.max(refused(&sealed).await);
+        server.pause(false);
+    }
+    load.progress(300).await;
+    eprintln!("a sealed store away: 100 writes at once refused after {longest:.2?} at the longest");
+    // A second to be let in, one for the statement, two of grace, and as much for the look
+    // that follows a write.
+    assert!(longest < Duration::from_secs(8), "{longest:?}");
+    audit("a sealed store killed twice and frozen twice", &sealed, load).await;
+}
+
+/// Has many write at once, of whom nobody waits for the others: how long it takes.
+async fn refused(sealed: &Encrypted<PostgresBackend>) -> Duration {
+    let began = Instant::now();
+    let mut writing = JoinSet::new();
+    for _ in 0..100 {
+        let (sealed, record) = (sealed.clone(), pair("amy"));
+        writing.spawn(async move { sealed.insert(&record, Quota::Unlimited).await });
+    }
+    for outcome in writing.join_all().await {
+        assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+    }
+    began.elapsed()
+}
