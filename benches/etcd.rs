@@ -263,7 +263,7 @@ async fn grow(records: u64) {
         };
         let grown = size();
         cluster.compact();
-        cluster.call(0, "/v3/maintenance/defragment", &json!({})).unwrap();
+        cluster.defragment();
         let memory = cluster.resident_memory(0) as f64 / records as f64 * 1e6 / f64::from(1 << 20);
         println!(
             "a million records, as of {records}: {grown:.0} MiB on the disk as loaded, {:.0} MiB \

@@ -18,6 +18,12 @@ use crate::installed;
 /// How long a cluster may take until it has a leader.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long a member may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The same when a million records are looked at.
+const SHRUNK: Duration = Duration::from_mins(15);
+
 /// Runs a program until it ends or nobody holds the other end of the standard input any
 /// more, so that nothing outlives the tests, however they end. Tells its process id.
 const GUARD: &str = r#""$@" </dev/null & echo $!; cat >/dev/null
@@ -269,9 +275,20 @@ impl Cluster {
         path: &str,
         question: &Value,
     ) -> Option<Value> {
+        self.ask(token, member, path, question, ANSWER)
+    }
+
+    fn ask(
+        &self,
+        token: &str,
+        member: usize,
+        path: &str,
+        question: &Value,
+        patience: Duration,
+    ) -> Option<Value> {
         let port = self.members[member].port;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         let body = question.to_string();
         // An answer to HTTP/1.0 comes in one piece and ends the connection.
         let mut head = format!("Content-Length: {}", body.len());
@@ -298,7 +315,13 @@ impl Cluster {
     pub(crate) fn compact(&self) {
         let status = self.call(0, "/v3/maintenance/status", &json!({})).unwrap();
         let revision = &status["header"]["revision"];
-        self.call(0, "/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
+        let question = json!({"revision": revision, "physical": true});
+        self.ask("", 0, "/v3/kv/compaction", &question, SHRUNK);
+    }
+
+    /// Has a member give back the room that is free in its file.
+    pub(crate) fn defragment(&self) {
+        self.ask("", 0, "/v3/maintenance/defragment", &json!({}), SHRUNK).unwrap();
     }
 
     /// Writes a key past the store.

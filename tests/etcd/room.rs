@@ -28,7 +28,7 @@ async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room()
     assert!(backend.delete(&first.id, first.version).await.unwrap());
     assert!(backend.purge_user(&UserId::new("bob").unwrap()).await.unwrap() > 10);
     cluster.compact();
-    cluster.call(0, "/v3/maintenance/defragment", &json!({})).unwrap();
+    cluster.defragment();
     insert(&backend, &record).await.unwrap();
     assert_eq!(backend.get(&record.id).await.unwrap(), Some(record));
 }
