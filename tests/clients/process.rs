@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tempfile::TempDir;
@@ -100,7 +103,11 @@ impl Server {
     }
 
     fn spawn(&self, listen: &str) -> Running {
-        let (stdout, stderr) = (self.home().join("stdout"), self.home().join("stderr"));
+        // Several may run at once.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = |name: &str| self.home().join(format!("{name}-{count}"));
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
         let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(["--listen", listen]);

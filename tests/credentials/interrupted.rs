@@ -5,10 +5,11 @@ use std::{
     io::{Read as _, Write as _},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::time::Instant;
 
 use crate::{
     example::Waiting,
