@@ -241,7 +241,7 @@ async fn a_record_that_cannot_be_stored_fails_alone() {
     }
     while let Some(written) = writes.join_next().await {
         match written.unwrap() {
-            (20, result) => assert!(matches!(result, Err(BackendError::Unavailable(_)))),
+            (20, result) => assert!(matches!(result, Err(BackendError::Unstorable(_)))),
             (n, result) => result.unwrap_or_else(|error| panic!("{n}: {error:?}")),
         }
     }

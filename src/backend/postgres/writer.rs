@@ -239,7 +239,7 @@ async fn apart(
     let (mut parts, mut waits) = (Vec::from(halves(places)), 0);
     while let Some(part) = parts.pop().filter(|_| waits < MOST_WAITS) {
         let some: Vec<_> = part.iter().map(|place| writes[*place]).collect();
-        let are_alike = some.iter().all(|write| write.waits_for() == some[0].waits_for());
+        let is_one = some.iter().all(|write| write.waits_for() == some[0].waits_for());
         match decide_together(line, kind, &some).await {
             Ok(done) => {
                 for (place, outcome) in part.into_iter().zip(done) {
@@ -248,7 +248,7 @@ async fn apart(
             }
             Err(trouble) if trouble.verdict() == Verdict::Blocked => {
                 waits += 1;
-                if !are_alike {
+                if !is_one {
                     parts.extend(halves(part));
                 }
             }
