@@ -252,6 +252,12 @@ impl Cluster {
         status.is_some_and(|it| it["leader"] == it["header"]["member_id"])
     }
 
+    /// The id of the leader that a member knows of, if of any.
+    pub(crate) fn led_by(&self, member: usize) -> Option<String> {
+        let status = self.call(member, "/v3/maintenance/status", &json!({})).unwrap();
+        status["leader"].as_str().filter(|id| *id != "0").map(Into::into)
+    }
+
     /// Waits until there is a leader.
     pub(crate) fn wait_for_leader(&self) -> usize {
         let mut leader = None;

@@ -125,7 +125,7 @@ async fn goes_around_damage(url: &str, damage: impl AsyncFnOnce(&str)) {
 
 #[tokio::test]
 async fn a_row_of_postgresql_that_is_no_record_stops_nothing_else() {
-    let Some(url) = in_postgres().await else { return };
+    let Some(url) = lab::database().await else { return };
     goes_around_damage(&url, async |id| {
         let harm = "UPDATE credentials SET material = 's3cr3t' WHERE id = $1";
         assert_eq!(lab::connect(&url).await.execute(harm, &[&id]).await.unwrap(), 1);

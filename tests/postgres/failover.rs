@@ -12,7 +12,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    faults::unavailable,
+    faults::{unavailable, until_written},
     lab,
     load::{Load, QUOTA, audit, held, missing, pair},
 };
@@ -77,6 +77,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
     let Some(mut two) = Two::start().await else { return };
     let builder = two.builder().statement_timeout(Duration::from_secs(1));
     let backend = builder.connect().await.unwrap();
+    until_written(&backend).await;
     let known = pair("amy");
     backend.insert(&known, Quota::Unlimited).await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
@@ -146,10 +147,9 @@ async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
 async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     let Some(mut two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
-    let patient =
-        |builder: PostgresBuilder| builder.connect_timeout(second).statement_timeout(second);
-    let backend = patient(two.builder()).connect().await.unwrap();
+    let backend = two.builder().statement_timeout(second).connect().await.unwrap();
     let only_first = PostgresBackend::connect(&two.url).await.unwrap();
+    until_written(&backend).await;
     let (revoked, kept) = (pair("amy"), pair("amy"));
     for record in [&revoked, &kept] {
         backend.insert(record, Quota::Unlimited).await.unwrap();
@@ -162,13 +162,12 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     two.first.restart();
     two.first.commit_alone().await;
     // It does take writes, and has what was revoked.
-    while only_first.insert(&pair("amy"), Quota::Unlimited).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_written(&only_first).await;
     assert!(only_first.get(&revoked.id).await.unwrap().is_some());
 
     // Who starts now finds both, the old one first.
-    let later = patient(two.builder()).connect().await.unwrap();
+    let later = two.builder().statement_timeout(second).connect().await.unwrap();
+    until_written(&later).await;
     assert_eq!(later.get(&revoked.id).await.unwrap(), None);
     let record = pair("amy");
     later.insert(&record, Quota::Unlimited).await.unwrap();
@@ -206,13 +205,15 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
 async fn a_standby_that_is_promoted_beside_its_primary_is_found() {
     let Some(two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
-    let builder = two.builder().connect_timeout(second).statement_timeout(second);
+    let builder = two.builder().statement_timeout(second);
     let backend = builder.connect().await.unwrap();
+    until_written(&backend).await;
     let mut changes = backend.subscribe().await.unwrap();
     let revoked = pair("amy");
     backend.insert(&revoked, Quota::Unlimited).await.unwrap();
     two.second.promote();
     let promoted = PostgresBackend::connect(two.url_of_second()).await.unwrap();
+    until_written(&promoted).await;
     assert!(promoted.delete(&revoked.id, revoked.version).await.unwrap());
 
     let (record, began) = (pair("amy"), Instant::now());

@@ -15,7 +15,7 @@ use crate::{
     load::{Load, QUOTA, audit, held, missing, pair, report},
 };
 
-async fn until_written(backend: &PostgresBackend) {
+pub(crate) async fn until_written(backend: &PostgresBackend) {
     let written = async {
         while backend.insert(&pair("amy"), Quota::Unlimited).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -45,8 +45,10 @@ impl BulkLoad for PostgresBackend {
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
         // What comes twice under one id meets itself in the store.
         let mut ids = HashSet::new();
-        let (first, again): (Vec<usize>, Vec<usize>) =
+        let (mut first, again): (Vec<usize>, Vec<usize>) =
             (0..records.len()).partition(|n| ids.insert(&records[*n].id));
+        // Loads of the same records that race wait for each other, and not in a circle.
+        first.sort_unstable_by_key(|n| records[*n].id.as_str());
         let mut parts = vec![first];
         parts.extend(again.into_iter().map(|n| vec![n]));
         let mut loaded = vec![Loaded::Refused; records.len()];

@@ -94,27 +94,27 @@ impl Term {
 mod tests {
     use super::*;
 
-    fn era(system: &str, timeline: u32) -> Option<Era> {
-        Some(Era { system: system.into(), timeline })
+    fn era(system: &str, timeline: u32) -> Era {
+        Era { system: system.into(), timeline }
     }
 
     #[tokio::test]
     async fn a_term_is_over_when_a_later_era_of_the_same_system_has_been_seen() {
         let eras = Eras::new();
-        let (first, unknown) = (eras.begin(era("7", 1)).unwrap(), eras.begin(None).unwrap());
-        assert!(eras.begin(era("7", 1)).is_some());
+        let (first, unknown) = (eras.begin(Some(era("7", 1))).unwrap(), eras.begin(None).unwrap());
+        assert!(eras.begin(Some(era("7", 1))).is_some());
         assert!(!first.is_over());
-        let second = eras.begin(era("7", 2)).unwrap();
+        let second = eras.begin(Some(era("7", 2))).unwrap();
         assert!(first.is_over() && !second.is_over() && !unknown.is_over());
         first.over().await;
-        assert!(eras.begin(era("7", 1)).is_none());
+        assert!(eras.begin(Some(era("7", 1))).is_none());
     }
 
     #[test]
     fn a_server_that_was_made_anew_is_not_compared_with_the_one_before() {
         let eras = Eras::new();
-        let old = eras.begin(era("7", 4)).unwrap();
-        let new = eras.begin(era("8", 1)).unwrap();
+        let old = eras.begin(Some(era("7", 4))).unwrap();
+        let new = eras.begin(Some(era("8", 1))).unwrap();
         assert!(!old.is_over() && !new.is_over());
     }
 }
