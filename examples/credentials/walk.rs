@@ -74,7 +74,7 @@ impl Walk {
 
     /// What comes next; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Met>, BackendError> {
-        while let Some(after) = self.after.take() {
+        while let Some(after) = self.after.clone() {
             let mut query = ListQuery::new(self.order);
             query.after = Some(after);
             match patiently(|| list_around(&self.backend, &query)).await? {

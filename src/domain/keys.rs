@@ -226,7 +226,7 @@ impl StdError for RandomError {
 }
 
 /// Wipes all of it at once; `Zeroizing` goes through a vector byte by byte.
-pub(crate) fn wipe(bytes: &mut Vec<u8>) {
+fn wipe(bytes: &mut Vec<u8>) {
     bytes.spare_capacity_mut().zeroize();
     bytes.as_mut_slice().zeroize();
 }

@@ -106,3 +106,53 @@ async fn a_purge_waits_longer_for_a_row_that_is_held() {
     transaction.rollback().await.unwrap();
     assert_eq!(purging.await.unwrap().unwrap(), 1);
 }
+
+/// Inserts whose answer is lost, and whose rows are held by somebody else when they are
+/// looked for: nobody knows, and they are neither made again nor told to be taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn inserts_that_may_have_been_done_are_not_refused_for_themselves() {
+    let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
+    let url = server.database().await;
+    let backend = backend(&url).await;
+    backend.insert(&pair("amy"), Quota::AtMost(5)).await.unwrap();
+    let (client, mut other) = (lab::connect(&url).await, lab::connect(&url).await);
+
+    // Until the first is refused, the others wait, and then are done together.
+    let transaction = other.transaction().await.unwrap();
+    let lock = "SELECT 1 FROM credential_owners WHERE user_id = 'amy' FOR UPDATE";
+    transaction.query_one(lock, &[]).await.unwrap();
+    let insert = |user: &str| {
+        let (backend, record) = (backend.clone(), pair(user));
+        (
+            record.clone(),
+            tokio::spawn(async move { backend.insert(&record, Quota::AtMost(5)).await }),
+        )
+    };
+    let (_, first) = insert("amy");
+    lab::until_blocked(&client).await;
+    let (records, inserting): (Vec<_>, Vec<_>) = (0..4).map(|_| insert("bob")).unzip();
+    // Commits are done here, and then wait for a standby that there is not.
+    let wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
+    client.batch_execute(wait).await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    assert!(matches!(first.await.unwrap(), Err(BackendError::Unavailable(_))));
+    while !lab::is_waiting(&client, "SyncRep").await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    transaction.rollback().await.unwrap();
+
+    lab::end_sessions(&client, "tower-credentials").await;
+    let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let transaction = other.transaction().await.unwrap();
+    let lock = "SELECT id FROM credentials WHERE id = ANY($1) FOR UPDATE";
+    while transaction.query(lock, &[&ids]).await.unwrap().len() < records.len() {}
+    for inserting in inserting {
+        let inserted = inserting.await.unwrap();
+        assert!(matches!(inserted, Err(BackendError::Unavailable(_))), "{inserted:?}");
+    }
+    client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(crate::load::missing(&backend, &records).await, 0);
+    assert_eq!(crate::load::held(&backend, "bob").await, records.len());
+}

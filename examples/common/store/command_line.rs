@@ -45,7 +45,8 @@ pub(crate) fn url(said: &str) -> Result<String, String> {
     let (text, place) = if let Some(name) = said.strip_prefix("env:") {
         let text = env::var(name);
         // Not the error itself, which repeats a text that is not Unicode.
-        (text.map_err(|_| format!("the environment variable {name} is not set to a text"))?, name)
+        let what = || format!("the environment variable {} is not set to a text", redacted(name));
+        (text.map_err(|_| what())?, name)
     } else if let Some(path) = said.strip_prefix('@') {
         (read_private(path)?, path)
     } else {
@@ -53,17 +54,23 @@ pub(crate) fn url(said: &str) -> Result<String, String> {
     };
     let url = text.lines().next().unwrap_or_default().trim();
     // Not repeated: it may be another secret.
-    if is_url(url) { Ok(url.to_owned()) } else { Err(format!("{place} holds no URL of a store")) }
+    if is_url(url) {
+        Ok(url.to_owned())
+    } else {
+        Err(format!("{} holds no URL of a store", redacted(place)))
+    }
 }
 
 /// The text of a file that is its owner's alone.
 fn read_private(path: &str) -> Result<String, String> {
-    let unreadable = |error: io::Error| format!("cannot read {path}: {error}");
+    // Perhaps a URL by mistake.
+    let told = redacted(path);
+    let unreadable = |error: io::Error| format!("cannot read {told}: {error}");
     let file = File::open(path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(format!(
-            "{path} can be read or written by others than its owner: chmod 600 it, and change \
+            "{told} can be read or written by others than its owner: chmod 600 it, and change \
              the password if it may have been read"
         ));
     }

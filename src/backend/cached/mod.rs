@@ -176,7 +176,7 @@ impl<B: CredentialBackend> Cached<B> {
     /// feed is broken or silent the [`ttl`](CachedBuilder::ttl) holds again at once, a
     /// warning says so, and it is tried again. When it is back all that was remembered is
     /// asked for anew, so that what changed meanwhile is felt; a feed that keeps breaking is
-    /// tried every five seconds.
+    /// tried every few seconds.
     ///
     /// Returns at once: [`feed_lag`](Self::feed_lag) tells when the feed is up. One feed is
     /// enough: of two, each would vouch for what only the other tells.

@@ -84,7 +84,8 @@ impl Http {
         if status.is_success() {
             return Ok(response);
         }
-        let body = read(response.into_body(), MAX_FAILURE).await?;
+        // Perhaps not etcd's, but of something in between.
+        let body = read(response.into_body(), MAX_FAILURE).await.unwrap_or_default();
         Err(Trouble::answered(status, serde_json::from_slice(&body).ok().as_ref()))
     }
 }

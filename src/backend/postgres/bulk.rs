@@ -24,6 +24,7 @@ use super::error::{Trouble, Verdict};
 use super::line::pause;
 use super::rows::{self, Arrays};
 use super::statements::{self, TEXTS};
+use super::together::either;
 use super::told;
 use crate::backend::row::{COLUMNS, Row};
 use crate::backend::{BackendError, BulkLoad, Loaded};
@@ -85,7 +86,11 @@ impl Loads {
         let mut tries = 1;
         loop {
             let link = self.link().await.map_err(Trouble::into_backend_error)?;
-            let trouble = match load(&link, records, &rows).await {
+            let mut loaded = Err(Trouble::Doubtful);
+            let loading = async { loaded = load(&link, records, &rows).await };
+            // A server that is left behind keeps nothing for others to see.
+            either(loading, link.term().over()).await;
+            let trouble = match loaded {
                 // A session is used again only if it came to an end with it.
                 Ok(loaded) => {
                     self.idle().push(link);

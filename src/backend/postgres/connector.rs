@@ -130,7 +130,8 @@ impl Connector {
 
     /// For how long a session is good; refuses a server that was left behind.
     pub(super) async fn term(&self, client: &Client) -> Result<Term, OpenError> {
-        self.eras.begin(Era::of(client).await).ok_or_else(|| {
+        let era = Era::of(client).await.map_err(OpenError::driver)?;
+        self.eras.begin(era).ok_or_else(|| {
             let what = "no server that can be reached took over last";
             OpenError::new(OpenErrorKind::Unreachable, what)
         })

@@ -21,14 +21,23 @@ pub(super) struct Era {
 
 impl Era {
     /// That of a server; `None` if it tells none, as other engines.
-    pub(super) async fn of(client: &Client) -> Option<Self> {
-        let told = client.simple_query(statements::ERA).await;
-        let told = told.inspect_err(|error| tracing::debug!(%error, "the server tells no era"));
-        told.ok()?.iter().find_map(|message| {
+    pub(super) async fn of(client: &Client) -> Result<Option<Self>, tokio_postgres::Error> {
+        // There is no such function, or not for this user.
+        let is_mute = |error: &tokio_postgres::Error| {
+            error.code().is_some_and(|code| ["0A", "42"].contains(&&code.code()[..2]))
+        };
+        let told = match client.simple_query(statements::ERA).await {
+            Err(error) if is_mute(&error) => {
+                tracing::debug!(%error, "the server tells no era");
+                return Ok(None);
+            }
+            told => told?,
+        };
+        Ok(told.iter().find_map(|message| {
             let SimpleQueryMessage::Row(row) = message else { return None };
             let timeline = u32::from_str_radix(row.get(1)?, 16).ok()?;
             Some(Self { system: row.get(0)?.to_owned(), timeline })
-        })
+        }))
     }
 
     /// Servers that have nothing in common are neither before nor after each other.

@@ -135,6 +135,8 @@ pub(super) enum Trouble {
 pub(super) struct Said {
     code: SqlState,
     message: String,
+    /// Whether it is the server that is at a limit, and not what it was given.
+    is_worn: bool,
 }
 
 impl fmt::Display for Said {
@@ -144,6 +146,10 @@ impl fmt::Display for Said {
 }
 
 impl StdError for Said {}
+
+/// Where PostgreSQL tells of its own limits, with the codes of rows that are too long: its
+/// queue of notifications, and numbers of transactions that run out.
+const WORN: [&str; 3] = ["async.c", "multixact.c", "varsup.c"];
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +170,9 @@ pub(super) enum Verdict {
 
 impl Trouble {
     pub(super) fn verdict(&self) -> Verdict {
-        let code = match self {
+        let (code, is_worn) = match self {
             Self::Broken(_) => return Verdict::Lost,
-            Self::Said(Said { code, .. }) => code,
+            Self::Said(Said { code, is_worn, .. }) => (code, *is_worn),
             Self::Away(_)
             | Self::Crowded
             | Self::Doubtful
@@ -185,9 +191,15 @@ impl Trouble {
             "40" if *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => Verdict::Conflict,
             "08" | "40" => Verdict::Lost,
             "57" if *code != SqlState::QUERY_CANCELED => Verdict::Lost,
+            "54" if is_worn => Verdict::Failed,
             "22" | "23" | "54" => Verdict::Data,
             _ => Verdict::Failed,
         }
+    }
+
+    /// Whether one of several writes may have taken the others down.
+    pub(super) fn is_of_one(&self) -> bool {
+        matches!(self.verdict(), Verdict::Blocked | Verdict::Data)
     }
 
     /// Whether an id, an access key or a slot is taken.
@@ -221,7 +233,12 @@ impl From<tokio_postgres::Error> for Trouble {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(said) => {
-                Self::Said(Said { code: said.code().clone(), message: said.message().into() })
+                let is_worn = said.file().is_some_and(|file| WORN.contains(&file));
+                Self::Said(Said {
+                    code: said.code().clone(),
+                    message: said.message().into(),
+                    is_worn,
+                })
             }
             None => Self::Broken(error),
         }
@@ -267,8 +284,8 @@ impl Shared {
         }
     }
 
-    /// The same, of a write.
-    pub(super) fn of_write(self) -> BackendError {
+    /// The same, where it is about rows that were to be stored.
+    pub(super) fn of_row(self) -> BackendError {
         match self.0.verdict() {
             Verdict::Data => BackendError::Unstorable(Box::new(self)),
             _ => self.into_backend_error(),

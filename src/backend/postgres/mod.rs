@@ -1,5 +1,6 @@
 //! Credentials in PostgreSQL, and in engines that speak its protocol.
 
+mod apart;
 mod builder;
 mod bulk;
 mod connection;

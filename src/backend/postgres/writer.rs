@@ -18,11 +18,11 @@ use tokio::{
 
 use crate::backend::BackendError;
 
+use super::apart;
 use super::connection::{GRACE, LONG};
 use super::connector::{Connector, Role};
 use super::error::{Shared, Trouble, Verdict};
 use super::line::{Line, pause};
-use super::together::Boxed;
 use super::write::{self, Kind, Outcome, Write};
 
 /// How many writes one batch takes at the most, and about how many bytes.
@@ -37,11 +37,6 @@ const IDLE: Duration = Duration::from_millis(20);
 
 /// How often to try a batch.
 const TRIES: u32 = 5;
-
-/// How long those that stood in a batch with others wait for a lock once it is known that
-/// one of them waits; and how many such waits one batch is worth.
-const MOMENT: Duration = Duration::from_millis(50);
-const MOST_WAITS: u32 = 64;
 
 /// The way to the sessions that write. Purges have one of their own, for they may take
 /// long.
@@ -178,7 +173,13 @@ async fn run(line: Line, lines: Arc<[Line]>, intake: Arc<Mutex<Intake>>) {
                 match outcome {
                     Ok(Outcome::Again) => again.push(job),
                     // A caller that is gone does not want to know.
-                    outcome => drop(job.reply.send(outcome.map_err(Shared::of_write))),
+                    outcome => {
+                        let error = |shared: Shared| match kind {
+                            Kind::Insert | Kind::Update => shared.of_row(),
+                            _ => shared.into_backend_error(),
+                        };
+                        drop(job.reply.send(outcome.map_err(error)));
+                    }
                 }
             }
             jobs = again;
@@ -187,94 +188,23 @@ async fn run(line: Line, lines: Arc<[Line]>, intake: Arc<Mutex<Intake>>) {
 }
 
 /// Does the writes, and tries again as far as that is safe; what came of each.
-fn decide<'a>(
-    line: &'a Line,
-    kind: Kind,
-    writes: &'a [&'a Write],
-) -> Boxed<'a, Vec<Result<Outcome, Shared>>> {
-    Box::pin(async move {
-        match decide_together(line, kind, writes).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            // One of them breaks a rule and takes the others down: each by itself.
-            Err(trouble) if trouble.verdict() == Verdict::Data && writes.len() > 1 => {
-                let mut outcomes = Vec::with_capacity(writes.len());
-                for write in writes {
-                    outcomes.extend(decide(line, kind, &[write]).await);
-                }
-                outcomes
-            }
-            Err(trouble) if trouble.verdict() == Verdict::Blocked && writes.len() > 1 => {
-                apart(line, kind, writes, trouble).await
-            }
-            Err(trouble) if trouble.is_taken() => vec![Ok(Outcome::Taken)],
-            Err(trouble) => {
-                tracing::warn!(?kind, writes = writes.len(), ?trouble, "a batch failed");
-                vec![Err(Shared(Arc::new(trouble))); writes.len()]
-            }
+async fn decide(line: &Line, kind: Kind, writes: &[&Write]) -> Vec<Result<Outcome, Shared>> {
+    match decide_together(line, kind, writes).await {
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+        // One of them takes the others down.
+        Err(trouble) if writes.len() > 1 && trouble.is_of_one() => {
+            apart::decide(line, kind, writes, &trouble).await
         }
-    })
-}
-
-/// Does writes of which some wait for a transaction of somebody else's: in smaller and
-/// smaller parts, which wait for a moment only, until those that wait are alone.
-async fn apart(
-    line: &Line,
-    kind: Kind,
-    writes: &[&Write],
-    trouble: Trouble,
-) -> Vec<Result<Outcome, Shared>> {
-    tracing::warn!(?kind, writes = writes.len(), ?trouble, "others hold what a batch writes");
-    let mut outcomes = vec![Err(Shared(Arc::new(trouble))); writes.len()];
-    let Ok(session) = line.link().await else { return outcomes };
-    if session.wait_for_locks(Some(MOMENT)).await.is_err() {
-        return outcomes;
-    }
-    // What waits for the same stands together.
-    let mut places: Vec<usize> = (0..writes.len()).collect();
-    places.sort_by_key(|place| writes[*place].waits_for());
-    let halves = |places: Vec<usize>| {
-        let (first, rest) = places.split_at(places.len() / 2);
-        [rest.to_vec(), first.to_vec()]
-    };
-    let (mut parts, mut waits) = (Vec::from(halves(places)), 0);
-    while let Some(part) = parts.pop().filter(|_| waits < MOST_WAITS) {
-        let some: Vec<_> = part.iter().map(|place| writes[*place]).collect();
-        let is_one = some.iter().all(|write| write.waits_for() == some[0].waits_for());
-        match decide_together(line, kind, &some).await {
-            Ok(done) => {
-                for (place, outcome) in part.into_iter().zip(done) {
-                    outcomes[place] = Ok(outcome);
-                }
-            }
-            Err(trouble) if trouble.verdict() == Verdict::Blocked => {
-                waits += 1;
-                if !is_one {
-                    parts.extend(halves(part));
-                }
-            }
-            Err(trouble) if trouble.verdict() == Verdict::Data && part.len() > 1 => {
-                parts.extend(part.into_iter().map(|place| vec![place]));
-            }
-            Err(trouble) if trouble.is_taken() => {
-                for place in part {
-                    outcomes[place] = Ok(Outcome::Taken);
-                }
-            }
-            Err(trouble) => {
-                let shared = Shared(Arc::new(trouble));
-                for place in part {
-                    outcomes[place] = Err(shared.clone());
-                }
-            }
+        Err(trouble) if trouble.is_taken() => vec![Ok(Outcome::Taken)],
+        Err(trouble) => {
+            tracing::warn!(?kind, writes = writes.len(), ?trouble, "a batch failed");
+            vec![Err(Shared(Arc::new(trouble))); writes.len()]
         }
     }
-    if session.wait_for_locks(None).await.is_err() {
-        session.retire();
-    }
-    outcomes
 }
 
-async fn decide_together(
+/// Does the writes, all or none of them, and tries again as far as that is safe.
+pub(super) async fn decide_together(
     line: &Line,
     kind: Kind,
     writes: &[&Write],
@@ -294,16 +224,21 @@ async fn decide_together(
             }
             Err(trouble) => trouble,
         };
-        if tries == TRIES {
-            return Err(trouble);
+        let verdict = trouble.verdict();
+        let is_over = match verdict {
+            Verdict::Conflict | Verdict::Stale => tries == TRIES,
+            Verdict::Lost => tries == TRIES || kind != Kind::Insert,
+            _ => true,
+        };
+        if is_over {
+            // What the server says of the question whether it is there says nothing of it.
+            return Err(if is_doubtful { Trouble::Doubtful } else { trouble });
         }
-        match trouble.verdict() {
-            Verdict::Conflict => {}
-            // Not to be done again: it may have been done, and undone by others since.
-            // Whether it is there can be told by its version, which nobody else has.
-            Verdict::Lost if kind == Kind::Insert => is_doubtful = true,
-            Verdict::Stale => session.retire(),
-            _ => return Err(trouble),
+        // Not to be done again: it may have been done, and undone by others since.
+        // Whether it is there can be told by its version, which nobody else has.
+        is_doubtful |= verdict == Verdict::Lost;
+        if verdict == Verdict::Stale {
+            session.retire();
         }
         tracing::debug!(?kind, tries, ?trouble, "a batch is tried again");
         sleep(pause(tries)).await;
