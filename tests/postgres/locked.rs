@@ -146,12 +146,12 @@ async fn inserts_that_may_have_been_done_are_not_refused_for_themselves() {
     let transaction = other.transaction().await.unwrap();
     let lock = "SELECT id FROM credentials WHERE id = ANY($1) FOR UPDATE";
     while transaction.query(lock, &[&ids]).await.unwrap().len() < records.len() {}
+    client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     for inserting in inserting {
         let inserted = inserting.await.unwrap();
         assert!(matches!(inserted, Err(BackendError::Unavailable(_))), "{inserted:?}");
     }
-    client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
-    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     transaction.rollback().await.unwrap();
     assert_eq!(crate::load::missing(&backend, &records).await, 0);
     assert_eq!(crate::load::held(&backend, "bob").await, records.len());
