@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::error::{Shared, Trouble, Verdict};
 use super::line::Line;
+use super::trouble::{Shared, Trouble, Verdict};
 use super::write::{Kind, Outcome, Write};
 use super::writer::decide_together;
 

@@ -20,12 +20,12 @@ use tokio_postgres::{
 use super::PostgresBackend;
 use super::connection::{LONG, Link, Values};
 use super::connector::{Connector, Role};
-use super::error::{Trouble, Verdict};
 use super::line::pause;
 use super::rows::{self, Arrays};
 use super::statements::{self, TEXTS};
 use super::together::either;
 use super::told;
+use super::trouble::{Trouble, Verdict};
 use crate::backend::row::{COLUMNS, Row};
 use crate::backend::{BackendError, BulkLoad, Loaded};
 use crate::domain::{Credential, CredentialId};

@@ -20,9 +20,9 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::era::Term;
-use super::error::Trouble;
 use super::statements;
 use super::together::{Boxed, in_order};
+use super::trouble::Trouble;
 
 /// How much longer than the server itself to wait for it.
 pub(super) const GRACE: Duration = Duration::from_secs(1);

@@ -12,7 +12,8 @@ use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 use super::PostgresBackend;
 use super::connector::{Connector, Wire};
 use super::era::Term;
-use super::error::{OpenError, Trouble};
+use super::error::OpenError;
+use super::trouble::Trouble;
 use super::{statements, told};
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice};
 

@@ -10,8 +10,9 @@ use tokio::{
 
 use super::connection::Link;
 use super::connector::{Connector, Role};
-use super::error::{OpenError, Trouble};
+use super::error::OpenError;
 use super::together::either;
+use super::trouble::Trouble;
 
 /// The pause after the first failure; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(50);

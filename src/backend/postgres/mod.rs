@@ -16,6 +16,7 @@ mod statements;
 mod text;
 mod together;
 mod told;
+mod trouble;
 mod usage;
 mod write;
 mod writer;
@@ -26,9 +27,9 @@ use async_trait::async_trait;
 
 use self::bulk::Loads;
 use self::connector::Connector;
-use self::error::Trouble;
 use self::reads::{Reads, text};
 use self::text::stored;
+use self::trouble::Trouble;
 use self::write::{Outcome, Write};
 use self::writer::Writer;
 

@@ -20,11 +20,11 @@ use crate::domain::{Credential, Kind, ProjectId, UserId};
 
 use super::connection::Values;
 use super::connector::{Connector, Role};
-use super::error::{Trouble, Verdict};
 use super::line::{Line, pause};
 use super::rows;
 use super::statements::{self, List, Owner};
 use super::text::stored;
+use super::trouble::{Trouble, Verdict};
 
 /// How often to ask when other transactions are in the way.
 const TRIES: u32 = 5;

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::PostgresBackend;
-use super::error::{CorruptRow, Trouble};
+use super::error::CorruptRow;
 use super::reads::A_LIST;
 use super::statements::LAST_USED;
 use super::text::{original, stored};
+use super::trouble::Trouble;
 use super::write::Write;
 use crate::backend::BackendError;
 use crate::domain::CredentialId;

@@ -8,10 +8,10 @@ use crate::backend::row::Row;
 use crate::domain::Quota;
 
 use super::connection::{LONG, Link, Values};
-use super::error::Trouble;
 use super::rows::{self, Arrays};
 use super::statements::{self, Written};
 use super::told;
+use super::trouble::Trouble;
 
 /// One write, with all that it needs. Its texts are those of the columns.
 pub(super) enum Write {

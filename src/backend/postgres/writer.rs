@@ -21,8 +21,8 @@ use crate::backend::BackendError;
 use super::apart;
 use super::connection::{GRACE, LONG};
 use super::connector::{Connector, Role};
-use super::error::{Shared, Trouble, Verdict};
 use super::line::{Line, pause};
+use super::trouble::{Shared, Trouble, Verdict};
 use super::write::{self, Kind, Outcome, Write};
 
 /// How many writes one batch takes at the most, and about how many bytes.

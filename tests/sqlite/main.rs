@@ -1,0 +1,67 @@
+//! `SqliteBackend` as a file: who may read it, what is refused, what survives.
+
+use std::{
+    fmt::Write as _,
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use tempfile::TempDir;
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, sqlite::SqliteBackend},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
+    },
+};
+
+mod contention;
+mod damaged;
+mod disk;
+mod exposed;
+mod fields;
+mod files;
+mod processes;
+mod replaced;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    (folder, path)
+}
+
+/// A key pair of this user.
+fn pair(user: &str, key: &str) -> Credential {
+    let key = AccessKey::new(key).unwrap();
+    let secret = Some(SecretKey::new(format!("secret of {key}")).unwrap());
+    let mut credential = Credential::new(
+        CredentialId::of(&key),
+        Kind::ec2(),
+        UserId::new(user).unwrap(),
+        Material::KeyPair { secret },
+        UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
+        Version::fresh(),
+    );
+    credential.access_key = Some(key);
+    credential
+}
+
+async fn insert(backend: &SqliteBackend, credential: &Credential) -> Result<(), BackendError> {
+    backend.insert(&credential.clone().into(), Quota::Unlimited).await
+}
+
+async fn is_stored(backend: &SqliteBackend, credential: &Credential) -> bool {
+    backend.get(&credential.id).await.unwrap().is_some_and(|found| *found == *credential)
+}
+
+/// All that an error says, its sources included.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        let _ = write!(text, " {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+// === what a record keeps ===

@@ -1,0 +1,103 @@
+//! Other processes on the same file, and those that are killed.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use tower_credentials::{
+    backend::{CredentialBackend, sqlite::SqliteBackend},
+    domain::AccessKey,
+};
+
+use crate::{folder, insert, pair};
+
+/// A file in the current folder, under a name that the engine would give a meaning.
+const URI: &str = "file:credentials.db?mode=memory";
+
+/// This program again, to run [`the_other_process`] in a folder.
+fn other_process(folder: &Path, umask: &str, task: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "umask $0 && exec \"$1\" --exact processes::the_other_process --ignored --nocapture",
+        ])
+        .arg(umask)
+        .arg(std::env::current_exe().unwrap())
+        .current_dir(folder)
+        .env("OTHER_PROCESS", task);
+    command
+}
+
+fn greet(folder: &Path, umask: &str) {
+    let output = other_process(folder, umask, "greet").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by other tests"]
+async fn the_other_process() {
+    let Ok(task) = std::env::var("OTHER_PROCESS") else { return };
+    let backend = SqliteBackend::open(URI).unwrap();
+    if task == "greet" {
+        let key = AccessKey::new("first").unwrap();
+        let found = backend.find_by_access_key(&key).await.unwrap();
+        let name = if found.is_some() { "second" } else { "first" };
+        insert(&backend, &pair("bob", name)).await.unwrap();
+        return;
+    }
+    for n in 0.. {
+        let key = format!("key-{n}");
+        insert(&backend, &pair("bob", &key)).await.unwrap();
+        println!("stored {key}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_killed_process() {
+    const ENOUGH: usize = 200;
+    let (folder, _) = folder();
+    let mut killed =
+        other_process(folder.path(), "022", "fill").stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(killed.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut keys = lines.filter_map(|line| line.strip_prefix("stored ").map(str::to_owned));
+    let mut acknowledged: Vec<_> = keys.by_ref().take(ENOUGH).collect();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    acknowledged.extend(keys);
+    assert!(acknowledged.len() >= ENOUGH);
+
+    let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+    for key in acknowledged {
+        let key = AccessKey::new(key).unwrap();
+        let found = backend.find_by_access_key(&key).await.unwrap();
+        let found = found.unwrap_or_else(|| panic!("{key} was lost"));
+        assert_eq!(found.secret_key().unwrap().expose(), format!("secret of {key}"));
+    }
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_see_each_others_writes() {
+    let (folder, _) = folder();
+    let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+    insert(&backend, &pair("bob", "first")).await.unwrap();
+    greet(folder.path(), "022");
+    let key = AccessKey::new("second").unwrap();
+    assert!(backend.find_by_access_key(&key).await.unwrap().is_some());
+}
+
+#[test]
+fn a_new_file_is_its_owners_to_read_and_write_under_any_umask() {
+    for umask in ["0", "777"] {
+        let (folder, _) = folder();
+        greet(folder.path(), umask);
+        let mode = fs::metadata(folder.path().join(URI)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "umask {umask}");
+    }
+}
+
+// === locks and batches ===
