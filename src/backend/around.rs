@@ -22,7 +22,8 @@ pub enum Part {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Damaged {
-    /// Its marker; where that is no text, what it begins with, and U+FFFD.
+    /// Its marker; where that is no text, what it begins with, and U+FFFD. Of several that
+    /// are no text and begin alike, one is told, and the list goes on behind all of them.
     pub marker: String,
     /// What it is [`Corrupt`](BackendError::Corrupt) for.
     pub error: BackendError,
