@@ -193,9 +193,11 @@ async fn a_key_ring_that_does_not_open_the_store_is_refused_and_no_secret_told()
 
 #[tokio::test]
 async fn a_password_in_a_url_is_never_told() {
-    for scheme in ["postgres", "etcd", "mysql"] {
+    for scheme in ["postgres", "etcd", "mysql", "env:postgres", "@etcd"] {
         let url = format!("{scheme}://amy:correct-horse@127.0.0.1:1/keys");
-        let said = Server::new().arguments(&["--backend", &url]).error().await;
+        let server = Server::new().arguments(&["--backend", &url]);
+        let (status, said) = server.refuse("127.0.0.1:0").await;
+        assert!(!status.success(), "{said}");
         assert!(!said.contains("correct-horse"), "{said}");
     }
 }
