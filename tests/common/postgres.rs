@@ -365,8 +365,9 @@ fn run(command: &mut Command) {
 }
 
 fn signal(name: &str, pid: u32) {
-    let mut kill = Command::new("kill");
-    let _ = kill.args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+    // The shell's own: a bare machine has no program of that name.
+    let command = format!("kill -{name} {pid}");
+    Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status().unwrap();
 }
 
 /// The processes that a server runs for itself and for its clients.

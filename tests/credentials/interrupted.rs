@@ -115,7 +115,8 @@ async fn a_command_that_waits_for_its_standard_input_ends_when_it_is_interrupted
             // And has begun to read.
             sleep(Duration::from_millis(200));
             let pid = running.id().to_string();
-            assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+            let kill = format!("kill -s {signal} {pid}");
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
             let began = Instant::now();
             while running.try_wait().unwrap().is_none() && began.elapsed() < PROMPTLY {
                 sleep(Waiting::STEP);
