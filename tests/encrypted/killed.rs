@@ -16,28 +16,29 @@ use tower_credentials::{
     domain::CredentialId,
 };
 
+use crate::again::{PART, again, part};
 use crate::{by_id, get, ids, insert, pair, reseal, text};
 
 /// More than two processes go through in two pages each.
 const RECORDS: usize = 4_500;
 const FILE: &str = "credentials.db";
 
-/// This program again, to run [`the_process_that_is_killed`] in a folder.
+/// This program again, to reseal with this ring in a folder.
 fn resealing(folder: &Path, ring: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let [program, arguments @ ..] =
+        again("killed::what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows");
+    let mut command = Command::new(program);
     command
-        .args(["--exact", "killed::the_process_that_is_killed", "--ignored", "--nocapture"])
+        .args(arguments)
         .current_dir(folder)
-        .env("RING_OF_THE_PROCESS", ring)
+        .env(PART, ring)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     command
 }
 
-#[tokio::test]
-#[ignore = "run by other tests"]
-async fn the_process_that_is_killed() {
-    let Ok(ring) = KeyRing::from_env("RING_OF_THE_PROCESS") else { return };
+async fn reseal_page_by_page() {
+    let ring = KeyRing::from_env(PART).unwrap();
     let encrypted = Encrypted::open(SqliteBackend::open(FILE).unwrap(), ring).await.unwrap();
     // After each page it waits for a line, so that it is never done too soon.
     let go_on = |progress: &ResealProgress| {
@@ -49,6 +50,9 @@ async fn the_process_that_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows() {
+    if part().is_some() {
+        return reseal_page_by_page().await;
+    }
     let folder = tempfile::tempdir().unwrap();
     let keys = ["one", "two"].map(|id| KeyRing::generate_key(id).unwrap());
     let ring = format!("{};{}", keys[0].expose(), keys[1].expose());

@@ -1,5 +1,7 @@
 //! `Encrypted`: what it seals, what it refuses, and how its keys change.
 
+#[path = "../common/again.rs"]
+mod again;
 #[path = "../common/counting.rs"]
 mod counting;
 

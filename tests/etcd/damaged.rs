@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use tower_credentials::{
-    backend::{
-        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Order, Part,
-        etcd::EtcdBackend, list_around,
-    },
+    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, Order, etcd::EtcdBackend},
     domain::{Credential, Quota, Slot},
 };
 
 use crate::etcd::Cluster;
-use crate::{cluster, connect, insert, pair};
+use crate::{around::around, cluster, connect, insert, pair};
 
 /// Overwrites a record with what is none.
 fn damage(cluster: &Cluster, record: &Credential) {
@@ -44,23 +41,8 @@ async fn a_damaged_record_is_gone_around_and_discarded_with_all_that_leads_to_it
     assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
 
     for order in [Order::AccessKey, Order::Id] {
-        let (mut query, mut read, mut found) = (ListQuery::new(order), 0, Vec::new());
-        loop {
-            query.after = match list_around(&backend, &query).await.unwrap() {
-                Part::Records(page) => {
-                    read += page.credentials.len();
-                    page.next
-                }
-                Part::Damaged(damaged) => {
-                    found.push(damaged.marker);
-                    damaged.next
-                }
-            };
-            if query.after.is_none() {
-                break;
-            }
-        }
-        assert_eq!((read, found), (5, vec![order.marker(damaged).unwrap().to_owned()]));
+        let marker = order.marker(damaged).unwrap().to_owned();
+        assert_eq!(around(&backend, order).await, (5, vec![marker]), "{order:?}");
     }
 
     assert!(backend.discard(&damaged.id).await.unwrap());

@@ -1,5 +1,7 @@
 //! `EtcdBackend` on real clusters.
 
+#[path = "../common/around.rs"]
+mod around;
 #[allow(dead_code, reason = "the bench uses all of it")]
 #[path = "../common/etcd.rs"]
 mod etcd;

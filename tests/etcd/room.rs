@@ -1,9 +1,15 @@
 //! Stores that are full, and records that are too long.
 
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
 use serde_json::json;
+use tower::{Layer as _, ServiceExt as _};
 use tower_credentials::{
+    CredentialLayer,
+    auth::StaticTokens,
     backend::{BackendError, BulkLoad, CredentialBackend, Loaded, etcd::EtcdBackend},
-    domain::{Quota, UserId},
+    domain::{Caller, ProjectId, Quota, Scope, UserId},
 };
 
 use crate::etcd::Cluster;
@@ -123,6 +129,33 @@ async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused(
     let error = backend.update(&grown.into(), first.version).await.unwrap_err();
     assert!(matches!(error, BackendError::Unstorable(_)), "{error:?}");
     assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_that_its_credential_is_too_long_and_not_to_come_again() {
+    let Some(cluster) = cluster(1, &["--max-request-bytes", "16000"]) else { return };
+    let scope = Scope::Project(ProjectId::new("demo").unwrap());
+    let amy = Caller::new(UserId::new("amy").unwrap(), scope).with_roles(["member"]);
+    let tokens = StaticTokens::new().with_token("token", "amy", amy);
+    let layer = CredentialLayer::builder(tokens, connect(&cluster).await).build().unwrap();
+    let app = layer.layer(axum::Router::new());
+    for (length, expected) in [(1_000, StatusCode::CREATED), (20_000, StatusCode::BAD_REQUEST)] {
+        let blob = "s3cr3t".repeat(length / 6);
+        let body = json!({"credential": {"type": "cert", "user_id": "amy", "blob": blob}});
+        let request = Request::post("/v3/credentials")
+            .header("x-auth-token", "token")
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let (status, retry) = (response.status(), response.headers().get("retry-after").cloned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let said = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!((status, retry), (expected, None), "{said}");
+        if status == StatusCode::BAD_REQUEST {
+            assert!(said.contains("too long for the store") && !said.contains("s3cr3t"), "{said}");
+        }
+    }
 }
 
 /// Inserts until that is refused.

@@ -4,13 +4,12 @@ use std::{fs, sync::Arc};
 
 use tower_credentials::{
     backend::{
-        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Order, Part, list_around,
-        postgres::PostgresBackend,
+        BackendError, BulkLoad, CredentialBackend, Loaded, Order, postgres::PostgresBackend,
     },
     domain::{Blob, Credential, Material, Quota},
 };
 
-use crate::{lab, load::pair};
+use crate::{around::around, lab, load::pair};
 
 /// Records by id, all of them stored; the second one has a secret that is so long and so
 /// hard to make shorter that it lies outside of its row.
@@ -25,28 +24,6 @@ async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
         backend.insert(record, Quota::Unlimited).await.unwrap();
     }
     records
-}
-
-/// How many records can be read, and the markers of those that cannot.
-async fn around(backend: &PostgresBackend, order: Order) -> (usize, Vec<String>) {
-    let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
-    loop {
-        query.after = match list_around(backend, &query).await.unwrap() {
-            Part::Records(page) => {
-                read += page.credentials.len();
-                page.next
-            }
-            Part::Damaged(found) => {
-                assert!(matches!(found.error, BackendError::Corrupt(_)), "{found:?}");
-                damaged.push(found.marker);
-                found.next
-            }
-        };
-        if query.after.is_none() {
-            damaged.sort();
-            return (read, damaged);
-        }
-    }
 }
 
 async fn all_else_goes_on(backend: &PostgresBackend, records: &[Arc<Credential>], damaged: usize) {

@@ -1,5 +1,7 @@
 //! `PostgresBackend` on real servers: private ones in scratch folders.
 
+#[path = "../common/around.rs"]
+mod around;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../common/installed.rs"]
 mod installed;

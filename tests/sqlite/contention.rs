@@ -154,5 +154,3 @@ async fn a_write_whose_caller_left_is_whole_and_closing_waits_for_it() {
     drop(backend);
     assert!(is_stored(&SqliteBackend::open(&path).unwrap(), &record).await);
 }
-
-// === a full disk ===

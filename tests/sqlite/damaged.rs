@@ -1,16 +1,16 @@
 //! A file that is damaged while it is open.
 
-use std::{env, fs::OpenOptions, path::Path, process::Command};
+use std::{fs::OpenOptions, path::Path, process::Command};
 
 use rusqlite::Connection;
 use tower_credentials::{
-    backend::{
-        BackendError, CredentialBackend, ListQuery, Order, Part, list_around, sqlite::SqliteBackend,
-    },
+    backend::{BackendError, CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
     domain::{Kind, ProjectId},
 };
 
-use super::{folder, insert, is_stored, pair, told};
+use crate::again::{PART, again, part};
+use crate::around::around;
+use crate::{folder, insert, is_stored, pair, told};
 
 /// Moves what the write-ahead log holds into the file.
 fn checkpoint(path: &Path) {
@@ -18,12 +18,20 @@ fn checkpoint(path: &Path) {
     other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
+/// A memory map of the file would be the end of the process.
 #[tokio::test]
-#[ignore = "run by another test"]
-async fn the_process_that_is_cut_short() {
-    if env::var_os("CUT_SHORT").is_none() {
-        return;
+async fn a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process() {
+    const TEST: &str =
+        "damaged::a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process";
+    if part().is_some() {
+        return cut_short().await;
     }
+    let [program, arguments @ ..] = again(TEST);
+    let output = Command::new(program).args(arguments).env(PART, "is cut short").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+async fn cut_short() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     for n in 0..200 {
@@ -42,15 +50,6 @@ async fn the_process_that_is_cut_short() {
         let _ = backend.get(&last.id).await;
         let _ = insert(&backend, &pair("bob", "more")).await;
     }
-}
-
-/// A memory map of the file would be the end of the process.
-#[test]
-fn a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process() {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "damaged::the_process_that_is_cut_short", "--ignored"]);
-    let output = command.env("CUT_SHORT", "1").output().unwrap();
-    assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]
@@ -107,31 +106,13 @@ async fn a_row_that_cannot_be_read_is_gone_around_and_can_be_discarded() {
     assert_eq!(other.execute(harm, [records[2].id.as_str()]).unwrap(), 1);
 
     for order in [Order::AccessKey, Order::Id] {
-        let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
-        loop {
-            query.after = match list_around(&backend, &query).await.unwrap() {
-                Part::Records(page) => {
-                    read += page.credentials.len();
-                    page.next
-                }
-                Part::Damaged(found) => {
-                    assert!(matches!(found.error, BackendError::Corrupt(_)), "{found:?}");
-                    damaged.push(found.marker);
-                    found.next
-                }
-            };
-            if query.after.is_none() {
-                break;
-            }
-        }
         let mut expected = vec![order.marker(&records[1]).unwrap().to_owned()];
         expected.push(match order {
             Order::AccessKey => order.marker(&records[2]).unwrap().to_owned(),
             Order::Id => "c\u{fffd}".to_owned(),
         });
         expected.sort();
-        damaged.sort();
-        assert_eq!((read, damaged), (2, expected), "{order:?}");
+        assert_eq!(around(&backend, order).await, (2, expected), "{order:?}");
     }
 
     let damaged = &records[1];

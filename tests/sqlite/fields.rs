@@ -165,5 +165,3 @@ async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
     query.before = Some("key-0002".into());
     assert_eq!(backend.list(&query).await.unwrap().next, None);
 }
-
-// === the file ===

@@ -14,6 +14,11 @@ use tower_credentials::{
     },
 };
 
+#[path = "../common/again.rs"]
+mod again;
+#[path = "../common/around.rs"]
+mod around;
+
 mod contention;
 mod damaged;
 mod disk;
@@ -63,5 +68,3 @@ fn told(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-// === what a record keeps ===

@@ -13,56 +13,44 @@ use tower_credentials::{
     domain::AccessKey,
 };
 
+use crate::again::{PART, again, part};
 use crate::{folder, insert, pair};
 
 /// A file in the current folder, under a name that the engine would give a meaning.
 const URI: &str = "file:credentials.db?mode=memory";
 
-/// This program again, to run [`the_other_process`] in a folder.
-fn other_process(folder: &Path, umask: &str, task: &str) -> Command {
+/// This program again, to play this part in the folder.
+fn other_process(folder: &Path, umask: &str, test: &str, part: &str) -> Command {
     let mut command = Command::new("sh");
     command
-        .args([
-            "-c",
-            "umask $0 && exec \"$1\" --exact processes::the_other_process --ignored --nocapture",
-        ])
-        .arg(umask)
-        .arg(std::env::current_exe().unwrap())
+        .args(["-c", "umask $0 && exec \"$@\"", umask])
+        .args(again(test))
         .current_dir(folder)
-        .env("OTHER_PROCESS", task);
+        .env(PART, part);
     command
 }
 
 fn greet(folder: &Path, umask: &str) {
-    let output = other_process(folder, umask, "greet").output().unwrap();
+    let test = "processes::two_processes_on_one_file_see_each_others_writes";
+    let output = other_process(folder, umask, test, "greets").output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]
-#[ignore = "run by other tests"]
-async fn the_other_process() {
-    let Ok(task) = std::env::var("OTHER_PROCESS") else { return };
-    let backend = SqliteBackend::open(URI).unwrap();
-    if task == "greet" {
-        let key = AccessKey::new("first").unwrap();
-        let found = backend.find_by_access_key(&key).await.unwrap();
-        let name = if found.is_some() { "second" } else { "first" };
-        insert(&backend, &pair("bob", name)).await.unwrap();
-        return;
-    }
-    for n in 0.. {
-        let key = format!("key-{n}");
-        insert(&backend, &pair("bob", &key)).await.unwrap();
-        println!("stored {key}");
-    }
-}
-
-#[tokio::test]
 async fn what_was_acknowledged_survives_a_killed_process() {
+    const TEST: &str = "processes::what_was_acknowledged_survives_a_killed_process";
     const ENOUGH: usize = 200;
+    if part().is_some() {
+        let backend = SqliteBackend::open(URI).unwrap();
+        for n in 0.. {
+            let key = format!("key-{n}");
+            insert(&backend, &pair("bob", &key)).await.unwrap();
+            println!("stored {key}");
+        }
+    }
     let (folder, _) = folder();
-    let mut killed =
-        other_process(folder.path(), "022", "fill").stdout(Stdio::piped()).spawn().unwrap();
+    let mut killed = other_process(folder.path(), "022", TEST, "fills");
+    let mut killed = killed.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(killed.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut keys = lines.filter_map(|line| line.strip_prefix("stored ").map(str::to_owned));
     let mut acknowledged: Vec<_> = keys.by_ref().take(ENOUGH).collect();
@@ -82,6 +70,14 @@ async fn what_was_acknowledged_survives_a_killed_process() {
 
 #[tokio::test]
 async fn two_processes_on_one_file_see_each_others_writes() {
+    if part().is_some() {
+        let backend = SqliteBackend::open(URI).unwrap();
+        let key = AccessKey::new("first").unwrap();
+        let found = backend.find_by_access_key(&key).await.unwrap();
+        let name = if found.is_some() { "second" } else { "first" };
+        insert(&backend, &pair("bob", name)).await.unwrap();
+        return;
+    }
     let (folder, _) = folder();
     let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
     insert(&backend, &pair("bob", "first")).await.unwrap();
@@ -99,5 +95,3 @@ fn a_new_file_is_its_owners_to_read_and_write_under_any_umask() {
         assert_eq!(mode & 0o7777, 0o600, "umask {umask}");
     }
 }
-
-// === locks and batches ===
