@@ -117,6 +117,12 @@ impl Credential {
         material + attributes
     }
 
+    /// Whether this is a project's root key, which belongs to no user.
+    #[must_use]
+    pub fn is_root_key(&self) -> bool {
+        self.project_id.as_ref().is_some_and(|id| self.user_id.is_root_of(id))
+    }
+
     /// Whether signatures with it are accepted: an active key pair with a secret.
     #[must_use]
     pub fn is_usable(&self) -> bool {
