@@ -10,6 +10,7 @@
 //! | `status` | `Active` or `Inactive` |
 //! | [`delegation`] | an object of the form that stores keep |
 //! | [`attributes`] | an object, as the client gave it |
+//! | [`root_key`] | whether it is its project's root key; only where user and project have equal ids |
 //! | `created_at`, `updated_at` | microseconds since 1970 |
 //! | [`last_used`] | seconds since 1970 |
 //! | `version` | a number of 64 bits |
@@ -45,6 +46,7 @@ pub(crate) fn write(
             .as_ref()
             .map(|delegation| serde_json::from_str(&delegation.encode()))
             .transpose()?,
+        root_key: record.root_key.filter(|_| record.has_equal_ids()),
         attributes: Some(&record.attributes).filter(|attributes| !attributes.is_empty()),
         created_at: to_micros(record.created_at),
         updated_at: to_micros(record.updated_at),
@@ -83,6 +85,8 @@ pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'st
     record.status = Status::from_word(&line.status).ok_or("status")?;
     let delegation = |form: Value| Delegation::decode(&form.to_string()).ok_or("delegation");
     record.delegation = line.delegation.map(delegation).transpose()?;
+    // An export that does not say so is of an earlier release.
+    record.root_key = if record.has_equal_ids() { line.root_key } else { Some(false) };
     record.attributes = line.attributes;
     record.updated_at = from_micros(line.updated_at).ok_or("updated_at")?;
     let time = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or("last_used");
@@ -106,6 +110,8 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     delegation: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    root_key: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<&'a Attributes>,
     created_at: i64,
     updated_at: i64,
@@ -125,6 +131,7 @@ struct Read {
     access_key: Option<String>,
     status: String,
     delegation: Option<Value>,
+    root_key: Option<bool>,
     #[serde(default)]
     attributes: Attributes,
     created_at: i64,

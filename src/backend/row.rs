@@ -13,7 +13,7 @@ use super::Order;
 
 /// All columns, in the order in which rows are given and taken: texts, and behind them
 /// three numbers.
-pub(super) const COLUMNS: [&str; 13] = [
+pub(super) const COLUMNS: [&str; 14] = [
     "id",
     "kind",
     "user_id",
@@ -24,6 +24,7 @@ pub(super) const COLUMNS: [&str; 13] = [
     "status",
     "delegation",
     "attributes",
+    "root_key",
     "created_at",
     "updated_at",
     "version",
@@ -51,6 +52,8 @@ pub(super) struct Row {
     pub(super) status: &'static str,
     pub(super) delegation: Option<String>,
     pub(super) attributes: String,
+    /// `yes` or `no`; nothing in the rows of earlier releases.
+    pub(super) root_key: Option<&'static str>,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) version: i64,
@@ -70,6 +73,7 @@ impl Row {
             material,
             status,
             delegation,
+            root_key,
             attributes,
             created_at,
             updated_at,
@@ -87,6 +91,7 @@ impl Row {
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
             attributes: attributes.expect("values with text for keys always serialise"),
+            root_key: root_key.map(|root| if root { YES } else { NO }),
             status: status.as_str(),
             created_at: to_micros(*created_at),
             updated_at: to_micros(*updated_at),
@@ -94,6 +99,10 @@ impl Row {
         }
     }
 }
+
+/// The words of the column `root_key`.
+const YES: &str = "yes";
+const NO: &str = "no";
 
 /// A number for the signed column; every version has one of its own.
 pub(super) fn version_number(version: Version) -> i64 {
@@ -129,9 +138,15 @@ pub(super) trait Columns {
                 "{}" => Attributes::new(),
                 text => serde_json::from_str(text).map_err(|_| "attributes")?,
             },
-            created_at: self.time(10)?,
-            updated_at: self.time(11)?,
-            version: Version::from_stored(self.number(12)?.cast_unsigned()),
+            root_key: match self.raw(10)? {
+                None => None,
+                Some(YES) => Some(true),
+                Some(NO) => Some(false),
+                Some(_) => return Err("root_key"),
+            },
+            created_at: self.time(11)?,
+            updated_at: self.time(12)?,
+            version: Version::from_stored(self.number(13)?.cast_unsigned()),
         })
     }
 

@@ -82,6 +82,7 @@ pub(super) fn fresh_full() -> Credential {
     full.slot = Some(Slot::S3);
     full.status = Status::Inactive;
     full.delegation = Some(Delegation::Trust { id: unique() });
+    full.root_key = Some(true);
     full.attributes.insert("name".into(), json!("Amy's key"));
     full.updated_at = time(3_000_007);
     full
@@ -276,6 +277,7 @@ pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
         material,
         status,
         delegation,
+        root_key,
         attributes,
         created_at,
         updated_at,
@@ -290,6 +292,7 @@ pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
     assert!(*material == expected.material, "material");
     assert_eq!(*status, expected.status, "status");
     assert_eq!(*delegation, expected.delegation, "delegation");
+    assert_eq!(*root_key, expected.root_key, "root_key");
     assert_eq!(*attributes, expected.attributes, "attributes");
     assert_eq!(*created_at, expected.created_at, "created_at");
     assert_eq!(*updated_at, expected.updated_at, "updated_at");

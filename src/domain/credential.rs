@@ -39,6 +39,9 @@ pub struct Credential {
     pub status: Status,
     /// The delegation under which it was made, which bounds its use.
     pub delegation: Option<Delegation>,
+    /// Whether it is a project's root key; `None` in a record of an earlier release,
+    /// which did not say. Read it through [`is_root_key`](Self::is_root_key).
+    pub root_key: Option<bool>,
     /// Members that round-trip.
     pub attributes: Attributes,
     /// When it was made; whole microseconds.
@@ -74,6 +77,7 @@ impl Credential {
             material,
             status: Status::Active,
             delegation: None,
+            root_key: Some(false),
             attributes: Attributes::new(),
             created_at: now,
             updated_at: now,
@@ -81,9 +85,11 @@ impl Credential {
         }
     }
 
-    /// The record after a change at this time: with its next version.
+    /// The record after a change at this time: with its next version, and saying whether
+    /// it is a root key.
     #[must_use]
     pub fn touched(mut self, now: SystemTime) -> Self {
+        self.root_key = Some(self.is_root_key());
         self.updated_at = whole_micros(now);
         self.version = self.version.next();
         self
@@ -118,9 +124,37 @@ impl Credential {
     }
 
     /// Whether this is a project's root key, which belongs to no user.
+    ///
+    /// A root key says so in its record, and its user id is the project's id; equal ids
+    /// alone make no root key.
+    ///
+    /// Earlier releases did not mark records. Of their records with equal ids, those
+    /// that IBM's dialect wrote are root keys: key pairs with a secret of their own, in
+    /// no slot and under no delegation. v3 keeps a blob instead, and v2 a slot. OS-EC2
+    /// leaves the same form, but only for a user whose id is the id of a project. The
+    /// rule gives such a key nothing new: earlier releases took every record with equal
+    /// ids for a root key. [`is_assumed_root_key`](Self::is_assumed_root_key) finds them.
     #[must_use]
     pub fn is_root_key(&self) -> bool {
+        self.has_equal_ids() && self.root_key.unwrap_or_else(|| self.has_form_of_root_key())
+    }
+
+    /// Whether an earlier release wrote this record and its form alone makes it a root
+    /// key.
+    #[must_use]
+    pub fn is_assumed_root_key(&self) -> bool {
+        self.root_key.is_none() && self.is_root_key()
+    }
+
+    /// Whether the owner's id is the id of the project, as it is of every root key.
+    #[must_use]
+    pub fn has_equal_ids(&self) -> bool {
         self.project_id.as_ref().is_some_and(|id| self.user_id.is_root_of(id))
+    }
+
+    fn has_form_of_root_key(&self) -> bool {
+        let pair = matches!(self.material, Material::KeyPair { secret: Some(_) });
+        pair && self.kind.is_ec2() && self.slot.is_none() && self.delegation.is_none()
     }
 
     /// Whether signatures with it are accepted: an active key pair with a secret.
@@ -235,4 +269,60 @@ impl fmt::Display for Version {
 fn whole_micros(time: SystemTime) -> SystemTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::new(since.as_secs(), since.subsec_micros() * 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Blob;
+
+    fn record(user_id: &str, root_key: Option<bool>, material: Material) -> Credential {
+        let access_key = AccessKey::new("AK").unwrap();
+        let (id, user_id) = (CredentialId::of(&access_key), UserId::new(user_id).unwrap());
+        let (now, version) = (UNIX_EPOCH, Version::fresh());
+        let mut record = Credential::new(id, Kind::ec2(), user_id, material, now, version);
+        record.access_key = Some(access_key);
+        record.project_id = Some(ProjectId::new("demo").unwrap());
+        record.root_key = root_key;
+        record
+    }
+
+    fn pair() -> Material {
+        Material::KeyPair { secret: Some(SecretKey::from_stored("secret")) }
+    }
+
+    #[test]
+    fn only_a_mark_makes_a_root_key_and_only_of_its_own_project() {
+        assert!(record("demo", Some(true), pair()).is_root_key());
+        assert!(!record("demo", Some(false), pair()).is_root_key());
+        assert!(!record("amy", Some(true), pair()).is_root_key());
+        let mut without_project = record("demo", Some(true), pair());
+        without_project.project_id = None;
+        assert!(!without_project.is_root_key());
+    }
+
+    #[test]
+    fn unmarked_record_is_a_root_key_only_in_the_form_of_the_ibm_dialect() {
+        let old = record("demo", None, pair());
+        assert!(old.is_root_key() && old.is_assumed_root_key());
+        assert!(!record("amy", None, pair()).is_root_key());
+        let blob = Material::Blob(Blob::new(r#"{"access":"AK","secret":"secret"}"#));
+        assert!(!record("demo", None, blob).is_root_key());
+        assert!(!record("demo", None, Material::KeyPair { secret: None }).is_root_key());
+        let mut in_slot = record("demo", None, pair());
+        in_slot.slot = Some(Slot::Ec2);
+        assert!(!in_slot.is_root_key());
+        let mut delegated = record("demo", None, pair());
+        delegated.delegation = Some(Delegation::Other);
+        assert!(!delegated.is_root_key());
+    }
+
+    #[test]
+    fn change_keeps_a_root_key_one_and_marks_it() {
+        let changed = record("demo", None, pair()).touched(UNIX_EPOCH);
+        assert_eq!(changed.root_key, Some(true));
+        assert!(changed.is_root_key() && !changed.is_assumed_root_key());
+        let changed = record("amy", None, pair()).touched(UNIX_EPOCH);
+        assert_eq!(changed.root_key, Some(false));
+    }
 }

@@ -11,7 +11,7 @@
 //!   learns no secret.
 //! * **Swapping.** A sealed text opens only in the record that it was sealed for. Bound to
 //!   it are the id, type, owner, project, slot, access key, status, delegation and version
-//!   of the record. To put a secret under another owner, or to make a disabled key active
+//!   of the record, and whether it is marked as a root key. To put a secret under another owner, or to make a disabled key active
 //!   again past this crate, makes the record unreadable:
 //!   [`Corrupt`](BackendError::Corrupt), never a key that works.
 //! * **Forging.** A record that is not sealed is refused, unless the store was

@@ -30,6 +30,9 @@ struct Stored<'a> {
     status: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delegation: Option<Cow<'a, str>>,
+    /// Absent in the records of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root_key: Option<bool>,
     #[serde(default, skip_serializing_if = "is_empty")]
     attributes: Cow<'a, Attributes>,
     created_at: i64,
@@ -54,6 +57,7 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         material,
         status,
         delegation,
+        root_key,
         attributes,
         created_at,
         updated_at,
@@ -70,6 +74,7 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         material: material.expose().into(),
         status: status.as_str().into(),
         delegation: delegation.as_ref().map(|delegation| delegation.encode().into()),
+        root_key: *root_key,
         attributes: Cow::Borrowed(attributes),
         created_at: to_micros(*created_at),
         updated_at: to_micros(*updated_at),
@@ -143,6 +148,7 @@ fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
             .delegation
             .map(|text| Delegation::decode(&text).ok_or("the delegation"))
             .transpose()?,
+        root_key: stored.root_key,
         attributes: stored.attributes.into_owned(),
         created_at: from_micros(stored.created_at).ok_or("the time of creation")?,
         updated_at: from_micros(stored.updated_at).ok_or("the time of the last write")?,

@@ -42,6 +42,7 @@ pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
         &row.status,
         &row.delegation,
         &row.attributes,
+        &row.root_key,
         &row.created_at,
         &row.updated_at,
         &row.version,
@@ -69,6 +70,7 @@ impl<'a> Arrays<'a> {
                 Some(row.status),
                 row.delegation.as_deref(),
                 Some(&*row.attributes),
+                row.root_key,
             ];
             let numbers = [row.created_at, row.updated_at, row.version];
             arrays.texts.iter_mut().zip(texts).for_each(|(array, text)| array.push(text));

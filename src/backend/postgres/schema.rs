@@ -9,10 +9,13 @@ use super::statements;
 
 /// What brings a store from one version to the next. Stores out there have run these:
 /// add, never change.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_credentials.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_credentials.sql"),
+    include_str!("migrations/0002_root_key.sql"),
+];
 
 /// The newest version.
-const LATEST: i64 = 1;
+const LATEST: i64 = 2;
 
 /// How often to try what another server may be doing at the same time.
 const TRIES: u32 = 20;

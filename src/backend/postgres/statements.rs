@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use crate::backend::{Order, row::COLUMNS};
 
 /// How many of the columns are text; the others, behind them, are numbers.
-pub(super) const TEXTS: usize = 10;
+pub(super) const TEXTS: usize = 11;
 
 // Of a session.
 

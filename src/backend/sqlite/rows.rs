@@ -38,6 +38,7 @@ pub(super) fn values(row: &Row) -> [&dyn ToSql; COLUMNS.len()] {
         &row.status,
         &row.delegation,
         &row.attributes,
+        &row.root_key,
         &row.created_at,
         &row.updated_at,
         &row.version,

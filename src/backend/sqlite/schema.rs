@@ -10,13 +10,14 @@ use super::error::{OpenError, OpenErrorKind};
 const APPLICATION_ID: i32 = 0x7443_7264;
 
 /// The newest version.
-const LATEST: u32 = 2;
+const LATEST: u32 = 3;
 
 /// What brings a file from one version to the next. Files out there have run these:
 /// add, never change.
 const MIGRATIONS: [&str; LATEST as usize] = [
     include_str!("migrations/0001_credentials.sql"),
     include_str!("migrations/0002_last_used.sql"),
+    include_str!("migrations/0003_root_key.sql"),
 ];
 
 /// How often, and how far apart, to try to switch a new file's journal.
