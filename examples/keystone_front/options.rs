@@ -131,7 +131,7 @@ enum Delegated {
 impl Options {
     /// Who may do what.
     pub(crate) fn policy(&self) -> RolePolicy {
-        let mut policy = RolePolicy::default();
+        let mut policy = RolePolicy::keystone();
         policy.service_sees_key_pairs = self.service_sees_key_pairs;
         policy.delegated = match self.delegated_callers {
             Delegated::Nothing => DelegatedCallers::Refused,

@@ -90,7 +90,7 @@ impl Authority {
             CredentialCommand::List(command) => self.list_credentials(caller, command).await,
             CredentialCommand::Show(id) => {
                 let credential = self.find(caller, Action::ShowCredential, &id).await?;
-                Ok(Outcome::Shown(self.open_view(credential)))
+                Ok(Outcome::Shown(self.credential_view(caller, credential)))
             }
             CredentialCommand::Update(command) => self.update_credential(caller, command).await,
         }
@@ -108,12 +108,15 @@ impl Authority {
             attributes.remove(LAST_USED);
         }
         let access_key = kind.is_ec2().then(|| new_pair(&blob)).transpose()?;
-        let target =
-            Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
-        self.permit(caller, Action::CreateCredential, target)?;
+        if kind.is_ec2() {
+            blob.names_no_other_delegation(caller.delegation.as_ref()).map_err(foreign)?;
+        }
+        let action = Action::CreateCredential;
+        self.permit(caller, action, self.target(&user_id, project_id.as_ref(), Some(&kind)))?;
         self.require_enabled_user(&user_id).await?;
         if let Some(project_id) = &project_id {
             self.require_enabled_project(project_id).await?;
+            self.require_place(action, &user_id, project_id).await?;
         }
 
         let id =
@@ -129,7 +132,7 @@ impl Authority {
         let credential = Arc::new(credential);
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.open_view(credential)))
+        Ok(Outcome::Created(self.new_view(credential)))
     }
 
     async fn list_credentials(
@@ -145,6 +148,8 @@ impl Authority {
         (query.user_id, query.kind) = (user_id, kind);
         match scope {
             ListScope::All => {}
+            // Own credentials without a project count as in it, which a filter cannot say.
+            ListScope::Project(_) if query.user_id.as_ref() == Some(&caller.user_id) => {}
             ListScope::Project(id) => query.project_id = Some(id),
             ListScope::User(id) if query.user_id.as_ref().is_none_or(|user| *user == id) => {
                 query.user_id = Some(id);
@@ -158,13 +163,14 @@ impl Authority {
                 && matches.iter().all(|it| it.admits(record))
                 && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
         };
-        Ok(Outcome::Listed(self.page(query, marker, limit, listed).await?))
+        Ok(Outcome::Listed(self.page(caller, query, marker, limit, listed).await?))
     }
 
     /// A page of what passes, in order of id from behind the marker on, and whether
     /// more of it follows. The marker is the id of a record that the query admits.
     pub(super) async fn page(
         &self,
+        caller: &Caller,
         mut query: ListQuery,
         marker: Option<String>,
         limit: Option<usize>,
@@ -193,7 +199,7 @@ impl Authority {
                     return Ok(Listing { views, next });
                 }
                 bytes += credential.size();
-                views.push(self.open_view(credential));
+                views.push(self.credential_view(caller, credential));
             }
             if query.after.is_none() {
                 break;
@@ -221,7 +227,7 @@ impl Authority {
             let credential = Arc::new(changed);
             if self.backend().update(&credential, stored.version).await? {
                 log_change("updated", caller, &credential);
-                return Ok(Outcome::Updated(self.open_view(credential)));
+                return Ok(Outcome::Updated(self.credential_view(caller, credential)));
             }
         }
         Err(lost_race())
@@ -265,6 +271,12 @@ impl Authority {
             Decision::Hide => Err(missing()),
         }
     }
+}
+
+/// A client named a delegation that is not its own. To drop it would make the key
+/// stronger than its author asked for.
+fn foreign(name: &'static str) -> Error {
+    Error::bad_request(format!("{name} must be that of the token, or absent."))
 }
 
 /// The access key of a key pair that a client brings.

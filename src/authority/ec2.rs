@@ -53,7 +53,7 @@ impl Authority {
             Ec2Command::Show { user_id, access_key } => {
                 let credential =
                     self.find_ec2(caller, Action::ShowEc2, &user_id, &access_key).await?;
-                Ok(Outcome::Shown(self.open_view(credential)))
+                Ok(Outcome::Shown(self.credential_view(caller, credential)))
             }
         }
     }
@@ -61,13 +61,13 @@ impl Authority {
     async fn create_ec2(&self, caller: &Caller, command: CreateEc2) -> Result<Outcome, Error> {
         let CreateEc2 { user_id, project_id } = command;
         let kind = Kind::ec2();
-        let target =
-            Target { user_id: Some(&user_id), project_id: project_id.as_ref(), kind: Some(&kind) };
-        self.permit(caller, Action::CreateEc2, target)?;
+        let action = Action::CreateEc2;
+        self.permit(caller, action, self.target(&user_id, project_id.as_ref(), Some(&kind)))?;
         let project_id =
             project_id.ok_or_else(|| Error::new(ErrorKind::NotFound, "No such project."))?;
         self.require_enabled_user(&user_id).await?;
         self.require_enabled_project(&project_id).await?;
+        self.require_place(action, &user_id, &project_id).await?;
 
         let (access_key, secret) = generate_pair()?;
         let material = Material::KeyPair { secret: Some(secret) };
@@ -79,14 +79,13 @@ impl Authority {
         let credential = Arc::new(credential);
         self.backend().insert(&credential, self.quota).await?;
         log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.open_view(credential)))
+        Ok(Outcome::Created(self.new_view(credential)))
     }
 
     async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {
         let ListEc2 { user_id, marker, limit } = command;
         let action = Action::ListEc2;
-        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
-        self.permit(caller, action, target)?;
+        self.permit(caller, action, self.target(&user_id, None, None))?;
         self.require_user(&user_id).await?;
 
         let mut query = ListQuery::new(Order::Id);
@@ -95,7 +94,7 @@ impl Authority {
             record.access_key.is_some()
                 && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
         };
-        Ok(Outcome::Listed(self.page(query, marker, limit, listed).await?))
+        Ok(Outcome::Listed(self.page(caller, query, marker, limit, listed).await?))
     }
 
     async fn delete_ec2(

@@ -87,8 +87,7 @@ impl Authority {
         user_id: UserId,
         grant: Grant,
     ) -> Result<Outcome, Error> {
-        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
-        self.permit(caller, Action::CreateGrant, target)?;
+        self.permit(caller, Action::CreateGrant, self.target(&user_id, None, None))?;
         let project_id = self.grant_project(caller, &user_id).await?;
 
         let (slot, username) = (grant.slot(), grant.username.clone());
@@ -117,7 +116,7 @@ impl Authority {
             match self.backend().insert(&credential, self.quota).await {
                 Ok(()) => {
                     log_change("created", caller, &credential);
-                    return Ok(Outcome::Created(self.open_view(credential)));
+                    return Ok(Outcome::Created(self.new_view(credential)));
                 }
                 Err(BackendError::AlreadyExists) => {
                     let owner = &credential.user_id;
@@ -159,15 +158,14 @@ impl Authority {
         let default = user.and_then(|user| user.default_project_id);
         let project_id = default.or_else(|| caller.project_id().cloned());
         if let Some(project_id) = &project_id {
-            self.require_member(user_id, project_id).await?;
+            self.require_place(Action::CreateGrant, user_id, project_id).await?;
         }
         Ok(project_id)
     }
 
     async fn list_grants(&self, caller: &Caller, command: ListGrants) -> Result<Outcome, Error> {
         let ListGrants { user_id, slot, marker, limit } = command;
-        let target = Target { user_id: Some(&user_id), project_id: None, kind: None };
-        self.permit(caller, Action::ListGrants, target)?;
+        self.permit(caller, Action::ListGrants, self.target(&user_id, None, None))?;
         self.require_user(&user_id).await?;
         if let Some(marker) = &marker {
             let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
@@ -296,8 +294,7 @@ impl Authority {
         user_id: &UserId,
         slot: Slot,
     ) -> Result<Arc<Credential>, Error> {
-        let target = Target { user_id: Some(user_id), project_id: None, kind: None };
-        self.permit(caller, action, target)?;
+        self.permit(caller, action, self.target(user_id, None, None))?;
         self.require_user(user_id).await?;
         let found = self.backend().find_by_slot(user_id, slot).await?;
         let stored = found.ok_or_else(Error::no_such_credential)?;

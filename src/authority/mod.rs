@@ -6,7 +6,7 @@ use crate::{
     backend::{CredentialBackend, ListQuery},
     clock::Clock,
     directory::{Directory, Project, User},
-    domain::{Caller, Credential, ProjectId, Quota, UserId},
+    domain::{Caller, Credential, Kind, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
     issuer::TokenIssuer,
     policy::{Action, Decision, Policy, Target},
@@ -131,14 +131,34 @@ impl Authority {
         View { credential, secret_visible, last_used: self.untold() }
     }
 
-    /// The credential with its secret.
-    fn open_view(&self, credential: Arc<Credential>) -> View {
+    /// The same for v3 and OS-EC2.
+    fn credential_view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
+        let secret_visible = self.allows(caller, Action::ShowCredentialSecret, &credential);
+        View { credential, secret_visible, last_used: self.untold() }
+    }
+
+    /// A new credential, with its secret: nobody else has it yet.
+    fn new_view(&self, credential: Arc<Credential>) -> View {
         View { credential, secret_visible: true, last_used: self.untold() }
     }
 
     fn may_see_secret(&self, caller: &Caller, credential: &Credential) -> bool {
-        let target = Target::record(credential);
-        self.policy.decide(caller, Action::ShowSecret, target) == Decision::Allow
+        self.allows(caller, Action::ShowSecret, credential)
+    }
+
+    fn allows(&self, caller: &Caller, action: Action, credential: &Credential) -> bool {
+        self.policy.decide(caller, action, Target::record(credential)) == Decision::Allow
+    }
+
+    /// What is asked for before there is a record.
+    fn target<'a>(
+        &self,
+        user_id: &'a UserId,
+        project_id: Option<&'a ProjectId>,
+        kind: Option<&'a Kind>,
+    ) -> Target<'a> {
+        let (user_id, directory) = (Some(user_id), self.directory.is_some());
+        Target { user_id, project_id, kind, root_key: false, directory }
     }
 
     /// The policy's decision as a result.
@@ -194,14 +214,23 @@ impl Authority {
         Ok(())
     }
 
-    async fn require_member(&self, user: &UserId, project: &ProjectId) -> Result<(), Error> {
-        let Some(directory) = self.directory() else { return Ok(()) };
-        match directory.membership(user, project).await? {
-            Some(_) => Ok(()),
-            None => {
-                Err(Error::new(ErrorKind::NotInProject, "The user has no access to the project."))
-            }
+    /// The user's place in the project, where this kind of creation requires one.
+    async fn require_place(
+        &self,
+        action: Action,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<(), Error> {
+        if self.policy.requires_place(action) && !self.has_place(user, project).await? {
+            return Err(no_place());
         }
+        Ok(())
+    }
+
+    /// Whether the user has a place in the project; without a directory everybody has.
+    async fn has_place(&self, user: &UserId, project: &ProjectId) -> Result<bool, Error> {
+        let Some(directory) = self.directory() else { return Ok(true) };
+        Ok(directory.membership(user, project).await?.is_some())
     }
 }
 
@@ -217,6 +246,11 @@ fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
         caller = %caller.user_id,
         "credential {what}"
     );
+}
+
+/// The user has no place in the project.
+fn no_place() -> Error {
+    Error::new(ErrorKind::NotInProject, "The user has no access to the project.")
 }
 
 /// A record kept changing under our hands.

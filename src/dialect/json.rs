@@ -7,7 +7,7 @@ use serde::{
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::error::Error;
+use crate::{domain::Blob, error::Error};
 
 /// The members of a JSON object, borrowed from the body where they can be.
 pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
@@ -56,6 +56,16 @@ pub(super) fn optional_string<'a>(
         None | Some(Node::Null) => Ok(None),
         Some(Node::String(text)) => Ok(Some(text)),
         Some(_) => Err(Error::bad_request(format!("{name} must be a string."))),
+    }
+}
+
+/// Refuses an object that names a delegation, in a dialect that has no room for one: to
+/// drop it would make the key stronger than its author asked for.
+pub(super) fn refuse_delegation(members: &Object<'_>) -> Result<(), Error> {
+    let named = |name: &&str| !matches!(members.get(*name), None | Some(Node::Null));
+    match Blob::DELEGATION.into_iter().find(named) {
+        Some(name) => Err(Error::bad_request(format!("{name} cannot be set here."))),
+        None => Ok(()),
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     authority::{Command, CreateEc2, Ec2Command, ListEc2, Outcome, View},
-    domain::{AccessKey, Delegation, ProjectId, UserId},
+    domain::{AccessKey, Delegation, ProjectId, SecretKey, UserId},
     error::{Error, ErrorKind},
 };
 
@@ -204,7 +204,7 @@ fn shape<'a>(view: &'a View, base: &str) -> Shape<'a> {
         user_id,
         tenant_id: credential.project_id.as_ref().map(ProjectId::as_str),
         access,
-        secret: credential.secret_key().map(crate::domain::SecretKey::expose),
+        secret: credential.secret_key().filter(|_| view.secret_visible).map(SecretKey::expose),
         trust_id,
         links: SelfLink { own: format!("{base}/users/{owner}/credentials/OS-EC2/{key}") },
     }
@@ -218,6 +218,8 @@ fn project_id(head: &Parts, body: &[u8]) -> Result<Option<ProjectId>, Error> {
         Some(Node::Object(members)) => Some(members),
         _ => None,
     });
-    let id = json::optional_string(wrapped.unwrap_or(&body), "tenant_id")?;
+    let members = wrapped.unwrap_or(&body);
+    json::refuse_delegation(members)?;
+    let id = json::optional_string(members, "tenant_id")?;
     Ok(id.and_then(|id| ProjectId::new(id).ok()))
 }

@@ -10,9 +10,6 @@ use serde_json::{Map, Value};
 
 use super::{AccessKey, Credential, Delegation, Material, SecretKey, SecretText};
 
-/// The members of a key pair's blob that say under which delegation it was made.
-const DELEGATION: [&str; 3] = ["trust_id", "app_cred_id", "access_token_id"];
-
 /// The members of a key pair's blob that no update may change.
 const FIXED: [&str; 4] = ["trust_id", "app_cred_id", "access_token_id", "access_id"];
 
@@ -24,6 +21,9 @@ pub struct Blob {
 }
 
 impl Blob {
+    /// The members of a key pair's blob that say under which delegation it was made.
+    pub(crate) const DELEGATION: [&str; 3] = ["trust_id", "app_cred_id", "access_token_id"];
+
     /// Takes a blob. If it is the JSON text of an object with a string member
     /// `secret` that is not empty, that is its secret key; any other text is opaque.
     #[must_use]
@@ -109,9 +109,24 @@ impl Blob {
         AccessKey::new(&**access_key).map_err(|_| InvalidBlob(()))
     }
 
+    /// Whether the blob of a key pair names no delegation but this one; a member that is
+    /// null is absent. Otherwise the name of the first member that names another.
+    pub(crate) fn names_no_other_delegation(
+        &self,
+        delegation: Option<&Delegation>,
+    ) -> Result<(), &'static str> {
+        let object = members(&self.text);
+        let own = delegation.and_then(member);
+        let is_foreign = |name: &&str| match object.get(*name) {
+            None | Some(Value::Null) => false,
+            Some(Value::String(id)) => own != Some((*name, id)),
+            Some(_) => true,
+        };
+        Self::DELEGATION.into_iter().find(is_foreign).map_or(Ok(()), Err)
+    }
+
     /// The blob of a key pair that is made under this delegation: it names that
-    /// one and no other, whatever the client wrote. Its text stays as it is if
-    /// it does so already.
+    /// one and no other. Its text stays as it is if it does so already.
     pub(crate) fn bound_to(self, delegation: Option<&Delegation>) -> Self {
         let mut object = members(&self.text);
         let stamp = delegation.and_then(member);
@@ -120,10 +135,10 @@ impl Blob {
         };
         let fits =
             |name: &str| object.get(name).filter(|value| !value.is_null()) == wanted(name).as_ref();
-        if DELEGATION.into_iter().all(fits) {
+        if Self::DELEGATION.into_iter().all(fits) {
             return self;
         }
-        for name in DELEGATION {
+        for name in Self::DELEGATION {
             match wanted(name) {
                 Some(id) => drop(object.insert(name.into(), id)),
                 None => drop(object.remove(name)),
@@ -157,7 +172,7 @@ impl Blob {
     /// text: without its bounds the key would be good for too much.
     pub fn delegation(&self) -> Result<Option<Delegation>, InvalidBlob> {
         let mut object = members(&self.text);
-        let mut named = DELEGATION
+        let mut named = Self::DELEGATION
             .into_iter()
             .filter_map(|name| Some((name, object.remove(name).filter(|id| !id.is_null())?)));
         match (named.next(), named.next()) {
@@ -173,6 +188,14 @@ impl Blob {
 }
 
 impl Credential {
+    /// The record as the blob of a v3 credential, without its secret: what a key pair is
+    /// called by and bound to. `None` for records that are no key pair.
+    #[must_use]
+    pub fn blob_without_secret(&self) -> Option<Blob> {
+        let access_key = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?;
+        Some(Blob::of_pair(access_key, None, self.delegation.as_ref()))
+    }
+
     /// The record as the blob of a v3 credential: the one it came with, or one
     /// made of its key pair. `None` for password grants, which v3 does not show.
     #[must_use]
@@ -297,7 +320,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_of_its_delegation_is_dropped_and_the_true_one_written() {
+    fn blob_names_no_delegation_but_the_callers_own() {
+        for (text, foreign) in [
+            (r#"{"access":"a"}"#, None),
+            (r#"{"access":"a","trust_id":null,"app_cred_id":null}"#, None),
+            (r#"{"access":"a","trust_id":"t1"}"#, Some("trust_id")),
+            (r#"{"access":"a","trust_id":""}"#, Some("trust_id")),
+            (r#"{"access":"a","app_cred_id":7}"#, Some("app_cred_id")),
+            (r#"{"access":"a","access_token_id":false}"#, Some("access_token_id")),
+        ] {
+            let named = Blob::new(text).names_no_other_delegation(None);
+            assert_eq!(named.err(), foreign, "{text}");
+        }
+        let own = |text| Blob::new(text).names_no_other_delegation(Some(&trust()));
+        assert_eq!(own(r#"{"trust_id":"t1"}"#), Ok(()));
+        assert_eq!(own("{}"), Ok(()));
+        assert_eq!(own(r#"{"trust_id":"T1"}"#), Err("trust_id"));
+        assert_eq!(own(r#"{"trust_id":"t1","app_cred_id":"t1"}"#), Err("app_cred_id"));
+        let unnamed = Blob::new(r#"{"trust_id":"t1"}"#);
+        assert_eq!(unnamed.names_no_other_delegation(Some(&Delegation::Other)), Err("trust_id"));
+    }
+
+    #[test]
+    fn bound_blob_names_the_delegation_it_was_made_under() {
         let plain = r#"{"access": "a", "trust_id": null}"#;
         assert_eq!(Blob::new(plain).bound_to(None).expose(), plain);
         let lie = Blob::new(r#"{"access":"a","trust_id":"x","app_cred_id":7,"z":[1]}"#);

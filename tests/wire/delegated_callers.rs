@@ -19,7 +19,7 @@ pub(crate) const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 pub(crate) const NAMES: [&str; 5] = ["trust", "app", "restricted", "oauth", "method"];
 
 pub(crate) fn policy(delegated: DelegatedCallers) -> RolePolicy {
-    let mut policy = RolePolicy::default();
+    let mut policy = RolePolicy::keystone();
     policy.delegated = delegated;
     policy
 }

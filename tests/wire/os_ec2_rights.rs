@@ -129,7 +129,7 @@ async fn e4_is_for_admins_and_for_owners_who_are_members() {
 /// E3.
 #[tokio::test]
 async fn a_gateway_reads_key_pairs_if_that_is_configured_and_does_nothing_else() {
-    let mut policy = RolePolicy::default();
+    let mut policy = RolePolicy::keystone();
     policy.service_sees_key_pairs = true;
     let world = world_with(|builder| builder.policy(policy));
     make(&world, &ec2(BOB, DEMO, "b")).await;

@@ -24,6 +24,10 @@ impl Policy for Permissive {
     fn list_scope(&self, _: &Caller, _: Action) -> Option<ListScope> {
         Some(ListScope::All)
     }
+
+    fn requires_place(&self, _: Action) -> bool {
+        false
+    }
 }
 
 #[tokio::test]

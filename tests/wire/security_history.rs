@@ -25,7 +25,7 @@ const TIME: &str = "20260102T030405Z";
 const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 
 fn within_project() -> RolePolicy {
-    let mut policy = RolePolicy::default();
+    let mut policy = RolePolicy::keystone();
     policy.delegated = DelegatedCallers::WithinProject;
     policy
 }
@@ -46,12 +46,16 @@ impl Policy for WideLists {
     fn list_scope(&self, _: &Caller, _: Action) -> Option<ListScope> {
         Some(ListScope::All)
     }
+
+    fn requires_place(&self, action: Action) -> bool {
+        self.0.requires_place(action)
+    }
 }
 
 #[tokio::test]
 async fn cve_2019_19687_a_list_rechecks_each_record_against_its_own_owner() {
     // Even if the query were too wide.
-    for world in [world(), world_with(|b| b.policy(WideLists(RolePolicy::default())))] {
+    for world in [world(), world_with(|b| b.policy(WideLists(RolePolicy::keystone())))] {
         for (user, access) in [(ALICE, "a"), (BOB, "b"), (CAROL, "c")] {
             make(&world, &ec2(user, DEMO, access)).await;
             make(&world, &opaque(user, "totp", "x")).await;
@@ -220,7 +224,7 @@ async fn lp_2150089_delegated_tokens_reach_only_credentials_of_exactly_their_pro
 }
 
 /// Writes down what it is asked about.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Witness {
     told: Arc<Mutex<String>>,
     policy: RolePolicy,
@@ -235,11 +239,15 @@ impl Policy for Witness {
     fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
         self.policy.list_scope(caller, action)
     }
+
+    fn requires_place(&self, action: Action) -> bool {
+        self.policy.requires_place(action)
+    }
 }
 
 #[tokio::test]
 async fn cve_2026_42999_what_bodies_and_queries_say_never_reaches_the_policy() {
-    let witness = Witness::default();
+    let witness = Witness { told: Arc::default(), policy: RolePolicy::keystone() };
     let world = world_with(|builder| builder.policy(witness.clone()));
     make(&world, &ec2(ALICE, DEMO, "a")).await;
     let query = format!(
@@ -327,7 +335,7 @@ async fn commit_910ebab_a_token_obtained_with_a_key_is_no_token_for_this_api() {
 
 #[tokio::test]
 async fn by_design_delegations_that_a_client_claims_are_dropped_and_policies_see_no_blob() {
-    let witness = Witness::default();
+    let witness = Witness { told: Arc::default(), policy: RolePolicy::keystone() };
     let world = world_with(|builder| builder.policy(witness.clone()));
     let claims = json!({
         "access": "k", "secret": "hunter2", "trust_id": "claimed", "app_cred_id": "claimed",

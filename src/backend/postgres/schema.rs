@@ -9,10 +9,8 @@ use super::statements;
 
 /// What brings a store from one version to the next. Stores out there have run these:
 /// add, never change.
-const MIGRATIONS: [&str; 2] = [
-    include_str!("migrations/0001_credentials.sql"),
-    include_str!("migrations/0002_root_key.sql"),
-];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_credentials.sql"), include_str!("migrations/0002_root_key.sql")];
 
 /// The newest version.
 const LATEST: i64 = 2;

@@ -40,6 +40,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
         let access = json::optional_string(blob, "access")?;
         let access = access.ok_or_else(|| Error::bad_request("blob.access is required."))?;
         access_key = Some(AccessKey::new(access)?);
+        json::refuse_delegation(blob)?;
         secret_key = secret(blob)?;
         status = self::status(blob)?;
     }
@@ -132,7 +133,10 @@ fn secret(blob: &Object<'_>) -> Result<Option<SecretKey>, Error> {
 }
 
 fn status(blob: &Object<'_>) -> Result<Option<Status>, Error> {
-    let Some(word) = json::optional_string(blob, "status")? else { return Ok(None) };
-    let status = Status::from_word(word);
+    let status = match blob.get("status") {
+        None => return Ok(None),
+        Some(Node::String(word)) => Status::from_word(word),
+        Some(_) => None,
+    };
     status.map(Some).ok_or_else(|| Error::bad_request("status must be Active or Inactive."))
 }

@@ -84,7 +84,11 @@ impl Serialize for Shape<'_> {
         let project_id = credential.project_id.as_ref().map(ProjectId::as_str);
         map.serialize_entry("project_id", &project_id)?;
         map.serialize_entry("type", credential.kind.as_str())?;
-        let blob = credential.blob();
+        let blob = if self.view.secret_visible {
+            credential.blob()
+        } else {
+            credential.blob_without_secret()
+        };
         map.serialize_entry("blob", blob.as_ref().map_or("", Blob::expose))?;
         let id = links::encoded(credential.id.as_str());
         let own = format!("{}/credentials/{id}", self.base);

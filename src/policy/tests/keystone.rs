@@ -1,4 +1,4 @@
-//! Keystone v3's part of the table.
+//! Keystone's table, for v3 credentials and OS-EC2.
 
 use super::{A, F, GRANT_ACTIONS, KEY_ACTIONS};
 use crate::{
@@ -45,7 +45,8 @@ fn decide(
 ) -> Decision {
     let (user, kind) = (UserId::new(user).unwrap(), Kind::from_stored(kind));
     let project = project.map(|id| ProjectId::new(id).unwrap());
-    let target = Target { user_id: Some(&user), project_id: project.as_ref(), kind: Some(&kind) };
+    let (user_id, project_id, kind) = (Some(&user), project.as_ref(), Some(&kind));
+    let target = Target { user_id, project_id, kind, root_key: false, directory: true };
     policy.decide(caller, action, target)
 }
 
@@ -78,7 +79,7 @@ fn assert_table(
 
 #[test]
 fn admins_may_do_everything_but_os_ec2_needs_a_project_or_the_system() {
-    let policy = RolePolicy::default();
+    let policy = RolePolicy::keystone();
     for (scope, ec2) in [("mine", ALL), ("system", ALL), ("domain", NONE)] {
         assert_table(&policy, &caller(scope, &["admin"]), [ALL; 5], [ec2; 4], A);
     }
@@ -89,7 +90,7 @@ fn admins_may_do_everything_but_os_ec2_needs_a_project_or_the_system() {
 
 #[test]
 fn owners_do_everything_with_credentials_and_see_their_key_pairs() {
-    let policy = RolePolicy::default();
+    let policy = RolePolicy::keystone();
     let ibm = [
         "impersonate",
         "key_listing_admin",
@@ -107,7 +108,7 @@ fn owners_do_everything_with_credentials_and_see_their_key_pairs() {
 
 #[test]
 fn members_make_and_delete_their_key_pairs() {
-    let policy = RolePolicy::default();
+    let policy = RolePolicy::keystone();
     for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE)] {
         assert_table(&policy, &caller(scope, &["member"]), [OWN; 5], [ec2; 4], F);
     }
@@ -117,7 +118,7 @@ fn members_make_and_delete_their_key_pairs() {
 
 #[test]
 fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
-    let policy = RolePolicy::default();
+    let policy = RolePolicy::keystone();
     let credentials = [OWN, ALL, ALL, OWN, OWN];
     assert_table(&policy, &caller("system", &["reader"]), credentials, [NONE, ALL, ALL, NONE], F);
     assert_table(
@@ -130,8 +131,66 @@ fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
 }
 
 #[test]
+fn owners_create_for_their_tokens_project_alone_where_no_directory_checks_it_later() {
+    let policy = RolePolicy::keystone();
+    let (user, kind) = (UserId::new("me").unwrap(), Kind::ec2());
+    let member = caller("mine", &["member"]);
+    for (project, with_directory, without) in
+        [(Some("mine"), A, A), (None, A, A), (Some("other"), A, F), (Some("MINE"), A, F)]
+    {
+        let project = project.map(|id| ProjectId::new(id).unwrap());
+        for (directory, expected) in [(true, with_directory), (false, without)] {
+            let (user_id, project_id, kind) = (Some(&user), project.as_ref(), Some(&kind));
+            let target = Target { user_id, project_id, kind, root_key: false, directory };
+            for action in [Action::CreateCredential, Action::CreateEc2] {
+                let decision = policy.decide(&member, action, target);
+                assert_eq!(decision, expected, "{action:?} {project:?} {directory}");
+                let admin = caller("mine", &["admin"]);
+                assert_eq!(policy.decide(&admin, action, target), A, "{action:?} {project:?}");
+            }
+            assert_eq!(policy.decide(&member, Action::DeleteCredential, target), A);
+        }
+    }
+}
+
+#[test]
+fn root_key_is_for_admins_and_never_for_a_user_with_its_id() {
+    let policy = RolePolicy::keystone();
+    let (user, project) = (UserId::new("me").unwrap(), ProjectId::new("me").unwrap());
+    let kind = Kind::ec2();
+    let target = Target {
+        user_id: Some(&user),
+        project_id: Some(&project),
+        kind: Some(&kind),
+        root_key: true,
+        directory: true,
+    };
+    for action in CREDENTIALS.into_iter().chain(EC2).chain([Action::ShowCredentialSecret]) {
+        let member = caller("me", &["member", "key_management_user", "key_listing_user"]);
+        assert_eq!(policy.decide(&member, action, target), F, "{action:?}");
+        assert_eq!(policy.decide(&caller("me", &["admin"]), action, target), A, "{action:?}");
+    }
+}
+
+#[test]
+fn caller_who_sees_a_credential_sees_its_secret() {
+    let policy = RolePolicy::keystone();
+    for (caller, user) in [
+        (caller("mine", &[]), "me"),
+        (caller("system", &["reader"]), "peer"),
+        (caller("domain", &["admin"]), "peer"),
+        (caller("mine", &["reader", "impersonate"]), "peer"),
+    ] {
+        let record = (user, Some("mine"), "ec2");
+        let sees = decide(&policy, &caller, Action::ShowCredential, record);
+        let secret = decide(&policy, &caller, Action::ShowCredentialSecret, record);
+        assert_eq!(secret, sees, "{caller:?}");
+    }
+}
+
+#[test]
 fn services_validate_signatures_and_see_key_pairs_only_if_that_is_configured() {
-    let mut policy = RolePolicy::default();
+    let mut policy = RolePolicy::keystone();
     for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE)] {
         let service = caller(scope, &["service"]);
         policy.service_sees_key_pairs = false;
@@ -145,7 +204,7 @@ fn services_validate_signatures_and_see_key_pairs_only_if_that_is_configured() {
 
 #[test]
 fn the_names_of_v3s_roles_are_configurable() {
-    let mut policy = RolePolicy::default();
+    let mut policy = RolePolicy::keystone();
     let names = &mut policy.names;
     for (name, new) in [
         (&mut names.admin, "a"),
@@ -166,7 +225,7 @@ fn the_names_of_v3s_roles_are_configurable() {
 fn lists_of_v3_are_narrowed_to_what_the_caller_may_see() {
     let me = || Some(ListScope::User(UserId::new("me").unwrap()));
     let all = || Some(ListScope::All);
-    let policy = RolePolicy::default();
+    let policy = RolePolicy::keystone();
     for (scope, roles, sees, changes) in [
         ("mine", &["admin"][..], all(), all()),
         ("domain", &["admin"], all(), all()),
@@ -197,7 +256,7 @@ fn delegations() -> [Delegation; 5] {
 }
 
 fn letting(delegated: DelegatedCallers) -> RolePolicy {
-    RolePolicy { delegated, ..RolePolicy::default() }
+    RolePolicy { delegated, ..RolePolicy::keystone() }
 }
 
 const SETTINGS: [DelegatedCallers; 3] =
