@@ -85,7 +85,9 @@ impl Authority {
     async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {
         let ListEc2 { user_id, marker, limit } = command;
         let action = Action::ListEc2;
-        self.permit(caller, action, self.target(&user_id, None, None))?;
+        // Somebody else's keys are those in the caller's own project, as in IBM's dialect.
+        let project_id = caller.project_id().filter(|_| user_id != caller.user_id);
+        self.permit(caller, action, self.target(&user_id, project_id, None))?;
         self.require_user(&user_id).await?;
 
         let mut query = ListQuery::new(Order::Id);

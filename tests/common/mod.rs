@@ -170,12 +170,24 @@ impl World {
         backend: Arc<dyn CredentialBackend>,
         configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
     ) -> Self {
+        Self::build(validator, backend, |builder| configure(builder.directory(directory())))
+    }
+
+    /// One that nobody tells who exists and who belongs where.
+    pub(crate) fn without_directory() -> Self {
+        Self::build(tokens(), Arc::new(MemoryBackend::default()), |builder| builder)
+    }
+
+    fn build(
+        validator: impl TokenValidator,
+        backend: Arc<dyn CredentialBackend>,
+        configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
+    ) -> Self {
         let micros = u64::try_from(START.as_micros()).unwrap();
         let clock = TestClock(Arc::new(AtomicU64::new(micros)));
-        let builder = CredentialLayer::builder(validator, Arc::clone(&backend))
-            .directory(directory())
-            .clock(clock.clone());
-        Self { backend, clock, layer: configure(builder).build().unwrap() }
+        let builder = CredentialLayer::builder(validator, Arc::clone(&backend));
+        let layer = configure(builder.clock(clock.clone())).build().unwrap();
+        Self { backend, clock, layer }
     }
 
     pub(crate) fn call(&self, method: &str, uri: &str) -> Call {

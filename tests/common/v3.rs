@@ -8,6 +8,7 @@ use tower_credentials::{
     auth::StaticTokens,
     backend::memory::MemoryBackend,
     domain::{AccessKey, Caller, CredentialId, Delegation, ProjectId, Scope, UserId},
+    policy::RolePolicy,
 };
 
 use super::{
@@ -85,6 +86,7 @@ pub(crate) fn tokens() -> StaticTokens {
 }
 
 /// A world of these tokens.
+/// A world with Keystone's table, in which v3 behaves as Keystone does.
 pub(crate) fn world() -> World {
     world_with(|builder| builder)
 }
@@ -92,7 +94,9 @@ pub(crate) fn world() -> World {
 pub(crate) fn world_with(
     configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
 ) -> World {
-    World::of(tokens(), Arc::new(MemoryBackend::default()), configure)
+    World::of(tokens(), Arc::new(MemoryBackend::default()), |builder| {
+        configure(builder.policy(RolePolicy::keystone()))
+    })
 }
 
 /// A world whose clock shows when the vectors were signed, in which their key is

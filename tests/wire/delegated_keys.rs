@@ -25,16 +25,29 @@ async fn what_a_delegated_caller_makes_carries_its_delegation_on_every_path() {
         ("method", Delegation::Other, None),
     ] {
         let token = format!("{name}-alice");
-        let lie = json!({
-            "access": name, "secret": "s", "trust_id": "lie", "app_cred_id": "lie",
-            "access_token_id": "lie", "more": 1,
-        });
-        let body = pair_of(ALICE, DEMO, &lie.to_string());
+        let mut expected = json!({"access": name, "secret": "s", "more": 1});
+        for foreign in ["trust_id", "app_cred_id", "access_token_id"] {
+            let mut lie = expected.clone();
+            lie[foreign] = "lie".into();
+            let body = pair_of(ALICE, DEMO, &lie.to_string());
+            let refused = status(&world, &token, "POST", CREDENTIALS, &body).await;
+            assert_eq!(refused, 400, "{token} {foreign}");
+        }
+        // Its own it may name, and need not.
+        let mut named = expected.clone();
+        named["trust_id"] = Value::Null;
+        if let Some((name, id)) = member.filter(|_| name != "app") {
+            named[name] = id.into();
+        }
+        let body = pair_of(ALICE, DEMO, &named.to_string());
         let made = world.post(CREDENTIALS).token(&token).json(&body).send().await.json();
         let text = made["credential"]["blob"].as_str().unwrap();
-        let mut expected = json!({"access": name, "secret": "s", "more": 1});
-        if let Some((name, id)) = member {
-            expected[name] = id.into();
+        match member {
+            Some((name, id)) => expected[name] = id.into(),
+            None => expected["trust_id"] = Value::Null,
+        }
+        if name == "oauth" {
+            expected["trust_id"] = Value::Null;
         }
         assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected, "{token}");
         assert_eq!(world.stored(name).await.unwrap().delegation, Some(delegation.clone()));

@@ -238,6 +238,8 @@ async fn i4_update_400_if_anything_but_the_status_would_change() {
         json!({"credential": {"type": "cert", "blob": {"status": "Inactive"}}}),
         json!({"credential": {"blob": {"status": "inactive"}}}),
         json!({"credential": {"blob": {"status": 0}}}),
+        json!({"credential": {"blob": {"status": null}}}),
+        json!({"credential": {"blob": r#"{"status": null}"#}}),
         json!({"credential": {"status": "Inactive"}}),
         json!({"credential": {"blob": []}}),
         json!({"blob": {"status": "Inactive"}}),

@@ -45,9 +45,9 @@ async fn i1_create_is_for_key_management_in_the_own_project_and_further_with_imp
         [(ALICE, DEMO), (BOB, DEMO), (CAROL, OTHER), (ALICE, OTHER), (DEMO, DEMO), (OTHER, OTHER)];
     for (token, expected) in [
         ("dev-admin", [201, 201, 201, 405, 201, 201]),
-        ("dev-alice", [201, 403, 403, 403, 403, 403]),
-        ("key-user", [201, 403, 403, 403, 403, 403]),
-        ("key-admin", [201, 201, 403, 403, 201, 403]),
+        ("dev-alice", [201, 403, 403, 405, 403, 403]),
+        ("key-user", [201, 403, 403, 405, 403, 403]),
+        ("key-admin", [201, 201, 403, 405, 201, 403]),
         ("impersonator", [201, 201, 201, 405, 201, 201]),
         ("list-admin", [403; 6]),
         ("dev-reader", [403; 6]),
@@ -63,6 +63,43 @@ async fn i1_create_is_for_key_management_in_the_own_project_and_further_with_imp
             assert_eq!(answer.status, status, "{token} for {user} in {project}");
         }
     }
+}
+
+#[tokio::test]
+async fn i1_i2_405_comes_before_403_only_for_the_callers_own_user_in_an_existing_project() {
+    let world = World::new();
+    let create = async |token: &str, user: &str, project: &str| {
+        let answer = world.post("/credentials").token(token).json(&pair(user, project, "k"));
+        answer.send().await
+    };
+    let list = async |token: &str, user: &str, project: &str| {
+        let uri = format!("/credentials?user_id={user}&project_id={project}");
+        world.get(&uri).token(token).send().await
+    };
+    for (token, user, project, status) in [
+        // No role for the call at all.
+        ("nobody", ALICE, OTHER, 403),
+        // The caller has no place there, whatever the token is scoped to.
+        ("both-admin", ALICE, OTHER, 405),
+        ("dev-alice", ALICE, OTHER, 405),
+        ("impersonator", ALICE, OTHER, 405),
+        ("dev-admin", ALICE, OTHER, 405),
+        // Nobody has a place in a project that does not exist.
+        ("dev-alice", ALICE, "missing", 403),
+        ("impersonator", ALICE, "missing", 404),
+        // Another user's: the roles come first.
+        ("dev-alice", CAROL, DEMO, 403),
+        ("both-admin", CAROL, OTHER, 403),
+        ("both-admin", CAROL, DEMO, 405),
+        ("impersonator", CAROL, DEMO, 405),
+        ("both-admin", "missing", DEMO, 404),
+    ] {
+        for answer in [create(token, user, project).await, list(token, user, project).await] {
+            assert_eq!(answer.status, status, "{token} {user} {project}: {}", answer.text());
+            assert_eq!(answer.headers.contains_key("allow"), status == 405, "{token}");
+        }
+    }
+    assert!(world.stored("k").await.is_none());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tower_credentials::{
 };
 
 use crate::common::{
-    ALICE, BOB, CAROL, DEMO, OTHER, World,
+    ALICE, BOB, CAROL, DEMO, OTHER, World, pair,
     signer::{ec2_old, s3_v1, s3_v4},
     v3::{
         ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, TTL, access_token, app,
@@ -334,25 +334,46 @@ async fn commit_910ebab_a_token_obtained_with_a_key_is_no_token_for_this_api() {
 }
 
 #[tokio::test]
-async fn by_design_delegations_that_a_client_claims_are_dropped_and_policies_see_no_blob() {
+async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see_no_blob() {
     let witness = Witness { told: Arc::default(), policy: RolePolicy::keystone() };
     let world = world_with(|builder| builder.policy(witness.clone()));
-    let claims = json!({
-        "access": "k", "secret": "hunter2", "trust_id": "claimed", "app_cred_id": "claimed",
-        "access_token_id": "claimed",
-    });
-    let mut body = pair_of(BOB, DEMO, &claims.to_string());
+    for name in ["trust_id", "app_cred_id", "access_token_id"] {
+        for claim in [json!("claimed"), json!(""), json!(7), json!({}), json!(false)] {
+            let claims = json!({"access": "k", "secret": "hunter2", name: claim});
+            let body = pair_of(BOB, DEMO, &claims.to_string());
+            for token in ["dev-bob", "dev-admin"] {
+                let refused = status(&world, token, "POST", CREDENTIALS, &body).await;
+                assert_eq!(refused, 400, "{token} {claims}");
+            }
+            let mut body = json!({"tenant_id": DEMO});
+            body[name] = claim.clone();
+            for uri in [pairs(BOB, ""), format!("/v2.0/users/{BOB}/credentials/OS-EC2")] {
+                assert_eq!(status(&world, "dev-bob", "POST", &uri, &body).await, 400, "{uri}");
+            }
+            let mut body = pair(BOB, DEMO, "k");
+            body["credential"]["blob"][name] = claim;
+            assert_eq!(status(&world, "dev-bob", "POST", "/credentials", &body).await, 400);
+        }
+    }
+    assert!(world.stored("k").await.is_none());
+
+    let mut body = pair_of(
+        BOB,
+        DEMO,
+        &json!({
+            "access": "k", "secret": "hunter2", "trust_id": null, "app_cred_id": null,
+        })
+        .to_string(),
+    );
+    // Beside the blob it is a member like any other.
     body["credential"]["trust_id"] = "claimed".into();
     let made = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
     assert_eq!(made.status, 201);
-    let blob = made.json()["credential"]["blob"].as_str().unwrap().to_owned();
-    assert_eq!(
-        serde_json::from_str::<Value>(&blob).unwrap(),
-        json!({
-            "access": "k", "secret": "hunter2",
-        })
-    );
     assert!(world.stored("k").await.unwrap().delegation.is_none());
+    // Other types keep what they say.
+    let body =
+        json!({"credential": {"type": "totp", "user_id": BOB, "blob": r#"{"trust_id":"x"}"#}});
+    assert_eq!(status(&world, "dev-bob", "POST", CREDENTIALS, &body).await, 201);
     world.get(CREDENTIALS).token("dev-bob").send().await;
     world.get(&one(&id_of("k"))).token("dev-bob").send().await;
     let told = witness.told.lock().unwrap().clone();
