@@ -85,8 +85,10 @@ pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'st
     record.status = Status::from_word(&line.status).ok_or("status")?;
     let delegation = |form: Value| Delegation::decode(&form.to_string()).ok_or("delegation");
     record.delegation = line.delegation.map(delegation).transpose()?;
-    // An export that does not say so is of an earlier release.
-    record.root_key = if record.has_equal_ids() { line.root_key } else { Some(false) };
+    if record.has_equal_ids() {
+        // An export that does not say so is of an earlier release.
+        record.root_key = line.root_key;
+    }
     record.attributes = line.attributes;
     record.updated_at = from_micros(line.updated_at).ok_or("updated_at")?;
     let time = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or("last_used");

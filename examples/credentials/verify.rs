@@ -104,6 +104,30 @@ struct Found {
     damages: Damages,
     count: u64,
     findings: Vec<String>,
+    unmarked: Unmarked,
+}
+
+/// Records of earlier releases whose user has the id of their project: whether they are
+/// root keys is concluded from their form. No fault, but for an operator to check.
+#[derive(Default)]
+struct Unmarked {
+    count: u64,
+    names: Vec<String>,
+}
+
+impl Unmarked {
+    fn look_at(&mut self, records: &[Arc<Credential>]) {
+        for record in records {
+            if record.root_key.is_some() || !record.has_equal_ids() {
+                continue;
+            }
+            self.count += 1;
+            if self.names.len() < TOLD {
+                let taken_for = if record.is_root_key() { "a root key" } else { "a user's" };
+                self.names.push(format!("{}: taken for {taken_for}", record.id.as_str()));
+            }
+        }
+    }
 }
 
 impl Found {
@@ -118,7 +142,10 @@ impl Found {
             Failure::new(Exit::Problem, format!("{} things are wrong in the store", self.count))
         });
         let outcome = self.damages.tell(outcome);
-        outcome.with("wrong", self.count).with("findings", self.findings.clone()).failing(failure)
+        let outcome = outcome.with("wrong", self.count).with("findings", self.findings.clone());
+        let Unmarked { count, names } = &self.unmarked;
+        let outcome = outcome.with("unmarked_root_keys", *count);
+        outcome.with("unmarked_records", names.clone()).failing(failure)
     }
 }
 
@@ -155,6 +182,7 @@ async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
         while let Some(findings) = looking.join_next().await {
             found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
+        found.unmarked.look_at(records);
         found.records += records.len() as u64;
         progress.add(records.len() as u64);
     }

@@ -52,7 +52,8 @@ pub(super) struct Row {
     pub(super) status: &'static str,
     pub(super) delegation: Option<String>,
     pub(super) attributes: String,
-    /// `yes` or `no`; nothing in the rows of earlier releases.
+    /// `yes` or `no`, where user and project have equal ids; nothing in the rows of
+    /// earlier releases.
     pub(super) root_key: Option<&'static str>,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
@@ -73,7 +74,7 @@ impl Row {
             material,
             status,
             delegation,
-            root_key,
+            root_key: _,
             attributes,
             created_at,
             updated_at,
@@ -91,7 +92,7 @@ impl Row {
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
             attributes: attributes.expect("values with text for keys always serialise"),
-            root_key: root_key.map(|root| if root { YES } else { NO }),
+            root_key: credential.stored_root_key().map(|root| if root { YES } else { NO }),
             status: status.as_str(),
             created_at: to_micros(*created_at),
             updated_at: to_micros(*updated_at),
@@ -121,7 +122,13 @@ pub(super) trait Columns {
     fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>>;
 
     fn credential(&self) -> Result<Credential, &'static str> {
-        Ok(Credential {
+        let root_key = match self.raw(10)? {
+            None => None,
+            Some(YES) => Some(true),
+            Some(NO) => Some(false),
+            Some(_) => return Err("root_key"),
+        };
+        let credential = Credential {
             id: CredentialId::from_stored(self.name(ID)?),
             kind: Kind::from_stored(self.name(KIND)?),
             user_id: UserId::from_stored(self.name(USER_ID)?),
@@ -138,16 +145,12 @@ pub(super) trait Columns {
                 "{}" => Attributes::new(),
                 text => serde_json::from_str(text).map_err(|_| "attributes")?,
             },
-            root_key: match self.raw(10)? {
-                None => None,
-                Some(YES) => Some(true),
-                Some(NO) => Some(false),
-                Some(_) => return Err("root_key"),
-            },
+            root_key,
             created_at: self.time(11)?,
             updated_at: self.time(12)?,
             version: Version::from_stored(self.number(13)?.cast_unsigned()),
-        })
+        };
+        Ok(credential.with_stored_root_key(root_key))
     }
 
     /// The marker of the row in this order, in which it has one.

@@ -82,7 +82,6 @@ pub(super) fn fresh_full() -> Credential {
     full.slot = Some(Slot::S3);
     full.status = Status::Inactive;
     full.delegation = Some(Delegation::Trust { id: unique() });
-    full.root_key = Some(true);
     full.attributes.insert("name".into(), json!("Amy's key"));
     full.updated_at = time(3_000_007);
     full

@@ -39,8 +39,9 @@ pub struct Credential {
     pub status: Status,
     /// The delegation under which it was made, which bounds its use.
     pub delegation: Option<Delegation>,
-    /// Whether it is a project's root key; `None` in a record of an earlier release,
-    /// which did not say. Read it through [`is_root_key`](Self::is_root_key).
+    /// Whether it is a project's root key; `None` in a record of an earlier release
+    /// with [equal ids](Self::has_equal_ids), which did not say. Stores keep it for
+    /// records with equal ids. Read it through [`is_root_key`](Self::is_root_key).
     pub root_key: Option<bool>,
     /// Members that round-trip.
     pub attributes: Attributes,
@@ -150,6 +151,17 @@ impl Credential {
     #[must_use]
     pub fn has_equal_ids(&self) -> bool {
         self.project_id.as_ref().is_some_and(|id| self.user_id.is_root_of(id))
+    }
+
+    /// What a store keeps of [`root_key`](Self::root_key).
+    pub(crate) fn stored_root_key(&self) -> Option<bool> {
+        self.root_key.filter(|_| self.has_equal_ids())
+    }
+
+    /// The record with what a store kept of its [`root_key`](Self::root_key).
+    pub(crate) fn with_stored_root_key(mut self, stored: Option<bool>) -> Self {
+        self.root_key = if self.has_equal_ids() { stored } else { Some(false) };
+        self
     }
 
     fn has_form_of_root_key(&self) -> bool {

@@ -86,6 +86,8 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
         token("token = \"leaky-token\"\ntoken_sha256 = \"leaky-token\""),
         token("token = \"leaky-token\"").replace("[\"key_management_user\"", "\"leaky-token\", ["),
         token("token = \"leaky-token\"").replace("user_id = ", "user_id = leaky-token"),
+        // A user with the id of a project.
+        "[[users]]\nid = \"p1\"\nname = \"leaky-name\"\n".to_owned(),
         token("token = \"leaky-token\"")
             .replace("user_id = ", "token = \"leaky-token\"\nuser_id = "),
     ];

@@ -46,6 +46,7 @@ bugs! {
     AttributesKeepOnlyTexts: insert_keeps_attributes;
     DelegationIsDropped: insert_keeps_every_delegation insert_keeps_every_field;
     DelegationLosesRestriction: insert_keeps_every_delegation;
+    RootKeyIsDropped: insert_keeps_marks_of_root_keys;
     DeleteChecksEarly: racing_deletes_have_one_winner a_delete_racing_an_update_leaves_one_state;
     DeleteIgnoresVersion: delete_needs_the_expected_version a_record_made_again_is_not_its_former_self;
     DeleteIsAlwaysTrue: delete_of_what_is_not_there_is_false racing_deletes_have_one_winner;

@@ -129,6 +129,7 @@ impl Mutant {
                 kept.attributes = serde_json::from_str::<Attributes>(&text).unwrap();
             }
             Some(Bug::DelegationIsDropped) => kept.delegation = None,
+            Some(Bug::RootKeyIsDropped) => kept.root_key = None,
             Some(Bug::DelegationLosesRestriction) => {
                 if let Some(Delegation::ApplicationCredential { restricted, .. }) =
                     &mut kept.delegation

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tower_credentials::{
     backend::{CredentialBackend, sqlite::SqliteBackend},
-    domain::{AccessKey, Credential, Quota},
+    domain::{AccessKey, Credential, ProjectId, Quota, Slot},
 };
 
 use crate::{
@@ -39,6 +39,33 @@ async fn a_sound_store_is_found_sound() {
     assert_eq!(told["exit"], 0, "{told}");
     assert_eq!(told["records"], 2_507);
     assert_eq!((&told["damaged"], &told["wrong"]), (&0.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn unmarked_records_with_equal_ids_are_listed_and_survive_an_export() {
+    let tool = Tool::new();
+    let mut records = many(6);
+    for (record, root_key) in records.iter_mut().zip([None, None, Some(true), Some(false)]) {
+        record.project_id = Some(ProjectId::from_stored(record.user_id.as_str()));
+        record.root_key = root_key;
+    }
+    records[1].slot = Some(Slot::Ec2);
+    tool.fill("a.db", &records).await;
+    let told = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&told["exit"], &told["unmarked_root_keys"]), (&0.into(), &2.into()), "{told}");
+    let expected = [
+        format!("{}: taken for a root key", records[0].id.as_str()),
+        format!("{}: taken for a user's", records[1].id.as_str()),
+    ];
+    let mut listed = lines(&told, "unmarked_records");
+    listed.sort();
+    let mut expected = expected.to_vec();
+    expected.sort();
+    assert_eq!(listed, expected);
+
+    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.fine(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    assert_eq!(tool.records("b.db").await, tool.records("a.db").await);
 }
 
 #[tokio::test]

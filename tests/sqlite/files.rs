@@ -14,7 +14,7 @@ use tower_credentials::{
         BackendError, CredentialBackend, ListQuery, Order,
         sqlite::{OpenErrorKind, SqliteBackend},
     },
-    domain::{Delegation, Slot},
+    domain::{Delegation, ProjectId, Slot, UserId},
     usage::UsageLog as _,
 };
 
@@ -85,6 +85,12 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
     let (folder, path) = folder();
     let newer = folder.path().join("newer.db");
     let mut records: Vec<_> = (0..100).map(|n| pair("bob", &format!("key-{n}"))).collect();
+    // Earlier releases marked no root key.
+    for (number, user) in [(8, "demo"), (9, "bob")] {
+        records[number].user_id = UserId::from_stored(user);
+        records[number].project_id = Some(ProjectId::from_stored("demo"));
+    }
+    records[8].root_key = None;
     records[7].slot = Some(Slot::S3);
     records[7].delegation = Some(Delegation::Other);
     let backend = SqliteBackend::open(&newer).unwrap();
@@ -111,12 +117,13 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
         let other = Connection::open(&path).unwrap();
         other.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).unwrap()
     };
-    assert_eq!(version(), 2);
+    assert_eq!(version(), 3);
     let all = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
     assert_eq!(all.credentials.len(), records.len());
     for record in &records {
         assert!(is_stored(&backend, record).await);
     }
+    assert!(records[8].is_root_key() && !records[9].is_root_key());
     // Its keys can be used, changed and deleted as any others.
     let used = (records[7].id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_000));
     backend.note(std::slice::from_ref(&used)).await.unwrap();
@@ -124,7 +131,7 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
     assert!(backend.update(&changed.clone().into(), records[7].version).await.unwrap());
     drop(backend);
     let backend = SqliteBackend::open(&path).unwrap();
-    assert_eq!(version(), 2);
+    assert_eq!(version(), 3);
     let told = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
     assert_eq!(told, [used.clone()].into());
     assert!(backend.delete(&used.0, changed.version).await.unwrap());

@@ -102,6 +102,10 @@ fn parse(text: &str) -> Result<Current, String> {
     let mut users = HashMap::new();
     for (at, UserTable { id, name, projects: member_of }) in numbered("users", file.users) {
         let user = UserId::new(&*id).map_err(|error| format!("{at}: id: {error}"))?;
+        if projects.contains_key(&*id) {
+            // On the wire it would look like the owner of the project's root keys.
+            return Err(format!("{at}: id is also the id of a project; give the user another id"));
+        }
         let mut user = User::new(user, name);
         for project in member_of {
             let project = find(&projects, &project, &at, "projects names no known project")?;

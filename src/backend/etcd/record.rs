@@ -57,7 +57,7 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         material,
         status,
         delegation,
-        root_key,
+        root_key: _,
         attributes,
         created_at,
         updated_at,
@@ -74,7 +74,7 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         material: material.expose().into(),
         status: status.as_str().into(),
         delegation: delegation.as_ref().map(|delegation| delegation.encode().into()),
-        root_key: *root_key,
+        root_key: credential.stored_root_key(),
         attributes: Cow::Borrowed(attributes),
         created_at: to_micros(*created_at),
         updated_at: to_micros(*updated_at),
@@ -135,7 +135,8 @@ fn credential(stored: Stored<'_>, found: &KeyValue) -> Result<Credential, Backen
 
 fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
     let material = Zeroizing::new(stored.material.into_owned());
-    Ok(Credential {
+    let root_key = stored.root_key;
+    let credential = Credential {
         id: CredentialId::from_stored(stored.id),
         kind: Kind::from_stored(stored.kind.into_owned()),
         user_id: UserId::from_stored(stored.user_id),
@@ -148,10 +149,11 @@ fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
             .delegation
             .map(|text| Delegation::decode(&text).ok_or("the delegation"))
             .transpose()?,
-        root_key: stored.root_key,
+        root_key,
         attributes: stored.attributes.into_owned(),
         created_at: from_micros(stored.created_at).ok_or("the time of creation")?,
         updated_at: from_micros(stored.updated_at).ok_or("the time of the last write")?,
         version: Version::from_stored(stored.version),
-    })
+    };
+    Ok(credential.with_stored_root_key(root_key))
 }

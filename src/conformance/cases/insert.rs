@@ -11,10 +11,11 @@ use crate::{
         Backend, ORDERS, access_key, assert_gone, assert_over_quota, assert_stored, assert_taken,
         fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,
         in_project, in_slot, insert, markers, of_user, overlong, pair, sorted, time, try_insert,
-        unique, with_id,
+        unique, update, with_id,
     },
     domain::{
-        Blob, Credential, Delegation, Kind, Material, Quota, SecretKey, SecretText, Slot, Status,
+        Blob, Credential, Delegation, Kind, Material, ProjectId, Quota, SecretKey, SecretText,
+        Slot, Status,
     },
 };
 
@@ -128,6 +129,26 @@ pub async fn insert_keeps_every_delegation(backend: Backend) {
         record.delegation = delegation;
         insert(&backend, &record).await;
         assert_stored(&backend, &record).await;
+    }
+}
+
+/// Whether a record with equal ids of user and project is a root key comes back, also
+/// that an earlier release did not say.
+///
+/// # Panics
+///
+/// If a mark differs, or if the backend fails in any other way.
+pub async fn insert_keeps_marks_of_root_keys(backend: Backend) {
+    for root_key in [Some(true), Some(false), None] {
+        let user = fresh_user();
+        let mut record = in_project(fresh_pair(&user), &ProjectId::from_stored(user.as_str()));
+        record.root_key = root_key;
+        insert(&backend, &record).await;
+        assert_stored(&backend, &record).await;
+        let mut next = record.clone().touched(time(9));
+        next.root_key = Some(root_key != Some(true));
+        assert!(update(&backend, &next, record.version).await);
+        assert_stored(&backend, &next).await;
     }
 }
 

@@ -43,6 +43,7 @@ macro_rules! __conformance_cases {
                 a_refused_insert_leaves_nothing_behind
                 insert_keeps_attributes
                 insert_keeps_every_delegation
+                insert_keeps_marks_of_root_keys
                 insert_keeps_every_field
                 insert_keeps_every_material
                 insert_keeps_times_to_the_microsecond
