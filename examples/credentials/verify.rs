@@ -182,7 +182,7 @@ async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
         while let Some(findings) = looking.join_next().await {
             found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
-        found.unmarked.look_at(records);
+        found.unmarked.look_at(&records);
         found.records += records.len() as u64;
         progress.add(records.len() as u64);
     }

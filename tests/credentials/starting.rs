@@ -82,7 +82,7 @@ async fn an_old_store_is_brought_to_the_current_schema_with_its_records() {
     let version: u32 = version
         .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
     assert_eq!(tool.records("old.db").await.len(), 1);
 }
 

@@ -77,7 +77,7 @@ async fn an_empty_file_becomes_a_store() {
     assert!(is_stored(&backend, &record).await);
     let other = Connection::open(&path).unwrap();
     let version: u32 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
     let told = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
     assert_eq!(told, [used.clone()].into());
     assert!(backend.delete(&used.0, changed.version).await.unwrap());
-    assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 99);
+    assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 98);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Newer);
     let text = error.to_string();
-    assert!(text.contains("version 97,") && text.contains("none above 2"), "{text}");
+    assert!(text.contains("version 97,") && text.contains("none above 3"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
