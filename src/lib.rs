@@ -94,6 +94,25 @@
 //! [prefix](CredentialLayerBuilder::prefix) or host where that matters. A request
 //! that passes costs no allocation, and its future is as large as the app's own.
 //!
+//! # Browsers
+//!
+//! A browser sends the Basic credentials that it remembers for a host with the requests
+//! of any page. On its own paths, and only there, the layer therefore checks, in this
+//! order:
+//!
+//! 1. **The origin.** `POST`, `PUT`, `PATCH` and `DELETE` return 403 if `Sec-Fetch-Site`
+//!    is `cross-site`, or if `Origin` is not the request's own host. Both accept the
+//!    origins that are [trusted](CredentialLayerBuilder::trusted_origins). Clients that
+//!    are not browsers send neither header.
+//! 2. The path and the method (400, 405), then the token or the credentials (401).
+//! 3. **The content type of Basic callers.** Every `POST`, `PUT` and `PATCH` must name a
+//!    JSON content type, in v2.0 JSON or XML, even without a body: no HTML form can send
+//!    one. Otherwise IBM's dialect and v2.0 return 415, v3 and OS-EC2 return 400. Callers
+//!    with a token may leave it out where the dialect allows it.
+//!
+//! No body is read before these checks. Behind a proxy that replaces `Host`, set
+//! [`base_url`](CredentialLayerBuilder::base_url).
+//!
 //! # Under axum
 //!
 //! [`Router::layer`] must see the whole path: add the layer to the outermost
@@ -176,6 +195,7 @@ pub mod issuer;
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
 pub mod keystone;
 mod layer;
+mod origin;
 pub mod policy;
 mod read;
 #[cfg(feature = "s3")]

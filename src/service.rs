@@ -7,19 +7,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header, request::Parts};
+use http::{Method, Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
 use crate::{
-    auth::presented,
+    auth::{Presented, presented},
     authority::Outcome,
     body::ResponseBody,
     dialect::{Exchange, Moment, Routed},
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::App,
+    origin::Host,
     read,
 };
 
@@ -68,6 +69,7 @@ where
         ResponseFuture::own(Box::pin(async move {
             let (head, body) = request.into_parts();
             let result = match refusal {
+                _ if app.is_foreign(&head) => Err(Error::foreign_origin()),
                 Some(error) => Err(error),
                 None => app.handle(&exchange, &head, body).await,
             };
@@ -97,23 +99,23 @@ impl App {
         Routed::NotOurs
     }
 
+    pub(crate) fn is_ours<B>(&self, request: &Request<B>) -> bool {
+        !matches!(self.route(request), Routed::NotOurs)
+    }
+
     fn answers_for<B>(&self, request: &Request<B>) -> bool {
         if self.hosts.is_empty() {
             return true;
         }
-        let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        let host = authority.or(header).unwrap_or_default();
-        // What stands before an @ names a user, and nobody asks who.
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        // An IPv6 address is in brackets, so its colons are not the port's.
-        let bare = match host.rsplit_once(':') {
-            Some((bare, port)) if !port.ends_with(']') => bare,
-            _ => host,
-        };
-        let is =
-            |known: &String| known.eq_ignore_ascii_case(bare) || known.eq_ignore_ascii_case(host);
-        self.hosts.iter().any(is)
+        let host = Host::of(request.uri(), request.headers());
+        host.is_some_and(|host| self.hosts.iter().any(|known| known.covers(&host)))
+    }
+
+    /// Whether a page of another origin asks for a change.
+    fn is_foreign(&self, head: &Parts) -> bool {
+        let changes =
+            matches!(head.method, Method::DELETE | Method::PATCH | Method::POST | Method::PUT);
+        changes && !self.origins.admit(&head.uri, &head.headers)
     }
 
     async fn handle<B>(&self, exchange: &Exchange, head: &Parts, body: B) -> Result<Outcome, Error>
@@ -126,6 +128,13 @@ impl App {
         let caller = (*self.validator).validate(&presented).await?;
         if caller.expires_at.is_some_and(|end| end <= self.authority.clock.now()) {
             return Err(Error::unauthenticated());
+        }
+        // A browser sends Basic credentials that it remembers with any form of any page,
+        // but no form has one of these types.
+        if matches!(presented, Presented::Basic { .. })
+            && matches!(head.method, Method::PATCH | Method::POST | Method::PUT)
+        {
+            exchange.check_content_type(&head.headers)?;
         }
         let body = if exchange.takes_body() {
             read::body(body, self.body_limit, self.body_timeout).await?
