@@ -150,8 +150,8 @@
 //! time and never logged; they are stored as they are, because signatures are
 //! made with them, unless [`Encrypted`] seals them. Callers are authenticated before a body is read, bodies are
 //! bounded in size and time, and a key that a caller may not see looks like one
-//! that does not exist. Put TLS in front: tokens and new secrets cross the wire
-//! in the clear otherwise.
+//! that does not exist. Every response of the layer carries `Cache-Control: no-store`.
+//! Put TLS in front: tokens and new secrets cross the wire in the clear otherwise.
 //!
 //! One line is logged for each change of a credential, at `info`, with target
 //! `tower_credentials::audit`.

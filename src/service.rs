@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
@@ -61,7 +61,7 @@ where
             Routed::Matched(exchange) => (exchange, None),
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
             Routed::Options(exchange) => {
-                return ResponseFuture::own(Box::pin(async move { exchange.options() }));
+                return ResponseFuture::own(Box::pin(async move { private(exchange.options()) }));
             }
             Routed::Refused(exchange, error) => (exchange, Some(error)),
         };
@@ -154,7 +154,7 @@ impl App {
         let now = self.authority.clock.now();
         let (base_url, trust_forwarded) = (self.base_url.as_deref(), self.trust_forwarded);
         let moment = Moment { now, head, base_url, trust_forwarded };
-        let mut response = exchange.render(result.as_ref(), &moment);
+        let mut response = private(exchange.render(result.as_ref(), &moment));
         if let Err(error) = result {
             if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
                 let source = error.source().map(tracing::field::display);
@@ -165,4 +165,11 @@ impl App {
         }
         response
     }
+}
+
+/// Forbids caches to store a response, which may hold a secret.
+fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
 }

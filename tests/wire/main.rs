@@ -11,6 +11,7 @@ mod bad_input_v3;
 mod bodies;
 mod bounds;
 mod browsers;
+mod caching;
 mod cross_dialect;
 mod cross_dialect_v3;
 mod delegated_callers;
