@@ -154,7 +154,8 @@
 //! Put TLS in front: tokens and new secrets cross the wire in the clear otherwise.
 //!
 //! One line is logged for each change of a credential, at `info`, with target
-//! `tower_credentials::audit`.
+//! `tower_credentials::audit`. Ids and access keys, which clients choose, are quoted in
+//! log lines, and control and bidirectional characters are escaped.
 //!
 //! [`Cached`]: backend::cached::Cached
 //! [`CredentialBackend`]: backend::CredentialBackend
@@ -195,6 +196,7 @@ pub mod issuer;
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
 pub mod keystone;
 mod layer;
+mod log;
 mod origin;
 pub mod policy;
 mod read;

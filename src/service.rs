@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::App,
+    log,
     origin::Host,
     read,
 };
@@ -157,8 +158,8 @@ impl App {
         let mut response = private(exchange.render(result.as_ref(), &moment));
         if let Err(error) = result {
             if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-                let source = error.source().map(tracing::field::display);
-                let cause = error.source().and_then(StdError::source).map(tracing::field::display);
+                let source = log::cause(&error);
+                let cause = error.source().and_then(log::cause);
                 tracing::error!(source, cause, "credential request failed");
             }
             response.extensions_mut().insert(Arc::new(error));

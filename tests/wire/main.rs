@@ -33,6 +33,7 @@ mod keystone_v3_lists;
 mod keystone_v3_patch;
 mod keystone_v3_rights;
 mod last_used;
+mod log_lines;
 mod operations;
 mod os_ec2;
 mod os_ec2_rights;
