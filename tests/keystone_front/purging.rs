@@ -134,13 +134,15 @@ async fn a_delete_that_keystone_made_without_an_answer_takes_the_keys_too() {
         ("/v3/users/amy", "amy", "demo"),
         ("/v3/projects/p1", "bob", "p1"),
         ("/v3/users/a%2Bb%20c%C3%A4", "a%2Bb%20c%C3%A4", "demo"),
+        // Text that runs backwards.
+        ("/v3/users/a%E2%80%AEb", "a%E2%80%AEb", "demo"),
     ] {
         key_of(&client, user, project).await;
         keystone.hang_up_after(&Method::DELETE, path);
         client.call(Method::DELETE, path, ADMIN, None).await.expect(502);
         keystone.fail(&Method::GET, path, 404);
     }
-    for owner in ["user \"amy\"", "project \"p1\"", "user \"a+b cä\""] {
+    for owner in ["user \"amy\"", "project \"p1\"", "user \"a+b cä\"", "user \"a\\u{202e}b\""] {
         front.logged(&format!("keys purged with their owner owner={owner} purged=1")).await;
     }
     assert_eq!(keystone.last("/v3/users/a%2B").uri, "/v3/users/a%2Bb%20c%C3%A4");
