@@ -43,6 +43,11 @@ impl Error {
         Self::new(ErrorKind::Forbidden, "You are not authorized to perform the requested action.")
     }
 
+    pub(crate) fn foreign_origin() -> Self {
+        let message = "The page that sends this request has an origin that is not trusted.";
+        Self::new(ErrorKind::Forbidden, message)
+    }
+
     pub(crate) fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Unavailable, UNAVAILABLE).with_source(source)
     }

@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+use http::Request;
 use tower::Layer;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     directory::Directory,
     domain::Quota,
     issuer::TokenIssuer,
+    origin::{Host, Origin, Origins},
     policy::{Policy, RolePolicy},
     service::CredentialService,
     usage::UsageLog,
@@ -45,7 +47,8 @@ pub(crate) struct App {
     pub(crate) authority: Authority,
     pub(crate) validator: Arc<dyn TokenValidator>,
     pub(crate) dialects: Vec<(Dialect, String)>,
-    pub(crate) hosts: Vec<String>,
+    pub(crate) hosts: Vec<Host<'static>>,
+    pub(crate) origins: Origins,
     pub(crate) base_url: Option<String>,
     pub(crate) trust_forwarded: bool,
     pub(crate) served: Served,
@@ -77,6 +80,7 @@ impl CredentialLayer {
             hosts: Vec::new(),
             base_url: None,
             trust_forwarded: false,
+            trusted_origins: Vec::new(),
             policy: Arc::new(RolePolicy::default()),
             directory: None,
             issuer: None,
@@ -88,6 +92,17 @@ impl CredentialLayer {
             body_timeout: BODY_TIMEOUT,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Whether the layer itself responds to a request, so that the inner service does
+    /// not see it.
+    ///
+    /// For services around this one that treat credential requests in another way, such
+    /// as one that admits them from some networks only. Allocates nothing for requests
+    /// that pass through.
+    #[must_use]
+    pub fn answers<B>(&self, request: &Request<B>) -> bool {
+        self.app.is_ours(request)
     }
 }
 
@@ -122,6 +137,7 @@ pub struct CredentialLayerBuilder {
     hosts: Vec<String>,
     base_url: Option<String>,
     trust_forwarded: bool,
+    trusted_origins: Vec<String>,
     policy: Arc<dyn Policy>,
     directory: Option<Arc<dyn Directory>>,
     issuer: Option<Arc<dyn TokenIssuer>>,
@@ -152,8 +168,8 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Answers only requests for these hosts, compared without regard to case,
-    /// and without the port unless one is given here.
+    /// Answers only requests for these hosts, compared without regard to case and to a
+    /// dot at the end, and without the port unless one is given here.
     ///
     /// For apps that are reached under several names and have paths of their own
     /// that look like these. Default: all hosts.
@@ -168,7 +184,9 @@ impl CredentialLayerBuilder {
 
     /// What links to this service start with, such as `https://keys.example.com`.
     ///
-    /// Needed behind a proxy that ends TLS or a router that strips a prefix.
+    /// Needed behind a proxy that ends TLS or a router that strips a prefix, and behind a
+    /// proxy that replaces `Host`: pages of this URL's scheme, host and port may change
+    /// something (see [`trusted_origins`](Self::trusted_origins)).
     /// Default: scheme and host of the request.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
@@ -178,11 +196,44 @@ impl CredentialLayerBuilder {
     /// Whether links follow `Forwarded`, `X-Forwarded-Proto`, `X-Forwarded-Host` and
     /// `X-Forwarded-Prefix`.
     ///
+    /// The forwarded host and scheme then also decide which
+    /// [origin](Self::trusted_origins) is the request's own.
+    ///
     /// Only for services that nobody reaches but through a proxy that sets these
     /// headers: otherwise any client chooses what links look like. A
     /// [`base_url`](Self::base_url) wins. Default: no.
     pub fn trust_forwarded_headers(mut self, trust: bool) -> Self {
         self.trust_forwarded = trust;
+        self
+    }
+
+    /// Lets pages of these origins change credentials, such as
+    /// `https://console.example.com`. Default: only pages of the request's own host.
+    ///
+    /// A browser sends the credentials that it remembers for this service with the
+    /// requests of any page. So `POST`, `PUT`, `PATCH` and `DELETE` return 403 if
+    ///
+    /// - `Sec-Fetch-Site` is `cross-site`, or
+    /// - `Origin` is not the request's own: the host and port of `Host` (in HTTP/2, of
+    ///   `:authority`), or scheme, host and port of the [`base_url`](Self::base_url).
+    ///   With [`trust_forwarded_headers`](Self::trust_forwarded_headers) the forwarded
+    ///   host replaces `Host`, and the forwarded scheme must match.
+    ///   `null`, a malformed origin and a second `Origin` are never the request's own,
+    ///   nor is any origin if there are two `Host` headers.
+    ///
+    /// A request with one of these origins passes both checks. They come before all
+    /// others, and do not concern requests without these headers, which are not a
+    /// browser's, or `GET`, `HEAD` and `OPTIONS`.
+    ///
+    /// The layer does not implement CORS. For a page to read the responses, and to send
+    /// `X-Auth-Token` or a JSON body, a layer around this one must handle CORS for the
+    /// same origins.
+    pub fn trusted_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.trusted_origins = origins.into_iter().map(Into::into).collect();
         self
     }
 
@@ -285,6 +336,7 @@ impl CredentialLayerBuilder {
             hosts,
             base_url,
             trust_forwarded,
+            trusted_origins,
             policy,
             directory,
             issuer,
@@ -304,10 +356,9 @@ impl CredentialLayerBuilder {
             return Err(ConfigError::ZeroBodyTimeout);
         }
         let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
-        let is_web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if base_url.as_ref().is_some_and(|url| !is_web(url)) {
-            return Err(ConfigError::InvalidBaseUrl);
-        }
+        let base = base_url.as_deref().map(origin_of_url).transpose()?;
+        let origins = Origins { base, trusted: parsed_origins(&trusted_origins)?, trust_forwarded };
+        let hosts = parsed_hosts(&hosts)?;
         let served = Served {
             s3tokens: directory.is_some(),
             ec2tokens: directory.is_some() && issuer.is_some(),
@@ -328,6 +379,7 @@ impl CredentialLayerBuilder {
             validator,
             dialects,
             hosts,
+            origins,
             base_url,
             trust_forwarded,
             served,
@@ -344,6 +396,11 @@ impl CredentialLayerBuilder {
 pub enum ConfigError {
     /// The base URL is not an `http` or `https` URL.
     InvalidBaseUrl,
+    /// A host is not of the form `name` or `name:port`, so that no request is for it.
+    InvalidHost(String),
+    /// An origin is not of the form `scheme://host` or `scheme://host:port`. `null`
+    /// cannot be trusted: it is the origin of any sandboxed page.
+    InvalidOrigin(String),
     /// A prefix does not start with a slash, or ends with one.
     InvalidPrefix(String),
     /// No dialect is left to answer.
@@ -360,6 +417,12 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidBaseUrl => f.write_str("the base URL must be an http or https URL"),
+            Self::InvalidHost(host) => {
+                write!(f, "host {host:?} must be a name or an address, with or without a port")
+            }
+            Self::InvalidOrigin(origin) => {
+                write!(f, "origin {origin:?} must be scheme://host or scheme://host:port")
+            }
             Self::InvalidPrefix(prefix) => {
                 write!(f, "prefix {prefix:?} must start with a slash and not end with one")
             }
@@ -397,4 +460,29 @@ fn check_prefixes(dialects: &[(Dialect, String)]) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// The scheme, host and port that a base URL starts with.
+fn origin_of_url(url: &str) -> Result<Origin<'static>, ConfigError> {
+    let (scheme, rest) = url.split_once("://").ok_or(ConfigError::InvalidBaseUrl)?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let origin = ["http", "https"].contains(&scheme).then(|| format!("{scheme}://{host}"));
+    let origin = origin.as_deref().and_then(Origin::parse).map(Origin::into_owned);
+    origin.ok_or(ConfigError::InvalidBaseUrl)
+}
+
+fn parsed_origins(origins: &[String]) -> Result<Vec<Origin<'static>>, ConfigError> {
+    let parse = |text: &String| {
+        let origin = Origin::parse(text).map(Origin::into_owned);
+        origin.ok_or_else(|| ConfigError::InvalidOrigin(text.clone()))
+    };
+    origins.iter().map(parse).collect()
+}
+
+fn parsed_hosts(hosts: &[String]) -> Result<Vec<Host<'static>>, ConfigError> {
+    let parse = |text: &String| {
+        let host = Host::parse(text).map(Host::into_owned);
+        host.ok_or_else(|| ConfigError::InvalidHost(text.clone()))
+    };
+    hosts.iter().map(parse).collect()
 }

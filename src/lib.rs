@@ -94,6 +94,25 @@
 //! [prefix](CredentialLayerBuilder::prefix) or host where that matters. A request
 //! that passes costs no allocation, and its future is as large as the app's own.
 //!
+//! # Browsers
+//!
+//! A browser sends the Basic credentials that it remembers for a host with the requests
+//! of any page. On its own paths, and only there, the layer therefore checks, in this
+//! order:
+//!
+//! 1. **The origin.** `POST`, `PUT`, `PATCH` and `DELETE` return 403 if `Sec-Fetch-Site`
+//!    is `cross-site`, or if `Origin` is not the request's own host. Both accept the
+//!    origins that are [trusted](CredentialLayerBuilder::trusted_origins). Clients that
+//!    are not browsers send neither header.
+//! 2. The path and the method (400, 405), then the token or the credentials (401).
+//! 3. **The content type of Basic callers.** Every `POST`, `PUT` and `PATCH` must name a
+//!    JSON content type, in v2.0 JSON or XML, even without a body: no HTML form can send
+//!    one. Otherwise IBM's dialect and v2.0 return 415, v3 and OS-EC2 return 400. Callers
+//!    with a token may leave it out where the dialect allows it.
+//!
+//! No body is read before these checks. Behind a proxy that replaces `Host`, set
+//! [`base_url`](CredentialLayerBuilder::base_url).
+//!
 //! # Under axum
 //!
 //! [`Router::layer`] must see the whole path: add the layer to the outermost
@@ -131,11 +150,12 @@
 //! time and never logged; they are stored as they are, because signatures are
 //! made with them, unless [`Encrypted`] seals them. Callers are authenticated before a body is read, bodies are
 //! bounded in size and time, and a key that a caller may not see looks like one
-//! that does not exist. Put TLS in front: tokens and new secrets cross the wire
-//! in the clear otherwise.
+//! that does not exist. Every response of the layer carries `Cache-Control: no-store`.
+//! Put TLS in front: tokens and new secrets cross the wire in the clear otherwise.
 //!
 //! One line is logged for each change of a credential, at `info`, with target
-//! `tower_credentials::audit`.
+//! `tower_credentials::audit`. Ids and access keys, which clients choose, are quoted in
+//! log lines, and control and bidirectional characters are escaped.
 //!
 //! [`Cached`]: backend::cached::Cached
 //! [`CredentialBackend`]: backend::CredentialBackend
@@ -176,6 +196,8 @@ pub mod issuer;
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]
 pub mod keystone;
 mod layer;
+mod log;
+mod origin;
 pub mod policy;
 mod read;
 #[cfg(feature = "s3")]

@@ -7,19 +7,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
 use crate::{
-    auth::presented,
+    auth::{Presented, presented},
     authority::Outcome,
     body::ResponseBody,
     dialect::{Exchange, Moment, Routed},
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::App,
+    log,
+    origin::Host,
     read,
 };
 
@@ -60,7 +62,7 @@ where
             Routed::Matched(exchange) => (exchange, None),
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
             Routed::Options(exchange) => {
-                return ResponseFuture::own(Box::pin(async move { exchange.options() }));
+                return ResponseFuture::own(Box::pin(async move { private(exchange.options()) }));
             }
             Routed::Refused(exchange, error) => (exchange, Some(error)),
         };
@@ -68,6 +70,7 @@ where
         ResponseFuture::own(Box::pin(async move {
             let (head, body) = request.into_parts();
             let result = match refusal {
+                _ if app.is_foreign(&head) => Err(Error::foreign_origin()),
                 Some(error) => Err(error),
                 None => app.handle(&exchange, &head, body).await,
             };
@@ -97,23 +100,23 @@ impl App {
         Routed::NotOurs
     }
 
+    pub(crate) fn is_ours<B>(&self, request: &Request<B>) -> bool {
+        !matches!(self.route(request), Routed::NotOurs)
+    }
+
     fn answers_for<B>(&self, request: &Request<B>) -> bool {
         if self.hosts.is_empty() {
             return true;
         }
-        let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        let host = authority.or(header).unwrap_or_default();
-        // What stands before an @ names a user, and nobody asks who.
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        // An IPv6 address is in brackets, so its colons are not the port's.
-        let bare = match host.rsplit_once(':') {
-            Some((bare, port)) if !port.ends_with(']') => bare,
-            _ => host,
-        };
-        let is =
-            |known: &String| known.eq_ignore_ascii_case(bare) || known.eq_ignore_ascii_case(host);
-        self.hosts.iter().any(is)
+        let host = Host::of(request.uri(), request.headers());
+        host.is_some_and(|host| self.hosts.iter().any(|known| known.covers(&host)))
+    }
+
+    /// Whether a page of another origin asks for a change.
+    fn is_foreign(&self, head: &Parts) -> bool {
+        let changes =
+            matches!(head.method, Method::DELETE | Method::PATCH | Method::POST | Method::PUT);
+        changes && !self.origins.admit(&head.uri, &head.headers)
     }
 
     async fn handle<B>(&self, exchange: &Exchange, head: &Parts, body: B) -> Result<Outcome, Error>
@@ -126,6 +129,13 @@ impl App {
         let caller = (*self.validator).validate(&presented).await?;
         if caller.expires_at.is_some_and(|end| end <= self.authority.clock.now()) {
             return Err(Error::unauthenticated());
+        }
+        // A browser sends Basic credentials that it remembers with any form of any page,
+        // but no form has one of these types.
+        if matches!(presented, Presented::Basic { .. })
+            && matches!(head.method, Method::PATCH | Method::POST | Method::PUT)
+        {
+            exchange.check_content_type(&head.headers)?;
         }
         let body = if exchange.takes_body() {
             read::body(body, self.body_limit, self.body_timeout).await?
@@ -145,15 +155,22 @@ impl App {
         let now = self.authority.clock.now();
         let (base_url, trust_forwarded) = (self.base_url.as_deref(), self.trust_forwarded);
         let moment = Moment { now, head, base_url, trust_forwarded };
-        let mut response = exchange.render(result.as_ref(), &moment);
+        let mut response = private(exchange.render(result.as_ref(), &moment));
         if let Err(error) = result {
             if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-                let source = error.source().map(tracing::field::display);
-                let cause = error.source().and_then(StdError::source).map(tracing::field::display);
+                let source = log::cause(&error);
+                let cause = error.source().and_then(log::cause);
                 tracing::error!(source, cause, "credential request failed");
             }
             response.extensions_mut().insert(Arc::new(error));
         }
         response
     }
+}
+
+/// Forbids caches to store a response, which may hold a secret.
+fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
 }

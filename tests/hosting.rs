@@ -105,29 +105,69 @@ async fn only_the_chosen_dialects_are_answered() {
 async fn only_the_chosen_hosts_are_answered() {
     let hosts = ["Keys.example.com", "[::1]", "other.example.com:8338"];
     let app = router().layer(builder().hosts(hosts).build().unwrap());
-    let on = |host: &'static str| {
-        let request = Request::get("/credentials")
-            .header("x-auth-token", "token")
-            .header(header::HOST, host)
-            .body(Body::empty());
-        let app = app.clone();
-        async { app.oneshot(request.unwrap()).await.unwrap().status() }
+    let to = |hosts: &[&'static str]| {
+        let request = Request::get("/credentials").header("x-auth-token", "token");
+        let request =
+            hosts.iter().fold(request, |request, host| request.header(header::HOST, *host));
+        let (request, app) = (request.body(Body::empty()).unwrap(), app.clone());
+        async { app.oneshot(request).await.unwrap().status() }
     };
+    let on = |host: &'static str| to(&[host]);
     for ours in [
         "keys.example.com",
         "KEYS.example.com:9000",
+        "keys.example.com.",
+        "Keys.Example.Com.:9000",
+        "keys.example.com:",
         "[::1]:8338",
         "[::1]",
+        "[0:0:0:0:0:0:0:1]",
         "other.example.com:8338",
+        "other.example.com.:8338",
     ] {
         assert_eq!(on(ours).await, StatusCode::OK, "{ours}");
     }
-    for foreign in ["", "example.com", "other.example.com", "other.example.com:1", "[::2]:8338"] {
+    for foreign in [
+        "",
+        "example.com",
+        "other.example.com",
+        "other.example.com:1",
+        "[::2]:8338",
+        "keys.example.com..",
+        "keys.example.com/",
+        "keys.example.com:x",
+        "keys.example.com, keys.example.com",
+    ] {
         assert_eq!(on(foreign).await, StatusCode::NOT_FOUND, "{foreign}");
     }
+    // Which of two hosts counts elsewhere is not known.
+    let twice = to(&["keys.example.com", "keys.example.com"]).await;
+    assert_eq!(twice, StatusCode::NOT_FOUND);
     // Under HTTP/2 the host is in the URI.
     assert_eq!(status(&app, "http://keys.example.com/credentials").await, StatusCode::OK);
     assert_eq!(status(&app, "http://example.com/credentials").await, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn a_layer_says_which_requests_it_answers() {
+    let layer = builder().hosts(["keys.example.com"]).build().unwrap();
+    let answers = |method: &str, uri: &str, header: (&str, &str)| {
+        let request = Request::builder().method(method).uri(uri).header(header.0, header.1);
+        layer.answers(&request.body(()).unwrap())
+    };
+    let plain = ("host", "keys.example.com");
+    let signed = ("authorization", "AWS4-HMAC-SHA256 Credential=a");
+    let host = "http://keys.example.com";
+    for path in ["/credentials", "/credentials/k", GRANTS, "/v3/credentials"] {
+        for method in ["GET", "POST", "PUT", "OPTIONS"] {
+            assert!(answers(method, path, plain), "{method} {path}");
+            assert!(!answers(method, path, ("host", "example.com")), "{method} {path}");
+            assert!(!answers(method, &format!("{host}{path}"), signed), "{method} {path}");
+        }
+    }
+    for path in ["/", "/credential", "/credentials/k/deeper", "/v3/auth/tokens"] {
+        assert!(!answers("GET", path, plain), "{path}");
+    }
 }
 
 #[test]
@@ -137,6 +177,36 @@ fn mistakes_are_told_when_the_layer_is_built() {
     assert_eq!(refused(builder().body_limit(0)), ConfigError::ZeroBodyLimit);
     assert_eq!(refused(builder().body_timeout(Duration::ZERO)), ConfigError::ZeroBodyTimeout);
     assert_eq!(refused(builder().base_url("keys.example.com")), ConfigError::InvalidBaseUrl);
+    for bad in ["https://", "https:///keys", "ftp://keys.test", "https://a b", "https://h?q"] {
+        assert_eq!(refused(builder().base_url(bad)), ConfigError::InvalidBaseUrl, "{bad}");
+    }
+    for good in ["http://keys.test", "https://keys.test:8338/base/", "https://[::1]/"] {
+        assert!(builder().base_url(good).build().is_ok(), "{good}");
+    }
+    for bad in [
+        "null",
+        "",
+        "*",
+        "keys.test",
+        "https://",
+        "https://keys.test/",
+        "https://keys.test/path",
+        "https://*.keys.test",
+        "https://me@keys.test",
+        "https://keys.test:x",
+        "https://a.test https://b.test",
+    ] {
+        let origins = ["https://console.test", bad];
+        let invalid = refused(builder().trusted_origins(origins));
+        assert_eq!(invalid, ConfigError::InvalidOrigin(bad.into()), "{bad}");
+        assert!(invalid.to_string().contains("scheme://host"), "{invalid}");
+    }
+    let origins = ["https://console.test", "HTTP://Console.test.:8080", "app://localhost"];
+    assert!(builder().trusted_origins(origins).build().is_ok());
+    for bad in ["", "keys test", "https://keys.test", "keys.test/", "::1", "keys.test:x"] {
+        let invalid = refused(builder().hosts([bad]));
+        assert_eq!(invalid, ConfigError::InvalidHost(bad.into()), "{bad}");
+    }
     for bad in ["", "/", "keys", "/keys/"] {
         let invalid = refused(builder().prefix(Dialect::IbmCos, bad));
         assert_eq!(invalid, ConfigError::InvalidPrefix(bad.into()));

@@ -13,6 +13,8 @@ mod common;
 mod health;
 #[path = "../common/identities/mod.rs"]
 mod identities;
+#[path = "../common/loopback.rs"]
+mod loopback;
 #[path = "../common/paste.rs"]
 mod paste;
 mod store;
@@ -31,6 +33,7 @@ use crate::{
         store::{parse, url as store_url},
     },
     identities::Identities,
+    loopback::LoopbackLayer,
 };
 
 /// An S3 server that mints, lists, disables and revokes its own access keys.
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities = Identities::load(options.identities, options.listen)?;
     identities.reload_on_hangup()?;
+    let only_loopback = identities.are_public();
 
     let buckets = options.data.join("buckets");
     std::fs::create_dir_all(&buckets)
@@ -85,12 +89,14 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         credentials = credentials.usage(usage);
     }
 
+    let credentials = credentials.build()?;
     // Credential requests are answered by the layer; everything else, also a
     // signed request to a bucket called `credentials`, reaches the store.
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(credentials.build()?)
+        .layer(LoopbackLayer::new(&credentials, only_loopback))
+        .layer(credentials)
         .service(store::open(&buckets, keys)?);
     server::serve(options.listen, service, paste::print_lines).await
 }

@@ -121,7 +121,8 @@ pub(crate) fn secret_headers() -> [HeaderName; 3] {
     ]
 }
 
-/// A span without the query, which may hold a presigned URL's signature.
+/// A span without the query, which may hold a presigned URL's signature. `Debug` quotes
+/// the path and escapes what could forge a log line.
 pub(crate) fn span<B>(request: &Request<B>) -> Span {
-    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+    tracing::debug_span!("request", method = %request.method(), path = ?request.uri().path())
 }

@@ -111,7 +111,7 @@ impl Outcome {
             if stdout { print!("{line}") } else { eprint!("{line}") }
         }
         if let Some(Failure { what, .. }) = &self.failure {
-            eprintln!("error: {what}");
+            eprintln!("error: {}", printable(what));
         }
     }
 
@@ -135,7 +135,7 @@ impl From<Failure> for Outcome {
 /// A member for people: a line, or a line and one for each thing below it.
 fn line(name: &str, value: &Value) -> String {
     let name = name.replace('_', " ");
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), Into::into);
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), printable);
     let below: Vec<String> = match value {
         Value::Array(values) if values.is_empty() => return String::new(),
         Value::Array(values) => values.iter().map(plain).collect(),
@@ -146,6 +146,19 @@ fn line(name: &str, value: &Value) -> String {
         _ => return format!("{name}: {}\n", plain(value)),
     };
     format!("{name}:\n  {}\n", below.join("\n  "))
+}
+
+/// Text for people. Ids of records may hold anything: control and bidirectional
+/// characters are escaped.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => printable.push(c),
+            _ => printable.extend(c.escape_debug()),
+        }
+    }
+    printable
 }
 
 /// An error with its causes, in one line.

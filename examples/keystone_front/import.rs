@@ -74,12 +74,12 @@ pub(crate) async fn run(
         match from_keystone(found, now) {
             Ok((new, None)) => regular.push(Import { new, copy_of, before }),
             Ok((new, Some(why))) => {
-                tracing::warn!(id, "odd: {why}");
+                tracing::warn!(?id, "odd: {why}");
                 tally.odd += 1;
                 odd.push(Import { new, copy_of, before });
             }
             Err(why) => {
-                tracing::error!(id, "not imported: {why}");
+                tracing::error!(?id, "not imported: {why}");
                 tally.failed += 1;
             }
         }
@@ -159,7 +159,7 @@ async fn import(
                 }
                 Err((id, why)) => {
                     tally.failed += 1;
-                    bar.suspend(|| tracing::error!(%id, "not imported: {why}"));
+                    bar.suspend(|| tracing::error!(id = ?id.as_str(), "not imported: {why}"));
                 }
             }
         }
@@ -178,15 +178,15 @@ impl Tally {
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::Updated => {
                 self.updated += 1;
-                bar.suspend(|| tracing::info!(%id, "changed in Keystone, updated"));
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed in Keystone, updated"));
             }
             Outcome::Kept => {
                 self.kept += 1;
-                bar.suspend(|| tracing::info!(%id, "changed here, kept as it is"));
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed here, kept as it is"));
             }
             Outcome::DeletedHere => {
                 self.deleted += 1;
-                bar.suspend(|| tracing::info!(%id, "deleted here, left to Keystone"));
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "deleted here, left to Keystone"));
             }
         }
     }

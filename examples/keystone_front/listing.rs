@@ -35,14 +35,14 @@ pub(crate) async fn all(client: &KeystoneClient) -> Result<Listing, Box<dyn Erro
         Err(error) if is_too_much(&*error) => error.to_string(),
         Err(error) => return Err(error),
     };
-    tracing::info!(why, "not all credentials are listed at once, asking for each user");
+    tracing::info!(?why, "not all credentials are listed at once, asking for each user");
     listing.by_user = true;
     for domain in ids(client, "/domains", "domains").await? {
         for user in ids(client, &format!("/users?domain_id={}", escaped(&domain)), "users").await? {
             let path = format!("/credentials?user_id={}", escaped(&user));
             if page(client, &path, &mut listing.credentials).await? {
                 listing.incomplete += 1;
-                tracing::error!(user, "Keystone lists only some credentials of this user");
+                tracing::error!(?user, "Keystone lists only some credentials of this user");
             }
         }
     }

@@ -95,12 +95,14 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                 Ok(Some(found)) => match self.inner.delete(id, found.version).await {
                     Ok(true) => return,
                     Ok(false) => {}
-                    Err(error) => tracing::error!(%error, %id, "record not taken back"),
+                    Err(error) => {
+                        tracing::error!(%error, id = ?id.as_str(), "record not taken back")
+                    }
                 },
-                Err(error) => tracing::error!(%error, %id, "record not taken back"),
+                Err(error) => tracing::error!(%error, id = ?id.as_str(), "record not taken back"),
             }
         }
-        tracing::error!(%id, "a record stays that Keystone has no copy of");
+        tracing::error!(id = ?id.as_str(), "a record stays that Keystone has no copy of");
     }
 
     async fn update_both(
@@ -133,8 +135,10 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         undone.version = new.version.next();
         match self.inner.update(&Arc::new(undone), new.version).await {
             Ok(true) => {}
-            Ok(false) => tracing::warn!(id = %new.id, "changed again before it was undone"),
-            Err(error) => tracing::error!(%error, id = %new.id, "change not undone"),
+            Ok(false) => {
+                tracing::warn!(id = ?new.id.as_str(), "changed again before it was undone")
+            }
+            Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "change not undone"),
         }
         self.settle_later(Some(old), Some(new));
         Err(told(refusal))
@@ -166,10 +170,12 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                 sleep(Duration::from_secs(seconds)).await;
                 match this.settle(id, held, tried).await {
                     Ok(()) => return,
-                    Err(refusal) => tracing::warn!(?refusal, %id, "Keystone may differ"),
+                    Err(refusal) => {
+                        tracing::warn!(?refusal, id = ?id.as_str(), "Keystone may differ")
+                    }
                 }
             }
-            tracing::error!(%id, "Keystone may have another state of a record, or a copy too many");
+            tracing::error!(id = ?id.as_str(), "Keystone may have another state of a record, or a copy too many");
         });
     }
 

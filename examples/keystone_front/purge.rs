@@ -73,11 +73,12 @@ pub(crate) enum Owner {
     User(UserId),
 }
 
+/// For log lines: ids are quoted, since clients choose them.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Project(id) => write!(f, "project {id}"),
-            Self::User(id) => write!(f, "user {id}"),
+            Self::Project(id) => write!(f, "project {:?}", id.as_str()),
+            Self::User(id) => write!(f, "user {:?}", id.as_str()),
         }
     }
 }

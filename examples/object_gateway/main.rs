@@ -23,6 +23,8 @@ mod health;
 #[path = "../common/identities/mod.rs"]
 mod identities;
 mod listing;
+#[path = "../common/loopback.rs"]
+mod loopback;
 mod metadata;
 mod objects;
 mod options;
@@ -49,6 +51,7 @@ use crate::{
     common::{backend, server, store::parse},
     gateway::Gateway,
     identities::Identities,
+    loopback::LoopbackLayer,
     options::Options,
     store::Store,
 };
@@ -62,6 +65,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities = Identities::load(options.identities, options.listen)?;
     identities.reload_on_hangup()?;
+    let only_loopback = identities.are_public();
 
     // Who changes keys and who looks them up do so through the same cache, so that a
     // change is felt at once.
@@ -80,6 +84,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         verifying = verifying.base_domain(domain);
     }
 
+    let credentials = credentials.build()?;
     let gateway = Gateway::new(Store::new(options.max_bytes), options.base_domain);
     let gateway = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
         let gateway = gateway.clone();
@@ -88,7 +93,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(credentials.build()?)
+        .layer(LoopbackLayer::new(&credentials, only_loopback))
+        .layer(credentials)
         .service(health::checked(verifying.build()?.layer(gateway)));
     server::serve(options.listen, service, paste::print_lines).await
 }

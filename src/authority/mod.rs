@@ -234,16 +234,17 @@ impl Authority {
     }
 }
 
-/// Says in the log who changed what; the one line per change.
+/// Says in the log who changed what; the one line per change. Clients choose ids and
+/// access keys: `Debug` quotes them and escapes what could forge another line.
 fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
     tracing::info!(
         target: "tower_credentials::audit",
-        credential_id = %credential.id,
-        access_key = credential.access_key.as_ref().map(tracing::field::display),
-        user_id = %credential.user_id,
-        project_id = credential.project_id.as_ref().map(tracing::field::display),
+        credential_id = ?credential.id.as_str(),
+        access_key = credential.access_key.as_ref().map(|key| tracing::field::debug(key.as_str())),
+        user_id = ?credential.user_id.as_str(),
+        project_id = credential.project_id.as_ref().map(|id| tracing::field::debug(id.as_str())),
         status = credential.status.as_str(),
-        caller = %caller.user_id,
+        caller = ?caller.user_id.as_str(),
         "credential {what}"
     );
 }

@@ -1,15 +1,13 @@
 //! When the credentials that are shown were last used.
 
-use std::{
-    error::Error as _,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
 use super::{Authority, Outcome, View};
 use crate::{
     domain::Credential,
+    log,
     usage::{UsageError, whole_seconds},
 };
 
@@ -59,7 +57,7 @@ impl Authority {
         let told = match told {
             Ok(told) => told,
             Err(error) => {
-                let cause = error.source().map(tracing::field::display);
+                let cause = log::cause(&error);
                 tracing::warn!(%error, cause, "uses of keys are left out of an answer");
                 return;
             }

@@ -43,6 +43,15 @@ pub(super) fn content_type(headers: &HeaderMap) -> ContentType {
     }
 }
 
+/// The format of the body, if the request names one content type and it is known.
+pub(super) fn sole_content_type(headers: &HeaderMap) -> Option<Format> {
+    let mut named = headers.get_all(header::CONTENT_TYPE).iter();
+    match (named.next(), named.next()) {
+        (Some(value), None) => value.to_str().ok().and_then(Format::of),
+        _ => None,
+    }
+}
+
 /// Which of the two formats the client would rather have; JSON if it does not say.
 pub(super) fn preferred(headers: &HeaderMap) -> Format {
     let mut best = (Format::Json, 0.0);

@@ -4,13 +4,13 @@
 //! top of its folder, and no dialect knows another.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use serde::Serialize;
 
 use crate::{
     authority::{Command, Outcome},
-    error::Error,
+    error::{Error, ErrorKind},
 };
 
 mod ibm_cos;
@@ -25,6 +25,7 @@ mod moment;
 mod os_ec2;
 mod path;
 
+use media::Format;
 pub(crate) use moment::Moment;
 
 /// One wire format that the layer answers.
@@ -146,6 +147,32 @@ impl Exchange {
             Self::KeystoneV2(exchange) => exchange.takes_body(),
             Self::KeystoneV3(exchange) => exchange.takes_body(),
             Self::OsEc2(exchange) => exchange.takes_body(),
+        }
+    }
+
+    /// Checks that the request names a content type that the dialect takes, whether it
+    /// has a body or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnsupportedMediaType`] if it names none, two, or another one.
+    pub(crate) fn check_content_type(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let (taken, message): (&[Format], _) = match self {
+            Self::KeystoneV2(_) => (
+                &[Format::Json, Format::Xml],
+                "With Basic credentials the Content-Type must be application/json or \
+                 application/xml.",
+            ),
+            Self::IbmCos(_) | Self::KeystoneV3(_) | Self::OsEc2(_) => (
+                &[Format::Json],
+                "With Basic credentials the Content-Type must be application/json.",
+            ),
+        };
+        let named = media::sole_content_type(headers);
+        if named.is_some_and(|named| taken.contains(&named)) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::UnsupportedMediaType, message))
         }
     }
 

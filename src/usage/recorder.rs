@@ -21,7 +21,7 @@ use tokio::{
 use super::recent::Recent;
 use super::waiting::{Noted, Waiting};
 use super::{UsageError, UsageLog, whole_seconds};
-use crate::domain::Credential;
+use crate::{domain::Credential, log};
 
 /// How often uses are reported unless the builder says otherwise.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -268,7 +268,7 @@ async fn report(shared: Arc<Shared>) {
 }
 
 fn warn(shared: &Shared, error: &(dyn StdError + 'static)) {
-    let cause = error.source().map(tracing::field::display);
+    let cause = log::cause(error);
     let (waiting, dropped) = (shared.waiting.len(), shared.dropped.load(Relaxed));
     tracing::warn!(%error, cause, waiting, dropped, "uses of keys could not be reported");
 }

@@ -37,7 +37,7 @@ const LIMIT: usize = 114_688;
 
 fn head(method: &str, path: &str, headers: &str) -> String {
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: accesser\r\nX-Auth-Token: dev-admin\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: dev-admin\r\n\
          Content-Type: application/json\r\n{headers}\r\n"
     )
 }

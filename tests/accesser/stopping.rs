@@ -51,7 +51,7 @@ async fn a_signal_to_stop_lets_a_running_request_finish() {
         let body = create_body(&access, &secret_of(&access), "Active").to_string();
         let mut raw = Raw::connect(running.host()).await;
         raw.say(format!(
-            "POST /credentials HTTP/1.1\r\nHost: accesser\r\nX-Auth-Token: dev-alice\r\n\
+            "POST /credentials HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: dev-alice\r\n\
              Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
             body.len()
         ))

@@ -14,6 +14,8 @@ pub(crate) mod http;
 pub(crate) mod keys;
 mod lifecycle;
 mod lines_to_paste;
+mod log_lines;
+mod loopback;
 mod object_store;
 #[allow(dead_code, reason = "not every server is tested for all of it")]
 pub(crate) mod process;

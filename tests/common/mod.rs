@@ -4,6 +4,7 @@
 pub(crate) mod failing;
 pub(crate) mod registry;
 pub(crate) mod signer;
+pub(crate) mod thread_log;
 pub(crate) mod v3;
 
 use std::{

@@ -21,6 +21,7 @@ mod keystone;
 #[path = "../common/postgres.rs"]
 #[allow(dead_code, reason = "its own tests use the rest")]
 mod lab;
+mod printing;
 mod records;
 mod sealed;
 mod starting;

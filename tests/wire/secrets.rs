@@ -1,14 +1,6 @@
 //! Nothing that is secret gets where it is not asked for.
 
-use std::{
-    cell::RefCell,
-    io::{self, Write},
-    sync::Once,
-};
-
 use serde_json::json;
-use tracing_subscriber::layer::SubscriberExt;
-
 use tower_credentials::{
     domain::AccessKey,
     issuer::{IssuedToken, TokenIssuer},
@@ -19,6 +11,7 @@ use crate::{
     common::{
         ALICE, Answer, BOB, DEMO, World, pair,
         signer::{ec2_old, ec2_v4, s3_v1, s3_v4},
+        thread_log,
         v3::{
             ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECRET, Signing, blob_of, change, id_of, one,
             opaque, pair_of, pairs,
@@ -26,38 +19,6 @@ use crate::{
     },
     keystone_v2_json::bobs,
 };
-
-thread_local! {
-    /// What this thread logged. Each test runs on a thread of its own.
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes to the log of the thread.
-struct ThreadLog;
-
-impl Write for ThreadLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Logs everything from here on. For the whole program: what one thread does not
-/// listen to, tracing may take for something that none does.
-fn listen() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let lines = tracing_subscriber::fmt::layer().with_writer(|| ThreadLog).with_ansi(false);
-        let subscriber = tracing_subscriber::registry().with(lines);
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        tracing::callsite::rebuild_interest_cache();
-    });
-    LOG.take();
-}
 
 const SECRETS: [&str; 8] = [
     "secret-of-minted",
@@ -109,7 +70,7 @@ async fn scenario(world: &World) -> Vec<Answer> {
 
 #[tokio::test]
 async fn a_whole_scenario_leaves_no_secret_in_the_log_and_one_line_per_change() {
-    listen();
+    thread_log::listen();
     let world = World::new();
     let answers = scenario(&world).await;
 
@@ -117,7 +78,7 @@ async fn a_whole_scenario_leaves_no_secret_in_the_log_and_one_line_per_change() 
     let expected = [201, 409, 201, 400, 200, 200, 400, 200, 201, 409, 200, 201, 200, 204, 204, 401];
     assert_eq!(statuses, expected);
 
-    let text = String::from_utf8(LOG.take()).unwrap();
+    let text = thread_log::take();
     let made = answers[2].json();
     let generated = made["credential"]["blob"]["secret"].as_str().unwrap();
     for secret in SECRETS.iter().chain([&generated]) {
@@ -236,11 +197,11 @@ async fn v3_scenario(signing: &Signing) -> (Vec<Answer>, Vec<String>) {
 
 #[tokio::test]
 async fn v3_leaves_no_secret_blob_signature_or_token_in_the_log() {
-    listen();
+    thread_log::listen();
     let signing = Signing::new().await;
-    LOG.take();
+    thread_log::take();
     let (_, secrets) = v3_scenario(&signing).await;
-    let text = String::from_utf8(LOG.take()).unwrap();
+    let text = thread_log::take();
     for secret in secrets {
         assert!(!text.contains(&secret), "{secret} is in the log:\n{text}");
     }

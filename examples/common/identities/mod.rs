@@ -46,6 +46,11 @@ impl Identities {
         Ok(Self { path, current })
     }
 
+    /// Whether these are the built-in development set, which everybody knows.
+    pub(crate) fn are_public(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// Reads the file again on every SIGHUP; a broken one leaves the old in force.
     pub(crate) fn reload_on_hangup(&self) -> Result<(), Box<dyn Error>> {
         let (this, mut hangups) = (self.clone(), signal(SignalKind::hangup())?);

@@ -1,7 +1,6 @@
 //! Listening to a feed of changes, for as long as the cache lives.
 
 use std::{
-    error::Error as StdError,
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
@@ -12,6 +11,7 @@ use super::Inner;
 use super::vouched::TRUST;
 use super::writes::Place;
 use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};
+use crate::log;
 
 /// The first pause before a broken feed is listened to again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,7 +47,7 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
             inner.counts.breaks.fetch_add(1, Relaxed);
         }
         if !was_told {
-            let (cause, ttl) = (error.source(), inner.settings.ttl);
+            let (cause, ttl) = (log::cause(&error), inner.settings.ttl);
             tracing::warn!(%error, cause, ?ttl, "changes of the credential store are not told; what is remembered counts for its time to live");
             was_told = true;
         }

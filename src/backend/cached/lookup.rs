@@ -12,6 +12,7 @@ use super::error;
 use super::memory::{Heard, Recalled};
 use crate::backend::{BackendError, CredentialBackend, Known};
 use crate::domain::{AccessKey, Credential};
+use crate::log;
 
 /// Longer access keys are not remembered: none that long was created here, and
 /// strangers shall not fill the memory with them.
@@ -125,7 +126,7 @@ impl<B: CredentialBackend> Inner<B> {
     }
 
     fn tell_of(&self, error: &BackendError) {
-        let cause = std::error::Error::source(error);
+        let cause = log::cause(error);
         let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let last = self.warned_at.load(Relaxed);
         let is_time = now.abs_diff(last) >= SECONDS_BETWEEN_WARNINGS

@@ -155,7 +155,6 @@ fn respond(
     if body.is_some() {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::DATE, moment.date());
     headers.insert(X_TRANS_ID, trans_id(moment.now));
     headers.insert(X_TIMESTAMP, x_timestamp(timestamp));

@@ -156,7 +156,6 @@ fn respond(
 
 fn common_headers(response: &mut Response<Full<Bytes>>, moment: &Moment<'_>) {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::DATE, moment.date());
     headers.insert(header::VARY, HeaderValue::from_static("Accept, X-Auth-Token"));
 }

@@ -1,0 +1,70 @@
+//! Text for log lines.
+
+use std::{
+    error::Error as StdError,
+    fmt::{self, Write as _},
+};
+
+use tracing::field::{DisplayValue, display};
+
+/// The cause of an error, for a log line. Other people's errors may repeat what a
+/// client sent, so control and bidirectional characters are escaped.
+pub(crate) fn cause<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<DisplayValue<Escaped<&'a (dyn StdError + 'static)>>> {
+    error.source().map(|cause| display(Escaped(cause)))
+}
+
+/// Text whose control and bidirectional characters are escaped as in a Rust string.
+#[derive(Debug)]
+pub(crate) struct Escaped<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                // Not within quotes, so these end nothing.
+                '"' | '\'' | '\\' => self.0.write_char(c)?,
+                _ => write!(self.0, "{}", c.escape_debug())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Line ends, what moves a terminal's cursor, and what reverses text.
+    const HOSTILE: [char; 16] = [
+        '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{200e}', '\u{200f}', '\u{61c}',
+        '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{feff}',
+    ];
+
+    #[test]
+    fn control_and_bidirectional_characters_are_escaped_and_others_are_not() {
+        assert_eq!(
+            Escaped("no key \"a\\b\" of Zo\u{eb}").to_string(),
+            "no key \"a\\b\" of Zo\u{eb}"
+        );
+        let escaped = Escaped(String::from_iter(HOSTILE)).to_string();
+        assert!(escaped.bytes().all(|b| b.is_ascii_graphic()), "{escaped:?}");
+        assert!(escaped.starts_with("\\n\\r\\u{1b}"), "{escaped}");
+        assert!(escaped.contains("\\u{202e}"), "{escaped}");
+    }
+
+    #[test]
+    fn debug_of_text_escapes_the_same() {
+        let text = format!("{:?}", String::from_iter(HOSTILE));
+        assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{text:?}");
+    }
+}

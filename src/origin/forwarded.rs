@@ -1,0 +1,91 @@
+//! What a proxy in front says of a request.
+
+use http::HeaderMap;
+
+/// What a proxy says that the client used. What is no host, scheme or path is as
+/// if it were not there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forwarded<'a> {
+    pub(crate) scheme: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) prefix: Option<&'a str>,
+}
+
+impl<'a> Forwarded<'a> {
+    /// RFC 7239's header, and the older ones where it says nothing. Of a chain of
+    /// proxies the first is the one that the client reached.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let first = |name: &str| {
+            let text = headers.get(name)?.to_str().ok()?;
+            Some(text.split(',').next().unwrap_or_default().trim())
+        };
+        let element = first("forwarded").unwrap_or_default();
+        let member = |wanted: &str| {
+            element.split(';').find_map(|pair| {
+                let (name, value) = pair.trim().split_once('=')?;
+                name.eq_ignore_ascii_case(wanted).then_some(value.trim_matches('"'))
+            })
+        };
+        let is_host = |host: &&str| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+            !host.is_empty() && host.bytes().all(allowed)
+        };
+        let is_path = |path: &&str| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/%".contains(&b);
+            path.starts_with('/') && path.bytes().all(allowed)
+        };
+        let scheme = member("proto").or_else(|| first("x-forwarded-proto"));
+        let host = member("host").or_else(|| first("x-forwarded-host"));
+        let prefix = first("x-forwarded-prefix").map(|prefix| prefix.trim_end_matches('/'));
+        Self {
+            scheme: scheme.filter(|scheme| ["http", "https"].contains(scheme)),
+            host: host.filter(is_host),
+            prefix: prefix.filter(is_path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn forwarded(headers: &HeaderMap) -> [Option<&str>; 3] {
+        let Forwarded { scheme, host, prefix } = Forwarded::of(headers);
+        [scheme, host, prefix]
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_proxy_says_scheme_host_and_prefix_in_either_form() {
+        let old = headers(&[
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "cloud.example, inner"),
+            ("x-forwarded-prefix", "/identity/"),
+        ]);
+        let expected = [Some("https"), Some("cloud.example"), Some("/identity")];
+        assert_eq!(forwarded(&old), expected);
+        let new = headers(&[
+            ("forwarded", "for=192.0.2.7;Proto=https;host=\"cloud.example:5001\", for=10.0.0.1"),
+            ("x-forwarded-proto", "http"),
+        ]);
+        assert_eq!(forwarded(&new), [Some("https"), Some("cloud.example:5001"), None]);
+    }
+
+    #[test]
+    fn what_is_no_host_scheme_or_path_is_left_out() {
+        let bad = headers(&[
+            ("x-forwarded-proto", "javascript"),
+            ("x-forwarded-host", "a\"b"),
+            ("x-forwarded-prefix", "//evil.example\""),
+        ]);
+        assert_eq!(forwarded(&bad), [None, None, None]);
+    }
+}
