@@ -92,6 +92,7 @@ mod rules;
 #[cfg(feature = "s3s")]
 mod s3s_auth;
 mod service;
+mod signature_rules;
 mod signing_keys;
 mod upload;
 mod verifier;
