@@ -69,6 +69,11 @@ impl Guard {
                 let bucket = self.signatures.bucket_of(head)?;
                 Ok(request.write_string_to_sign(text, bucket.as_deref())?)
             }
+            // `s3s` verifies it as a plain slash, which it is not.
+            SignedRequest::V4(_) if has_encoded_slash(head.uri().path()) => {
+                let message = "A slash in the path must not be escaped.";
+                Err(Refusal::new(S3ErrorCode::InvalidUri, message))
+            }
             SignedRequest::V4(request) => Ok(request.write_string_to_sign(text)?),
         })
     }
@@ -100,6 +105,10 @@ impl Guard {
         head.headers.insert(header::CONTENT_TYPE, form.content_type.clone());
         Ok(Request::from_parts(head, VerifiedBody::form(form)))
     }
+}
+
+fn has_encoded_slash(path: &str) -> bool {
+    path.as_bytes().windows(3).any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
 }
 
 fn misplaced_form() -> Refusal {
