@@ -32,6 +32,9 @@ use crate::signature::ChunkDecoder;
 /// then instead of the end. An app must not keep what it has read of a body that
 /// fails. After an error the body is over.
 ///
+/// Behind `S3sGuardLayer` (feature `s3s`) nothing of it is verified: the body is as it
+/// arrives, and a form is whole, for `s3s` to verify.
+///
 /// Nothing is collected. Trailers of a payload that is checked are those that were
 /// signed or checked; those of HTTP, which are neither, are left out.
 ///
@@ -75,7 +78,13 @@ impl<B: Body<Data = Bytes>> VerifiedBody<B> {
 
     /// The file of a form.
     pub(crate) fn file(file: FormFile) -> Self {
-        Self { arm: Arm::File(File::new(file)) }
+        Self { arm: Arm::File(File::new(file, Bytes::new(), Bytes::new())) }
+    }
+
+    /// A whole form.
+    #[cfg(feature = "s3s")]
+    pub(crate) fn form(form: super::form::WrittenForm) -> Self {
+        Self { arm: Arm::File(File::new(form.file, form.head, form.tail)) }
     }
 
     /// What will tell whether the payload was refused, if it is checked at all.

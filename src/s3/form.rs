@@ -5,6 +5,8 @@
 //! therefore measured out to it: see [`gate`].
 
 mod gate;
+#[cfg(feature = "s3s")]
+mod written;
 
 use std::{
     error::Error as StdError,
@@ -22,6 +24,8 @@ use http_body_util::BodyDataStream;
 use multer::{Field, Multipart};
 
 use self::gate::{Gate, Ration};
+#[cfg(feature = "s3s")]
+pub(crate) use self::written::WrittenForm;
 use super::payload_error::{PayloadError, PayloadErrorKind};
 use crate::signature::form::{FormError, PostForm, SignedForm};
 

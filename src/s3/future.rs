@@ -4,6 +4,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -97,6 +98,13 @@ where
             this.state.set(next);
         }
     }
+}
+
+/// Takes the inner service that is ready, to call it later. A clone, which may not be ready,
+/// takes its place.
+pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
 }
 
 fn call<S, B>(ready: &mut S, request: Request<VerifiedBody<B>>) -> State<S, S::Future, B>

@@ -4,7 +4,10 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use tower::Layer;
 
-use super::{rules::Rules, service::S3AuthService, signing_keys::SigningKeys, verifier::Verifier};
+use super::{
+    rules::Rules, service::S3AuthService, signature_rules::SignatureRules,
+    signing_keys::SigningKeys, verifier::Verifier,
+};
 use crate::{
     backend::KeySource,
     clock::{Clock, SystemClock},
@@ -12,14 +15,8 @@ use crate::{
     usage::UsageRecorder,
 };
 
-/// How far apart the clocks of client and server may be: what S3 allows.
-const MAX_SKEW: Duration = Duration::from_mins(15);
-
 /// How many derived keys are remembered.
 const SIGNING_KEYS: usize = 10_000;
-
-/// How long the fields of a form may take to arrive.
-const FORM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Applies [`S3AuthService`] to a service.
 ///
@@ -69,14 +66,9 @@ pub struct S3AuthLayerBuilder {
     rules: Rules,
     usage: Option<UsageRecorder>,
     clock: Arc<dyn Clock>,
-    anonymous: Anonymous,
-    regions: Vec<String>,
-    base_domains: Vec<String>,
-    signature_v2: bool,
+    signatures: SignatureRules,
     hide_unknown_keys: bool,
-    max_skew: Duration,
     signing_keys: usize,
-    form_timeout: Duration,
 }
 
 impl S3AuthLayerBuilder {
@@ -86,27 +78,22 @@ impl S3AuthLayerBuilder {
             rules: Rules::default(),
             usage: None,
             clock: Arc::new(SystemClock),
-            anonymous: Anonymous::default(),
-            regions: Vec::new(),
-            base_domains: Vec::new(),
-            signature_v2: false,
+            signatures: SignatureRules::new(Anonymous::Refuse),
             hide_unknown_keys: false,
-            max_skew: MAX_SKEW,
             signing_keys: SIGNING_KEYS,
-            form_timeout: FORM_TIMEOUT,
         }
     }
 
     /// What happens to requests that nobody signed. Default: [`Anonymous::Refuse`].
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
-        self.anonymous = anonymous;
+        self.signatures.anonymous = anonymous;
         self
     }
 
     /// Admits signatures for this region, and for those that were named before. Default:
     /// for any.
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.regions.push(region.into());
+        self.signatures.regions.push(region.into());
         self
     }
 
@@ -117,14 +104,14 @@ impl S3AuthLayerBuilder {
     /// Version 4 signs the host and needs none of this. Version 2 and forms sign the
     /// bucket.
     pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
-        self.base_domains.push(domain.into().to_ascii_lowercase());
+        self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
         self
     }
 
     /// Whether AWS Signature Version 2 is admitted. Default: it is not, as in Amazon's
     /// newer regions: see [what it does not sign](crate::signature::request).
     pub fn signature_v2(mut self, admit: bool) -> Self {
-        self.signature_v2 = admit;
+        self.signatures.signature_v2 = admit;
         self
     }
 
@@ -164,7 +151,7 @@ impl S3AuthLayerBuilder {
     /// How long ago, and how far in the future, a request may have been signed that is
     /// not presigned. Default: 15 minutes.
     pub fn max_skew(mut self, skew: Duration) -> Self {
-        self.max_skew = skew;
+        self.signatures.max_skew = skew;
         self
     }
 
@@ -179,7 +166,7 @@ impl S3AuthLayerBuilder {
     ///
     /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
     pub fn form_timeout(mut self, timeout: Duration) -> Self {
-        self.form_timeout = timeout;
+        self.signatures.form_timeout = timeout;
         self
     }
 
@@ -195,50 +182,21 @@ impl S3AuthLayerBuilder {
     ///
     /// [`S3ConfigError`] if no request could ever be verified as configured.
     pub fn build(self) -> Result<S3AuthLayer, S3ConfigError> {
-        if self.regions.iter().any(|region| region.is_empty() || region.contains('/')) {
-            return Err(S3ConfigError::InvalidRegion);
-        }
-        let malformed = |domain: &String| {
-            domain.is_empty() || domain.contains([':', '/']) || domain.starts_with('.')
-        };
-        if self.base_domains.iter().any(malformed) {
-            return Err(S3ConfigError::InvalidBaseDomain);
-        }
-        if self.form_timeout.is_zero() {
-            return Err(S3ConfigError::ZeroFormTimeout);
-        }
+        self.signatures.validate()?;
         Ok(S3AuthLayer { verifier: Arc::new(self.verifier()) })
     }
 
     pub(super) fn verifier(self) -> Verifier {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self {
-            keys,
-            rules,
-            usage,
-            clock,
-            anonymous,
-            regions,
-            base_domains,
-            signature_v2,
-            hide_unknown_keys,
-            max_skew,
-            signing_keys,
-            form_timeout,
-        } = self;
+        let Self { keys, rules, usage, clock, signatures, hide_unknown_keys, signing_keys } = self;
         Verifier {
             keys,
             rules,
             signing_keys: SigningKeys::new(signing_keys),
             usage,
             clock,
-            anonymous,
-            regions,
-            base_domains,
-            signature_v2,
+            signatures,
             hide_unknown_keys,
-            max_skew,
-            form_timeout,
         }
     }
 }

@@ -91,7 +91,10 @@ mod refusal;
 mod rules;
 #[cfg(feature = "s3s")]
 mod s3s_auth;
+#[cfg(feature = "s3s")]
+mod s3s_guard;
 mod service;
+mod signature_rules;
 mod signing_keys;
 mod upload;
 mod verifier;
@@ -99,6 +102,9 @@ mod verifier;
 #[cfg(feature = "s3s")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
 pub use self::s3s_auth::S3sAuth;
+#[cfg(feature = "s3s")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
+pub use self::s3s_guard::{S3sGuardLayer, S3sGuardLayerBuilder, S3sGuardService};
 pub use self::{
     body::VerifiedBody,
     future::ResponseFuture,

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error as StdError,
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -15,7 +14,7 @@ use tower::Service;
 use super::{
     admission,
     body::VerifiedBody,
-    future::ResponseFuture,
+    future::{ResponseFuture, take_ready},
     refusal::Asked,
     upload,
     verifier::{Decision, Verifier},
@@ -69,7 +68,7 @@ where
                         Err(refusal) => Err(refusal.render(&Asked::of(&request))),
                     }
                 });
-                ResponseFuture::asking(asking, self.take_ready())
+                ResponseFuture::asking(asking, take_ready(&mut self.inner))
             }
             Ok(Decision::Form) => {
                 let verifier = Arc::clone(&self.verifier);
@@ -78,7 +77,7 @@ where
                     let admitted = upload::admit(&verifier, request).await;
                     admitted.map_err(|refusal| refusal.render(&asked))
                 });
-                ResponseFuture::asking(asking, self.take_ready())
+                ResponseFuture::asking(asking, take_ready(&mut self.inner))
             }
             Ok(Decision::Pass) => match admission::pass(request) {
                 Ok(request) => ResponseFuture::calling(&mut self.inner, request),
@@ -86,14 +85,5 @@ where
             },
             Err(refusal) => ResponseFuture::refused(refusal.render(&Asked::of(&request))),
         }
-    }
-}
-
-impl<S: Clone> S3AuthService<S> {
-    /// The inner service that is ready, to be called later. A clone, which may not be,
-    /// takes its place.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
     }
 }

@@ -1,11 +1,6 @@
 //! Whether a request was signed with a key that may sign.
 
-use std::{
-    cell::RefCell,
-    hint,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
 use super::{
     admission,
@@ -13,6 +8,7 @@ use super::{
     layer::Anonymous,
     refusal::Refusal,
     rules::Rules,
+    signature_rules::SignatureRules,
     signing_keys::SigningKeys,
     upload,
 };
@@ -21,8 +17,8 @@ use crate::{
     clock::Clock,
     domain::{AccessKey, Credential, SecretKey},
     signature::{
-        ChunkDecoder, CredentialScope, Freshness, SigningKey, decoy, format_amz,
-        request::{RequestError, RequestHead, S3ErrorCode, SignedRequest, V2Request, V4Request},
+        ChunkDecoder, CredentialScope, Freshness, SigningKey, decoy,
+        request::{RequestHead, SignedRequest, V2Request},
     },
     usage::UsageRecorder,
 };
@@ -35,15 +31,8 @@ pub(super) struct Verifier {
     pub(super) signing_keys: SigningKeys,
     pub(super) usage: Option<UsageRecorder>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) anonymous: Anonymous,
-    /// The regions of which signatures count; any, if there is none.
-    pub(super) regions: Vec<String>,
-    /// The hosts below which buckets are hosts.
-    pub(super) base_domains: Vec<String>,
-    pub(super) signature_v2: bool,
+    pub(super) signatures: SignatureRules,
     pub(super) hide_unknown_keys: bool,
-    pub(super) max_skew: Duration,
-    pub(super) form_timeout: Duration,
 }
 
 /// What to do with a request that is not refused.
@@ -78,12 +67,12 @@ impl Verifier {
             if upload::is_upload(head) {
                 return Ok(Decision::Form);
             }
-            return match self.anonymous {
+            return match self.signatures.anonymous {
                 Anonymous::Pass => Ok(Decision::Pass),
                 Anonymous::Refuse => Err(Refusal::anonymous()),
             };
         };
-        self.check(&signed, now)?;
+        self.signatures.check(&signed, now)?;
         if self.rules.directory.is_some() {
             return Ok(Decision::Ask);
         }
@@ -104,7 +93,7 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Proven, Refusal> {
         let Some(signed) = SignedRequest::parse(head)? else { return Err(Refusal::anonymous()) };
-        self.check(&signed, now)?;
+        self.signatures.check(&signed, now)?;
         let found = self.find(signed.access_key(), now).await?;
         let proven = self.prove(head, &signed, found)?;
         self.check_owner(proven.key.credential()).await?;
@@ -145,53 +134,6 @@ impl Verifier {
         }
     }
 
-    /// What does not depend on the key.
-    fn check(&self, signed: &SignedRequest<'_>, now: SystemTime) -> Result<(), Refusal> {
-        match signed {
-            SignedRequest::V2(request) => {
-                if !self.signature_v2 {
-                    return Err(RequestError::unsupported().into());
-                }
-                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
-            }
-            SignedRequest::V4(request) => {
-                self.check_region(request)?;
-                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
-            }
-        }
-    }
-
-    /// A request that comes too early or too late, with what time it is here.
-    fn untimely(&self, error: RequestError, now: SystemTime) -> Refusal {
-        let refusal = Refusal::from(error).with("ServerTime", format_amz(now));
-        if error.code() == S3ErrorCode::RequestTimeTooSkewed {
-            let skew = self.max_skew.as_millis().to_string();
-            return refusal.with("MaxAllowedSkewMilliseconds", skew);
-        }
-        refusal
-    }
-
-    fn check_region(&self, request: &V4Request<'_>) -> Result<(), Refusal> {
-        let code = match request.expires_in() {
-            None => S3ErrorCode::AuthorizationHeaderMalformed,
-            Some(_) => S3ErrorCode::AuthorizationQueryParametersError,
-        };
-        self.check_region_of(&request.scope(), code)
-    }
-
-    pub(super) fn check_region_of(
-        &self,
-        scope: &CredentialScope<'_>,
-        code: S3ErrorCode,
-    ) -> Result<(), Refusal> {
-        let Some(expected) = self.regions.first() else { return Ok(()) };
-        if self.regions.iter().any(|region| region == scope.region()) {
-            return Ok(());
-        }
-        let message = format!("The signature is for a wrong region; expecting '{expected}'.");
-        Err(Refusal::new(code, message).with("Region", expected))
-    }
-
     /// Whether the signature is right, and of a key that may sign.
     fn prove(
         &self,
@@ -203,7 +145,8 @@ impl Verifier {
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
-                    request.write_string_to_sign(text, self.bucket_of(head)?.as_deref())?;
+                    let bucket = self.signatures.bucket_of(head)?;
+                    request.write_string_to_sign(text, bucket.as_deref())?;
                     let secret = secret_of(usable.as_deref());
                     let right = request.is_signature_of(secret.unwrap_or(decoy()), text);
                     right.then_some(None)
@@ -254,26 +197,6 @@ impl Verifier {
         }
         self.signing_keys.insert(credential, scope, Arc::clone(&key));
         Some(key)
-    }
-
-    /// The bucket that the host names, in lower case, where buckets are hosts.
-    pub(super) fn bucket_of(&self, head: RequestHead<'_>) -> Result<Option<String>, Refusal> {
-        if self.base_domains.is_empty() {
-            return Ok(None);
-        }
-        let host = head.host()?.to_ascii_lowercase();
-        let host = host.rsplit_once(':').map_or(&*host, |(host, _)| host);
-        let below = |domain: &String| host.strip_suffix(&**domain)?.strip_suffix('.');
-        // The shortest is below the longest domain.
-        let bucket = self.base_domains.iter().filter_map(below).min_by_key(|bucket| bucket.len());
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
-        match bucket {
-            Some(bucket) if bucket.is_empty() || !bucket.bytes().all(allowed) => {
-                let message = "The host names no valid bucket.";
-                Err(Refusal::new(S3ErrorCode::InvalidRequest, message))
-            }
-            bucket => Ok(bucket.map(ToOwned::to_owned)),
-        }
     }
 
     /// The answer for a key that is not there or may not be used.
@@ -346,7 +269,7 @@ thread_local! {
 /// No thread keeps more of a buffer than this, in bytes.
 const SCRATCH_KEPT: usize = 16_384;
 
-fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut text = SCRATCH.take();
     text.clear();
     let result = work(&mut text);

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -14,33 +14,43 @@ use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use sha1::Sha1;
+use time::{OffsetDateTime, macros::format_description};
 use tower_credentials::{
+    clock::Clock,
     domain::SecretKey,
     s3::{Anonymous, Mechanism, S3AuthLayerBuilder},
     signature::{CredentialScope, SigningKey, request::S3ErrorCode},
 };
 
-use crate::gate::{ACCESS, Gate, SECRET, request};
-
-const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
+use crate::gate::{ACCESS, Gate, SECRET, Watch, request};
 
 /// A form's fields, signed; the file comes behind.
 #[derive(Clone)]
-struct Form {
-    access: String,
-    secret: String,
-    policy: String,
-    fields: Vec<(String, String)>,
-    file: String,
+pub(crate) struct Form {
+    pub(crate) access: String,
+    pub(crate) secret: String,
+    pub(crate) policy: String,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) file: String,
+    pub(crate) scope: String,
+    pub(crate) date: String,
 }
 
 impl Form {
     fn new() -> Self {
+        Self::signed(Watch::default().now(), "us-east-1")
+    }
+
+    /// A form that is signed at this time for this region, and good for an hour.
+    pub(crate) fn signed(time: SystemTime, region: &str) -> Self {
+        let date = stamp(time);
+        let scope = format!("{}/{region}/s3/aws4_request", &date[..8]);
         let policy = format!(
-            r#"{{"expiration": "2026-01-02T04:00:00Z", "conditions": [
+            r#"{{"expiration": "{}", "conditions": [
             {{"bucket": "photos"}}, ["starts-with", "$key", "cats/"], ["eq", "$x-amz-meta-by", "alice"],
             ["content-length-range", 1, 10], {{"x-amz-algorithm": "AWS4-HMAC-SHA256"}},
-            {{"x-amz-credential": "{ACCESS}/{SCOPE}"}}, {{"x-amz-date": "20260102T030405Z"}}]}}"#
+            {{"x-amz-credential": "{ACCESS}/{scope}"}}, {{"x-amz-date": "{date}"}}]}}"#,
+            in_an_hour(time)
         );
         let fields = [("key", "cats/${filename}"), ("x-amz-meta-by", "alice")];
         Self {
@@ -49,20 +59,22 @@ impl Form {
             policy,
             fields: fields.map(|(name, value)| (name.into(), value.into())).to_vec(),
             file: "meow".into(),
+            scope,
+            date,
         }
     }
 
     fn body(&self) -> String {
         let policy = BASE64.encode(self.policy.as_bytes());
-        let scope = CredentialScope::parse(SCOPE).unwrap();
+        let scope = CredentialScope::parse(&self.scope).unwrap();
         let key = SigningKey::derive(&SecretKey::from_stored(self.secret.as_str()), &scope);
-        let credential = format!("{}/{SCOPE}", self.access);
+        let credential = format!("{}/{}", self.access, self.scope);
         let signature = HEXLOWER.encode(&key.sign(policy.as_bytes()));
         let signed = [
             ("policy", policy.as_str()),
             ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
             ("x-amz-credential", &credential),
-            ("x-amz-date", "20260102T030405Z"),
+            ("x-amz-date", &self.date),
             ("x-amz-signature", &signature),
         ];
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -77,12 +89,24 @@ impl Form {
         )
     }
 
-    fn to(&self, target: &str) -> Request<Full<Bytes>> {
+    pub(crate) fn to(&self, target: &str) -> Request<Full<Bytes>> {
         let body = self.body();
         let request = request("POST", target).header("content-length", body.len());
         let request = request.header("content-type", "multipart/form-data; boundary=XX");
         request.body(Full::from(body)).unwrap()
     }
+}
+
+/// As `x-amz-date` has it.
+fn stamp(time: SystemTime) -> String {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    OffsetDateTime::from(time).format(format).unwrap()
+}
+
+/// As a policy has it.
+fn in_an_hour(time: SystemTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    OffsetDateTime::from(time + Duration::from_hours(1)).format(format).unwrap()
 }
 
 #[tokio::test]
@@ -125,7 +149,7 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
         ),
         (
             "an expired policy",
-            with(&|form| form.policy = form.policy.replace("T04", "T03")),
+            with(&|form| form.policy = form.policy.replace("T04:04:05", "T03:04:04")),
             S3ErrorCode::AccessDenied,
         ),
         ("no policy", with(&|form| form.policy = "{}".into()), S3ErrorCode::InvalidPolicyDocument),
@@ -146,10 +170,12 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
     }
 }
 
-/// A form of version 2, which signs its policy with the secret itself.
-fn version_2(access: &str, secret: &str) -> Request<Full<Bytes>> {
-    let policy = r#"{"expiration": "2026-01-02T04:00:00Z", "conditions": [
-        {"bucket": "photos"}, {"key": "cat"}]}"#;
+/// A form of version 2, which signs its policy with the secret itself, good for an hour.
+pub(crate) fn version_2(access: &str, secret: &str, time: SystemTime) -> Request<Full<Bytes>> {
+    let policy = format!(
+        r#"{{"expiration": "{}", "conditions": [{{"bucket": "photos"}}, {{"key": "cat"}}]}}"#,
+        in_an_hour(time)
+    );
     let policy = BASE64.encode(policy.as_bytes());
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(policy.as_bytes());
@@ -173,13 +199,19 @@ fn version_2(access: &str, secret: &str) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn forms_of_version_2_are_verified_where_that_is_admitted() {
     let gate = Gate::new().await;
-    gate.send(version_2(ACCESS, SECRET)).await.refused(S3ErrorCode::InvalidRequest);
+    gate.send(version_2(ACCESS, SECRET, gate.clock.now()))
+        .await
+        .refused(S3ErrorCode::InvalidRequest);
     let gate = Gate::with(|builder| builder.signature_v2(true)).await;
-    let reached = gate.send(version_2(ACCESS, SECRET)).await.verified();
+    let reached = gate.send(version_2(ACCESS, SECRET, gate.clock.now())).await.verified();
     assert_eq!(reached.key.unwrap().mechanism(), Mechanism::FormV2);
     assert_eq!(reached.body.unwrap(), "meow");
-    gate.send(version_2(ACCESS, "x")).await.refused(S3ErrorCode::SignatureDoesNotMatch);
-    gate.send(version_2("NOBODY", SECRET)).await.refused(S3ErrorCode::InvalidAccessKeyId);
+    gate.send(version_2(ACCESS, "x", gate.clock.now()))
+        .await
+        .refused(S3ErrorCode::SignatureDoesNotMatch);
+    gate.send(version_2("NOBODY", SECRET, gate.clock.now()))
+        .await
+        .refused(S3ErrorCode::InvalidAccessKeyId);
 }
 
 #[tokio::test]
@@ -188,7 +220,9 @@ async fn in_strict_mode_a_form_of_an_unknown_key_looks_like_a_wrong_signature() 
     let gate = Gate::with(strict).await;
     let unknown = Form { access: "NOBODY".into(), ..Form::new() };
     gate.send(unknown.to("/photos")).await.refused(S3ErrorCode::SignatureDoesNotMatch);
-    gate.send(version_2("NOBODY", SECRET)).await.refused(S3ErrorCode::SignatureDoesNotMatch);
+    gate.send(version_2("NOBODY", SECRET, gate.clock.now()))
+        .await
+        .refused(S3ErrorCode::SignatureDoesNotMatch);
 }
 
 #[tokio::test]
@@ -211,8 +245,8 @@ async fn a_form_is_judged_by_the_time_when_its_fields_are_there() {
         (answer.code, answer.reached.is_some())
     });
     tokio::task::yield_now().await;
-    // The policy ends at four.
-    clock.forward(Duration::from_hours(1));
+    // The policy ends an hour after it was signed.
+    clock.forward(Duration::from_secs(3601));
     sender.send(()).unwrap();
     assert_eq!(answer.await.unwrap(), (Some(S3ErrorCode::AccessDenied), false));
 }
@@ -274,7 +308,7 @@ async fn a_form_whose_fields_do_not_arrive_is_not_waited_for() {
 }
 
 /// A body of which nothing ever comes.
-struct Never;
+pub(crate) struct Never;
 
 impl Body for Never {
     type Data = Bytes;

@@ -10,6 +10,7 @@ mod chunks;
 mod counting;
 mod forms;
 mod gate;
+mod guarded;
 #[path = "../common/installed.rs"]
 mod installed;
 mod keys;

@@ -1,6 +1,9 @@
-//! The file of a form.
+//! The file of a form, perhaps with the rest of the form around it.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    mem,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -11,13 +14,23 @@ use crate::s3::{form::FormFile, payload_error::PayloadError};
 #[derive(Debug)]
 pub(super) struct File {
     /// Gone when the body is over.
-    file: Option<Box<FormFile>>,
+    rest: Option<Box<Rest>>,
     verdict: Verdict,
 }
 
+/// What has not been read yet.
+#[derive(Debug)]
+struct Rest {
+    before: Bytes,
+    file: FormFile,
+    after: Bytes,
+}
+
 impl File {
-    pub(super) fn new(file: FormFile) -> Self {
-        Self { file: Some(Box::new(file)), verdict: Verdict::default() }
+    /// A file between these bytes, both of which may be empty.
+    pub(super) fn new(file: FormFile, before: Bytes, after: Bytes) -> Self {
+        let rest = Some(Box::new(Rest { before, file, after }));
+        Self { rest, verdict: Verdict::default() }
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -28,23 +41,36 @@ impl File {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
-        let Some(file) = &mut self.file else { return Poll::Ready(None) };
-        let polled = ready!(file.poll_data(cx));
-        if !matches!(polled, Ok(Some(_))) {
-            self.file = None;
+        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        if !rest.before.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut rest.before)))));
         }
-        let polled = polled.map_err(|error| self.verdict.hear(error));
+        let polled = match ready!(rest.file.poll_data(cx)) {
+            Ok(None) => {
+                let after = mem::take(&mut rest.after);
+                self.rest = None;
+                Ok(Some(after).filter(|after| !after.is_empty()))
+            }
+            Err(error) => {
+                self.rest = None;
+                Err(self.verdict.hear(error))
+            }
+            data @ Ok(Some(_)) => data,
+        };
         Poll::Ready(polled.transpose().map(|data| data.map(Frame::data)))
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.file.is_none()
+        self.rest.is_none()
     }
 
     /// How long the file is, nothing says beforehand.
     pub(super) fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        hint.set_upper(self.file.as_ref().map_or(0, |file| file.room()));
+        hint.set_upper(self.rest.as_ref().map_or(0, |rest| {
+            let around = (rest.before.len() + rest.after.len()) as u64;
+            rest.file.room().saturating_add(around)
+        }));
         hint
     }
 }

@@ -130,10 +130,14 @@ fn buckets_are_told_by_hosts_below_a_base_domain_alone() {
     let mut verifier = verifier(Status::Active);
     let bucket = |verifier: &Verifier, host: &str| {
         let request = Request::get("/k").header("host", host).body(()).unwrap();
-        verifier.bucket_of(RequestHead::from(&request)).unwrap_or_else(|_| Some("refused".into()))
+        verifier
+            .signatures
+            .bucket_of(RequestHead::from(&request))
+            .unwrap_or_else(|_| Some("refused".into()))
     };
     assert_eq!(bucket(&verifier, "photos.s3.example.org"), None);
-    verifier.base_domains = vec!["example.org".into(), "s3.example.org".into(), "localhost".into()];
+    verifier.signatures.base_domains =
+        vec!["example.org".into(), "s3.example.org".into(), "localhost".into()];
     for (host, expected) in [
         ("photos.s3.example.org", Some("photos")),
         ("my.photos.S3.Example.org:8338", Some("my.photos")),

@@ -7,7 +7,7 @@ mod header;
 mod parts;
 mod presigned;
 mod target;
-mod v2;
+pub(crate) mod v2;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// A request as lists of its parts, any of which can be changed.
 #[derive(Clone, Debug, PartialEq)]
-struct Raw {
+pub(crate) struct Raw {
     method: String,
     path: String,
     query: Vec<(String, String)>,
@@ -34,7 +34,7 @@ struct Raw {
 
 /// What must become of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
+pub(crate) enum Fate {
     /// Another spelling of the same.
     Same,
     Refused(S3ErrorCode),
@@ -71,7 +71,7 @@ impl Raw {
     }
 
     /// The request, if HTTP can carry it at all.
-    fn build(&self) -> Option<Request<Full<Bytes>>> {
+    pub(crate) fn build(&self) -> Option<Request<Full<Bytes>>> {
         let query: Vec<_> =
             self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let target = match query.as_slice() {
@@ -99,7 +99,7 @@ impl Raw {
 
 /// Mutants of a request, by what was done to it.
 #[derive(Debug, Default)]
-struct Mutants(BTreeMap<String, (Raw, Fate)>);
+pub(crate) struct Mutants(BTreeMap<String, (Raw, Fate)>);
 
 impl Mutants {
     fn add(
@@ -115,11 +115,22 @@ impl Mutants {
         assert!(self.0.insert(what.clone(), (mutant, fate)).is_none(), "{what} is there twice");
     }
 
+    /// Leaves some out.
+    pub(crate) fn without(mut self, left_out: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|what, _| !left_out(what));
+        self
+    }
+
+    /// All that HTTP can carry.
+    pub(crate) fn requests(self) -> impl Iterator<Item = (String, Request<Full<Bytes>>, Fate)> {
+        let all = self.0.into_iter();
+        all.filter_map(|(what, (mutant, fate))| Some((what, mutant.build()?, fate)))
+    }
+
     /// Sends each; returns how many there were.
     async fn meet_their_fate(self, gate: &Gate) -> usize {
         let (mut sent, mut wrong) = (0, Vec::new());
-        for (what, (mutant, fate)) in self.0 {
-            let Some(request) = mutant.build() else { continue };
+        for (what, request, fate) in self.requests() {
             sent += 1;
             let answer = gate.send(request).await;
             let verified = answer.status.is_success();
@@ -170,20 +181,37 @@ fn unsigned(method: &str, body: &[u8]) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
+/// A request that is signed in its header on 2026-01-02, and its mutants.
+pub(crate) fn of_a_signed_header(signer: &Signer, method: &str, body: &[u8]) -> (Raw, Mutants) {
+    let (signed, _) = signer.clone().body(body).sign(unsigned(method, body));
+    let (base, mut mutants) = (Raw::of(&signed, body), Mutants::default());
+    target::of_the_target(&base, &mut mutants);
+    target::of_parameters(&base, &mut mutants);
+    target::of_headers(&base, &mut mutants);
+    header::of_the_authorization_header(&base, &mut mutants);
+    target::of_the_date(&base, &mut mutants);
+    target::of_the_payload(&base, &mut mutants);
+    (base, mutants)
+}
+
+/// A URL that is presigned for ten minutes, and its mutants.
+pub(crate) fn of_a_presigned_url(signer: &Signer) -> (Raw, Mutants) {
+    let presigning = signer.clone().presigning(Duration::from_mins(10));
+    let (signed, _) = presigning.sign(unsigned("GET", b""));
+    let (base, mut mutants) = (Raw::of(&signed, b""), Mutants::default());
+    target::of_the_target(&base, &mut mutants);
+    target::of_parameters(&base, &mut mutants);
+    target::of_headers(&base, &mut mutants);
+    presigned::of_the_presigned_parameters(&base, &mut mutants);
+    (base, mutants)
+}
+
 #[tokio::test]
 async fn every_mutant_of_a_request_signed_in_its_header_is_refused() {
     let gate = Gate::new().await;
     for (method, body) in [("GET", &b""[..]), ("PUT", b"content")] {
-        let (signed, _) = gate.signer().body(body).sign(unsigned(method, body));
-        let base = Raw::of(&signed, body);
+        let (base, mutants) = of_a_signed_header(&gate.signer(), method, body);
         gate.send(base.build().unwrap()).await.verified();
-        let mut mutants = Mutants::default();
-        target::of_the_target(&base, &mut mutants);
-        target::of_parameters(&base, &mut mutants);
-        target::of_headers(&base, &mut mutants);
-        header::of_the_authorization_header(&base, &mut mutants);
-        target::of_the_date(&base, &mut mutants);
-        target::of_the_payload(&base, &mut mutants);
         let sent = mutants.meet_their_fate(&gate).await;
         assert!(sent > 250, "only {sent}");
     }
@@ -192,15 +220,8 @@ async fn every_mutant_of_a_request_signed_in_its_header_is_refused() {
 #[tokio::test]
 async fn every_mutant_of_a_presigned_request_is_refused() {
     let gate = Gate::new().await;
-    let presign = gate.signer().presigning(Duration::from_mins(10));
-    let (signed, _) = presign.sign(unsigned("GET", b""));
-    let base = Raw::of(&signed, b"");
+    let (base, mutants) = of_a_presigned_url(&gate.signer());
     gate.send(base.build().unwrap()).await.verified();
-    let mut mutants = Mutants::default();
-    target::of_the_target(&base, &mut mutants);
-    target::of_parameters(&base, &mut mutants);
-    target::of_headers(&base, &mut mutants);
-    presigned::of_the_presigned_parameters(&base, &mut mutants);
     let sent = mutants.meet_their_fate(&gate).await;
     assert!(sent > 250, "only {sent}");
 }

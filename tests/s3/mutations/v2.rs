@@ -1,6 +1,6 @@
 //! Version 2, as far as it signs anything.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
@@ -44,10 +44,9 @@ async fn gate() -> Gate {
     Gate::with(|builder| builder.signature_v2(true)).await
 }
 
-#[tokio::test]
-async fn every_mutant_of_what_version_2_signs_is_refused() {
-    let (gate, base) = (gate().await, in_the_header());
-    gate.send(base.build().unwrap()).await.verified();
+/// A request that is signed in its header on 2026-01-02, and its mutants.
+pub(crate) fn of_a_signed_header() -> (Raw, Mutants) {
+    let base = in_the_header();
     let mut mutants = Mutants::default();
     let mut add = |what: String, fate: Fate, change: &dyn Fn(&mut Raw)| {
         mutants.add(what, &base, fate, change);
@@ -142,21 +141,26 @@ async fn every_mutant_of_what_version_2_signs_is_refused() {
             *raw.header("authorization") = changed.clone();
         });
     }
+    (base, mutants)
+}
+
+#[tokio::test]
+async fn every_mutant_of_what_version_2_signs_is_refused() {
+    let (gate, (base, mutants)) = (gate().await, of_a_signed_header());
+    gate.send(base.build().unwrap()).await.verified();
     let sent = mutants.meet_their_fate(&gate).await;
     assert!(sent > 50, "only {sent}");
 }
 
-#[tokio::test]
-async fn every_mutant_of_a_url_presigned_with_version_2_is_refused() {
-    let gate = gate().await;
-    let end = gate.clock.now() + Duration::from_mins(10);
+/// A URL that is presigned for ten minutes from now, and its mutants.
+pub(crate) fn of_a_presigned_url(now: SystemTime) -> (Raw, Mutants) {
+    let end = now + Duration::from_mins(10);
     let end = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let signature = sign(&format!("GET\n\n\n{end}\n/photos/cat.jpg"));
     let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
     let target =
         format!("/photos/cat.jpg?AWSAccessKeyId={ACCESS}&Expires={end}&Signature={signature}");
     let base = Raw::of(&request("GET", &target).body(Full::default()).unwrap(), b"");
-    gate.send(base.build().unwrap()).await.verified();
     let mut mutants = Mutants::default();
     for name in ["AWSAccessKeyId", "Expires", "Signature"] {
         let mut add = |what: &str, fate, change: &dyn Fn(&mut Raw)| {
@@ -194,6 +198,14 @@ async fn every_mutant_of_a_url_presigned_with_version_2_is_refused() {
     mutants.add("a header of Amazon's more", &base, Refused(Mismatch), |raw| {
         raw.headers.push(("x-amz-acl".into(), "public-read".into()));
     });
+    (base, mutants)
+}
+
+#[tokio::test]
+async fn every_mutant_of_a_url_presigned_with_version_2_is_refused() {
+    let gate = gate().await;
+    let (base, mutants) = of_a_presigned_url(gate.clock.now());
+    gate.send(base.build().unwrap()).await.verified();
     mutants.meet_their_fate(&gate).await;
 }
 

@@ -1,0 +1,203 @@
+//! `S3sGuardLayer` in front of an `s3s` service that gets its keys from `S3sAuth`.
+
+mod allocating;
+mod forms;
+mod mutated;
+mod requests;
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt;
+use s3s::{
+    S3, S3Error, S3Request, S3Response, S3Result,
+    config::{S3Config, StaticConfigProvider},
+    dto::{
+        GetObjectInput, GetObjectOutput, ListPartsInput, ListPartsOutput, PutObjectInput,
+        PutObjectOutput,
+    },
+    service::{S3Service, S3ServiceBuilder},
+};
+use tower::{Layer, Service, ServiceExt};
+use tower_credentials::{
+    async_trait,
+    backend::{CredentialBackend, Direct, memory::MemoryBackend},
+    clock::{Clock, SystemClock},
+    domain::Quota,
+    s3::{S3sAuth, S3sGuardLayer, S3sGuardLayerBuilder},
+    signature::request::S3ErrorCode,
+};
+
+use crate::{
+    aws_signer::Signer,
+    gate::{ACCESS, SECRET, Watch, record},
+};
+
+/// The guard and the service, with one key of alice's.
+struct Guarded {
+    clock: Watch,
+    guard: S3sGuardLayer,
+    service: S3Service,
+    store: Store,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    /// The code that the guard refused it with; without one, `s3s` answered.
+    guard: Option<S3ErrorCode>,
+    body: String,
+    /// What reached the store.
+    stored: Option<Object>,
+}
+
+/// The bucket, the key and the whole body of a request that reached the store.
+type Object = (String, String, String);
+
+impl Guarded {
+    /// With the guard's clock at 2026-01-02. The service reads the real one, and tolerates
+    /// any difference: whatever is refused for its time is refused by the guard.
+    async fn new() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    async fn with(set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder) -> Self {
+        Self::at(Watch::default(), set).await
+    }
+
+    /// With the guard's clock at the real time, for what the service compares with that.
+    async fn now() -> Self {
+        Self::now_with(|builder| builder).await
+    }
+
+    async fn now_with(set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder) -> Self {
+        let clock = Watch::default();
+        clock.set(SystemClock.now());
+        Self::at(clock, set).await
+    }
+
+    async fn at(
+        clock: Watch,
+        set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder,
+    ) -> Self {
+        let (backend, store) = (MemoryBackend::default(), Store::default());
+        backend.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
+        let mut builder = S3ServiceBuilder::new(store.clone());
+        builder.set_auth(S3sAuth::new(Direct(backend)));
+        let mut config = S3Config::default();
+        config.presigned_url_max_skew_time_secs = u32::MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        let guard = set(S3sGuardLayer::builder().clock(clock.clone())).build().unwrap();
+        Self { clock, guard, service: builder.build(), store }
+    }
+
+    /// Who signs with alice's key, now.
+    fn signer(&self) -> Signer {
+        Signer::new(ACCESS, SECRET, self.clock.now())
+    }
+
+    async fn send<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.answer(self.guard.layer(self.service.clone()), request).await
+    }
+
+    /// Sends a request past the guard.
+    async fn send_unguarded<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        self.answer(self.service.clone(), request).await
+    }
+
+    async fn answer<S, B, R>(&self, service: S, request: Request<B>) -> Answer
+    where
+        S: Service<Request<B>, Response = http::Response<R>>,
+        S::Error: std::fmt::Debug,
+        R: Body<Data = Bytes>,
+        R::Error: std::fmt::Debug,
+    {
+        let (head, body) = service.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            guard: head.extensions.get().copied(),
+            body: String::from_utf8(body.to_vec()).unwrap(),
+            stored: self.store.0.lock().unwrap().take(),
+        }
+    }
+}
+
+impl Answer {
+    /// `s3s` verified it, and the store got it.
+    #[track_caller]
+    fn passed(self) -> Object {
+        assert!(self.status.is_success(), "{self:?}");
+        self.stored.expect("it reached the store")
+    }
+
+    /// The guard refused it with this code.
+    #[track_caller]
+    fn refused(&self, code: S3ErrorCode) {
+        assert_eq!((self.guard, self.status), (Some(code), code.status()), "{self:?}");
+        assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{}", self.body);
+        assert!(self.stored.is_none(), "it reached the store");
+    }
+
+    /// The guard let it pass, and `s3s` refused it with this code.
+    #[track_caller]
+    fn refused_by_s3s(&self, code: &str) {
+        assert_eq!(self.guard, None, "{self:?}");
+        assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{self:?}");
+        assert!(self.stored.is_none(), "it reached the store");
+    }
+}
+
+/// A store that remembers the last request which it got whole.
+#[derive(Clone, Debug, Default)]
+struct Store(Arc<Mutex<Option<Object>>>);
+
+impl Store {
+    fn saw(&self, bucket: String, key: String, body: &[u8]) {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        *self.0.lock().unwrap() = Some((bucket, key, body));
+    }
+}
+
+#[async_trait]
+impl S3 for Store {
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        self.saw(request.input.bucket, request.input.key, b"");
+        Ok(S3Response::new(GetObjectOutput::default()))
+    }
+
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.saw(request.input.bucket, request.input.key, b"");
+        Ok(S3Response::new(ListPartsOutput::default()))
+    }
+
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let body = request.input.body.map(s3s::Body::from).unwrap_or_default();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, error))?;
+        self.saw(request.input.bucket, request.input.key, &body.to_bytes());
+        Ok(S3Response::new(PutObjectOutput::default()))
+    }
+}
