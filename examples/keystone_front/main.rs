@@ -20,9 +20,11 @@ mod journal;
 mod listing;
 mod mirror;
 mod options;
+mod pace;
 mod proxy;
 mod purge;
 mod records;
+mod returned;
 mod spelling;
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};

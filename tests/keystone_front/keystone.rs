@@ -63,7 +63,7 @@ struct Shared {
     in_html: Mutex<Vec<String>>,
     connections: AtomicUsize,
     next_id: AtomicUsize,
-    /// Whether a request that hung was given up.
+    /// Whether a request that hung or uploaded has ended.
     given_up: AtomicBool,
     arrived: Notify,
     go_on: Notify,
@@ -110,7 +110,7 @@ impl Keystone {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Whether a request that hung has ended.
+    /// Whether a request that hung or uploaded has ended.
     pub(crate) fn has_given_up(&self) -> bool {
         self.shared.given_up.load(Ordering::SeqCst)
     }
@@ -244,6 +244,7 @@ impl Keystone {
             "/echo" => Ok(Response::new(body.map_err(Into::into).boxed_unsync())),
             // Says that the first piece is there before it asks for the rest.
             "/upload" => {
+                let _given_up = GivenUp(Arc::clone(&self.shared));
                 let mut length = 0;
                 while let Some(frame) = body.frame().await {
                     length += frame?.data_ref().map_or(0, Bytes::len);

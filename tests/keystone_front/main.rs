@@ -16,9 +16,19 @@ mod passing;
 mod process;
 mod purging;
 mod raw;
+mod slow_bodies;
 mod spelling;
 mod starting;
 mod streaming;
+
+// Bodies, to be run by a clock that does not wait.
+#[path = "../../examples/keystone_front/body.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod body;
+#[path = "../../examples/keystone_front/pace.rs"]
+mod pace;
+#[path = "../../examples/keystone_front/returned.rs"]
+mod returned;
 
 // The mirror, to be run through the suite for backends.
 #[path = "../../examples/keystone_front/answers.rs"]
