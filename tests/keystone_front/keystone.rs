@@ -55,6 +55,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     credentials: Mutex<BTreeMap<String, Map<String, Value>>>,
     logins: Mutex<Vec<Value>>,
+    /// What it says of tokens beside [`ADMIN`] and [`ALICE`].
+    tokens: Mutex<BTreeMap<String, Value>>,
     /// How many credentials it lists at once.
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
@@ -164,6 +166,14 @@ impl Keystone {
     /// What was sent to log in.
     pub(crate) fn logins(&self) -> Vec<Value> {
         self.shared.logins.lock().unwrap().clone()
+    }
+
+    /// Knows a token of alice's from now on, with these members beside the usual ones.
+    pub(crate) fn admit(&self, name: &str, members: &Value) {
+        let mut known = token("alice", "member");
+        let token = known["token"].as_object_mut().unwrap();
+        token.extend(members.as_object().unwrap().clone());
+        self.shared.tokens.lock().unwrap().insert(name.to_owned(), known);
     }
 
     /// Its credentials, by id.
@@ -306,7 +316,14 @@ impl Keystone {
                 let token = match headers.get("x-subject-token").map(HeaderValue::as_bytes) {
                     Some(subject) if subject == ADMIN.as_bytes() => token("admin", "admin"),
                     Some(subject) if subject == ALICE.as_bytes() => token("alice", "member"),
-                    _ => return error(StatusCode::NOT_FOUND, "no such token"),
+                    subject => {
+                        let tokens = self.shared.tokens.lock().unwrap();
+                        let name = subject.and_then(|name| str::from_utf8(name).ok());
+                        match name.and_then(|name| tokens.get(name)) {
+                            Some(token) => token.clone(),
+                            None => return error(StatusCode::NOT_FOUND, "no such token"),
+                        }
+                    }
                 };
                 json_of(StatusCode::OK, &token)
             }

@@ -11,6 +11,7 @@ mod headers;
 mod http;
 mod importing;
 mod keystone;
+mod mirror_limits;
 mod mirroring;
 mod passing;
 mod process;
@@ -37,6 +38,8 @@ mod answers;
 #[path = "../../examples/keystone_front/copies.rs"]
 #[allow(dead_code, reason = "the front uses all of it")]
 mod copies;
+#[path = "../../examples/keystone_front/limits.rs"]
+mod limits;
 #[path = "../../examples/keystone_front/listing.rs"]
 #[allow(dead_code, reason = "the front uses all of it")]
 mod listing;
