@@ -11,15 +11,26 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::answers::BoxError;
+use crate::{answers::BoxError, pace::Pace};
 
-/// A body that fails when nothing of it arrives for a time while it is waited for.
-/// Time in which nobody asks for more does not count: that is the reader's.
+/// A body that fails when the next frame takes too long, or if it has a [`Pace`], when the
+/// body as a whole does.
+///
+/// Only time in which the reader waits for the body counts. Other time is the reader's.
 pub(crate) struct Watched<B> {
     body: Pin<Box<B>>,
     patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    pace: Option<Pace>,
+    /// How long the frames so far were waited for.
+    waited: Duration,
+    waiting: Option<Waiting>,
     progress: Progress,
+}
+
+/// A reader that waits for a frame.
+struct Waiting {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 /// When a body last moved. A clone tells of the same body.
@@ -46,13 +57,27 @@ impl Progress {
     }
 }
 
-impl<B> Watched<B> {
+impl<B: Body> Watched<B> {
+    /// A body that may pause for `patience` before each frame.
     pub(crate) fn new(body: B, patience: Duration) -> Self {
-        Self { body: Box::pin(body), patience, waiting: None, progress: Progress::default() }
+        let (body, progress) = (Box::pin(body), Progress::default());
+        Self { body, patience, pace: None, waited: Duration::ZERO, waiting: None, progress }
+    }
+
+    /// The same, which also has to arrive at the pace for its size.
+    pub(crate) fn paced(mut self) -> Self {
+        self.pace = Some(Pace::new(self.body.size_hint().exact()));
+        self
     }
 
     pub(crate) fn progress(&self) -> Progress {
         self.progress.clone()
+    }
+
+    /// How long the next frame may take.
+    fn time_left(&self) -> Duration {
+        let left = self.pace.as_ref().map(|pace| pace.limit().saturating_sub(self.waited));
+        left.map_or(self.patience, |left| left.min(self.patience))
     }
 }
 
@@ -69,19 +94,26 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) {
-            self.waiting = None;
+            let Self { pace, waited, waiting, progress, .. } = &mut *self;
+            if let Some(Waiting { since, .. }) = waiting.take() {
+                *waited += since.elapsed();
+            }
+            if let (Some(pace), Some(Ok(frame))) = (pace, &frame) {
+                pace.count(frame.data_ref().map_or(0, |data| data.len() as u64), *waited);
+            }
             let at = Some(Instant::now());
-            self.progress.set(Moved { at, awaited: false, stalled: false });
+            progress.set(Moved { at, awaited: false, stalled: false });
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let Self { patience, waiting, progress, .. } = &mut *self;
+        let time_left = self.time_left();
+        let Self { waiting, progress, .. } = &mut *self;
         let waiting = waiting.get_or_insert_with(|| {
             progress.set(Moved { awaited: true, ..progress.get() });
-            Box::pin(sleep(*patience))
+            Waiting { since: Instant::now(), end: Box::pin(sleep(time_left)) }
         });
-        ready!(waiting.as_mut().poll(cx));
+        ready!(waiting.end.as_mut().poll(cx));
         progress.set(Moved { at: None, awaited: false, stalled: true });
-        Poll::Ready(Some(Err("nothing arrived for too long".into())))
+        Poll::Ready(Some(Err("the body arrives too slowly".into())))
     }
 
     fn is_end_stream(&self) -> bool {

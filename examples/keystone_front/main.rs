@@ -14,15 +14,19 @@ mod body;
 mod common;
 mod copies;
 mod doubts;
+mod explain;
 mod forwarded;
 mod import;
 mod journal;
+mod limits;
 mod listing;
 mod mirror;
 mod options;
+mod pace;
 mod proxy;
 mod purge;
 mod records;
+mod returned;
 mod spelling;
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
@@ -45,6 +49,7 @@ use crate::{
     copies::Covering,
     doubts::Doubts,
     journal::Journal,
+    limits::Limited,
     mirror::Mirrored,
     options::Options,
     proxy::Proxy,
@@ -74,8 +79,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         return import::run(&client, Arc::new(store), journal.transpose()?).await;
     }
     let covering = if options.mirror { Covering::All } else { Covering::AllButKeyPairs };
+    let mirrored = Mirrored::new(store, client.clone(), covering);
     let store: Arc<dyn CredentialBackend> =
-        Arc::new(Mirrored::new(store, client.clone(), covering));
+        if options.mirror { Arc::new(Limited::new(mirrored)) } else { Arc::new(mirrored) };
 
     let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
     let directory = KeystoneDirectory::new(client.clone()).max_age(options.cached_for());
@@ -95,6 +101,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(SetSensitiveResponseHeadersLayer::new(server::secret_headers()))
         .layer(SpellingLayer)
+        .map_response(explain::explained)
         .layer(credentials)
         .service(Purging::new(proxy, purger, doubts, options.base()));
     let greet = |address| print_lines_to_paste(address, &options.keystone, options.base());

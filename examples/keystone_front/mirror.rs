@@ -22,7 +22,11 @@
 //!
 //! Writes on one record take turns, within one process; with several fronts over one
 //! store, or changes made in Keystone itself, the copies can differ until the next
-//! change. Passwords are not copied.
+//! change.
+//!
+//! Passwords and root keys are not copied, nor key pairs whose delegation Keystone's blob
+//! cannot name: such a copy would be good for more than the key is here.
+//! [`Limited`](crate::limits::Limited) refuses those.
 
 use std::{
     collections::hash_map::DefaultHasher,

@@ -39,6 +39,7 @@ use crate::{
     body::{Moved, Progress, Watched},
     forwarded,
     options::Options,
+    returned::Returned,
 };
 
 /// How long a connection to Keystone may take to be made.
@@ -111,7 +112,7 @@ impl Proxy {
         // nothing and has no body can be asked twice.
         let again = method.is_safe() && body.is_end_stream();
         let again = again.then(|| outgoing(&method, &uri, &headers, none()));
-        let body = Watched::new(body, self.patience);
+        let body = Watched::new(body, self.patience).paced();
         let progress = body.progress();
         let first = outgoing(&method, &uri, &headers, body.boxed_unsync());
         let result = match (self.answer(first, &progress).await, again) {
@@ -231,12 +232,11 @@ fn returning(mut answer: Response<Incoming>, patience: Duration) -> Response<Bod
     forwarded::drop_hop_by_hop(answer.headers_mut());
     *answer.version_mut() = Version::HTTP_11;
     answer.map(|body| {
-        let body = Watched::new(body, patience);
-        body.map_err(|error| {
+        let body = Watched::new(body, patience).map_err(|error| {
             tracing::warn!(error = &*error, "Keystone's answer broke off");
             error
-        })
-        .boxed_unsync()
+        });
+        Returned::new(body).boxed_unsync()
     })
 }
 

@@ -117,29 +117,47 @@ pub(crate) fn kind_in_keystone(credential: &Credential) -> Option<&str> {
 
 /// A record as Keystone takes it: type and blob.
 ///
-/// `None` for what is not for Keystone: passwords, and pairs without a secret or an
-/// access key. The status is not looked at.
+/// `None` for what is not for Keystone: passwords, pairs without a secret or an access
+/// key, root keys, and pairs with limits that Keystone would not keep. The status is not
+/// looked at.
 pub(crate) fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
-    let kind = kind_in_keystone(credential)?;
-    let access = credential.access_key.as_ref();
-    if let Material::Blob(blob) = &credential.material {
-        // Keystone takes a pair only if it finds the access key.
-        let fits = !kind.eq_ignore_ascii_case(Kind::EC2)
-            || (kind == Kind::EC2 && access.is_some() && access_in(blob).as_ref() == access);
-        return fits.then(|| (kind, blob.clone()));
-    }
-    // For others Keystone has no word, and without it the key would be good for too much.
-    let has_a_word = matches!(
-        credential.delegation,
-        None | Some(
-            Delegation::Trust { .. }
-                | Delegation::ApplicationCredential { .. }
-                | Delegation::AccessToken { .. }
-        )
-    );
-    let fits = has_a_word && credential.secret_key().is_some();
-    let blob = Blob::of_pair(access?, credential.secret_key(), credential.delegation.as_ref());
+    let (kind, blob) = (kind_in_keystone(credential)?, in_keystone(credential)?);
+    // Keystone knows no user for a root key, so that the key would never verify there.
+    let fits = !credential.is_root_key()
+        && if kind.eq_ignore_ascii_case(Kind::EC2) {
+            // Keystone takes a pair only if it finds the access key.
+            let access = credential.access_key.as_ref();
+            kind == Kind::EC2
+                && access.is_some()
+                && access_in(&blob).as_ref() == access
+                && keeps_limits(credential, &blob)
+        } else {
+            true
+        };
     fits.then_some((kind, blob))
+}
+
+/// Whether a key pair is usable here and cannot be copied to Keystone, since the copy would be
+/// good for more: Keystone's blob names no such delegation, or not the pair's.
+pub(crate) fn is_unlimited_in_keystone(credential: &Credential) -> bool {
+    credential.is_usable()
+        && !credential.is_root_key()
+        && in_keystone(credential).is_some_and(|blob| !keeps_limits(credential, &blob))
+}
+
+/// The blob of a record in Keystone; `None` for passwords, and pairs that a blob cannot hold.
+fn in_keystone(credential: &Credential) -> Option<Blob> {
+    if let Material::Blob(blob) = &credential.material {
+        return Some(blob.clone());
+    }
+    let (access, secret) = (credential.access_key.as_ref()?, credential.secret_key()?);
+    Some(Blob::of_pair(access, Some(secret), credential.delegation.as_ref()))
+}
+
+/// Whether the blob of a key pair names the delegation under which the pair was made.
+fn keeps_limits(credential: &Credential, blob: &Blob) -> bool {
+    let named = blob.delegation();
+    named.is_ok_and(|named| same_delegation(named.as_ref(), credential.delegation.as_ref()))
 }
 
 fn access_in(blob: &Blob) -> Option<AccessKey> {

@@ -55,6 +55,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     credentials: Mutex<BTreeMap<String, Map<String, Value>>>,
     logins: Mutex<Vec<Value>>,
+    /// What it says of tokens beside [`ADMIN`] and [`ALICE`].
+    tokens: Mutex<BTreeMap<String, Value>>,
     /// How many credentials it lists at once.
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
@@ -63,7 +65,7 @@ struct Shared {
     in_html: Mutex<Vec<String>>,
     connections: AtomicUsize,
     next_id: AtomicUsize,
-    /// Whether a request that hung was given up.
+    /// Whether a request that hung or uploaded has ended.
     given_up: AtomicBool,
     arrived: Notify,
     go_on: Notify,
@@ -110,7 +112,7 @@ impl Keystone {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Whether a request that hung has ended.
+    /// Whether a request that hung or uploaded has ended.
     pub(crate) fn has_given_up(&self) -> bool {
         self.shared.given_up.load(Ordering::SeqCst)
     }
@@ -164,6 +166,14 @@ impl Keystone {
     /// What was sent to log in.
     pub(crate) fn logins(&self) -> Vec<Value> {
         self.shared.logins.lock().unwrap().clone()
+    }
+
+    /// Knows a token of alice's from now on, with these members beside the usual ones.
+    pub(crate) fn admit(&self, name: &str, members: &Value) {
+        let mut known = token("alice", "member");
+        let token = known["token"].as_object_mut().unwrap();
+        token.extend(members.as_object().unwrap().clone());
+        self.shared.tokens.lock().unwrap().insert(name.to_owned(), known);
     }
 
     /// Its credentials, by id.
@@ -244,6 +254,7 @@ impl Keystone {
             "/echo" => Ok(Response::new(body.map_err(Into::into).boxed_unsync())),
             // Says that the first piece is there before it asks for the rest.
             "/upload" => {
+                let _given_up = GivenUp(Arc::clone(&self.shared));
                 let mut length = 0;
                 while let Some(frame) = body.frame().await {
                     length += frame?.data_ref().map_or(0, Bytes::len);
@@ -305,7 +316,14 @@ impl Keystone {
                 let token = match headers.get("x-subject-token").map(HeaderValue::as_bytes) {
                     Some(subject) if subject == ADMIN.as_bytes() => token("admin", "admin"),
                     Some(subject) if subject == ALICE.as_bytes() => token("alice", "member"),
-                    _ => return error(StatusCode::NOT_FOUND, "no such token"),
+                    subject => {
+                        let tokens = self.shared.tokens.lock().unwrap();
+                        let name = subject.and_then(|name| str::from_utf8(name).ok());
+                        match name.and_then(|name| tokens.get(name)) {
+                            Some(token) => token.clone(),
+                            None => return error(StatusCode::NOT_FOUND, "no such token"),
+                        }
+                    }
                 };
                 json_of(StatusCode::OK, &token)
             }

@@ -11,14 +11,25 @@ mod headers;
 mod http;
 mod importing;
 mod keystone;
+mod mirror_limits;
 mod mirroring;
 mod passing;
 mod process;
 mod purging;
 mod raw;
+mod slow_bodies;
 mod spelling;
 mod starting;
 mod streaming;
+
+// Bodies, to be run by a clock that does not wait.
+#[path = "../../examples/keystone_front/body.rs"]
+#[allow(dead_code, reason = "the front uses all of it")]
+mod body;
+#[path = "../../examples/keystone_front/pace.rs"]
+mod pace;
+#[path = "../../examples/keystone_front/returned.rs"]
+mod returned;
 
 // The mirror, to be run through the suite for backends.
 #[path = "../../examples/keystone_front/answers.rs"]
@@ -27,6 +38,8 @@ mod answers;
 #[path = "../../examples/keystone_front/copies.rs"]
 #[allow(dead_code, reason = "the front uses all of it")]
 mod copies;
+#[path = "../../examples/keystone_front/limits.rs"]
+mod limits;
 #[path = "../../examples/keystone_front/listing.rs"]
 #[allow(dead_code, reason = "the front uses all of it")]
 mod listing;
