@@ -10,7 +10,7 @@ use crate::{
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
     dialect::{Dialect, Served},
-    directory::Directory,
+    directory::{self, Directory},
     domain::Quota,
     issuer::TokenIssuer,
     policy::{Policy, RolePolicy},
@@ -197,7 +197,7 @@ impl CredentialLayerBuilder {
     ///
     /// With one, `s3tokens` is answered here.
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.directory = Some(Arc::new(directory));
+        self.directory = directory::unless_open(directory);
         self
     }
 

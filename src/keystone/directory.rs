@@ -174,6 +174,15 @@ fn named(id: &str, domain: &DomainInfo) -> Domain {
 
 #[async_trait]
 impl Directory for KeystoneDirectory {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// None: Keystone does not report its changes.
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         self.find_user(id).await.map_err(DirectoryError::new)
     }

@@ -8,7 +8,7 @@ use super::{rules::Rules, service::S3AuthService, signing_keys::SigningKeys, ver
 use crate::{
     backend::KeySource,
     clock::{Clock, SystemClock},
-    directory::Directory,
+    directory::{self, Directory},
     usage::UsageRecorder,
 };
 
@@ -151,7 +151,7 @@ impl S3AuthLayerBuilder {
     /// disabled or gone do not verify; it is asked after each signature that proved
     /// right, so it should remember what it knows. Default: nobody is asked.
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.rules.directory = Some(Arc::new(directory));
+        self.rules.directory = directory::unless_open(directory);
         self
     }
 

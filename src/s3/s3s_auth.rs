@@ -12,7 +12,7 @@ use super::rules::Rules;
 use crate::{
     backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
-    directory::Directory,
+    directory::{self, Directory},
 };
 
 /// Tells an `s3s` service the secrets of keys that may sign, by the rules of
@@ -62,7 +62,7 @@ impl S3sAuth {
     /// [`S3AuthLayerBuilder::directory`](super::S3AuthLayerBuilder::directory) does.
     #[must_use]
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.rules.directory = Some(Arc::new(directory));
+        self.rules.directory = directory::unless_open(directory);
         self
     }
 

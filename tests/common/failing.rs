@@ -53,6 +53,14 @@ pub(crate) struct DownDirectory;
 
 #[async_trait]
 impl Directory for DownDirectory {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     async fn user(&self, _: &UserId) -> Result<Option<User>, DirectoryError> {
         Err(DirectoryError::new(CAUSE))
     }

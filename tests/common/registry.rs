@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
 };
@@ -27,6 +27,7 @@ use super::{failing::CAUSE, v3::SIGNED};
 pub(crate) struct Registry {
     beneath: StaticDirectory,
     changes: Mutex<Changes>,
+    revision: AtomicU64,
     down: AtomicBool,
 }
 
@@ -34,28 +35,34 @@ pub(crate) struct Registry {
 struct Changes {
     users: HashMap<String, Option<bool>>,
     projects: HashMap<String, Option<bool>>,
-    roles: HashMap<(String, String), Vec<Role>>,
+    roles: HashMap<(String, String), Option<Vec<Role>>>,
     delegations: HashMap<Delegation, DelegatedAccess>,
 }
 
 impl Registry {
     pub(crate) fn new() -> Self {
-        let down = AtomicBool::new(false);
-        Self { beneath: super::directory(), changes: Mutex::default(), down }
+        let (changes, revision) = (Mutex::default(), AtomicU64::default());
+        Self { beneath: super::directory(), changes, revision, down: AtomicBool::new(false) }
     }
 
     /// Enables or disables a user; `None` removes it.
     pub(crate) fn set_user(&self, id: &str, enabled: Option<bool>) {
-        self.changes().users.insert(id.into(), enabled);
+        self.change(|changes| changes.users.insert(id.into(), enabled));
     }
 
     /// Enables or disables a project; `None` removes it.
     pub(crate) fn set_project(&self, id: &str, enabled: Option<bool>) {
-        self.changes().projects.insert(id.into(), enabled);
+        self.change(|changes| changes.projects.insert(id.into(), enabled));
     }
 
     pub(crate) fn set_roles(&self, user: &str, project: &str, names: &[&str]) {
-        self.changes().roles.insert((user.into(), project.into()), roles(names));
+        let place = (user.into(), project.into());
+        self.change(|changes| changes.roles.insert(place, Some(roles(names))));
+    }
+
+    /// Takes the user out of the project.
+    pub(crate) fn remove_member(&self, user: &str, project: &str) {
+        self.change(|changes| changes.roles.insert((user.into(), project.into()), None));
     }
 
     /// Lets a delegation stand, good for these roles.
@@ -71,15 +78,20 @@ impl Registry {
             project_id: project.map(|id| ProjectId::new(id).unwrap()),
             roles: roles(names),
         };
-        self.changes().delegations.insert(delegation, access);
+        self.change(|changes| changes.delegations.insert(delegation, access));
     }
 
     pub(crate) fn revoke(&self, delegation: &Delegation) {
-        self.changes().delegations.remove(delegation);
+        self.change(|changes| changes.delegations.remove(delegation));
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Changes) -> T) {
+        change(&mut self.changes());
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
@@ -97,6 +109,16 @@ fn roles(names: &[&str]) -> Vec<Role> {
 
 #[async_trait]
 impl Directory for Registry {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// None while it is down: it would not hear of changes.
+    fn revision(&self) -> Option<u64> {
+        self.up().ok()?;
+        Some(self.revision.load(Ordering::Acquire))
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         self.up()?;
         let change = self.changes().users.get(id.as_str()).copied();
@@ -126,7 +148,7 @@ impl Directory for Registry {
         let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
         let changed = self.changes().roles.get(&key).cloned();
         match changed {
-            Some(roles) => Ok(Some(Membership { roles })),
+            Some(roles) => Ok(roles.map(|roles| Membership { roles })),
             None => self.beneath.membership(user_id, project_id).await,
         }
     }
