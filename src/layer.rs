@@ -13,7 +13,7 @@ use crate::{
     directory::{self, Directory},
     domain::Quota,
     issuer::TokenIssuer,
-    policy::{Policy, RolePolicy},
+    policy::{Owners, Policy, RolePolicy},
     service::CredentialService,
     usage::UsageLog,
 };
@@ -78,7 +78,7 @@ impl CredentialLayer {
             base_url: None,
             trust_forwarded: false,
             policy: Arc::new(RolePolicy::default()),
-            directory: None,
+            owners: Owners::with_roles(),
             issuer: None,
             usage: None,
             hide_unknown_keys: false,
@@ -123,7 +123,7 @@ pub struct CredentialLayerBuilder {
     base_url: Option<String>,
     trust_forwarded: bool,
     policy: Arc<dyn Policy>,
-    directory: Option<Arc<dyn Directory>>,
+    owners: Owners,
     issuer: Option<Arc<dyn TokenIssuer>>,
     usage: Option<Arc<dyn UsageLog>>,
     hide_unknown_keys: bool,
@@ -192,12 +192,47 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Which users and projects exist. Default: as
-    /// [`OpenDirectory`](crate::directory::OpenDirectory), in which all do.
+    /// Sets the directory that knows users, projects and memberships. Default: none, and
+    /// every user and project exists. An [open](Directory::is_open) directory counts as
+    /// none.
     ///
-    /// With one, `s3tokens` is answered here.
+    /// With a directory, this layer answers `s3tokens`. It redeems a key only while the user
+    /// and the project exist and are enabled, and the user has a role in the project; for a
+    /// root key, only while the project is enabled. Answers about owners are remembered until
+    /// the directory's [revision](Directory::revision) changes, or for one second if it
+    /// reports none.
+    ///
+    /// Give the same directory to the layer that verifies requests (`S3AuthLayer`, feature
+    /// `s3`), or a key still opens the store after its owner has left the project:
+    ///
+    /// ```
+    /// # use tower_credentials::{
+    /// #     CredentialLayer, auth::StaticTokens, backend::{Direct, memory::MemoryBackend},
+    /// #     directory::StaticDirectory, s3::S3AuthLayer,
+    /// # };
+    /// use std::sync::Arc;
+    ///
+    /// let (directory, keys) = (Arc::new(StaticDirectory::new()), MemoryBackend::default());
+    /// let credentials = CredentialLayer::builder(StaticTokens::new(), keys.clone())
+    ///     .directory(Arc::clone(&directory))
+    ///     .build()?;
+    /// let s3 = S3AuthLayer::builder(Direct(keys)).directory(directory).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.directory = directory::unless_open(directory);
+        self.owners = self.owners.with_directory(directory::unless_open(directory));
+        self
+    }
+
+    /// Sets how long the directory's last answer about the owner of a key counts, beyond
+    /// its age, while the directory cannot be asked. Default: 60 seconds. Zero: not at all.
+    ///
+    /// This is about `s3tokens` and `ec2tokens`. After that time they answer 503; for a key
+    /// that was never asked for, or whose last answer was negative, from the start.
+    /// Requests that create keys are answered with 503 whenever the directory cannot be
+    /// asked.
+    pub fn directory_grace(mut self, grace: Duration) -> Self {
+        self.owners = self.owners.with_grace(grace);
         self
     }
 
@@ -286,7 +321,7 @@ impl CredentialLayerBuilder {
             base_url,
             trust_forwarded,
             policy,
-            directory,
+            owners,
             issuer,
             usage,
             hide_unknown_keys,
@@ -308,13 +343,11 @@ impl CredentialLayerBuilder {
         if base_url.as_ref().is_some_and(|url| !is_web(url)) {
             return Err(ConfigError::InvalidBaseUrl);
         }
-        let served = Served {
-            s3tokens: directory.is_some(),
-            ec2tokens: directory.is_some() && issuer.is_some(),
-        };
+        let s3tokens = owners.directory().is_some();
+        let served = Served { s3tokens, ec2tokens: s3tokens && issuer.is_some() };
         let authority = Authority {
             backend,
-            directory,
+            owners,
             issuer,
             usage,
             policy,

@@ -4,6 +4,12 @@ use std::{fmt, sync::Arc};
 
 use crate::domain::{Caller, Credential, Delegation, Kind, ProjectId, Scope, UserId};
 
+mod owner;
+
+#[cfg(feature = "s3")]
+pub(crate) use self::owner::Remembered;
+pub(crate) use self::owner::{Owner, Owners, Standing};
+
 /// Decides who may do what.
 ///
 /// # Contract

@@ -36,9 +36,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("fuzzing", &["domain", "s3", "signature"]),
     ("issuer", &["directory", "domain"]),
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
-    ("policy", &["domain"]),
+    ("policy", &["directory", "domain"]),
     ("read", &["error"]),
-    ("s3", &["backend", "body", "clock", "directory", "domain", "signature", "usage"]),
+    ("s3", &["backend", "body", "clock", "directory", "domain", "policy", "signature", "usage"]),
     ("signature", &["domain"]),
     ("usage", &["domain"]),
 ];

@@ -69,8 +69,9 @@ impl KeystoneDirectory {
         Self { client, settings, caches }
     }
 
-    /// Sets for how long an answer counts, 60 seconds by default: within that time
-    /// a disabled user and a changed role are felt.
+    /// Sets for how long an answer counts, 60 seconds by default. A disabled user and a
+    /// changed role take effect within that time; on a data plane, which remembers answers
+    /// too, within one second more.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         let settings = Settings { max_age, ..self.settings };

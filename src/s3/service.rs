@@ -71,6 +71,16 @@ where
                 });
                 ResponseFuture::asking(asking, self.take_ready())
             }
+            Ok(Decision::AskOwner(proven)) => {
+                let verifier = Arc::clone(&self.verifier);
+                let asking = Box::pin(async move {
+                    match verifier.ask_owner(proven, now).await {
+                        Ok(proven) => admission::admit(request, proven),
+                        Err(refusal) => Err(refusal.render(&Asked::of(&request))),
+                    }
+                });
+                ResponseFuture::asking(asking, self.take_ready())
+            }
             Ok(Decision::Form) => {
                 let verifier = Arc::clone(&self.verifier);
                 let asking = Box::pin(async move {
