@@ -26,7 +26,7 @@ const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 
 /// A form's fields, signed; the file comes behind.
 #[derive(Clone)]
-struct Form {
+pub(crate) struct Form {
     access: String,
     secret: String,
     policy: String,
@@ -35,7 +35,7 @@ struct Form {
 }
 
 impl Form {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let policy = format!(
             r#"{{"expiration": "2026-01-02T04:00:00Z", "conditions": [
             {{"bucket": "photos"}}, ["starts-with", "$key", "cats/"], ["eq", "$x-amz-meta-by", "alice"],
@@ -77,7 +77,7 @@ impl Form {
         )
     }
 
-    fn to(&self, target: &str) -> Request<Full<Bytes>> {
+    pub(crate) fn to(&self, target: &str) -> Request<Full<Bytes>> {
         let body = self.body();
         let request = request("POST", target).header("content-length", body.len());
         let request = request.header("content-type", "multipart/form-data; boundary=XX");
@@ -147,7 +147,7 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
 }
 
 /// A form of version 2, which signs its policy with the secret itself.
-fn version_2(access: &str, secret: &str) -> Request<Full<Bytes>> {
+pub(crate) fn version_2(access: &str, secret: &str) -> Request<Full<Bytes>> {
     let policy = r#"{"expiration": "2026-01-02T04:00:00Z", "conditions": [
         {"bucket": "photos"}, {"key": "cat"}]}"#;
     let policy = BASE64.encode(policy.as_bytes());

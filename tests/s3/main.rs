@@ -14,5 +14,8 @@ mod gate;
 mod installed;
 mod keys;
 mod mutations;
+mod owners;
+#[path = "../common/registry.rs"]
+mod registry;
 mod signers;
 mod verified;

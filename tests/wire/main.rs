@@ -36,6 +36,7 @@ mod os_ec2_rights;
 mod outages_and_races;
 mod parts;
 mod random_requests;
+mod redeemed_owners;
 mod s3tokens;
 mod s3tokens_signatures;
 mod secrets;
