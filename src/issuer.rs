@@ -32,11 +32,12 @@ pub trait TokenIssuer: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signer {
-    /// The owner of the key.
+    /// The owner of the key; for a root key, a user with the id and name of the project,
+    /// who need not exist.
     pub user: User,
     /// The project of the key.
     pub project: Project,
-    /// The roles there: the user's, or those of the key's delegation.
+    /// The roles there: the user's, or those of the key's delegation. A root key has none.
     pub roles: Vec<Role>,
     /// The delegation that the key was made under.
     pub delegation: Option<Delegation>,

@@ -11,11 +11,11 @@ use crate::{
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
     dialect::{Dialect, Served},
-    directory::Directory,
+    directory::{self, Directory},
     domain::Quota,
     issuer::TokenIssuer,
     origin::{Host, Origin, Origins},
-    policy::{Policy, RolePolicy},
+    policy::{Owners, Policy, RolePolicy},
     service::CredentialService,
     usage::UsageLog,
 };
@@ -82,7 +82,7 @@ impl CredentialLayer {
             trust_forwarded: false,
             trusted_origins: Vec::new(),
             policy: Arc::new(RolePolicy::default()),
-            directory: None,
+            owners: Owners::with_roles(),
             issuer: None,
             usage: None,
             hide_unknown_keys: false,
@@ -139,7 +139,7 @@ pub struct CredentialLayerBuilder {
     trust_forwarded: bool,
     trusted_origins: Vec<String>,
     policy: Arc<dyn Policy>,
-    directory: Option<Arc<dyn Directory>>,
+    owners: Owners,
     issuer: Option<Arc<dyn TokenIssuer>>,
     usage: Option<Arc<dyn UsageLog>>,
     hide_unknown_keys: bool,
@@ -243,12 +243,47 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Which users and projects exist. Default: as
-    /// [`OpenDirectory`](crate::directory::OpenDirectory), in which all do.
+    /// Sets the directory that knows users, projects and memberships. Default: none, and
+    /// every user and project exists. An [open](Directory::is_open) directory counts as
+    /// none.
     ///
-    /// With one, `s3tokens` is answered here.
+    /// With a directory, this layer answers `s3tokens`. It redeems a key only while the user
+    /// and the project exist and are enabled, and the user has a role in the project; for a
+    /// root key, only while the project is enabled. Answers about owners are remembered until
+    /// the directory's [revision](Directory::revision) changes, or for one second if it
+    /// reports none.
+    ///
+    /// Give the same directory to the layer that verifies requests (`S3AuthLayer`, feature
+    /// `s3`), or a key still opens the store after its owner has left the project:
+    ///
+    /// ```
+    /// # use tower_credentials::{
+    /// #     CredentialLayer, auth::StaticTokens, backend::{Direct, memory::MemoryBackend},
+    /// #     directory::StaticDirectory, s3::S3AuthLayer,
+    /// # };
+    /// use std::sync::Arc;
+    ///
+    /// let (directory, keys) = (Arc::new(StaticDirectory::new()), MemoryBackend::default());
+    /// let credentials = CredentialLayer::builder(StaticTokens::new(), keys.clone())
+    ///     .directory(Arc::clone(&directory))
+    ///     .build()?;
+    /// let s3 = S3AuthLayer::builder(Direct(keys)).directory(directory).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.directory = Some(Arc::new(directory));
+        self.owners = self.owners.with_directory(directory::unless_open(directory));
+        self
+    }
+
+    /// Sets how long the directory's last answer about the owner of a key counts, beyond
+    /// its age, while the directory cannot be asked. Default: 60 seconds. Zero: not at all.
+    ///
+    /// This is about `s3tokens` and `ec2tokens`. After that time they answer 503; for a key
+    /// that was never asked for, or whose last answer was negative, from the start.
+    /// Requests that create keys are answered with 503 whenever the directory cannot be
+    /// asked.
+    pub fn directory_grace(mut self, grace: Duration) -> Self {
+        self.owners = self.owners.with_grace(grace);
         self
     }
 
@@ -338,7 +373,7 @@ impl CredentialLayerBuilder {
             trust_forwarded,
             trusted_origins,
             policy,
-            directory,
+            owners,
             issuer,
             usage,
             hide_unknown_keys,
@@ -359,13 +394,11 @@ impl CredentialLayerBuilder {
         let base = base_url.as_deref().map(origin_of_url).transpose()?;
         let origins = Origins { base, trusted: parsed_origins(&trusted_origins)?, trust_forwarded };
         let hosts = parsed_hosts(&hosts)?;
-        let served = Served {
-            s3tokens: directory.is_some(),
-            ec2tokens: directory.is_some() && issuer.is_some(),
-        };
+        let s3tokens = owners.directory().is_some();
+        let served = Served { s3tokens, ec2tokens: s3tokens && issuer.is_some() };
         let authority = Authority {
             backend,
-            directory,
+            owners,
             issuer,
             usage,
             policy,

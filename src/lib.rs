@@ -81,7 +81,9 @@
 //! With the feature `s3`, `S3AuthLayer` verifies S3 requests before the store sees them,
 //! and tells it who signed: see the module `s3`. Behind it may be anything that is a
 //! tower service; `examples/object_gateway` is a small store of its own. Stores that are
-//! built on the crate `s3s` take `S3sAuth`, as `examples/accesser` does.
+//! built on the crate `s3s` take `S3sAuth`, as `examples/accesser` does. Give them the
+//! [directory](CredentialLayerBuilder::directory) too: a key then stops working when its
+//! owner leaves the project.
 //!
 //! # What passes through
 //!

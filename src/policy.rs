@@ -8,6 +8,12 @@ mod roles;
 
 pub use self::roles::{DelegatedCallers, RoleNames, RolePolicy, RoleTable};
 
+mod owner;
+
+#[cfg(feature = "s3")]
+pub(crate) use self::owner::Remembered;
+pub(crate) use self::owner::{Owner, Owners, Standing};
+
 /// Decides who may do what.
 ///
 /// # Contract

@@ -39,9 +39,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("keystone", &["auth", "clock", "directory", "domain", "flight"]),
     ("log", &[]),
     ("origin", &[]),
-    ("policy", &["domain"]),
+    ("policy", &["directory", "domain"]),
     ("read", &["error"]),
-    ("s3", &["backend", "body", "clock", "directory", "domain", "signature", "usage"]),
+    ("s3", &["backend", "body", "clock", "directory", "domain", "policy", "signature", "usage"]),
     ("signature", &["domain"]),
     ("usage", &["domain", "log"]),
 ];

@@ -9,7 +9,7 @@ use crate::{
     domain::{Caller, Credential, Kind, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
     issuer::TokenIssuer,
-    policy::{Action, Decision, Policy, Target},
+    policy::{Action, Decision, Owners, Policy, Target},
     usage::UsageLog,
 };
 
@@ -46,8 +46,9 @@ const RACES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) backend: Arc<dyn CredentialBackend>,
-    /// Without one, any user and project exists and everybody belongs everywhere.
-    pub(crate) directory: Option<Arc<dyn Directory>>,
+    /// The directory, and its answers about owners of keys. Without a directory, any user
+    /// and project exists and everybody belongs everywhere.
+    pub(crate) owners: Owners,
     /// Without one, no tokens are issued.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
     /// Without one, nobody is told when a key was last used.
@@ -157,7 +158,7 @@ impl Authority {
         project_id: Option<&'a ProjectId>,
         kind: Option<&'a Kind>,
     ) -> Target<'a> {
-        let (user_id, directory) = (Some(user_id), self.directory.is_some());
+        let (user_id, directory) = (Some(user_id), self.directory().is_some());
         Target { user_id, project_id, kind, root_key: false, directory }
     }
 
@@ -178,7 +179,7 @@ impl Authority {
     }
 
     fn directory(&self) -> Option<&dyn Directory> {
-        self.directory.as_deref()
+        self.owners.directory()
     }
 
     /// The user, who must exist; `None` if there is no directory to tell.

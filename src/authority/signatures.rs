@@ -4,11 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use super::{Authority, Outcome};
 use crate::{
-    directory::{Directory, Role},
-    domain::{AccessKey, Caller, Credential, ProjectId, SecretKey},
+    domain::{AccessKey, Caller, SecretKey},
     error::{Error, ErrorKind},
     issuer::{IssuedToken, Signer},
-    policy::{Action, Target},
+    policy::{Action, Owner, Standing, Target},
     signature::{Ec2Signed, Freshness, S3Request, decoy, is_fresh},
 };
 
@@ -76,7 +75,6 @@ impl Authority {
         signed: &(impl Signed + Sync),
         now: SystemTime,
     ) -> Result<Signer, Error> {
-        let directory = self.directory().ok_or_else(not_offered)?;
         let found = self.backend().find_by_access_key(signed.access_key()).await?;
         let found = found.filter(|found| found.kind.is_ec2());
         let usable = found.as_ref().filter(|found| found.is_usable());
@@ -95,37 +93,19 @@ impl Authority {
             return Err(Error::unauthenticated());
         }
 
-        let project_id = credential.project_id.as_ref().ok_or_else(Error::unauthenticated)?;
-        let user = directory.user(&credential.user_id).await?.ok_or_else(gone)?;
-        let project = directory.project(project_id).await?.ok_or_else(gone)?;
-        if !user.enabled || !project.enabled {
+        if credential.project_id.is_none() {
             return Err(Error::unauthenticated());
         }
-        let roles = roles(directory, &credential, project_id).await?;
-        if roles.is_empty() {
-            return Err(Error::unauthenticated());
-        }
+        let standing = self.owners.standing(&credential, now).await?.ok_or_else(not_offered)?;
+        let Owner { user, project, roles } = match &*standing {
+            Standing::Good(owner) => &**owner,
+            Standing::Gone => return Err(gone()),
+            Standing::Barred => return Err(Error::unauthenticated()),
+        };
+        let project = project.clone().ok_or_else(Error::unauthenticated)?;
+        let (user, roles) = (user.clone(), roles.clone());
         Ok(Signer { user, project, roles, delegation: credential.delegation.clone() })
     }
-}
-
-/// The roles that the key gives: those of its delegation if it was made under
-/// one, which must still stand and be for the same user and project.
-async fn roles(
-    directory: &dyn Directory,
-    credential: &Credential,
-    project_id: &ProjectId,
-) -> Result<Vec<Role>, Error> {
-    let Some(delegation) = &credential.delegation else {
-        let membership = directory.membership(&credential.user_id, project_id).await?;
-        return Ok(membership.unwrap_or_default().roles);
-    };
-    let access = directory.delegation(&credential.user_id, delegation).await?;
-    let access = access.filter(|access| {
-        let same_project = access.project_id.as_ref().is_none_or(|id| id == project_id);
-        access.user_id == credential.user_id && same_project
-    });
-    Ok(access.map(|access| access.roles).unwrap_or_default())
 }
 
 /// The user or project of a key is gone, which Keystone does not hide.

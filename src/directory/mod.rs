@@ -18,8 +18,29 @@ pub use self::{open::OpenDirectory, static_directory::StaticDirectory};
 /// * "Not there" is `None`, never an error; a failure to find out is an error,
 ///   never `None`: otherwise an outage would look like a deleted user.
 /// * Answers may be as old as the implementation documents, and no older.
+/// * Data planes remember answers until the [revision](Self::revision) changes, or
+///   for one second if the directory reports no revision.
 #[async_trait]
 pub trait Directory: fmt::Debug + Send + Sync + 'static {
+    /// Returns true if every user and project exists and no place is known, as in
+    /// [`OpenDirectory`].
+    ///
+    /// Builders treat an open directory as none: an answer of such a directory proves
+    /// nothing about the user.
+    fn is_open(&self) -> bool;
+
+    /// Returns a number that changes whenever an answer may have changed; `None` if the
+    /// directory cannot tell, for now or ever.
+    ///
+    /// Data planes compare this number for every signed request, and ask nothing else
+    /// while it stays the same. So the method must be cheap: no lock that a writer holds
+    /// for long, no allocation.
+    ///
+    /// The number never returns to an earlier value. It changes after the answers do, or
+    /// together with them, never before: otherwise an old answer would be remembered
+    /// under the new number.
+    fn revision(&self) -> Option<u64>;
+
     /// The user with this id.
     ///
     /// # Errors
@@ -178,6 +199,14 @@ macro_rules! forward {
     ($pointer:ident) => {
         #[async_trait]
         impl<T: Directory + ?Sized> Directory for $pointer<T> {
+            fn is_open(&self) -> bool {
+                (**self).is_open()
+            }
+
+            fn revision(&self) -> Option<u64> {
+                (**self).revision()
+            }
+
             async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
                 (**self).user(id).await
             }
@@ -207,3 +236,8 @@ macro_rules! forward {
 
 forward!(Arc);
 forward!(Box);
+
+/// Returns the directory for a builder to keep; `None` if it is open.
+pub(crate) fn unless_open(directory: impl Directory) -> Option<Arc<dyn Directory>> {
+    if directory.is_open() { None } else { Some(Arc::new(directory)) }
+}

@@ -11,11 +11,21 @@ use crate::domain::{Delegation, ProjectId, UserId};
 /// The default: fit for apps whose tokens are scoped to existing projects and
 /// whose callers manage only their own keys. Without a real directory an
 /// administrator's spelling mistake makes a key for a user who does not exist.
+///
+/// Builders treat it as no directory at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenDirectory;
 
 #[async_trait]
 impl Directory for OpenDirectory {
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn revision(&self) -> Option<u64> {
+        Some(0)
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         Ok(Some(User::new(id.clone(), id.as_str())))
     }

@@ -69,8 +69,9 @@ impl KeystoneDirectory {
         Self { client, settings, caches }
     }
 
-    /// Sets for how long an answer counts, 60 seconds by default: within that time
-    /// a disabled user and a changed role are felt.
+    /// Sets for how long an answer counts, 60 seconds by default. A disabled user and a
+    /// changed role take effect within that time; on a data plane, which remembers answers
+    /// too, within one second more.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         let settings = Settings { max_age, ..self.settings };
@@ -174,6 +175,15 @@ fn named(id: &str, domain: &DomainInfo) -> Domain {
 
 #[async_trait]
 impl Directory for KeystoneDirectory {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// None: Keystone does not report its changes.
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         self.find_user(id).await.map_err(DirectoryError::new)
     }

@@ -51,7 +51,7 @@ pub(super) fn admit<B: Body<Data = Bytes>>(
     request: Request<B>,
     proven: Proven,
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
-    let Proven { key, chunks } = proven;
+    let Proven { key, chunks, .. } = proven;
     let (mut head, body) = request.into_parts();
     match checked(&mut head, body, key.payload(), chunks) {
         Ok(body) => {

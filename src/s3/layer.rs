@@ -11,7 +11,7 @@ use super::{
 use crate::{
     backend::KeySource,
     clock::{Clock, SystemClock},
-    directory::Directory,
+    directory::{self, Directory},
     usage::UsageRecorder,
 };
 
@@ -134,11 +134,29 @@ impl S3AuthLayerBuilder {
         self
     }
 
-    /// Who knows which users and projects there are. With one, keys of those that are
-    /// disabled or gone do not verify; it is asked after each signature that proved
-    /// right, so it should remember what it knows. Default: nobody is asked.
+    /// Sets the directory that knows users, projects and memberships. With a directory, a
+    /// key verifies only while [its owner may use it](super#what-is-verified): give the
+    /// same one to [`CredentialLayer`](crate::CredentialLayer). Default: none, and keys
+    /// verify whatever becomes of their owners. An
+    /// [open](Directory::is_open) directory counts as none.
+    ///
+    /// The directory is asked after the signature has been verified. Its answer is
+    /// remembered for up to 10,000 keys: until its [revision](Directory::revision) changes,
+    /// or for one second if it reports none. So a change in the directory takes effect with
+    /// the next request, or within the directory's own stated age plus one second.
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.rules.directory = Some(Arc::new(directory));
+        self.rules.owners = self.rules.owners.with_directory(directory::unless_open(directory));
+        self
+    }
+
+    /// Sets how long the directory's last answer counts, beyond its age, while the
+    /// directory cannot be asked. Default: 60 seconds. Zero: not at all.
+    ///
+    /// After that time, requests with the key are answered with 503 until the directory can
+    /// be asked again. So are requests with a key that was never asked for, or whose last
+    /// answer was negative, from the start.
+    pub fn directory_grace(mut self, grace: Duration) -> Self {
+        self.rules.owners = self.rules.owners.with_grace(grace);
         self
     }
 

@@ -40,9 +40,14 @@
 //!   see [`signature::request`](crate::signature::request) for what that covers.
 //! - **The time**: 15 minutes either way, or until a presigned request expires, which is
 //!   after seven days at the latest.
-//! - **The key**: it is there, active, and not bound to a delegation; with a
-//!   [directory](S3AuthLayerBuilder::directory), its user and project are enabled. All
-//!   else is answered as if there were no such key.
+//! - **The key**: it exists, is active, and is not bound to a delegation.
+//! - **Its owner**, with a [directory](S3AuthLayerBuilder::directory): the user and the
+//!   project exist and are enabled, and the user has a place in the project now. A root key
+//!   needs its project only. A key without a project needs its user only, and carries no
+//!   project. A key with a delegation, where such keys are
+//!   [accepted](S3AuthLayerBuilder::accept_delegated), needs the delegation to stand in
+//!   place of a membership. A key that fails here, or above, is answered as if it did not
+//!   exist.
 //! - **The body**, while the service reads it: the declared SHA-256; signed chunks of
 //!   `aws-chunked` one by one, with their trailers; the checksum in a trailer. Nothing is
 //!   buffered. A body that is not what was declared ends in an error before its end
@@ -55,12 +60,54 @@
 //! The layer takes chunks apart: the service sees the payload, its length, and no
 //! `aws-chunked` in `Content-Encoding`.
 //!
-//! # How soon a revocation is felt
+//! # How soon a revocation takes effect
 //!
-//! At once where each request asks the store ([`Direct`](crate::backend::Direct)), and
-//! for what is written through the same `Cached` (feature `cache`); for writes
-//! of other processes within its time to live. Derived keys are remembered by the
-//! version of their record, so that none outlives a change of it.
+//! A change of the key takes effect at once where each request asks the store
+//! ([`Direct`](crate::backend::Direct)), and for writes that go through the same `Cached`
+//! (feature `cache`). Writes of other processes take effect within the time to live of
+//! the cache. Derived keys are remembered by the version of their record, so none
+//! outlives a change of it.
+//!
+//! A change of the directory (a user is disabled, or is taken out of a project) takes effect
+//! on the next request if the directory reports a
+//! [revision](crate::directory::Directory::revision). Otherwise it takes effect within the
+//! directory's own stated age plus one second: with `KeystoneDirectory` and its default of 60
+//! seconds, within 61. While the directory cannot be asked, its last answer about a key
+//! counts for another [60 seconds](S3AuthLayerBuilder::directory_grace) if it was positive;
+//! then requests are answered with 503.
+//!
+//! # The directory
+//!
+//! Give one directory to both layers. A directory that only `CredentialLayer` knows has no
+//! effect here: keys go on opening the store after their owners have left.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use tower_credentials::{
+//!     CredentialLayer,
+//!     auth::StaticTokens,
+//!     backend::{Direct, memory::MemoryBackend},
+//!     directory::{Project, StaticDirectory, User},
+//!     domain::{ProjectId, UserId},
+//!     s3::S3AuthLayer,
+//! };
+//!
+//! let (alice, demo) = (UserId::new("alice")?, ProjectId::new("demo")?);
+//! let directory = Arc::new(
+//!     StaticDirectory::new()
+//!         .with_user(User::new(alice.clone(), "Alice"))
+//!         .with_project(Project::new(demo.clone(), "Demo"))
+//!         .with_member(alice, demo, ["member"]),
+//! );
+//! let keys = MemoryBackend::default();
+//!
+//! let credentials = CredentialLayer::builder(StaticTokens::new(), keys.clone())
+//!     .directory(Arc::clone(&directory))
+//!     .build()?;
+//! let s3 = S3AuthLayer::builder(Direct(keys)).directory(directory).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # What it does not do
 //!

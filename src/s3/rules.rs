@@ -1,20 +1,21 @@
 //! Which keys may sign.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    directory::{Directory, DirectoryError},
-    domain::{Credential, UserId},
+    directory::DirectoryError,
+    domain::Credential,
+    policy::{Owners, Remembered, Standing},
 };
 
-/// Which keys may sign: active ones with a secret, of users and projects that are
-/// enabled, and none that is bound to a delegation.
+/// Which keys may sign: active ones with a secret and without a delegation, whose owner
+/// may use them now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     /// Whether keys that are bound to a delegation may sign too.
     pub(super) accept_delegated: bool,
-    /// Who knows which users and projects are enabled; without one, all are.
-    pub(super) directory: Option<Arc<dyn Directory>>,
+    /// Knows whether a key's owner may use it.
+    pub(super) owners: Owners,
 }
 
 impl Rules {
@@ -23,25 +24,26 @@ impl Rules {
         credential.is_usable() && (self.accept_delegated || credential.delegation.is_none())
     }
 
-    /// Whether its user and its project may do anything.
-    pub(super) async fn owner_is_enabled(
+    /// Whether the key's owner may use it now, if that is known at once. `owner` is what
+    /// is remembered about the key; nothing is without a directory.
+    pub(super) fn owner_is_good(&self, owner: Option<&Remembered>, now: SystemTime) -> bool {
+        owner.is_none_or(|owner| self.owners.is_good(owner, now))
+    }
+
+    /// Whether the key's owner may use it now.
+    pub(super) async fn ask(
         &self,
         credential: &Credential,
+        owner: Option<&Remembered>,
+        now: SystemTime,
     ) -> Result<bool, DirectoryError> {
-        let Some(directory) = self.directory.as_deref() else { return Ok(true) };
-        let project_id = credential.project_id.as_ref();
-        // A root key belongs to the project itself: no such user need exist.
-        let root = project_id.is_some_and(|id| credential.user_id.is_root_of(id));
-        if !root && !is_enabled_user(directory, &credential.user_id).await? {
-            return Ok(false);
-        }
-        match project_id {
-            Some(id) => Ok(directory.project(id).await?.is_some_and(|project| project.enabled)),
-            None => Ok(true),
-        }
+        let Some(owner) = owner else { return Ok(true) };
+        let standing = self.owners.ask(credential, owner, now).await?;
+        Ok(standing.is_none_or(|standing| matches!(*standing, Standing::Good(_))))
     }
-}
 
-async fn is_enabled_user(directory: &dyn Directory, id: &UserId) -> Result<bool, DirectoryError> {
-    Ok(directory.user(id).await?.is_some_and(|user| user.enabled))
+    /// What is remembered about the key's owner; `None` without a directory.
+    pub(super) fn owner_of(&self, credential: &Credential) -> Option<Arc<Remembered>> {
+        self.owners.remembered(credential)
+    }
 }

@@ -1,6 +1,6 @@
 //! [`S3sAuth`]: the same keys for stores that are built on the crate `s3s`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use s3s::{
@@ -12,7 +12,7 @@ use super::rules::Rules;
 use crate::{
     backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
-    directory::Directory,
+    directory::{self, Directory},
 };
 
 /// Tells an `s3s` service the secrets of keys that may sign, by the rules of
@@ -43,7 +43,8 @@ pub struct S3sAuth {
 }
 
 impl S3sAuth {
-    /// For these keys, none of them bound to a delegation, whoever owns them.
+    /// Accepts these keys, except those that are bound to a delegation. Without a
+    /// [directory](Self::directory), their owners are not checked.
     #[must_use]
     pub fn new(keys: impl KeySource) -> Self {
         Self { keys: Arc::new(keys), rules: Rules::default(), clock: Arc::new(SystemClock) }
@@ -58,11 +59,21 @@ impl S3sAuth {
         self
     }
 
-    /// Sets who knows which users and projects there are, as
+    /// Sets the directory that knows users, projects and memberships, as
     /// [`S3AuthLayerBuilder::directory`](super::S3AuthLayerBuilder::directory) does.
     #[must_use]
     pub fn directory(mut self, directory: impl Directory) -> Self {
-        self.rules.directory = Some(Arc::new(directory));
+        self.rules.owners = self.rules.owners.with_directory(directory::unless_open(directory));
+        self
+    }
+
+    /// Sets how long the directory's last answer counts while the directory cannot be
+    /// asked, as
+    /// [`S3AuthLayerBuilder::directory_grace`](super::S3AuthLayerBuilder::directory_grace)
+    /// does.
+    #[must_use]
+    pub fn directory_grace(mut self, grace: Duration) -> Self {
+        self.rules.owners = self.rules.owners.with_grace(grace);
         self
     }
 
@@ -77,18 +88,21 @@ impl S3sAuth {
 #[async_trait]
 impl S3Auth for S3sAuth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let found = look_up(&*self.keys, access_key, self.clock.now()).await.map_err(|error| {
+        let now = self.clock.now();
+        let found = look_up(&*self.keys, access_key, now).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
         let usable = found.filter(|found| self.rules.admit(found));
         let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
-        let enabled = self.rules.owner_is_enabled(&credential).await.map_err(|error| {
+        let owner = self.rules.owner_of(&credential);
+        let asked = self.rules.ask(&credential, owner.as_deref(), now).await;
+        let good = asked.map_err(|error| {
             tracing::error!(%error, "directory lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
         // As in S3, a disabled key looks like one that was never there.
-        let secret = credential.secret_key().filter(|_| enabled);
+        let secret = credential.secret_key().filter(|_| good);
         secret
             .map(|secret| secret.expose().into())
             .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())

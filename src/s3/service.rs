@@ -70,6 +70,16 @@ where
                 });
                 ResponseFuture::asking(asking, take_ready(&mut self.inner))
             }
+            Ok(Decision::AskOwner(proven)) => {
+                let verifier = Arc::clone(&self.verifier);
+                let asking = Box::pin(async move {
+                    match verifier.ask_owner(proven, now).await {
+                        Ok(proven) => admission::admit(request, proven),
+                        Err(refusal) => Err(refusal.render(&Asked::of(&request))),
+                    }
+                });
+                ResponseFuture::asking(asking, take_ready(&mut self.inner))
+            }
             Ok(Decision::Form) => {
                 let verifier = Arc::clone(&self.verifier);
                 let asking = Box::pin(async move {

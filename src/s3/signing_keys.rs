@@ -10,6 +10,7 @@ use quick_cache::{Equivalent, sync::Cache};
 
 use crate::{
     domain::{Credential, CredentialId, Version},
+    policy::Remembered,
     signature::{CredentialScope, SigningKey},
 };
 
@@ -22,7 +23,18 @@ const LONGEST_REGION: usize = 32;
 /// with it, so nobody without a secret fills this. A key that was changed, disabled or
 /// deleted has another version or none, and what was derived of it is never found
 /// again.
-pub(super) struct SigningKeys(Cache<Place, Arc<SigningKey>>);
+///
+/// Beside each key stands what is remembered about its owner, so that one look-up finds
+/// both.
+pub(super) struct SigningKeys(Cache<Place, Derived>);
+
+/// A derived signing key.
+#[derive(Clone)]
+pub(super) struct Derived {
+    pub(super) key: Arc<SigningKey>,
+    /// What is remembered about the owner; `None` without a directory.
+    pub(super) owner: Option<Arc<Remembered>>,
+}
 
 impl SigningKeys {
     pub(super) fn new(capacity: usize) -> Self {
@@ -33,7 +45,7 @@ impl SigningKeys {
         &self,
         credential: &Credential,
         scope: &CredentialScope<'_>,
-    ) -> Option<Arc<SigningKey>> {
+    ) -> Option<Derived> {
         self.0.get(&Wanted { credential, scope })
     }
 
@@ -41,12 +53,12 @@ impl SigningKeys {
         &self,
         credential: &Credential,
         scope: &CredentialScope<'_>,
-        key: Arc<SigningKey>,
+        derived: Derived,
     ) {
         let Ok(day) = scope.date().as_bytes().try_into() else { return };
         if scope.region().len() <= LONGEST_REGION {
             let (id, version) = (credential.id.clone(), credential.version);
-            self.0.insert(Place { id, version, day, region: scope.region().into() }, key);
+            self.0.insert(Place { id, version, day, region: scope.region().into() }, derived);
         }
     }
 
@@ -123,12 +135,16 @@ mod tests {
         record
     }
 
+    fn derive(record: &Credential, scope: &CredentialScope<'_>) -> Derived {
+        let key = Arc::new(SigningKey::derive(record.secret_key().unwrap(), scope));
+        Derived { key, owner: None }
+    }
+
     #[test]
     fn a_key_is_found_for_its_version_day_and_region_alone() {
         let (keys, record) = (SigningKeys::new(10), record());
         let scope = CredentialScope::parse("20260102/eu-1/s3/aws4_request").unwrap();
-        let derived = Arc::new(SigningKey::derive(record.secret_key().unwrap(), &scope));
-        keys.insert(&record, &scope, derived);
+        keys.insert(&record, &scope, derive(&record, &scope));
         assert!(keys.get(&record, &scope).is_some());
 
         assert!(keys.get(&record.clone().touched(UNIX_EPOCH), &scope).is_none());
@@ -145,14 +161,12 @@ mod tests {
         for number in 0..10_000 {
             let text = format!("20260102/{number}/s3/aws4_request");
             let scope = CredentialScope::parse(&text).unwrap();
-            let derived = SigningKey::derive(record.secret_key().unwrap(), &scope);
-            keys.insert(&record, &scope, Arc::new(derived));
+            keys.insert(&record, &scope, derive(&record, &scope));
         }
         assert!(keys.len() <= 100);
         let long = format!("20260102/{}/s3/aws4_request", "r".repeat(LONGEST_REGION + 1));
         let scope = CredentialScope::parse(&long).unwrap();
-        let derived = SigningKey::derive(record.secret_key().unwrap(), &scope);
-        keys.insert(&record, &scope, Arc::new(derived));
+        keys.insert(&record, &scope, derive(&record, &scope));
         assert!(keys.get(&record, &scope).is_none());
     }
 }

@@ -148,7 +148,8 @@ async fn prove(
     };
     match usable {
         Some(credential) if genuine => {
-            verifier.check_owner(&credential).await?;
+            let owner = verifier.rules.owner_of(&credential);
+            verifier.check_owner(&credential, owner.as_deref(), now).await?;
             Ok(credential)
         }
         None => Err(verifier.unknown(signed.access())),

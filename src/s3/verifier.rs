@@ -9,13 +9,14 @@ use super::{
     refusal::Refusal,
     rules::Rules,
     signature_rules::SignatureRules,
-    signing_keys::SigningKeys,
+    signing_keys::{Derived, SigningKeys},
     upload,
 };
 use crate::{
     backend::{KeySource, Known, look_up},
     clock::Clock,
     domain::{AccessKey, Credential, SecretKey},
+    policy::Remembered,
     signature::{
         ChunkDecoder, CredentialScope, Freshness, SigningKey, decoy,
         request::{RequestHead, SignedRequest, V2Request},
@@ -40,18 +41,22 @@ pub(super) struct Verifier {
 pub(super) enum Decision {
     /// It is verified.
     Admit(Proven),
-    /// It is signed, and somebody must be asked first.
+    /// It is signed, and the key must be looked up first.
     Ask,
+    /// Its signature is valid, and the directory must be asked about the key's owner.
+    AskOwner(Proven),
     /// It is a form, which may be signed by its fields.
     Form,
     /// It is not signed, and may pass.
     Pass,
 }
 
-/// A signature that proved right.
+/// A valid signature.
 #[derive(Debug)]
 pub(super) struct Proven {
     pub(super) key: VerifiedKey,
+    /// What is remembered about the key's owner; `None` without a directory.
+    owner: Option<Arc<Remembered>>,
     /// What takes the body out of its chunks, if it comes in chunks.
     pub(super) chunks: Option<Box<ChunkDecoder>>,
 }
@@ -73,20 +78,20 @@ impl Verifier {
             };
         };
         self.signatures.check(&signed, now)?;
-        if self.rules.directory.is_some() {
-            return Ok(Decision::Ask);
-        }
         let found = match self.keys.known(signed.access_key(), now) {
             Some(Known::Absent) => None,
             Some(Known::Present(credential)) => Some(credential),
             None => return Ok(Decision::Ask),
         };
         let proven = self.prove(head, &signed, found)?;
+        if !self.rules.owner_is_good(proven.owner.as_deref(), now) {
+            return Ok(Decision::AskOwner(proven));
+        }
         self.note(proven.key.credential(), now);
         Ok(Decision::Admit(proven))
     }
 
-    /// Decides on a signed request by asking whoever must be asked.
+    /// Decides on a signed request, after looking its key up.
     pub(super) async fn ask(
         &self,
         head: RequestHead<'_>,
@@ -96,8 +101,18 @@ impl Verifier {
         self.signatures.check(&signed, now)?;
         let found = self.find(signed.access_key(), now).await?;
         let proven = self.prove(head, &signed, found)?;
-        self.check_owner(proven.key.credential()).await?;
-        self.note(proven.key.credential(), now);
+        self.ask_owner(proven, now).await
+    }
+
+    /// Decides on a valid signature, by the owner of its key.
+    pub(super) async fn ask_owner(
+        &self,
+        proven: Proven,
+        now: SystemTime,
+    ) -> Result<Proven, Refusal> {
+        let credential = proven.key.credential();
+        self.check_owner(credential, proven.owner.as_deref(), now).await?;
+        self.note(credential, now);
         Ok(proven)
     }
 
@@ -113,9 +128,14 @@ impl Verifier {
         })
     }
 
-    /// Refuses a key of a user or project that may do nothing.
-    pub(super) async fn check_owner(&self, credential: &Credential) -> Result<(), Refusal> {
-        match self.rules.owner_is_enabled(credential).await {
+    /// Refuses a key whose owner may not use it now.
+    pub(super) async fn check_owner(
+        &self,
+        credential: &Credential,
+        owner: Option<&Remembered>,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        match self.rules.ask(credential, owner, now).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
@@ -158,9 +178,14 @@ impl Verifier {
                 }
             };
             match (genuine, usable) {
-                (Some(signing_key), Some(credential)) => {
+                (Some(derived), Some(credential)) => {
+                    let (signing_key, owner) = match derived {
+                        Some(Derived { key, owner }) => (Some(key), owner),
+                        None => (None, self.rules.owner_of(&credential)),
+                    };
                     let chunks = admission::chunks(head.headers(), signed, signing_key)?;
-                    Ok(Proven { key: VerifiedKey::new(credential, signed_of(signed)), chunks })
+                    let key = VerifiedKey::new(credential, signed_of(signed));
+                    Ok(Proven { key, owner, chunks })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))
@@ -179,14 +204,14 @@ impl Verifier {
         scope: &CredentialScope<'_>,
         usable: Option<&Credential>,
         is_signed: impl Fn(&SigningKey) -> bool,
-    ) -> Option<Arc<SigningKey>> {
+    ) -> Option<Derived> {
         let Some((credential, secret)) = usable.zip(secret_of(usable)) else {
             hint::black_box(is_signed(&SigningKey::derive(decoy(), scope)));
             return None;
         };
-        if let Some(key) = self.signing_keys.get(credential, scope) {
-            if is_signed(&key) {
-                return Some(key);
+        if let Some(derived) = self.signing_keys.get(credential, scope) {
+            if is_signed(&derived.key) {
+                return Some(derived);
             }
             hint::black_box(SigningKey::derive(decoy(), scope));
             return None;
@@ -195,8 +220,9 @@ impl Verifier {
         if !is_signed(&key) {
             return None;
         }
-        self.signing_keys.insert(credential, scope, Arc::clone(&key));
-        Some(key)
+        let derived = Derived { key, owner: self.rules.owner_of(credential) };
+        self.signing_keys.insert(credential, scope, derived.clone());
+        Some(derived)
     }
 
     /// The answer for a key that is not there or may not be used.

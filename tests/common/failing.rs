@@ -24,9 +24,8 @@ use tower_credentials::{
 };
 
 use super::BoxError;
-
-/// What the parts below say is wrong; nobody but the operator is to read it.
-pub(crate) const CAUSE: &str = "connection to db-7.internal refused";
+/// What the parts below say is wrong.
+pub(crate) use super::registry::CAUSE;
 
 /// Refuses everybody, for a reason.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +52,14 @@ pub(crate) struct DownDirectory;
 
 #[async_trait]
 impl Directory for DownDirectory {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     async fn user(&self, _: &UserId) -> Result<Option<User>, DirectoryError> {
         Err(DirectoryError::new(CAUSE))
     }

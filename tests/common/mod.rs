@@ -1,6 +1,7 @@
 //! A small world to drive the layer in: users, projects, tokens, a clock, and
 //! an inner service that answers 418, so that what passes through shows.
 
+pub(crate) mod desk;
 pub(crate) mod failing;
 pub(crate) mod registry;
 pub(crate) mod signer;

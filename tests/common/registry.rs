@@ -1,61 +1,86 @@
-//! A directory and an issuer of tokens that tests can change while they are used.
+//! A directory that tests can change while it is used.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, UNIX_EPOCH},
 };
 
-use serde_json::json;
 use tower_credentials::{
     async_trait,
     directory::{
         DelegatedAccess, Directory, DirectoryError, Membership, Project, Role, StaticDirectory,
         User,
     },
-    domain::{Delegation, ProjectId, SecretText, UserId},
-    issuer::{IssueError, IssuedToken, Signer, TokenIssuer},
+    domain::{Delegation, ProjectId, UserId},
 };
 
-use super::{failing::CAUSE, v3::SIGNED};
+/// Why it fails; nobody but the operator is to read it.
+pub(crate) const CAUSE: &str = "connection to db-7.internal refused";
 
-/// The users and projects of the development set, until they are changed.
+/// The users and projects of another directory, until they are changed.
 #[derive(Debug)]
 pub(crate) struct Registry {
     beneath: StaticDirectory,
     changes: Mutex<Changes>,
+    revision: AtomicU64,
+    silent: AtomicBool,
     down: AtomicBool,
+    calls: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Changes {
     users: HashMap<String, Option<bool>>,
     projects: HashMap<String, Option<bool>>,
-    roles: HashMap<(String, String), Vec<Role>>,
+    roles: HashMap<(String, String), Option<Vec<Role>>>,
     delegations: HashMap<Delegation, DelegatedAccess>,
 }
 
 impl Registry {
-    pub(crate) fn new() -> Self {
-        let down = AtomicBool::new(false);
-        Self { beneath: super::directory(), changes: Mutex::default(), down }
+    pub(crate) fn over(beneath: StaticDirectory) -> Self {
+        Self {
+            beneath,
+            changes: Mutex::default(),
+            revision: AtomicU64::default(),
+            silent: AtomicBool::default(),
+            down: AtomicBool::default(),
+            calls: AtomicUsize::default(),
+        }
+    }
+
+    /// Whether it reports no revision, as a directory that does not hear of its changes.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// How many questions it was asked since this was last called.
+    pub(crate) fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 
     /// Enables or disables a user; `None` removes it.
     pub(crate) fn set_user(&self, id: &str, enabled: Option<bool>) {
-        self.changes().users.insert(id.into(), enabled);
+        self.change(|changes| changes.users.insert(id.into(), enabled));
     }
 
     /// Enables or disables a project; `None` removes it.
     pub(crate) fn set_project(&self, id: &str, enabled: Option<bool>) {
-        self.changes().projects.insert(id.into(), enabled);
+        self.change(|changes| changes.projects.insert(id.into(), enabled));
     }
 
     pub(crate) fn set_roles(&self, user: &str, project: &str, names: &[&str]) {
-        self.changes().roles.insert((user.into(), project.into()), roles(names));
+        let place = (user.into(), project.into());
+        self.change(|changes| changes.roles.insert(place, Some(roles(names))));
+    }
+
+    /// Takes the user out of the project.
+    pub(crate) fn remove_member(&self, user: &str, project: &str) {
+        self.change(|changes| changes.roles.insert((user.into(), project.into()), None));
     }
 
     /// Lets a delegation stand, good for these roles.
@@ -71,23 +96,33 @@ impl Registry {
             project_id: project.map(|id| ProjectId::new(id).unwrap()),
             roles: roles(names),
         };
-        self.changes().delegations.insert(delegation, access);
+        self.change(|changes| changes.delegations.insert(delegation, access));
     }
 
     pub(crate) fn revoke(&self, delegation: &Delegation) {
-        self.changes().delegations.remove(delegation);
+        self.change(|changes| changes.delegations.remove(delegation));
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
+    fn change<T>(&self, change: impl FnOnce(&mut Changes) -> T) {
+        change(&mut self.changes());
+        self.revision.fetch_add(1, Ordering::Release);
+    }
+
     fn changes(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap()
     }
 
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
     fn up(&self) -> Result<(), DirectoryError> {
-        if self.down.load(Ordering::SeqCst) { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_down() { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
     }
 }
 
@@ -97,6 +132,16 @@ fn roles(names: &[&str]) -> Vec<Role> {
 
 #[async_trait]
 impl Directory for Registry {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// None while it is down: it would not hear of changes.
+    fn revision(&self) -> Option<u64> {
+        let silent = self.silent.load(Ordering::SeqCst) || self.is_down();
+        (!silent).then(|| self.revision.load(Ordering::Acquire))
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         self.up()?;
         let change = self.changes().users.get(id.as_str()).copied();
@@ -126,7 +171,7 @@ impl Directory for Registry {
         let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
         let changed = self.changes().roles.get(&key).cloned();
         match changed {
-            Some(roles) => Ok(Some(Membership { roles })),
+            Some(roles) => Ok(roles.map(|roles| Membership { roles })),
             None => self.beneath.membership(user_id, project_id).await,
         }
     }
@@ -138,43 +183,5 @@ impl Directory for Registry {
     ) -> Result<Option<DelegatedAccess>, DirectoryError> {
         self.up()?;
         Ok(self.changes().delegations.get(delegation).cloned())
-    }
-}
-
-/// Issues tokens with numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Desk {
-    issued: AtomicUsize,
-    down: AtomicBool,
-    signers: Mutex<Vec<Signer>>,
-}
-
-impl Desk {
-    pub(crate) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
-    }
-
-    /// For whom tokens were issued.
-    pub(crate) fn signers(&self) -> Vec<Signer> {
-        self.signers.lock().unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl TokenIssuer for Desk {
-    async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(IssueError::new(CAUSE));
-        }
-        self.signers.lock().unwrap().push(signer.clone());
-        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
-        let issued_at = UNIX_EPOCH + SIGNED;
-        Ok(IssuedToken {
-            id: SecretText::new(format!("issued-token-{number}")),
-            issued_at,
-            expires_at: issued_at + Duration::from_hours(2),
-            audit_ids: vec![format!("audit-{number}")],
-            catalog: json!([{"type": "identity", "endpoints": []}]),
-        })
     }
 }

@@ -12,8 +12,8 @@ use tower_credentials::{
 };
 
 use super::{
-    ALICE, Answer, BOB, DAVE, DEMO, GATEWAY, OTHER, START, World,
-    registry::{Desk, Registry},
+    ALICE, Answer, BOB, DAVE, DEMO, GATEWAY, OTHER, START, World, desk::Desk, directory,
+    registry::Registry,
 };
 
 pub(crate) const CREDENTIALS: &str = "/v3/credentials";
@@ -116,7 +116,7 @@ impl Signing {
     pub(crate) async fn with(
         configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
     ) -> Self {
-        let (registry, desk) = (Arc::new(Registry::new()), Arc::new(Desk::default()));
+        let (registry, desk) = (Arc::new(Registry::over(directory())), Arc::new(Desk::default()));
         let world = world_with(|builder| {
             let builder = builder.directory(Arc::clone(&registry)).issuer(Arc::clone(&desk));
             configure(builder)

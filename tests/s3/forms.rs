@@ -37,7 +37,7 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::signed(Watch::default().now(), "us-east-1")
     }
 

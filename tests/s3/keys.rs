@@ -129,7 +129,8 @@ async fn keys_of_disabled_or_missing_users_and_projects_do_not_verify_with_a_dir
         (None, Some(true), false),
         (Some(true), None, false),
     ] {
-        let mut directory = StaticDirectory::new();
+        let (alice, demo) = (user(true).id, project(true).id);
+        let mut directory = StaticDirectory::new().with_member(alice, demo, ["member"]);
         if let Some(enabled) = users {
             directory = directory.with_user(user(enabled));
         }

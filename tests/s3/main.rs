@@ -15,5 +15,8 @@ mod guarded;
 mod installed;
 mod keys;
 mod mutations;
+mod owners;
+#[path = "../common/registry.rs"]
+mod registry;
 mod signers;
 mod verified;

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 
 use crate::common::{
-    BOB, DEMO, World, directory,
-    registry::Desk,
+    BOB, DEMO, World,
+    desk::Desk,
+    directory,
     signer::{self, EMPTY},
     v3::{
-        ACCESS, EC2TOKENS, S3TOKENS, SECRET, Signing, assert_refused, make, pair_of, tokens, world,
-        world_with,
+        ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, make, pair_of,
+        tokens, world, world_with,
     },
 };
 
@@ -230,7 +231,9 @@ async fn t1_follows_what_becomes_of_user_project_roles_and_parts() {
     registry.set_roles(BOB, DEMO, &[]);
     assert_eq!(status().await, 401);
     registry.set_roles(BOB, DEMO, &["swift"]);
+    // The last answer, that of no role, counts for a second.
     registry.set_down(true);
+    signing.world.clock.advance(SECOND);
     assert_refused(&signing.ask(EC2TOKENS, &vector("4")).await, 503);
     registry.set_down(false);
     desk.set_down(true);

@@ -40,6 +40,7 @@ mod os_ec2_rights;
 mod outages_and_races;
 mod parts;
 mod random_requests;
+mod redeemed_owners;
 mod root_keys;
 mod s3tokens;
 mod s3tokens_signatures;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tower_credentials::domain::{CredentialId, Material, Quota};
 
 use crate::common::{
-    ALICE, BOB, DAVE, DEMO, OTHER, World,
+    ALICE, BOB, DAVE, DEMO, OTHER, World, directory,
     registry::Registry,
     v3::{
         accesses, assert_framed, assert_refused, ec2, id_of, make, opaque, pairs, world, world_with,
@@ -97,7 +97,7 @@ async fn e2_a_project_that_is_missing_or_unknown_is_404_and_no_text_400() {
 /// E2.
 #[tokio::test]
 async fn e2_a_full_quota_and_whoever_is_disabled_are_403() {
-    let registry = std::sync::Arc::new(Registry::new());
+    let registry = std::sync::Arc::new(Registry::over(directory()));
     let world = world_with(|builder| builder.quota(Quota::AtMost(1)).directory(registry.clone()));
     assert_eq!(status(&world, "POST", &pairs(BOB, ""), "dev-bob").await, 201);
     assert_eq!(status(&world, "POST", &pairs(BOB, ""), "dev-bob").await, 403);

@@ -8,8 +8,8 @@ use crate::common::{
     BOB, DEMO, World,
     signer::{self, EMPTY},
     v3::{
-        ACCESS, S3TOKENS, SECRET, Signing, assert_refused, blob_of, ec2, make, opaque, pair_of,
-        tokens, world,
+        ACCESS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, ec2, make, opaque,
+        pair_of, tokens, world,
     },
 };
 
@@ -222,7 +222,9 @@ async fn t2_follows_what_becomes_of_user_project_and_roles() {
         roles,
         json!([{"id": "id-of-reader", "name": "reader"}, {"id": "id-of-swift", "name": "swift"}])
     );
+    // The last answer counts for a second, and for the grace of a minute.
     registry.set_down(true);
+    signing.world.clock.advance(SECOND * 61);
     let down = signing.ask(S3TOKENS, &v4()).await;
     assert_refused(&down, 503);
     assert_eq!(down.header("retry-after"), "5");

@@ -6,7 +6,10 @@ use std::{
     error::Error,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +27,8 @@ use tower_credentials::{
 pub(crate) struct Identities {
     path: Option<PathBuf>,
     current: Arc<RwLock<Arc<Current>>>,
+    /// How often the file was read again: the directory's revision.
+    reloads: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -43,7 +48,7 @@ impl Identities {
             tracing::warn!("using the built-in development tokens, which everybody knows");
         }
         let current = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref())?)));
-        Ok(Self { path, current })
+        Ok(Self { path, current, reloads: Arc::default() })
     }
 
     /// Whether these are the built-in development set, which everybody knows.
@@ -58,9 +63,7 @@ impl Identities {
             while hangups.recv().await.is_some() {
                 match file::read(this.path.as_deref()) {
                     Ok(new) => {
-                        let mut current =
-                            this.current.write().unwrap_or_else(PoisonError::into_inner);
-                        *current = Arc::new(new);
+                        this.replace(new);
                         tracing::info!("identities read again");
                     }
                     Err(error) => {
@@ -70,6 +73,12 @@ impl Identities {
             }
         });
         Ok(())
+    }
+
+    fn replace(&self, new: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        // After the answers: what was remembered of the old ones ends with the next request.
+        self.reloads.fetch_add(1, Ordering::Release);
     }
 
     fn current(&self) -> Arc<Current> {
@@ -86,6 +95,14 @@ impl TokenValidator for Identities {
 
 #[async_trait]
 impl Directory for Identities {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn revision(&self) -> Option<u64> {
+        Some(self.reloads.load(Ordering::Acquire))
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
         self.current().directory.user(id).await
     }

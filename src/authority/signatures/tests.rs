@@ -12,10 +12,11 @@ use crate::{
     clock::Clock,
     directory::OpenDirectory,
     domain::{
-        AccessKey, CredentialId, Kind, Material, Quota, Scope, SecretText, Status, UserId, Version,
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, Scope, SecretText,
+        Status, UserId, Version,
     },
     issuer::{IssueError, TokenIssuer},
-    policy::RolePolicy,
+    policy::{Owners, RolePolicy},
     signature::{Ec2Request, hash::count},
 };
 
@@ -66,7 +67,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
     }
     Authority {
         backend: Arc::new(backend),
-        directory: Some(Arc::new(OpenDirectory)),
+        owners: Owners::with_roles().with_directory(Some(Arc::new(OpenDirectory))),
         issuer: Some(Arc::new(Issuer)),
         usage: None,
         policy: Arc::new(RolePolicy::default()),

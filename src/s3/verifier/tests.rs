@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     domain::{CredentialId, Kind, Material, Status, UserId, Version},
     s3::S3AuthLayer,
-    signature::{hash::count::blocks_of, request::RequestHead},
+    signature::{hash::count::blocks_of, request::S3ErrorCode},
 };
 
 /// Knows one key, at once.

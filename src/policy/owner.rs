@@ -1,0 +1,145 @@
+//! What a key is good for now: the one rule of use.
+//!
+//! Every data plane asks here, after the signature has been verified.
+
+mod owners;
+mod remembered;
+
+use crate::{
+    directory::{DelegatedAccess, Directory, DirectoryError, Membership, Project, Role, User},
+    domain::{Credential, ProjectId},
+};
+
+pub(crate) use self::owners::Owners;
+#[cfg(feature = "s3")]
+pub(crate) use self::remembered::Remembered;
+
+/// What a key is good for now, by its owner.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// The key may be used.
+    Good(Box<Owner>),
+    /// The user or the project does not exist.
+    Gone,
+    /// The user or the project is disabled, or the user has no place in the project, or
+    /// the key's delegation has ended.
+    Barred,
+}
+
+impl Standing {
+    /// Keystone's own rule on top: a user without a role in the project may do nothing
+    /// there. Root keys belong to no user.
+    fn requiring_role(self, credential: &Credential) -> Self {
+        match self {
+            Self::Good(owner) if owner.roles.is_empty() && !credential.is_root_key() => {
+                Self::Barred
+            }
+            standing => standing,
+        }
+    }
+}
+
+/// For whom a key stands.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    /// The user; for a root key, one with the project's id and name.
+    pub(crate) user: User,
+    /// The project, unless the key has none.
+    pub(crate) project: Option<Project>,
+    /// The roles in the project: the user's, or those of the key's delegation. Empty for
+    /// root keys and for keys without a project.
+    pub(crate) roles: Vec<Role>,
+}
+
+/// What a directory says about the owner of a key.
+#[derive(Debug, Default)]
+struct Facts {
+    user: Option<User>,
+    project: Option<Project>,
+    membership: Option<Membership>,
+    delegation: Option<DelegatedAccess>,
+}
+
+impl Facts {
+    /// Asks for what the rule needs of this key, and for nothing once the answer is clear.
+    async fn gather(
+        directory: &dyn Directory,
+        credential: &Credential,
+    ) -> Result<Self, DirectoryError> {
+        let mut facts = Self::default();
+        let (user_id, project_id) = (&credential.user_id, credential.project_id.as_ref());
+        if !credential.is_root_key() {
+            facts.user = directory.user(user_id).await?;
+            if facts.user.is_none() {
+                return Ok(facts);
+            }
+        }
+        if let Some(project_id) = project_id {
+            facts.project = directory.project(project_id).await?;
+            if facts.project.is_none() {
+                return Ok(facts);
+            }
+        }
+        match (&credential.delegation, project_id) {
+            (Some(delegation), _) => {
+                facts.delegation = directory.delegation(user_id, delegation).await?;
+            }
+            (None, Some(project_id)) if !credential.is_root_key() => {
+                facts.membership = directory.membership(user_id, project_id).await?;
+            }
+            (None, _) => {}
+        }
+        Ok(facts)
+    }
+}
+
+/// The rule of use.
+///
+/// | key | what must exist and be enabled | what else must hold |
+/// |---|---|---|
+/// | of a user, in a project | user, project | the user has a place in the project |
+/// | root key of a project | project | |
+/// | of a user, without a project | user | |
+/// | with a delegation | as above | the delegation stands, for the same user and project, in place of a place |
+fn judge(credential: &Credential, facts: Facts) -> Standing {
+    let project = match (&credential.project_id, facts.project) {
+        (None, _) => None,
+        (Some(_), Some(project)) => Some(project),
+        (Some(_), None) => return Standing::Gone,
+    };
+    let user = match (facts.user, &project) {
+        (_, Some(project)) if credential.is_root_key() => root_of(credential, project),
+        (Some(user), _) => user,
+        (None, _) => return Standing::Gone,
+    };
+    if !user.enabled || project.as_ref().is_some_and(|project| !project.enabled) {
+        return Standing::Barred;
+    }
+    let roles = match (&credential.delegation, &credential.project_id) {
+        (Some(_), project_id) => {
+            let stands = |access: &DelegatedAccess| {
+                access.user_id == credential.user_id && covers(access, project_id.as_ref())
+            };
+            facts.delegation.filter(stands).map(|access| access.roles)
+        }
+        (None, Some(_)) if !credential.is_root_key() => facts.membership.map(|place| place.roles),
+        (None, _) => Some(Vec::new()),
+    };
+    match roles {
+        Some(roles) => Standing::Good(Box::new(Owner { user, project, roles })),
+        None => Standing::Barred,
+    }
+}
+
+/// Whether the delegation may be used in the project of a key. A delegation that is bound
+/// to a project covers no key without one.
+fn covers(access: &DelegatedAccess, project_id: Option<&ProjectId>) -> bool {
+    access.project_id.as_ref().is_none_or(|bound| project_id == Some(bound))
+}
+
+/// The owner of a root key: the project itself, which no user stands for.
+fn root_of(credential: &Credential, project: &Project) -> User {
+    let mut user = User::new(credential.user_id.clone(), project.name.clone());
+    user.domain = project.domain.clone();
+    user
+}

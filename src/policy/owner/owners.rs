@@ -1,0 +1,223 @@
+//! [`Owners`]: asks the directory about owners of keys, and remembers the answers.
+
+use std::{
+    collections::HashMap,
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use super::{Facts, Standing, judge, remembered::Remembered};
+use crate::{
+    directory::{Directory, DirectoryError},
+    domain::{Credential, CredentialId, Version, to_micros},
+};
+
+/// How long the last answer counts beyond its age during an outage, unless set.
+const GRACE: Duration = Duration::from_mins(1);
+
+/// How many keys are remembered at most.
+const CAPACITY: usize = 10_000;
+
+/// How often the directory is asked for one request while its revision keeps changing.
+const ROUNDS: usize = 3;
+
+/// What the directory says about the owners of keys.
+///
+/// Clones share what is remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Owners {
+    directory: Option<Arc<dyn Directory>>,
+    grace: Duration,
+    requires_role: bool,
+    keys: Arc<Keys>,
+}
+
+impl Default for Owners {
+    fn default() -> Self {
+        Self { directory: None, grace: GRACE, requires_role: false, keys: Arc::default() }
+    }
+}
+
+impl Owners {
+    /// Those whose users must have a role in the project, as Keystone asks of keys that it
+    /// redeems.
+    pub(crate) fn with_roles() -> Self {
+        Self { requires_role: true, ..Self::default() }
+    }
+
+    /// Asks this directory; without one, every key is good.
+    pub(crate) fn with_directory(self, directory: Option<Arc<dyn Directory>>) -> Self {
+        // Answers of another directory do not count.
+        Self { directory, keys: Arc::default(), ..self }
+    }
+
+    /// Sets how long the last answer counts beyond its age during an outage.
+    pub(crate) fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    pub(crate) fn directory(&self) -> Option<&dyn Directory> {
+        self.directory.as_deref()
+    }
+
+    /// What is remembered about this key; `None` without a directory.
+    pub(crate) fn remembered(&self, credential: &Credential) -> Option<Arc<Remembered>> {
+        self.directory.as_ref()?;
+        Some(self.keys.get(credential))
+    }
+
+    /// Whether the last answer about a key was positive, and still counts. Takes no lock
+    /// and allocates nothing.
+    #[cfg(feature = "s3")]
+    pub(crate) fn is_good(&self, remembered: &Remembered, now: SystemTime) -> bool {
+        let revision = self.directory().and_then(Directory::revision);
+        remembered.is_good(revision, to_micros(now))
+    }
+
+    /// What the key is good for, from memory if the answer counts; `None` without a
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if the directory cannot be asked, unless the last answer was
+    /// positive and is in its grace time.
+    pub(crate) async fn standing(
+        &self,
+        credential: &Credential,
+        now: SystemTime,
+    ) -> Result<Option<Arc<Standing>>, DirectoryError> {
+        let Some(remembered) = self.remembered(credential) else { return Ok(None) };
+        self.ask(credential, &remembered, now).await
+    }
+
+    /// The same, with what is remembered about the key at hand.
+    pub(crate) async fn ask(
+        &self,
+        credential: &Credential,
+        remembered: &Remembered,
+        now: SystemTime,
+    ) -> Result<Option<Arc<Standing>>, DirectoryError> {
+        let Some(directory) = self.directory() else { return Ok(None) };
+        let now = to_micros(now);
+        if let Some(standing) = remembered.known(directory.revision(), now, self.grace) {
+            return Ok(Some(standing));
+        }
+        let question = remembered.begin();
+        match gather(directory, credential).await {
+            Ok((facts, revision)) => {
+                let standing = judge(credential, facts);
+                let standing =
+                    if self.requires_role { standing.requiring_role(credential) } else { standing };
+                Ok(Some(remembered.keep(question, Arc::new(standing), revision, now)))
+            }
+            Err(error) => match remembered.failed(now, self.grace) {
+                Some(standing) => {
+                    tracing::warn!(%error, "directory lookup failed; the last answer counts");
+                    Ok(Some(standing))
+                }
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// The facts about a key, with the revision that they are of.
+async fn gather(
+    directory: &dyn Directory,
+    credential: &Credential,
+) -> Result<(Facts, Option<u64>), DirectoryError> {
+    let mut rounds = 0;
+    loop {
+        // Read first: what is read later is at least as new.
+        let revision = directory.revision();
+        let facts = Facts::gather(directory, credential).await?;
+        rounds += 1;
+        // Facts of two revisions do not count, unless there is no end to changes. They are
+        // remembered under the older one then, so the next request asks again.
+        if directory.revision() == revision || rounds == ROUNDS {
+            return Ok((facts, revision));
+        }
+    }
+}
+
+/// What is remembered, by key.
+#[derive(Default)]
+struct Keys(Mutex<Generations>);
+
+type Generation = HashMap<CredentialId, (Version, Arc<Remembered>)>;
+
+/// The keys that were asked for lately, and those before them, which are forgotten next.
+#[derive(Default)]
+struct Generations {
+    young: Generation,
+    old: Generation,
+}
+
+impl Keys {
+    /// What is remembered about this version of the key, now or from now on.
+    fn get(&self, credential: &Credential) -> Arc<Remembered> {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Credential { id, version, .. } = credential;
+        if let Some(remembered) = of_version(keys.young.get(id), *version) {
+            return remembered;
+        }
+        let remembered = of_version(keys.old.get(id), *version).unwrap_or_default();
+        if keys.young.len() >= CAPACITY / 2 {
+            keys.old = mem::take(&mut keys.young);
+        }
+        keys.young.insert(id.clone(), (*version, Arc::clone(&remembered)));
+        remembered
+    }
+}
+
+fn of_version(
+    found: Option<&(Version, Arc<Remembered>)>,
+    version: Version,
+) -> Option<Arc<Remembered>> {
+    found.filter(|(found, _)| *found == version).map(|(_, remembered)| Arc::clone(remembered))
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::domain::{Kind, Material, UserId};
+
+    fn record(id: usize) -> Credential {
+        let material = Material::KeyPair { secret: None };
+        let owner = UserId::new("alice").unwrap();
+        let id = CredentialId::from_stored(id.to_string());
+        Credential::new(id, Kind::ec2(), owner, material, UNIX_EPOCH, Version::fresh())
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_keys_in_use() {
+        let (keys, used) = (Keys::default(), record(0));
+        let kept = keys.get(&used);
+        for id in 1..5 * CAPACITY {
+            keys.get(&record(id));
+            if id % 1_000 == 0 {
+                assert!(Arc::ptr_eq(&keys.get(&used), &kept), "{id}");
+            }
+        }
+        let generations = keys.0.lock().unwrap();
+        assert!(generations.young.len() + generations.old.len() <= CAPACITY);
+    }
+
+    #[test]
+    fn another_version_of_a_key_is_another_key() {
+        let (keys, old) = (Keys::default(), record(0));
+        let remembered = keys.get(&old);
+        assert!(Arc::ptr_eq(&keys.get(&old), &remembered));
+        let new = old.clone().touched(UNIX_EPOCH);
+        assert!(!Arc::ptr_eq(&keys.get(&new), &remembered));
+    }
+}
