@@ -16,6 +16,8 @@ mod lifecycle;
 mod lines_to_paste;
 mod object_store;
 #[allow(dead_code, reason = "not every server is tested for all of it")]
+pub(crate) mod posting;
+#[allow(dead_code, reason = "not every server is tested for all of it")]
 pub(crate) mod process;
 mod python;
 mod rclone;
