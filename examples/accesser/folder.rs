@@ -235,8 +235,7 @@ impl S3 for Folder {
         if input.delete.objects.len() > MOST_KEYS {
             return Err(s3_error!(MalformedXML));
         }
-        // All of them first: a request that is refused deletes nothing.
-        input.delete.objects.iter().try_for_each(|object| names::check(&object.key))?;
+        // All of them are looked at first: a request that is refused deletes nothing.
         let mut absent = Vec::new();
         for object in std::mem::take(&mut input.delete.objects) {
             match self.at(&input.bucket, &object.key).await? {
