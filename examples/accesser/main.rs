@@ -7,14 +7,17 @@
 //!
 //! It prints three lines to paste: mint a key, use it, lock it out.
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
+mod folder;
 #[path = "../common/health.rs"]
 mod health;
 #[path = "../common/identities/mod.rs"]
 mod identities;
 #[path = "../common/loopback.rs"]
 mod loopback;
+mod names;
 #[path = "../common/paste.rs"]
 mod paste;
 mod store;
@@ -61,6 +64,9 @@ struct Options {
     /// How many credentials a user may hold; any number unless set.
     #[arg(long)]
     max_keys_per_user: Option<u32>,
+    /// Admits signatures of version 2, which sign less.
+    #[arg(long)]
+    signature_v2: bool,
 }
 
 #[tokio::main]
@@ -82,7 +88,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let (keys, usage) = backend::open(options.backend.as_deref(), &file, &options.store).await?;
     // Written through the same cache that the store reads through.
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
-        .directory(identities)
+        .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     if let Some(usage) = usage {
         // `s3s` tells nobody of uses; a gateway on the same store may have noted some.
@@ -97,6 +103,6 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, only_loopback))
         .layer(credentials)
-        .service(store::open(&buckets, keys)?);
+        .service(store::open(&buckets, keys, identities, options.signature_v2)?);
     server::serve(options.listen, service, paste::print_lines).await
 }

@@ -67,7 +67,7 @@ impl Gateway {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let signer: Option<&VerifiedKey> = head.extensions.get();
-        let project = signer.map(project_of).ok_or_else(Fault::access_denied)?;
+        let project = project_of(signer.ok_or_else(Fault::access_denied)?)?;
         let target = Target::of(head, self.base_domain.as_deref())?;
         let query = &Query::read(head.uri.query().unwrap_or_default())?;
         let call = Call {
@@ -150,10 +150,9 @@ impl Call<'_> {
     }
 }
 
-/// Whose the buckets are that are made with a key: those of one that is for no project
-/// are its user's.
-fn project_of(key: &VerifiedKey) -> &str {
-    key.project_id().map_or_else(|| key.user_id().as_str(), ProjectId::as_str)
+/// The project that a key is for. A key without one reaches no project's data.
+fn project_of(key: &VerifiedKey) -> Result<&str, Fault> {
+    key.project_id().map(ProjectId::as_str).ok_or_else(Fault::access_denied)
 }
 
 /// An answer that says nothing but that it is done.

@@ -13,14 +13,22 @@ mod durability;
 #[allow(dead_code, reason = "the tests of the store use the rest")]
 mod etcd;
 mod figures;
+mod folder;
 mod identities;
+mod keys;
+mod lab;
 mod limits;
 mod log;
 mod other_stores;
+mod owners;
 #[path = "../common/postgres.rs"]
 #[allow(dead_code, reason = "the tests of the store use the rest")]
 mod postgres;
 mod power_loss;
+mod signatures;
+#[path = "../common/signer.rs"]
+#[allow(dead_code, reason = "not all that is signed is a form")]
+mod signer;
 mod stopping;
 mod store_gone;
 mod syscalls;
@@ -36,5 +44,5 @@ const KEEPS_DATA: bool = true;
 /// Whether it takes uploads by forms.
 const TAKES_FORMS: bool = true;
 
-/// How it is started so that it admits signatures of version 2: as always.
-const SIGNATURE_V2: &[&str] = &[];
+/// How it is started so that it admits signatures of version 2.
+const SIGNATURE_V2: &[&str] = &["--signature-v2"];

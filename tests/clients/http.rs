@@ -127,6 +127,24 @@ impl Answer {
         self
     }
 
+    /// Refused with this status and code.
+    #[track_caller]
+    pub(crate) fn fails(&self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert!(self.text().contains(&format!("<Code>{code}</Code>")), "{self:?}");
+    }
+
+    /// The texts of the elements of this name.
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
+        let (text, open, close) = (self.text(), format!("<{name}>"), format!("</{name}>"));
+        let parts = text.split(&open).skip(1);
+        parts.map(|part| part.split(&close).next().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
     /// Refused by the store, with this code.
     #[track_caller]
     pub(crate) fn refused(&self, code: &str) {

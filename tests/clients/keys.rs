@@ -1,7 +1,16 @@
 //! Keys of every kind, made through either dialect.
 
+use std::{fs, path::Path, sync::Arc};
+
 use http::Method;
 use serde_json::{Value, json};
+use tower_credentials::{
+    backend::{CredentialBackend, sqlite::SqliteBackend},
+    clock::{Clock, SystemClock},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
+    },
+};
 
 use super::http::{Answer, Client};
 
@@ -73,6 +82,25 @@ pub(crate) async fn mint(client: &Client, token: &str) -> Key {
     let answer = client.post("/credentials/", token, &body).await.expect(201).json();
     let text = |name: &str| answer["credential"]["blob"][name].as_str().unwrap().to_owned();
     Key { access: text("access"), secret: text("secret") }
+}
+
+/// A key of alice's that is for no project, in the file of a server that does not run.
+pub(crate) async fn insert_without_project(database: &Path) -> Key {
+    fs::create_dir_all(database.parent().unwrap()).unwrap();
+    let key = Key { access: "projectless".into(), secret: secret_of("projectless") };
+    let access = AccessKey::new(key.access.as_str()).unwrap();
+    let mut record = Credential::new(
+        CredentialId::of(&access),
+        Kind::ec2(),
+        UserId::new(ALICE).unwrap(),
+        Material::KeyPair { secret: Some(SecretKey::from_stored(key.secret.as_str())) },
+        SystemClock.now(),
+        Version::fresh(),
+    );
+    record.access_key = Some(access);
+    let store = SqliteBackend::open(database).unwrap();
+    store.insert(&Arc::new(record), Quota::Unlimited).await.unwrap();
+    key
 }
 
 /// A create of a key that the client knows beforehand.

@@ -18,6 +18,8 @@ mod log_lines;
 mod loopback;
 mod object_store;
 #[allow(dead_code, reason = "not every server is tested for all of it")]
+pub(crate) mod posting;
+#[allow(dead_code, reason = "not every server is tested for all of it")]
 pub(crate) mod process;
 mod python;
 mod rclone;

@@ -7,6 +7,7 @@ use aws_sigv4::sign::v4::{SigningParams, sign_chunk};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_credentials::clock::{Clock, SystemClock};
 
 use super::{
@@ -27,6 +28,22 @@ pub(crate) struct Signing {
 }
 
 impl Signing {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, "").await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(Method::PUT, path, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, "").await
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Answer {
         self.send_with(method, path, &[], body).await
     }
@@ -89,4 +106,11 @@ impl Signing {
         let signed = sign_chunk(&Bytes::copy_from_slice(chunk), last, &params);
         signed.unwrap().into_parts().1
     }
+}
+
+/// Text as it stands in a path, or in the value of a query.
+pub(crate) fn escaped(text: &str) -> String {
+    const ESCAPED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    utf8_percent_encode(text, ESCAPED).to_string()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    clients::signing::Signing,
-    lab::{Lab, escaped},
+    clients::signing::{Signing, escaped},
+    lab::Lab,
 };
 
 const KEYS: [&str; 16] = [

@@ -6,8 +6,11 @@ use http::Method;
 use md5::{Digest, Md5};
 
 use crate::{
-    clients::{http::Answer, signing::Signing},
-    lab::{Lab, escaped},
+    clients::{
+        http::Answer,
+        signing::{Signing, escaped},
+    },
+    lab::Lab,
 };
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 use http::Method;
 
 use crate::{
-    clients::{http::Answer, keys::set_status, signing::Signing},
+    clients::{
+        http::{Answer, Client},
+        keys::{Key, insert_without_project, set_status},
+        signing::Signing,
+    },
     lab::Lab,
 };
 
@@ -60,6 +64,29 @@ async fn a_bucket_is_for_the_keys_of_its_project_alone() {
     assert_eq!(alice.get("demo/object").await.text(), "alice's");
     alice.get(&upload).await.expect(200);
     alice.put("demo", "").await.fails(409, "BucketAlreadyOwnedByYou");
+}
+
+#[tokio::test]
+async fn a_key_without_a_project_reaches_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("keys.db");
+    let key = insert_without_project(&file).await;
+    let lab = Lab::start(&["--backend", &format!("sqlite:{}", file.display())]).await;
+    let alice = lab.alice().await;
+    alice.put("demo/object", "alice's").await.expect(200);
+    let url = lab.server.url.clone();
+    let without = |key: Key| Signing { client: Client::http2(&url), url: url.clone(), key };
+    let wrong = without(Key { secret: "wrong".into(), ..key.clone() });
+    let without = without(key);
+    for path in ["", "demo", "demo/object", "nowhere"] {
+        without.get(path).await.fails(403, "AccessDenied");
+    }
+    without.put("mine", "").await.fails(403, "AccessDenied");
+    without.put("demo/other", "2").await.fails(403, "AccessDenied");
+    without.delete("demo/object").await.fails(403, "AccessDenied");
+    without.post_form("demo", &[("key", "posted")], "3").await.fails(403, "AccessDenied");
+    wrong.get("demo").await.fails(403, "SignatureDoesNotMatch");
+    assert_eq!(alice.get("demo").await.all("Key"), ["object"]);
 }
 
 #[tokio::test]
