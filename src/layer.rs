@@ -172,7 +172,8 @@ impl CredentialLayerBuilder {
     /// dot at the end, and without the port unless one is given here.
     ///
     /// For apps that are reached under several names and have paths of their own
-    /// that look like these. Default: all hosts.
+    /// that look like these. It also keeps out pages whose host name resolves to this
+    /// service without its owner's knowledge (DNS rebinding). Default: all hosts.
     pub fn hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator,
@@ -221,9 +222,9 @@ impl CredentialLayerBuilder {
     ///   `null`, a malformed origin and a second `Origin` are never the request's own,
     ///   nor is any origin if there are two `Host` headers.
     ///
-    /// A request with one of these origins passes both checks. They come before all
-    /// others, and do not concern requests without these headers, which are not a
-    /// browser's, or `GET`, `HEAD` and `OPTIONS`.
+    /// A request with one of these origins passes both checks. The layer makes them
+    /// before all others. It does not check `GET`, `HEAD` and `OPTIONS`, nor requests
+    /// without these headers: browsers send them with every change.
     ///
     /// The layer does not implement CORS. For a page to read the responses, and to send
     /// `X-Auth-Token` or a JSON body, a layer around this one must handle CORS for the

@@ -115,6 +115,7 @@ async fn the_own_host_is_that_of_the_request_or_of_the_base_url() {
         (None, "/credentials", &["keys.test."], "https://keys.test", 201),
         (None, "/credentials", &["Keys.TEST:80"], "http://keys.test", 201),
         (None, "/credentials", &["keys.test:80"], "https://keys.test", 403),
+        (None, "/credentials", &["keys.test"], "app://keys.test", 403),
         (None, "/credentials", &[], "http://keys.test", 403),
         (None, "/credentials", &[""], "http://keys.test", 403),
         (None, "/credentials", &["keys.test", "keys.test"], "http://keys.test", 403),

@@ -66,8 +66,16 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn headers() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
-    let names =
-        vec!["x-auth-token", "authorization", "content-type", "accept", "host", "content-length"];
+    let names = vec![
+        "x-auth-token",
+        "authorization",
+        "content-type",
+        "accept",
+        "host",
+        "content-length",
+        "origin",
+        "sec-fetch-site",
+    ];
     let values = prop_oneof![
         select(vec![
             "dev-admin",
@@ -79,6 +87,9 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
             "AWS4-HMAC-SHA256 x",
             "Basic Ym9iOmRldi1ib2I=",
             "keys.test",
+            "http://keys.test",
+            "null",
+            "cross-site",
             "18446744073709551616",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
