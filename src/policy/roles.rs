@@ -19,10 +19,10 @@ use crate::domain::{Caller, Delegation, Kind, ProjectId, Scope};
 /// | `service` | see key pairs through OS-EC2, if so [configured](Self::service_sees_key_pairs) | | validate |
 ///
 /// The own project is the one that the token is scoped to. An own key without a project
-/// counts as in it. Root keys belong to a project and to no user. Callers see the secrets
-/// of their own keys; other secrets are left out of every answer but the one to the
-/// create. Of other users' records these roles reach key pairs only, not v3 credentials
-/// of other types. OS-EC2 takes only callers whose token is scoped to a project or to the
+/// counts as in it; other users' keys without a project are for admins only. Root keys
+/// belong to a project and to no user. Callers see the secrets of their own keys; other
+/// secrets are left out of every answer but the one to the create. Of other users' records
+/// these roles reach key pairs only, not v3 credentials of other types. OS-EC2 takes only callers whose token is scoped to a project or to the
 /// system; callers without a scope may list and see their own keys. Delegated callers may
 /// do nothing; [`DelegatedCallers`] says what can be allowed.
 ///
@@ -350,7 +350,8 @@ impl RolePolicy {
             && (own || is_pair(target))
             && match target.project_id {
                 Some(id) => in_own_project(id),
-                None => own || everywhere,
+                // Without a type there is no record yet, and its project may be any.
+                None => own || everywhere && target.kind.is_none(),
             };
         as_user || as_admin
     }

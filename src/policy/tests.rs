@@ -264,6 +264,20 @@ fn a_caller_without_a_project_reaches_only_own_keys_without_one() {
 }
 
 #[test]
+fn only_admins_reach_another_users_key_without_a_project() {
+    let roles = ["key_management_admin", "key_listing_admin", "impersonate"];
+    let theirs = ("peer", None);
+    for action in [CREDENTIAL_ACTIONS, EC2_ACTIONS].into_iter().flatten().flatten() {
+        if action == Action::ShowCredentialSecret {
+            continue;
+        }
+        let pair = Some(Kind::ec2());
+        assert_eq!(decide_for(&caller(&roles), action, theirs, pair.as_ref()), F, "{action:?}");
+        assert_eq!(decide_for(&caller(&["admin"]), action, theirs, pair.as_ref()), A, "{action:?}");
+    }
+}
+
+#[test]
 fn a_user_whose_id_is_the_projects_is_not_the_owner_of_its_root_keys() {
     let mut caller = caller(&["key_management_user", "key_listing_user"]);
     caller.user_id = UserId::new("mine").unwrap();
