@@ -89,7 +89,7 @@ pub enum DelegatedCallers {
     #[default]
     Refused,
     /// Admins reach key pairs as v3 credentials, others nothing; Keystone 2026.2's
-    /// one exception.
+    /// one exception. Restricted application credentials make and change no key pairs.
     AdminKeyPairs,
     /// What their user may, with credentials of exactly the token's project. What
     /// they create carries their delegation; restricted application credentials
@@ -294,23 +294,17 @@ impl RolePolicy {
         match self.delegated {
             DelegatedCallers::Refused => false,
             DelegatedCallers::AdminKeyPairs => {
-                credentials && kind.is_ec2() && caller.has_role(&self.names.admin)
+                credentials
+                    && kind.is_ec2()
+                    && caller.has_role(&self.names.admin)
+                    && !makes_pair(delegation, action)
             }
             DelegatedCallers::WithinProject => {
-                // A new secret in an old pair is a new pair.
-                let creates = matches!(
-                    action,
-                    Action::CreateCredential | Action::CreateEc2 | Action::UpdateCredential
-                );
-                let restricted = matches!(
-                    delegation,
-                    Delegation::ApplicationCredential { restricted: true, .. }
-                );
                 let own_project = caller.project_id();
                 (credentials || ec2)
                     && own_project.is_some()
                     && target.project_id == own_project
-                    && !(creates && restricted && kind.is_ec2())
+                    && !(kind.is_ec2() && makes_pair(delegation, action))
             }
         }
     }
@@ -376,6 +370,15 @@ fn is_pair(target: Target<'_>) -> bool {
 /// a key for a project in which its owner has no place is refused where it is used.
 fn names_own_project(caller: &Caller, target: Target<'_>) -> bool {
     target.directory || target.project_id.is_none() || target.project_id == caller.project_id()
+}
+
+/// Whether a restricted application credential would make a key pair by this action on
+/// one.
+fn makes_pair(delegation: &Delegation, action: Action) -> bool {
+    // A new secret in an old pair is a new pair.
+    let makes =
+        matches!(action, Action::CreateCredential | Action::CreateEc2 | Action::UpdateCredential);
+    makes && matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. })
 }
 
 /// Whether an action is one that Keystone has rules of its own for.
