@@ -184,8 +184,13 @@ impl Policy for RolePolicy {
                 | Action::ListCredentials
                 | Action::ShowCredential
                 | Action::UpdateCredential => {
-                    if self.delegated == DelegatedCallers::Refused {
-                        return Some(ListScope::Nothing);
+                    let admin = caller.has_role(&self.names.admin);
+                    match self.delegated {
+                        DelegatedCallers::Refused => return Some(ListScope::Nothing),
+                        DelegatedCallers::AdminKeyPairs if !admin => {
+                            return Some(ListScope::Nothing);
+                        }
+                        DelegatedCallers::AdminKeyPairs | DelegatedCallers::WithinProject => {}
                     }
                 }
                 _ => return None,

@@ -3,7 +3,9 @@
 use super::{A, F, GRANT_ACTIONS, KEY_ACTIONS};
 use crate::{
     domain::{Caller, Delegation, Kind, ProjectId, Scope, UserId},
-    policy::{Action, Decision, DelegatedCallers, ListScope, Policy, RolePolicy, Target},
+    policy::{
+        Action, Decision, DelegatedCallers, ListScope, Policy, RolePolicy, RoleTable, Target,
+    },
 };
 
 const CREDENTIALS: [Action; 5] = [
@@ -318,6 +320,21 @@ fn delegated_admins_reach_key_pairs_as_credentials_where_that_is_let() {
             for action in EC2 {
                 assert_eq!(decide(&policy, &admin, action, record), F, "{action:?}");
                 assert_eq!(decide(&policy, &member, action, record), F, "{action:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn delegated_callers_who_are_no_admins_hear_of_no_record_where_only_admins_are_let() {
+    for table in [RoleTable::Keystone, RoleTable::Strict] {
+        let policy = RolePolicy { table, ..letting(DelegatedCallers::AdminKeyPairs) };
+        let roles = ["key_management_admin", "key_listing_admin", "impersonate"];
+        for delegation in delegations() {
+            let caller = caller("mine", &roles).with_delegation(delegation);
+            for action in [Action::ListCredentials, Action::ShowCredential] {
+                let scope = policy.list_scope(&caller, action);
+                assert_eq!(scope, Some(ListScope::Nothing), "{action:?}");
             }
         }
     }
