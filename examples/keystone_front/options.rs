@@ -33,8 +33,8 @@ pub(crate) struct Options {
     ///
     /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
     /// only its owner may read: so that its password is not seen.
-    #[arg(long, value_name = "URL", value_parser = store::url)]
-    pub(crate) backend: Option<String>,
+    #[arg(long, value_name = "URL")]
+    backend: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreOptions,
     /// The user as whom the front asks Keystone about tokens, users and projects.
@@ -141,6 +141,12 @@ impl Options {
         policy
     }
 
+    /// The URL of the store, if one is named.
+    pub(crate) fn backend(&self) -> Result<Option<String>, String> {
+        let url = |said: &String| store::url(said, self.store.secret_files);
+        self.backend.as_ref().map(url).transpose()
+    }
+
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
@@ -165,8 +171,7 @@ impl Options {
     /// The front's own client of Keystone.
     pub(crate) fn client(&self) -> Result<KeystoneClient, Box<dyn Error>> {
         let path = &self.service_password_file;
-        let password = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let password = self.store.secret_files.read(path)?;
         let password = password.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
             return Err(format!("{}: there is no password in it", path.display()).into());

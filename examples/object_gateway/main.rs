@@ -60,7 +60,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let identities = Identities::load(options.identities, options.listen)?;
+    let identities =
+        Identities::load(options.identities, options.store.secret_files, options.listen)?;
     identities.reload_on_hangup()?;
 
     // Who changes keys and who looks them up do so through the same cache, so that a

@@ -23,6 +23,9 @@ mod keystone;
 mod lab;
 mod records;
 mod sealed;
+#[path = "../common/secret_file.rs"]
+mod secret_file;
+mod secret_files;
 mod starting;
 mod stats;
 mod tool;
