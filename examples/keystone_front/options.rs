@@ -68,7 +68,7 @@ pub(crate) struct Options {
     ///
     /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
     /// here only with this. Credentials of other types, such as `totp`, are written through
-    /// in any case.
+    /// in any case. Root keys are not, and key pairs whose limits Keystone cannot keep are refused.
     #[arg(long)]
     pub(crate) mirror: bool,
     /// Take over the credentials that Keystone has, and exit (the service user needs the role
@@ -106,6 +106,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=3600))]
     cache_seconds: u64,
     /// How many seconds Keystone may take to answer, and a body may pause on its way.
+    ///
+    /// Bodies of requests have further limits: 60 seconds in total up to 112 KiB, and for larger
+    /// ones at least 30 KiB in any 30 seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
     /// Import though it is not known what was imported before, since the journal beside the
