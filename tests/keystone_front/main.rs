@@ -17,6 +17,9 @@ mod passing;
 mod process;
 mod purging;
 mod raw;
+#[path = "../common/secret_file.rs"]
+mod secret_file;
+mod secret_files;
 mod slow_bodies;
 mod spelling;
 mod starting;
