@@ -8,6 +8,8 @@
 //! It prints three lines to paste: mint a key, use it, lock it out.
 
 mod access;
+mod arriving;
+mod checks;
 #[path = "../common/mod.rs"]
 mod common;
 mod folder;
