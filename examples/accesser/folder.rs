@@ -211,7 +211,9 @@ impl S3 for Folder {
         let _removing = self.removing.write().await;
         match self.at(&request.input.bucket, &request.input.key).await? {
             At::Object(_) => self.files.delete_object(request).await,
-            At::BelowObject | At::Folder | At::Nothing => Ok(S3Response::new(Default::default())),
+            At::BelowObject | At::Folder | At::Nothing => {
+                Ok(S3Response::new(DeleteObjectOutput::default()))
+            }
         }
     }
 
