@@ -175,7 +175,12 @@ fn empty_and_huge_files_are_refused() {
     tool.write_private("empty", "");
     tool.write_private("huge", "x");
     File::options().write(true).open(tool.path("huge")).unwrap().set_len((16 << 20) + 1).unwrap();
-    for (file, why) in [("empty", "empty is empty"), ("huge", "huge is larger than 16 MiB")] {
+    for (file, why) in [
+        ("empty", "empty is empty"),
+        ("huge", "huge is larger than 16 MiB"),
+        // Open to all, and keeps nothing.
+        ("/dev/null", "/dev/null is empty"),
+    ] {
         let told = tool.json(&["export", "sqlite:a.db", "out", "--passphrase-file", file]);
         assert_eq!(told["exit"], 2, "{told}");
         assert_eq!(told["error"], why);

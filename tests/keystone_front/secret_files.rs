@@ -16,8 +16,8 @@ async fn refuses_unless_accepted(file: &Path, front: impl Fn() -> Front) {
     let secret = fs::read_to_string(file).unwrap();
     for mode in OPEN {
         set_mode(file, mode);
-        let (fine, _, said) = front().run(&LISTEN).await;
-        assert!(!fine && said.contains(&format!("`chmod 600 {}`", file.display())), "{said}");
+        let (starts, _, said) = front().run(&LISTEN).await;
+        assert!(!starts && said.contains(&format!("`chmod 600 {}`", file.display())), "{said}");
         assert!(said.contains("--accept-open-files"), "{mode:o}: {said}");
         assert!(!said.contains(secret.trim_end()), "{mode:o}: {said}");
         let running = front().arguments(&["--accept-open-files"]).start().await;
