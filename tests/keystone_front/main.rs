@@ -10,6 +10,7 @@ mod headers;
 #[allow(dead_code, reason = "the accesser's tests use all of it")]
 mod http;
 mod importing;
+#[allow(dead_code, reason = "the soak uses the rest")]
 mod keystone;
 mod mirror_limits;
 mod mirroring;
