@@ -317,7 +317,11 @@ impl Keystone {
                 self.shared.arrived.notify_one();
                 std::future::pending().await
             }
-            _ => Ok(text(path.to_owned())),
+            _ => {
+                // A server that hangs up on a body may take its answer along.
+                body.collect().await?;
+                Ok(text(path.to_owned()))
+            }
         }
     }
 

@@ -200,7 +200,8 @@ fn body(dice: &mut Dice, me: usize) -> Vec<u8> {
 
 /// An id as it is, or in a form that is not the same.
 pub(crate) fn respelled(dice: &mut Dice, id: &str) -> String {
-    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let hex = |prefix: &str, byte: u8| format!("{prefix}{byte:02x}");
+    let encoded = |text: &str| text.bytes().map(|byte| hex("%", byte)).collect::<Vec<_>>().concat();
     match dice.below(24) {
         0 => id.to_uppercase(),
         1 => format!("{id}."),
@@ -219,7 +220,7 @@ pub(crate) fn respelled(dice: &mut Dice, id: &str) -> String {
         14 => format!("{id}%20"),
         15 => format!("%e2%80%8b{id}"),
         16 => format!("{id}%cc%81"),
-        17 => id.chars().map(|c| format!("%ef%bc%{:02x}", (c as u32 & 0x3f) | 0x80)).collect(),
+        17 => id.bytes().map(|byte| hex("%ef%bc%", (byte & 0x3f) | 0x80)).collect(),
         18 => format!("{id}%0d%0aX-Injected:%20a"),
         19 => id.repeat(1 + dice.below(40)),
         20 => String::new(),

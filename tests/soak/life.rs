@@ -38,8 +38,8 @@ struct Owner {
 pub(crate) async fn live(world: &World, name: &str, users: [usize; 2]) {
     let mut dice = Dice::new(world.seed, name);
     let mut owners = users.map(|n| Owner { n, away: None, keys: Vec::new() });
-    // Each change once, so that a short run has all of them.
-    for step in [0, 0, 30, 50, 50, 65, 0, 80] {
+    // Makes, disables, enables, rotates, makes, deletes: a short run has each of them.
+    for step in [0, 50, 50, 30, 0, 65, 80] {
         step_of(world, &mut dice, &mut owners[0], step).await;
     }
     while !world.is_over() {
@@ -50,7 +50,7 @@ pub(crate) async fn live(world: &World, name: &str, users: [usize; 2]) {
 }
 
 async fn step_of(world: &World, dice: &mut Dice, owner: &mut Owner, step: usize) {
-    // Who is away does less, and comes back sooner.
+    // A user who is away does less, and comes back sooner.
     if owner.away.is_some() && dice.one_in(6) {
         return owner.come_and_go(world, dice).await;
     }

@@ -51,12 +51,13 @@ const KEEPS_DATA: bool = true;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accesser_survives_random_and_hostile_requests() {
-    soak_with_file(Kind::Accesser, Server::new(), &[]).await;
+    Box::pin(soak_with_file(Kind::Accesser, Server::new(), &[])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateway_survives_random_and_hostile_requests() {
-    soak_with_file(Kind::Gateway, Server::of("object_gateway", false), &["--signature-v2"]).await;
+    let server = Server::of("object_gateway", false);
+    Box::pin(soak_with_file(Kind::Gateway, server, &["--signature-v2"])).await;
 }
 
 async fn soak_with_file(kind: Kind, server: Server, arguments: &[&str]) {
@@ -86,7 +87,7 @@ async fn front_survives_random_and_hostile_requests_and_outages() {
         CACHE_SECONDS,
     ]);
     let people = People::in_keystone(keystone);
-    soak(World::new(Kind::Front, server.start().await, people, Dice::seed())).await;
+    Box::pin(soak(World::new(Kind::Front, server.start().await, people, Dice::seed()))).await;
 }
 
 /// Soaks a server, and checks at the end what holds for a whole run.

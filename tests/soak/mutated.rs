@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use serde_json::json;
 
 use crate::{
+    calls::respelled,
     hostile::{Sender, Shot},
     sign::{Sketch, Terms, stamp},
     signer,
@@ -120,7 +121,6 @@ fn mutated(sender: &mut Sender<'_>) -> Shot {
         5 => {
             let mut get = get.presigned(&host, access, secret, &terms);
             let n = dice.below(get.query.len());
-            // The lifetime and the signature differ; the last digit of hex is no letter of it.
             get.query[n].1.push('0');
             get
         }
@@ -204,7 +204,7 @@ fn odd(sender: &mut Sender<'_>) -> Shot {
 /// Another user's access key, without its secret.
 fn foreign(sender: &mut Sender<'_>) -> Shot {
     let (host, own, foreign) = (sender.world.host().to_owned(), sender.own(), sender.foreign());
-    let access = crate::calls::respelled(&mut sender.dice, &foreign.access);
+    let access = respelled(&mut sender.dice, &foreign.access);
     let get = Sketch::new("GET", format!("/{}", bucket(foreign.owner)));
     let terms = Terms::default();
     let sketch = match sender.dice.below(3) {
@@ -240,11 +240,9 @@ fn form(sender: &mut Sender<'_>) -> Shot {
     ];
     let left_out = dice.below(2 * fields.len());
     let fields = fields.iter().enumerate().filter(|(n, _)| *n != left_out);
-    let mut body: String = fields
-        .map(|(_, (name, value))| {
-            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-        })
-        .collect();
+    let head = "--b\r\nContent-Disposition: form-data; name=";
+    let fields = fields.map(|(_, (name, value))| format!("{head}\"{name}\"\r\n\r\n{value}\r\n"));
+    let mut body = fields.collect::<Vec<_>>().concat();
     body += dice.pick(&["--b--\r\n", "--b", "", "--c--\r\n"]);
     let sketch = Sketch::new("POST", format!("/{bucket}"))
         .header(

@@ -36,14 +36,13 @@ const SERVICE: usize = 9;
 const USERS: usize = 10;
 const PROJECTS: usize = 3;
 
-/// For how long the front remembers what Keystone says, in seconds; the least that its
-/// command line takes beside none.
+/// For how many seconds the front remembers what Keystone says.
 pub(crate) const CACHE_SECONDS: &str = "1";
 
 /// That, and one second.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The directory remembers for five seconds whom Keystone does not know.
+/// The directory remembers for five seconds that Keystone does not know a user.
 const BACK_WITHIN: Duration = Duration::from_secs(7);
 
 pub(crate) fn user(n: usize) -> String {
@@ -66,7 +65,7 @@ fn roles(user: usize) -> &'static [&'static str] {
     }
 }
 
-/// Who exists, in the place where the server looks.
+/// The users that exist, in the place where the server looks.
 pub(crate) struct People {
     source: Source,
     /// Held while anything changes.
@@ -164,7 +163,7 @@ fn write(path: &Path, away: &BTreeMap<usize, Away>) {
         let _ = write!(text, "[[users]]\nid = \"{id}\"\nname = \"{id}\"\n");
         let place = format!("user_id = \"{id}\"\nproject_id = \"{project}\"\n");
         if gone.is_none() {
-            let _ = write!(text, "projects = [\"{project}\"]\n");
+            let _ = writeln!(text, "projects = [\"{project}\"]");
             let _ = write!(text, "[[assignments]]\n{place}roles = [\"member\"]\n");
         }
         let (token, roles) = (token(n), roles(n));

@@ -1,11 +1,14 @@
 //! Uses of keys, each of which must come out as is due.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     dice::Dice,
     held::{Due, Held},
-    people::project_of,
+    people::{project_of, token},
     sign::{Sketch, Terms, date_line, stamp},
     signer,
     wire::Reply,
@@ -23,7 +26,7 @@ pub(crate) async fn keep_using(world: &World, name: &str) {
     while !world.is_over() {
         match world.keys.any(&mut dice) {
             Some(held) => use_key(world, &mut dice, &held).await,
-            None => tokio::task::yield_now().await,
+            None => sleep(Duration::from_millis(10)).await,
         }
     }
 }
@@ -63,10 +66,9 @@ pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
 /// Whether a key was admitted, if the answer says so.
 fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
     match reply.status {
-        200..=299 => Some(true),
+        404 => Some(!by_token),
         401 | 403 => Some(false),
-        404 if by_token => Some(false),
-        304 | 404 | 409 | 412 => Some(true),
+        200..=299 | 304 | 409 | 412 => Some(true),
         _ => None,
     }
 }
@@ -115,7 +117,7 @@ pub(crate) async fn make_buckets(world: &World, users: &[usize]) {
     }
     for &user in users {
         let body = json!({"credential": {"type": "ec2"}}).to_string();
-        let call = Sketch::call("POST", "/credentials", &crate::people::token(user), &body);
+        let call = Sketch::call("POST", "/credentials", &token(user), &body);
         let Some(reply) = world.send("api", &call, Some(user)).await else { return };
         let blob = &reply.json()["credential"]["blob"];
         let text = |name: &str| blob[name].as_str().unwrap_or_default().to_owned();

@@ -101,18 +101,18 @@ async fn connect(host: &str) -> Result<TcpStream, String> {
 }
 
 /// The answers that have arrived whole; at the end, one that ends with the connection too.
-fn parse(mut heard: &[u8], head_only: bool, ended: bool) -> Vec<Reply> {
+fn parse(mut bytes: &[u8], head_only: bool, is_end: bool) -> Vec<Reply> {
     let mut replies = Vec::new();
-    while let Some(end) = find(heard, b"\r\n\r\n") {
-        let head = String::from_utf8_lossy(&heard[..end]).to_ascii_lowercase();
+    while let Some(end) = find(bytes, b"\r\n\r\n") {
+        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
         let status = head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(999);
-        let rest = &heard[end + 4..];
+        let rest = &bytes[end + 4..];
         let field = |name: &str| {
             let line = head.lines().find_map(|line| line.strip_prefix(name))?;
             Some(line.trim().to_owned())
         };
         if status / 100 == 1 {
-            heard = rest;
+            bytes = rest;
             continue;
         }
         let length = field("content-length:").and_then(|length| length.parse().ok());
@@ -121,18 +121,18 @@ fn parse(mut heard: &[u8], head_only: bool, ended: bool) -> Vec<Reply> {
         } else if field("transfer-encoding:").is_some() {
             match unchunked(rest) {
                 Some(found) => found,
-                None if ended => (rest.to_vec(), rest.len()),
+                None if is_end => (rest.to_vec(), rest.len()),
                 None => break,
             }
         } else {
             match length {
                 Some(length) if rest.len() >= length => (rest[..length].to_vec(), length),
                 // Cut off, or as long as the connection.
-                _ if ended => (rest.to_vec(), rest.len()),
+                _ if is_end => (rest.to_vec(), rest.len()),
                 _ => break,
             }
         };
-        heard = &rest[used..];
+        bytes = &rest[used..];
         replies.push(Reply { status, head, body });
     }
     replies
