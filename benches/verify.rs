@@ -144,30 +144,9 @@ async fn main() {
         }
         let pure = started.elapsed();
 
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-        let started = Instant::now();
-        for request in requests {
-            let response = layered.call(request).await.unwrap();
-            assert!(black_box(response).status().is_success());
-        }
-        let layer = started.elapsed();
-
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-        let started = Instant::now();
-        for request in requests {
-            let response = directed.call(request).await.unwrap();
-            assert!(black_box(response).status().is_success());
-        }
-        let directed = started.elapsed();
-
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-        let started = Instant::now();
-        for request in requests {
-            let response = bare.call(request).await.unwrap();
-            assert!(black_box(response).status().is_success());
-        }
-        let bare = started.elapsed();
-
+        let layer = time(&mut layered, &request).await;
+        let directed = time(&mut directed, &request).await;
+        let bare = time(&mut bare, &request).await;
         let scratchstack = time_scratchstack(&request, now).await;
 
         let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
@@ -197,6 +176,20 @@ async fn main() {
     println!("layer / hashes: {:.2}   bar: at most 3.00", layer / hashing);
     println!("layer / scratchstack: {:.3}   bar: at most 0.500", layer / scratchstack);
     println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
+}
+
+/// How long a batch takes.
+async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+{
+    let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+    let started = Instant::now();
+    for request in requests {
+        let response = service.call(request).await.unwrap();
+        assert!(black_box(response).status().is_success());
+    }
+    started.elapsed()
 }
 
 /// The same by the other crate, which is given the signing key too.

@@ -76,7 +76,7 @@ mod tests {
 
     fn origins(base: Option<&str>, trusted: &[&str]) -> Origins {
         Origins {
-            base: base.map(|base| origin(base)),
+            base: base.map(origin),
             trusted: trusted.iter().map(|trusted| origin(trusted)).collect(),
             trust_forwarded: false,
         }
