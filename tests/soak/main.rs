@@ -160,6 +160,10 @@ async fn probe(world: &World) {
 async fn take_down(world: &World) {
     let Some(keystone) = world.people.keystone() else { return };
     let mut dice = Dice::new(world.seed, "outages");
+    // A short run makes each change at least once before.
+    while world.tally.times("deleted") == 0 && !world.is_over() {
+        sleep(Duration::from_millis(50)).await;
+    }
     while !world.is_over() {
         let up = u64::try_from(2_000 + dice.below(15_000)).unwrap();
         sleep(Duration::from_millis(up).min(world::duration() / 3)).await;
