@@ -18,6 +18,7 @@ mod common;
 use std::{
     env, fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -137,6 +138,7 @@ impl Front {
         let program = Path::new(&target).join("release/examples/keystone_front");
         let (secret, log) = (folder.path().join("password"), folder.path().join("log"));
         fs::write(&secret, password).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = Command::new(program)
             .args(["--listen", &port.to_string(), "--keystone", keystone])

@@ -32,6 +32,7 @@ use sha2::{Digest, Sha256};
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
+    directory::{Project, StaticDirectory, User},
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
         Version,
@@ -93,7 +94,9 @@ async fn main() {
 
     let keys = Cached::builder(MemoryBackend::default()).ttl(Duration::from_hours(1)).build();
     keys.insert(&Arc::new(record(now)), Quota::Unlimited).await.unwrap();
-    let mut layered = S3AuthLayer::new(keys).layer(Store);
+    let mut layered = S3AuthLayer::new(keys.clone()).layer(Store);
+    let builder = S3AuthLayer::builder(keys).directory(directory());
+    let mut directed = builder.build().unwrap().layer(Store);
 
     // The same store with nothing before it: it drops the requests, which costs time too.
     let mut bare = service_fn(|request: Request<Empty<Bytes>>| {
@@ -121,7 +124,7 @@ async fn main() {
         return;
     }
 
-    let mut took: [Vec<f64>; 5] = Default::default();
+    let mut took: [Vec<f64>; 6] = Default::default();
     for round in 0..=ROUNDS {
         let started = Instant::now();
         for _ in 0..BATCH {
@@ -141,22 +144,9 @@ async fn main() {
         }
         let pure = started.elapsed();
 
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-        let started = Instant::now();
-        for request in requests {
-            let response = layered.call(request).await.unwrap();
-            assert!(black_box(response).status().is_success());
-        }
-        let layer = started.elapsed();
-
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-        let started = Instant::now();
-        for request in requests {
-            let response = bare.call(request).await.unwrap();
-            assert!(black_box(response).status().is_success());
-        }
-        let bare = started.elapsed();
-
+        let layer = time(&mut layered, &request).await;
+        let directed = time(&mut directed, &request).await;
+        let bare = time(&mut bare, &request).await;
         let scratchstack = time_scratchstack(&request, now).await;
 
         let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
@@ -169,21 +159,37 @@ async fn main() {
         let s3s = started.elapsed();
 
         if round > 0 {
-            let all = [hashing, pure, layer.saturating_sub(bare), scratchstack, s3s];
+            let [layer, directed] = [layer, directed].map(|took| took.saturating_sub(bare));
+            let all = [hashing, pure, layer, directed, scratchstack, s3s];
             for (took, time) in took.iter_mut().zip(all) {
                 took.push(time.as_secs_f64() * 1e9 / BATCH_F64);
             }
         }
     }
-    let [hashing, pure, layer, scratchstack, s3s] = took.map(common::median);
+    let [hashing, pure, layer, directed, scratchstack, s3s] = took.map(common::median);
     println!("two SHA-256 and one HMAC                {hashing:>8.0} ns");
     println!("parsed and verified                     {pure:>8.0} ns");
     println!("S3AuthLayer adds, key from Cached       {layer:>8.0} ns");
+    println!("the same with a directory               {directed:>8.0} ns");
     println!("scratchstack-aws-signature              {scratchstack:>8.0} ns");
     println!("s3s over an empty store                 {s3s:>8.0} ns");
     println!("layer / hashes: {:.2}   bar: at most 3.00", layer / hashing);
     println!("layer / scratchstack: {:.3}   bar: at most 0.500", layer / scratchstack);
     println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
+}
+
+/// How long a batch takes.
+async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+{
+    let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+    let started = Instant::now();
+    for request in requests {
+        let response = service.call(request).await.unwrap();
+        assert!(black_box(response).status().is_success());
+    }
+    started.elapsed()
 }
 
 /// The same by the other crate, which is given the signing key too.
@@ -213,6 +219,16 @@ async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> 
         black_box(answer.await.unwrap());
     }
     started.elapsed()
+}
+
+/// One in which the key's owner has a place.
+fn directory() -> StaticDirectory {
+    let user = UserId::new(common::USER).unwrap();
+    let project = ProjectId::new(common::PROJECT).unwrap();
+    StaticDirectory::new()
+        .with_member(user.clone(), project.clone(), ["member"])
+        .with_user(User::new(user, "user"))
+        .with_project(Project::new(project, "project"))
 }
 
 fn record(now: SystemTime) -> Credential {

@@ -139,7 +139,7 @@
 //! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], an HTTP client with TLS |
 //! | `postgres` | | [`PostgresBackend`], a driver with TLS |
 //! | `s3` | | [`s3`], the data plane: [`S3AuthLayer`](s3::S3AuthLayer) and its parts |
-//! | `s3s` | | `S3sAuth`, the same keys for stores on the crate `s3s` |
+//! | `s3s` | | `S3sAuth` and `S3sGuardLayer`, the same keys and rules for stores on the crate `s3s` |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
 //! | `full` | | all of the above |
 //! | `conformance` | | [`conformance`], the suite for authors of backends |

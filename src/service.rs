@@ -17,6 +17,7 @@ use crate::{
     authority::Outcome,
     body::ResponseBody,
     dialect::{Exchange, Moment, Routed},
+    domain::Caller,
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::App,
@@ -127,9 +128,7 @@ impl App {
         let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
         // Not through the pointer, whose own implementation would box it twice.
         let caller = (*self.validator).validate(&presented).await?;
-        if caller.expires_at.is_some_and(|end| end <= self.authority.clock.now()) {
-            return Err(Error::unauthenticated());
-        }
+        self.check_expiry(&caller)?;
         // A browser sends Basic credentials that it remembers with any form of any page,
         // but no form has one of these types.
         if matches!(presented, Presented::Basic { .. })
@@ -138,12 +137,20 @@ impl App {
             exchange.check_content_type(&head.headers)?;
         }
         let body = if exchange.takes_body() {
-            read::body(body, self.body_limit, self.body_timeout).await?
+            let body = read::body(body, self.body_limit, self.body_timeout).await?;
+            // The token may have expired while the body arrived.
+            self.check_expiry(&caller)?;
+            body
         } else {
             Bytes::new()
         };
         let command = exchange.parse(head, &body)?;
         self.authority.run(&caller, command).await
+    }
+
+    fn check_expiry(&self, caller: &Caller) -> Result<(), Error> {
+        let is_over = caller.expires_at.is_some_and(|end| end <= self.authority.clock.now());
+        if is_over { Err(Error::unauthenticated()) } else { Ok(()) }
     }
 
     fn respond(

@@ -27,9 +27,14 @@ use s3s::{
     s3_error,
 };
 use s3s_fs::FileSystem;
+use tokio::sync::RwLock;
 use tower_credentials::async_trait;
 
-use crate::names;
+use crate::{
+    arriving::Arriving,
+    checks::{At, check_delimiter, check_number},
+    names,
+};
 
 /// The most keys that one request may delete.
 const MOST_KEYS: usize = 1_000;
@@ -41,12 +46,15 @@ type Answer<T> = S3Result<S3Response<T>>;
 pub(crate) struct Folder {
     files: FileSystem,
     root: PathBuf,
+    /// Held to write by what removes objects, to read by what looks at them more than once:
+    /// `s3s-fs` fails if an object is gone at its second look.
+    removing: RwLock<()>,
 }
 
 impl Folder {
     pub(crate) fn open(root: &Path) -> Result<Self, Box<dyn Error>> {
         let files = FileSystem::new(root).map_err(|error| format!("{error:?}"))?;
-        Ok(Self { files, root: root.to_owned() })
+        Ok(Self { files, root: root.to_owned(), removing: RwLock::default() })
     }
 
     /// What is at a key.
@@ -107,37 +115,8 @@ impl Folder {
     }
 }
 
-/// What can be at a key.
-#[derive(Debug)]
-enum At {
-    /// Nothing, since a part of the key is an object.
-    BelowObject,
-    /// A folder, in which the objects below the key are.
-    Folder,
-    Nothing,
-    Object(Metadata),
-}
-
 fn failed(error: io::Error) -> S3Error {
     S3Error::internal_error(error)
-}
-
-fn check_number(part: i32) -> S3Result<()> {
-    if (1..=10_000).contains(&part) {
-        return Ok(());
-    }
-    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
-}
-
-/// An empty delimiter is as none. `s3s-fs` cuts keys behind its first byte.
-fn check_delimiter(delimiter: &mut Option<String>) -> S3Result<()> {
-    *delimiter = delimiter.take().filter(|delimiter| !delimiter.is_empty());
-    match delimiter {
-        Some(delimiter) if delimiter.len() > 1 => {
-            Err(s3_error!(InvalidArgument, "The delimiter must be one ASCII character"))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[async_trait]
@@ -153,6 +132,7 @@ impl S3 for Folder {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> Answer<DeleteBucketOutput> {
+        let _removing = self.removing.write().await;
         self.files.delete_bucket(request).await
     }
 
@@ -179,6 +159,7 @@ impl S3 for Folder {
         mut request: S3Request<ListObjectsInput>,
     ) -> Answer<ListObjectsOutput> {
         check_delimiter(&mut request.input.delimiter)?;
+        let _removing = self.removing.read().await;
         self.files.list_objects(request).await
     }
 
@@ -187,11 +168,13 @@ impl S3 for Folder {
         mut request: S3Request<ListObjectsV2Input>,
     ) -> Answer<ListObjectsV2Output> {
         check_delimiter(&mut request.input.delimiter)?;
+        let _removing = self.removing.read().await;
         self.files.list_objects_v2(request).await
     }
 
     async fn get_object(&self, mut request: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
         let input = &mut request.input;
+        let _removing = self.removing.read().await;
         let found = self.object(&input.bucket, &input.key).await?;
         // More than there is is all there is.
         if let Some(Range::Suffix { length }) = &mut input.range {
@@ -201,17 +184,21 @@ impl S3 for Folder {
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
+        let _removing = self.removing.read().await;
         self.object(&request.input.bucket, &request.input.key).await?;
         self.files.head_object(request).await
     }
 
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
         self.check_writable(&request.input.bucket, &request.input.key, false).await?;
-        self.files.put_object(request).await
+        let arriving = Arriving::default();
+        request.input.body = arriving.watch(request.input.body.take());
+        arriving.explain(self.files.put_object(request).await)
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
         let input = &request.input;
+        let _removing = self.removing.read().await;
         self.check_source(&input.copy_source).await?;
         self.check_writable(&input.bucket, &input.key, false).await?;
         self.files.copy_object(request).await
@@ -221,9 +208,12 @@ impl S3 for Folder {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> Answer<DeleteObjectOutput> {
+        let _removing = self.removing.write().await;
         match self.at(&request.input.bucket, &request.input.key).await? {
             At::Object(_) => self.files.delete_object(request).await,
-            At::BelowObject | At::Folder | At::Nothing => Ok(S3Response::new(Default::default())),
+            At::BelowObject | At::Folder | At::Nothing => {
+                Ok(S3Response::new(DeleteObjectOutput::default()))
+            }
         }
     }
 
@@ -235,6 +225,7 @@ impl S3 for Folder {
         if input.delete.objects.len() > MOST_KEYS {
             return Err(s3_error!(MalformedXML));
         }
+        let _removing = self.removing.write().await;
         // All of them are looked at first: a request that is refused deletes nothing.
         let mut absent = Vec::new();
         for object in std::mem::take(&mut input.delete.objects) {
@@ -259,10 +250,15 @@ impl S3 for Folder {
         self.files.create_multipart_upload(request).await
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
+    async fn upload_part(
+        &self,
+        mut request: S3Request<UploadPartInput>,
+    ) -> Answer<UploadPartOutput> {
         names::check(&request.input.key)?;
         check_number(request.input.part_number)?;
-        self.files.upload_part(request).await
+        let arriving = Arriving::default();
+        request.input.body = arriving.watch(request.input.body.take());
+        arriving.explain(self.files.upload_part(request).await)
     }
 
     async fn upload_part_copy(
@@ -271,6 +267,7 @@ impl S3 for Folder {
     ) -> Answer<UploadPartCopyOutput> {
         names::check(&request.input.key)?;
         check_number(request.input.part_number)?;
+        let _removing = self.removing.read().await;
         self.check_source(&request.input.copy_source).await?;
         self.files.upload_part_copy(request).await
     }

@@ -8,6 +8,8 @@
 //! It prints three lines to paste: mint a key, use it, lock it out.
 
 mod access;
+mod arriving;
+mod checks;
 #[path = "../common/mod.rs"]
 mod common;
 mod folder;
@@ -33,7 +35,7 @@ use crate::{
     common::{
         backend::{self, StoreOptions},
         server,
-        store::{parse, url as store_url},
+        store::parse,
     },
     identities::Identities,
     loopback::LoopbackLayer,
@@ -57,7 +59,7 @@ struct Options {
     ///
     /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
     /// only its owner may read: so that its password is not seen.
-    #[arg(long, value_name = "URL", value_parser = store_url)]
+    #[arg(long, value_name = "URL")]
     backend: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
@@ -77,7 +79,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let identities = Identities::load(options.identities, options.listen)?;
+    let identities =
+        Identities::load(options.identities, options.store.secret_files, options.listen)?;
     identities.reload_on_hangup()?;
     let only_loopback = identities.are_public();
 

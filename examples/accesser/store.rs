@@ -51,7 +51,7 @@ pub(crate) fn open(
             let answer = answer.await?;
             // In HTTP/2 nobody else leaves the body out.
             Ok::<_, s3s::HttpError>(if is_head {
-                answer.map(|_| Default::default())
+                answer.map(|_| ResponseBody::default())
             } else {
                 answer
             })

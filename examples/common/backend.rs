@@ -12,7 +12,7 @@ use tower_credentials::{
 
 use super::{
     figures,
-    store::{Expected, Plain, Store, Trouble, URLS, key_ring},
+    store::{self, Expected, Plain, SecretFiles, Store, Trouble, URLS, key_ring},
 };
 
 /// Whatever keeps the keys, with what was looked up lately in memory.
@@ -44,16 +44,20 @@ pub(crate) struct StoreOptions {
     /// while the store tells none.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     figures_every: u64,
+    #[command(flatten)]
+    pub(crate) secret_files: SecretFiles,
 }
 
-/// Opens the store that a URL names; without one, this SQLite file.
+/// Opens the store that a command line names; without a name, this SQLite file.
 pub(crate) async fn open(
     url: Option<&str>,
     file: &Path,
     options: &StoreOptions,
 ) -> Result<(Keys, Option<Arc<dyn UsageLog>>), Box<dyn Error>> {
-    let default = || format!("sqlite:{}", file.display());
-    let url = url.map_or_else(default, Into::into);
+    let url = match url {
+        Some(url) => store::url(url, options.secret_files)?,
+        None => format!("sqlite:{}", file.display()),
+    };
     let store = Store::open(&url, Expected::Any).await.map_err(|error| match error.trouble {
         Trouble::Url => format!("--backend takes {URLS}").into(),
         _ => Box::<dyn Error>::from(error),
@@ -61,7 +65,7 @@ pub(crate) async fn open(
     let store = match &options.key_ring {
         Some(name) => {
             let plain = if options.adopt { Plain::Adopted } else { Plain::Refused };
-            store.sealed(key_ring(name)?, plain).await?
+            store.sealed(key_ring(name, options.secret_files)?, plain).await?
         }
         None => store.plain().await?,
     };

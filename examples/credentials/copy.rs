@@ -5,13 +5,17 @@ use crate::{
     options::StoreArgs,
     outcome::{Failure, Outcome},
     progress::Progress,
-    store::{Expected, redacted},
+    store::{Expected, SecretFiles, redacted},
     transfer::{Copying, Failed, Side},
 };
 
-pub(crate) async fn run(from: &StoreArgs, to: &StoreArgs) -> Result<Outcome, Failure> {
-    let source = open(from, Expected::Existing).await.map_err(reading)?;
-    let target = open(to, Expected::Any).await.map_err(writing)?;
+pub(crate) async fn run(
+    from: &StoreArgs,
+    to: &StoreArgs,
+    files: SecretFiles,
+) -> Result<Outcome, Failure> {
+    let source = open(from, files, Expected::Existing).await.map_err(reading)?;
+    let target = open(to, files, Expected::Any).await.map_err(writing)?;
 
     let progress = Progress::of_records("copying");
     let source = Side { keys: source.backend(), usage: source.usage };

@@ -20,11 +20,11 @@ use crate::{
     passphrase,
     progress::Progress,
     seal::Seal,
-    store::{Expected, Store, redacted},
+    store::{Expected, SecretFiles, Store, redacted},
     walk::{Damages, Met, Records, Walk},
 };
 
-pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
+pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, Failure> {
     let Export { store: args, file, seal } = options;
     let to_stdout = file == Path::new("-");
     let is_sealed = !seal.plaintext;
@@ -35,8 +35,8 @@ pub(crate) async fn run(options: Export) -> Result<Outcome, Failure> {
     if !to_stdout && file.exists() {
         return Err(there_already(&file));
     }
-    let seal = seal_with(seal)?;
-    let store = open(&args, Expected::Existing).await?;
+    let seal = seal_with(seal, files)?;
+    let store = open(&args, files, Expected::Existing).await?;
 
     let mut damages = Damages::default();
     let records = if to_stdout {
@@ -84,7 +84,7 @@ async fn write<W: Write>(
     Ok((to, records))
 }
 
-fn seal_with(options: SealWith) -> Result<Seal, Failure> {
+fn seal_with(options: SealWith, files: SecretFiles) -> Result<Seal, Failure> {
     if options.plaintext {
         return Ok(Seal::Plaintext);
     }
@@ -92,7 +92,7 @@ fn seal_with(options: SealWith) -> Result<Seal, Failure> {
         return Ok(Seal::Recipients(options.recipient));
     }
     if let Some(path) = options.passphrase_file {
-        return passphrase::from_file(&path).map(Seal::Passphrase);
+        return passphrase::from_file(&path, files).map(Seal::Passphrase);
     }
     let passphrase = match passphrase::from_env()? {
         None => passphrase::from_terminal(true)?,

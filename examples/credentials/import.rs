@@ -18,7 +18,7 @@ use crate::{
     passphrase,
     progress::Progress,
     seal::{Counting, Key, SealOf, seal_of},
-    store::{Expected, redacted},
+    store::{Expected, SecretFiles, redacted},
     walk::Records,
 };
 use tokio::{
@@ -32,17 +32,17 @@ const PARTS: usize = 8;
 
 type Input = BufReader<Box<dyn Read + Send>>;
 
-pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
+pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, Failure> {
     let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
     let mut input = open_file(&file, "reading")?;
     if let Some(folder) = &key.keystone_keys {
         let keys = keystone::keys(folder)?;
-        let store = open(&args, Expected::Any).await?;
+        let store = open(&args, files, Expected::Any).await?;
         let outcome = keystone::import(input, &keys, &store).await?;
         return Ok(outcome.with("store", redacted(&args.url)));
     }
-    let key = Arc::new(open_with(key, &mut input)?);
+    let key = Arc::new(open_with(key, &mut input, files)?);
     if !from_stdin && !salvage {
         // Nothing is taken from an export that is not whole.
         let key = Arc::clone(&key);
@@ -51,7 +51,7 @@ pub(crate) async fn run(options: Import) -> Result<Outcome, Failure> {
             .map_err(|error| panicked(&error))??;
         input = open_file(&file, "importing")?;
     }
-    let store = open(&args, Expected::Any).await?;
+    let store = open(&args, files, Expected::Any).await?;
     let mut loader = Loader::new(store.keys, store.usage);
     let imported = import(input, key, &mut loader).await;
     let outcome = Outcome::default()
@@ -116,16 +116,16 @@ fn open_file(file: &Path, doing: &'static str) -> Result<Input, Failure> {
 }
 
 /// The key to an export, or what asks for it.
-fn open_with(options: OpenWith, input: &mut Input) -> Result<Key, Failure> {
+fn open_with(options: OpenWith, input: &mut Input, files: SecretFiles) -> Result<Key, Failure> {
     let OpenWith { identity, passphrase_file, plaintext, .. } = options;
     if plaintext {
         return Ok(Key::None);
     }
     if let Some(path) = identity {
-        return Key::from_file(&path);
+        return Key::from_file(&path, files);
     }
     if let Some(path) = passphrase_file {
-        return passphrase::from_file(&path).map(Key::Passphrase);
+        return passphrase::from_file(&path, files).map(Key::Passphrase);
     }
     let usage = |what: &str| Failure::new(Exit::Usage, what);
     match seal_of(input.fill_buf()?) {

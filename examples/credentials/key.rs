@@ -8,18 +8,25 @@ use std::{
 
 use age::secrecy::{ExposeSecret, SecretString};
 use tower_credentials::backend::encrypted::{KeyErrorKind, KeyRing};
+use zeroize::Zeroizing;
 
 use crate::{
     files,
     outcome::{Exit, Failure, Outcome},
+    store::SecretFiles,
 };
 
-pub(crate) fn run(file: &Path, id: &str, standby: bool) -> Result<Outcome, Failure> {
+pub(crate) fn run(
+    file: &Path,
+    id: &str,
+    standby: bool,
+    secret_files: SecretFiles,
+) -> Result<Outcome, Failure> {
     // Where a link leads, so that it stays one.
     let real = &*fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     // Until this ends: of two at once, the other reads what this one wrote.
     let _turn = turn(real)?;
-    let mut lines = lines(real)?;
+    let mut lines = lines(real, secret_files)?;
     let place = lines.iter().position(|line| is_key(line.expose_secret(), Some(id)));
     let line = match place {
         Some(_) if standby => {
@@ -34,8 +41,10 @@ pub(crate) fn run(file: &Path, id: &str, standby: bool) -> Result<Outcome, Failu
         Some(newest) => lines.insert(newest, line),
         None => lines.push(line),
     }
-    replace(real, &lines)?;
-    let ring = KeyRing::from_file(real).map_err(|error| Failure::of(Exit::Problem, &error))?;
+    let lines: Vec<_> = lines.iter().map(ExposeSecret::expose_secret).collect();
+    let text = Zeroizing::new(lines.join("\n") + "\n");
+    let ring = parse(real, &text)?;
+    replace(real, &text)?;
     let ids: Vec<_> = ring.ids().map(ToOwned::to_owned).collect();
     Ok(Outcome::default()
         .with("key_ring", file.display().to_string())
@@ -57,17 +66,24 @@ fn turn(file: &Path) -> Result<File, Failure> {
 }
 
 /// The lines of a ring, as they are; none if there is no file.
-fn lines(file: &Path) -> Result<Vec<SecretString>, Failure> {
+fn lines(file: &Path, files: SecretFiles) -> Result<Vec<SecretString>, Failure> {
     if let Err(error) = fs::metadata(file)
         && error.kind() == io::ErrorKind::NotFound
     {
         return Ok(Vec::new());
     }
-    // Read once as a ring, so that nothing is made of a file that is none.
-    KeyRing::from_file(file).map_err(|error| Failure::of(Exit::Problem, &error))?;
-    let text = SecretString::from(fs::read_to_string(file)?);
-    let lines = text.expose_secret().split(['\n', ';']);
+    let problem = |what| Failure::new(Exit::Problem, what);
+    // A server's ring is the server's, also when root changes it.
+    let text = files.read_of_any_owner(file).map_err(problem)?;
+    // So that nothing is made of a file that is no ring.
+    parse(file, &text)?;
+    let lines = text.split(['\n', ';']);
     Ok(lines.filter(|line| !line.trim().is_empty()).map(SecretString::from).collect())
+}
+
+fn parse(file: &Path, text: &str) -> Result<KeyRing, Failure> {
+    KeyRing::parse(text)
+        .map_err(|error| Failure::of(Exit::Problem, &error).when(&file.display().to_string()))
 }
 
 /// Whether a line is a key, of this id if one is given.
@@ -100,11 +116,9 @@ fn keep_owner(old: &Path, new: &Path) -> Result<(), Failure> {
 }
 
 /// Puts a file in the place of another one, of its owner only, as a whole.
-fn replace(file: &Path, lines: &[SecretString]) -> Result<(), Failure> {
+fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     let mut new = files::beside(file)?;
-    for line in lines {
-        writeln!(new, "{}", line.expose_secret())?;
-    }
+    new.write_all(text.as_bytes())?;
     keep_owner(file, new.path())?;
     new.as_file().sync_all()?;
     new.persist(file).map_err(|error| Failure::from(error.error))?;

@@ -51,7 +51,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     options::{Command, Options, StoreArgs},
     outcome::{Exit, Failure, Outcome},
-    store::{Expected, Store},
+    store::{Expected, SecretFiles, Store},
 };
 
 /// How long what is under way may take to clean up; what waits for a person or a pipe does not
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         let what = "stdout takes the export or the outcome, not both";
         Failure::new(Exit::Usage, what).into()
     } else {
-        until_interrupted(run(options.command)).unwrap_or_else(Outcome::from)
+        until_interrupted(run(options.command, options.secret_files)).unwrap_or_else(Outcome::from)
     };
     outcome.tell(name, options.json, stdout);
     ExitCode::from(outcome.exit() as u8)
@@ -108,25 +108,25 @@ fn until_interrupted(
     outcome
 }
 
-async fn run(command: Command) -> Result<Outcome, Failure> {
-    match command {
+async fn run(command: Command, files: SecretFiles) -> Result<Outcome, Failure> {
+    match command.with_urls(files)? {
         Command::Copy { from, to, from_key_ring, to_key_ring } => {
             let from = StoreArgs { url: from, key_ring: from_key_ring };
-            copy::run(&from, &StoreArgs { url: to, key_ring: to_key_ring }).await
+            copy::run(&from, &StoreArgs { url: to, key_ring: to_key_ring }, files).await
         }
-        Command::Export(export) => export::run(export).await,
-        Command::Import(import) => import::run(import).await,
+        Command::Export(export) => export::run(export, files).await,
+        Command::Import(import) => import::run(import, files).await,
         Command::Init(store) => {
-            open::open(&store, Expected::New).await.map(|it| about(&it, &store))
+            open::open(&store, files, Expected::New).await.map(|it| about(&it, &store))
         }
-        Command::Key { file, id, standby } => key::run(&file, &id, standby),
+        Command::Key { file, id, standby } => key::run(&file, &id, standby, files),
         Command::Migrate(store) => {
-            open::open(&store, Expected::Existing).await.map(|it| about(&it, &store))
+            open::open(&store, files, Expected::Existing).await.map(|it| about(&it, &store))
         }
         Command::Remove { url, ids } => remove::run(&url, &ids).await,
-        Command::Reseal { store, adopt } => reseal::run(&store, adopt).await,
-        Command::Stats(store) => stats::run(&store).await,
-        Command::Verify { store, repair } => verify::run(&store, repair).await,
+        Command::Reseal { store, adopt } => reseal::run(&store, adopt, files).await,
+        Command::Stats(store) => stats::run(&store, files).await,
+        Command::Verify { store, repair } => verify::run(&store, repair, files).await,
     }
 }
 

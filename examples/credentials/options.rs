@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 
-use crate::store;
+use crate::{
+    outcome::{Exit, Failure},
+    store::{self, SecretFiles},
+};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
@@ -19,6 +22,8 @@ pub(crate) struct Options {
     /// Tell the outcome as one JSON object on stdout.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) secret_files: SecretFiles,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -54,10 +59,8 @@ pub(crate) enum Command {
     /// What is there stays, as in an import, and it may be run again.
     Copy {
         /// The store to read.
-        #[arg(value_parser = store::url)]
         from: String,
         /// The store to write.
-        #[arg(value_parser = store::url)]
         to: String,
         /// Opens what is sealed in the store to read.
         #[arg(long, value_name = "FILE")]
@@ -85,7 +88,6 @@ pub(crate) enum Command {
     /// It takes no keys: records are deleted as they lie in the store.
     Remove {
         /// The store.
-        #[arg(value_parser = store::url)]
         url: String,
         /// The ids of the records, not their access keys.
         #[arg(required = true)]
@@ -116,10 +118,31 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// The same command, with each URL of a store that is somewhere else in its place.
+    pub(crate) fn with_urls(mut self, files: SecretFiles) -> Result<Self, Failure> {
+        let urls = match &mut self {
+            Self::Copy { from, to, .. } => vec![from, to],
+            Self::Export(Export { store, .. })
+            | Self::Import(Import { store, .. })
+            | Self::Init(store)
+            | Self::Migrate(store)
+            | Self::Reseal { store, .. }
+            | Self::Stats(store)
+            | Self::Verify { store, .. } => vec![&mut store.url],
+            Self::Key { .. } => Vec::new(),
+            Self::Remove { url, .. } => vec![url],
+        };
+        for url in urls {
+            *url = store::url(url, files).map_err(|what| Failure::new(Exit::Usage, what))?;
+        }
+        Ok(self)
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct StoreArgs {
     /// The store: its URL, `env:NAME` or `@PATH`.
-    #[arg(value_parser = store::url)]
     pub(crate) url: String,
     /// The keys that its secrets are sealed with, one `id = base64` a line, the newest one last;
     /// `env:NAME` takes them from the environment.

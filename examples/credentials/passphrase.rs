@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
@@ -11,7 +11,10 @@ use std::{
 
 use age::secrecy::{ExposeSecret, SecretString};
 
-use crate::outcome::{Exit, Failure};
+use crate::{
+    outcome::{Exit, Failure},
+    store::SecretFiles,
+};
 
 /// The variable that may hold it.
 pub(crate) const VARIABLE: &str = "CREDENTIALS_PASSPHRASE";
@@ -19,12 +22,9 @@ pub(crate) const VARIABLE: &str = "CREDENTIALS_PASSPHRASE";
 const TERMINAL: &str = "/dev/tty";
 
 /// The first line of a file.
-pub(crate) fn from_file(path: &Path) -> Result<SecretString, Failure> {
-    let text = fs::read_to_string(path).map(SecretString::from).map_err(|error| {
-        let what = format!("cannot read the passphrase in {}: {error}", path.display());
-        Failure::new(Exit::Usage, what)
-    })?;
-    let line = text.expose_secret().lines().next().unwrap_or_default();
+pub(crate) fn from_file(path: &Path, files: SecretFiles) -> Result<SecretString, Failure> {
+    let text = files.read(path).map_err(|what| Failure::new(Exit::Usage, what))?;
+    let line = text.lines().next().unwrap_or_default();
     checked(line, &path.display().to_string())
 }
 

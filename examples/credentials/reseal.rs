@@ -10,20 +10,24 @@ use crate::{
     options::StoreArgs,
     outcome::{Exit, Failure, Outcome},
     progress::Progress,
-    store::{Expected, redacted},
+    store::{Expected, SecretFiles, redacted},
 };
 
 /// How many records that cannot be opened are told one by one.
 const TOLD: usize = 100;
 
-pub(crate) async fn run(args: &StoreArgs, is_adopted: bool) -> Result<Outcome, Failure> {
+pub(crate) async fn run(
+    args: &StoreArgs,
+    is_adopted: bool,
+    files: SecretFiles,
+) -> Result<Outcome, Failure> {
     let Some(key_ring) = &args.key_ring else {
         return Err(Failure::new(Exit::Usage, "sealing takes --key-ring"));
     };
     let store = if is_adopted {
-        adopt(args, key_ring).await
+        adopt(args, files, key_ring).await
     } else {
-        open(args, Expected::Existing).await
+        open(args, files, Expected::Existing).await
     }?;
     let outcome = Outcome::default().with("store", redacted(&args.url));
     let Some(seal) = &store.seal else { return Ok(outcome) };

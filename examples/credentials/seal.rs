@@ -3,7 +3,6 @@
 
 use std::{
     error::Error,
-    fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
 };
@@ -13,7 +12,10 @@ use age::{
     secrecy::SecretString, stream::StreamWriter, x25519,
 };
 
-use crate::outcome::{Exit, Failure};
+use crate::{
+    outcome::{Exit, Failure},
+    store::SecretFiles,
+};
 
 /// How every sealed file starts.
 const MAGIC: &[u8] = b"age-encryption.org/";
@@ -87,13 +89,13 @@ pub(crate) enum Key {
 
 impl Key {
     /// Reads a file of identities, as `age-keygen` writes it.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn from_file(path: &Path, files: SecretFiles) -> Result<Self, Failure> {
         let unusable = |error: &dyn Error| {
             let what = format!("cannot read the keys in {}: {error}", path.display());
             Failure::new(Exit::Usage, what)
         };
-        let file = File::open(path).map(BufReader::new).map_err(|error| unusable(&error))?;
-        let file = IdentityFile::from_buffer(file).map_err(|error| unusable(&error))?;
+        let text = files.read(path).map_err(|what| Failure::new(Exit::Usage, what))?;
+        let file = IdentityFile::from_buffer(text.as_bytes()).map_err(|error| unusable(&error))?;
         file.into_identities().map(Self::Identities).map_err(|error| unusable(&error))
     }
 

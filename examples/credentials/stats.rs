@@ -16,12 +16,12 @@ use crate::{
     options::StoreArgs,
     outcome::{Failure, Outcome},
     progress::Progress,
-    store::{Expected, redacted},
+    store::{Expected, SecretFiles, redacted},
     walk::{Damages, Met, Records, Walk},
 };
 
-pub(crate) async fn run(args: &StoreArgs) -> Result<Outcome, Failure> {
-    let store = open(args, Expected::Existing).await?;
+pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome, Failure> {
+    let store = open(args, files, Expected::Existing).await?;
     let (mut counts, mut damages) = (Counts::default(), Damages::default());
     let progress = Progress::of_records("counting");
     let mut walk = Walk::new(&store.backend(), Order::Id).ahead();

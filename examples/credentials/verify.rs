@@ -17,7 +17,7 @@ use crate::{
     outcome::{Exit, Failure, Outcome, told},
     patience::patiently,
     progress::Progress,
-    store::{Engine, Expected, Keeps, Store, redacted},
+    store::{Engine, Expected, Keeps, SecretFiles, Store, redacted},
     walk::{Damages, Met, Records, Walk},
 };
 
@@ -32,8 +32,12 @@ const TOLD: usize = 100;
 /// How often a record is looked at anew that changes while it is looked at.
 const ATTEMPTS: usize = 10;
 
-pub(crate) async fn run(args: &StoreArgs, repair: bool) -> Result<Outcome, Failure> {
-    let store = open(args, Expected::Existing).await?;
+pub(crate) async fn run(
+    args: &StoreArgs,
+    repair: bool,
+    files: SecretFiles,
+) -> Result<Outcome, Failure> {
+    let store = open(args, files, Expected::Existing).await?;
     let mut found = Found::default();
     by_id(&store.backend(), &mut found).await?;
     by_access_key(&store.backend(), &mut found).await?;

@@ -65,7 +65,8 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let client = options.client()?;
-    let (url, file) = (options.backend.as_deref(), Path::new("keystone-front.db"));
+    let (url, file) = (options.backend()?, Path::new("keystone-front.db"));
+    let url = url.as_deref();
     let journal = options.journal.clone().map(|journal| (None, journal));
     let journal = journal.or_else(|| journal::beside(url, file));
     if let Some((Some(store), journal)) = &journal {

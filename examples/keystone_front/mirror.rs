@@ -100,7 +100,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                     Ok(true) => return,
                     Ok(false) => {}
                     Err(error) => {
-                        tracing::error!(%error, id = ?id.as_str(), "record not taken back")
+                        tracing::error!(%error, id = ?id.as_str(), "record not taken back");
                     }
                 },
                 Err(error) => tracing::error!(%error, id = ?id.as_str(), "record not taken back"),
@@ -140,7 +140,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         match self.inner.update(&Arc::new(undone), new.version).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(id = ?new.id.as_str(), "changed again before it was undone")
+                tracing::warn!(id = ?new.id.as_str(), "changed again before it was undone");
             }
             Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "change not undone"),
         }
@@ -175,7 +175,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                 match this.settle(id, held, tried).await {
                     Ok(()) => return,
                     Err(refusal) => {
-                        tracing::warn!(?refusal, id = ?id.as_str(), "Keystone may differ")
+                        tracing::warn!(?refusal, id = ?id.as_str(), "Keystone may differ");
                     }
                 }
             }

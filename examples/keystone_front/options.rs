@@ -33,8 +33,8 @@ pub(crate) struct Options {
     ///
     /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
     /// only its owner may read: so that its password is not seen.
-    #[arg(long, value_name = "URL", value_parser = store::url)]
-    pub(crate) backend: Option<String>,
+    #[arg(long, value_name = "URL")]
+    backend: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreOptions,
     /// The user as whom the front asks Keystone about tokens, users and projects.
@@ -68,7 +68,7 @@ pub(crate) struct Options {
     ///
     /// `POST /v3/ec2tokens` is passed on to Keystone, which knows a key that was made
     /// here only with this. Credentials of other types, such as `totp`, are written through
-    /// in any case.
+    /// in any case. Root keys are not, and key pairs whose limits Keystone cannot keep are refused.
     #[arg(long)]
     pub(crate) mirror: bool,
     /// Take over the credentials that Keystone has, and exit (the service user needs the role
@@ -106,6 +106,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=3600))]
     cache_seconds: u64,
     /// How many seconds Keystone may take to answer, and a body may pause on its way.
+    ///
+    /// Bodies of requests have further limits: 60 seconds in total up to 112 KiB, and for larger
+    /// ones at least 30 KiB in any 30 seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
     /// Import though it is not known what was imported before, since the journal beside the
@@ -141,6 +144,12 @@ impl Options {
         policy
     }
 
+    /// The URL of the store, if one is named.
+    pub(crate) fn backend(&self) -> Result<Option<String>, String> {
+        let url = |said: &String| store::url(said, self.store.secret_files);
+        self.backend.as_ref().map(url).transpose()
+    }
+
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
@@ -165,8 +174,7 @@ impl Options {
     /// The front's own client of Keystone.
     pub(crate) fn client(&self) -> Result<KeystoneClient, Box<dyn Error>> {
         let path = &self.service_password_file;
-        let password = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let password = self.store.secret_files.read(path)?;
         let password = password.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
             return Err(format!("{}: there is no password in it", path.display()).into());

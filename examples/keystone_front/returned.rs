@@ -93,11 +93,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.answer).body.as_ref().is_some_and(|body| body.is_end_stream())
+        lock(&self.answer).body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.answer).body.as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
+        lock(&self.answer).body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
-use crate::common::{backend::StoreOptions, store};
+use crate::common::backend::StoreOptions;
 
 /// An S3 server that mints, lists, disables and revokes its own access keys, and keeps
 /// objects in memory.
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     ///
     /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
     /// only its owner may read: so that its password is not seen.
-    #[arg(long, value_name = "URL", default_value = "memory:", value_parser = store::url)]
+    #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) backend: String,
     #[command(flatten)]
     pub(crate) store: StoreOptions,

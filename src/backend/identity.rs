@@ -35,7 +35,9 @@ impl Identity {
         let read = fs::read(certificates).map_err(|error| unreadable(certificates, &error))?;
         let mut file = File::open(key).map_err(|error| unreadable(key, &error))?;
         if is_exposed(&file).map_err(|error| unreadable(key, &error))? {
-            return Err(format!("{key} can be read or written by others than its owner"));
+            return Err(format!(
+                "{key} can be read or written by others than its owner: run `chmod 600 {key}`"
+            ));
         }
         let mut text = Zeroizing::new(Vec::new());
         file.read_to_end(&mut text).map_err(|error| unreadable(key, &error))?;

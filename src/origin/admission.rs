@@ -30,8 +30,8 @@ impl Origins {
             (Some(origin), None) => {
                 let origin = origin.to_str().ok().and_then(Origin::parse);
                 origin.is_some_and(|origin| {
-                    let is_trusted = self.trusted.iter().any(|trusted| *trusted == origin);
-                    is_trusted || (!is_cross_site && self.is_own(&origin, uri, headers))
+                    self.trusted.contains(&origin)
+                        || (!is_cross_site && self.is_own(&origin, uri, headers))
                 })
             }
             (Some(_), Some(_)) => false,
@@ -76,7 +76,7 @@ mod tests {
 
     fn origins(base: Option<&str>, trusted: &[&str]) -> Origins {
         Origins {
-            base: base.map(|base| origin(base)),
+            base: base.map(origin),
             trusted: trusted.iter().map(|trusted| origin(trusted)).collect(),
             trust_forwarded: false,
         }

@@ -30,15 +30,12 @@ impl<'a> Host<'a> {
 
     /// Parses `host` or `host:port`; an empty port is no port.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let (name, rest) = match text.strip_prefix('[') {
-            Some(text) => {
-                let (address, rest) = text.split_once(']')?;
-                (Name::V6(address.parse().ok()?), rest)
-            }
-            None => {
-                let end = text.find(':').unwrap_or(text.len());
-                (Name::of_text(&text[..end])?, &text[end..])
-            }
+        let (name, rest) = if let Some(text) = text.strip_prefix('[') {
+            let (address, rest) = text.split_once(']')?;
+            (Name::V6(address.parse().ok()?), rest)
+        } else {
+            let end = text.find(':').unwrap_or(text.len());
+            (Name::of_text(&text[..end])?, &text[end..])
         };
         let port = match rest.strip_prefix(':') {
             Some("") => None,

@@ -116,6 +116,14 @@
 //!   in S3: whoever can read it can repeat it. Put TLS in front.
 //! - **Accept session tokens**: no key here has one.
 //!
+//! # Stores on the crate `s3s`
+//!
+//! With the feature `s3s`, `S3sAuth` gives the same keys to an `s3s` service, and
+//! `S3sGuardLayer` goes in front of that service: it applies this module's rules for versions,
+//! times, regions, session tokens and forms, which `s3s` does not check. Both are needed. The
+//! key, its owner and the signature are verified by `s3s` with `S3sAuth`, as is the body; the
+//! request has no [`VerifiedKey`], and the recorded last use of a key does not change.
+//!
 //! # Where it goes
 //!
 //! It must see the path, the query and the `Host` that the client sent: in front of

@@ -18,21 +18,31 @@ use crate::{
 /// Tells an `s3s` service the secrets of keys that may sign, by the rules of
 /// [`S3AuthLayer`](super::S3AuthLayer).
 ///
-/// `s3s` verifies signatures itself: it has to be given the secret, and so it derives
-/// the signing key of each request anew. It does not say whether the signature proved
-/// right, so no use of a key can be noted here.
+/// `s3s` verifies signatures itself: it is given the secret, and derives the signing key
+/// for each request. It does not report whether the signature is valid, so no use of a key
+/// is recorded here.
+///
+/// **Put [`S3sGuardLayer`](super::S3sGuardLayer) in front of the service.** This type
+/// decides which keys may sign; `s3s` decides which signatures it accepts, and accepts more
+/// than `S3AuthLayer` does: version 2 of any age, URLs of any lifetime, session tokens.
 ///
 /// ```
-/// use s3s::{S3, service::S3ServiceBuilder};
+/// use s3s::{S3, service::{S3Service, S3ServiceBuilder}};
+/// use tower::Layer;
 /// use tower_credentials::{
 ///     backend::{cached::Cached, memory::MemoryBackend},
-///     s3::S3sAuth,
+///     directory::Directory,
+///     s3::{S3sAuth, S3sGuardLayer, S3sGuardService},
 /// };
 ///
-/// fn with_keys(store: impl S3, keys: Cached<MemoryBackend>) -> S3ServiceBuilder {
+/// fn serve(
+///     store: impl S3,
+///     keys: Cached<MemoryBackend>,
+///     directory: impl Directory,
+/// ) -> S3sGuardService<S3Service> {
 ///     let mut builder = S3ServiceBuilder::new(store);
-///     builder.set_auth(S3sAuth::new(keys));
-///     builder
+///     builder.set_auth(S3sAuth::new(keys).directory(directory));
+///     S3sGuardLayer::new().layer(builder.build())
 /// }
 /// ```
 #[derive(Clone, Debug)]

@@ -28,24 +28,39 @@ use crate::clock::{Clock, SystemClock};
 /// Use both together:
 ///
 /// ```
-/// use s3s::{S3, service::{S3Service, S3ServiceBuilder}};
-/// use tower::Layer;
+/// use bytes::Bytes;
+/// use http::{Request, StatusCode};
+/// use http_body_util::Full;
+/// use s3s::{S3, service::S3ServiceBuilder};
+/// use tower::{Layer, ServiceExt};
 /// use tower_credentials::{
-///     backend::{cached::Cached, memory::MemoryBackend},
-///     directory::Directory,
-///     s3::{S3ConfigError, S3sAuth, S3sGuardLayer, S3sGuardService},
+///     backend::{Direct, memory::MemoryBackend},
+///     directory::StaticDirectory,
+///     s3::{S3sAuth, S3sGuardLayer},
 /// };
 ///
-/// fn serve(
-///     store: impl S3,
-///     keys: Cached<MemoryBackend>,
-///     directory: impl Directory,
-/// ) -> Result<S3sGuardService<S3Service>, S3ConfigError> {
-///     let mut builder = S3ServiceBuilder::new(store);
-///     builder.set_auth(S3sAuth::new(keys).directory(directory));
-///     let guard = S3sGuardLayer::builder().region("us-east-1").build()?;
-///     Ok(guard.layer(builder.build()))
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// struct Store;
+///
+/// impl S3 for Store {
+///     // The operations of the store.
 /// }
+///
+/// let keys = Direct(MemoryBackend::default());
+/// let mut builder = S3ServiceBuilder::new(Store);
+/// builder.set_auth(S3sAuth::new(keys).directory(StaticDirectory::new()));
+/// let guard = S3sGuardLayer::builder().region("us-east-1").build()?;
+/// let service = guard.layer(builder.build());
+///
+/// // Version 2 is not admitted, whatever its date.
+/// let request = Request::get("/bucket/key")
+///     .header("date", "Thu, 25 Feb 2016 20:30:12 GMT")
+///     .header("authorization", "AWS AKIDEXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=");
+/// let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
+/// assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # What it checks
@@ -55,12 +70,14 @@ use crate::clock::{Clock, SystemClock};
 ///   at the latest.
 /// - **Region**, if [any is set](S3sGuardLayerBuilder::region), and the service `s3`.
 /// - **Session tokens**, in headers, queries and forms: refused, as no key here has one.
-/// - **Form**: every `x-amz-` header is signed; no parameter and no signed header is
-///   repeated; a request has one signature, in the header or in the query.
+/// - **Canonical form**: every `x-amz-` header is signed; no parameter and no signed header
+///   is repeated; a slash within a name is not escaped; a request has one signature, in the
+///   header or in the query.
 /// - **Form uploads** (`POST` of `multipart/form-data`): version, region, session token and
 ///   policy, as [`S3AuthLayer`](super::S3AuthLayer) checks them. `s3s` gets the checked fields
-///   in a form that the guard writes, with the file as it arrives: two parsers cannot find
-///   different fields in it. A form anywhere but at a bucket is refused.
+///   in a form that the guard writes, with `${filename}` replaced in the key and the file as it
+///   arrives: two parsers cannot find different fields in it. A form anywhere but at a bucket
+///   is refused.
 ///
 /// Requests without a signature pass to `s3s`, which decides on them
 /// ([`anonymous`](S3sGuardLayerBuilder::anonymous) changes that). The body of every other

@@ -1,6 +1,8 @@
 //! What a folder is and S3 is not: keys below objects, lists, ranges, parts that are not there.
 
-use http::Method;
+use http::{Method, Request};
+use http_body_util::Full;
+use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::lab::Lab;
 
@@ -107,5 +109,43 @@ async fn an_upload_has_parts_from_one_to_ten_thousand_and_all_that_it_names() {
     alice.post(&complete, document).await.expect(200);
     assert_eq!(alice.get("data/parts").await.expect(200).text(), "1");
     alice.delete("data/parts").await.expect(204);
+    lab.is_untouched().await;
+}
+
+#[tokio::test]
+async fn body_that_is_not_the_signed_one_returns_400_and_is_not_kept() {
+    let lab = Lab::start(&[]).await;
+    let alice = &lab.alice;
+    let signer = alice.signer(SystemClock.now()).body("signed");
+    let upload = alice.post("data/parts?uploads", "").await.expect(200).all("UploadId").remove(0);
+    for path in ["data/dir/x", &format!("data/parts?partNumber=1&uploadId={upload}")] {
+        for body in ["other!", ""] {
+            let put = Request::put(format!("{}/{path}", alice.url));
+            let (put, _) = signer.sign(put.body(Full::from(body)).unwrap());
+            alice.client.try_send(put).await.unwrap().fails(400, "IncompleteBody");
+        }
+    }
+    lab.is_untouched().await;
+}
+
+#[tokio::test]
+async fn object_that_is_deleted_meanwhile_is_not_found() {
+    let lab = Lab::start(&[]).await;
+    let alice = &lab.alice;
+    let changes = async || {
+        for _ in 0..40 {
+            alice.put("data/gone", "1").await.expect(200);
+            alice.delete("data/gone").await.expect(204);
+        }
+    };
+    let looks = async || {
+        for _ in 0..40 {
+            alice.get("data").await.expect(200);
+            alice.get("data?list-type=2").await.expect(200);
+            let found = alice.get("data/gone").await;
+            assert!([200, 404].contains(&found.status.as_u16()), "{found:?}");
+        }
+    };
+    tokio::join!(changes(), changes(), looks(), looks());
     lab.is_untouched().await;
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::clients::{
     keys::{create, is_whole},
     process::Server,
+    secret_file,
 };
 
 const DANA: &str = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c";
@@ -37,7 +38,7 @@ const HASHED: &str =
 fn with_identities(text: &str) -> (Server, PathBuf) {
     let accesser = Server::new();
     let file = accesser.home().join("identities.toml");
-    fs::write(&file, text).unwrap();
+    secret_file::write(&file, text);
     let accesser = accesser.arguments(&["--identities", file.to_str().unwrap()]);
     (accesser, file)
 }
@@ -111,7 +112,7 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
         assert!(!accesser.stderr().contains(secret), "{secret}:\n{}", accesser.stderr());
     }
 
-    fs::write(&file, PEOPLE.to_owned() + &token(HASHED)).unwrap();
+    secret_file::write(&file, PEOPLE.to_owned() + &token(HASHED));
     accesser.signal("HUP");
     accesser.logged("identities read again", 2).await;
     client.get("/credentials", "second-token").await.expect(401);

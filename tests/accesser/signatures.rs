@@ -17,8 +17,8 @@ async fn get(lab: &Lab, change: impl FnOnce(&mut Signer)) -> Answer {
     let mut signer = lab.alice.signer(SystemClock.now());
     change(&mut signer);
     let request = Request::get(format!("{}{PATH}", lab.alice.url));
-    let (signed, _) = signer.sign(request.body(Full::default()).unwrap());
-    lab.alice.client.try_send(signed).await.unwrap()
+    let request = signer.sign(request.body(Full::default()).unwrap()).0;
+    lab.alice.client.try_send(request).await.unwrap()
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 fn head(method: &str, path: &str, hosts: &[&str], headers: &str) -> String {
-    let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+    let hosts: String = hosts.iter().flat_map(|host| ["Host: ", host, "\r\n"]).collect();
     format!("{method} {path} HTTP/1.1\r\n{hosts}Connection: close\r\n{headers}\r\n")
 }
 

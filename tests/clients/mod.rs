@@ -25,6 +25,9 @@ mod python;
 mod rclone;
 pub(crate) mod rusty_s3;
 mod s3cmd;
+#[path = "../common/secret_file.rs"]
+pub(crate) mod secret_file;
+mod secret_files;
 #[allow(dead_code, reason = "not every server is tested for all of it")]
 pub(crate) mod signing;
 pub(crate) mod tools;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -22,8 +22,10 @@ use crate::{EXAMPLE, KEEPS_DATA};
 
 /// How to start the server, on a free port and a data folder of its own.
 pub(crate) struct Server {
+    binary: PathBuf,
     home: Arc<TempDir>,
     data: PathBuf,
+    keeps_data: bool,
     arguments: Vec<String>,
     wrapper: Vec<String>,
     log: Option<String>,
@@ -41,9 +43,15 @@ pub(crate) struct Running {
 
 impl Server {
     pub(crate) fn new() -> Self {
-        let home = Arc::new(tempfile::tempdir().unwrap());
+        Self::of(EXAMPLE, KEEPS_DATA)
+    }
+
+    /// Another example than the one that these tests are about.
+    pub(crate) fn of(example: &str, keeps_data: bool) -> Self {
+        let (binary, home) = (built(example), Arc::new(tempfile::tempdir().unwrap()));
         let data = home.path().join("data");
-        Self { home, data, arguments: Vec::new(), wrapper: Vec::new(), log: None }
+        let (arguments, wrapper) = (Vec::new(), Vec::new());
+        Self { binary, home, data, keeps_data, arguments, wrapper, log: None }
     }
 
     pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
@@ -108,10 +116,10 @@ impl Server {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = |name: &str| self.home().join(format!("{name}-{count}"));
         let (stdout, stderr) = (log("stdout"), log("stderr"));
-        let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
+        let mut words = self.wrapper.iter().map(AsRef::as_ref).chain([self.binary.as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(["--listen", listen]);
-        if KEEPS_DATA {
+        if self.keeps_data {
             command.arg("--data").arg(&self.data);
         }
         command.args(&self.arguments).env_remove("RUST_LOG").stdin(Stdio::null());
@@ -138,6 +146,11 @@ impl Running {
     /// What it has printed.
     pub(crate) fn stdout(&self) -> String {
         fs::read_to_string(&self.stdout).unwrap()
+    }
+
+    /// The file of what it logs.
+    pub(crate) fn log(&self) -> &Path {
+        &self.stderr
     }
 
     /// What it has logged.
@@ -192,9 +205,4 @@ impl Drop for Running {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built(EXAMPLE))
 }

@@ -29,6 +29,7 @@ pub(crate) struct Registry {
     changes: Mutex<Changes>,
     revision: AtomicU64,
     silent: AtomicBool,
+    failing: AtomicBool,
     down: AtomicBool,
     calls: AtomicUsize,
 }
@@ -48,6 +49,7 @@ impl Registry {
             changes: Mutex::default(),
             revision: AtomicU64::default(),
             silent: AtomicBool::default(),
+            failing: AtomicBool::default(),
             down: AtomicBool::default(),
             calls: AtomicUsize::default(),
         }
@@ -56,6 +58,11 @@ impl Registry {
     /// Whether it reports no revision, as a directory that does not hear of its changes.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// Whether questions fail while it still reports its revision.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
     }
 
     /// How many questions it was asked since this was last called.
@@ -122,7 +129,8 @@ impl Registry {
 
     fn up(&self) -> Result<(), DirectoryError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        if self.is_down() { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
+        let fails = self.is_down() || self.failing.load(Ordering::SeqCst);
+        if fails { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
     }
 }
 

@@ -104,7 +104,7 @@ async fn nothing_is_exported_in_the_open_unless_that_is_said_aloud() {
         assert_eq!(ran.code == 0, !variable.is_empty(), "{ran:?}");
         assert_eq!(tool.path("out").exists(), !variable.is_empty());
     }
-    fs::write(tool.path("empty"), "\n").unwrap();
+    tool.write_private("empty", "\n");
     for file in ["empty", "missing"] {
         let told = tool.json(&["export", "sqlite:a.db", "out2", "--passphrase-file", file]);
         assert_eq!(told["exit"], 2, "{told}");

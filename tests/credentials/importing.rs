@@ -61,8 +61,8 @@ async fn the_wrong_key_opens_nothing() {
     tool.fine(&["export", "sqlite:a.db", "keyed", "--recipient", &recipient]);
     tool.fine(&["export", "sqlite:a.db", "phrased", "--passphrase-file", "passphrase"]);
     let other = x25519::Identity::generate();
-    fs::write(tool.path("other-key"), other.to_string().expose_secret()).unwrap();
-    fs::write(tool.path("other-phrase"), "open barley\n").unwrap();
+    tool.write_private("other-key", other.to_string().expose_secret());
+    tool.write_private("other-phrase", "open barley\n");
     for (file, key, code) in [
         ("keyed", &["--identity", "other-key"][..], 5),
         ("phrased", &["--passphrase-file", "other-phrase"], 5),

@@ -24,6 +24,9 @@ mod lab;
 mod printing;
 mod records;
 mod sealed;
+#[path = "../common/secret_file.rs"]
+mod secret_file;
+mod secret_files;
 mod starting;
 mod stats;
 mod tool;

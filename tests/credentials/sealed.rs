@@ -16,12 +16,6 @@ use crate::{
     tool::Tool,
 };
 
-/// Puts this text into a file of its owner only.
-fn write_private(tool: &Tool, name: &str, text: &str) {
-    fs::write(tool.path(name), text).unwrap();
-    fs::set_permissions(tool.path(name), fs::Permissions::from_mode(0o600)).unwrap();
-}
-
 /// Whether a text is in the files of a store.
 fn holds(tool: &Tool, text: &str) -> bool {
     let files = ["a.db", "a.db-wal"].map(|name| fs::read(tool.path(name)).unwrap_or_default());
@@ -35,7 +29,7 @@ fn a_ring_is_its_owners_alone_and_its_newest_key_the_last() {
     assert_eq!((&told["new"], &told["keys"]), (&true.into(), &json!(["2025"])));
     assert_eq!(fs::metadata(tool.path("ring")).unwrap().permissions().mode() & 0o777, 0o600);
     let first = fs::read_to_string(tool.path("ring")).unwrap();
-    write_private(&tool, "ring", &format!("# ours\n{first}"));
+    tool.write_private("ring", &format!("# ours\n{first}"));
 
     let told = tool.json(&["key", "ring", "2026", "--standby"]);
     assert_eq!((&told["newest"], &told["keys"]), (&"2025".into(), &json!(["2026", "2025"])));
@@ -50,7 +44,7 @@ fn a_ring_is_its_owners_alone_and_its_newest_key_the_last() {
         assert!(!format!("{}{}", ran.stdout(), ran.stderr).contains(key.1));
     }
     assert_eq!(tool.json(&["key", "ring", "no spaces"])["exit"], 2);
-    write_private(&tool, "no-ring", "something else\n");
+    tool.write_private("no-ring", "something else\n");
     assert_eq!(tool.json(&["key", "no-ring", "2026"])["exit"], 1);
     assert_eq!(fs::read_to_string(tool.path("no-ring")).unwrap(), "something else\n");
 }
@@ -115,8 +109,8 @@ async fn a_sealed_store_is_nothing_without_its_keys() {
     tool.fine(&["key", "other", "two"]);
     let mut same_id = fs::read_to_string(tool.path("other")).unwrap();
     same_id.replace_range(..3, "one");
-    write_private(&tool, "same-id", &same_id);
-    write_private(&tool, "exposed", &same_id);
+    tool.write_private("same-id", &same_id);
+    tool.write_private("exposed", &same_id);
     fs::set_permissions(tool.path("exposed"), fs::Permissions::from_mode(0o644)).unwrap();
 
     let commands = [
@@ -186,7 +180,7 @@ async fn a_plain_store_is_sealed_once_that_is_said_and_then_takes_newer_keys() {
 
     // The older key is of no use any more.
     let ring = fs::read_to_string(tool.path("ring")).unwrap();
-    write_private(&tool, "ring", ring.lines().last().unwrap());
+    tool.write_private("ring", ring.lines().last().unwrap());
     tool.fine(&["copy", "sqlite:a.db", "sqlite:b.db", "--from-key-ring", "ring"]);
     let opened = tool.records("b.db").await;
     assert_eq!(opened.len(), records.len());

@@ -1,7 +1,6 @@
 //! Running the tool, each time in a folder of its own.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, OnceLock},
@@ -17,7 +16,7 @@ use tower_credentials::{
     domain::Credential,
 };
 
-use crate::{example::built, records::SECRET};
+use crate::{example::built, records::SECRET, secret_file};
 
 /// The tool, and a folder that it works in.
 pub(crate) struct Tool {
@@ -38,14 +37,20 @@ impl Tool {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let identity = x25519::Identity::generate();
-        fs::write(home.path().join("key"), identity.to_string().expose_secret()).unwrap();
-        fs::write(home.path().join("passphrase"), "open sesame\n").unwrap();
-        Self { home, identity }
+        let tool = Self { home, identity };
+        tool.write_private("key", tool.identity.to_string().expose_secret());
+        tool.write_private("passphrase", "open sesame\n");
+        tool
     }
 
     /// A file in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
+    }
+
+    /// Writes a file that only its owner can read and write.
+    pub(crate) fn write_private(&self, name: &str, text: &str) {
+        secret_file::write(self.path(name), text);
     }
 
     /// Makes a store of these records.

@@ -1,8 +1,8 @@
 //! URLs whose passwords nobody sees: not on the command line, and not in what is said.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
+use std::net::TcpListener;
 
-use crate::{records::every_kind, tool::Tool};
+use crate::{records::every_kind, secret_file::set_mode, tool::Tool};
 
 /// A URL with a password, at which nothing answers.
 fn nowhere() -> String {
@@ -11,8 +11,8 @@ fn nowhere() -> String {
 }
 
 fn write_url(tool: &Tool, text: &str, mode: u32) {
-    fs::write(tool.path("url"), text).unwrap();
-    fs::set_permissions(tool.path("url"), fs::Permissions::from_mode(mode)).unwrap();
+    tool.write_private("url", text);
+    set_mode(tool.path("url"), mode);
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ fn a_file_that_others_can_read_or_that_holds_no_url_is_refused_and_not_repeated(
         (&nowhere(), 0o604, "chmod 600"),
         (&nowhere(), 0o602, "chmod 600"),
         ("hush\n", 0o600, "url holds no URL"),
-        ("", 0o600, "url holds no URL"),
+        ("", 0o600, "url is empty"),
         ("env:HUSH", 0o600, "url holds no URL"),
     ] {
         write_url(&tool, text, mode);

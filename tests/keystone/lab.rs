@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::{
     http::Client,
     people::{Admin, password, system},
+    secret_file,
 };
 
 /// As whom the front asks Keystone.
@@ -114,7 +115,7 @@ impl Lab {
     async fn make_service_user(&self) {
         let admin = self.admin().await;
         let secret = password();
-        fs::write(&self.service_password, &secret).unwrap();
+        secret_file::write(&self.service_password, &secret);
         let project = json!({"project": {"name": SERVICE_PROJECT, "domain_id": "default"}});
         let project = admin.make("/v3/projects", &project, "/project/id").await;
         let user = json!({"user": {"name": SERVICE_USER, "password": secret}});

@@ -43,6 +43,14 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
 }
 
+/// Why a user's keys do not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Away {
+    Unknown,
+    Disabled,
+    WithoutRoles,
+}
+
 /// A clone is the same one.
 #[derive(Clone)]
 pub(crate) struct Keystone {
@@ -57,6 +65,8 @@ struct Shared {
     logins: Mutex<Vec<Value>>,
     /// What it says of tokens beside [`ADMIN`] and [`ALICE`].
     tokens: Mutex<BTreeMap<String, Value>>,
+    /// Users that it does not know, has disabled, or that have no role anywhere.
+    away: Mutex<BTreeMap<String, Away>>,
     /// How many credentials it lists at once.
     limit: Mutex<Option<usize>>,
     /// Statuses for what starts so, instead of an answer; 0 hangs up.
@@ -176,6 +186,24 @@ impl Keystone {
         self.shared.tokens.lock().unwrap().insert(name.to_owned(), known);
     }
 
+    /// Removes a user in one way or another, or has it back.
+    pub(crate) fn set_away(&self, user: &str, away: Option<Away>) {
+        let mut all = self.shared.away.lock().unwrap();
+        match away {
+            Some(away) => all.insert(user.to_owned(), away),
+            None => all.remove(user),
+        };
+    }
+
+    /// Forgets the requests that came.
+    pub(crate) fn forget(&self) {
+        self.shared.seen.lock().unwrap().clear();
+    }
+
+    fn away(&self, user: &str) -> Option<Away> {
+        self.shared.away.lock().unwrap().get(user).copied()
+    }
+
     /// Its credentials, by id.
     pub(crate) fn credentials(&self) -> BTreeMap<String, Map<String, Value>> {
         self.shared.credentials.lock().unwrap().clone()
@@ -289,7 +317,11 @@ impl Keystone {
                 self.shared.arrived.notify_one();
                 std::future::pending().await
             }
-            _ => Ok(text(path.to_owned())),
+            _ => {
+                // A server that hangs up on a body may take its answer along.
+                body.collect().await?;
+                Ok(text(path.to_owned()))
+            }
         }
     }
 
@@ -302,12 +334,15 @@ impl Keystone {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Answer {
-        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+        let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
         let (get, post) = (*method == Method::GET, *method == Method::POST);
         match segments[..] {
             ["auth", "tokens"] if post => {
-                self.shared.logins.lock().unwrap().push(serde_json::from_slice(body).unwrap());
+                let Ok(login) = serde_json::from_slice(body) else {
+                    return error(StatusCode::BAD_REQUEST, "not JSON");
+                };
+                self.shared.logins.lock().unwrap().push(login);
                 let mut answer = json_of(StatusCode::CREATED, &token("front", "admin"));
                 answer.headers_mut().insert("x-subject-token", "token-of-front".parse().unwrap());
                 answer
@@ -335,9 +370,13 @@ impl Keystone {
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
             }
+            ["users", id] if self.away(id) == Some(Away::Unknown) => {
+                error(StatusCode::NOT_FOUND, "no such user")
+            }
             ["users", id] => json_of(
                 StatusCode::OK,
-                &json!({"user": {"id": id, "name": id, "domain_id": "default", "enabled": true}}),
+                &json!({"user": {"id": id, "name": id, "domain_id": "default",
+                    "enabled": self.away(id) != Some(Away::Disabled)}}),
             ),
             ["projects", id] => json_of(
                 StatusCode::OK,
@@ -359,6 +398,9 @@ impl Keystone {
             ),
             ["users"] => {
                 json_of(StatusCode::OK, &json!({"users": [{"id": "bob"}], "links": {"next": null}}))
+            }
+            ["role_assignments"] if self.away(&asked_for(query)).is_some() => {
+                json_of(StatusCode::OK, &json!({"role_assignments": []}))
             }
             ["role_assignments"] => json_of(
                 StatusCode::OK,
@@ -441,6 +483,12 @@ impl Keystone {
         }
         json_of(StatusCode::OK, &json!({"credential": credential}))
     }
+}
+
+/// The user whose roles are asked for.
+fn asked_for(query: &str) -> String {
+    let id = query.split('&').find_map(|pair| pair.strip_prefix("user.id=")).unwrap_or_default();
+    percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
 /// The id of a pair.

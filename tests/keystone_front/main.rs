@@ -10,6 +10,7 @@ mod headers;
 #[allow(dead_code, reason = "the accesser's tests use all of it")]
 mod http;
 mod importing;
+#[allow(dead_code, reason = "the soak uses the rest")]
 mod keystone;
 mod mirror_limits;
 mod mirroring;
@@ -17,6 +18,9 @@ mod passing;
 mod process;
 mod purging;
 mod raw;
+#[path = "../common/secret_file.rs"]
+mod secret_file;
+mod secret_files;
 mod slow_bodies;
 mod spelling;
 mod starting;

@@ -143,27 +143,27 @@ fn key_pair() -> Material {
     Material::KeyPair { secret: Some(SecretKey::new("s").unwrap()) }
 }
 
-fn trust(id: &str) -> Option<Delegation> {
-    Some(Delegation::Trust { id: id.into() })
+fn trust(id: &str) -> Delegation {
+    Delegation::Trust { id: id.into() }
 }
 
-fn application(restricted: bool) -> Option<Delegation> {
-    Some(Delegation::ApplicationCredential { id: "a1".into(), restricted })
+fn application(restricted: bool) -> Delegation {
+    Delegation::ApplicationCredential { id: "a1".into(), restricted }
 }
 
 #[tokio::test]
 async fn record_whose_blob_names_other_limits_is_refused() {
     let keystone = Keystone::start().await;
     for (material, delegation) in [
-        (blob(""), trust("t1")),
-        (blob(r#","trust_id":null"#), trust("t1")),
-        (blob(r#","trust_id":"t2""#), trust("t1")),
-        (blob(r#","app_cred_id":"t1""#), trust("t1")),
-        (blob(r#","trust_id":"t1","app_cred_id":"a1""#), trust("t1")),
-        (blob(r#","trust_id":7"#), trust("t1")),
+        (blob(""), Some(trust("t1"))),
+        (blob(r#","trust_id":null"#), Some(trust("t1"))),
+        (blob(r#","trust_id":"t2""#), Some(trust("t1"))),
+        (blob(r#","app_cred_id":"t1""#), Some(trust("t1"))),
+        (blob(r#","trust_id":"t1","app_cred_id":"a1""#), Some(trust("t1"))),
+        (blob(r#","trust_id":7"#), Some(trust("t1"))),
         (blob(r#","trust_id":"t1""#), None),
-        (blob(""), application(false)),
-        (blob(""), application(true)),
+        (blob(""), Some(application(false))),
+        (blob(""), Some(application(true))),
         (blob(""), Some(Delegation::AccessToken { id: "o1".into() })),
         (blob(""), Some(Delegation::Other)),
         (blob(""), Some(Delegation::Ec2Credential)),
@@ -183,11 +183,11 @@ async fn record_whose_blob_names_other_limits_is_refused() {
 async fn record_whose_blob_names_its_limits_is_mirrored() {
     for (material, delegation) in [
         (blob(""), None),
-        (blob(r#","trust_id":"t1""#), trust("t1")),
-        (blob(r#","app_cred_id":"a1""#), application(false)),
-        (blob(r#","app_cred_id":"a1""#), application(true)),
-        (key_pair(), trust("t1")),
-        (key_pair(), application(true)),
+        (blob(r#","trust_id":"t1""#), Some(trust("t1"))),
+        (blob(r#","app_cred_id":"a1""#), Some(application(false))),
+        (blob(r#","app_cred_id":"a1""#), Some(application(true))),
+        (key_pair(), Some(trust("t1"))),
+        (key_pair(), Some(application(true))),
     ] {
         let keystone = Keystone::start().await;
         let (mirror, _) = mirrored(&keystone);

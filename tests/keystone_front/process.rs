@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::{
     example::{Waiting, built, listening},
     http::Client,
+    secret_file,
 };
 
 /// The service user's password.
@@ -38,7 +39,7 @@ pub(crate) struct Running {
 impl Front {
     pub(crate) fn before(keystone: &str) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
-        fs::write(home.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        secret_file::write(home.path().join("password"), format!("{PASSWORD}\n"));
         Self { home, keystone: keystone.to_owned(), arguments: Vec::new() }
     }
 
@@ -51,6 +52,11 @@ impl Front {
     pub(crate) fn without_arguments(&self) -> Self {
         let (home, keystone) = (Arc::clone(&self.home), self.keystone.clone());
         Self { home, keystone, arguments: Vec::new() }
+    }
+
+    /// The file of the service user's password.
+    pub(crate) fn password_file(&self) -> PathBuf {
+        self.home.path().join("password")
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -86,8 +92,10 @@ impl Front {
         if !self.arguments.iter().any(|argument| argument.starts_with("--service-")) {
             command.args(["--service-project", "service"]);
         }
-        command.arg("--service-password-file").arg(home.join("password"));
-        command.arg("--backend").arg(format!("sqlite:{}", self.database().display()));
+        command.arg("--service-password-file").arg(self.password_file());
+        if !self.arguments.iter().any(|argument| argument == "--backend") {
+            command.arg("--backend").arg(format!("sqlite:{}", self.database().display()));
+        }
         command.env("RUST_LOG", "info,keystone_front=debug").stdin(Stdio::null());
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -71,7 +71,7 @@ impl Body for Trickle {
 /// clock that is known.
 async fn read(body: Trickle) -> (bool, u64) {
     let began = Instant::now();
-    let body = Watched::new(body, Duration::from_mins(60)).paced();
+    let body = Watched::new(body, Duration::from_hours(1)).paced();
     let arrives = body.collect().await.is_ok();
     (arrives, began.elapsed().as_secs())
 }
@@ -117,7 +117,7 @@ async fn head_start_is_no_credit_for_a_slow_rest() {
 async fn read_both(one: Trickle, other: Trickle) -> (bool, u64) {
     let began = Instant::now();
     let both = Both(one, other);
-    let both = Watched::new(both, Duration::from_mins(60)).paced();
+    let both = Watched::new(both, Duration::from_hours(1)).paced();
     (both.collect().await.is_ok(), began.elapsed().as_secs())
 }
 

@@ -38,7 +38,7 @@ async fn a_start_that_fails_says_why_in_words() {
         assert!(!fine && said.contains("error: ") && said.contains(why), "{said}");
     }
     let front = Front::before("http://127.0.0.1:1");
-    std::fs::write(front.database().with_file_name("password"), "\n").unwrap();
+    std::fs::write(front.password_file(), "\n").unwrap();
     let (fine, _, said) = front.run(&["--listen", "127.0.0.1:0"]).await;
     assert!(!fine && said.contains("there is no password in it"), "{said}");
 }

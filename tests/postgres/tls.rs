@@ -117,8 +117,9 @@ async fn a_server_that_asks_for_a_certificate_lets_its_owner_in_without_a_passwo
     let mixed = mixed.client_certificate(read("own.pem"), read("other.key")).connect().await;
     assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::Invalid);
     fs::set_permissions(path("own.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    for wrong in [with("own"), with("missing")] {
+    for (wrong, why) in [(with("own"), "chmod 600"), (with("missing"), "missing")] {
         let error = PostgresBackend::connect(wrong).await.unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+        assert!(error.to_string().contains(why), "{error}");
     }
 }

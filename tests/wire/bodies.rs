@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use tower_credentials::ErrorKind;
 
@@ -47,6 +47,22 @@ async fn a_streamed_body_over_the_limit_is_413_as_soon_as_it_is_over() {
         let call = world.post(&uri).token("dev-admin").header("content-type", "application/json");
         assert_eq!(code(&call.body(body).send().await), (413, root.into()));
         assert_eq!(polled.load(Ordering::SeqCst), 3);
+    }
+}
+
+#[tokio::test]
+async fn token_that_expires_while_the_body_arrives_changes_nothing() {
+    let text = r#"{"credential": {"type": "ec2", "blob": {"access": "late", "secret": "s"}}}"#;
+    for (seconds, expected) in [(59, 201), (60, 401)] {
+        let world = World::new();
+        let clock = world.clock.clone();
+        let body = Full::from(text).map_frame(move |frame| {
+            clock.advance(Duration::from_secs(seconds));
+            frame
+        });
+        let call = world.post("/credentials").token("ends-in-a-minute");
+        assert_eq!(call.body(body).send().await.status, expected, "after {seconds} s");
+        assert_eq!(world.stored("late").await.is_some(), expected == 201, "after {seconds} s");
     }
 }
 

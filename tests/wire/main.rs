@@ -18,6 +18,7 @@ mod delegated_callers;
 mod delegated_keys;
 mod ec2tokens;
 mod ec2tokens_signatures;
+mod foreign_ids;
 mod ibm_cos_create;
 mod ibm_cos_keys;
 mod ibm_cos_roles;

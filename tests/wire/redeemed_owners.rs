@@ -4,12 +4,18 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tower_credentials::{CredentialLayer, ErrorKind, backend::memory::MemoryBackend};
+use tower_credentials::{
+    CredentialLayer, ErrorKind,
+    backend::memory::MemoryBackend,
+    directory::{Domain, OpenDirectory, Project},
+    domain::ProjectId,
+};
 
 use crate::{
     common::{
         BOB, DEMO, World,
         desk::Desk,
+        directory,
         signer::{ec2_v4, s3_v4},
         v3::{
             ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, make,
@@ -66,6 +72,16 @@ async fn root_key_is_redeemed_for_its_project_without_roles() {
             "id": DEMO, "name": "demo", "domain": domain, "password_expires_at": null,
         });
         assert_eq!((&token["user"], &token["roles"]), (&user, &json!([])), "{path}");
+
+        // The project's domain, where that is another.
+        let acme = Domain { id: "acme".into(), name: "Acme".into() };
+        let mut demo = Project::new(ProjectId::new(DEMO).unwrap(), "demo");
+        demo.domain = acme;
+        let elsewhere = directory().with_project(demo);
+        let foreign = Signing::with(|builder| builder.directory(elsewhere)).await;
+        foreign.world.mint(DEMO, DEMO, "root").await;
+        let user = foreign.ask(path, &body).await.json()["token"]["user"].take();
+        assert_eq!(user["domain"], json!({"id": "acme", "name": "Acme"}));
 
         // No user stands for it.
         signing.registry.set_user(DEMO, Some(false));
@@ -145,8 +161,6 @@ async fn thousand_requests_of_one_key_ask_the_directory_once() {
 
 #[tokio::test]
 async fn open_directory_counts_as_none() {
-    use tower_credentials::directory::OpenDirectory;
-
     let builder = CredentialLayer::builder(tokens(), MemoryBackend::default());
     let layer = builder.directory(OpenDirectory).issuer(Desk::default()).build().unwrap();
     let open = World { layer, ..world() };

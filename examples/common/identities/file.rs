@@ -15,6 +15,7 @@ use tower_credentials::{
 };
 
 use super::Current;
+use crate::common::store::SecretFiles;
 
 /// See `development.toml` for an example of each table.
 #[derive(Deserialize)]
@@ -71,13 +72,12 @@ const NO_ROLES: [&str; 0] = [];
 /// Reads a file; without one, the built-in development set.
 ///
 /// What it says of a fault repeats no value: it might be a token.
-pub(super) fn read(path: Option<&Path>) -> Result<Current, String> {
+pub(super) fn read(path: Option<&Path>, files: SecretFiles) -> Result<Current, String> {
     let Some(path) = path else {
         return parse(include_str!("development.toml"))
             .map_err(|fault| format!("development.toml, {fault}"));
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = files.read(path)?;
     parse(&text).map_err(|fault| format!("{}, {fault}", path.display()))
 }
 

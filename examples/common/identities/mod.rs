@@ -22,10 +22,13 @@ use tower_credentials::{
     domain::{Caller, Delegation, ProjectId, UserId},
 };
 
+use crate::common::store::SecretFiles;
+
 /// Who may call, and who exists. A clone is another handle to the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Identities {
     path: Option<PathBuf>,
+    files: SecretFiles,
     current: Arc<RwLock<Arc<Current>>>,
     /// How often the file was read again: the directory's revision.
     reloads: Arc<AtomicU64>,
@@ -40,15 +43,19 @@ struct Current {
 impl Identities {
     /// Reads a file; without one, the built-in development set, with which a server may
     /// listen on loopback only.
-    pub(crate) fn load(path: Option<PathBuf>, listen: SocketAddr) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn load(
+        path: Option<PathBuf>,
+        files: SecretFiles,
+        listen: SocketAddr,
+    ) -> Result<Self, Box<dyn Error>> {
         if path.is_none() {
             if !listen.ip().is_loopback() {
                 return Err(format!("refusing to listen on {listen} with the public development tokens: give --identities FILE").into());
             }
             tracing::warn!("using the built-in development tokens, which everybody knows");
         }
-        let current = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref())?)));
-        Ok(Self { path, current, reloads: Arc::default() })
+        let current = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref(), files)?)));
+        Ok(Self { path, files, current, reloads: Arc::default() })
     }
 
     /// Whether these are the built-in development set, which everybody knows.
@@ -61,7 +68,7 @@ impl Identities {
         let (this, mut hangups) = (self.clone(), signal(SignalKind::hangup())?);
         tokio::spawn(async move {
             while hangups.recv().await.is_some() {
-                match file::read(this.path.as_deref()) {
+                match file::read(this.path.as_deref(), this.files) {
                     Ok(new) => {
                         this.replace(new);
                         tracing::info!("identities read again");

@@ -6,8 +6,9 @@ mod command_line;
 mod engine;
 mod error;
 mod redacted;
+mod secret_files;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use tower_credentials::{
     backend::{
@@ -23,6 +24,7 @@ pub(crate) use self::{
     engine::{Engine, URLS},
     error::{Trouble, Unopened},
     redacted::redacted,
+    secret_files::SecretFiles,
 };
 
 /// The record that a sealed store has.
@@ -103,10 +105,12 @@ impl Store {
 }
 
 /// The keys that a command line names: a file, or `env:` and the name of a variable.
-pub(crate) fn key_ring(name: &str) -> Result<KeyRing, Unopened> {
-    let ring = match name.strip_prefix("env:") {
-        Some(variable) => KeyRing::from_env(variable),
-        None => KeyRing::from_file(name),
-    };
-    ring.map_err(|error| Unopened::caused(Trouble::Keys, error))
+pub(crate) fn key_ring(name: &str, files: SecretFiles) -> Result<KeyRing, Unopened> {
+    if let Some(variable) = name.strip_prefix("env:") {
+        let ring = KeyRing::from_env(variable);
+        return ring.map_err(|error| Unopened::caused(Trouble::Keys, error));
+    }
+    let unopened = |what| Unopened::new(Trouble::Keys, what);
+    let text = files.read(Path::new(name)).map_err(unopened)?;
+    KeyRing::parse(&text).map_err(|error| unopened(format!("{name}: {error}")))
 }

@@ -146,9 +146,10 @@ impl Remembered {
     }
 
     fn in_grace(&self, last: &mut Last, now: i64, grace: Duration) -> Option<Arc<Standing>> {
-        if !last.is_good() || grace.is_zero() {
+        if grace.is_zero() {
             return None;
         }
+        // Of a negative answer that is `NEVER`, and its end long ago.
         let good_at = self.good_at.load(Ordering::Acquire);
         let end = good_at.saturating_add(micros(VALIDITY.saturating_add(grace)));
         // Requests that came earlier may ask later, but not by much. Once the clock was put

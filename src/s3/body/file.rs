@@ -11,6 +11,10 @@ use http_body::{Frame, SizeHint};
 use super::verdict::Verdict;
 use crate::s3::{form::FormFile, payload_error::PayloadError};
 
+/// The longest piece that is given at a time, in bytes. `s3s` fails over a piece that is
+/// longer than 64 KiB and follows one whose end looks like a boundary.
+const PIECE: usize = 32 << 10;
+
 #[derive(Debug)]
 pub(super) struct File {
     /// Gone when the body is over.
@@ -43,7 +47,8 @@ impl File {
     ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         if !rest.before.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut rest.before)))));
+            let piece = rest.before.split_to(rest.before.len().min(PIECE));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let polled = match ready!(rest.file.poll_data(cx)) {
             Ok(None) => {
@@ -55,7 +60,12 @@ impl File {
                 self.rest = None;
                 Err(self.verdict.hear(error))
             }
-            data @ Ok(Some(_)) => data,
+            Ok(Some(mut data)) => {
+                if data.len() > PIECE {
+                    rest.before = data.split_off(PIECE);
+                }
+                Ok(Some(data))
+            }
         };
         Poll::Ready(polled.transpose().map(|data| data.map(Frame::data)))
     }

@@ -1,9 +1,15 @@
 //! Form uploads through the guard and an `s3s` service.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Request;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower_credentials::{clock::Clock, s3::Anonymous, signature::request::S3ErrorCode};
 
@@ -169,6 +175,37 @@ async fn the_service_reads_the_fields_that_the_guard_read() {
     let sent = Request::from_parts(head, Full::new(Bytes::from(body)));
     guarded.send_unguarded(sent.clone()).await.refused_by_s3s("MalformedPOSTRequest");
     assert_eq!(guarded.send(sent).await.passed().1, "cats/tom.jpg");
+}
+
+#[tokio::test]
+async fn a_large_file_that_looks_like_the_end_of_a_form_reaches_the_store_whole() {
+    let guarded = Guarded::now().await;
+    let mut sent = form(&guarded);
+    sent.policy = sent.policy.replace("1, 10]", "1, 1000000]");
+    for file in ["\r".repeat(300_000), "\r\n--".repeat(75_000)] {
+        let sent = Form { file: file.clone(), ..sent.clone() };
+        let (head, body) = sent.to("/photos").into_parts();
+        let body = Pieces(body.collect().await.unwrap().to_bytes());
+        let stored = guarded.send(Request::from_parts(head, body)).await.passed().2;
+        assert!(stored == file, "{} bytes of {}", stored.len(), file.len());
+    }
+}
+
+/// A body in pieces of 100 KB.
+struct Pieces(Bytes);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.len().min(100_000);
+        let piece = self.0.split_to(length);
+        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
+    }
 }
 
 #[tokio::test]

@@ -183,8 +183,8 @@ fn unsigned(method: &str, body: &[u8]) -> Request<Full<Bytes>> {
 
 /// A request that is signed in its header on 2026-01-02, and its mutants.
 pub(crate) fn of_a_signed_header(signer: &Signer, method: &str, body: &[u8]) -> (Raw, Mutants) {
-    let (signed, _) = signer.clone().body(body).sign(unsigned(method, body));
-    let (base, mut mutants) = (Raw::of(&signed, body), Mutants::default());
+    let request = signer.clone().body(body).sign(unsigned(method, body)).0;
+    let (base, mut mutants) = (Raw::of(&request, body), Mutants::default());
     target::of_the_target(&base, &mut mutants);
     target::of_parameters(&base, &mut mutants);
     target::of_headers(&base, &mut mutants);
@@ -197,8 +197,8 @@ pub(crate) fn of_a_signed_header(signer: &Signer, method: &str, body: &[u8]) -> 
 /// A URL that is presigned for ten minutes, and its mutants.
 pub(crate) fn of_a_presigned_url(signer: &Signer) -> (Raw, Mutants) {
     let presigning = signer.clone().presigning(Duration::from_mins(10));
-    let (signed, _) = presigning.sign(unsigned("GET", b""));
-    let (base, mut mutants) = (Raw::of(&signed, b""), Mutants::default());
+    let request = presigning.sign(unsigned("GET", b"")).0;
+    let (base, mut mutants) = (Raw::of(&request, b""), Mutants::default());
     target::of_the_target(&base, &mut mutants);
     target::of_parameters(&base, &mut mutants);
     target::of_headers(&base, &mut mutants);

@@ -138,7 +138,7 @@ pub(crate) fn of_a_signed_header() -> (Raw, Mutants) {
         ("of version 4", value.replace("AWS ", "AWS4-HMAC-SHA256 "), Refused(HeaderMalformed)),
     ] {
         add(format!("authorization {what}"), fate, &|raw| {
-            *raw.header("authorization") = changed.clone();
+            raw.header("authorization").clone_from(&changed);
         });
     }
     (base, mutants)

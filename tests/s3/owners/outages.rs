@@ -77,6 +77,22 @@ async fn without_grace_an_outage_is_503_as_soon_as_the_answer_is_old() {
 }
 
 #[tokio::test]
+async fn change_that_cannot_be_asked_for_leaves_the_old_answer_its_grace_time_only() {
+    for way in WAYS {
+        for (settings, at_once) in [(Settings::default(), Verified), (NO_GRACE, Unavailable)] {
+            let registry = registry();
+            let plane = Plane::new(key(), Arc::clone(&registry), settings).await;
+            assert_eq!(plane.fate(way).await, Verified, "{way:?}");
+            registry.set_failing(true);
+            registry.remove_member("alice", "demo");
+            assert_eq!(plane.fate(way).await, at_once, "{way:?}");
+            plane.clock.forward(AGE + GRACE);
+            assert_eq!(plane.fate(way).await, Unavailable, "{way:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn key_that_was_refused_or_never_asked_for_is_503_in_an_outage() {
     for way in WAYS {
         let registry = registry();

@@ -5,7 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::{Barrier, Notify};
+use tokio::{
+    sync::{
+        Barrier,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    task::JoinHandle,
+};
 use tower_credentials::{
     async_trait,
     directory::{DelegatedAccess, Directory, DirectoryError, Membership, Project, User},
@@ -13,7 +20,7 @@ use tower_credentials::{
 };
 
 use super::plane::{
-    Fate::{Refused, Verified},
+    Fate::{self, Refused, Verified},
     Plane, Settings, WAYS, Way, key, registry,
 };
 use crate::registry::Registry;
@@ -58,19 +65,32 @@ async fn no_request_that_starts_after_the_revision_changed_is_admitted() {
     }
 }
 
-/// Holds an answer back once.
+/// Waits before and after each look at a membership, until the test lets it go on.
 #[derive(Debug)]
 struct Slow {
     registry: Arc<Registry>,
-    holding: AtomicBool,
-    held: Notify,
-    release: Notify,
+    /// What it reports; that of the registry, if there is none.
+    revision: Option<Option<u64>>,
+    pausing: AtomicBool,
+    pauses: UnboundedSender<oneshot::Sender<()>>,
 }
 
 impl Slow {
-    fn over(registry: &Arc<Registry>) -> Arc<Self> {
-        let (registry, holding) = (Arc::clone(registry), AtomicBool::new(true));
-        Arc::new(Self { registry, holding, held: Notify::new(), release: Notify::new() })
+    fn over(
+        registry: &Arc<Registry>,
+        revision: Option<Option<u64>>,
+    ) -> (Arc<Self>, UnboundedReceiver<oneshot::Sender<()>>) {
+        let (pauses, paused) = unbounded_channel();
+        let (registry, pausing) = (Arc::clone(registry), AtomicBool::new(true));
+        (Arc::new(Self { registry, revision, pausing, pauses }), paused)
+    }
+
+    async fn pause(&self) {
+        if self.pausing.load(Ordering::SeqCst) {
+            let (go_on, wait) = oneshot::channel();
+            self.pauses.send(go_on).unwrap();
+            wait.await.unwrap();
+        }
     }
 }
 
@@ -81,7 +101,7 @@ impl Directory for Slow {
     }
 
     fn revision(&self) -> Option<u64> {
-        self.registry.revision()
+        self.revision.unwrap_or_else(|| self.registry.revision())
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
@@ -97,11 +117,9 @@ impl Directory for Slow {
         user_id: &UserId,
         project_id: &ProjectId,
     ) -> Result<Option<Membership>, DirectoryError> {
+        self.pause().await;
         let answer = self.registry.membership(user_id, project_id).await;
-        if self.holding.swap(false, Ordering::SeqCst) {
-            self.held.notify_one();
-            self.release.notified().await;
-        }
+        self.pause().await;
         answer
     }
 
@@ -114,41 +132,72 @@ impl Directory for Slow {
     }
 }
 
+fn spawn(plane: &Plane, way: Way) -> JoinHandle<Fate> {
+    let plane = plane.clone();
+    tokio::spawn(async move { plane.fate(way).await })
+}
+
+/// Lets a pause end.
+fn go_on(pause: Option<oneshot::Sender<()>>) {
+    pause.unwrap().send(()).unwrap();
+}
+
 #[tokio::test]
 async fn answer_that_arrives_after_the_revision_changed_is_asked_for_again() {
     for way in WAYS {
         let registry = registry();
-        let slow = Slow::over(&registry);
+        let (slow, mut pauses) = Slow::over(&registry, None);
         let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
-        let first = tokio::spawn({
-            let plane = plane.clone();
-            async move { plane.fate(way).await }
-        });
-        slow.held.notified().await;
+        let first = spawn(&plane, way);
+        go_on(pauses.recv().await);
+        let read = pauses.recv().await;
         registry.remove_member("alice", "demo");
-        slow.release.notify_one();
+        slow.pausing.store(false, Ordering::SeqCst);
+        go_on(read);
         assert_eq!(first.await.unwrap(), Refused, "{way:?}");
         assert_eq!(plane.fate(way).await, Refused, "{way:?}");
     }
 }
 
+/// Revisions that do not show that an answer has changed: none, and one that has yet to
+/// change.
+const UNCHANGED: [Option<u64>; 2] = [None, Some(7)];
+
 #[tokio::test]
 async fn late_answer_does_not_replace_the_answer_to_a_later_question() {
-    for way in WAYS {
+    for (way, revision) in WAYS.into_iter().flat_map(|way| UNCHANGED.map(|it| (way, it))) {
         let registry = registry();
-        // Nothing but the order of the questions shows which answer is the newer one.
-        registry.set_silent(true);
-        let slow = Slow::over(&registry);
+        let (slow, mut pauses) = Slow::over(&registry, Some(revision));
         let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
-        let first = tokio::spawn({
-            let plane = plane.clone();
-            async move { plane.fate(way).await }
-        });
-        slow.held.notified().await;
+        let first = spawn(&plane, way);
+        go_on(pauses.recv().await);
+        let read = pauses.recv().await;
         registry.remove_member("alice", "demo");
+        slow.pausing.store(false, Ordering::SeqCst);
         assert_eq!(plane.fate(way).await, Refused, "{way:?}");
-        slow.release.notify_one();
+        go_on(read);
         assert_eq!(first.await.unwrap(), Refused, "{way:?}: the late one");
+        assert_eq!(plane.fate(way).await, Refused, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn negative_answer_to_a_later_question_replaces_a_positive_answer_that_counts() {
+    for (way, revision) in WAYS.into_iter().flat_map(|way| UNCHANGED.map(|it| (way, it))) {
+        let registry = registry();
+        let (slow, mut pauses) = Slow::over(&registry, Some(revision));
+        let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
+        let first = spawn(&plane, way);
+        go_on(pauses.recv().await);
+        let read = pauses.recv().await;
+        let second = spawn(&plane, way);
+        let to_read = pauses.recv().await;
+        go_on(read);
+        assert_eq!(first.await.unwrap(), Verified, "{way:?}");
+        registry.remove_member("alice", "demo");
+        slow.pausing.store(false, Ordering::SeqCst);
+        go_on(to_read);
+        assert_eq!(second.await.unwrap(), Refused, "{way:?}");
         assert_eq!(plane.fate(way).await, Refused, "{way:?}");
     }
 }

@@ -1,0 +1,233 @@
+//! Keys that are made, rotated, disabled, enabled and deleted, and owners that go and
+//! come back.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    dice::Dice,
+    held::{Due, Held},
+    keystone::Away,
+    people::{ROOT, project_of, token, user},
+    sign::{Sketch, sha256},
+    uses::use_key,
+    wire::Reply,
+    world::{Kind, World},
+};
+
+/// How many keys a user has at most.
+const MOST: usize = 8;
+
+/// A key, and what is known of it beside what all know.
+struct Own {
+    held: Arc<Held>,
+    /// That of v3, which stays when the pair changes.
+    id: String,
+    active: bool,
+}
+
+/// A user, whom one worker alone changes.
+struct Owner {
+    n: usize,
+    away: Option<Away>,
+    keys: Vec<Own>,
+}
+
+/// Lives with these users until the run is over.
+pub(crate) async fn live(world: &World, name: &str, users: [usize; 2]) {
+    let mut dice = Dice::new(world.seed, name);
+    let mut owners = users.map(|n| Owner { n, away: None, keys: Vec::new() });
+    // Makes, disables, enables, rotates, makes, deletes: a short run has each of them.
+    for step in [0, 50, 50, 30, 0, 65, 80] {
+        step_of(world, &mut dice, &mut owners[0], step).await;
+    }
+    while !world.is_over() {
+        let owner = &mut owners[dice.below(2)];
+        let step = dice.below(100);
+        step_of(world, &mut dice, owner, step).await;
+    }
+}
+
+async fn step_of(world: &World, dice: &mut Dice, owner: &mut Owner, step: usize) {
+    // A user who is away does less, and comes back sooner.
+    if owner.away.is_some() && dice.one_in(6) {
+        return owner.come_and_go(world, dice).await;
+    }
+    if owner.keys.is_empty() || (step < 30 && owner.keys.len() < MOST) {
+        return owner.mint(world, dice).await;
+    }
+    let n = dice.below(owner.keys.len());
+    match step {
+        0..50 => owner.rotate(world, dice, n).await,
+        50..65 => owner.toggle(world, dice, n).await,
+        65..80 => owner.delete(world, dice, n).await,
+        80..85 => owner.come_and_go(world, dice).await,
+        _ => use_key(world, dice, &owner.keys[n].held).await,
+    }
+}
+
+impl Owner {
+    /// What is due of an active key.
+    fn due(&self) -> Due {
+        if self.away.is_some() { Due::OwnerGone } else { Due::Admitted }
+    }
+
+    /// A token that may change a key: the owner's, or an admin's.
+    fn token(&self, dice: &mut Dice) -> (String, usize) {
+        let by = if self.away.is_some() || dice.one_in(2) { ROOT } else { self.n };
+        (token(by), by)
+    }
+
+    async fn mint(&mut self, world: &World, dice: &mut Dice) {
+        let (by, place) = (token(self.n), project_of(self.n));
+        let os_ec2 = format!("/v3/users/{}/credentials/OS-EC2", user(self.n));
+        let (access, secret) = (dice.hex(), dice.hex());
+        let call = match dice.below(3) {
+            0 => Sketch::call("POST", "/credentials", &by, r#"{"credential": {"type": "ec2"}}"#),
+            1 => {
+                let blob = json!({"access": access, "secret": secret}).to_string();
+                let body = json!({"credential": {"type": "ec2", "blob": blob,
+                    "user_id": user(self.n), "project_id": place}});
+                Sketch::call("POST", "/v3/credentials", &by, &body.to_string())
+            }
+            _ => {
+                let body = json!({"tenant_id": place}).to_string();
+                Sketch::call("POST", &os_ec2, &by, &body)
+            }
+        };
+        if self.away.is_some() {
+            // Keystone's table leaves it to use whether the owner has a place.
+            if world.kind != Kind::Front
+                && let Some(reply) = world.send("api", &call, Some(self.n)).await
+                && !(400..500).contains(&reply.status)
+            {
+                world.fault(format_args!("a user who is away makes a key: {reply:?}"));
+            }
+            return;
+        }
+        let Some(reply) = changed(world, &call, self.n, 201).await else { return };
+        let made = &reply.json()["credential"];
+        let blob = match &made["blob"] {
+            Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+            Value::Null => made.clone(),
+            blob => blob.clone(),
+        };
+        let [access, secret] = ["access", "secret"].map(|name| blob[name].as_str().unwrap_or(""));
+        if secret.len() < 16 {
+            return world.fault(format_args!("no key in {reply:?}"));
+        }
+        world.tally.done("minted");
+        let held = world.keys.add(access, secret, self.n);
+        held.set(self.due());
+        use_key(world, dice, &held).await;
+        self.keys.push(Own { held, id: sha256(access.as_bytes()), active: true });
+    }
+
+    /// A new pair in the place of the old one.
+    async fn rotate(&mut self, world: &World, dice: &mut Dice, n: usize) {
+        if self.away.is_some() || !self.keys[n].active {
+            return;
+        }
+        let (by, asker) = self.token(dice);
+        let (access, secret) = (dice.hex(), dice.hex());
+        let blob = json!({"access": access, "secret": secret}).to_string();
+        let body = json!({"credential": {"blob": blob}}).to_string();
+        let path = format!("/v3/credentials/{}", self.keys[n].id);
+        let new = world.keys.add(&access, &secret, self.n);
+        let old = Arc::clone(&self.keys[n].held);
+        old.set(Due::Either);
+        let call = Sketch::call("PATCH", &path, &by, &body);
+        if changed(world, &call, asker, 200).await.is_none() {
+            old.set(self.due());
+            return new.set(Due::Revoked);
+        }
+        world.tally.done("rotated");
+        old.set(Due::Revoked);
+        new.set(self.due());
+        self.keys[n].held = Arc::clone(&new);
+        for held in [old, new] {
+            use_key(world, dice, &held).await;
+        }
+    }
+
+    async fn toggle(&mut self, world: &World, dice: &mut Dice, n: usize) {
+        let (by, asker) = self.token(dice);
+        let due = self.due();
+        let own = &mut self.keys[n];
+        let status = if own.active { "Inactive" } else { "Active" };
+        let body = json!({"credential": {"blob": {"status": status}}}).to_string();
+        let path = format!("/credentials/{}", own.held.access);
+        let (_, before) = own.held.due();
+        own.held.set(Due::Either);
+        let call = Sketch::call("PATCH", &path, &by, &body);
+        if changed(world, &call, asker, 200).await.is_none() {
+            return own.held.set(before);
+        }
+        world.tally.done(if own.active { "disabled" } else { "enabled" });
+        own.active = !own.active;
+        own.held.set(if own.active { due } else { Due::Revoked });
+        use_key(world, dice, &own.held).await;
+    }
+
+    async fn delete(&mut self, world: &World, dice: &mut Dice, n: usize) {
+        let (by, asker) = self.token(dice);
+        let Own { held, id, .. } = &self.keys[n];
+        // OS-EC2 does not know a user who is away.
+        let path = match dice.below(if self.away.is_some() { 2 } else { 3 }) {
+            0 => format!("/credentials/{}", held.access),
+            1 => format!("/v3/credentials/{id}"),
+            _ => format!("/v3/users/{}/credentials/OS-EC2/{}", user(self.n), held.access),
+        };
+        // A pair that was rotated is deleted by its id or its new access key.
+        let call = Sketch::call("DELETE", &path, &by, "");
+        let (_, before) = held.due();
+        held.set(Due::Either);
+        if changed(world, &call, asker, 204).await.is_none() {
+            return held.set(before);
+        }
+        world.tally.done("deleted");
+        held.set(Due::Revoked);
+        use_key(world, dice, held).await;
+        self.keys.swap_remove(n);
+    }
+
+    /// The owner or its place goes, or comes back.
+    async fn come_and_go(&mut self, world: &World, dice: &mut Dice) {
+        let gone = match self.away {
+            Some(_) => None,
+            None => Some([Away::Unknown, Away::Disabled, Away::WithoutRoles][dice.below(3)]),
+        };
+        let active = || self.keys.iter().filter(|own| own.active);
+        for own in active() {
+            own.held.set(Due::Either);
+        }
+        world.people.set(world, self.n, gone).await;
+        world.tally.done(match gone {
+            None => "put back",
+            Some(Away::WithoutRoles) => "memberships removed",
+            Some(_) => "users removed",
+        });
+        let due = if gone.is_some() { Due::OwnerGone } else { Due::Admitted };
+        for own in active() {
+            own.held.set(due);
+        }
+        for own in active() {
+            use_key(world, dice, &own.held).await;
+        }
+        self.away = gone;
+    }
+}
+
+/// Sends a change. During an outage of the soak's own it may not be made: 503.
+async fn changed(world: &World, call: &Sketch, asker: usize, due: u16) -> Option<Reply> {
+    let since = world.now();
+    let reply = world.send("api", call, Some(asker)).await?;
+    if reply.status == due {
+        return Some(reply);
+    }
+    if !(reply.status == 503 && world.was_out(since)) {
+        world.fault(format_args!("a change returns no {due}: {call:?}\n{reply:?}"));
+    }
+    None
+}

@@ -1,0 +1,82 @@
+//! What was sent and what came of it.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Counts of one server.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// Requests by class.
+    sent: Mutex<BTreeMap<&'static str, u64>>,
+    /// What was done to keys and their owners.
+    done: Mutex<BTreeMap<&'static str, u64>>,
+    /// Answers of 500 and above that are due: an outage of the soak's own, or S3's 501.
+    excused: Mutex<BTreeMap<u16, u64>>,
+    admitted: AtomicU64,
+    refused: AtomicU64,
+}
+
+fn count<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, name: K) {
+    *counts.lock().unwrap().entry(name).or_default() += 1;
+}
+
+impl Tally {
+    pub(crate) fn sent(&self, class: &'static str) {
+        count(&self.sent, class);
+    }
+
+    pub(crate) fn done(&self, what: &'static str) {
+        count(&self.done, what);
+    }
+
+    pub(crate) fn excused(&self, status: u16) {
+        count(&self.excused, status);
+    }
+
+    /// A use of a key that came out as was due.
+    pub(crate) fn used(&self, admitted: bool) {
+        let counter = if admitted { &self.admitted } else { &self.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something was done.
+    pub(crate) fn times(&self, what: &str) -> u64 {
+        self.done.lock().unwrap().get(what).copied().unwrap_or(0)
+    }
+
+    /// Uses that were admitted and refused, each as was due.
+    pub(crate) fn uses(&self) -> (u64, u64) {
+        (self.admitted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = self.sent.lock().unwrap();
+        write!(f, "{} requests (", sent.values().sum::<u64>())?;
+        list(f, &sent)?;
+        let (admitted, refused) = self.uses();
+        write!(f, "); key uses {admitted} admitted, {refused} refused; ")?;
+        list(f, &self.done.lock().unwrap())?;
+        let excused = self.excused.lock().unwrap();
+        f.write_str("; 5xx 0")?;
+        if !excused.is_empty() {
+            f.write_str(", expected ")?;
+            list(f, &excused)?;
+        }
+        Ok(())
+    }
+}
+
+fn list<K: fmt::Display>(f: &mut fmt::Formatter<'_>, counts: &BTreeMap<K, u64>) -> fmt::Result {
+    for (n, (name, count)) in counts.iter().enumerate() {
+        write!(f, "{}{name} {count}", if n == 0 { "" } else { ", " })?;
+    }
+    Ok(())
+}

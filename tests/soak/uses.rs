@@ -1,0 +1,130 @@
+//! Uses of keys, each of which must come out as is due.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    dice::Dice,
+    held::{Due, Held},
+    people::{project_of, token},
+    sign::{Sketch, Terms, date_line, stamp},
+    signer,
+    wire::Reply,
+    world::{Kind, World},
+};
+
+/// A bucket of a user's project.
+pub(crate) fn bucket(user: usize) -> String {
+    format!("bucket-of-{}", project_of(user))
+}
+
+/// Uses any key, again and again.
+pub(crate) async fn keep_using(world: &World, name: &str) {
+    let mut dice = Dice::new(world.seed, name);
+    while !world.is_over() {
+        match world.keys.any(&mut dice) {
+            Some(held) => use_key(world, &mut dice, &held).await,
+            None => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// Uses a key once.
+pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
+    let (before, since) = (held.due(), world.now());
+    let by_token = world.kind == Kind::Front || dice.one_in(6);
+    let (class, sketch, asker) = if by_token {
+        // The one that asks is not the owner, and must not be shown the secret either.
+        ("s3tokens", redeem(world, dice, held), None)
+    } else {
+        ("s3", sign(world, dice, held), Some(held.owner))
+    };
+    let Some(reply) = world.send(class, &sketch, asker).await else { return };
+    if held.due() != before {
+        return;
+    }
+    let due = before.1;
+    let outage = world.was_out(since);
+    match (came_out(&reply, by_token), due) {
+        (_, Due::Either) => {}
+        (Some(true), Due::Admitted) => world.tally.used(true),
+        (Some(false), Due::Revoked | Due::OwnerGone) => world.tally.used(false),
+        // The last answer of the directory may count, and what cannot be said is 503.
+        (Some(true), Due::OwnerGone) if world.was_out_lately(since) => {}
+        (None, _) if outage => {}
+        _ => world.fault(format_args!(
+            "{class}: a key of {due:?} gets {}: {} {}, {sketch:?}",
+            reply.status,
+            held.access,
+            reply.text()
+        )),
+    }
+}
+
+/// Whether a key was admitted, if the answer says so.
+fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
+    match reply.status {
+        404 => Some(!by_token),
+        401 | 403 => Some(false),
+        200..=299 | 304 | 409 | 412 => Some(true),
+        _ => None,
+    }
+}
+
+fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
+    let (host, access, secret) = (world.host(), &*held.access, &*held.secret);
+    let bucket = bucket(held.owner);
+    let object = format!("/{bucket}/object-{}", dice.below(20));
+    let terms = Terms { age: i64::try_from(dice.below(600)).unwrap() - 300, ..Terms::default() };
+    let sketch = match dice.below(8) {
+        0 => Sketch::new("GET", "/"),
+        1 => Sketch::new("GET", format!("/{bucket}")).query("list-type", "2"),
+        2 => {
+            let size = dice.below(32 << 10);
+            Sketch::new("PUT", object).body(dice.bytes(size))
+        }
+        3 => Sketch::new("HEAD", object),
+        4 => Sketch::new("DELETE", object),
+        5 => return Sketch::new("GET", object).presigned(host, access, secret, &terms),
+        // The accesser does not take version 2.
+        6 if world.kind == Kind::Gateway => {
+            return Sketch::new("GET", object).v2(access, secret, terms.age);
+        }
+        _ => Sketch::new("GET", object),
+    };
+    sketch.v4(host, access, secret, &terms)
+}
+
+/// `s3tokens` with a signature of either version.
+fn redeem(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
+    let (access, secret) = (&*held.access, &*held.secret);
+    let body = if dice.one_in(2) {
+        let time = stamp(0);
+        let scope = format!("{}/us-east-1/s3/aws4_request", &time[..8]);
+        signer::s3_v4(access, secret, &time, &scope)
+    } else {
+        signer::s3_v1(access, secret, &date_line(0))
+    };
+    Sketch::call("POST", "/v3/s3tokens", &world.people.validating(), &body.to_string())
+}
+
+/// Makes the buckets of the users' projects.
+pub(crate) async fn make_buckets(world: &World, users: &[usize]) {
+    if world.kind == Kind::Front {
+        return;
+    }
+    for &user in users {
+        let body = json!({"credential": {"type": "ec2"}}).to_string();
+        let call = Sketch::call("POST", "/credentials", &token(user), &body);
+        let Some(reply) = world.send("api", &call, Some(user)).await else { return };
+        let blob = &reply.json()["credential"]["blob"];
+        let text = |name: &str| blob[name].as_str().unwrap_or_default().to_owned();
+        let (access, secret) = (text("access"), text("secret"));
+        world.keys.note_secret(&secret, user);
+        let put = Sketch::new("PUT", format!("/{}", bucket(user)));
+        let put = put.v4(world.host(), &access, &secret, &Terms::default());
+        world.send("s3", &put, Some(user)).await;
+    }
+}
