@@ -180,7 +180,7 @@ impl World {
         Self::build(tokens(), Arc::new(MemoryBackend::default()), |builder| builder)
     }
 
-    fn build(
+    pub(crate) fn build(
         validator: impl TokenValidator,
         backend: Arc<dyn CredentialBackend>,
         configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,

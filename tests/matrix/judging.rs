@@ -1,0 +1,259 @@
+//! Compares an answer and the store after it with what the rules say.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use http::StatusCode;
+use serde_json::Value;
+use tower_credentials::domain::{Credential, Slot, Status};
+
+use crate::{
+    callers::Subject,
+    common::Answer,
+    counting::Report,
+    operations::{Operation, Wire},
+    oracle::{Expected, Made, Oracle, Success},
+    records::Seed,
+    requests::{Chosen, root},
+    running::Minted,
+    secrets,
+};
+
+/// One request, and what judges it.
+pub(crate) struct Cell<'a> {
+    pub(crate) oracle: &'a Oracle<'a>,
+    pub(crate) caller: &'a Subject,
+    pub(crate) operation: &'a Operation,
+    pub(crate) chosen: &'a Chosen,
+}
+
+type Store = [Arc<Credential>];
+
+/// Judges an answer; what is wrong with it goes into the report.
+pub(crate) fn judge(
+    cell: &Cell<'_>,
+    answer: &Answer,
+    before: &Store,
+    after: &Store,
+    report: &mut Report,
+) {
+    let expected = cell.oracle.expected(cell.caller, cell.operation);
+    let granted = answer.status.is_success();
+    report.count_cell(cell.operation.wire(), granted, expected.is_open());
+    let result = match &expected.success {
+        Some(success) if granted => cell.granted(success, answer, before, after),
+        _ => refused(&expected, answer, before, after).map(|()| None),
+    };
+    let setting = cell.oracle.setting.name;
+    let describe = || format!("{} as {}", describe(cell), cell.caller.name);
+    match result {
+        Ok(Some(minted)) => report.minted.push(minted),
+        Ok(None) => {}
+        Err(fault) => report.fault(
+            format!("{setting} {}: {fault}", cell.operation.kind()),
+            format!("{}: expected {expected:?}, got {}", describe(), shown(answer)),
+        ),
+    }
+    if let Err(fault) = secrets::check(cell, answer) {
+        report.fault(
+            format!("{setting} {}: {fault}", cell.operation.kind()),
+            format!("{}: {}", describe(), shown(answer)),
+        );
+    }
+}
+
+fn describe(cell: &Cell<'_>) -> String {
+    let text = format!("{:?}", cell.operation);
+    // The number of a record says little.
+    let name = |seed: &(usize, &Seed)| text.contains(&format!("Record({})", seed.0));
+    let record = cell.oracle.records.iter().enumerate().find(name);
+    record.map_or(text.clone(), |(_, seed)| format!("{text} ({})", seed.name))
+}
+
+fn shown(answer: &Answer) -> String {
+    let text: String = answer.text().chars().take(200).collect();
+    format!("{} {text}", answer.status.as_u16())
+}
+
+fn refused(
+    expected: &Expected,
+    answer: &Answer,
+    before: &Store,
+    after: &Store,
+) -> Result<(), String> {
+    let status = answer.status.as_u16();
+    if !expected.refusals.contains(&status) {
+        let wanted = match &expected.success {
+            Some(_) => "a success".to_owned(),
+            None => format!("{:?}", expected.refusals),
+        };
+        return Err(format!("{wanted} expected, {status} returned"));
+    }
+    if same(before, after) { Ok(()) } else { Err("refused request changed the store".into()) }
+}
+
+impl Cell<'_> {
+    fn granted(
+        &self,
+        success: &Success,
+        answer: &Answer,
+        before: &Store,
+        after: &Store,
+    ) -> Result<Option<Minted>, String> {
+        let status = match success {
+            Success::Made(_) => StatusCode::CREATED,
+            Success::Deleted(_) => StatusCode::NO_CONTENT,
+            Success::Changed(_)
+            | Success::Listed { .. }
+            | Success::Shown(_)
+            | Success::Validated => StatusCode::OK,
+        };
+        if answer.status != status {
+            return Err(format!("{status} expected, {} returned", answer.status));
+        }
+        match success {
+            Success::Made(made) => return self.made(made, before, after),
+            Success::Changed(number) => {
+                self.changed(&self.oracle.records[*number], before, after)?
+            }
+            Success::Deleted(number) => {
+                let id = self.oracle.records[*number].id();
+                let rest: Vec<_> =
+                    before.iter().filter(|record| record.id != id).cloned().collect();
+                if rest.len() == before.len() || !same(&rest, after) {
+                    return Err("delete did not remove its record alone".into());
+                }
+            }
+            Success::Listed { must, may } => {
+                unchanged(before, after)?;
+                self.listed(must, may, answer)?;
+            }
+            Success::Validated => unchanged(before, after)?,
+            Success::Shown(number) => {
+                unchanged(before, after)?;
+                let seed = &self.oracle.records[*number];
+                let names = self.names(answer)?;
+                if names != [self.wire_name(seed)] {
+                    return Err("another record was shown".into());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn made(&self, made: &Made, before: &Store, after: &Store) -> Result<Option<Minted>, String> {
+        let new: Vec<_> =
+            after.iter().filter(|new| !before.iter().any(|old| is(old, new))).collect();
+        let &[record] = &*new else { return Err("create did not add one record".into()) };
+        if after.len() != before.len() + 1 {
+            return Err("create removed a record".into());
+        }
+        let status = if made.active { Status::Active } else { Status::Inactive };
+        let chosen = record.access_key.as_ref().map(|key| key.as_str());
+        let chooses = match self.operation {
+            Operation::IbmCreate { halves, .. } => *halves == crate::operations::Halves::Both,
+            Operation::V3Create { ec2, .. } => *ec2,
+            Operation::V2Grant { slot, .. } => *slot != Slot::Password,
+            _ => false,
+        };
+        for (right, what) in [
+            (record.user_id.as_str() == made.user, "user"),
+            (record.project_id.as_ref().map(|id| id.as_str()) == made.project, "project"),
+            (record.is_root_key() == made.root, "mark of a root key"),
+            (record.root_key.is_some(), "mark"),
+            (record.status == status, "status"),
+            (record.kind.is_ec2() == made.ec2, "type"),
+            (record.slot == made.slot, "slot"),
+            (record.delegation == made.delegation, "delegation"),
+            (!chooses || chosen == Some(&*self.chosen.access), "access key"),
+        ] {
+            if !right {
+                return Err(format!("the new record has another {what}"));
+            }
+        }
+        let by = format!("{:?} as {}", self.operation, self.caller.name);
+        let minted = Minted { record: Arc::clone(record), made: made.clone(), by };
+        Ok(made.ec2.then_some(minted))
+    }
+
+    fn changed(&self, seed: &Seed, before: &Store, after: &Store) -> Result<(), String> {
+        let id = seed.id();
+        let same = before.len() == after.len()
+            && before.iter().zip(after).all(|(old, new)| is(old, new) || old.id == id);
+        let find = |store: &Store| store.iter().find(|record| record.id == id).cloned();
+        let (Some(old), Some(new), true) = (find(before), find(after), same) else {
+            return Err("change touched another record".into());
+        };
+        let kept = old.user_id == new.user_id
+            && old.project_id == new.project_id
+            && old.delegation == new.delegation
+            && old.is_root_key() == new.is_root_key();
+        if !kept {
+            return Err("change moved the record".into());
+        }
+        let disables = matches!(self.operation, Operation::IbmUpdate(_));
+        if disables && new.status == Status::Active {
+            return Err("change did not disable the key".into());
+        }
+        Ok(())
+    }
+
+    fn listed(&self, must: &[usize], may: &[usize], answer: &Answer) -> Result<(), String> {
+        let names: BTreeSet<_> = self.names(answer)?.into_iter().collect();
+        let of = |numbers: &[usize]| -> BTreeSet<String> {
+            numbers.iter().map(|number| self.wire_name(&self.oracle.records[*number])).collect()
+        };
+        let (must, may) = (of(must), of(may));
+        let missing: Vec<_> = must.difference(&names).collect();
+        let extra: Vec<_> =
+            names.iter().filter(|name| !must.contains(*name) && !may.contains(*name)).collect();
+        if missing.is_empty() && extra.is_empty() {
+            return Ok(());
+        }
+        Err(format!("list lacks {} records and shows {} more", missing.len(), extra.len()))
+    }
+
+    /// The names of the records in an answer.
+    fn names(&self, answer: &Answer) -> Result<Vec<String>, String> {
+        let body: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        let one = body.get("credential").or(if body.get("credentials").is_none() {
+            Some(&body)
+        } else {
+            None
+        });
+        let many = body["credentials"].as_array().cloned();
+        let all = many.unwrap_or_else(|| one.into_iter().cloned().collect());
+        let name = |credential: &Value| match self.operation.wire() {
+            Wire::Ibm | Wire::Tokens | Wire::V3 => credential["id"].as_str().map(str::to_owned),
+            Wire::OsEc2 => credential["access"].as_str().map(str::to_owned),
+            Wire::V2 => {
+                let slots = [Slot::Ec2, Slot::S3];
+                let of = |slot| credential[root(slot)]["username"].as_str().map(str::to_owned);
+                slots.into_iter().find_map(of)
+            }
+        };
+        all.iter().map(|one| name(one).ok_or_else(|| "answer without a name".to_owned())).collect()
+    }
+
+    /// The name under which the dialect shows a record.
+    fn wire_name(&self, seed: &Seed) -> String {
+        match self.operation.wire() {
+            Wire::V3 => seed.id().to_string(),
+            Wire::Ibm | Wire::OsEc2 | Wire::Tokens | Wire::V2 => seed.name.into(),
+        }
+    }
+}
+
+fn unchanged(before: &Store, after: &Store) -> Result<(), String> {
+    if same(before, after) { Ok(()) } else { Err("read changed the store".into()) }
+}
+
+/// Whether two dumps are equal. Most records are the very same; comparing secrets takes
+/// long.
+pub(crate) fn same(one: &Store, other: &Store) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is(one, other))
+}
+
+fn is(one: &Arc<Credential>, other: &Arc<Credential>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}

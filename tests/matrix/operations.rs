@@ -1,0 +1,300 @@
+//! Every operation of every dialect, on everything that it can be about.
+
+use tower_credentials::domain::Slot;
+
+use crate::{
+    facts::{ALICE, AWAY, BOB, CAROL, DAVE, FRANK, GHOST, HOME, PROJECTS, TWIN, USERS, VOID},
+    records::{Form, Seed},
+};
+
+/// The access key of no record.
+pub(crate) const MISSING: &str = "missing";
+
+/// Which record a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Missing,
+    /// The record with this number.
+    Record(usize),
+}
+
+/// A project in the body of a v3 create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Absent,
+    Null,
+    Project(&'static str),
+}
+
+impl Named {
+    pub(crate) fn project(self) -> Option<&'static str> {
+        match self {
+            Self::Absent | Self::Null => None,
+            Self::Project(id) => Some(id),
+        }
+    }
+}
+
+/// How much of a key pair the client of an IBM create chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halves {
+    Both,
+    None,
+}
+
+/// The prefix of OS-EC2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    V2,
+    V3,
+}
+
+/// One request, but for its caller.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Operation {
+    IbmCreate {
+        user: Option<&'static str>,
+        project: Option<&'static str>,
+        halves: Halves,
+        inactive: bool,
+    },
+    IbmDelete(Which),
+    IbmList {
+        user: Option<&'static str>,
+        project: Option<&'static str>,
+    },
+    IbmShow(Which),
+    IbmUpdate(Which),
+    /// A change of the status to null.
+    IbmUpdateToNull(Which),
+    /// A signature made with the key in this record, to be validated.
+    Validate {
+        number: usize,
+        ec2: bool,
+    },
+    V2Delete(&'static str, Slot),
+    V2Get(&'static str, Slot),
+    V2Grant {
+        user: &'static str,
+        slot: Slot,
+        xml: bool,
+    },
+    V2List(&'static str),
+    V2ListByType(&'static str, Slot),
+    V2Update(&'static str, Slot),
+    V3Create {
+        user: &'static str,
+        project: Named,
+        ec2: bool,
+    },
+    V3Delete(Which),
+    V3List {
+        user: Option<&'static str>,
+        kind: Option<&'static str>,
+    },
+    V3Show(Which),
+    V3Update(Which),
+    Ec2Create {
+        prefix: Prefix,
+        user: &'static str,
+        project: Option<&'static str>,
+    },
+    Ec2Delete {
+        prefix: Prefix,
+        user: &'static str,
+        which: Which,
+    },
+    Ec2List {
+        prefix: Prefix,
+        user: &'static str,
+    },
+    Ec2Show {
+        prefix: Prefix,
+        user: &'static str,
+        which: Which,
+    },
+}
+
+/// The dialect of an operation, for the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wire {
+    Ibm,
+    OsEc2,
+    Tokens,
+    V2,
+    V3,
+}
+
+impl Operation {
+    pub(crate) fn wire(&self) -> Wire {
+        match self {
+            Self::IbmCreate { .. }
+            | Self::IbmDelete(_)
+            | Self::IbmList { .. }
+            | Self::IbmShow(_)
+            | Self::IbmUpdate(_)
+            | Self::IbmUpdateToNull(_) => Wire::Ibm,
+            Self::Validate { .. } => Wire::Tokens,
+            Self::V2Delete(..)
+            | Self::V2Get(..)
+            | Self::V2Grant { .. }
+            | Self::V2List(_)
+            | Self::V2ListByType(..)
+            | Self::V2Update(..) => Wire::V2,
+            Self::V3Create { .. }
+            | Self::V3Delete(_)
+            | Self::V3List { .. }
+            | Self::V3Show(_)
+            | Self::V3Update(_) => Wire::V3,
+            Self::Ec2Create { .. }
+            | Self::Ec2Delete { .. }
+            | Self::Ec2List { .. }
+            | Self::Ec2Show { .. } => Wire::OsEc2,
+        }
+    }
+
+    /// The name of the operation, without what it is about.
+    pub(crate) fn kind(&self) -> String {
+        let text = format!("{self:?}");
+        text.split([' ', '(']).next().unwrap().to_owned()
+    }
+}
+
+/// The users of requests: every user, and the ids under which root keys go.
+fn owners() -> impl Iterator<Item = &'static str> + Clone {
+    USERS.into_iter().chain([HOME, AWAY, VOID])
+}
+
+fn or_none(
+    ids: impl Iterator<Item = &'static str> + Clone,
+) -> impl Iterator<Item = Option<&'static str>> + Clone {
+    [None].into_iter().chain(ids.map(Some))
+}
+
+/// Every operation of the matrix.
+pub(crate) fn all(records: &[Seed]) -> Vec<Operation> {
+    let mut all = ibm(records);
+    all.extend(v2());
+    all.extend(v3(records));
+    all.extend(os_ec2(records));
+    all.extend([true, false].map(|ec2| Operation::Validate { number: 0, ec2 }));
+    all
+}
+
+fn whichever(records: &[Seed]) -> impl Iterator<Item = Which> {
+    (0..records.len()).map(Which::Record).chain([Which::Missing])
+}
+
+fn ibm(records: &[Seed]) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for user in or_none(owners()) {
+        for project in or_none(PROJECTS.into_iter()) {
+            let halves = if user.is_none() { Halves::None } else { Halves::Both };
+            all.push(Operation::IbmCreate { user, project, halves, inactive: false });
+            all.push(Operation::IbmList { user, project });
+        }
+    }
+    for project in [None, Some(HOME), Some(AWAY)] {
+        let (user, halves) = (Some(ALICE), Halves::Both);
+        all.push(Operation::IbmCreate { user, project, halves, inactive: true });
+    }
+    for which in whichever(records) {
+        all.extend([
+            Operation::IbmDelete(which),
+            Operation::IbmShow(which),
+            Operation::IbmUpdate(which),
+        ]);
+    }
+    all.extend(whichever(records).step_by(6).map(Operation::IbmUpdateToNull));
+    all
+}
+
+fn v2() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for user in owners() {
+        all.push(Operation::V2List(user));
+        for slot in [Slot::Ec2, Slot::S3] {
+            all.extend([
+                Operation::V2Grant { user, slot, xml: false },
+                Operation::V2Delete(user, slot),
+                Operation::V2Get(user, slot),
+                Operation::V2ListByType(user, slot),
+                Operation::V2Update(user, slot),
+            ]);
+        }
+    }
+    for user in [ALICE, BOB, DAVE] {
+        all.push(Operation::V2Grant { user, slot: Slot::S3, xml: true });
+    }
+    all
+}
+
+/// Grants of passwords: a few, since each is hashed, which is slow by design.
+pub(crate) fn passwords() -> Vec<Operation> {
+    let grant = |user| Operation::V2Grant { user, slot: Slot::Password, xml: false };
+    [ALICE, GHOST].map(grant).into()
+}
+
+fn v3(records: &[Seed]) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for user in owners() {
+        for project in PROJECTS.map(Named::Project).into_iter().chain([Named::Null]) {
+            all.push(Operation::V3Create { user, project, ec2: true });
+        }
+        for project in [Named::Absent, Named::Project(HOME), Named::Project(AWAY)] {
+            all.push(Operation::V3Create { user, project, ec2: false });
+        }
+    }
+    all.push(Operation::V3Create { user: ALICE, project: Named::Absent, ec2: true });
+    for user in or_none([ALICE, BOB, CAROL, FRANK, GHOST, TWIN, HOME].into_iter()) {
+        for kind in [None, Some("ec2"), Some("totp")] {
+            all.push(Operation::V3List { user, kind });
+        }
+    }
+    for which in whichever(records) {
+        all.extend([
+            Operation::V3Delete(which),
+            Operation::V3Show(which),
+            Operation::V3Update(which),
+        ]);
+    }
+    all
+}
+
+fn os_ec2(records: &[Seed]) -> Vec<Operation> {
+    let mut all = Vec::new();
+    let prefix = Prefix::V3;
+    for user in owners() {
+        all.push(Operation::Ec2List { prefix, user });
+        for project in or_none(PROJECTS.into_iter()) {
+            all.push(Operation::Ec2Create { prefix, user, project });
+        }
+    }
+    for (number, record) in records.iter().enumerate() {
+        let which = Which::Record(number);
+        let owner = if record.form == Form::Totp { ALICE } else { record.user };
+        // The path may name another user than the owner.
+        let another = (number % 4 == 0).then_some(DAVE);
+        for user in [Some(owner), another].into_iter().flatten() {
+            all.push(Operation::Ec2Delete { prefix, user, which });
+            all.push(Operation::Ec2Show { prefix, user, which });
+        }
+    }
+    for (user, which) in [(ALICE, Which::Missing), (GHOST, Which::Missing)] {
+        all.push(Operation::Ec2Delete { prefix, user, which });
+        all.push(Operation::Ec2Show { prefix, user, which });
+    }
+    // The alias, for a sample.
+    let prefix = Prefix::V2;
+    for user in [ALICE, BOB, CAROL, TWIN] {
+        all.push(Operation::Ec2List { prefix, user });
+        for project in [HOME, AWAY, TWIN].map(Some) {
+            all.push(Operation::Ec2Create { prefix, user, project });
+        }
+        for which in whichever(records).step_by(6) {
+            all.push(Operation::Ec2Delete { prefix, user, which });
+            all.push(Operation::Ec2Show { prefix, user, which });
+        }
+    }
+    all
+}

@@ -1,0 +1,145 @@
+//! Sends each request of the matrix and compares what comes of it with the oracle.
+
+use std::{sync::Arc, thread};
+
+use tokio::runtime::{Builder, Runtime};
+use tower_credentials::{
+    backend::{CredentialBackend, ListQuery, Order, memory::MemoryBackend},
+    domain::Credential,
+};
+
+use crate::{
+    callers::Subject,
+    common::{World, desk::Desk},
+    counting::Report,
+    facts::Setting,
+    judging::{self, Cell},
+    operations::Operation,
+    oracle::{Made, Oracle},
+    records::{self, Seed},
+    requests::{self, Chosen},
+};
+
+/// A key pair that came of a create.
+#[derive(Clone, Debug)]
+pub(crate) struct Minted {
+    pub(crate) record: Arc<Credential>,
+    /// What the rules say it is.
+    pub(crate) made: Made,
+    /// The request that made it.
+    pub(crate) by: String,
+}
+
+/// A runtime for one thread.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+/// Runs this once for each core, with the number of the core and of all, and adds up the
+/// reports.
+pub(crate) fn on_every_core(run: impl Fn(usize, usize) -> Report + Sync) -> Report {
+    let cores = thread::available_parallelism().map_or(1, usize::from).min(8);
+    let mut report = Report::default();
+    thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> =
+            (0..cores).map(|core| scope.spawn(move || run(core, cores))).collect();
+        for thread in threads {
+            report.add(thread.join().unwrap());
+        }
+    });
+    report
+}
+
+/// Sends each operation as each caller.
+pub(crate) fn run(setting: Setting, callers: &[Subject], operations: &[Operation]) -> Report {
+    let seeds = records::all();
+    on_every_core(|core, cores| {
+        let callers = callers.iter().enumerate().skip(core).step_by(cores);
+        let runtime = runtime();
+        let mut runner = Runner::new(setting, &seeds, operations);
+        for (number, caller) in callers {
+            runtime.block_on(runner.run(number, caller));
+        }
+        runner.report
+    })
+}
+
+struct Runner<'a> {
+    setting: Setting,
+    oracle: Oracle<'a>,
+    seeds: &'a [Seed],
+    operations: &'a [Operation],
+    stored: Vec<Arc<Credential>>,
+    /// The records as a store lists them.
+    before: Vec<Arc<Credential>>,
+    report: Report,
+}
+
+impl<'a> Runner<'a> {
+    fn new(setting: Setting, seeds: &'a [Seed], operations: &'a [Operation]) -> Self {
+        let stored: Vec<_> = seeds.iter().map(Seed::stored).collect();
+        let mut before = stored.clone();
+        before.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+        let oracle = Oracle::new(setting, seeds);
+        Self { setting, oracle, seeds, operations, stored, before, report: Report::default() }
+    }
+
+    /// Sends each operation as this caller, each to a store of the same records.
+    async fn run(&mut self, number: usize, caller: &'a Subject) {
+        let validator: Arc<dyn tower_credentials::auth::TokenValidator> =
+            Arc::new(caller.validator());
+        let mut world = None;
+        for (at, operation) in self.operations.iter().enumerate() {
+            let current = match world.take() {
+                Some(world) => world,
+                None => self.world(Arc::clone(&validator)).await,
+            };
+            let chosen = Chosen::new(number * self.operations.len() + at);
+            let mut call = requests::call(&current, self.seeds, operation, &chosen);
+            if let Some(token) = caller.token() {
+                call = call.token(token);
+            }
+            let answer = call.send().await;
+            let after = dump(&*current.backend).await;
+            let cell = Cell { oracle: &self.oracle, caller, operation, chosen: &chosen };
+            let changed = !judging::same(&self.before, &after);
+            judging::judge(&cell, &answer, &self.before, &after, &mut self.report);
+            // What is unchanged serves the next request too.
+            world = (!changed).then_some(current);
+        }
+    }
+
+    async fn world(&self, validator: Arc<dyn tower_credentials::auth::TokenValidator>) -> World {
+        let store = Arc::new(records::store(&self.stored).await);
+        let setting = self.setting;
+        World::build(validator, store, |builder| {
+            let builder = builder.policy(setting.policy()).issuer(Desk::default());
+            match setting.directory() {
+                Some(directory) => builder.directory(directory),
+                None => builder,
+            }
+        })
+    }
+}
+
+/// Everything in a store.
+pub(crate) async fn dump(store: &dyn CredentialBackend) -> Vec<Arc<Credential>> {
+    let page = store.list(&ListQuery::new(Order::Id)).await.unwrap();
+    assert!(page.next.is_none(), "the store holds more than a page");
+    page.credentials
+}
+
+/// A store of these records, and those that did not fit in beside them.
+pub(crate) async fn batch(minted: &[Minted]) -> (MemoryBackend, Vec<Minted>, Vec<Minted>) {
+    let store = MemoryBackend::default();
+    let (mut stored, mut left) = (Vec::new(), Vec::new());
+    for minted in minted {
+        let quota = tower_credentials::domain::Quota::Unlimited;
+        match store.insert(&minted.record, quota).await {
+            Ok(()) => stored.push(minted.clone()),
+            Err(_) => left.push(minted.clone()),
+        }
+    }
+    (store, stored, left)
+}

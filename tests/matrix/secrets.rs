@@ -1,0 +1,74 @@
+//! Searches answers for secrets.
+//!
+//! A record's secret may stand in an answer only if the caller may read it by the rules.
+//! An error holds no secret, not even one of the request, and no answer repeats a token.
+
+use std::fmt::Write;
+
+use tower_credentials::domain::Slot;
+
+use crate::{
+    callers::TOKEN, common::Answer, judging::Cell, operations::Operation, oracle::Success,
+    records::Seed,
+};
+
+const STORED: &str = "secret-of-";
+const FRESH: &str = "fresh-secret-";
+
+/// The answer as text: status line, headers and body.
+pub(crate) fn text(answer: &Answer) -> String {
+    let mut text = format!("{}\n", answer.status);
+    for (name, value) in &answer.headers {
+        writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes())).unwrap();
+    }
+    text.push_str(&String::from_utf8_lossy(&answer.body));
+    text
+}
+
+/// The record whose secret the answer should hold.
+fn shown<'a>(cell: &Cell<'a>) -> Option<&'a Seed> {
+    let expected = cell.oracle.expected(cell.caller, cell.operation);
+    let Some(Success::Shown(number)) = expected.success else { return None };
+    let seed = &cell.oracle.records[number];
+    cell.oracle.shows_secret(cell.caller, cell.operation, seed).then_some(seed)
+}
+
+/// Looks for secrets that the caller may not read, and for those that it may and does not
+/// see.
+pub(crate) fn check(cell: &Cell<'_>, answer: &Answer) -> Result<(), String> {
+    let text = text(answer);
+    let granted = answer.status.is_success();
+    if text.contains(TOKEN) {
+        return Err("answer repeats the token".into());
+    }
+    let own = granted
+        && match cell.operation {
+            // A password is never returned.
+            Operation::V2Grant { slot, .. } => *slot != Slot::Password,
+            Operation::IbmCreate { .. } | Operation::V2Update(..) | Operation::V3Create { .. } => {
+                true
+            }
+            _ => false,
+        };
+    if text.contains(FRESH) && !own {
+        return Err("answer holds the secret of the request".into());
+    }
+    if let Some(seed) = shown(cell)
+        && granted
+        && !text.contains(&seed.secret())
+    {
+        return Err("answer lacks a secret that the caller may read".into());
+    }
+    for (at, _) in text.match_indices(STORED) {
+        let name = text[at + STORED.len()..].split('.').next().unwrap_or_default();
+        let seed = cell.oracle.records.iter().find(|seed| seed.name == name);
+        let Some(seed) = seed else { return Err("answer holds an unknown secret".into()) };
+        if !granted {
+            return Err("error holds a secret".into());
+        }
+        if !cell.oracle.shows_secret(cell.caller, cell.operation, seed) {
+            return Err("answer holds a secret that the caller may not read".into());
+        }
+    }
+    Ok(())
+}
