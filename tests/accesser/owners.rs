@@ -1,10 +1,11 @@
 //! The owner of a key counts when it is used: users, places and projects that are gone.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::clients::{
     keys::{Key, insert_without_project, mint},
     process::{Running, Server},
+    secret_file,
     signing::Signing,
 };
 
@@ -20,7 +21,7 @@ const TOKEN: &str = "[[tokens]]\ntoken = \"token-of-dana\"\nuser_id = \"dana\"\n
 async fn with_identities() -> (Running, PathBuf, Signing) {
     let server = Server::new();
     let file = server.home().join("identities.toml");
-    fs::write(&file, [PROJECTS, DANA, TOKEN].concat()).unwrap();
+    secret_file::write(&file, [PROJECTS, DANA, TOKEN].concat());
     let server = server.arguments(&["--identities", file.to_str().unwrap()]).start().await;
     let client = server.client();
     let key = mint(&client, "token-of-dana").await;
@@ -30,7 +31,7 @@ async fn with_identities() -> (Running, PathBuf, Signing) {
 }
 
 async fn reload(server: &Running, file: &PathBuf, identities: &[&str], times: usize) {
-    fs::write(file, identities.concat()).unwrap();
+    secret_file::write(file, identities.concat());
     server.signal("HUP");
     server.logged("identities read again", times).await;
 }

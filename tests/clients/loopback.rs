@@ -1,8 +1,6 @@
 //! The development tokens work for loopback hosts only, so that a page whose name leads
 //! to 127.0.0.1 reaches none of the credential paths.
 
-use std::fs;
-
 use http::{HeaderValue, Method, Request, header::HOST};
 use http_body_util::Full;
 use tower_credentials::clock::{Clock, SystemClock};
@@ -11,6 +9,7 @@ use super::{
     http::{Answer, Client, Raw},
     keys::{ALICE, mint},
     process::{Running, Server},
+    secret_file,
     signing::Signing,
 };
 
@@ -146,7 +145,7 @@ async fn tokens_of_a_file_work_for_every_host() {
         [[users]]\nid = \"u1\"\nname = \"dana\"\nprojects = [\"p1\"]\n\
         [[tokens]]\ntoken = \"token-of-dana\"\nuser_id = \"u1\"\nproject_id = \"p1\"\n\
         roles = [\"key_listing_user\"]\n";
-    fs::write(&file, identities).unwrap();
+    secret_file::write(&file, identities);
     let server = server.arguments(&["--identities", file.to_str().unwrap()]).start().await;
     for host in ["evil.example", "localhost"] {
         let token = "X-Auth-Token: token-of-dana\r\n";
