@@ -113,7 +113,7 @@ impl Cell<'_> {
         match success {
             Success::Made(made) => return self.made(made, before, after),
             Success::Changed(number) => {
-                self.changed(&self.oracle.records[*number], before, after)?
+                self.changed(&self.oracle.records[*number], before, after)?;
             }
             Success::Deleted(number) => {
                 let id = self.oracle.records[*number].id();
@@ -148,7 +148,7 @@ impl Cell<'_> {
             return Err("create removed a record".into());
         }
         let status = if made.active { Status::Active } else { Status::Inactive };
-        let chosen = record.access_key.as_ref().map(|key| key.as_str());
+        let chosen = record.access_key.as_ref().map(tower_credentials::domain::AccessKey::as_str);
         let chooses = match self.operation {
             Operation::IbmCreate { halves, .. } => *halves == crate::operations::Halves::Both,
             Operation::V3Create { ec2, .. } => *ec2,
@@ -157,7 +157,11 @@ impl Cell<'_> {
         };
         for (right, what) in [
             (record.user_id.as_str() == made.user, "user"),
-            (record.project_id.as_ref().map(|id| id.as_str()) == made.project, "project"),
+            (
+                record.project_id.as_ref().map(tower_credentials::domain::ProjectId::as_str)
+                    == made.project,
+                "project",
+            ),
             (record.is_root_key() == made.root, "mark of a root key"),
             (record.root_key.is_some(), "mark"),
             (record.status == status, "status"),

@@ -115,15 +115,14 @@ impl Seed {
 
     /// The text that v3 takes for it in a change.
     pub(crate) fn blob(&self) -> String {
-        match self.form {
-            Form::Totp => self.secret(),
-            _ => {
-                let mut blob = json!({"access": self.name, "secret": self.secret()});
-                if let Some(Delegation::Trust { id }) = &self.delegation {
-                    blob["trust_id"] = id.as_str().into();
-                }
-                blob.to_string()
+        if self.form == Form::Totp {
+            self.secret()
+        } else {
+            let mut blob = json!({"access": self.name, "secret": self.secret()});
+            if let Some(Delegation::Trust { id }) = &self.delegation {
+                blob["trust_id"] = id.as_str().into();
             }
+            blob.to_string()
         }
     }
 

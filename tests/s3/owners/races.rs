@@ -69,20 +69,26 @@ async fn no_request_that_starts_after_the_revision_changed_is_admitted() {
 #[derive(Debug)]
 struct Slow {
     registry: Arc<Registry>,
-    /// What it reports; that of the registry, if there is none.
-    revision: Option<Option<u64>>,
+    revision: Revision,
     pausing: AtomicBool,
     pauses: UnboundedSender<oneshot::Sender<()>>,
+}
+
+/// The revision that a directory reports.
+#[derive(Clone, Copy, Debug)]
+enum Revision {
+    Fixed(Option<u64>),
+    OfRegistry,
 }
 
 impl Slow {
     fn over(
         registry: &Arc<Registry>,
-        revision: Option<Option<u64>>,
+        revision: Revision,
     ) -> (Arc<Self>, UnboundedReceiver<oneshot::Sender<()>>) {
-        let (pauses, paused) = unbounded_channel();
+        let (pauses, waiting) = unbounded_channel();
         let (registry, pausing) = (Arc::clone(registry), AtomicBool::new(true));
-        (Arc::new(Self { registry, revision, pausing, pauses }), paused)
+        (Arc::new(Self { registry, revision, pausing, pauses }), waiting)
     }
 
     async fn pause(&self) {
@@ -101,7 +107,10 @@ impl Directory for Slow {
     }
 
     fn revision(&self) -> Option<u64> {
-        self.revision.unwrap_or_else(|| self.registry.revision())
+        match self.revision {
+            Revision::Fixed(revision) => revision,
+            Revision::OfRegistry => self.registry.revision(),
+        }
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
@@ -146,7 +155,7 @@ fn go_on(pause: Option<oneshot::Sender<()>>) {
 async fn answer_that_arrives_after_the_revision_changed_is_asked_for_again() {
     for way in WAYS {
         let registry = registry();
-        let (slow, mut pauses) = Slow::over(&registry, None);
+        let (slow, mut pauses) = Slow::over(&registry, Revision::OfRegistry);
         let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
         let first = spawn(&plane, way);
         go_on(pauses.recv().await);
@@ -167,7 +176,7 @@ const UNCHANGED: [Option<u64>; 2] = [None, Some(7)];
 async fn late_answer_does_not_replace_the_answer_to_a_later_question() {
     for (way, revision) in WAYS.into_iter().flat_map(|way| UNCHANGED.map(|it| (way, it))) {
         let registry = registry();
-        let (slow, mut pauses) = Slow::over(&registry, Some(revision));
+        let (slow, mut pauses) = Slow::over(&registry, Revision::Fixed(revision));
         let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
         let first = spawn(&plane, way);
         go_on(pauses.recv().await);
@@ -185,7 +194,7 @@ async fn late_answer_does_not_replace_the_answer_to_a_later_question() {
 async fn negative_answer_to_a_later_question_replaces_a_positive_answer_that_counts() {
     for (way, revision) in WAYS.into_iter().flat_map(|way| UNCHANGED.map(|it| (way, it))) {
         let registry = registry();
-        let (slow, mut pauses) = Slow::over(&registry, Some(revision));
+        let (slow, mut pauses) = Slow::over(&registry, Revision::Fixed(revision));
         let plane = Plane::new(key(), Arc::clone(&slow), Settings::default()).await;
         let first = spawn(&plane, way);
         go_on(pauses.recv().await);
