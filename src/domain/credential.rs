@@ -154,11 +154,13 @@ impl Credential {
     }
 
     /// What a store keeps of [`root_key`](Self::root_key).
+    #[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]
     pub(crate) fn stored_root_key(&self) -> Option<bool> {
         self.root_key.filter(|_| self.has_equal_ids())
     }
 
     /// The record with what a store kept of its [`root_key`](Self::root_key).
+    #[cfg(any(feature = "etcd", feature = "postgres", feature = "sqlite"))]
     pub(crate) fn with_stored_root_key(mut self, stored: Option<bool>) -> Self {
         self.root_key = if self.has_equal_ids() { stored } else { Some(false) };
         self

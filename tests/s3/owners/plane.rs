@@ -198,6 +198,7 @@ pub(super) fn without_project() -> Credential {
 pub(super) fn root_key() -> Credential {
     let mut key = key();
     key.user_id = UserId::root_of(key.project_id.as_ref().unwrap());
+    key.root_key = Some(true);
     key
 }
 
