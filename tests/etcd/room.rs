@@ -135,7 +135,7 @@ async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused(
 async fn a_client_is_told_that_its_credential_is_too_long_and_not_to_come_again() {
     let Some(cluster) = cluster(1, &["--max-request-bytes", "16000"]) else { return };
     let scope = Scope::Project(ProjectId::new("demo").unwrap());
-    let amy = Caller::new(UserId::new("amy").unwrap(), scope).with_roles(["member"]);
+    let amy = Caller::new(UserId::new("amy").unwrap(), scope).with_roles(["key_management_user"]);
     let tokens = StaticTokens::new().with_token("token", "amy", amy);
     let layer = CredentialLayer::builder(tokens, connect(&cluster).await).build().unwrap();
     let app = layer.layer(axum::Router::new());
