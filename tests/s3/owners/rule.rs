@@ -64,6 +64,19 @@ async fn root_key_needs_an_enabled_project_only() {
 }
 
 #[tokio::test]
+async fn equal_ids_alone_make_no_root_key() {
+    let unmarked = || {
+        let mut key = root_key();
+        key.root_key = Some(false);
+        key
+    };
+    for way in WAYS {
+        let plane = Plane::new(unmarked(), registry(), Settings::default()).await;
+        assert_eq!(plane.fate(way).await, Refused, "{way:?}: no such user exists");
+    }
+}
+
+#[tokio::test]
 async fn key_without_a_project_needs_an_enabled_user_and_carries_no_project() {
     let goes_on = [PROJECT_REMOVED, PROJECT_DISABLED, MEMBER_REMOVED];
     check(without_project, &[USER_REMOVED, USER_DISABLED], &goes_on).await;
