@@ -74,12 +74,12 @@ pub(crate) async fn run(
         match from_keystone(found, now) {
             Ok((new, None)) => regular.push(Import { new, copy_of, before }),
             Ok((new, Some(why))) => {
-                tracing::warn!(?id, "odd: {why}");
+                tracing::warn!(?id, why, "odd");
                 tally.odd += 1;
                 odd.push(Import { new, copy_of, before });
             }
             Err(why) => {
-                tracing::error!(?id, "not imported: {why}");
+                tracing::error!(?id, why, "not imported");
                 tally.failed += 1;
             }
         }
@@ -159,7 +159,7 @@ async fn import(
                 }
                 Err((id, why)) => {
                     tally.failed += 1;
-                    bar.suspend(|| tracing::error!(id = ?id.as_str(), "not imported: {why}"));
+                    bar.suspend(|| tracing::error!(id = ?id.as_str(), why, "not imported"));
                 }
             }
         }

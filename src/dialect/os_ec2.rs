@@ -219,6 +219,7 @@ fn project_id(head: &Parts, body: &[u8]) -> Result<Option<ProjectId>, Error> {
         _ => None,
     });
     let members = wrapped.unwrap_or(&body);
+    json::refuse_delegation(&body)?;
     json::refuse_delegation(members)?;
     let id = json::optional_string(members, "tenant_id")?;
     Ok(id.and_then(|id| ProjectId::new(id).ok()))

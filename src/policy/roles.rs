@@ -377,13 +377,16 @@ fn names_own_project(caller: &Caller, target: Target<'_>) -> bool {
     target.directory || target.project_id.is_none() || target.project_id == caller.project_id()
 }
 
-/// Whether a restricted application credential would make a key pair by this action on
-/// one.
+/// Whether a delegated caller may not make the key pair that this action on one makes.
 fn makes_pair(delegation: &Delegation, action: Action) -> bool {
-    // A new secret in an old pair is a new pair.
-    let makes =
-        matches!(action, Action::CreateCredential | Action::CreateEc2 | Action::UpdateCredential);
-    makes && matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. })
+    match action {
+        Action::CreateCredential | Action::CreateEc2 => {
+            matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. })
+        }
+        // A new secret in an old pair is a new pair, which the delegation would not bind.
+        Action::UpdateCredential => true,
+        _ => false,
+    }
 }
 
 /// Whether an action is one that Keystone has rules of its own for.

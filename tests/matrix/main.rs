@@ -55,7 +55,7 @@ use tower_credentials::policy::DelegatedCallers;
 
 use callers::{ADMIN, At, MEMBER, SERVICE, Subject};
 use facts::{ALICE, HOME, Knows, Setting, Table};
-use operations::{Operation, Wire};
+use operations::Operation;
 
 /// Checks a part of the matrix, and that it has not shrunk below these numbers of requests,
 /// keys and uses of keys.
@@ -132,8 +132,7 @@ fn open_directory_counts_as_none() {
 
 #[test]
 fn delegated_callers_reach_what_their_setting_admits() {
-    let mut operations = operations::all(&records::all());
-    operations.retain(|operation| operation.wire() != Wire::V2);
+    let operations = operations::all(&records::all());
     for (name, table, delegated) in [
         ("strict, admins by delegation", Table::Strict, DelegatedCallers::AdminKeyPairs),
         ("strict, delegated", Table::Strict, DelegatedCallers::WithinProject),

@@ -57,6 +57,17 @@ async fn k2_grant_in_xml_answers_with_what_was_granted() {
 }
 
 #[tokio::test]
+async fn delegations_in_xml_are_refused() {
+    let world = World::new();
+    for name in ["trust_id", "app_cred_id", "access_token_id"] {
+        let attributes = format!("username=\"k\" key=\"secretsecret\" {name}=\"t\"");
+        let body = element("ec2Credentials", KSEC2, &attributes);
+        assert_eq!(grant(&world, &bobs(""), &body).await.status, 400, "{name}");
+    }
+    assert!(world.stored("k").await.is_none());
+}
+
+#[tokio::test]
 async fn k1_list_in_xml_holds_an_element_for_each_credential_and_a_link() {
     let world = World::new();
     let empty = get(&world, &bobs("")).await;

@@ -347,17 +347,31 @@ async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see
             }
             let mut body = json!({"tenant_id": DEMO});
             body[name] = claim.clone();
+            let mut beside = json!({"auth": {}, "OS-KSEC2-ec2Credentials": {"tenant_id": DEMO}});
+            beside[name] = claim.clone();
             for uri in [pairs(BOB, ""), format!("/v2.0/users/{BOB}/credentials/OS-EC2")] {
                 assert_eq!(status(&world, "dev-bob", "POST", &uri, &body).await, 400, "{uri}");
+                assert_eq!(status(&world, "dev-bob", "POST", &uri, &beside).await, 400, "{uri}");
             }
-            let mut body = pair(BOB, DEMO, "k");
-            body["credential"]["blob"][name] = claim;
-            assert_eq!(status(&world, "dev-bob", "POST", "/credentials", &body).await, 400);
+            let (mut inside, mut beside) = (pair(BOB, DEMO, "k"), pair(BOB, DEMO, "k"));
+            inside["credential"]["blob"][name] = claim.clone();
+            beside["credential"][name] = claim.clone();
+            for body in [inside, beside] {
+                assert_eq!(status(&world, "dev-bob", "POST", "/credentials", &body).await, 400);
+            }
+            let mut beside = pair_of(BOB, DEMO, r#"{"access":"k","secret":"hunter2"}"#);
+            beside["credential"][name] = claim.clone();
+            assert_eq!(status(&world, "dev-bob", "POST", CREDENTIALS, &beside).await, 400);
+            let mut grant = json!({"username": "k", "secret": "hunter2", "signature": ""});
+            grant[name] = claim;
+            let grant = json!({"OS-KSEC2-ec2Credentials": grant});
+            let uri = format!("/v2.0/users/{BOB}/OS-KSADM/credentials");
+            assert_eq!(status(&world, "dev-admin", "POST", &uri, &grant).await, 400);
         }
     }
     assert!(world.stored("k").await.is_none());
 
-    let mut body = pair_of(
+    let body = pair_of(
         BOB,
         DEMO,
         &json!({
@@ -365,8 +379,6 @@ async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see
         })
         .to_string(),
     );
-    // Beside the blob it is a member like any other.
-    body["credential"]["trust_id"] = "claimed".into();
     let made = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
     assert_eq!(made.status, 201);
     assert!(world.stored("k").await.unwrap().delegation.is_none());

@@ -24,6 +24,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
     let credential = json::member_object(&body, "credential")?;
     let kind = json::optional_string(credential, "type")?;
     check_kind(kind.ok_or_else(|| Error::bad_request("type is required."))?)?;
+    json::refuse_delegation(credential)?;
 
     let mut attributes = Attributes::new();
     if let Some(subject) = json::optional_string(credential, "subject_ibm_id")? {

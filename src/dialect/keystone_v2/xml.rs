@@ -16,7 +16,7 @@ use super::{
     render::Entry,
 };
 use crate::{
-    domain::{SecretText, Slot},
+    domain::{Blob, SecretText, Slot},
     error::Error,
 };
 
@@ -64,6 +64,9 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
             b"secret" => &mut secret,
             b"key" => &mut key,
             b"signature" => &mut signature,
+            name if Blob::DELEGATION.iter().any(|it| it.as_bytes() == name) => {
+                return Err(Error::bad_request("A delegation cannot be set here."));
+            }
             _ => continue,
         };
         *place = Some(

@@ -28,6 +28,9 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
     let kind = Kind::new(json::required_string(credential, "type")?)?;
+    if kind.is_ec2() {
+        json::refuse_delegation(credential)?;
+    }
     let project_id = json::optional_string(credential, "project_id")?;
     if kind.is_ec2() && !credential.contains_key("project_id") {
         return Err(Error::bad_request("project_id is required for type ec2."));

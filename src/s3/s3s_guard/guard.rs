@@ -36,6 +36,9 @@ pub(super) enum Decision {
     Pass,
 }
 
+/// Subresources that version 2 signs, and that `s3s` leaves out of what it verifies.
+const UNSIGNED_BY_S3S: [&str; 3] = ["encryption", "legal-hold", "retention"];
+
 impl Guard {
     /// Checks all that the head of a request says.
     pub(super) fn decide(&self, head: RequestHead<'_>) -> Result<Decision, Refusal> {
@@ -66,6 +69,11 @@ impl Guard {
     ) -> Result<(), Refusal> {
         with_scratch(|text| match signed {
             SignedRequest::V2(request) => {
+                if let Some(name) = UNSIGNED_BY_S3S.iter().find(|name| request.has_parameter(name))
+                {
+                    let message = format!("{name} cannot be signed with version 2.");
+                    return Err(Refusal::new(S3ErrorCode::InvalidRequest, message));
+                }
                 let bucket = self.signatures.bucket_of(head)?;
                 Ok(request.write_string_to_sign(text, bucket.as_deref())?)
             }

@@ -192,6 +192,12 @@ impl<'a> V2Request<'a> {
         Ok(self.is_signature_of(secret, &text))
     }
 
+    /// Whether the query has a parameter of this name.
+    #[cfg(feature = "s3s")]
+    pub(crate) fn has_parameter(&self, name: &str) -> bool {
+        self.query.parts().any(|(found, _)| found == name)
+    }
+
     /// Whether the signature is that of this text; costs the same for every secret.
     pub(crate) fn is_signature_of(&self, secret: &SecretKey, text: &[u8]) -> bool {
         hash::is_hmac_sha1(secret, text, self.signature.as_ref().map(<[u8; 20]>::as_slice))

@@ -81,6 +81,10 @@ impl Rights<'_> {
         }
     }
 
+    pub(crate) fn is_delegated(&self) -> bool {
+        self.caller.delegation.is_some()
+    }
+
     /// Whether the caller acts by an application credential that may make no key pairs.
     pub(crate) fn is_restricted(&self) -> bool {
         let delegation = self.caller.delegation.as_ref();

@@ -35,8 +35,8 @@ impl Oracle<'_> {
             Operation::V3Delete(which) => self.v3_change(rights, which, Success::Deleted),
             Operation::V3List { user, kind } => self.v3_list(rights, user, kind),
             Operation::V3Show(which) => self.v3_show(rights, which),
-            // A change could replace both halves of a key pair.
-            Operation::V3Update(which) if rights.is_restricted() && self.is_pair(which) => {
+            // A change could replace both halves of a key pair, and no delegation would bind it.
+            Operation::V3Update(which) if rights.is_delegated() && self.is_pair(which) => {
                 Expected::refused(403)
             }
             Operation::V3Update(which) => self.v3_change(rights, which, Success::Changed),

@@ -83,6 +83,21 @@ async fn version_2_is_refused_unless_it_is_admitted() {
 }
 
 #[tokio::test]
+async fn subresources_that_s3s_leaves_unsigned_are_refused_with_version_2() {
+    let guarded = Guarded::now_with(|builder| builder.signature_v2(true)).await;
+    let now = guarded.clock.now();
+    let week = Duration::from_hours(7 * 24 - 1);
+    for name in ["encryption", "legal-hold", "retention"] {
+        for mut signed in [header_v2(now), presigned_v2(now + week)] {
+            let uri = signed.uri().to_string();
+            let and = if uri.contains('?') { '&' } else { '?' };
+            *signed.uri_mut() = format!("{uri}{and}{name}").parse().unwrap();
+            guarded.send(signed).await.refused(S3ErrorCode::InvalidRequest);
+        }
+    }
+}
+
+#[tokio::test]
 async fn version_2_of_2016_and_urls_of_version_2_for_years_are_refused() {
     let guarded = Guarded::now_with(|builder| builder.signature_v2(true)).await;
     let now = guarded.clock.now();
