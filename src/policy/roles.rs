@@ -89,11 +89,13 @@ pub enum DelegatedCallers {
     #[default]
     Refused,
     /// Admins reach key pairs as v3 credentials, others nothing; Keystone 2026.2's
-    /// one exception. Restricted application credentials make and change no key pairs.
+    /// one exception. Restricted application credentials create no key pairs, and no
+    /// delegated caller changes one: its delegation would not bind the new secret.
     AdminKeyPairs,
     /// What their user may, with credentials of exactly the token's project. What
-    /// they create carries their delegation; restricted application credentials
-    /// make and change no key pairs. As in Keystone before 2026.2.
+    /// they create carries their delegation. Restricted application credentials create
+    /// no key pairs, and no delegated caller changes one. Else as in Keystone before
+    /// 2026.2.
     WithinProject,
 }
 

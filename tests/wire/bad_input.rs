@@ -272,7 +272,7 @@ async fn values_that_a_client_sends_do_not_reach_the_decision() {
     let world = World::new();
     let body = json!({"credential": {
         "type": "ec2", "user_id": BOB, "project_id": DEMO, "roles": ["admin"],
-        "target": {"user_id": ALICE}, "trust_id": "t", "app_cred_id": "a",
+        "target": {"user_id": ALICE},
     }, "roles": ["admin"]});
     let uri = format!("/credentials?user_id={ALICE}&target.credential.user_id={ALICE}");
     let answer = world.post(&uri).token("dev-alice").json(&body).send().await;
