@@ -115,7 +115,7 @@ async fn what_is_odd_is_kept_without_an_access_key_and_told() {
         said,
         "5 read, 5 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 5 odd, 0 failed\n"
     );
-    assert_eq!(log.matches("odd: ").count(), 5, "{log}");
+    assert_eq!(log.matches(" odd id=").count(), 5, "{log}");
     let running = front.start().await;
     let client = running.client();
     for access in ["upper", "two"] {
