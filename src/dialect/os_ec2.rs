@@ -218,9 +218,11 @@ fn project_id(head: &Parts, body: &[u8]) -> Result<Option<ProjectId>, Error> {
         Some(Node::Object(members)) => Some(members),
         _ => None,
     });
-    let members = wrapped.unwrap_or(&body);
     json::refuse_delegation(&body)?;
-    json::refuse_delegation(members)?;
+    if let Some(members) = wrapped {
+        json::refuse_delegation(members)?;
+    }
+    let members = wrapped.unwrap_or(&body);
     let id = json::optional_string(members, "tenant_id")?;
     Ok(id.and_then(|id| ProjectId::new(id).ok()))
 }

@@ -94,8 +94,8 @@ pub enum DelegatedCallers {
     AdminKeyPairs,
     /// What their user may, with credentials of exactly the token's project. What
     /// they create carries their delegation. Restricted application credentials create
-    /// no key pairs, and no delegated caller changes one. Else as in Keystone before
-    /// 2026.2.
+    /// no key pairs, and no delegated caller changes one. Otherwise as in Keystone
+    /// before 2026.2.
     WithinProject,
 }
 

@@ -74,7 +74,7 @@ async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
     assert_eq!((changes("created"), changes("updated"), changes("deleted")), (4, 6, 3), "{log}");
     // Beside these: the warning about the tokens, the three migrations of a new file, and
-    // that its changes are told.
+    // the start of its change feed.
     assert_eq!(log.lines().count(), 4 + 6 + 3 + 5, "{log}");
     assert_silent_about(&log, &secrets);
 }

@@ -43,17 +43,20 @@ async fn a_record_that_is_given_to_another_or_made_active_again_is_corrupt() {
 #[tokio::test]
 async fn mark_of_a_root_key_is_sealed_with_its_secret() {
     let user = UserId::from_stored("demo");
-    for mark in [Some(true), Some(false), None] {
+    let marks = [Some(true), Some(false), None];
+    for (mark, other) in marks.into_iter().flat_map(|mark| marks.map(|other| (mark, other))) {
+        if mark == other {
+            continue;
+        }
         let (store, encrypted) = sealed(&["k"]).await;
         let mut record = pair(user.as_str(), "key");
         record.project_id = Some(ProjectId::from_stored("demo"));
         record.root_key = mark;
         insert(&encrypted, &record).await;
         assert_eq!(get(&encrypted, &record).await.unwrap().root_key, mark);
-        let other = Some(mark != Some(true));
         tamper(&store, &record.id, |it| it.root_key = other).await;
         let told = corruption(encrypted.get(&record.id).await);
-        assert!(told.contains("altered"), "{mark:?}: {told}");
+        assert!(told.contains("altered"), "{mark:?} as {other:?}: {told}");
     }
 }
 

@@ -140,7 +140,7 @@ fn delegated_callers_reach_what_their_setting_admits() {
         ("Keystone's, delegated", Table::Keystone, DelegatedCallers::WithinProject),
     ] {
         let setting = Setting { delegated, ..Setting::new(name, table, Knows::Facts) };
-        check(setting, &callers::delegated(), &operations, (29_000, 90, 900));
+        check(setting, &callers::delegated(), &operations, (34_000, 90, 3_000));
     }
 }
 
@@ -157,7 +157,7 @@ fn gateways_read_key_pairs_where_that_is_set() {
         [("strict, gateways", Table::Strict), ("Keystone's, gateways", Table::Keystone)]
     {
         let setting = Setting { service_reads: true, ..Setting::new(name, table, Knows::Facts) };
-        check(setting, &callers, &operations, (7_500, 0, 0));
+        check(setting, &callers, &operations, (21_000, 180, 5_900));
     }
 }
 

@@ -236,6 +236,8 @@ async fn i4_update_400_if_anything_but_the_status_would_change() {
         json!({"credential": {"user_id": BOB, "blob": {"status": "Inactive"}}}),
         json!({"credential": {"project_id": OTHER, "blob": {"status": "Inactive"}}}),
         json!({"credential": {"type": "cert", "blob": {"status": "Inactive"}}}),
+        json!({"credential": {"trust_id": "t", "blob": {"status": "Inactive"}}}),
+        json!({"credential": {"blob": {"trust_id": "t", "status": "Inactive"}}}),
         json!({"credential": {"blob": {"status": "inactive"}}}),
         json!({"credential": {"blob": {"status": 0}}}),
         json!({"credential": {"blob": {"status": null}}}),

@@ -60,7 +60,8 @@ async fn k2_grant_in_xml_answers_with_what_was_granted() {
 async fn delegations_in_xml_are_refused() {
     let world = World::new();
     for name in ["trust_id", "app_cred_id", "access_token_id"] {
-        let attributes = format!("username=\"k\" key=\"secretsecret\" {name}=\"t\"");
+        let attributes = String::from("username=\"k\" key=\"secretsecret\" signature=\"\"");
+        let attributes = format!("{attributes} {name}=\"t\"");
         let body = element("ec2Credentials", KSEC2, &attributes);
         assert_eq!(grant(&world, &bobs(""), &body).await.status, 400, "{name}");
     }

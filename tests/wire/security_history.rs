@@ -362,6 +362,9 @@ async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see
             let mut beside = pair_of(BOB, DEMO, r#"{"access":"k","secret":"hunter2"}"#);
             beside["credential"][name] = claim.clone();
             assert_eq!(status(&world, "dev-bob", "POST", CREDENTIALS, &beside).await, 400);
+            let mut beside = pair_of(BOB, DEMO, r#"{"access":"k","secret":"hunter2"}"#);
+            beside["credential"][name.replace('_', "-")] = claim.clone();
+            assert_eq!(status(&world, "dev-bob", "POST", CREDENTIALS, &beside).await, 400);
             let mut grant = json!({"username": "k", "secret": "hunter2", "signature": ""});
             grant[name] = claim;
             let grant = json!({"OS-KSEC2-ec2Credentials": grant});

@@ -40,9 +40,7 @@ pub(super) fn encode(key_id: &str, record: &Credential) -> Vec<u8> {
     put_optional(&mut bytes, delegation.as_ref().map(Delegation::encode).as_deref());
     bytes.extend_from_slice(&version.get().to_le_bytes());
     // Texts of earlier releases, which marked no record, end before this.
-    if record.stored_root_key() == Some(true) {
-        bytes.push(1);
-    }
+    bytes.extend(record.stored_root_key().map(u8::from));
     bytes
 }
 

@@ -82,6 +82,8 @@ pub(super) fn update(
         check_kind(kind)?;
     }
     let blob = blob(credential)?.ok_or_else(|| Error::bad_request("blob is required."))?;
+    json::refuse_delegation(credential)?;
+    json::refuse_delegation(&blob)?;
     let named = [json::optional_string(credential, "id")?, json::optional_string(&blob, "access")?];
     if named.into_iter().flatten().any(|name| name != access_key.as_str()) {
         return Err(Error::bad_request("The access key of a credential cannot be changed."));

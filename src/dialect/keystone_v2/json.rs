@@ -19,11 +19,13 @@ pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     };
     let slot = names::slot_of_root(root)
         .ok_or_else(|| Error::bad_request("The root member names no type of credential."))?;
-    strict::refuse_delegation(members)?;
     let text = |name| strict::optional_string(members, name);
     let secret = match slot {
         Slot::Password => text("password")?,
-        Slot::Ec2 | Slot::S3 => one_of(text("secret")?, text("key")?)?,
+        Slot::Ec2 | Slot::S3 => {
+            strict::refuse_delegation(members)?;
+            one_of(text("secret")?, text("key")?)?
+        }
     };
     Ok(Parsed {
         slot,

@@ -64,7 +64,7 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
             b"secret" => &mut secret,
             b"key" => &mut key,
             b"signature" => &mut signature,
-            name if Blob::DELEGATION.iter().any(|it| it.as_bytes() == name) => {
+            name if slot != Slot::Password && names_delegation(name) => {
                 return Err(Error::bad_request("A delegation cannot be set here."));
             }
             _ => continue,
@@ -86,6 +86,10 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
         secret: secret.map(SecretText::new),
         signature: signature.map(SecretText::new),
     })
+}
+
+fn names_delegation(name: &[u8]) -> bool {
+    Blob::DELEGATION.iter().any(|member| member.as_bytes() == name)
 }
 
 fn malformed() -> Error {

@@ -28,18 +28,23 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
     let kind = Kind::new(json::required_string(credential, "type")?)?;
-    if kind.is_ec2() {
-        json::refuse_delegation(credential)?;
-    }
     let project_id = json::optional_string(credential, "project_id")?;
     if kind.is_ec2() && !credential.contains_key("project_id") {
         return Err(Error::bad_request("project_id is required for type ec2."));
+    }
+    let attributes = attributes(credential, body)?;
+    // Looked for among the names as they are stored: `trust-id` is `trust_id` there.
+    if kind.is_ec2() {
+        let named = |name: &&str| attributes.get(*name).is_some_and(|value| !value.is_null());
+        if let Some(name) = Blob::DELEGATION.into_iter().find(named) {
+            return Err(Error::bad_request(format!("{name} cannot be set here.")));
+        }
     }
     Ok(CreateCredential {
         user_id: UserId::new(json::required_string(credential, "user_id")?)?,
         project_id: project_id.map(ProjectId::new).transpose()?,
         blob: Blob::new(blob(credential)?),
-        attributes: attributes(credential, body)?,
+        attributes,
         kind,
     })
 }

@@ -95,6 +95,9 @@ async fn subresources_that_s3s_leaves_unsigned_are_refused_with_version_2() {
             guarded.send(signed).await.refused(S3ErrorCode::InvalidRequest);
         }
     }
+    let mut signed = header_v2(now);
+    *signed.uri_mut() = "/photos/cat.jpg?%65ncryption".parse().unwrap();
+    guarded.send(signed).await.refused(S3ErrorCode::InvalidArgument);
 }
 
 #[tokio::test]
