@@ -304,14 +304,14 @@ impl RolePolicy {
                 credentials
                     && kind.is_ec2()
                     && caller.has_role(&self.names.admin)
-                    && !makes_pair(delegation, action)
+                    && !bars_new_pair(delegation, action)
             }
             DelegatedCallers::WithinProject => {
                 let own_project = caller.project_id();
                 (credentials || ec2)
                     && own_project.is_some()
                     && target.project_id == own_project
-                    && !(kind.is_ec2() && makes_pair(delegation, action))
+                    && !(kind.is_ec2() && bars_new_pair(delegation, action))
             }
         }
     }
@@ -379,8 +379,8 @@ fn names_own_project(caller: &Caller, target: Target<'_>) -> bool {
     target.directory || target.project_id.is_none() || target.project_id == caller.project_id()
 }
 
-/// Whether a delegated caller may not make the key pair that this action on one makes.
-fn makes_pair(delegation: &Delegation, action: Action) -> bool {
+/// Whether this action on a key pair makes a new one that the delegation must not make.
+fn bars_new_pair(delegation: &Delegation, action: Action) -> bool {
     match action {
         Action::CreateCredential | Action::CreateEc2 => {
             matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. })

@@ -157,7 +157,7 @@ fn gateways_read_key_pairs_where_that_is_set() {
         [("strict, gateways", Table::Strict), ("Keystone's, gateways", Table::Keystone)]
     {
         let setting = Setting { service_reads: true, ..Setting::new(name, table, Knows::Facts) };
-        check(setting, &callers, &operations, (21_000, 180, 5_900));
+        check(setting, &callers, &operations, (21_000, 70, 3_500));
     }
 }
 
