@@ -8,8 +8,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     collections::HashMap,
     hint::black_box,
@@ -18,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use common::median;
+use test_support::bench::median;
 use tokio::runtime::Runtime;
 use tower_credentials::{
     backend::{CredentialBackend, KeySource, Known, cached::Cached, memory::MemoryBackend},

@@ -5,13 +5,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use test_support::bench;
 use tower_credentials::{
     domain::SecretKey,
     signature::{ChunkDecoder, CredentialScope, SigningKey},
@@ -43,8 +42,8 @@ fn main() {
                     ratios.push(of_decoder / of_hash);
                 }
             }
-            let [of_hash, of_decoder] = rates.map(common::median);
-            let ratio = common::median(ratios);
+            let [of_hash, of_decoder] = rates.map(bench::median);
+            let ratio = bench::median(ratios);
             println!(
                 "{:>4} KiB   {:>4} KiB   {of_hash:>5.0} MiB/s   {of_decoder:>5.0} MiB/s   {ratio:.2}",
                 chunk >> 10,

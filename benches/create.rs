@@ -6,8 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{convert::Infallible, error::Error, time::Instant};
 
 use bytes::Bytes;
@@ -16,6 +14,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::Value;
+use test_support::bench;
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 
@@ -51,7 +50,7 @@ async fn main() {
     for round in 0..=ROUNDS {
         // New servers and connections each time, so that all rounds are alike.
         let of_bare = creates_a_second(service_fn(bare)).await;
-        let layer = CredentialLayer::new(common::tokens(), MemoryBackend::default());
+        let layer = CredentialLayer::new(bench::tokens(), MemoryBackend::default());
         let of_layer = creates_a_second(layer.layer(service_fn(app))).await;
         if round > 0 {
             rates[0].push(of_bare);
@@ -59,10 +58,10 @@ async fn main() {
             ratios.push(of_layer / of_bare);
         }
     }
-    let [of_bare, of_layer] = rates.map(common::median);
+    let [of_bare, of_layer] = rates.map(bench::median);
     println!("bare hyper handler        {of_bare:>9.0} creates/s");
     println!("layer on MemoryBackend    {of_layer:>9.0} creates/s");
-    println!("ratio, median of pairs    {:>9.2}   bar: at least 0.80", common::median(ratios));
+    println!("ratio, median of pairs    {:>9.2}   bar: at least 0.80", bench::median(ratios));
 }
 
 async fn creates_a_second<S, B>(service: S) -> f64
@@ -73,13 +72,13 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (address, accepting) = common::serve(service).await;
-    let mut connections = common::connections(address, CONNECTIONS).await;
-    assert_eq!(common::create(&mut connections[0]).await, ANSWER.len());
-    connections = common::create_on_all(connections, EACH / 10).await;
+    let (address, accepting) = bench::serve(service).await;
+    let mut connections = bench::connections(address, CONNECTIONS).await;
+    assert_eq!(bench::create(&mut connections[0]).await, ANSWER.len());
+    connections = bench::create_on_all(connections, EACH / 10).await;
     let started = Instant::now();
-    connections = common::create_on_all(connections, EACH).await;
-    let rate = common::rate(CONNECTIONS * EACH, started.elapsed());
+    connections = bench::create_on_all(connections, EACH).await;
+    let rate = bench::rate(CONNECTIONS * EACH, started.elapsed());
     drop(connections);
     accepting.abort();
     rate

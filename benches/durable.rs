@@ -6,21 +6,20 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     path::Path,
     time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
-use common::{
-    clients::{self, Client},
-    engine,
-};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use test_support::bench;
+use test_support::bench::{
+    clients::{self, Client},
+    engine,
+};
 use tower::{Layer, service_fn};
 use tower_credentials::{
     CredentialLayer,
@@ -56,8 +55,8 @@ async fn main() {
             ratios.iter_mut().zip(ratio_of).for_each(|(ratios, ratio)| ratios.push(ratio));
         }
     }
-    let [of_engine, of_layer, of_single] = rates.map(common::median);
-    let [share, gain, most] = ratios.map(common::median);
+    let [of_engine, of_layer, of_single] = rates.map(bench::median);
+    let [share, gain, most] = ratios.map(bench::median);
     println!("engine, 64 rows a transaction        {of_engine:>9.0} rows/s");
     println!("creates over HTTP, 64 clients        {of_layer:>9.0} creates/s");
     println!("engine, one row a transaction        {of_single:>9.0} rows/s");
@@ -69,16 +68,16 @@ async fn main() {
 async fn over_http(path: &Path) -> f64 {
     let backend = SqliteBackend::open(path).unwrap();
     let app = |_: Request<Incoming>| async { Ok(Response::new(Full::<Bytes>::default())) };
-    let layer = CredentialLayer::new(common::tokens(), backend);
+    let layer = CredentialLayer::new(bench::tokens(), backend);
     let service = layer.layer(service_fn::<_>(app));
-    let (address, accepting) = common::serve(service).await;
+    let (address, accepting) = bench::serve(service).await;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        clients.push(Client::connect(address, common::TOKEN, common::BODY).await);
+        clients.push(Client::connect(address, bench::TOKEN, bench::BODY).await);
     }
     let started = Instant::now();
     let clients = clients::create(clients, CREATES).await;
-    let rate = common::rate(CREATES, started.elapsed());
+    let rate = bench::rate(CREATES, started.elapsed());
     drop(clients);
     accepting.abort();
     rate
@@ -91,22 +90,22 @@ fn engine_alone(path: &Path, rows_a_transaction: usize) -> f64 {
     for batch in rows.chunks(rows_a_transaction) {
         engine::commit(&connection, batch);
     }
-    common::rate(rows.len(), started.elapsed())
+    bench::rate(rows.len(), started.elapsed())
 }
 
-/// What a create of [`common::BODY`] makes.
+/// What a create of [`bench::BODY`] makes.
 fn new_key() -> Credential {
     let key = AccessKey::generate().unwrap();
     let mut credential = Credential::new(
         CredentialId::of(&key),
         Kind::ec2(),
-        UserId::from_stored(common::USER),
+        UserId::from_stored(bench::USER),
         Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) },
         SystemTime::now(),
         Version::fresh(),
     );
-    credential.project_id = Some(ProjectId::from_stored(common::PROJECT));
+    credential.project_id = Some(ProjectId::from_stored(bench::PROJECT));
     credential.access_key = Some(key);
-    credential.attributes.insert("subject_ibm_id".into(), common::SUBJECT.into());
+    credential.attributes.insert("subject_ibm_id".into(), bench::SUBJECT.into());
     credential
 }

@@ -7,8 +7,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     hint::black_box,
     sync::{Arc, Mutex},
@@ -20,6 +18,7 @@ use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
 use sha2::Sha256;
+use test_support::bench;
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, Page,
@@ -185,7 +184,7 @@ async fn measure(name: &str, record: &Arc<Credential>) {
             }
         }
     }
-    let [bare_seal, bare_open, seal, open, insert, get] = took.map(common::median);
+    let [bare_seal, bare_open, seal, open, insert, get] = took.map(bench::median);
     let (seal, open) = (seal - insert, open - get);
     println!("{name}: {} bytes sealed, {} bound", bare.plain.len(), bare.identity.len());
     println!("  AEAD alone: seals              {bare_seal:>8.0} ns, opens {bare_open:>8.0} ns");
@@ -274,13 +273,13 @@ fn record(material: Material) -> Arc<Credential> {
     let mut record = Credential::new(
         CredentialId::of(&access),
         Kind::ec2(),
-        UserId::new(common::USER).unwrap(),
+        UserId::new(bench::USER).unwrap(),
         material,
         SystemTime::now(),
         Version::fresh(),
     );
     record.status = Status::Active;
-    record.project_id = Some(ProjectId::new(common::PROJECT).unwrap());
+    record.project_id = Some(ProjectId::new(bench::PROJECT).unwrap());
     record.access_key = Some(access);
     Arc::new(record)
 }

@@ -7,13 +7,6 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![allow(clippy::cast_precision_loss, reason = "figures of some digits")]
 
-#[allow(dead_code, reason = "the tests use all of it")]
-#[path = "../tests/common/etcd.rs"]
-mod etcd;
-#[allow(dead_code, reason = "the tests use all of it")]
-#[path = "../tests/common/installed.rs"]
-mod installed;
-
 use std::{
     hint::black_box,
     sync::Arc,
@@ -28,6 +21,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
+use test_support::etcd;
 use tower_credentials::{
     backend::{BulkLoad, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
     domain::{

@@ -5,8 +5,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use bytes::Bytes;
@@ -15,6 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use test_support::bench;
 use tower::service_fn;
 use tower_credentials::{
     auth::{Presented, TokenValidator},
@@ -27,7 +26,7 @@ const ROUNDS: usize = 9;
 
 #[tokio::main]
 async fn main() {
-    let (address, _) = common::serve(service_fn(keystone)).await;
+    let (address, _) = bench::serve(service_fn(keystone)).await;
     let login = ServiceLogin::password("front", "open-sesame", "service");
     let client = KeystoneClient::builder(format!("http://{address}"), login).build().unwrap();
     let validator: Arc<dyn TokenValidator> = Arc::new(KeystoneValidator::new(client));
@@ -52,7 +51,7 @@ async fn main() {
             ratios.push(validating.as_secs_f64() / hashing.as_secs_f64());
         }
     }
-    let ratio = common::median(ratios);
+    let ratio = bench::median(ratios);
     println!("a cached validation / SHA-256 of the token: {ratio:.2}   bar: at most 3.00");
 }
 
@@ -63,8 +62,8 @@ async fn keystone(
     let logs_in = request.method() == Method::POST;
     let body = json!({ "token": {
         "methods": ["password"],
-        "user": { "id": common::USER, "name": "alice", "domain": { "id": "default", "name": "Default" } },
-        "project": { "id": common::PROJECT, "name": "demo", "domain": { "id": "default", "name": "Default" } },
+        "user": { "id": bench::USER, "name": "alice", "domain": { "id": "default", "name": "Default" } },
+        "project": { "id": bench::PROJECT, "name": "demo", "domain": { "id": "default", "name": "Default" } },
         "roles": [{ "id": "r", "name": "member" }],
         "issued_at": "2026-01-01T00:00:00.000000Z",
         "expires_at": "2126-01-01T00:00:00.000000Z",

@@ -6,8 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
@@ -18,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::clients::{self, Client};
+use test_support::bench;
+use test_support::bench::clients::{self, Client};
 
 const TOTAL: usize = 1_000_000;
 const CONNECTIONS: usize = 128;
@@ -45,7 +44,7 @@ async fn main() {
         let sampling = tokio::spawn(peak(accesser.process.id()));
         let started = Instant::now();
         clients = clients::create(clients, upto - done).await;
-        let rate = common::rate(upto - done, started.elapsed());
+        let rate = bench::rate(upto - done, started.elapsed());
         sampling.abort();
         let now = anonymous(accesser.process.id());
         let peak = PEAK.fetch_max(now, Relaxed).max(now);

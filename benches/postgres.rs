@@ -6,14 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-#[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../tests/common/installed.rs"]
-mod installed;
-#[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../tests/common/postgres.rs"]
-mod lab;
-
 use std::{
     fs,
     hint::black_box,
@@ -25,8 +17,9 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use common::table;
 use md5::{Digest as _, Md5};
+use test_support::bench::table;
+use test_support::{bench, postgres as lab};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, types::ToSql};
 use tower_credentials::{
@@ -117,9 +110,9 @@ async fn create(server: &lab::Server) {
             of_plain.push(rates.1);
         }
     }
-    let (of_pgbench, of_plain) = (common::median(of_pgbench), common::median(of_plain));
+    let (of_pgbench, of_plain) = (bench::median(of_pgbench), bench::median(of_plain));
     for (writers, _, rates) in of_writers {
-        let rate = common::median(rates);
+        let rate = bench::median(rates);
         let bar = |bar| if writers == 2 { bar } else { "no bar" };
         let what = format!("creates/s: pgbench, backend with {writers} writers");
         rates_line(&what, of_pgbench, rate, bar("at least 0.80"));
@@ -231,7 +224,7 @@ where
     }
     let created = next.load(Ordering::Relaxed) - *number;
     *number += created;
-    common::rate(usize::try_from(created).unwrap(), started.elapsed())
+    bench::rate(usize::try_from(created).unwrap(), started.elapsed())
 }
 
 /// Rows that are new: the engine's own `COPY` from a file on the server's disk, and the
@@ -254,22 +247,22 @@ async fn load(server: &lab::Server) {
 
         let started = Instant::now();
         client.batch_execute(&table::copy_from(file.to_str().unwrap())).await.unwrap();
-        let copied = common::rate(count, started.elapsed());
+        let copied = bench::rate(count, started.elapsed());
 
         let started = Instant::now();
         for part in records.chunks(MAX_LOAD) {
             black_box(backend.load(part).await.unwrap());
         }
-        let loaded = common::rate(count, started.elapsed());
+        let loaded = bench::rate(count, started.elapsed());
         if round > 0 {
             of_copy.push(copied);
             of_backend.push(loaded);
             ratios.push(loaded / copied);
         }
     }
-    let (copied, loaded) = (common::median(of_copy), common::median(of_backend));
+    let (copied, loaded) = (bench::median(of_copy), bench::median(of_backend));
     rates_line("rows/s loaded: COPY, backend", copied, loaded, "at least 0.80");
-    println!("{:<52} {:>31.2}", "  median of the rounds' ratios", common::median(ratios));
+    println!("{:<52} {:>31.2}", "  median of the rounds' ratios", bench::median(ratios));
     size("a store that grew", &client, ROUNDS * ROWS).await;
 }
 
@@ -296,7 +289,7 @@ async fn scale(server: &lab::Server, rows: u64) {
                 }
             }
         }
-        let [small, large] = times.map(common::median);
+        let [small, large] = times.map(bench::median);
         let what = format!("{what}: {FEW} rows, {rows} rows");
         let micros = |seconds: f64| format!("{:.0} µs", seconds * 1e6);
         let (first, second, ratio) = (micros(small), micros(large), large / small);

@@ -6,15 +6,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     hint::black_box,
     path::Path,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use common::engine;
+use test_support::bench::engine;
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
     domain::{

@@ -6,8 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-mod common;
-
 use std::{
     hint::black_box,
     sync::{
@@ -20,6 +18,7 @@ use std::{
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use test_support::bench;
 use tower_credentials::{
     backend::{CredentialBackend, sqlite::SqliteBackend},
     domain::{
@@ -98,7 +97,7 @@ async fn report(store: &SqliteBackend) {
             let reports = tokio::spawn(keep_reporting(store.clone(), active.clone(), done.clone()));
             let started = Instant::now();
             create(store, fresh).await;
-            rates.push(common::rate(CREATES, started.elapsed()));
+            rates.push(bench::rate(CREATES, started.elapsed()));
             done.store(true, Relaxed);
             reports.await.unwrap();
         }

@@ -6,10 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-#[path = "../tests/common/aws_signer.rs"]
-mod aws_signer;
-mod common;
-
 use std::{
     convert::Infallible,
     future::{Ready, ready},
@@ -29,6 +25,7 @@ use scratchstack_aws_signature::{
     NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, sigv4_validate_request,
 };
 use sha2::{Digest, Sha256};
+use test_support::{aws_signer, bench};
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
@@ -166,7 +163,7 @@ async fn main() {
             }
         }
     }
-    let [hashing, pure, layer, directed, scratchstack, s3s] = took.map(common::median);
+    let [hashing, pure, layer, directed, scratchstack, s3s] = took.map(bench::median);
     println!("two SHA-256 and one HMAC                {hashing:>8.0} ns");
     println!("parsed and verified                     {pure:>8.0} ns");
     println!("S3AuthLayer adds, key from Cached       {layer:>8.0} ns");
@@ -223,8 +220,8 @@ async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> 
 
 /// One in which the key's owner has a place.
 fn directory() -> StaticDirectory {
-    let user = UserId::new(common::USER).unwrap();
-    let project = ProjectId::new(common::PROJECT).unwrap();
+    let user = UserId::new(bench::USER).unwrap();
+    let project = ProjectId::new(bench::PROJECT).unwrap();
     StaticDirectory::new()
         .with_member(user.clone(), project.clone(), ["member"])
         .with_user(User::new(user, "user"))
@@ -236,12 +233,12 @@ fn record(now: SystemTime) -> Credential {
     let mut record = Credential::new(
         CredentialId::of(&access),
         Kind::ec2(),
-        UserId::new(common::USER).unwrap(),
+        UserId::new(bench::USER).unwrap(),
         Material::KeyPair { secret: Some(SecretKey::new(SECRET).unwrap()) },
         now,
         Version::fresh(),
     );
-    record.project_id = Some(ProjectId::new(common::PROJECT).unwrap());
+    record.project_id = Some(ProjectId::new(bench::PROJECT).unwrap());
     record.access_key = Some(access);
     record
 }

@@ -173,6 +173,7 @@
 //! [`TokenValidator`]: auth::TokenValidator
 
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations, missing_docs, unnameable_types)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;

@@ -1,8 +1,5 @@
 //! Requests that are not ours cost nothing and reach the app as they are.
 
-#[path = "common/counting.rs"]
-mod counting;
-
 use std::{
     convert::Infallible,
     future::{Ready, ready},
@@ -14,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use test_support::counting;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_credentials::{
@@ -23,6 +21,9 @@ use tower_credentials::{
 use tower_test::mock;
 
 use crate::counting::allocations;
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
 
 fn layer() -> CredentialLayer {
     CredentialLayer::new(StaticTokens::new(), MemoryBackend::default())

@@ -69,6 +69,7 @@ mod error;
 mod login;
 mod lookup;
 mod pool;
+pub mod records;
 mod token;
 mod transport;
 mod validator;

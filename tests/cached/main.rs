@@ -4,8 +4,6 @@ mod ageing;
 mod allocations;
 mod bounds;
 mod conformance;
-#[path = "../common/counting.rs"]
-mod counting;
 mod figures;
 mod following;
 mod outages;
@@ -22,6 +20,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use test_support::counting;
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached},
     clock::Clock,
@@ -32,6 +31,9 @@ use tower_credentials::{
 };
 
 use crate::watched::Watched;
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
 
 /// A clock that stands still until it is set.
 #[derive(Clone, Debug)]

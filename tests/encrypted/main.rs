@@ -1,10 +1,5 @@
 //! `Encrypted`: what it seals, what it refuses, and how its keys change.
 
-#[path = "../common/again.rs"]
-mod again;
-#[path = "../common/counting.rs"]
-mod counting;
-
 mod adopting;
 mod allocations;
 mod altered;
@@ -25,6 +20,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use test_support::{again, counting};
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, Order,
@@ -36,6 +32,9 @@ use tower_credentials::{
         UserId, Version,
     },
 };
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
 
 /// The id of the record that tells which keys are in use.
 const REGISTER: &str = "!tower-sealed-keys";

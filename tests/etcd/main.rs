@@ -1,14 +1,5 @@
 //! `EtcdBackend` on real clusters.
 
-#[path = "../common/around.rs"]
-mod around;
-#[allow(dead_code, reason = "the bench uses all of it")]
-#[path = "../common/etcd.rs"]
-mod etcd;
-#[allow(dead_code, reason = "other tests use all of it")]
-#[path = "../common/installed.rs"]
-mod installed;
-
 mod answers;
 mod counters;
 mod damaged;
@@ -22,6 +13,7 @@ mod tls;
 
 use std::{error::Error as StdError, sync::Arc, time::UNIX_EPOCH};
 
+use test_support::{around, etcd, installed};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
     domain::{

@@ -6,16 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "the figures need the time")]
 
-#[allow(dead_code, reason = "the tests of the store use all of it")]
-#[path = "../common/etcd.rs"]
-mod etcd;
-#[allow(dead_code, reason = "other tests use all of it")]
-#[path = "../common/installed.rs"]
-mod installed;
-
-#[path = "../common/network.rs"]
-mod network;
-
 mod cut;
 mod load;
 
@@ -24,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use test_support::{etcd, network};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
     domain::Quota,

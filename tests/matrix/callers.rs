@@ -8,8 +8,8 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::START,
     facts::{ALICE, AWAY, CAROL, DAVE, FRANK, HOME, TWIN},
+    world::START,
 };
 
 pub(crate) const ADMIN: &str = "admin";

@@ -8,7 +8,6 @@ use tower_credentials::domain::{Credential, Slot, Status};
 
 use crate::{
     callers::Subject,
-    common::Answer,
     counting::Report,
     operations::{Operation, Wire},
     oracle::{Expected, Made, Oracle, Success},
@@ -16,6 +15,7 @@ use crate::{
     requests::{Chosen, root},
     running::Minted,
     secrets,
+    world::Answer,
 };
 
 /// One request, and what judges it.

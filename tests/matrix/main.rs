@@ -33,12 +33,7 @@
     reason = "the oracle writes each rule down as its dialect states it"
 )]
 
-#[path = "../common/aws_signer.rs"]
-mod aws_signer;
 mod callers;
-#[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "the tests of the wire use all of it")]
-mod common;
 mod counting;
 mod facts;
 mod judging;
@@ -50,7 +45,7 @@ mod requests;
 mod running;
 mod secrets;
 mod using;
-
+use test_support::{aws_signer, signer, world};
 use tower_credentials::policy::DelegatedCallers;
 
 use callers::{ADMIN, At, MEMBER, SERVICE, Subject};

@@ -23,15 +23,15 @@ use tower_credentials::{
 use crate::{
     aws_signer::Signer,
     callers::{self, SERVICE, TOKEN},
-    common::{
-        World,
-        registry::Registry,
-        signer::{ec2_v4, s3_v4},
-        v3::{EC2TOKENS, S3TOKENS},
-    },
     facts::{BOB, Facts, HOME, Standing},
     oracle::Plane,
     running::Minted,
+    signer::{ec2_v4, s3_v4},
+    world::{
+        World,
+        registry::Registry,
+        v3::{EC2TOKENS, S3TOKENS},
+    },
 };
 
 /// A clock that stands still.
@@ -96,7 +96,7 @@ impl Planes {
         let tokens = World::build(validator, Arc::new(store.clone()), |builder| {
             builder
                 .directory(Arc::clone(&registry))
-                .issuer(crate::common::desk::Desk::default())
+                .issuer(crate::world::desk::Desk::default())
                 .clock(clock)
         });
         Self {

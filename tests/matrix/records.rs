@@ -15,9 +15,9 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::START,
     facts::{ALICE, AWAY, BOB, CAROL, DAVE, FRANK, GHOST, HOME, TWIN, VOID},
     oracle::Made,
+    world::START,
 };
 
 /// What a record holds.

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use tower_credentials::domain::Slot;
 
 use crate::{
-    common::{
-        Call, World,
-        signer::{ec2_v4, s3_v4},
-        v3::{EC2TOKENS, S3TOKENS},
-    },
     operations::{Halves, MISSING, Named, Operation, Prefix, Which},
     records::Seed,
+    signer::{ec2_v4, s3_v4},
+    world::{
+        Call, World,
+        v3::{EC2TOKENS, S3TOKENS},
+    },
 };
 
 /// The key pair that a create chooses, if it chooses one.

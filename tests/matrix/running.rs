@@ -10,7 +10,6 @@ use tower_credentials::{
 
 use crate::{
     callers::Subject,
-    common::{World, desk::Desk},
     counting::Report,
     facts::Setting,
     judging::{self, Cell},
@@ -18,6 +17,7 @@ use crate::{
     oracle::{Made, Oracle},
     records::{self, Seed},
     requests::{self, Chosen},
+    world::{World, desk::Desk},
 };
 
 /// A key pair that came of a create.

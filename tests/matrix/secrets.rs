@@ -8,8 +8,8 @@ use std::fmt::Write;
 use tower_credentials::domain::Slot;
 
 use crate::{
-    callers::TOKEN, common::Answer, judging::Cell, operations::Operation, oracle::Success,
-    records::Seed,
+    callers::TOKEN, judging::Cell, operations::Operation, oracle::Success, records::Seed,
+    world::Answer,
 };
 
 const STORED: &str = "secret-of-";

@@ -1,14 +1,5 @@
 //! `PostgresBackend` on real servers: private ones in scratch folders.
 
-#[path = "../common/around.rs"]
-mod around;
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../common/installed.rs"]
-mod installed;
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../common/postgres.rs"]
-mod lab;
-
 mod conflicts;
 mod damaged;
 mod failover;
@@ -23,3 +14,4 @@ mod sealed;
 mod suite;
 mod tls;
 mod waiting;
+use test_support::{around, installed, postgres as lab};

@@ -3,20 +3,16 @@
 #![allow(missing_docs)]
 
 mod allocating;
-#[path = "../common/aws_signer.rs"]
-mod aws_signer;
 mod chunks;
-#[path = "../common/counting.rs"]
-mod counting;
 mod forms;
 mod gate;
 mod guarded;
-#[path = "../common/installed.rs"]
-mod installed;
 mod keys;
 mod mutations;
 mod owners;
-#[path = "../common/registry.rs"]
-mod registry;
 mod signers;
 mod verified;
+use test_support::{aws_signer, counting, installed, world::registry};
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;

@@ -7,17 +7,13 @@ use std::{
 };
 
 use tempfile::TempDir;
+use test_support::{again, around};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, sqlite::SqliteBackend},
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
     },
 };
-
-#[path = "../common/again.rs"]
-mod again;
-#[path = "../common/around.rs"]
-mod around;
 
 mod contention;
 mod damaged;

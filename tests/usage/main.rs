@@ -2,8 +2,6 @@
 
 mod allocating;
 mod collecting;
-#[path = "../common/counting.rs"]
-mod counting;
 mod keeping;
 mod logs;
 mod reporting;
@@ -11,9 +9,13 @@ mod suite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use test_support::counting;
 use tower_credentials::domain::{
     AccessKey, Credential, CredentialId, Kind, Material, SecretKey, UserId, Version,
 };
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
 
 /// A key pair with this access key.
 fn key(access: &str) -> Credential {

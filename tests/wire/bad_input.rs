@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    common::{ALICE, BOB, DEMO, World},
     keystone_v2_json::{bobs, ec2},
+    world::{ALICE, BOB, DEMO, World},
 };
 
 const KSEC2: &str = "http://docs.openstack.org/identity/api/ext/OS-KSEC2/v1.0";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{
+use crate::world::{
     BOB, DEMO,
     v3::{
         CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_refused, blob_of, change, ec2, id_of,

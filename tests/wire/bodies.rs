@@ -7,11 +7,11 @@ use serde_json::json;
 use tower_credentials::ErrorKind;
 
 use crate::{
-    common::{
+    keystone_v2_json::bobs,
+    world::{
         Answer, World,
         failing::{End, Stream},
     },
-    keystone_v2_json::bobs,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -120,7 +120,7 @@ async fn no_body_is_read_before_the_caller_is_known() {
             let body = Stream::new(["{}"], End::Stalled);
             let polled = body.polled();
             let call = world.post(&uri).header("content-type", "application/json");
-            let call = token.into_iter().fold(call, crate::common::Call::token);
+            let call = token.into_iter().fold(call, crate::world::Call::token);
             assert_eq!(call.body(body).send().await.status, 401);
             assert_eq!(polled.load(Ordering::SeqCst), 0, "{token:?} {uri}");
         }

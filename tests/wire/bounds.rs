@@ -10,7 +10,7 @@ use tower_credentials::{
     },
 };
 
-use crate::common::{ALICE, CAROL, DEMO, OTHER, START, World, failing::Flaky, tokens};
+use crate::world::{ALICE, CAROL, DEMO, OTHER, START, World, failing::Flaky, tokens};
 
 /// A world whose store holds this many records of alice in carol's project, all
 /// before `z`, and one key of hers in her own.

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use crate::{
-    common::{
+    operations::{Login, Operation, Wire, prepared, records},
+    world::{
         Call, World,
         failing::{End, Stream},
     },
-    operations::{Login, Operation, Wire, prepared, records},
 };
 
 const OWN: (&str, &str) = ("host", "keys.test:8338");

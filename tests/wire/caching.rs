@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tower_credentials::{backend::memory::MemoryBackend, domain::Quota};
 
 use crate::{
-    common::{
+    keystone_v2_json::bobs,
+    operations::{Login, Operation, Wire, prepared},
+    world::{
         ALICE, Answer, DEMO, World,
         failing::{End, Flaky, Refusing, Stream},
         pair, tokens,
         v3::CREDENTIALS,
     },
-    keystone_v2_json::bobs,
-    operations::{Login, Operation, Wire, prepared},
 };
 
 #[track_caller]

@@ -11,8 +11,8 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{ALICE, BOB, DEMO, OTHER, World, pair},
     keystone_v2_json::{bobs, ec2, password, s3},
+    world::{ALICE, BOB, DEMO, OTHER, World, pair},
 };
 
 async fn names(world: &World) -> Vec<Value> {

@@ -7,14 +7,14 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
+    keystone_v2_json::{bobs, ec2 as granted, password, s3},
+    world::{
         ALICE, BOB, DEMO, World,
         v3::{
             CREDENTIALS, accesses, assert_refused, blob_of, change, ec2, id_of, ids, make, one,
             opaque, pair_of, pairs, world,
         },
     },
-    keystone_v2_json::{bobs, ec2 as granted, password, s3},
 };
 
 async fn grant(world: &World, body: &Value) {
@@ -36,7 +36,7 @@ fn blob(credential: &Value) -> Value {
 #[tokio::test]
 async fn a_key_minted_at_ibm_is_a_credential_of_v3_and_can_be_deleted_there() {
     let world = world();
-    let mut body = crate::common::pair(BOB, DEMO, "minted");
+    let mut body = crate::world::pair(BOB, DEMO, "minted");
     body["credential"]["subject_ibm_id"] = "IBMid-1".into();
     let minted = world.post("/credentials").token("dev-bob").json(&body).send().await;
     assert_eq!(minted.status, 201);

@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 use tower_credentials::policy::{DelegatedCallers, RolePolicy};
 
-use crate::common::{
-    ALICE, BOB, DEMO, OTHER, World,
+use crate::{
     signer::s3_v4,
-    v3::{
-        CREDENTIALS, S3TOKENS, SECRET, accesses, assert_refused, blob_of, change, ec2, id_of, ids,
-        make, one, opaque, pairs, world, world_with,
+    world::{
+        ALICE, BOB, DEMO, OTHER, World,
+        v3::{
+            CREDENTIALS, S3TOKENS, SECRET, accesses, assert_refused, blob_of, change, ec2, id_of,
+            ids, make, one, opaque, pairs, world, world_with,
+        },
     },
 };
 

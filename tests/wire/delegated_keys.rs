@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use tower_credentials::{domain::Delegation, policy::DelegatedCallers};
 
 use crate::{
-    common::{
+    delegated_callers::{NAMES, SCOPE, TIME, policy, status, world_that},
+    signer::s3_v4,
+    world::{
         ALICE, BOB, DEMO, OTHER,
-        signer::s3_v4,
         v3::{
             ACCESS, CREDENTIALS, S3TOKENS, SECRET, Signing, access_token, app, blob_of, change,
             id_of, one, pair_of, pairs, trust,
         },
     },
-    delegated_callers::{NAMES, SCOPE, TIME, policy, status, world_that},
 };
 
 #[tokio::test]

@@ -3,14 +3,16 @@
 use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 
-use crate::common::{
-    BOB, DEMO, World,
-    desk::Desk,
-    directory,
+use crate::{
     signer::{self, EMPTY},
-    v3::{
-        ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, make, pair_of,
-        tokens, world, world_with,
+    world::{
+        BOB, DEMO, World,
+        desk::Desk,
+        directory,
+        v3::{
+            ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, make, pair_of,
+            tokens, world, world_with,
+        },
     },
 };
 

@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    common::{
-        signer,
-        v3::{ACCESS, EC2TOKENS, SECOND, SECRET, Signing, TTL, assert_refused},
-    },
     ec2tokens::{BASIC, SCOPE, TIME, changed, signed_at, vectors},
+    signer,
+    world::v3::{ACCESS, EC2TOKENS, SECOND, SECRET, Signing, TTL, assert_refused},
 };
 
 /// T1.

@@ -6,7 +6,7 @@ use tower_credentials::{
     domain::{ProjectId, UserId},
 };
 
-use crate::common::{
+use crate::world::{
     DEMO, World, directory, escaped, pair, tokens,
     v3::{CREDENTIALS, ec2, pairs},
 };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tower_credentials::domain::{Quota, Status};
 
-use crate::common::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, OTHER, World, pair};
+use crate::world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, OTHER, World, pair};
 
 /// The request of the create page.
 fn sample() -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, escaped};
+use crate::world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, escaped};
 
 const JSON: &str = "application/json; charset=utf-8";
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{ALICE, BOB, CAROL, DEMO, FRANK, OTHER, World, pair};
+use crate::world::{ALICE, BOB, CAROL, DEMO, FRANK, OTHER, World, pair};
 
 /// A key of each kind of owner: the caller's, a colleague's, a stranger's, and
 /// the root keys of the caller's project and of another.

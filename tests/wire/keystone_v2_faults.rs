@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    common::{
+    keystone_v2_json::{bobs, ec2},
+    world::{
         ALICE, Answer, BOB, CAROL, DAVE, DEMO, World,
         failing::{DownDirectory, Flaky, Refusing},
         tokens,
     },
-    keystone_v2_json::{bobs, ec2},
 };
 
 /// Sends the call that `build` makes in both formats and compares the faults.
-async fn fault(build: impl Fn() -> crate::common::Call, code: u16, name: &str) -> Answer {
+async fn fault(build: impl Fn() -> crate::world::Call, code: u16, name: &str) -> Answer {
     let json = build().header("accept", "application/json").send().await;
     assert_eq!(json.status, code, "{name}: {}", json.text());
     assert_eq!(json.header("content-type"), "application/json");
@@ -37,7 +37,7 @@ async fn fault(build: impl Fn() -> crate::common::Call, code: u16, name: &str) -
     json
 }
 
-fn grant(world: &World, body: &Value) -> crate::common::Call {
+fn grant(world: &World, body: &Value) -> crate::world::Call {
     world.post(&bobs("")).token("dev-admin").json(body)
 }
 

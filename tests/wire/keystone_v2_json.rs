@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::common::{ALICE, Answer, BOB, CAROL, DEMO, World};
+use crate::world::{ALICE, Answer, BOB, CAROL, DEMO, World};
 
 /// The body of the grant page.
 pub(crate) fn ec2() -> Value {

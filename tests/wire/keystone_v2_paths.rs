@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    common::{BOB, World, escaped},
     keystone_v2_json::{bobs, ec2, s3},
+    world::{BOB, World, escaped},
 };
 
 const EC2_TYPES: [&str; 4] = [

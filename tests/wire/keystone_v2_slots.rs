@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tower_credentials::domain::{Material, SecretText, Slot, UserId};
 
 use crate::{
-    common::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World},
     keystone_v2_json::{ec2, password},
+    world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World},
 };
 
 fn key(root: &str, username: &str) -> Value {

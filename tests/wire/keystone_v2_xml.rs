@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    common::{Answer, BOB, DEMO, World},
     keystone_v2_json::{bobs, ec2, password, s3},
+    world::{Answer, BOB, DEMO, World},
 };
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";

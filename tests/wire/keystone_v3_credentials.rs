@@ -5,7 +5,7 @@ use tower_credentials::{
     CredentialLayer, backend::memory::MemoryBackend, clock::Clock, domain::Quota,
 };
 
-use crate::common::{
+use crate::world::{
     ALICE, BOB, DEMO, World,
     v3::{
         ACCESS, CREDENTIALS, assert_framed, assert_refused, ec2, make, one, opaque, pair_of, pairs,

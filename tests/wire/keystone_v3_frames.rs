@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use http_body_util::Full;
 use tower_credentials::backend::memory::MemoryBackend;
 
-use crate::common::{
+use crate::world::{
     Answer, BOB, DEMO, World,
     failing::{DownDirectory, End, Flaky, Refusing, Stream},
     v3::{

@@ -3,11 +3,11 @@
 use tower_credentials::Dialect;
 
 use crate::{
-    common::{
+    keystone_v3_frames::{paths, signing},
+    world::{
         BOB, Call, World,
         v3::{CREDENTIALS, S3TOKENS, Signing, assert_refused, pairs, world, world_with},
     },
-    keystone_v3_frames::{paths, signing},
 };
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{
+use crate::world::{
     ALICE, BOB, CAROL, DEMO, OTHER, World,
     v3::{CREDENTIALS, assert_framed, assert_refused, ec2, id_of, ids, make, opaque, world},
 };

@@ -7,14 +7,14 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
+    keystone_v2_json::{bobs, ec2 as granted, s3},
+    world::{
         ALICE, Answer, BOB, DEMO, OTHER, START, World,
         v3::{
             CREDENTIALS, SECOND, accesses, assert_framed, assert_refused, blob_of, change, ec2,
             id_of, make, one, opaque, pair_of, pairs, world,
         },
     },
-    keystone_v2_json::{bobs, ec2 as granted, s3},
 };
 
 async fn patch(world: &World, token: &str, id: &str, body: &Value) -> Answer {

@@ -1,6 +1,6 @@
 //! Who may do what with credentials of v3.
 
-use crate::common::{
+use crate::world::{
     ALICE, BOB, CAROL, DEMO, OTHER, World,
     v3::{
         CREDENTIALS, assert_framed, assert_refused, blob_of, change, ec2, id_of, ids, make, one,

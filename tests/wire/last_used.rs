@@ -15,7 +15,7 @@ use tower_credentials::{
     usage::{UsageError, UsageLog},
 };
 
-use crate::common::{
+use crate::world::{
     ALICE, Answer, BOB, DEMO, World, pair, tokens,
     v3::{CREDENTIALS, blob_of, change, ec2, id_of, make, one, opaque, pairs},
 };
@@ -139,7 +139,7 @@ async fn v3_shows_lists_and_changes_tell_the_last_use_and_null_if_there_was_none
     assert_eq!(of_one(&get(&world, &one(&unused)).await), Some(Value::Null));
     let listed = get(&world, CREDENTIALS).await;
     let by_id: HashMap<_, _> =
-        crate::common::v3::ids(&listed).into_iter().zip(of_list(&listed)).collect();
+        crate::world::v3::ids(&listed).into_iter().zip(of_list(&listed)).collect();
     assert_eq!(by_id[&used], Some(json!(SHOWN)));
     assert_eq!(by_id[&unused], Some(Value::Null));
     let body = change(&blob_of("used", "new-secret"));

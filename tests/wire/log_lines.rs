@@ -17,9 +17,10 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{DEMO, START, World, escaped, pair, thread_log},
     operations::records,
     os_ec2::under,
+    thread_log,
+    world::{DEMO, START, World, escaped, pair},
 };
 
 /// What ids of stored records may hold: another line, a terminal's cursor and colors,

@@ -3,9 +3,6 @@
 //! One program of many files, each about one subject: linking it once is a good
 //! part of the time that the tests take.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod bad_input;
 mod bad_input_v3;
 mod bodies;
@@ -48,3 +45,4 @@ mod s3tokens_signatures;
 mod secrets;
 mod security_history;
 mod strict_roles;
+use test_support::{signer, thread_log, world};

@@ -11,14 +11,14 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
-        ALICE, Answer, BOB, Call, DEMO, GATEWAY, World, pair,
-        v3::{ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, change, ec2, id_of, one},
-    },
     ec2tokens::vector,
     keystone_v2_json::{self, bobs},
     os_ec2::under,
     s3tokens,
+    world::{
+        ALICE, Answer, BOB, Call, DEMO, GATEWAY, World, pair,
+        v3::{ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, change, ec2, id_of, one},
+    },
 };
 
 /// One operation, with a request that succeeds.

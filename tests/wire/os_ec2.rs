@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tower_credentials::domain::{CredentialId, Material, Quota};
 
-use crate::common::{
+use crate::world::{
     ALICE, BOB, DAVE, DEMO, OTHER, World, directory,
     registry::Registry,
     v3::{

@@ -4,11 +4,11 @@ use serde_json::json;
 use tower_credentials::policy::RolePolicy;
 
 use crate::{
-    common::{
+    os_ec2::{PREFIXES, status, under},
+    world::{
         ALICE, BOB, CAROL, DEMO, OTHER,
         v3::{assert_framed, assert_refused, ec2, id_of, make, opaque, pairs, world, world_with},
     },
-    os_ec2::{PREFIXES, status, under},
 };
 
 /// E2.

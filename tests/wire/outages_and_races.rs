@@ -11,12 +11,12 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
+    keystone_v2_json::{bobs, ec2},
+    world::{
         ALICE, BOB, DEMO, World,
         failing::{CAUSE, DownDirectory, Flaky, Refusing},
         pair, tokens,
     },
-    keystone_v2_json::{bobs, ec2},
 };
 
 #[tokio::test]

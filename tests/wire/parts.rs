@@ -10,7 +10,7 @@ use tower_credentials::{
     policy::{Action, Decision, ListScope, Policy, Target},
 };
 
-use crate::common::{ALICE, BOB, CAROL, DEMO, OTHER, World, directory, pair};
+use crate::world::{ALICE, BOB, CAROL, DEMO, OTHER, World, directory, pair};
 
 /// Lets everybody do everything, delegated or not.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ async fn a_disabled_user_or_project_gets_nothing_new_and_can_still_be_revoked() 
     other.enabled = false;
     let closed = directory().with_user(bob).with_project(other);
     let backend = world.backend.clone();
-    let world = World::of(crate::common::tokens(), backend, |builder| builder.directory(closed));
+    let world = World::of(crate::world::tokens(), backend, |builder| builder.directory(closed));
 
     for body in [pair(BOB, DEMO, "new"), pair(CAROL, OTHER, "new"), pair(OTHER, OTHER, "new")] {
         let refused = world.post("/credentials").token("dev-admin").json(&body).send().await;
@@ -80,9 +80,9 @@ async fn a_disabled_user_or_project_gets_nothing_new_and_can_still_be_revoked() 
 async fn an_open_directory_is_what_there_is_without_one() {
     use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 
-    let without = CredentialLayer::builder(crate::common::tokens(), MemoryBackend::default());
+    let without = CredentialLayer::builder(crate::world::tokens(), MemoryBackend::default());
     let without = without.build().unwrap();
-    let open = CredentialLayer::builder(crate::common::tokens(), MemoryBackend::default());
+    let open = CredentialLayer::builder(crate::world::tokens(), MemoryBackend::default());
     let open = open.directory(OpenDirectory).build().unwrap();
     let mut world = World::new();
     for layer in [without, open] {

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::common::{Answer, BOB, CAROL, DEMO, OTHER, World};
+use crate::world::{Answer, BOB, CAROL, DEMO, OTHER, World};
 
 fn method() -> impl Strategy<Value = String> {
     prop_oneof![

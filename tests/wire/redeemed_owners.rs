@@ -12,17 +12,17 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
+    ec2tokens, s3tokens,
+    signer::{ec2_v4, s3_v4},
+    world::{
         BOB, DEMO, World,
         desk::Desk,
         directory,
-        signer::{ec2_v4, s3_v4},
         v3::{
             ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, make,
             pair_of, tokens, world,
         },
     },
-    ec2tokens, s3tokens,
 };
 
 /// Both paths, each with a request that this key signed.

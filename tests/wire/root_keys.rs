@@ -9,7 +9,7 @@ use tower_credentials::{
     domain::{Caller, Credential, ProjectId, Quota, Scope, UserId},
 };
 
-use crate::common::{
+use crate::world::{
     ALICE, DEMO, World, pair, tokens,
     v3::{CREDENTIALS, accesses, ec2, id_of, ids, one, pairs},
 };

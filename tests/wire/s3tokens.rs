@@ -4,12 +4,14 @@ use data_encoding::BASE64URL;
 use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, ErrorKind, backend::memory::MemoryBackend};
 
-use crate::common::{
-    BOB, DEMO, World,
+use crate::{
     signer::{self, EMPTY},
-    v3::{
-        ACCESS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, ec2, make, opaque,
-        pair_of, tokens, world,
+    world::{
+        BOB, DEMO, World,
+        v3::{
+            ACCESS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, ec2, make, opaque,
+            pair_of, tokens, world,
+        },
     },
 };
 

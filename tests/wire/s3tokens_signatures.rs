@@ -3,11 +3,9 @@
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
 use crate::{
-    common::{
-        signer::{self, EMPTY},
-        v3::{ACCESS, S3TOKENS, SECOND, SECRET, Signing, TTL, assert_refused},
-    },
     s3tokens::{DATE, SCOPE, TIME, V1_SIGNATURE, V1_TOKEN, V4_SIGNATURE, credentials, v1, v4},
+    signer::{self, EMPTY},
+    world::v3::{ACCESS, S3TOKENS, SECOND, SECRET, Signing, TTL, assert_refused},
 };
 
 /// T2.

@@ -8,16 +8,16 @@ use tower_credentials::{
 };
 
 use crate::{
-    common::{
+    keystone_v2_json::bobs,
+    signer::{ec2_old, ec2_v4, s3_v1, s3_v4},
+    thread_log,
+    world::{
         ALICE, Answer, BOB, DEMO, World, pair,
-        signer::{ec2_old, ec2_v4, s3_v1, s3_v4},
-        thread_log,
         v3::{
             ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECRET, Signing, blob_of, change, id_of, one,
             opaque, pair_of, pairs,
         },
     },
-    keystone_v2_json::bobs,
 };
 
 const SECRETS: [&str; 8] = [

@@ -11,13 +11,15 @@ use tower_credentials::{
     policy::{Action, Decision, DelegatedCallers, ListScope, Policy, RolePolicy, Target},
 };
 
-use crate::common::{
-    ALICE, BOB, CAROL, DEMO, OTHER, World, pair,
+use crate::{
     signer::{ec2_old, s3_v1, s3_v4},
-    v3::{
-        ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, TTL, access_token, app,
-        assert_refused, blob_of, change, ec2, id_of, ids, make, one, opaque, pair_of, pairs, trust,
-        world, world_with,
+    world::{
+        ALICE, BOB, CAROL, DEMO, OTHER, World, pair,
+        v3::{
+            ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, TTL, access_token,
+            app, assert_refused, blob_of, change, ec2, id_of, ids, make, one, opaque, pair_of,
+            pairs, trust, world, world_with,
+        },
     },
 };
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{
+use crate::world::{
     ALICE, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, pair,
     v3::{CREDENTIALS, accesses, blob_of, change, ec2, id_of, ids, one, opaque, pairs},
 };

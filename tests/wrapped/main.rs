@@ -1,19 +1,11 @@
 //! The suite for backends over every store through every wrapper: sealed, cached by the
 //! store's own feed of changes, and both.
 
-#[path = "../common/etcd.rs"]
-#[allow(dead_code, reason = "the tests of etcd alone use the rest")]
-mod etcd;
-#[path = "../common/installed.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod installed;
-#[path = "../common/postgres.rs"]
-#[allow(dead_code, reason = "the tests of PostgreSQL alone use the rest")]
-mod postgres;
 mod stores;
 
 use std::{sync::Arc, time::Duration};
 
+use test_support::{etcd, postgres};
 use tower_credentials::{
     backend::{
         ChangeFeed, CredentialBackend,

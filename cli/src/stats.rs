@@ -1,0 +1,107 @@
+//! What is in a store, in numbers.
+
+use std::{
+    collections::{BTreeMap, HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+};
+
+use crate::{
+    open::open,
+    options::StoreArgs,
+    outcome::{Failure, Outcome},
+    progress::Progress,
+    walk::{Damages, Met, Records, Walk},
+};
+use example_support::store::{Expected, SecretFiles, redacted};
+use serde_json::{Map, Value};
+use tower_credentials::{
+    backend::Order,
+    domain::{Credential, Kind, Status},
+};
+
+pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome, Failure> {
+    let store = open(args, files, Expected::Existing).await?;
+    let (mut counts, mut damages) = (Counts::default(), Damages::default());
+    let progress = Progress::of_records("counting");
+    let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
+    while let Some(met) = walk.next().await? {
+        match met {
+            Met::Damaged(record) => damages.add(record),
+            Met::Records(Records { records, .. }) => {
+                for record in &records {
+                    counts.add(record);
+                }
+                progress.add(records.len() as u64);
+            }
+        }
+    }
+    drop(progress);
+    let outcome =
+        Outcome::default().with("store", redacted(&args.url)).with("engine", store.engine.name());
+    Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.engine.disk_bytes())))
+}
+
+#[derive(Default)]
+struct Counts {
+    records: u64,
+    active: u64,
+    usable: u64,
+    access_keys: u64,
+    slots: u64,
+    delegated: u64,
+    bytes: u64,
+    kinds: BTreeMap<Kind, u64>,
+    users: Distinct,
+    projects: Distinct,
+}
+
+impl Counts {
+    fn add(&mut self, record: &Credential) {
+        self.records += 1;
+        self.active += u64::from(record.status == Status::Active);
+        self.usable += u64::from(record.is_usable());
+        self.access_keys += u64::from(record.access_key.is_some());
+        self.slots += u64::from(record.slot.is_some());
+        self.delegated += u64::from(record.delegation.is_some());
+        self.bytes += record.size() as u64;
+        *self.kinds.entry(record.kind.clone()).or_default() += 1;
+        self.users.add(record.user_id.as_str());
+        if let Some(project) = &record.project_id {
+            self.projects.add(project.as_str());
+        }
+    }
+
+    fn tell(self, outcome: Outcome) -> Outcome {
+        let kinds = self.kinds.iter().map(|(kind, count)| (kind.as_str().into(), (*count).into()));
+        outcome
+            .with("records", self.records)
+            .with("active", self.active)
+            .with("inactive", self.records - self.active)
+            .with("usable_keys", self.usable)
+            .with("access_keys", self.access_keys)
+            .with("kinds", kinds.collect::<Map<String, Value>>())
+            .with("slots", self.slots)
+            .with("delegated", self.delegated)
+            .with("users", self.users.count())
+            .with("projects", self.projects.count())
+            .with("secret_and_attribute_bytes", self.bytes)
+    }
+}
+
+/// How many different texts there were. Of each only a hash is kept, for there may be
+/// millions.
+#[derive(Default)]
+struct Distinct {
+    hasher: RandomState,
+    seen: HashSet<u64>,
+}
+
+impl Distinct {
+    fn add(&mut self, text: &str) {
+        self.seen.insert(self.hasher.hash_one(text));
+    }
+
+    fn count(&self) -> usize {
+        self.seen.len()
+    }
+}

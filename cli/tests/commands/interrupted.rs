@@ -1,0 +1,173 @@
+//! `kill -9` halfway, and again; and signals while it waits for somebody.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::time::Instant;
+
+use crate::{
+    installed,
+    records::{every_kind, many},
+    tool::{BINARY, Tool},
+    waiting::Waiting,
+};
+
+/// More than some loads.
+const RECORDS: usize = 45_000;
+
+/// Kills a command once a part of the records is in the store; how many were.
+fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
+    let count = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let store = Connection::open_with_flags(tool.path(store), flags).ok()?;
+        let count = store.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0));
+        count.ok().map(|count: i64| usize::try_from(count).unwrap())
+    };
+    for () in Waiting::new() {
+        if count().is_some_and(|count| count > 0) {
+            break;
+        }
+        sleep(Duration::from_millis(2));
+    }
+    command.kill().unwrap();
+    assert!(command.wait().unwrap().code().is_none(), "it ended before it was killed");
+    count().unwrap()
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_goes_on_when_it_is_run_again() {
+    let tool = Tool::new();
+    let records = many(RECORDS);
+    tool.fill("a.db", &records).await;
+    let recipient = tool.recipient();
+    tool.fine(&["export", "sqlite:a.db", "out", "--recipient", &recipient]);
+    let import = ["import", "sqlite:b.db", "out", "--identity", "key"];
+    let there = kill_halfway(&tool, tool.start(&import), "b.db");
+    eprintln!("import killed with {there} of {RECORDS} records stored");
+    assert!(there > 0 && there < RECORDS, "{there}");
+    let told = tool.json(&import);
+    assert_eq!(told["exit"], 0, "{told}");
+    assert_eq!(told["already_there"], there);
+    assert_eq!(told["stored"], RECORDS - there);
+    assert!(tool.records("b.db").await == records);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_killed_goes_on_when_it_is_run_again() {
+    let tool = Tool::new();
+    let records = many(RECORDS);
+    tool.fill("a.db", &records).await;
+    let copy = ["copy", "sqlite:a.db", "sqlite:b.db"];
+    let there = kill_halfway(&tool, tool.start(&copy), "b.db");
+    eprintln!("copy killed with {there} of {RECORDS} records stored");
+    assert!(there > 0 && there < RECORDS, "{there}");
+    let told = tool.json(&copy);
+    assert_eq!(told["exit"], 0, "{told}");
+    assert_eq!(told["already_there"], there);
+    assert!(tool.records("b.db").await == records);
+    assert!(tool.records("a.db").await == records);
+}
+
+/// How soon a person sees that a command ends.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// Waits until a command would feel an interruption.
+fn until_it_listens(command: &Child) {
+    let status = format!("/proc/{}/status", command.id());
+    for () in Waiting::new() {
+        // Which signals it catches, as a mask: 2 is the second bit.
+        let text = fs::read_to_string(&status).unwrap();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        if u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0 {
+            return;
+        }
+        sleep(Waiting::STEP);
+    }
+    panic!("it catches no signal");
+}
+
+#[tokio::test]
+async fn a_command_that_waits_for_its_standard_input_ends_when_it_is_interrupted() {
+    let tool = Tool::new();
+    tool.fill("a.db", &every_kind()).await;
+    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    let start = fs::read(tool.path("out")).unwrap();
+    for (arguments, said_so_far) in [
+        // Which seal it has, and so whether a passphrase is to be asked for, is not known yet.
+        (&["import", "sqlite:b.db", "-"][..], &b""[..]),
+        (&["import", "sqlite:b.db", "-", "--plaintext"], b""),
+        (&["import", "sqlite:b.db", "-", "--plaintext"], &start[..start.len() - 9]),
+        (&["import", "sqlite:b.db", "-", "--keystone-keys", "null"], b""),
+    ] {
+        for signal in ["INT", "TERM"] {
+            let mut command = tool.command(arguments);
+            command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut running = command.spawn().unwrap();
+            let mut stdin = running.stdin.take().unwrap();
+            stdin.write_all(said_so_far).unwrap();
+            until_it_listens(&running);
+            // And has begun to read.
+            sleep(Duration::from_millis(200));
+            let pid = running.id().to_string();
+            let kill = format!("kill -s {signal} {pid}");
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+            let began = Instant::now();
+            while running.try_wait().unwrap().is_none() && began.elapsed() < PROMPTLY {
+                sleep(Waiting::STEP);
+            }
+            // It has ended, or never would.
+            running.kill().unwrap();
+            let output = running.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} {signal}");
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((&told["exit"], &told["error"]), (&1.into(), &"interrupted".into()));
+            drop(stdin);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_interrupted_leaves_a_terminal_that_shows_what_is_typed() {
+    if !installed::has("script", Command::new("script").arg("--version")) {
+        return;
+    }
+    let tool = Tool::new();
+    tool.fill("a.db", &every_kind()).await;
+    tool.fine(&["export", "sqlite:a.db", "out", "--passphrase-file", "passphrase"]);
+    let tool_path = BINARY;
+    for command in ["import sqlite:b.db out", "export sqlite:a.db other"] {
+        // A terminal of its own, in which a shell outlives what ^C ends.
+        let shell = format!("trap : INT; stty echo; {tool_path} {command}; echo code $?; stty -a");
+        let mut script = Command::new("timeout");
+        script.args(["60", "script", "-q", "-c", &shell, "/dev/null"]).current_dir(tool.path(""));
+        script.env_remove("CREDENTIALS_PASSPHRASE");
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = script.spawn().unwrap();
+        let (mut keyboard, mut screen) =
+            (running.stdin.take().unwrap(), running.stdout.take().unwrap());
+        let mut seen = Vec::new();
+        let mut part = [0; 4_096];
+        while !String::from_utf8_lossy(&seen).contains("Passphrase: ") {
+            let read = screen.read(&mut part).unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend(&part[..read]);
+        }
+        keyboard.write_all(b"typed\x03").unwrap();
+        let began = Instant::now();
+        screen.read_to_end(&mut seen).unwrap();
+        assert!(began.elapsed() < PROMPTLY, "{:?}", began.elapsed());
+        running.wait().unwrap();
+        drop(keyboard);
+        let seen = String::from_utf8_lossy(&seen);
+        assert!(seen.contains("error: interrupted") && seen.contains("code 1"), "{seen}");
+        assert!(!seen.contains("typed"), "{seen}");
+        assert!(seen.contains(" echo ") && !seen.contains("-echo "), "{seen}");
+        assert!(!tool.path("b.db").exists() && !tool.path("other").exists());
+    }
+}

@@ -1,0 +1,21 @@
+//! The operators' tool as a process, on real files.
+
+#![allow(missing_docs)]
+
+mod copying;
+mod damaged;
+mod engines;
+mod exporting;
+mod importing;
+mod interrupted;
+mod keystone;
+mod printing;
+mod records;
+mod sealed;
+mod secret_files;
+mod starting;
+mod stats;
+mod tool;
+mod urls;
+mod verifying;
+use test_support::{etcd, installed, postgres as lab, secret_file, waiting};

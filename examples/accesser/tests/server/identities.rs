@@ -1,0 +1,241 @@
+//! Who may call: the identities' file, the development set, and the command line.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::json;
+use test_support::{
+    keys::{create, is_whole},
+    process::Server,
+    secret_file,
+};
+
+use crate::ACCESSER;
+
+const DANA: &str = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c";
+
+const PEOPLE: &str = r#"
+    [[projects]]
+    id = "p1"
+    name = "one"
+
+    [[users]]
+    id = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c"
+    name = "dana"
+    projects = ["p1"]
+"#;
+
+/// A token of dana's, given plainly or as a hash.
+fn token(line: &str) -> String {
+    format!(
+        "[[tokens]]\n{line}\nuser_id = \"{DANA}\"\nproject_id = \"p1\"\n\
+         roles = [\"key_management_user\", \"key_listing_user\"]\n"
+    )
+}
+
+/// SHA-256 of `token-of-dana`.
+const HASHED: &str =
+    "token_sha256 = \"fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81\"";
+
+fn with_identities(text: &str) -> (Server, PathBuf) {
+    let accesser = Server::new(ACCESSER);
+    let file = accesser.home().join("identities.toml");
+    secret_file::write(&file, text);
+    let accesser = accesser.arguments(&["--identities", file.to_str().unwrap()]);
+    (accesser, file)
+}
+
+#[tokio::test]
+async fn a_token_may_be_given_as_a_hash_and_the_development_tokens_are_gone() {
+    let (accesser, _) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
+    let accesser = accesser.start().await;
+    let client = accesser.client();
+    let body = json!({"credential": {"type": "ec2"}});
+    let made = client.post("/credentials", "token-of-dana", &body).await.expect(201).json();
+    assert_eq!(made["credential"]["user_id"], DANA);
+    assert_eq!(made["credential"]["project_id"], "p1");
+    for wrong in [
+        "dev-admin",
+        "dev-alice",
+        "token-of-dan",
+        "fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81",
+    ] {
+        client.get("/credentials", wrong).await.expect(401);
+    }
+    assert!(!accesser.stderr().contains("development tokens"));
+}
+
+#[tokio::test]
+async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force() {
+    let both = PEOPLE.to_owned() + &token(HASHED) + &token("token = \"second-token\"");
+    let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
+    let accesser = accesser.start().await;
+    let client = accesser.client();
+    client.get("/credentials", "second-token").await.expect(401);
+
+    fs::write(&file, &both).unwrap();
+    accesser.signal("HUP");
+    accesser.logged("identities read again", 1).await;
+    client.get("/credentials", "second-token").await.expect(200);
+    client.get("/credentials", "token-of-dana").await.expect(200);
+
+    let broken = [
+        // No string, no such member, not of the type, not a hash, both, no TOML.
+        token("token = \"leaky-token"),
+        token("token = \"leaky-token\"\nrole = 1"),
+        token("token = [\"leaky-token\"]"),
+        token("token = 66666666"),
+        token("token_sha256 = \"leaky-token\""),
+        token("token = \"leaky-token\"\ntoken_sha256 = \"leaky-token\""),
+        token("token = \"leaky-token\"").replace("[\"key_management_user\"", "\"leaky-token\", ["),
+        token("token = \"leaky-token\"").replace("user_id = ", "user_id = leaky-token"),
+        // A user with the id of a project.
+        "[[users]]\nid = \"p1\"\nname = \"leaky-name\"\n".to_owned(),
+        token("token = \"leaky-token\"")
+            .replace("user_id = ", "token = \"leaky-token\"\nuser_id = "),
+    ];
+    for (n, broken) in broken.iter().enumerate() {
+        fs::write(&file, PEOPLE.to_owned() + broken).unwrap();
+        accesser.signal("HUP");
+        accesser.logged("identities not read, the old ones stay in force", n + 1).await;
+        client.get("/credentials", "second-token").await.expect(200);
+    }
+    fs::remove_file(&file).unwrap();
+    accesser.signal("HUP");
+    accesser.logged("identities not read, the old ones stay in force", broken.len() + 1).await;
+    client.get("/credentials", "second-token").await.expect(200);
+    for secret in [
+        "leaky",
+        "66666666",
+        "second-token",
+        "token-of-dana",
+        "fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81",
+    ] {
+        assert!(!accesser.stderr().contains(secret), "{secret}:\n{}", accesser.stderr());
+    }
+
+    secret_file::write(&file, PEOPLE.to_owned() + &token(HASHED));
+    accesser.signal("HUP");
+    accesser.logged("identities read again", 2).await;
+    client.get("/credentials", "second-token").await.expect(401);
+    client.get("/credentials", "token-of-dana").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_development_set_listens_on_loopback_only() {
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let (status, said) = Server::new(ACCESSER).refuse(listen).await;
+        assert!(!status.success(), "{listen}");
+        assert!(said.contains(listen) && said.contains("--identities"), "{said}");
+    }
+    let accesser = Server::new(ACCESSER).start().await;
+    assert!(accesser.stderr().contains("development tokens"));
+}
+
+#[tokio::test]
+async fn identities_that_cannot_be_read_are_no_start() {
+    let (accesser, file) = with_identities("[[tokens]]\ntoken = \"leaky-token");
+    let said = accesser.error().await;
+    assert!(said.contains("identities.toml, line 2") && !said.contains("leaky"), "{said}");
+    // Where the fault begins a line.
+    fs::write(&file, "[[users]]\nid = \"u\"\nnick = \"n\"\n").unwrap();
+    let said = accesser.error().await;
+    assert!(said.contains("identities.toml, line 3: unknown field"), "{said}");
+    fs::remove_file(file).unwrap();
+    let said = accesser.error().await;
+    assert!(said.contains("identities.toml"), "{said}");
+}
+
+#[tokio::test]
+async fn a_fault_in_the_identities_is_told_with_its_place_and_no_token() {
+    let dana = token(HASHED);
+    let leaky = token("token = \"leaky-token\"");
+    let faults = [
+        (
+            "[[projects]]\nid = \"\"\nname = \"two\"".into(),
+            "[[projects]] number 2: id: not a valid id",
+        ),
+        ("[[users]]\nid = \"a/b\"\nname = \"x\"".into(), "[[users]] number 2: id: not a valid id"),
+        ("[[projects]]\nid = \"p1\"\nname = \"x\"".into(), "[[projects]] number 2: id is taken"),
+        (format!("[[users]]\nid = \"{DANA}\"\nname = \"x\""), "[[users]] number 2: id is taken"),
+        (
+            "[[users]]\nid = \"u\"\nname = \"x\"\nprojects = [\"p1\", \"p2\"]".into(),
+            "[[users]] number 2: projects names no known project",
+        ),
+        (
+            "[[assignments]]\nuser_id = \"u\"\nproject_id = \"p1\"\nroles = []".into(),
+            "[[assignments]] number 1: user_id names no known user",
+        ),
+        (
+            format!("[[assignments]]\nuser_id = \"{DANA}\"\nproject_id = \"p\"\nroles = []"),
+            "[[assignments]] number 1: project_id names no known project",
+        ),
+        (leaky.replace(DANA, "leaky-id"), "[[tokens]] number 1: user_id names no known user"),
+        (
+            dana.clone() + &leaky.replace("\"p1\"", "\"leaky-id\""),
+            "[[tokens]] number 2: project_id names no known project",
+        ),
+        (leaky.clone() + &dana + &leaky, "[[tokens]] number 3: the token is there already"),
+        (
+            dana.clone() + &token("token = \"token-of-dana\""),
+            "[[tokens]] number 2: the token is there already",
+        ),
+        (
+            dana.clone() + &dana.replace("fe7fe9ba", "FE7FE9BA"),
+            "[[tokens]] number 2: the token is there already",
+        ),
+        (
+            token("token_sha256 = \"leaky-token\""),
+            "[[tokens]] number 1: token_sha256: not the SHA-256",
+        ),
+        (token("token = \"\""), "[[tokens]] number 1: needs either token or token_sha256"),
+        (token(&format!("token = \"leaky-token\"\n{HASHED}")), "[[tokens]] number 1: needs either"),
+    ];
+    let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &dana));
+    let running = accesser.start().await;
+    for (n, (fault, told)) in faults.iter().enumerate() {
+        fs::write(&file, PEOPLE.to_owned() + fault).unwrap();
+        running.signal("HUP");
+        running.logged("identities not read, the old ones stay in force", n + 1).await;
+        let log = running.stderr();
+        let told = format!("{}, {told}", file.display());
+        assert!(log.lines().any(|line| line.contains(&told)), "{told}:\n{log}");
+        for secret in ["leaky", "token-of-dana", "fe7fe9ba", "FE7FE9BA"] {
+            assert!(!log.contains(secret), "{secret}:\n{log}");
+        }
+    }
+    let (accesser, file) = with_identities("[[users]]\nid = \"\"\nname = \"nobody\"");
+    let told = format!("error: {}, [[users]] number 1: id: not a valid id", file.display());
+    let said = accesser.error().await;
+    assert!(said.starts_with(&told), "{said}");
+}
+
+#[tokio::test]
+async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
+    for url in ["redis://user:hunter2@host", "memory", "sqlite:", "", "memory:x"] {
+        let accesser = Server::new(ACCESSER).arguments(&["--backend", url]);
+        let (status, said) = accesser.refuse("127.0.0.1:0").await;
+        assert!(!status.success(), "{url}");
+        assert!(said.contains("--backend takes memory:, sqlite:PATH, "), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+
+    let memory = Server::new(ACCESSER).arguments(&["--backend", "memory:"]);
+    let mut running = memory.start().await;
+    create(&running.client(), "key").await.expect(201);
+    assert!(is_whole(&running.client(), "key").await);
+    running.stop().await;
+    assert!(!memory.database().exists());
+    let running = memory.start().await;
+    assert!(!is_whole(&running.client(), "key").await);
+
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("elsewhere.db");
+    let url = format!("sqlite:{}", file.display());
+    let elsewhere = Server::new(ACCESSER).arguments(&["--backend", &url]);
+    let mut running = elsewhere.start().await;
+    create(&running.client(), "key").await.expect(201);
+    running.stop().await;
+    assert!(file.exists() && !elsewhere.database().exists());
+    let running = elsewhere.start().await;
+    assert!(is_whole(&running.client(), "key").await);
+}

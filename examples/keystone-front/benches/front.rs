@@ -1,0 +1,336 @@
+//! The front beside the Keystone that it stands before: the same requests, on the
+//! same machine that also runs the clients, to one and to the other.
+//!
+//! ```text
+//! eval "$(scripts/keystone env FOLDER)"
+//! KEYSTONE_PID=... cargo bench -p keystone-front --bench front
+//! ```
+//!
+//! `OS_AUTH_URL` and `OS_PASSWORD` are the Keystone's and its admin's, `KEYSTONE_PID`
+//! its first process, whose CPU time and whose children's is measured. Without
+//! them there is nothing to compare with, and nothing runs. Keystone should be at
+//! its best: as many workers as cores, memcached on.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Command, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use data_encoding::{BASE64URL, HEXLOWER};
+use http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_support::bench::{
+    self, engine,
+    load::{self, Connection, Load},
+};
+use tower_credentials::{
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
+    },
+    signature::{CredentialScope, SigningKey},
+};
+
+const CONNECTIONS: usize = 4;
+const LENGTH: Duration = Duration::from_secs(6);
+/// Records in the long list.
+const LISTED: usize = 100;
+/// Clients and creates of the comparison with the engine.
+const CREATORS: usize = 64;
+const CREATES: usize = CREATORS * 300;
+const ROUNDS: usize = 7;
+
+#[tokio::main]
+async fn main() {
+    let variable = |name| env::var(name).ok();
+    let (Some(url), Some(password), Some(keystone)) =
+        (variable("OS_AUTH_URL"), variable("OS_PASSWORD"), variable("KEYSTONE_PID"))
+    else {
+        println!("no Keystone to compare with: set OS_AUTH_URL, OS_PASSWORD and KEYSTONE_PID");
+        return;
+    };
+    let keystone: u32 = keystone.parse().expect("KEYSTONE_PID is a number");
+    let origin = url.trim_end_matches('/').trim_end_matches("/v3").to_owned();
+    let direct: SocketAddr = origin.trim_start_matches("http://").parse().expect("http://ip:port");
+
+    let front = Front::start(&origin, &password);
+    let world = World::make(direct, &password).await;
+    println!("{LENGTH:?} each, on {CONNECTIONS} connections or as many as said; milliseconds");
+    println!("{:<26}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50", "p99", "server CPU");
+    for (operation, connections) in [
+        ("show", CONNECTIONS),
+        ("s3tokens", CONNECTIONS),
+        ("ec2 create", CONNECTIONS),
+        ("ec2 create", CREATORS),
+        ("list", CONNECTIONS),
+    ] {
+        let mut loads = Vec::new();
+        for (name, address, process) in
+            [("Keystone", direct, keystone), ("front", front.address, front.process.id())]
+        {
+            let (request, expected) = world.request(operation, address).await;
+            // The first second warms up.
+            let warm = Duration::from_secs(1);
+            load::run(address, process, &request, expected, connections, warm).await;
+            let load = load::run(address, process, &request, expected, connections, LENGTH).await;
+            print(&format!("{operation}, {name}, {connections}"), &load);
+            loads.push(load);
+        }
+        compare(operation, &loads[0], &loads[1]);
+    }
+    creates_beside_the_engine(&origin, &password, &world).await;
+}
+
+fn print(what: &str, load: &Load) {
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    println!(
+        "{what:<26}{:>12.0}{:>12.3}{:>12.3}{:>12.4}",
+        load.requests_a_second,
+        millis(load.p50),
+        millis(load.p99),
+        millis(load.cpu),
+    );
+}
+
+fn compare(operation: &str, keystone: &Load, front: &Load) {
+    let (cpu_bar, slower_bar) = match operation {
+        "ec2 create" => (100.0, 5.0),
+        "list" => (50.0, 1.0),
+        _ => (200.0, 20.0),
+    };
+    let cpu = keystone.cpu.as_secs_f64() / front.cpu.as_secs_f64();
+    println!("    CPU: {cpu:.0} times less, bar: {cpu_bar:.0}");
+    if operation != "list" {
+        let p99 = keystone.p50.as_secs_f64() / front.p99.as_secs_f64();
+        println!("    p99: Keystone's p50 divided by {p99:.1}, bar: {slower_bar:.0}");
+    }
+    if !matches!(operation, "ec2 create" | "list") {
+        let rate = front.requests_a_second / keystone.requests_a_second;
+        println!("    requests a second: {rate:.0} times, bar: 50");
+    }
+}
+
+/// The front as a process, on a new file.
+struct Front {
+    process: Child,
+    address: SocketAddr,
+    #[expect(dead_code, reason = "holds the file")]
+    folder: TempDir,
+}
+
+impl Front {
+    #[expect(clippy::zombie_processes, reason = "dropping the front waits for it")]
+    fn start(keystone: &str, password: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, log) = (folder.path().join("password"), folder.path().join("log"));
+        fs::write(&secret, password).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_keystone-front"))
+            .args(["--listen", &port.to_string(), "--keystone", keystone])
+            .args(["--backend", &format!("sqlite:{}", folder.path().join("front.db").display())])
+            .args(["--service-user", "admin", "--service-project", "admin"])
+            .arg("--service-password-file")
+            .arg(secret)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(port).is_ok() {
+                return Self { process, address: port, folder };
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the front does not listen");
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A project with a user who has keys and a service that asks about them.
+struct World {
+    project: String,
+    user: String,
+    lister: String,
+    token: String,
+    lister_token: String,
+    service_token: String,
+}
+
+impl World {
+    async fn make(keystone: SocketAddr, password: &str) -> Self {
+        let mut connection = Connection::open(keystone).await;
+        let system = json!({ "system": { "all": true } });
+        let admin = json!({ "name": "admin", "domain": { "id": "default" }, "password": password });
+        let admin = log_in(&mut connection, keystone, &admin, &system).await;
+        let mut call = async |method: Method, path: &str, body: Value| {
+            let text = body.to_string();
+            let request = request(keystone, &method, path, &admin, &text);
+            let status = connection.send(request.as_bytes()).await;
+            assert!(status < 300, "{method} {path}: {status} {}", connection.json());
+            connection.json()
+        };
+        let roles = call(Method::GET, "/v3/roles", Value::Null).await;
+        let role = |name: &str| {
+            let role = roles["roles"].as_array().unwrap().iter().find(|role| role["name"] == name);
+            role.unwrap_or_else(|| panic!("no role {name}"))["id"].as_str().unwrap().to_owned()
+        };
+        let suffix = AccessKey::generate().unwrap().to_string();
+        let named = |kind: &str, more: Value| {
+            let mut object = json!({ "name": format!("{kind}-{suffix}"), "domain_id": "default" });
+            object.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+            object
+        };
+        let id = |answer: &Value, kind: &str| answer[kind]["id"].as_str().unwrap().to_owned();
+        let body = json!({ "project": named("project", json!({})) });
+        let project = id(&call(Method::POST, "/v3/projects", body).await, "project");
+        let mut users = Vec::new();
+        for (name, role) in
+            [("writer", role("member")), ("lister", role("member")), ("service", role("service"))]
+        {
+            let body = json!({ "user": named(name, json!({ "password": suffix })) });
+            let user = id(&call(Method::POST, "/v3/users", body).await, "user");
+            let path = format!("/v3/projects/{project}/users/{user}/roles/{role}");
+            call(Method::PUT, &path, Value::Null).await;
+            users.push(user);
+        }
+        let mut tokens = Vec::new();
+        for user in &users {
+            let user = json!({ "id": user, "password": suffix });
+            let scope = json!({ "project": { "id": project } });
+            tokens.push(log_in(&mut connection, keystone, &user, &scope).await);
+        }
+        let [token, lister_token, service_token] = tokens.try_into().unwrap();
+        let [user, lister, _] = users.try_into().unwrap();
+        Self { project, user, lister, token, lister_token, service_token }
+    }
+
+    /// A request, ready to be sent to this server again and again, and the status
+    /// that it is answered with. What it needs is made there first.
+    async fn request(&self, operation: &str, address: SocketAddr) -> (Vec<u8>, u16) {
+        let mut connection = Connection::open(address).await;
+        let keys = |user: &str| format!("/v3/users/{user}/credentials/OS-EC2");
+        let create = json!({ "tenant_id": self.project }).to_string();
+        let mut made = async |user: &str, token: &str| {
+            let request = request(address, &Method::POST, &keys(user), token, &create);
+            assert_eq!(connection.send(request.as_bytes()).await, 201, "{}", connection.json());
+            connection.json()["credential"].clone()
+        };
+        let (text, expected) = match operation {
+            "show" => {
+                let key = made(&self.user, &self.token).await;
+                let access_key = AccessKey::from_stored(key["access"].as_str().unwrap());
+                let path = format!("/v3/credentials/{}", CredentialId::of(&access_key));
+                (request(address, &Method::GET, &path, &self.token, ""), 200)
+            }
+            "s3tokens" => {
+                let key = made(&self.user, &self.token).await;
+                let body = signed(&key).to_string();
+                let token = &self.service_token;
+                (request(address, &Method::POST, "/v3/s3tokens", token, &body), 200)
+            }
+            "ec2 create" => {
+                let path = keys(&self.user);
+                (request(address, &Method::POST, &path, &self.token, &create), 201)
+            }
+            _ => {
+                for _ in 0..LISTED {
+                    made(&self.lister, &self.lister_token).await;
+                }
+                let path = keys(&self.lister);
+                (request(address, &Method::GET, &path, &self.lister_token, ""), 200)
+            }
+        };
+        (text.into_bytes(), expected)
+    }
+}
+
+async fn log_in(
+    connection: &mut Connection,
+    keystone: SocketAddr,
+    user: &Value,
+    scope: &Value,
+) -> String {
+    let identity = json!({ "methods": ["password"], "password": { "user": user } });
+    let body = json!({ "auth": { "identity": identity, "scope": scope } }).to_string();
+    let request = request(keystone, &Method::POST, "/v3/auth/tokens", "", &body);
+    assert_eq!(connection.send(request.as_bytes()).await, 201, "{}", connection.json());
+    connection.header("x-subject-token").unwrap()
+}
+
+fn request(host: SocketAddr, method: &Method, path: &str, token: &str, body: &str) -> String {
+    let token = if token.is_empty() { String::new() } else { format!("x-auth-token: {token}\r\n") };
+    let body = if body == "null" { "" } else { body };
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{token}content-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// An S3 gateway's question about a request that was just signed with this key.
+fn signed(key: &Value) -> Value {
+    let now = time::OffsetDateTime::from(SystemTime::now());
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let date = now.format(format).unwrap();
+    let scope = format!("{}/us-east-1/s3/aws4_request", &date[..8]);
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", "0".repeat(64));
+    let secret = SecretKey::from_stored(key["secret"].as_str().unwrap());
+    let signing = SigningKey::derive(&secret, &CredentialScope::parse(&scope).unwrap());
+    json!({ "credentials": {
+        "access": key["access"],
+        "token": BASE64URL.encode(text.as_bytes()),
+        "signature": HEXLOWER.encode(&signing.sign(text.as_bytes())),
+    } })
+}
+
+/// Creates by many clients through the front, beside the engine that is fed the
+/// same number of rows, as many a transaction as there are clients.
+async fn creates_beside_the_engine(keystone: &str, password: &str, world: &World) {
+    let mut shares = Vec::new();
+    for round in 0..=ROUNDS {
+        // Both begin with a new file.
+        let front = Front::start(keystone, password);
+        let (request, _) = world.request("ec2 create", front.address).await;
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<engine::Row> = (0..CREATES).map(|_| world.row()).collect();
+        let database = engine::open(&folder.path().join("engine.db"));
+        let started = std::time::Instant::now();
+        for batch in rows.chunks(CREATORS) {
+            engine::commit(&database, batch);
+        }
+        let engine = bench::rate(CREATES, started.elapsed());
+        let (process, length) = (front.process.id(), Duration::from_secs(2));
+        let load = load::run(front.address, process, &request, 201, CREATORS, length).await;
+        if round > 0 {
+            shares.push(load.requests_a_second / engine);
+        }
+    }
+    let share = bench::median(shares);
+    println!("creates by {CREATORS} clients / engine by {CREATORS}: {share:.2}, bar: 0.70");
+}
+
+impl World {
+    /// What an OS-EC2 create stores.
+    fn row(&self) -> engine::Row {
+        let key = AccessKey::generate().unwrap();
+        let material = Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) };
+        let (id, user) = (CredentialId::of(&key), UserId::from_stored(&*self.user));
+        let now = UNIX_EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let mut record = Credential::new(id, Kind::ec2(), user, material, now, Version::fresh());
+        record.project_id = Some(ProjectId::from_stored(&*self.project));
+        record.access_key = Some(key);
+        record.into()
+    }
+}

@@ -1,0 +1,326 @@
+//! The credentials that Keystone has, taken over into the store.
+//!
+//! Each keeps its id, owner, type and blob to the letter. Running it again brings in
+//! what is new or has changed in Keystone, but nothing that was deleted or changed here.
+
+use std::{collections::HashSet, error::Error, sync::Arc};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tower_credentials::keystone::records::{COPY_OF, fingerprint, from_keystone, same_delegation};
+use tower_credentials::{
+    backend::{BackendError, CredentialBackend, ListQuery, Order},
+    clock::{Clock, SystemClock},
+    domain::{Credential, CredentialId, Material, Quota},
+    keystone::KeystoneClient,
+};
+
+use crate::{
+    journal::{Entry, Journal},
+    listing,
+};
+
+/// How many records are written at once: backends commit what comes together.
+const AT_ONCE: usize = 64;
+
+/// How often an update is tried anew that somebody else came before.
+const ATTEMPTS: usize = 3;
+
+#[derive(Default)]
+struct Tally {
+    read: usize,
+    new: usize,
+    unchanged: usize,
+    updated: usize,
+    kept: usize,
+    deleted: usize,
+    odd: usize,
+    failed: usize,
+}
+
+enum Outcome {
+    New,
+    Unchanged,
+    Updated,
+    /// Changed here, and not what Keystone has.
+    Kept,
+    DeletedHere,
+}
+
+/// A credential to import, and what is known of it.
+struct Import {
+    new: Credential,
+    /// The record that Keystone's credential is a copy of.
+    copy_of: Option<CredentialId>,
+    before: Option<Entry>,
+}
+
+/// Imports all, prints a line of numbers, and fails if any record did.
+pub async fn run(
+    client: &KeystoneClient,
+    backend: Arc<dyn CredentialBackend>,
+    mut journal: Option<Journal>,
+) -> Result<(), Box<dyn Error>> {
+    let listing = listing::all(client).await?;
+    let mut tally = Tally { read: listing.credentials.len(), ..Tally::default() };
+    tally.failed += listing.incomplete;
+    let now = SystemClock.now();
+    let known: HashSet<String> = listing.credentials.keys().cloned().collect();
+    let (mut regular, mut odd) = (Vec::new(), Vec::new());
+    for (id, found) in listing.credentials {
+        let copy_of = found.get(COPY_OF).and_then(Value::as_str).map(CredentialId::from_stored);
+        let before = journal.as_ref().and_then(|journal| journal.entry(&id)).cloned();
+        match from_keystone(found, now) {
+            Ok((new, None)) => regular.push(Import { new, copy_of, before }),
+            Ok((new, Some(why))) => {
+                tracing::warn!(?id, why, "odd");
+                tally.odd += 1;
+                odd.push(Import { new, copy_of, before });
+            }
+            Err(why) => {
+                tracing::error!(?id, why, "not imported");
+                tally.failed += 1;
+            }
+        }
+    }
+
+    // Draws on a terminal only.
+    let bar = ProgressBar::new((regular.len() + odd.len()) as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} credentials, {eta} left")
+    {
+        bar.set_style(style);
+    }
+    // The odd ones last: an access key that was changed must not take another's place.
+    let known = Arc::new(known);
+    for batch in [regular, odd] {
+        import(batch, &known, &backend, &mut journal, &mut tally, &bar).await?;
+    }
+    bar.finish_and_clear();
+
+    let Tally { read, new, unchanged, updated, kept, deleted, odd, failed } = tally;
+    println!(
+        "{read} read, {new} new, {unchanged} unchanged, {updated} updated, {kept} kept, \
+         {deleted} deleted here, {odd} odd, {failed} failed"
+    );
+    if listing.by_user {
+        println!(
+            "Asked user by user: credentials of users that Keystone no longer lists are not \
+             among them"
+        );
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} not imported").into()) }
+}
+
+async fn import(
+    imports: Vec<Import>,
+    known: &Arc<HashSet<String>>,
+    backend: &Arc<dyn CredentialBackend>,
+    journal: &mut Option<Journal>,
+    tally: &mut Tally,
+    bar: &ProgressBar,
+) -> Result<(), Box<dyn Error>> {
+    let mut waiting = imports.into_iter();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(import) = waiting.next()
+        {
+            let (known, backend) = (Arc::clone(known), Arc::clone(backend));
+            running.spawn(async move {
+                let id = import.new.id.clone();
+                let before = import.before.clone();
+                let (outcome, entry) =
+                    one(&*backend, import, &known).await.map_err(|why| (id.clone(), why))?;
+                let news = entry.filter(|entry| before.as_ref() != Some(entry));
+                Ok((id, outcome, news))
+            });
+        }
+        let Some(first) = running.join_next().await else { return Ok(()) };
+        let mut ended = vec![first];
+        while let Some(next) = running.try_join_next() {
+            ended.push(next);
+        }
+        bar.inc(ended.len() as u64);
+        let mut news = Vec::new();
+        for ended in ended {
+            let ended: Result<_, (CredentialId, String)> = match ended {
+                Ok(ended) => ended,
+                Err(error) => {
+                    tally.failed += 1;
+                    bar.suspend(|| tracing::error!(%error, "not imported"));
+                    continue;
+                }
+            };
+            match ended {
+                Ok((id, outcome, entry)) => {
+                    tally.count(&outcome, &id, bar);
+                    news.extend(entry.map(|entry| (id.as_str().to_owned(), entry)));
+                }
+                Err((id, why)) => {
+                    tally.failed += 1;
+                    bar.suspend(|| tracing::error!(id = ?id.as_str(), why, "not imported"));
+                }
+            }
+        }
+        if let Some(journal) = journal {
+            journal
+                .note(news)
+                .map_err(|error| format!("the journal cannot be written: {error}"))?;
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &Outcome, id: &CredentialId, bar: &ProgressBar) {
+        match outcome {
+            Outcome::New => self.new += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Updated => {
+                self.updated += 1;
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed in Keystone, updated"));
+            }
+            Outcome::Kept => {
+                self.kept += 1;
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed here, kept as it is"));
+            }
+            Outcome::DeletedHere => {
+                self.deleted += 1;
+                bar.suspend(|| tracing::info!(id = ?id.as_str(), "deleted here, left to Keystone"));
+            }
+        }
+    }
+}
+
+/// Imports one; beside what became of it what is to be known the next time, if that
+/// is not known already.
+async fn one(
+    backend: &dyn CredentialBackend,
+    import: Import,
+    known: &HashSet<String>,
+) -> Result<(Outcome, Option<Entry>), String> {
+    let Import { new, copy_of, before } = import;
+    for _ in 0..ATTEMPTS {
+        let found = match &before {
+            Some(before) => backend.get(&CredentialId::from_stored(&*before.record)).await,
+            None => counterpart(backend, &new, copy_of.as_ref(), known).await,
+        };
+        let Some(old) = found.map_err(|error| told(&error))? else {
+            if before.is_some() {
+                return Ok((Outcome::DeletedHere, None));
+            }
+            let entry = entry(&new, true);
+            return match backend.insert(&Arc::new(new), Quota::Unlimited).await {
+                Ok(()) => Ok((Outcome::New, Some(entry))),
+                Err(error) => Err(told(&error)),
+            };
+        };
+        if same(&old, &new) {
+            return Ok((Outcome::Unchanged, Some(entry(&old, true))));
+        }
+        let as_imported = before.as_ref().and_then(|before| before.state.as_ref());
+        if as_imported != Some(&fingerprint(&old)) {
+            return Ok((Outcome::Kept, before.is_none().then(|| entry(&old, false))));
+        }
+        let changed = Arc::new(brought_up_to_date(&old, &new));
+        if backend.update(&changed, old.version).await.map_err(|error| told(&error))? {
+            return Ok((Outcome::Updated, Some(entry(&changed, true))));
+        }
+    }
+    Err("it changes in the store all the time".into())
+}
+
+fn entry(record: &Credential, is_keystones: bool) -> Entry {
+    let state = is_keystones.then(|| fingerprint(record));
+    Entry { record: record.id.as_str().to_owned(), state }
+}
+
+/// The record of a credential that was not imported before.
+async fn counterpart(
+    backend: &dyn CredentialBackend,
+    new: &Credential,
+    copy_of: Option<&CredentialId>,
+    known: &HashSet<String>,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    if let Some(found) = backend.get(&new.id).await? {
+        return Ok(Some(found));
+    }
+    if let Some(id) = copy_of
+        && let Some(found) = backend.get(id).await?.filter(|found| found.user_id == new.user_id)
+    {
+        return Ok(Some(found));
+    }
+    elsewhere(backend, new, known).await
+}
+
+/// The record that went to Keystone from here, where Keystone gave it another id.
+async fn elsewhere(
+    backend: &dyn CredentialBackend,
+    new: &Credential,
+    known: &HashSet<String>,
+) -> Result<Option<Arc<Credential>>, BackendError> {
+    let is_it = |old: &Credential| old.user_id == new.user_id && !known.contains(old.id.as_str());
+    if let Some(access_key) = &new.access_key {
+        let found = backend.find_by_access_key(access_key).await?;
+        return Ok(found.filter(|old| is_it(old)));
+    }
+    let mut query = ListQuery::new(Order::Id);
+    query.user_id = Some(new.user_id.clone());
+    query.kind = Some(new.kind.clone());
+    loop {
+        let page = backend.list(&query).await?;
+        let same = |old: &&Arc<Credential>| is_it(old) && old.material == new.material;
+        if let Some(found) = page.credentials.iter().find(same) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Whether what Keystone has is what is here; a status is only here.
+fn same(old: &Credential, new: &Credential) -> bool {
+    let as_it_came = matches!(old.material, Material::Blob(_));
+    let material = if as_it_came {
+        old.material == new.material && old.attributes == new.attributes
+    } else {
+        old.secret_key() == new.secret_key()
+    };
+    material
+        && old.kind == new.kind
+        && old.user_id == new.user_id
+        && old.project_id == new.project_id
+        && old.access_key == new.access_key
+        && same_delegation(old.delegation.as_ref(), new.delegation.as_ref())
+}
+
+/// The record here with what has changed in Keystone.
+fn brought_up_to_date(old: &Credential, new: &Credential) -> Credential {
+    let mut changed = old.clone().touched(new.updated_at);
+    changed.kind.clone_from(&new.kind);
+    changed.user_id.clone_from(&new.user_id);
+    changed.project_id.clone_from(&new.project_id);
+    changed.access_key.clone_from(&new.access_key);
+    if !same_delegation(old.delegation.as_ref(), new.delegation.as_ref()) {
+        changed.delegation.clone_from(&new.delegation);
+    }
+    match (&mut changed.material, new.secret_key()) {
+        // Its place in v2 shows more than a blob can hold.
+        (Material::Grant { secret, .. }, Some(new)) => secret.clone_from(new),
+        (material, _) => {
+            material.clone_from(&new.material);
+            changed.attributes.clone_from(&new.attributes);
+        }
+    }
+    changed
+}
+
+fn told(error: &BackendError) -> String {
+    match (error, error.source()) {
+        (BackendError::AlreadyExists, _) => "its access key belongs to another record".into(),
+        (error, Some(cause)) => format!("{error}: {cause}"),
+        (error, None) => error.to_string(),
+    }
+}

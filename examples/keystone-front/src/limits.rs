@@ -1,0 +1,100 @@
+//! A backend that refuses key pairs whose limits a mirror in Keystone would not keep.
+//!
+//! Without this such a pair would be here alone, and `--mirror` would silently mean something else
+//! for one key than for another.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use tower_credentials::keystone::records::is_unlimited_in_keystone;
+use tower_credentials::{
+    async_trait,
+    backend::{BackendError, CredentialBackend, ListQuery, Page},
+    domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
+};
+
+/// Refuses each write that leaves a usable key pair with a delegation that Keystone's blob cannot
+/// name: [`BackendError::Unstorable`] with [`Unlimited`]. Nothing is written then.
+///
+/// Such a pair, made before the mirror was, can be disabled and deleted.
+#[derive(Debug)]
+pub struct Limited<B> {
+    inner: B,
+}
+
+impl<B> Limited<B> {
+    pub fn new(inner: B) -> Self {
+        Self { inner }
+    }
+}
+
+/// Why a key pair is refused: a copy in Keystone would not have the limits of its delegation.
+#[derive(Debug)]
+pub struct Unlimited;
+
+impl fmt::Display for Unlimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a copy in Keystone would not have the limits of the key pair's delegation")
+    }
+}
+
+impl Error for Unlimited {}
+
+fn check(new: &Credential) -> Result<(), BackendError> {
+    if is_unlimited_in_keystone(new) {
+        tracing::warn!(id = %new.id, "key pair refused: {Unlimited}");
+        return Err(BackendError::Unstorable(Box::new(Unlimited)));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<B: CredentialBackend> CredentialBackend for Limited<B> {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        check(credential)?;
+        self.inner.insert(credential, quota).await
+    }
+
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.get(id).await
+    }
+
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_by_access_key(access_key).await
+    }
+
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_by_slot(user_id, slot).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        self.inner.list(query).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        check(credential)?;
+        self.inner.update(credential, expected).await
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        self.inner.delete(id, expected).await
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        self.inner.purge_user(user_id).await
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        self.inner.purge_project(project_id).await
+    }
+}

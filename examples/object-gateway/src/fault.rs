@@ -1,0 +1,106 @@
+//! Refusals, in the XML of S3.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{content::Outgoing, xml::Xml};
+
+/// What an operation comes to.
+pub type Answer = Result<Response<Outgoing>, Fault>;
+
+/// Why a request is refused: a status, S3's code, and words for people.
+#[derive(Debug)]
+pub struct Fault {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    /// The size of an object of which no such range can be sent.
+    size: Option<u64>,
+}
+
+impl Fault {
+    pub const fn access_denied() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
+    }
+
+    pub const fn bad(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub const fn conflict(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    pub const fn invalid_argument(message: &'static str) -> Self {
+        Self::bad("InvalidArgument", message)
+    }
+
+    pub const fn invalid_range(size: u64) -> Self {
+        let message = "The requested range is not satisfiable.";
+        let fault = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message);
+        Self { size: Some(size), ..fault }
+    }
+
+    pub const fn malformed_xml() -> Self {
+        Self::bad("MalformedXML", "The XML you provided was not well-formed or is not expected.")
+    }
+
+    pub const fn no_space() -> Self {
+        let message = "There is no room for this object.";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage", message)
+    }
+
+    pub const fn no_such_bucket() -> Self {
+        Self::not_found("NoSuchBucket", "The specified bucket does not exist.")
+    }
+
+    pub const fn no_such_key() -> Self {
+        Self::not_found("NoSuchKey", "The specified key does not exist.")
+    }
+
+    pub const fn no_such_upload() -> Self {
+        Self::not_found("NoSuchUpload", "The specified upload does not exist.")
+    }
+
+    pub const fn not_implemented() -> Self {
+        let message = "This server does not know what you ask for.";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
+    /// The client has the object already.
+    pub const fn not_modified() -> Self {
+        Self::new(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified")
+    }
+
+    pub const fn precondition_failed() -> Self {
+        let message = "At least one of the preconditions you specified did not hold.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
+    }
+
+    /// The answer, which names the path that was asked for.
+    pub fn into_response(self, path: &str) -> Response<Outgoing> {
+        let mut response = if self.status == StatusCode::NOT_MODIFIED {
+            Response::new(Outgoing::empty())
+        } else {
+            let document = Xml::document("Error", |error| {
+                error.text("Code", self.code);
+                error.text("Message", self.message);
+                error.text("Resource", path);
+            });
+            document.into_response()
+        };
+        *response.status_mut() = self.status;
+        if let Some(size) = self.size {
+            let range = HeaderValue::try_from(format!("bytes */{size}"));
+            response.headers_mut().extend(range.ok().map(|range| (header::CONTENT_RANGE, range)));
+        }
+        response
+    }
+
+    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self { status, code, message, size: None }
+    }
+
+    const fn not_found(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+}

@@ -1,0 +1,163 @@
+//! The S3 handler: whose request it is, what it is about, and who answers it.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http_body::Body;
+use tower_credentials::{
+    domain::ProjectId,
+    s3::{PostForm, VerifiedKey},
+};
+
+use crate::{
+    buckets, content,
+    content::Outgoing,
+    copying,
+    fault::{Answer, Fault},
+    forms, listing, objects,
+    store::Store,
+    target::{Query, Target},
+    uploads,
+};
+
+/// How large a body may be that is no object's content: a thousand keys in XML.
+const LONGEST_DOCUMENT: usize = 4 << 20;
+
+/// Answers S3 requests out of a store, each for the project of the key that it is
+/// signed with.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    store: Store,
+    base_domain: Option<String>,
+}
+
+/// A request without its body.
+pub struct Call<'a> {
+    pub store: &'a Store,
+    /// The project of the key that it is signed with.
+    pub project: &'a str,
+    pub query: &'a Query,
+    pub headers: &'a HeaderMap,
+    /// The form that it is, if it is one.
+    pub form: Option<&'a PostForm>,
+}
+
+impl Gateway {
+    /// Buckets are also found in hosts below a base domain.
+    pub fn new(store: Store, base_domain: Option<String>) -> Self {
+        Self { store, base_domain }
+    }
+
+    pub async fn answer<B>(self, request: Request<B>) -> Response<Outgoing>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let answer = self.run(&head, body).await;
+        let answer = answer.unwrap_or_else(|fault| fault.into_response(head.uri.path()));
+        // In HTTP/2 nobody else leaves the body out.
+        if head.method == Method::HEAD { answer.map(|_| Outgoing::empty()) } else { answer }
+    }
+
+    async fn run<B>(&self, head: &Parts, body: B) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let signer: Option<&VerifiedKey> = head.extensions.get();
+        let project = project_of(signer.ok_or_else(Fault::access_denied)?)?;
+        let target = Target::of(head, self.base_domain.as_deref())?;
+        let query = &Query::read(head.uri.query().unwrap_or_default())?;
+        let call = Call {
+            store: &self.store,
+            project,
+            query,
+            headers: &head.headers,
+            form: head.extensions.get(),
+        };
+        match target {
+            Target::Service if head.method == Method::GET => Ok(buckets::list(&call)),
+            Target::Service => Err(Fault::not_implemented()),
+            Target::Bucket(bucket) => call.on_bucket(&head.method, &bucket, body).await,
+            Target::Object(bucket, key) => call.on_object(&head.method, &bucket, &key, body).await,
+        }
+    }
+}
+
+impl Call<'_> {
+    async fn on_bucket<B>(&self, method: &Method, bucket: &str, body: B) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match (method.as_str(), &*self.query.operation()) {
+            ("GET", []) => listing::version_1(self, bucket),
+            ("GET", ["list-type"]) => listing::version_2(self, bucket),
+            ("GET", ["location"]) => buckets::location(self, bucket),
+            ("GET", ["versioning"]) => buckets::versioning(self, bucket),
+            ("HEAD", []) => buckets::head(self, bucket),
+            ("PUT", []) => {
+                // Where it shall lie: there is but one place.
+                content::read(body, LONGEST_DOCUMENT).await?;
+                buckets::create(self, bucket)
+            }
+            ("DELETE", []) => buckets::delete(self, bucket),
+            ("POST", []) => match self.form {
+                Some(form) => forms::post(self, form, bucket, body).await,
+                None => Err(Fault::not_implemented()),
+            },
+            ("POST", ["delete"]) => {
+                let document = content::read(body, LONGEST_DOCUMENT).await?;
+                objects::delete_all(self, bucket, &document)
+            }
+            _ => Err(Fault::not_implemented()),
+        }
+    }
+
+    async fn on_object<B>(&self, method: &Method, bucket: &str, key: &str, body: B) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let copies = self.header("x-amz-copy-source");
+        match (method.as_str(), &*self.query.operation(), copies) {
+            ("GET" | "HEAD", [], _) => objects::get(self, bucket, key),
+            ("GET", ["uploadId"], _) => uploads::list_parts(self, bucket, key),
+            ("PUT", [], None) => objects::put(self, bucket, key, body).await,
+            ("PUT", [], Some(source)) => copying::copy(self, source, bucket, key),
+            ("PUT", ["partNumber", "uploadId"], None) => {
+                uploads::put_part(self, bucket, key, body).await
+            }
+            ("PUT", ["partNumber", "uploadId"], Some(source)) => {
+                copying::copy_part(self, source, bucket, key).await
+            }
+            ("POST", ["uploads"], _) => uploads::begin(self, bucket, key),
+            ("POST", ["uploadId"], _) => {
+                let document = content::read(body, LONGEST_DOCUMENT).await?;
+                uploads::complete(self, bucket, key, &document)
+            }
+            ("DELETE", [], _) => objects::delete(self, bucket, key),
+            ("DELETE", ["uploadId"], _) => uploads::abort(self, bucket, key),
+            _ => Err(Fault::not_implemented()),
+        }
+    }
+
+    /// The text of a header; one that is not ASCII is as none.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The project that a key is for. A key without one reaches no project's data.
+fn project_of(key: &VerifiedKey) -> Result<&str, Fault> {
+    key.project_id().map(ProjectId::as_str).ok_or_else(Fault::access_denied)
+}
+
+/// An answer that says nothing but that it is done.
+pub fn done(status: StatusCode) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::empty());
+    *response.status_mut() = status;
+    response
+}

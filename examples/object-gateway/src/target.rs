@@ -1,0 +1,155 @@
+//! What a request is about: a bucket, perhaps a key, and what the query asks.
+
+use http::{header, request::Parts};
+use percent_encoding::percent_decode_str;
+
+use crate::fault::Fault;
+
+/// How long keys may be, in bytes.
+const LONGEST_KEY: usize = 1_024;
+
+/// Parameters that tell which operation is meant.
+const CHOOSING: [&str; 7] =
+    ["delete", "list-type", "location", "partNumber", "uploadId", "uploads", "versioning"];
+
+/// Parameters of those operations, and of signatures.
+const KNOWN: [&str; 20] = [
+    "AWSAccessKeyId",
+    "Expires",
+    "Signature",
+    "continuation-token",
+    "delimiter",
+    "encoding-type",
+    "fetch-owner",
+    "marker",
+    "max-keys",
+    "max-parts",
+    "part-number-marker",
+    "prefix",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "start-after",
+    "x-id",
+];
+
+/// What a path names.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    Service,
+    Bucket(String),
+    Object(String, String),
+}
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Target {
+    /// Finds the bucket in the host, if that lies below the base domain, else at the
+    /// start of the path.
+    pub fn of(head: &Parts, base_domain: Option<&str>) -> Result<Self, Fault> {
+        let path = head.uri.path().strip_prefix('/').ok_or_else(invalid_uri)?;
+        let of_host = base_domain.and_then(|domain| bucket_of_host(head, domain));
+        let (bucket, key) = if let Some(bucket) = of_host {
+            (bucket, path)
+        } else {
+            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+            (decoded(bucket)?, key)
+        };
+        let key = decoded(key)?;
+        match (bucket.is_empty(), key.is_empty()) {
+            (true, true) => Ok(Self::Service),
+            (true, false) => Err(invalid_uri()),
+            (false, true) => Ok(Self::Bucket(bucket)),
+            (false, false) if key.len() > LONGEST_KEY => Err(key_too_long()),
+            (false, false) => Ok(Self::Object(bucket, key)),
+        }
+    }
+
+    /// What `x-amz-copy-source` names: a bucket and a key.
+    pub fn of_source(source: &str) -> Result<(String, String), Fault> {
+        let invalid = || Fault::invalid_argument("Copy Source must name a bucket and a key.");
+        // Versions are not kept here.
+        if source.contains("?versionId=") {
+            return Err(Fault::not_implemented());
+        }
+        let source = decoded(source)?;
+        let source = source.strip_prefix('/').unwrap_or(&source);
+        let (bucket, key) = source.split_once('/').ok_or_else(invalid)?;
+        if bucket.is_empty() || key.is_empty() {
+            return Err(invalid());
+        }
+        Ok((bucket.to_owned(), key.to_owned()))
+    }
+}
+
+impl Query {
+    /// Reads a query. What it does not know, it refuses: it might be about an object's
+    /// permissions, say, and not about the object.
+    pub fn read(query: &str) -> Result<Self, Fault> {
+        let mut parameters = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let name = decoded(&name.replace('+', " "))?;
+            let known = KNOWN.contains(&&*name)
+                || CHOOSING.contains(&&*name)
+                || name.to_ascii_lowercase().starts_with("x-amz-");
+            if !known {
+                return Err(Fault::not_implemented());
+            }
+            parameters.push((name, decoded(&value.replace('+', " "))?));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The names of the parameters that tell which operation is meant, in order.
+    pub fn operation(&self) -> Vec<&'static str> {
+        CHOOSING.into_iter().filter(|name| self.get(name).is_some()).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter; an empty one is as none.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// A number of at most this, which it is unless given.
+    pub fn at_most(&self, name: &str, limit: usize) -> Result<usize, Fault> {
+        let Some(text) = self.text(name) else { return Ok(limit) };
+        let invalid = |_| Fault::invalid_argument("A number in the query is not one.");
+        Ok(text.parse::<u32>().map_err(invalid).map(|number| number as usize)?.min(limit))
+    }
+}
+
+/// The bucket that a host names below a domain.
+fn bucket_of_host(head: &Parts, domain: &str) -> Option<String> {
+    // HTTP/2 has the host in the URI.
+    let host = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head.headers.get(header::HOST)?.to_str().ok()?,
+    };
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
+    let bucket = host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.')?;
+    Some(bucket.to_owned())
+}
+
+fn decoded(text: &str) -> Result<String, Fault> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| invalid_uri())?;
+    Ok(text.into_owned())
+}
+
+fn invalid_uri() -> Fault {
+    Fault::bad("InvalidURI", "Couldn't parse the specified URI.")
+}
+
+fn key_too_long() -> Fault {
+    Fault::bad("KeyTooLongError", "Your key is too long.")
+}

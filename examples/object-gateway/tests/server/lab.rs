@@ -1,0 +1,36 @@
+//! A gateway that runs, and people with keys to it.
+
+use test_support::{
+    http::Client,
+    keys,
+    process::{Running, Server},
+    signing::Signing,
+};
+
+use crate::GATEWAY;
+
+pub(crate) struct Lab {
+    pub(crate) server: Running,
+}
+
+impl Lab {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self { server: Server::new(GATEWAY).arguments(arguments).start().await }
+    }
+
+    /// A holder of a fresh key of the token's user.
+    pub(crate) async fn holder(&self, token: &str) -> Signing {
+        let url = self.server.url.clone();
+        // Who refuses a body that it has not read does not hang up then.
+        let client = Client::http2(&url);
+        let key = keys::mint(&client, token).await;
+        Signing { client, url, key }
+    }
+
+    /// Alice, with a bucket called `demo`.
+    pub(crate) async fn alice(&self) -> Signing {
+        let alice = self.holder("dev-alice").await;
+        alice.put("demo", "").await.expect(200);
+        alice
+    }
+}

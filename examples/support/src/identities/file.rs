@@ -1,0 +1,165 @@
+//! The file of identities: what may be in it, and what must agree.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tower_credentials::{
+    auth::StaticTokens,
+    directory::{Project, StaticDirectory, User},
+    domain::{Caller, ProjectId, Scope, UserId},
+};
+
+use super::Current;
+use crate::store::SecretFiles;
+
+/// See `development.toml` for an example of each table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    projects: Vec<ProjectTable>,
+    #[serde(default)]
+    users: Vec<UserTable>,
+    #[serde(default)]
+    tokens: Vec<TokenTable>,
+    #[serde(default)]
+    assignments: Vec<AssignmentTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProjectTable {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserTable {
+    id: String,
+    name: String,
+    /// The first is the default project.
+    #[serde(default)]
+    projects: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenTable {
+    token: Option<String>,
+    token_sha256: Option<String>,
+    user_id: String,
+    project_id: String,
+    roles: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssignmentTable {
+    user_id: String,
+    project_id: String,
+    roles: Vec<String>,
+}
+
+/// A member of a project may have no role in it.
+const NO_ROLES: [&str; 0] = [];
+
+/// Reads a file; without one, the built-in development set.
+///
+/// What it says of a fault repeats no value: it might be a token.
+pub(super) fn read(path: Option<&Path>, files: SecretFiles) -> Result<Current, String> {
+    let Some(path) = path else {
+        return parse(include_str!("development.toml"))
+            .map_err(|fault| format!("development.toml, {fault}"));
+    };
+    let text = files.read(path)?;
+    parse(&text).map_err(|fault| format!("{}, {fault}", path.display()))
+}
+
+fn parse(text: &str) -> Result<Current, String> {
+    // The parser's own text would repeat the line, and a token in it.
+    let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text[..at].matches('\n').count() + 1;
+        // Of a member of the wrong type it tells the value after a colon.
+        let what = error.message().split(':').next().unwrap_or_default();
+        format!("line {line}: {what}")
+    })?;
+    let mut directory = StaticDirectory::new();
+
+    let mut projects = HashMap::new();
+    for (at, ProjectTable { id, name }) in numbered("projects", file.projects) {
+        let project = ProjectId::new(&*id).map_err(|error| format!("{at}: id: {error}"))?;
+        directory = directory.with_project(Project::new(project.clone(), name));
+        add(&mut projects, id, project, &at)?;
+    }
+
+    let mut users = HashMap::new();
+    for (at, UserTable { id, name, projects: member_of }) in numbered("users", file.users) {
+        let user = UserId::new(&*id).map_err(|error| format!("{at}: id: {error}"))?;
+        if projects.contains_key(&*id) {
+            // On the wire it would look like the owner of the project's root keys.
+            return Err(format!("{at}: id is also the id of a project; give the user another id"));
+        }
+        let mut user = User::new(user, name);
+        for project in member_of {
+            let project = find(&projects, &project, &at, "projects names no known project")?;
+            user.default_project_id.get_or_insert_with(|| project.clone());
+            directory = directory.with_member(user.id.clone(), project, NO_ROLES);
+        }
+        directory = directory.with_user(user.clone());
+        add(&mut users, id, user, &at)?;
+    }
+    let user = |id: &str, at: &str| find(&users, id, at, "user_id names no known user");
+    let project = |id: &str, at: &str| find(&projects, id, at, "project_id names no known project");
+
+    for (at, table) in numbered("assignments", file.assignments) {
+        let (user, project) = (user(&table.user_id, &at)?, project(&table.project_id, &at)?);
+        directory = directory.with_member(user.id, project, table.roles);
+    }
+
+    let (mut tokens, mut digests) = (StaticTokens::new(), HashSet::new());
+    for (at, table) in numbered("tokens", file.tokens) {
+        let (user, project) = (user(&table.user_id, &at)?, project(&table.project_id, &at)?);
+        let caller = Caller::new(user.id, Scope::Project(project)).with_roles(table.roles);
+        let digest = match (table.token, table.token_sha256) {
+            (Some(token), None) if !token.is_empty() => HEXLOWER.encode(&Sha256::digest(token)),
+            (None, Some(digest)) => digest.to_ascii_lowercase(),
+            _ => return Err(format!("{at}: needs either token or token_sha256")),
+        };
+        tokens = tokens
+            .with_token_sha256(&digest, user.name, caller)
+            .map_err(|error| format!("{at}: token_sha256: {error}"))?;
+        if !digests.insert(digest) {
+            return Err(format!("{at}: the token is there already"));
+        }
+    }
+    Ok(Current { tokens, directory })
+}
+
+/// Tables of a kind, each with the words that tell which it is.
+fn numbered<T>(kind: &str, tables: Vec<T>) -> impl Iterator<Item = (String, T)> {
+    let place = move |number| format!("[[{kind}]] number {number}");
+    (1..).map(place).zip(tables)
+}
+
+fn add<T>(known: &mut HashMap<String, T>, id: String, new: T, at: &str) -> Result<(), String> {
+    match known.insert(id, new) {
+        Some(_) => Err(format!("{at}: id is taken by another")),
+        None => Ok(()),
+    }
+}
+
+fn find<T: Clone>(
+    known: &HashMap<String, T>,
+    id: &str,
+    at: &str,
+    fault: &str,
+) -> Result<T, String> {
+    known.get(id).cloned().ok_or_else(|| format!("{at}: {fault}"))
+}

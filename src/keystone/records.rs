@@ -1,0 +1,192 @@
+//! Keystone's credentials and the records of the store: one as the other.
+
+use std::time::SystemTime;
+
+use crate::domain::{
+    AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Status,
+    UserId, Version,
+};
+use data_encoding::HEXLOWER;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// The member of a copy in Keystone that tells which record it is a copy of. Keystone
+/// keeps members that it does not know, also when the blob changes.
+pub const COPY_OF: &str = "front_credential_id";
+
+/// Makes a record of a credential as Keystone lists it.
+///
+/// Beside it what is odd about it, if anything: it is kept to the letter, but not
+/// everything will work with it.
+///
+/// # Errors
+///
+/// What no record can hold, in words that repeat no value.
+pub fn from_keystone(
+    mut found: Map<String, Value>,
+    now: SystemTime,
+) -> Result<(Credential, Option<&'static str>), &'static str> {
+    let mut text = |name: &str| match found.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let id = text("id").filter(|id| !id.is_empty()).ok_or("it has no id")?;
+    let kind = text("type").ok_or("it has no type")?;
+    let blob = text("blob").ok_or("its blob is no text")?;
+    let user = text("user_id").ok_or("it has no user")?;
+    let user = UserId::new(user).map_err(|_| "its user's id cannot be kept")?;
+    let project = match found.remove("project_id") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => {
+            Some(ProjectId::new(id).map_err(|_| "its project's id cannot be kept")?)
+        }
+        Some(_) => return Err("its project's id is no text"),
+    };
+    found.remove("links");
+    found.remove(COPY_OF);
+
+    let is_pair = kind == Kind::EC2;
+    let odd_kind = (kind.is_empty()).then_some("its type is empty");
+    let misspelt = !is_pair && kind.eq_ignore_ascii_case(Kind::EC2);
+    let odd_kind = if misspelt { Some("its type is ec2 in another case") } else { odd_kind };
+    let blob = Blob::new(blob);
+    let (pair, odd) = if is_pair { pair(&id, &blob) } else { (None, odd_kind) };
+    let mut credential = Credential::new(
+        CredentialId::from_stored(id),
+        Kind::from_stored(kind),
+        user,
+        Material::Blob(blob),
+        now,
+        Version::fresh(),
+    );
+    credential.project_id = project;
+    credential.attributes = found;
+    if let Some((access, delegation)) = pair {
+        credential.access_key = Some(access);
+        credential.delegation = delegation;
+    }
+    Ok((credential, odd))
+}
+
+type Pair = (AccessKey, Option<Delegation>);
+
+/// What the blob of a key pair tells; `None` if it is of no use.
+fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
+    let Ok(members) = serde_json::from_str::<Map<String, Value>>(blob.expose()) else {
+        return (None, Some("its blob is no JSON object"));
+    };
+    let Some(access) = members.get("access").and_then(Value::as_str) else {
+        return (None, Some("its blob has no access key"));
+    };
+    let Ok(access) = AccessKey::new(access) else {
+        return (None, Some("its access key cannot be used"));
+    };
+    let Ok(delegation) = blob.delegation() else {
+        return (None, Some("its delegation cannot be understood"));
+    };
+    let odd = if blob.secret_key().is_none() {
+        Some("its blob has no secret, so it never verifies")
+    } else if CredentialId::of(&access).as_str() != id {
+        Some("its access key was changed; here it works by the new one")
+    } else {
+        None
+    };
+    (Some((access, delegation)), odd)
+}
+
+/// Whether two delegations are the same one; what is not told with a key aside.
+pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> bool {
+    use Delegation::ApplicationCredential;
+    match (one, other) {
+        (
+            Some(ApplicationCredential { id: one, .. }),
+            Some(ApplicationCredential { id: other, .. }),
+        ) => one == other,
+        (one, other) => one == other,
+    }
+}
+
+/// The type under which Keystone has a record; `None` for passwords, which it never has.
+pub fn kind_in_keystone(credential: &Credential) -> Option<&str> {
+    match credential.material {
+        Material::Blob(_) => Some(credential.kind.as_str()),
+        Material::Grant { .. } | Material::KeyPair { .. } => Some(Kind::EC2),
+        _ => None,
+    }
+}
+
+/// A record as Keystone takes it: type and blob.
+///
+/// `None` for what is not for Keystone: passwords, pairs without a secret or an access
+/// key, root keys, and pairs with limits that Keystone would not keep. The status is not
+/// looked at.
+pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
+    let (kind, blob) = (kind_in_keystone(credential)?, in_keystone(credential)?);
+    // Keystone knows no user for a root key, so that the key would never verify there.
+    let fits = !credential.is_root_key()
+        && if kind.eq_ignore_ascii_case(Kind::EC2) {
+            // Keystone takes a pair only if it finds the access key.
+            let access = credential.access_key.as_ref();
+            kind == Kind::EC2
+                && access.is_some()
+                && access_in(&blob).as_ref() == access
+                && keeps_limits(credential, &blob)
+        } else {
+            true
+        };
+    fits.then_some((kind, blob))
+}
+
+/// Whether a key pair is usable here and cannot be copied to Keystone, since the copy would be
+/// good for more: Keystone's blob names no such delegation, or not the pair's.
+pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
+    credential.is_usable()
+        && !credential.is_root_key()
+        && in_keystone(credential).is_some_and(|blob| !keeps_limits(credential, &blob))
+}
+
+/// The blob of a record in Keystone; `None` for passwords, and pairs that a blob cannot hold.
+fn in_keystone(credential: &Credential) -> Option<Blob> {
+    if let Material::Blob(blob) = &credential.material {
+        return Some(blob.clone());
+    }
+    let (access, secret) = (credential.access_key.as_ref()?, credential.secret_key()?);
+    Some(Blob::of_pair(access, Some(secret), credential.delegation.as_ref()))
+}
+
+/// Whether the blob of a key pair names the delegation under which the pair was made.
+fn keeps_limits(credential: &Credential, blob: &Blob) -> bool {
+    let named = blob.delegation();
+    named.is_ok_and(|named| same_delegation(named.as_ref(), credential.delegation.as_ref()))
+}
+
+fn access_in(blob: &Blob) -> Option<AccessKey> {
+    let members: Map<String, Value> = serde_json::from_str(blob.expose()).ok()?;
+    Some(AccessKey::from_stored(members.get("access")?.as_str()?))
+}
+
+/// Tells two states of a record apart by what an import writes, and nothing else.
+pub fn fingerprint(credential: &Credential) -> String {
+    let delegation = match &credential.delegation {
+        None => json!(null),
+        Some(Delegation::AccessToken { id }) => json!(["access_token_id", id]),
+        Some(Delegation::ApplicationCredential { id, .. }) => json!(["app_cred_id", id]),
+        Some(Delegation::Trust { id }) => json!(["trust_id", id]),
+        Some(_) => json!([]),
+    };
+    let state = json!([
+        credential.kind.as_str(),
+        credential.user_id.as_str(),
+        credential.project_id.as_ref().map(ProjectId::as_str),
+        credential.access_key.as_ref().map(AccessKey::as_str),
+        delegation,
+        credential.material.encode().expose(),
+        credential.attributes,
+    ]);
+    HEXLOWER.encode(&Sha256::digest(state.to_string()))
+}
+
+/// Whether Keystone is to have it now.
+pub fn is_active(credential: &Credential) -> bool {
+    credential.status == Status::Active
+}

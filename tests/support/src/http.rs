@@ -1,0 +1,189 @@
+//! A small HTTP client, for JSON and for S3.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A client of one server. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    http: Http,
+    /// For requests that the store may refuse before it has read them: it hangs up
+    /// then, as HTTP/1.1 allows, so the connection cannot be used again.
+    store: Http,
+    url: String,
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Http = legacy::Client<HttpConnector, Full<Bytes>>;
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub version: Version,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Client {
+    pub fn new(url: &str) -> Self {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        // A create must not be sent twice unasked.
+        builder.retry_canceled_requests(false);
+        let http = builder.build(HttpConnector::new());
+        let store = builder.pool_max_idle_per_host(0).build(HttpConnector::new());
+        Self { http, store, url: url.to_owned() }
+    }
+
+    /// Speaks HTTP/2 from the first byte.
+    pub fn http2(url: &str) -> Self {
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build(HttpConnector::new());
+        Self { store: http.clone(), http, url: url.to_owned() }
+    }
+
+    /// A request whose answer may not come.
+    pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+        answer(&self.http, request).await
+    }
+
+    /// A call of the API; a body is sent as JSON.
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, BoxError> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !token.is_empty() {
+            request = request.header("X-Auth-Token", token);
+        }
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        if body.is_some() {
+            request = request.header("Content-Type", "application/json");
+        }
+        self.try_send(request.body(Full::new(body.unwrap_or_default())).unwrap()).await
+    }
+
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let what = format!("{method} {path}");
+        let answer = self.try_call(method, path, token, body).await;
+        answer.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, path, token, None).await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, token, Some(body)).await
+    }
+
+    /// A request to an URL that is signed already.
+    pub async fn send(&self, method: Method, url: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::builder().method(method).uri(url);
+        answer(&self.store, request.body(Full::new(body.into())).unwrap()).await.unwrap()
+    }
+}
+
+async fn answer(http: &Http, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+    let (head, body) = http.request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status, version: head.version, headers: head.headers, body })
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    /// Refused with this status and code.
+    #[track_caller]
+    pub fn fails(&self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert!(self.text().contains(&format!("<Code>{code}</Code>")), "{self:?}");
+    }
+
+    /// The texts of the elements of this name.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let (text, open, close) = (self.text(), format!("<{name}>"), format!("</{name}>"));
+        let parts = text.split(&open).skip(1);
+        parts.map(|part| part.split(&close).next().unwrap().to_owned()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Refused by the store, with this code.
+    #[track_caller]
+    pub fn refused(&self, code: &str) {
+        assert_eq!(self.status, StatusCode::FORBIDDEN, "{self:?}");
+        assert!(self.text().contains(&format!("<Code>{code}</Code>")), "{self:?}");
+    }
+}
+
+/// A connection on which anything can be said.
+pub struct Raw(TcpStream);
+
+impl Raw {
+    pub async fn connect(host: &str) -> Self {
+        Self(TcpStream::connect(host).await.unwrap())
+    }
+
+    pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// What is answered, up to where this text ends.
+    pub async fn hear(&mut self, end: &str) -> String {
+        let mut heard = String::new();
+        let mut buffer = [0; 4096];
+        while !heard.contains(end) {
+            let length = self.0.read(&mut buffer).await.unwrap();
+            assert_ne!(length, 0, "no {end:?} in {heard:?}");
+            heard += &String::from_utf8_lossy(&buffer[..length]);
+        }
+        heard
+    }
+
+    /// All that is answered until the server hangs up.
+    pub async fn hear_out(&mut self) -> String {
+        let (mut heard, mut buffer) = (String::new(), [0; 4096]);
+        // A server that hangs up on bytes it has not read resets the connection.
+        while let Ok(length @ 1..) = self.0.read(&mut buffer).await {
+            heard += &String::from_utf8_lossy(&buffer[..length]);
+        }
+        heard
+    }
+}

@@ -1,0 +1,140 @@
+//! Keys of every kind, made through either dialect.
+
+use std::{fs, path::Path, sync::Arc};
+
+use http::Method;
+use serde_json::{Value, json};
+use tower_credentials::{
+    backend::{CredentialBackend, sqlite::SqliteBackend},
+    clock::{Clock, SystemClock},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
+    },
+};
+
+use crate::http::{Answer, Client};
+
+pub const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
+pub const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+pub const DEMO: &str = "731fc6f265cd486d900f16e84c5cb594";
+
+/// A key to the store.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub access: String,
+    pub secret: String,
+}
+
+/// How a key was made, and so how it is deleted.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    /// I1.
+    Ibm,
+    /// K2, of type EC2.
+    V2Ec2,
+    /// K8, of type S3.
+    V2S3,
+}
+
+impl Origin {
+    pub const ALL: [Self; 3] = [Self::Ibm, Self::V2Ec2, Self::V2S3];
+
+    /// Where v2 keeps its grants, the member that holds one, and its name in paths.
+    fn v2(self) -> (String, &'static str, &'static str) {
+        let (extension, root, kind) = match self {
+            Self::Ibm => unreachable!("IBM's keys are in no slot"),
+            Self::V2Ec2 => ("OS-KSADM", "OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials"),
+            Self::V2S3 => ("OS-KSS3", "OS-KSS3:s3Credentials", "s3credentials"),
+        };
+        (format!("/v2.0/users/{ALICE}/{extension}/credentials"), root, kind)
+    }
+
+    /// A fresh key of alice's.
+    pub async fn mint(self, client: &Client) -> Key {
+        match self {
+            Self::Ibm => mint(client, "dev-alice").await,
+            Self::V2Ec2 | Self::V2S3 => {
+                let (path, root, _) = self.v2();
+                let access = format!("granted-{self:?}");
+                let secret = format!("the secret of {access}");
+                let grant = json!({"username": access, "secret": secret, "signature": "s"});
+                client.post(&path, "dev-admin", &json!({root: grant})).await.expect(201);
+                Key { access, secret }
+            }
+        }
+    }
+
+    pub async fn delete(self, client: &Client, key: &Key) {
+        let path = match self {
+            Self::Ibm => format!("/credentials/{}", key.access),
+            Self::V2Ec2 | Self::V2S3 => {
+                let (path, _, kind) = self.v2();
+                format!("{path}/{kind}")
+            }
+        };
+        client.call(Method::DELETE, &path, "dev-admin", None).await.expect(204);
+    }
+}
+
+/// A fresh key of the token's user, made by the server.
+pub async fn mint(client: &Client, token: &str) -> Key {
+    let body = json!({"credential": {"type": "ec2"}});
+    let answer = client.post("/credentials/", token, &body).await.expect(201).json();
+    let text = |name: &str| answer["credential"]["blob"][name].as_str().unwrap().to_owned();
+    Key { access: text("access"), secret: text("secret") }
+}
+
+/// A key of alice's that is for no project, in the file of a server that does not run.
+pub async fn insert_without_project(database: &Path) -> Key {
+    fs::create_dir_all(database.parent().unwrap()).unwrap();
+    let key = Key { access: "projectless".into(), secret: secret_of("projectless") };
+    let access = AccessKey::new(key.access.as_str()).unwrap();
+    let mut record = Credential::new(
+        CredentialId::of(&access),
+        Kind::ec2(),
+        UserId::new(ALICE).unwrap(),
+        Material::KeyPair { secret: Some(SecretKey::from_stored(key.secret.as_str())) },
+        SystemClock.now(),
+        Version::fresh(),
+    );
+    record.access_key = Some(access);
+    let store = SqliteBackend::open(database).unwrap();
+    store.insert(&Arc::new(record), Quota::Unlimited).await.unwrap();
+    key
+}
+
+/// A create of a key that the client knows beforehand.
+pub fn create_body(access: &str, secret: &str, status: &str) -> Value {
+    let blob = json!({"access": access, "secret": secret, "status": status});
+    json!({"credential": {"type": "ec2", "blob": blob}})
+}
+
+/// Creates a key that the client knows, for alice.
+pub async fn create(client: &Client, access: &str) -> Answer {
+    let body = create_body(access, &secret_of(access), "Active");
+    client.post("/credentials", "dev-alice", &body).await
+}
+
+/// The secret of a key that [`create`] makes.
+pub fn secret_of(access: &str) -> String {
+    format!("the-secret-of-{access}")
+}
+
+/// Whether a key is there; if it is, it is what [`create`] made.
+pub async fn is_whole(client: &Client, access: &str) -> bool {
+    let answer = client.get(&format!("/credentials/{access}"), "dev-admin").await;
+    if answer.status.as_u16() == 404 {
+        return false;
+    }
+    let blob = &answer.expect(200).json()["credential"]["blob"];
+    assert_eq!(*blob, json!({"access": access, "secret": secret_of(access), "status": "Active"}));
+    true
+}
+
+/// I4: the only way to disable a key, also one that v2 granted.
+pub async fn set_status(client: &Client, key: &Key, status: &str) {
+    let path = format!("/credentials/{}", key.access);
+    let body = json!({"credential": {"blob": {"status": status}}});
+    let answer = client.call(Method::PATCH, &path, "dev-admin", Some(&body)).await.expect(200);
+    assert_eq!(answer.json()["credential"]["blob"]["status"], status);
+}

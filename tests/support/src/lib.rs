@@ -1,0 +1,36 @@
+//! What the tests and benches of the workspace share: the layer in a small world, servers and
+//! programs as processes, signers and S3 clients.
+//!
+//! A failure here is a test's failure, so everything panics with what was wrong.
+
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    missing_debug_implementations,
+    reason = "test code: it panics, and nobody prints it"
+)]
+
+pub mod again;
+pub mod around;
+pub mod aws_signer;
+pub mod bench;
+pub mod clients;
+pub mod counting;
+pub mod etcd;
+pub mod http;
+pub mod installed;
+pub mod keys;
+pub mod keystone;
+pub mod network;
+pub mod postgres;
+pub mod posting;
+pub mod process;
+pub mod secret_file;
+pub mod signer;
+pub mod signing;
+pub mod thread_log;
+pub mod tools;
+pub mod waiting;
+pub mod world;

@@ -1,0 +1,227 @@
+//! Starting, stopping and killing the server that is tested.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{
+    http::Client,
+    waiting::{Waiting, listening},
+};
+
+/// A server program of the workspace.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// The path of the binary, as in `env!("CARGO_BIN_EXE_accesser")`.
+    pub path: &'static str,
+    /// Whether the program takes `--data FOLDER`.
+    pub keeps_data: bool,
+}
+
+impl Program {
+    /// The program of another package of the workspace, from the same build.
+    ///
+    /// # Panics
+    ///
+    /// If it was not built: `cargo test --workspace` builds all programs, `cargo test -p` only one.
+    pub fn of_workspace(name: &str, keeps_data: bool) -> Self {
+        let test = env::current_exe().unwrap();
+        let path = test.parent().and_then(Path::parent).unwrap().join(name);
+        assert!(path.exists(), "{} is missing: run `cargo build -p {name}`", path.display());
+        let path = path.into_os_string().into_string().unwrap();
+        Self { path: String::leak(path), keeps_data }
+    }
+}
+
+/// How to start the server, on a free port and a data folder of its own.
+pub struct Server {
+    program: Program,
+    home: Arc<TempDir>,
+    data: PathBuf,
+    arguments: Vec<String>,
+    wrapper: Vec<String>,
+    log: Option<String>,
+}
+
+/// A server that runs. Dropping it kills it.
+pub struct Running {
+    process: Child,
+    pub url: String,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    #[expect(dead_code, reason = "keeps the folder from being deleted")]
+    home: Arc<TempDir>,
+}
+
+impl Server {
+    pub fn new(program: Program) -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        let data = home.path().join("data");
+        let (arguments, wrapper) = (Vec::new(), Vec::new());
+        Self { program, home, data, arguments, wrapper, log: None }
+    }
+
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// A folder for the data other than one of its own.
+    pub fn data_in(mut self, data: &Path) -> Self {
+        data.clone_into(&mut self.data);
+        self
+    }
+
+    /// A command to run it under; it must leave the server in its place.
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The value of `RUST_LOG`.
+    pub fn log(mut self, filter: &str) -> Self {
+        self.log = Some(filter.to_owned());
+        self
+    }
+
+    /// A folder beside the data.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.data.join("credentials.db")
+    }
+
+    /// Starts it, and waits until it listens.
+    pub async fn start(&self) -> Running {
+        let mut running = self.spawn("127.0.0.1:0");
+        running.url = listening(&mut running.process, &running.stdout, &running.stderr).await;
+        running
+    }
+
+    /// Starts it where it should refuse to run; returns how it ended, and what it
+    /// said.
+    pub async fn refuse(&self, listen: &str) -> (ExitStatus, String) {
+        let mut running = self.spawn(listen);
+        let status = running.ended().await;
+        (status, running.stderr())
+    }
+
+    /// Starts it where it should fail to; returns the line that tells why.
+    pub async fn error(&self) -> String {
+        let (status, said) = self.refuse("127.0.0.1:0").await;
+        assert_eq!(status.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: "), "{said}");
+        last.to_owned()
+    }
+
+    fn spawn(&self, listen: &str) -> Running {
+        // Several may run at once.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = |name: &str| self.home().join(format!("{name}-{count}"));
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
+        let mut words =
+            self.wrapper.iter().map(AsRef::as_ref).chain([OsStr::new(self.program.path)]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["--listen", listen]);
+        if self.program.keeps_data {
+            command.arg("--data").arg(&self.data);
+        }
+        command.args(&self.arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+        command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Running { process, url: String::new(), stdout, stderr, home: Arc::clone(&self.home) }
+    }
+}
+
+impl Running {
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    pub fn host(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has printed.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap()
+    }
+
+    /// The file of what it logs.
+    pub fn log(&self) -> &Path {
+        &self.stderr
+    }
+
+    /// What it has logged.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
+    }
+
+    /// Waits until it has logged this so many times.
+    pub async fn logged(&self, text: &str, times: usize) {
+        for () in Waiting::new() {
+            if self.stderr().matches(text).count() >= times {
+                return;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        panic!("{text:?} is not logged {times} times:\n{}", self.stderr());
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
+    /// Waits for it to end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        for () in Waiting::new() {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            sleep(Waiting::STEP).await;
+        }
+        panic!("the server does not end:\n{}", self.stderr());
+    }
+
+    /// Asks it to end, which it does in peace.
+    pub async fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.ended().await;
+        assert!(status.success(), "{status}:\n{}", self.stderr());
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

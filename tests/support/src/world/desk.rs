@@ -1,0 +1,56 @@
+//! An issuer of tokens that tests can take down.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::json;
+use tower_credentials::{
+    async_trait,
+    domain::SecretText,
+    issuer::{IssueError, IssuedToken, Signer, TokenIssuer},
+};
+
+use super::{failing::CAUSE, v3::SIGNED};
+
+/// Issues tokens with numbers.
+#[derive(Debug, Default)]
+pub struct Desk {
+    issued: AtomicUsize,
+    down: AtomicBool,
+    signers: Mutex<Vec<Signer>>,
+}
+
+impl Desk {
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// For whom tokens were issued.
+    pub fn signers(&self) -> Vec<Signer> {
+        self.signers.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Desk {
+    async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(IssueError::new(CAUSE));
+        }
+        self.signers.lock().unwrap().push(signer.clone());
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        let issued_at = UNIX_EPOCH + SIGNED;
+        Ok(IssuedToken {
+            id: SecretText::new(format!("issued-token-{number}")),
+            issued_at,
+            expires_at: issued_at + Duration::from_hours(2),
+            audit_ids: vec![format!("audit-{number}")],
+            catalog: json!([{"type": "identity", "endpoints": []}]),
+        })
+    }
+}

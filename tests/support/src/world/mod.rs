@@ -1,0 +1,343 @@
+//! A small world to drive the layer in: users, projects, tokens, a clock, and
+//! an inner service that answers 418, so that what passes through shows.
+
+pub mod desk;
+pub mod failing;
+pub mod registry;
+pub mod v3;
+
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use serde_json::{Value, json};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_credentials::{
+    CredentialLayer, CredentialLayerBuilder, Error,
+    auth::{StaticTokens, TokenValidator},
+    backend::{CredentialBackend, memory::MemoryBackend},
+    clock::Clock,
+    directory::{Project, StaticDirectory, User},
+    domain::{AccessKey, Caller, Credential, Delegation, ProjectId, Scope, UserId},
+};
+
+pub const DEMO: &str = "731fc6f265cd486d900f16e84c5cb594";
+pub const OTHER: &str = "9f86d081884c7d659a2feaa0c55ad015";
+
+pub const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
+pub const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+pub const CAROL: &str = "60303ae22b998861bce3b28f33eec1be";
+pub const GATEWAY: &str = "8f434346648f6b96df89dda901c5176b";
+/// A user without a place anywhere and without a default project.
+pub const DAVE: &str = "da7e0000000000000000000000000000";
+/// A user of both projects, whose default is the other one.
+pub const FRANK: &str = "f7a00000000000000000000000000000";
+
+/// When the clock starts: the `X-Timestamp` of the create page.
+pub const START: Duration = Duration::from_micros(1_458_262_564_227_740);
+
+/// Token, user, project and roles. The first six are the accesser's development set.
+const TOKENS: &[(&str, &str, &str, &[&str])] = &[
+    ("dev-admin", ALICE, DEMO, &["admin"]),
+    ("dev-alice", ALICE, DEMO, &["member", "key_management_user", "key_listing_user"]),
+    ("dev-bob", BOB, DEMO, &["member", "key_management_user", "key_listing_user"]),
+    ("dev-carol", CAROL, OTHER, &["member", "key_management_user", "key_listing_user"]),
+    ("dev-reader", BOB, DEMO, &["key_listing_user"]),
+    ("dev-service", GATEWAY, DEMO, &["service"]),
+    ("key-user", ALICE, DEMO, &["key_management_user"]),
+    ("key-admin", ALICE, DEMO, &["key_management_admin"]),
+    ("list-admin", ALICE, DEMO, &["key_listing_admin"]),
+    ("both-admin", ALICE, DEMO, &["key_management_admin", "key_listing_admin"]),
+    ("user-who-sees-all", ALICE, DEMO, &["key_management_user", "key_listing_admin"]),
+    ("impersonator", ALICE, DEMO, &["key_management_admin", "key_listing_admin", "impersonate"]),
+    ("frank", FRANK, DEMO, &["key_management_user", "key_listing_user"]),
+    (
+        "frank-impersonator",
+        FRANK,
+        DEMO,
+        &["key_management_user", "key_listing_user", "impersonate"],
+    ),
+    ("only-impersonate", ALICE, DEMO, &["impersonate"]),
+    ("nobody", ALICE, DEMO, &[]),
+];
+
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+pub type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A clock that stands still until it is moved.
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The tokens of the table, and some that end or are delegated.
+pub fn tokens() -> StaticTokens {
+    let caller = |user: &str, project: &str, roles: &[&str]| {
+        let scope = Scope::Project(ProjectId::new(project).unwrap());
+        Caller::new(UserId::new(user).unwrap(), scope).with_roles(roles.iter().copied())
+    };
+    let admin = caller(ALICE, DEMO, &["admin"]);
+    let unscoped = Caller::new(UserId::new(ALICE).unwrap(), Scope::Unscoped)
+        .with_roles(["key_management_user", "key_listing_user"]);
+    let trust = Delegation::Trust { id: "t".into() };
+    let mut tokens = StaticTokens::new()
+        .with_token("unscoped", "alice", unscoped)
+        .with_token(
+            "unscoped-admin",
+            "alice",
+            Caller::new(UserId::new(ALICE).unwrap(), Scope::Unscoped).with_roles(["admin"]),
+        )
+        .with_token("trust", "alice", admin.clone().with_delegation(trust))
+        .with_token("ends-in-a-minute", "alice", {
+            admin.with_expiry(UNIX_EPOCH + START + Duration::from_mins(1))
+        });
+    for (token, user, project, roles) in TOKENS {
+        tokens = tokens.with_token(token, *user, caller(user, project, roles));
+    }
+    tokens
+}
+
+/// The development set's users and projects, and two users of the tests' own.
+pub fn directory() -> StaticDirectory {
+    let mut directory = StaticDirectory::new();
+    for (id, name) in [(DEMO, "demo"), (OTHER, "other")] {
+        directory = directory.with_project(Project::new(ProjectId::new(id).unwrap(), name));
+    }
+    let users: &[(&str, &str, &[&str])] = &[
+        (ALICE, "alice", &[DEMO]),
+        (BOB, "bob", &[DEMO]),
+        (CAROL, "carol", &[OTHER]),
+        (GATEWAY, "gateway", &[DEMO]),
+        (DAVE, "dave", &[]),
+        (FRANK, "frank", &[OTHER, DEMO]),
+    ];
+    for (id, name, projects) in users {
+        let id = UserId::new(*id).unwrap();
+        let mut user = User::new(id.clone(), *name);
+        user.default_project_id = projects.first().map(|id| ProjectId::new(*id).unwrap());
+        directory = directory.with_user(user);
+        for project in *projects {
+            let project = ProjectId::new(*project).unwrap();
+            directory = directory.with_member(id.clone(), project, ["member"]);
+        }
+    }
+    directory
+}
+
+/// A layer with everything it needs around it.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub backend: Arc<dyn CredentialBackend>,
+    pub clock: TestClock,
+    pub layer: CredentialLayer,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// One whose layer is set up further.
+    pub fn with(configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder) -> Self {
+        Self::of(tokens(), Arc::new(MemoryBackend::default()), configure)
+    }
+
+    pub fn of(
+        validator: impl TokenValidator,
+        backend: Arc<dyn CredentialBackend>,
+        configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
+    ) -> Self {
+        Self::build(validator, backend, |builder| configure(builder.directory(directory())))
+    }
+
+    /// One that nobody tells who exists and who belongs where.
+    pub fn without_directory() -> Self {
+        Self::build(tokens(), Arc::new(MemoryBackend::default()), |builder| builder)
+    }
+
+    pub fn build(
+        validator: impl TokenValidator,
+        backend: Arc<dyn CredentialBackend>,
+        configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
+    ) -> Self {
+        let micros = u64::try_from(START.as_micros()).unwrap();
+        let clock = TestClock(Arc::new(AtomicU64::new(micros)));
+        let builder = CredentialLayer::builder(validator, Arc::clone(&backend));
+        let layer = configure(builder.clock(clock.clone())).build().unwrap();
+        Self { backend, clock, layer }
+    }
+
+    pub fn call(&self, method: &str, uri: &str) -> Call {
+        let body = Full::default().map_err(|never| match never {}).boxed_unsync();
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
+        *request.uri_mut() = uri.parse().unwrap();
+        Call { layer: self.layer.clone(), request }
+    }
+
+    pub fn get(&self, uri: &str) -> Call {
+        self.call("GET", uri)
+    }
+
+    pub fn post(&self, uri: &str) -> Call {
+        self.call("POST", uri)
+    }
+
+    pub fn patch(&self, uri: &str) -> Call {
+        self.call("PATCH", uri)
+    }
+
+    pub fn delete(&self, uri: &str) -> Call {
+        self.call("DELETE", uri)
+    }
+
+    /// Makes a key with this access key in the IBM dialect, as admin; its secret
+    /// is `secret-of-{access}`.
+    pub async fn mint(&self, user: &str, project: &str, access: &str) {
+        let answer =
+            self.post("/credentials").token("dev-admin").json(&pair(user, project, access));
+        assert_eq!(answer.send().await.status, 201, "{access}");
+    }
+
+    /// The stored record with this access key.
+    pub async fn stored(&self, access: &str) -> Option<Arc<Credential>> {
+        self.backend.find_by_access_key(&AccessKey::from_stored(access)).await.unwrap()
+    }
+
+    pub async fn is_usable(&self, access: &str) -> bool {
+        self.stored(access).await.is_some_and(|credential| credential.is_usable())
+    }
+}
+
+/// The body that creates a key with both halves.
+pub fn pair(user: &str, project: &str, access: &str) -> Value {
+    json!({"credential": {
+        "type": "ec2", "user_id": user, "project_id": project,
+        "blob": {"access": access, "secret": format!("secret-of-{access}")},
+    }})
+}
+
+/// A text with every byte percent-encoded.
+pub fn escaped(text: &str) -> String {
+    text.bytes().map(percent_encoding::percent_encode_byte).collect()
+}
+
+/// A request that is being put together.
+#[derive(Debug)]
+#[must_use]
+pub struct Call {
+    layer: CredentialLayer,
+    request: Request<RequestBody>,
+}
+
+impl Call {
+    pub fn token(self, token: &str) -> Self {
+        self.header("x-auth-token", token)
+    }
+
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.raw_header(name, value.as_bytes())
+    }
+
+    pub fn raw_header(mut self, name: &str, value: &[u8]) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        self.request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.text("application/json", &body.to_string())
+    }
+
+    pub fn xml(self, body: &str) -> Self {
+        self.text("application/xml", body)
+    }
+
+    pub fn text(self, content_type: &str, body: &str) -> Self {
+        self.header("content-type", content_type).bytes(body.as_bytes())
+    }
+
+    pub fn bytes(self, body: &[u8]) -> Self {
+        self.body(Full::from(body.to_vec()))
+    }
+
+    pub fn body<B>(mut self, body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        *self.request.body_mut() = body.map_err(io::Error::other).boxed_unsync();
+        self
+    }
+
+    pub async fn send(self) -> Answer {
+        let response = self.layer.layer(service_fn(teapot)).oneshot(self.request).await.unwrap();
+        let (head, body) = response.into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+            error: head.extensions.get().cloned(),
+        }
+    }
+}
+
+/// The inner service.
+async fn teapot(_: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::from("short and stout"));
+    *response.status_mut() = StatusCode::IM_A_TEAPOT;
+    Ok(response)
+}
+
+/// A whole response.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub error: Option<Arc<Error>>,
+}
+
+impl Answer {
+    /// The value of a header; empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The ids of an IBM list.
+    pub fn ids(&self) -> Vec<String> {
+        assert_eq!(self.status, 200, "{}", self.text());
+        let body = self.json();
+        let list = body["credentials"].as_array().unwrap();
+        list.iter().map(|credential| credential["id"].as_str().unwrap().to_owned()).collect()
+    }
+}

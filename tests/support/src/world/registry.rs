@@ -1,0 +1,193 @@
+//! A directory that tests can change while it is used.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tower_credentials::{
+    async_trait,
+    directory::{
+        DelegatedAccess, Directory, DirectoryError, Membership, Project, Role, StaticDirectory,
+        User,
+    },
+    domain::{Delegation, ProjectId, UserId},
+};
+
+/// Why it fails; nobody but the operator is to read it.
+pub const CAUSE: &str = "connection to db-7.internal refused";
+
+/// The users and projects of another directory, until they are changed.
+#[derive(Debug)]
+pub struct Registry {
+    beneath: StaticDirectory,
+    changes: Mutex<Changes>,
+    revision: AtomicU64,
+    silent: AtomicBool,
+    failing: AtomicBool,
+    down: AtomicBool,
+    calls: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    users: HashMap<String, Option<bool>>,
+    projects: HashMap<String, Option<bool>>,
+    roles: HashMap<(String, String), Option<Vec<Role>>>,
+    delegations: HashMap<Delegation, DelegatedAccess>,
+}
+
+impl Registry {
+    pub fn over(beneath: StaticDirectory) -> Self {
+        Self {
+            beneath,
+            changes: Mutex::default(),
+            revision: AtomicU64::default(),
+            silent: AtomicBool::default(),
+            failing: AtomicBool::default(),
+            down: AtomicBool::default(),
+            calls: AtomicUsize::default(),
+        }
+    }
+
+    /// Whether it reports no revision, as a directory that does not hear of its changes.
+    pub fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// Whether questions fail while it still reports its revision.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// How many questions it was asked since this was last called.
+    pub fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
+    }
+
+    /// Enables or disables a user; `None` removes it.
+    pub fn set_user(&self, id: &str, enabled: Option<bool>) {
+        self.change(|changes| changes.users.insert(id.into(), enabled));
+    }
+
+    /// Enables or disables a project; `None` removes it.
+    pub fn set_project(&self, id: &str, enabled: Option<bool>) {
+        self.change(|changes| changes.projects.insert(id.into(), enabled));
+    }
+
+    pub fn set_roles(&self, user: &str, project: &str, names: &[&str]) {
+        let place = (user.into(), project.into());
+        self.change(|changes| changes.roles.insert(place, Some(roles(names))));
+    }
+
+    /// Takes the user out of the project.
+    pub fn remove_member(&self, user: &str, project: &str) {
+        self.change(|changes| changes.roles.insert((user.into(), project.into()), None));
+    }
+
+    /// Lets a delegation stand, good for these roles.
+    pub fn delegate(
+        &self,
+        delegation: Delegation,
+        user: &str,
+        project: Option<&str>,
+        names: &[&str],
+    ) {
+        let access = DelegatedAccess {
+            user_id: UserId::new(user).unwrap(),
+            project_id: project.map(|id| ProjectId::new(id).unwrap()),
+            roles: roles(names),
+        };
+        self.change(|changes| changes.delegations.insert(delegation, access));
+    }
+
+    pub fn revoke(&self, delegation: &Delegation) {
+        self.change(|changes| changes.delegations.remove(delegation));
+    }
+
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Changes) -> T) {
+        change(&mut self.changes());
+        self.revision.fetch_add(1, Ordering::Release);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap()
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
+    fn up(&self) -> Result<(), DirectoryError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let fails = self.is_down() || self.failing.load(Ordering::SeqCst);
+        if fails { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
+    }
+}
+
+fn roles(names: &[&str]) -> Vec<Role> {
+    names.iter().map(|name| Role { id: format!("id-of-{name}"), name: (*name).into() }).collect()
+}
+
+#[async_trait]
+impl Directory for Registry {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// None while it is down: it would not hear of changes.
+    fn revision(&self) -> Option<u64> {
+        let silent = self.silent.load(Ordering::SeqCst) || self.is_down();
+        (!silent).then(|| self.revision.load(Ordering::Acquire))
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
+        self.up()?;
+        let change = self.changes().users.get(id.as_str()).copied();
+        let user = self.beneath.user(id).await?;
+        Ok(user.filter(|_| change != Some(None)).map(|mut user| {
+            user.enabled = change.flatten().unwrap_or(true);
+            user
+        }))
+    }
+
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
+        self.up()?;
+        let change = self.changes().projects.get(id.as_str()).copied();
+        let project = self.beneath.project(id).await?;
+        Ok(project.filter(|_| change != Some(None)).map(|mut project| {
+            project.enabled = change.flatten().unwrap_or(true);
+            project
+        }))
+    }
+
+    async fn membership(
+        &self,
+        user_id: &UserId,
+        project_id: &ProjectId,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        self.up()?;
+        let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
+        let changed = self.changes().roles.get(&key).cloned();
+        match changed {
+            Some(roles) => Ok(roles.map(|roles| Membership { roles })),
+            None => self.beneath.membership(user_id, project_id).await,
+        }
+    }
+
+    async fn delegation(
+        &self,
+        _: &UserId,
+        delegation: &Delegation,
+    ) -> Result<Option<DelegatedAccess>, DirectoryError> {
+        self.up()?;
+        Ok(self.changes().delegations.get(delegation).cloned())
+    }
+}
