@@ -173,7 +173,14 @@
 //! [`TokenValidator`]: auth::TokenValidator
 
 #![forbid(unsafe_code)]
-#![warn(missing_debug_implementations, missing_docs, unnameable_types)]
+#![warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    missing_debug_implementations,
+    missing_docs,
+    unnameable_types
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;

@@ -143,13 +143,13 @@ impl Rates {
 /// Runs the tool's copy, which must find so many new and old records; how long it took.
 fn copy(from: &str, to: &str, stored: u64, there: u64) -> Duration {
     let started = Instant::now();
-    let tool = Command::new(env!("CARGO_BIN_EXE_credentials"))
+    let output = Command::new(env!("CARGO_BIN_EXE_credentials"))
         .args(["--json", "copy", from, to])
         .output()
         .unwrap();
     let took = started.elapsed();
-    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
-    let outcome: Value = serde_json::from_slice(&tool.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&outcome["stored"], &outcome["already_there"]), (&stored.into(), &there.into()));
     took
 }

@@ -95,6 +95,7 @@ fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
 }
 
 /// Whether two delegations are the same one; what is not told with a key aside.
+#[must_use]
 pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> bool {
     use Delegation::ApplicationCredential;
     match (one, other) {
@@ -107,6 +108,7 @@ pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> 
 }
 
 /// The type under which Keystone has a record; `None` for passwords, which it never has.
+#[must_use]
 pub fn kind_in_keystone(credential: &Credential) -> Option<&str> {
     match credential.material {
         Material::Blob(_) => Some(credential.kind.as_str()),
@@ -120,6 +122,7 @@ pub fn kind_in_keystone(credential: &Credential) -> Option<&str> {
 /// `None` for what is not for Keystone: passwords, pairs without a secret or an access
 /// key, root keys, and pairs with limits that Keystone would not keep. The status is not
 /// looked at.
+#[must_use]
 pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
     let (kind, blob) = (kind_in_keystone(credential)?, in_keystone(credential)?);
     // Keystone knows no user for a root key, so that the key would never verify there.
@@ -139,6 +142,7 @@ pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
 
 /// Whether a key pair is usable here and cannot be copied to Keystone, since the copy would be
 /// good for more: Keystone's blob names no such delegation, or not the pair's.
+#[must_use]
 pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
     credential.is_usable()
         && !credential.is_root_key()
@@ -187,6 +191,7 @@ pub fn fingerprint(credential: &Credential) -> String {
 }
 
 /// Whether Keystone is to have it now.
+#[must_use]
 pub fn is_active(credential: &Credential) -> bool {
     credential.status == Status::Active
 }

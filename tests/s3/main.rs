@@ -1,7 +1,5 @@
 //! `S3AuthLayer`, from outside: signed requests in, answers or the app's view out.
 
-#![allow(missing_docs)]
-
 mod allocating;
 mod chunks;
 mod forms;

@@ -175,7 +175,7 @@ async fn a_passphrase_is_typed_twice_to_seal_and_once_to_open() {
     tool.fill("a.db", &[pair("AKA", "alice")]).await;
     // Gives the tool a terminal of its own.
     let type_in = |arguments: &str, typed: &str| {
-        let line = format!("{} {arguments}", BINARY);
+        let line = format!("{BINARY} {arguments}");
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).current_dir(tool.path("."));
         command.env_remove("CREDENTIALS_PASSPHRASE").stdout(Stdio::piped()).stdin(Stdio::piped());

@@ -29,7 +29,7 @@ fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
         let count = store.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0));
         count.ok().map(|count: i64| usize::try_from(count).unwrap())
     };
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if count().is_some_and(|count| count > 0) {
             break;
         }
@@ -80,7 +80,7 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 /// Waits until a command would feel an interruption.
 fn until_it_listens(command: &Child) {
     let status = format!("/proc/{}/status", command.id());
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         // Which signals it catches, as a mask: 2 is the second bit.
         let text = fs::read_to_string(&status).unwrap();
         let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();

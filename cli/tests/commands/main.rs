@@ -1,7 +1,5 @@
 //! The operators' tool as a process, on real files.
 
-#![allow(missing_docs)]
-
 mod copying;
 mod damaged;
 mod engines;

@@ -202,7 +202,7 @@ async fn sealing_that_was_killed_goes_on_when_it_is_run_again() {
         store.query_row(sql, [], |row| row.get(0)).unwrap_or(0_i64)
     };
     let mut running = tool.start(&reseal);
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if sealed() > 1_000 {
             break;
         }

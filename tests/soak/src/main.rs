@@ -5,8 +5,6 @@
 //! What is sent depends on `SOAK_SEED` alone, which is printed: the same number repeats
 //! the choices of each sender, but not how the senders interleave.
 
-#![allow(missing_docs)]
-
 mod broken;
 mod calls;
 mod dice;

@@ -132,7 +132,7 @@ impl People {
                 write(path, &away);
                 let reloads = world.reloads();
                 world.server.signal("HUP");
-                for () in Waiting::new() {
+                for () in Waiting::start() {
                     if world.reloads() > reloads {
                         return;
                     }

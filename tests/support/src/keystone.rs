@@ -129,7 +129,7 @@ impl Keystone {
 
     /// Waits until it has.
     pub async fn given_up(&self) {
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if self.has_given_up() {
                 return;
             }

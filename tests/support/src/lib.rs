@@ -3,15 +3,6 @@
 //!
 //! A failure here is a test's failure, so everything panics with what was wrong.
 
-#![allow(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use,
-    missing_debug_implementations,
-    reason = "test code: it panics, and nobody prints it"
-)]
-
 pub mod again;
 pub mod around;
 pub mod aws_signer;

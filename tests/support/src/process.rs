@@ -179,7 +179,7 @@ impl Running {
 
     /// Waits until it has logged this so many times.
     pub async fn logged(&self, text: &str, times: usize) {
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if self.stderr().matches(text).count() >= times {
                 return;
             }
@@ -196,7 +196,7 @@ impl Running {
 
     /// Waits for it to end.
     pub async fn ended(&mut self) -> ExitStatus {
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }

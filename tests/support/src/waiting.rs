@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Child, time::Duration};
 
 /// How long anything may take that is waited for, before the test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Turns to wait for something, until patience is out.
 pub struct Waiting(Duration);
@@ -11,8 +11,8 @@ pub struct Waiting(Duration);
 impl Waiting {
     pub const STEP: Duration = Duration::from_millis(10);
 
-    pub fn new() -> Self {
-        Self(PATIENCE)
+    pub fn start() -> Self {
+        Self(TIMEOUT)
     }
 }
 
@@ -29,7 +29,7 @@ impl Iterator for Waiting {
 /// paste; where it listens.
 pub async fn listening(server: &mut Child, stdout: &Path, stderr: &Path) -> String {
     let logged = || String::from_utf8_lossy(&fs::read(stderr).unwrap()).into_owned();
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let printed = fs::read_to_string(stdout).unwrap();
         if let Some(rest) = printed.strip_prefix("Listening on ")
             && printed.ends_with("\n\n")

@@ -129,7 +129,7 @@ pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived 
         // At another point of the work each time.
         let acknowledged = || books.acknowledged.lock().unwrap().len();
         let enough = acknowledged() + 1 + round * 13;
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if acknowledged() >= enough {
                 break;
             }

@@ -17,7 +17,7 @@ type Figures = HashMap<String, u64>;
 
 /// Waits for figures that are as wanted.
 async fn figures(accesser: &Running, wanted: impl Fn(&Figures) -> bool) -> Figures {
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let log = accesser.stderr();
         let last = log.lines().rev().find_map(|line| line.split_once("keys in memory "));
         let pairs = last.into_iter().flat_map(|(_, figures)| figures.split_whitespace());

@@ -76,7 +76,7 @@ async fn kills_lose_nothing_that_etcd_holds() {
 /// Asks for keys until one is made again; how long it took.
 async fn recovers(client: &Client, name: &str) {
     let started = Instant::now();
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let status = create(client, name).await.status.as_u16();
         if status != 503 {
             // An earlier one may have been stored though it was not answered.

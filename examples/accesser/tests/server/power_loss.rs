@@ -43,7 +43,7 @@ async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
         let mut words = line.split_whitespace();
         words.next() == Some(&id) && words.eq(["+++", "exited", "with", "0", "+++"])
     };
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let trace = fs::read_to_string(&file).unwrap();
         if trace.lines().last().is_some_and(is_last) {
             return (trace, keys);

@@ -62,7 +62,7 @@ async fn a_signal_to_stop_lets_a_running_request_finish() {
         raw.hear("HTTP/1.1 100 Continue\r\n\r\n").await;
 
         running.signal(signal);
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if TcpStream::connect(running.host()).await.is_err() {
                 break;
             }

@@ -287,7 +287,7 @@ async fn without_the_journal_nothing_is_imported_until_one_insists() {
     let shown = client.get(&path, ADMIN).await.expect(200).json();
     assert_eq!(shown["credential"]["blob"], rotated["blob"]);
     // The front was just asked for this one: what another process writes is felt soon.
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if client.get("/credentials/deleted", ADMIN).await.status == 200 {
             break;
         }

@@ -1,7 +1,5 @@
 //! The front as a process, before a Keystone that does as it is told.
 
-#![allow(missing_docs)]
-
 mod failing;
 mod headers;
 mod importing;

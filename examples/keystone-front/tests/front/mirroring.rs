@@ -163,7 +163,7 @@ async fn a_key_that_keystone_refuses_or_may_have_made_is_not_there() {
     keystone.hang_up_after(&Method::POST, "/v3/credentials");
     create(&client, "key").await.expect(503);
     client.get("/credentials/key", ALICE).await.expect(404);
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if keystone.credentials().is_empty() {
             break;
         }
@@ -256,7 +256,7 @@ async fn an_import_of_what_was_mirrored_changes_nothing() {
 
 /// Waits until this holds of Keystone's credentials.
 async fn in_keystone(keystone: &Keystone, front: &Running, wanted: impl Fn(&[String]) -> bool) {
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if wanted(&keystone.blobs("alice")) {
             return;
         }
@@ -328,7 +328,7 @@ async fn a_key_that_changes_hands_is_keystones_again_if_that_fails() {
     keystone.fail(&Method::POST, "/v3/credentials", 500);
     store.update(&changed, made.version).await.unwrap_err();
     keystone.heal();
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if keystone.blobs("alice").len() == 1 {
             break;
         }

@@ -127,7 +127,7 @@ impl Running {
 
     /// Waits until it has logged this.
     pub(crate) async fn logged(&self, text: &str) {
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if self.stderr().contains(text) {
                 return;
             }
@@ -144,7 +144,7 @@ impl Running {
 
     /// Waits for it to end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }

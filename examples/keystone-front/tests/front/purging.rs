@@ -87,7 +87,7 @@ async fn a_purge_that_fails_is_tried_again_and_the_delete_is_answered() {
     client.get(&key, ADMIN).await.expect(200);
     other.execute_batch("ROLLBACK").unwrap();
     running.logged("keys purged with their owner").await;
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if client.get(&key, ADMIN).await.status == 404 {
             return;
         }
@@ -218,7 +218,7 @@ async fn doubts_are_bounded_and_each_owner_is_asked_about_once() {
 
 /// Waits until Keystone was asked so often.
 async fn keystone_is_asked(keystone: &Keystone, path: &str, times: usize) {
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         if keystone.times(&Method::GET, path) >= times {
             return;
         }

@@ -47,7 +47,7 @@ impl Front {
     /// Has it import what Keystone has; returns the line that it prints.
     pub(crate) async fn import(&self) -> String {
         let mut running = self.spawn(&["--import"]);
-        for () in Waiting::new() {
+        for () in Waiting::start() {
             if let Some(status) = running.process.try_wait().unwrap() {
                 assert!(status.success(), "{status}: {}", running.stderr());
                 return running.stdout().trim_end().to_owned();

@@ -4,8 +4,6 @@
 //! Without it, or with `WITHOUT_KEYSTONE=1`, they are skipped, with a line on stderr;
 //! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
-#![allow(missing_docs)]
-
 mod cast;
 mod exchanges;
 mod front;

@@ -15,7 +15,7 @@ use crate::{
 
 /// Asks until all is well again, by itself.
 async fn recovers(client: &Client, path: &str, token: &str) -> Answer {
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let answer = client.get(path, token).await;
         if answer.status == 200 {
             return answer;

@@ -84,7 +84,7 @@ async fn break_off(lab: &Lab) {
 /// Waits until an object that would fit, but whose hash is wrong, is refused so.
 async fn until_refused_with(who: &Signing, status: u16) {
     let wrong = [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
-    for () in Waiting::new() {
+    for () in Waiting::start() {
         let answer = who.send_with(Method::PUT, "demo/wrong", &wrong, vec![b'a'; 2 * ENTRY]).await;
         if answer.status.as_u16() == status {
             return;

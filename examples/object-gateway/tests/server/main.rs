@@ -4,8 +4,6 @@
 //! line, rclone, s3cmd, curl, openssl) is skipped with a line on stderr; with
 //! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
 
-#![allow(missing_docs)]
-
 mod bounds;
 mod forms;
 mod hosts;

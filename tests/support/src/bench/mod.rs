@@ -1,5 +1,7 @@
 //! What the benches share: a loopback server, clients on it, and ratios.
 
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 pub mod clients;
 pub mod engine;
 pub mod load;

@@ -153,6 +153,12 @@ pub struct World {
     pub layer: CredentialLayer,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     pub fn new() -> Self {
         Self::with(|builder| builder)
