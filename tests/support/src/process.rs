@@ -15,10 +15,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::{
-    http::Client,
-    waiting::{Waiting, listening},
-};
+use crate::{http::Client, waiting::Waiting};
 
 /// A server program of the workspace.
 #[derive(Clone, Copy, Debug)]
@@ -106,9 +103,7 @@ impl Server {
 
     /// Starts it, and waits until it listens.
     pub async fn start(&self) -> Running {
-        let mut running = self.spawn("127.0.0.1:0");
-        running.url = listening(&mut running.process, &running.stdout, &running.stderr).await;
-        running
+        self.spawn("127.0.0.1:0").listening().await
     }
 
     /// Starts it where it should refuse to run; returns how it ended, and what it
@@ -129,11 +124,6 @@ impl Server {
     }
 
     fn spawn(&self, listen: &str) -> Running {
-        // Several may run at once.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let log = |name: &str| self.home().join(format!("{name}-{count}"));
-        let (stdout, stderr) = (log("stdout"), log("stderr"));
         let mut words =
             self.wrapper.iter().map(AsRef::as_ref).chain([OsStr::new(self.program.path)]);
         let mut command = Command::new(words.next().unwrap());
@@ -141,15 +131,44 @@ impl Server {
         if self.program.keeps_data {
             command.arg("--data").arg(&self.data);
         }
-        command.args(&self.arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+        command.args(&self.arguments).env_remove("RUST_LOG");
         command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
-        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
-        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Running { process, url: String::new(), stdout, stderr, home: Arc::clone(&self.home) }
+        Running::spawn(command, &self.home)
     }
 }
 
 impl Running {
+    /// Runs a command, with what it prints and logs in files of this folder.
+    pub fn spawn(mut command: Command, home: &Arc<TempDir>) -> Self {
+        // Several may run at once.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = |name: &str| home.path().join(format!("{name}-{count}"));
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
+        command.stdin(Stdio::null());
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { process, url: String::new(), stdout, stderr, home: Arc::clone(home) }
+    }
+
+    /// Waits until it listens and has printed its commands to paste.
+    pub async fn listening(mut self) -> Self {
+        for () in Waiting::start() {
+            let printed = self.stdout();
+            if let Some(rest) = printed.strip_prefix("Listening on ")
+                && printed.ends_with("\n\n")
+            {
+                let url = rest.split_whitespace().next().unwrap();
+                url.trim_end_matches(['.', ',']).clone_into(&mut self.url);
+                return self;
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", self.stderr());
+            sleep(Waiting::STEP).await;
+        }
+        panic!("the server does not listen:\n{}", self.stderr());
+    }
+
     pub fn client(&self) -> Client {
         Client::new(&self.url)
     }

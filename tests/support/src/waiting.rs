@@ -1,11 +1,11 @@
-//! Waiting for what a process does.
+//! Waiting for what another process does.
 
-use std::{fs, path::Path, process::Child, time::Duration};
+use std::time::Duration;
 
-/// How long anything may take that is waited for, before the test gives up.
+/// How long a test waits for anything before it fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Turns to wait for something, until patience is out.
+/// An iterator of pauses, which ends when the timeout has passed. The caller sleeps for [`STEP`](Self::STEP) in each.
 pub struct Waiting(Duration);
 
 impl Waiting {
@@ -23,23 +23,4 @@ impl Iterator for Waiting {
         self.0 = self.0.checked_sub(Self::STEP)?;
         Some(())
     }
-}
-
-/// Waits until a server that was just started listens, and has printed the lines to
-/// paste; where it listens.
-pub async fn listening(server: &mut Child, stdout: &Path, stderr: &Path) -> String {
-    let logged = || String::from_utf8_lossy(&fs::read(stderr).unwrap()).into_owned();
-    for () in Waiting::start() {
-        let printed = fs::read_to_string(stdout).unwrap();
-        if let Some(rest) = printed.strip_prefix("Listening on ")
-            && printed.ends_with("\n\n")
-        {
-            let url = rest.split_whitespace().next().unwrap();
-            return url.trim_end_matches(['.', ',']).to_owned();
-        }
-        let ended = server.try_wait().unwrap();
-        assert!(ended.is_none(), "the server ended: {ended:?}\n{}", logged());
-        tokio::time::sleep(Waiting::STEP).await;
-    }
-    panic!("the server does not listen:\n{}", logged());
 }

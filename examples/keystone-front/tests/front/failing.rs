@@ -138,7 +138,7 @@ async fn an_answer_that_stalls_is_broken_off() {
     raw.say("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
     let heard = timeout(SOON, raw.hear_out()).await.expect("it waits on");
     assert!(heard.contains("first;") && !heard.ends_with("0\r\n\r\n"), "{heard}");
-    front.logged("Keystone's answer broke off").await;
+    front.logged("Keystone's answer broke off", 1).await;
 }
 
 #[tokio::test]

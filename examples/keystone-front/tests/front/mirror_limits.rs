@@ -5,6 +5,7 @@ use std::{sync::Arc, time::UNIX_EPOCH};
 use http::Method;
 use keystone_front::{copies::Covering, limits::Limited, mirror::Mirrored};
 use serde_json::{Value, json};
+use test_support::process::Running;
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, memory::MemoryBackend},
     domain::{
@@ -17,7 +18,7 @@ use tower_credentials::{
 use crate::{
     http::Answer,
     keystone::{ADMIN, ALICE, Keystone, id_of_pair},
-    process::{Front, Running},
+    process::Front,
 };
 
 /// A login of a method that Keystone does not have.
@@ -59,7 +60,7 @@ async fn key_pair_of_an_unknown_login_is_400_and_stored_nowhere() {
     }
     assert_eq!(count(&client.get("/v3/credentials", ADMIN).await.expect(200)), 0);
     assert_eq!(keystone.times(&Method::POST, "/v3/credentials"), 0);
-    front.logged("key pair refused").await;
+    front.logged("key pair refused", 1).await;
     // The access key is still free.
     client.post("/v3/credentials", ALICE, &pair("key")).await.expect(201);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use keystone_front::{copies::Covering, mirror::Mirrored};
 use serde_json::{Value, json};
+use test_support::process::Running;
 use tokio::time::{Duration, sleep};
 use tower_credentials::{
     backend::{CredentialBackend, memory::MemoryBackend},
@@ -15,7 +16,7 @@ use tower_credentials::{
 use crate::{
     http::{Answer, Client},
     keystone::{ADMIN, ALICE, Keystone, id_of_pair},
-    process::{Front, Running},
+    process::Front,
     waiting::Waiting,
 };
 
@@ -409,7 +410,7 @@ async fn what_keystone_logs_in_with_is_written_through_without_being_asked() {
 
     keystone.fail(&Method::POST, "/v3/credentials", 403);
     client.post("/v3/credentials", ALICE, &totp("third")).await.expect(503);
-    front.logged("the service user needs the role admin").await;
+    front.logged("the service user needs the role admin", 1).await;
     let listed = client.get("/v3/credentials?type=totp", ALICE).await.expect(200).json();
     assert_eq!(listed["credentials"], json!([]));
 }

@@ -69,7 +69,7 @@ async fn keys_go_with_their_user_even_if_the_client_does_not_wait_for_it() {
     // Time for the front to notice.
     sleep(Duration::from_millis(200)).await;
     keystone.go_on();
-    front.logged("keys purged with their owner").await;
+    front.logged("keys purged with their owner", 1).await;
     client.get(&key, ADMIN).await.expect(404);
 }
 
@@ -83,10 +83,10 @@ async fn a_purge_that_fails_is_tried_again_and_the_delete_is_answered() {
     let other = Connection::open(front.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(204);
-    running.logged("keys not purged, trying again").await;
+    running.logged("keys not purged, trying again", 1).await;
     client.get(&key, ADMIN).await.expect(200);
     other.execute_batch("ROLLBACK").unwrap();
-    running.logged("keys purged with their owner").await;
+    running.logged("keys purged with their owner", 1).await;
     for () in Waiting::start() {
         if client.get(&key, ADMIN).await.status == 404 {
             return;
@@ -119,9 +119,9 @@ async fn keys_that_are_made_after_the_delete_are_purged_when_nobody_can_make_mor
     }
     assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (2, 1));
     for counted in ["owner=user \"amy\" purged=2", "owner=project \"p1\" purged=1"] {
-        front.logged(&format!("keys purged that were made after their owner {counted}")).await;
+        front.logged(&format!("keys purged that were made after their owner {counted}"), 1).await;
     }
-    front.logged("no keys were made since").await;
+    front.logged("no keys were made since", 1).await;
     assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (0, 0));
 }
 
@@ -143,7 +143,7 @@ async fn a_delete_that_keystone_made_without_an_answer_takes_the_keys_too() {
         keystone.fail(&Method::GET, path, 404);
     }
     for owner in ["user \"amy\"", "project \"p1\"", "user \"a+b cä\"", "user \"a\\u{202e}b\""] {
-        front.logged(&format!("keys purged with their owner owner={owner} purged=1")).await;
+        front.logged(&format!("keys purged with their owner owner={owner} purged=1"), 1).await;
     }
     assert_eq!(keystone.last("/v3/users/a%2B").uri, "/v3/users/a%2Bb%20c%C3%A4");
 }
@@ -159,7 +159,7 @@ async fn a_delete_that_takes_longer_than_patience_takes_the_keys_too() {
     keystone_is_asked(&keystone, "/v3/users/slow", 2).await;
     assert_eq!(count_of(&client, "slow").await, 1);
     keystone.fail(&Method::GET, "/v3/users/slow", 404);
-    front.logged("keys purged with their owner owner=user \"slow\" purged=1").await;
+    front.logged("keys purged with their owner owner=user \"slow\" purged=1", 1).await;
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_delete_of_somebody_who_is_gone_takes_keys_that_are_left() {
     keystone.fail(&Method::DELETE, "/v3/users/amy", 404);
     keystone.fail(&Method::GET, "/v3/users/amy", 404);
     client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(404);
-    front.logged("keys purged with their owner owner=user \"amy\" purged=1").await;
+    front.logged("keys purged with their owner owner=user \"amy\" purged=1", 1).await;
     assert_eq!(count_of(&client, "amy").await, 0);
 }
 

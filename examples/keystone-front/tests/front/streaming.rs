@@ -3,13 +3,10 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
+use test_support::process::Running;
 use tokio::time::{Duration, timeout};
 
-use crate::{
-    http::Raw,
-    keystone::Keystone,
-    process::{Front, Running},
-};
+use crate::{http::Raw, keystone::Keystone, process::Front};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -99,7 +96,7 @@ async fn an_answer_that_breaks_off_does_not_look_whole() {
     keystone.go_on();
     let rest = raw.hear_out().await;
     assert!(!rest.contains("0\r\n"), "{rest:?}");
-    front.logged("Keystone's answer broke off").await;
+    front.logged("Keystone's answer broke off", 1).await;
 }
 
 /// A body, piece by piece.

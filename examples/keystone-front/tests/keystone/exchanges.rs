@@ -5,11 +5,12 @@ use std::{fmt::Write as _, sync::Arc};
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
+use test_support::process::Running;
 use tokio::sync::Mutex;
 
 use crate::{
     cast::{Cast, forget},
-    front::{Front, Running},
+    front::Front,
     http::{Answer, Client},
     lab,
     normal::{Names, differences, normal},
