@@ -9,7 +9,7 @@
 use libfuzzer_sys::fuzz_target;
 use tower_credentials::{
     domain::{AccessKey, SecretKey},
-    signature::Ec2Request,
+    signature::Ec2TokensRequest,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let (signature, verb, host) = (next().unwrap_or_default(), next(), next());
     let (path, body_hash) = (next(), next());
     let access = AccessKey::from_stored("access");
-    let mut request = Ec2Request {
+    let mut request = Ec2TokensRequest {
         access: access.clone(),
         signature,
         verb,
