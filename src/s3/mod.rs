@@ -63,8 +63,7 @@
 //!
 //! A change of the key takes effect on the next request if every request asks the store
 //! ([`Direct`](crate::backend::Direct)), and for writes that go through the same `Cached`
-//! (feature `cache`). Writes of other processes take effect within the maximum age of the
-//! cache's entries. Signing keys are cached by the version of their record: a change of the
+//! (feature `cache`). Writes of other processes take effect within the cache's `ttl`. Signing keys are cached by the version of their record: a change of the
 //! record invalidates them.
 //!
 //! A change of the directory (a user is disabled, or is removed from a project) takes effect

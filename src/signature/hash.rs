@@ -165,7 +165,7 @@ pub(crate) mod count {
         BLOCKS.get() - before
     }
 
-    pub(in crate::signature) fn add(blocks: usize) {
+    pub(crate) fn add(blocks: usize) {
         BLOCKS.set(BLOCKS.get() + blocks);
     }
 }

@@ -17,13 +17,13 @@ use crate::{
 
 /// What a payload must match.
 #[derive(Debug, Default)]
-pub(in crate::s3) struct Expected {
+pub(crate) struct Expected {
     /// `x-amz-content-sha256`, if that is a hash.
-    pub(in crate::s3) sha256: Option<[u8; 32]>,
+    pub(crate) sha256: Option<[u8; 32]>,
     /// `x-amz-checksum-...`.
-    pub(in crate::s3) checksum: Option<Checksum>,
+    pub(crate) checksum: Option<Checksum>,
     /// `content-length`, in bytes.
-    pub(in crate::s3) length: Option<u64>,
+    pub(crate) length: Option<u64>,
 }
 
 impl Expected {

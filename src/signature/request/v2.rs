@@ -306,7 +306,7 @@ impl<'a> V2Request<'a> {
 impl fmt::Debug for V2Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut this = f.debug_struct("V2Request");
-        this.field("access_key", &self.access_key).finish_non_exhaustive()
+        this.field("access_key", &self.access_key()).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    super::fixtures::{Form, OF_DIGITS, decode, decoder, signed, unsigned},
+    super::fixtures::{self, Form, OF_DIGITS, decode, decoder, signed, unsigned},
     *,
 };
 use crate::{

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use hmac::Hmac;
 use proptest::prelude::*;
 use sha1::Sha1;

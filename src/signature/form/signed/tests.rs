@@ -153,8 +153,8 @@ proptest! {
     #[test]
     fn parsing_a_field_never_panics(name in 2..7_usize, value in ".{0,80}") {
         let changed = with(&BOTO_V4, &[(BOTO_V4[name].0, Some(&value))]);
-        if let Ok(Some(form)) = find(&changed) {
-            let _ = (form.verify(decoy()), form.check(&super::fixtures::form(&changed), "b", moment()));
+        if let Ok(Some(signed)) = find(&changed) {
+            let _ = (signed.verify(decoy()), signed.check(&form(&changed), "b", moment()));
         }
     }
 }
