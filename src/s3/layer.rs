@@ -162,8 +162,8 @@ impl S3AuthLayerBuilder {
     /// direction. Default: 15 minutes.
     ///
     /// A presigned request may be used from this long before its signing time until it expires.
-    pub fn max_clock_skew(mut self, skew: Duration) -> Self {
-        self.signatures.max_clock_skew = skew;
+    pub fn max_skew(mut self, skew: Duration) -> Self {
+        self.signatures.max_skew = skew;
         self
     }
 

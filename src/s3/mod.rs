@@ -38,7 +38,7 @@
 //! - **The head**: AWS Signature Version 4, in the `Authorization` header or in the query, and
 //!   version 2 if it is [accepted](S3AuthLayerBuilder::signature_v2). See
 //!   [`signature::request`](crate::signature::request) for what these cover.
-//! - **The time**: the signing time is within [15 minutes](S3AuthLayerBuilder::max_clock_skew).
+//! - **The time**: the signing time is within [15 minutes](S3AuthLayerBuilder::max_skew).
 //!   A presigned request is valid until it expires, at most for seven days.
 //! - **The key**: it exists, is active, and is not bound to a delegation.
 //! - **The owner of the key**, with a [directory](S3AuthLayerBuilder::directory): the user and

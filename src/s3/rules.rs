@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The largest difference between the clocks of client and server, as in S3.
-const MAX_CLOCK_SKEW: Duration = Duration::from_mins(15);
+const MAX_SKEW: Duration = Duration::from_mins(15);
 
 /// How long the fields of a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ pub(super) struct SignatureRules {
     /// The domains whose subdomains name buckets.
     pub(super) base_domains: Vec<String>,
     pub(super) signature_v2: bool,
-    pub(super) max_clock_skew: Duration,
+    pub(super) max_skew: Duration,
     pub(super) form_timeout: Duration,
 }
 
@@ -101,7 +101,7 @@ impl SignatureRules {
             regions: Vec::new(),
             base_domains: Vec::new(),
             signature_v2: false,
-            max_clock_skew: MAX_CLOCK_SKEW,
+            max_skew: MAX_SKEW,
             form_timeout: FORM_TIMEOUT,
         }
     }
@@ -138,15 +138,11 @@ impl SignatureRules {
                 if !self.signature_v2 {
                     return Err(RequestError::unsupported().into());
                 }
-                request
-                    .check_time(now, self.max_clock_skew)
-                    .map_err(|error| self.untimely(error, now))
+                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
             }
             SignedRequest::V4(request) => {
                 self.check_region(request)?;
-                request
-                    .check_time(now, self.max_clock_skew)
-                    .map_err(|error| self.untimely(error, now))
+                request.check_time(now, self.max_skew).map_err(|error| self.untimely(error, now))
             }
         }
     }
@@ -184,7 +180,7 @@ impl SignatureRules {
     fn untimely(&self, error: RequestError, now: SystemTime) -> Refusal {
         let refusal = Refusal::from(error).with("ServerTime", format_amz(now));
         if error.code() == S3ErrorCode::RequestTimeTooSkewed {
-            let skew = self.max_clock_skew.as_millis().to_string();
+            let skew = self.max_skew.as_millis().to_string();
             return refusal.with("MaxAllowedSkewMilliseconds", skew);
         }
         refusal

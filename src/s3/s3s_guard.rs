@@ -78,7 +78,7 @@ use crate::{
 /// # What it checks
 ///
 /// - **Version**: 4 only, unless [version 2 is accepted](S3sGuardLayerBuilder::signature_v2).
-/// - **Time**: the signing time is within [15 minutes](S3sGuardLayerBuilder::max_clock_skew). A
+/// - **Time**: the signing time is within [15 minutes](S3sGuardLayerBuilder::max_skew). A
 ///   presigned request is valid until it expires, at most for seven days.
 /// - **Region**, if [any is set](S3sGuardLayerBuilder::region), and the service `s3`.
 /// - **Session tokens**, in headers, queries and forms: refused. No key here has one.
@@ -100,7 +100,7 @@ use crate::{
 /// `s3s` reads the system clock, and refuses requests signed in the header, and forms of
 /// version 4, that are more than 15 minutes off (`S3Config::presigned_url_max_skew_time_secs`).
 /// For a form that limit counts from its `x-amz-date`, while `S3AuthLayer` accepts a form until
-/// its policy expires. A larger [`max_clock_skew`](S3sGuardLayerBuilder::max_clock_skew) here has
+/// its policy expires. A larger [`max_skew`](S3sGuardLayerBuilder::max_skew) here has
 /// no effect unless you raise that setting too.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
@@ -184,8 +184,8 @@ impl S3sGuardLayerBuilder {
 
     /// Sets how far the signing time of a request may be from the guard's clock, in either
     /// direction. Default: 15 minutes.
-    pub fn max_clock_skew(mut self, skew: Duration) -> Self {
-        self.signatures.max_clock_skew = skew;
+    pub fn max_skew(mut self, skew: Duration) -> Self {
+        self.signatures.max_skew = skew;
         self
     }
 

@@ -18,10 +18,10 @@ pub enum Freshness {
 
 /// Returns whether a signed request may be used `now`.
 ///
-/// - [`At`](Freshness::At): if the signing time is at most `max_clock_skew` in the past or in
+/// - [`At`](Freshness::At): if the signing time is at most `max_skew` in the past or in
 ///   the future.
 /// - [`Until`](Freshness::Until): up to and including that time, which must be at most seven
-///   days ahead. `max_clock_skew` does not matter.
+///   days ahead. `max_skew` does not matter.
 /// - [`Unknown`](Freshness::Unknown): never. An app that accepts such requests must decide so
 ///   itself: they can be replayed for ever.
 ///
@@ -37,11 +37,11 @@ pub enum Freshness {
 /// assert!(!is_fresh(signed, UNIX_EPOCH + 3 * skew, skew));
 /// ```
 #[must_use]
-pub fn is_fresh(freshness: Freshness, now: SystemTime, max_clock_skew: Duration) -> bool {
+pub fn is_fresh(freshness: Freshness, now: SystemTime, max_skew: Duration) -> bool {
     match freshness {
         Freshness::At(then) => {
             let apart = now.duration_since(then).unwrap_or_else(|ahead| ahead.duration());
-            apart <= max_clock_skew
+            apart <= max_skew
         }
         Freshness::Unknown => false,
         Freshness::Until(end) => end.duration_since(now).is_ok_and(|left| left <= MAX_PRESIGNED),
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    const MAX_CLOCK_SKEW: Duration = Duration::from_mins(15);
+    const MAX_SKEW: Duration = Duration::from_mins(15);
     const SECOND: Duration = Duration::from_secs(1);
 
     fn moment() -> SystemTime {
@@ -64,13 +64,11 @@ mod tests {
     #[test]
     fn signature_works_within_the_clock_skew_in_both_directions() {
         let at = Freshness::At(moment());
-        for now in [moment(), moment() + MAX_CLOCK_SKEW, moment() - MAX_CLOCK_SKEW] {
-            assert!(is_fresh(at, now, MAX_CLOCK_SKEW), "{now:?}");
+        for now in [moment(), moment() + MAX_SKEW, moment() - MAX_SKEW] {
+            assert!(is_fresh(at, now, MAX_SKEW), "{now:?}");
         }
-        for now in
-            [moment() + MAX_CLOCK_SKEW + SECOND, moment() - MAX_CLOCK_SKEW - SECOND, UNIX_EPOCH]
-        {
-            assert!(!is_fresh(at, now, MAX_CLOCK_SKEW), "{now:?}");
+        for now in [moment() + MAX_SKEW + SECOND, moment() - MAX_SKEW - SECOND, UNIX_EPOCH] {
+            assert!(!is_fresh(at, now, MAX_SKEW), "{now:?}");
         }
     }
 
@@ -78,15 +76,15 @@ mod tests {
     fn presigned_request_works_until_it_expires() {
         let until = Freshness::Until(moment());
         for now in [moment(), moment() - SECOND, moment() - MAX_PRESIGNED] {
-            assert!(is_fresh(until, now, MAX_CLOCK_SKEW), "{now:?}");
+            assert!(is_fresh(until, now, MAX_SKEW), "{now:?}");
         }
         for now in [moment() + SECOND, moment() - MAX_PRESIGNED - SECOND] {
-            assert!(!is_fresh(until, now, MAX_CLOCK_SKEW), "{now:?}");
+            assert!(!is_fresh(until, now, MAX_SKEW), "{now:?}");
         }
     }
 
     #[test]
     fn request_without_a_time_is_not_fresh() {
-        assert!(!is_fresh(Freshness::Unknown, moment(), MAX_CLOCK_SKEW));
+        assert!(!is_fresh(Freshness::Unknown, moment(), MAX_SKEW));
     }
 }

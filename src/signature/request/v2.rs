@@ -169,18 +169,14 @@ impl<'a> V2Request<'a> {
         self.parsed.payload
     }
 
-    /// Checks that the request may be used `now`: for `max_clock_skew` before and after its
+    /// Checks that the request may be used `now`: for `max_skew` before and after its
     /// signing time, or until it expires, which must be within seven days.
     ///
     /// # Errors
     ///
     /// [`RequestError`] if `now` is too early or too late.
-    pub fn check_time(
-        &self,
-        now: SystemTime,
-        max_clock_skew: Duration,
-    ) -> Result<(), RequestError> {
-        if is_fresh(self.freshness(), now, max_clock_skew) {
+    pub fn check_time(&self, now: SystemTime, max_skew: Duration) -> Result<(), RequestError> {
+        if is_fresh(self.freshness(), now, max_skew) {
             return Ok(());
         }
         let denied = |message| RequestError::new(S3ErrorCode::AccessDenied, message);

@@ -248,25 +248,21 @@ impl<'a> V4Request<'a> {
 
     /// Checks that the request may be used `now`.
     ///
-    /// A presigned request may be used from `max_clock_skew` before its signing time until it
-    /// expires. Any other request may be used for `max_clock_skew` before and after its signing
+    /// A presigned request may be used from `max_skew` before its signing time until it
+    /// expires. Any other request may be used for `max_skew` before and after its signing
     /// time. S3 allows 15 minutes.
     ///
     /// # Errors
     ///
     /// [`RequestError`] if `now` is too early or too late.
-    pub fn check_time(
-        &self,
-        now: SystemTime,
-        max_clock_skew: Duration,
-    ) -> Result<(), RequestError> {
+    pub fn check_time(&self, now: SystemTime, max_skew: Duration) -> Result<(), RequestError> {
         let denied = |message| Err(RequestError::new(S3ErrorCode::AccessDenied, message));
         let ahead = self.signed_at().duration_since(now).unwrap_or_default();
         let age = now.duration_since(self.signed_at()).unwrap_or_default();
         match self.expires_in() {
-            Some(_) if ahead > max_clock_skew => denied("Request is not valid yet."),
+            Some(_) if ahead > max_skew => denied("Request is not valid yet."),
             Some(expires_in) if age > expires_in => denied("Request has expired."),
-            None if ahead.max(age) > max_clock_skew => Err(RequestError::skewed()),
+            None if ahead.max(age) > max_skew => Err(RequestError::skewed()),
             _ => Ok(()),
         }
     }

@@ -133,7 +133,7 @@ async fn requests_signed_more_than_a_quarter_of_an_hour_away_are_refused() {
     for time in [now - 900 * second, now + 900 * second] {
         guarded.send(Signer { time, ..guarded.signer() }.sign(get()).0).await.passed();
     }
-    let strict = Guarded::with(|builder| builder.max_clock_skew(Duration::from_mins(1))).await;
+    let strict = Guarded::with(|builder| builder.max_skew(Duration::from_mins(1))).await;
     let (signed, _) = Signer { time: now - 61 * second, ..strict.signer() }.sign(get());
     strict.send(signed).await.refused(S3ErrorCode::RequestTimeTooSkewed);
 }
