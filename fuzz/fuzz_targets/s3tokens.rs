@@ -1,4 +1,4 @@
-//! What gateways pass on: a token and a signature, on a line each.
+//! Requests of `s3tokens`: a token and a signature, each on a line.
 
 #![no_main]
 
