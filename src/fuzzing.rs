@@ -1,4 +1,4 @@
-//! Doors to what only fuzzing reaches from outside: `fuzz/` goes through them.
+//! Access to private parsers for the fuzz targets in `fuzz/`.
 
 use std::{
     error::Error as StdError,
@@ -18,11 +18,11 @@ use crate::{
     signature::{date, form::SignedForm, format_amz},
 };
 
-/// More than any parser of a short input should ever ask for.
+/// More polls than reading a short input needs.
 const POLLS: usize = 100_000;
 
-/// What a form's policy says of its bucket `now`; `None` if it is refused, or nothing
-/// signs it.
+/// Checks a form's policy for this bucket `now`. Returns the allowed size of the file. `None` if
+/// the form is rejected or not signed.
 #[must_use]
 pub fn policy(form: &PostForm, bucket: &str, now: SystemTime) -> Option<RangeInclusive<u64>> {
     let signed = SignedForm::find(form).ok()??;
@@ -30,17 +30,17 @@ pub fn policy(form: &PostForm, bucket: &str, now: SystemTime) -> Option<RangeInc
     signed.check(form, bucket, now).ok()
 }
 
-/// A form of these fields.
+/// Creates a form from its fields.
 #[must_use]
 pub fn form(fields: Vec<(String, String)>, file_name: Option<String>) -> Option<PostForm> {
     PostForm::new(fields, file_name, None).ok()
 }
 
-/// The fields and the file of a form that comes over HTTP.
+/// Reads the fields and the file of a form.
 ///
 /// # Panics
 ///
-/// If reading it does not come to an end.
+/// If reading does not end.
 #[must_use]
 pub fn upload<B>(body: B, content_type: &str) -> Option<(PostForm, Vec<u8>)>
 where
@@ -62,16 +62,16 @@ where
             return read;
         }
     }
-    panic!("the form waits for ever");
+    panic!("reading the form does not end");
 }
 
-/// A text as a date in each form that a signature may have it in.
+/// Parses a text in each date format of signatures.
 #[must_use]
 pub fn dates(text: &str) -> [Option<SystemTime>; 4] {
     [date::parse_amz(text), date::parse_iso(text), date::parse_http(text), date::parse_epoch(text)]
 }
 
-/// The form of `X-Amz-Date`.
+/// Formats a time as in `X-Amz-Date`.
 #[must_use]
 pub fn amz_date(time: SystemTime) -> String {
     format_amz(time)

@@ -1,8 +1,7 @@
-//! Bodies in chunks: the first byte says how long the pieces are, the second how long
-//! the payload shall be.
+//! Bodies in chunks. The first byte is the length of the pieces, the second the declared length
+//! of the payload.
 //!
-//! Nothing panics; what comes out is not longer than announced, and the same however the
-//! body is cut.
+//! Decoding never panics. The payload has the declared length, and is the same in any pieces.
 
 #![no_main]
 

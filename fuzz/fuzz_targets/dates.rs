@@ -1,7 +1,7 @@
 //! Dates.
 //!
-//! Nothing panics; a date of Amazon's own form is written as it was read, and is the
-//! same in ISO 8601, of which it is a form.
+//! Parsing never panics. A date in Amazon's format is formatted as it was sent, and parses to the
+//! same time as ISO 8601.
 
 #![no_main]
 

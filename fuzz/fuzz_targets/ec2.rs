@@ -1,15 +1,15 @@
-//! EC2-style requests: the lines are signature, verb, host, path and hash of the body;
-//! then headers with a colon, and parameters with an equals sign.
+//! EC2-style requests. The lines are signature, verb, host, path and hash of the body, then
+//! headers with a colon, and parameters with an equals sign.
 //!
-//! Nothing panics; what is prepared names the access key that was sent, and the order
-//! and case of what does not count makes no difference.
+//! Preparing never panics. The result names the access key that was sent, and does not depend on
+//! the case of header names.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tower_credentials::{
     domain::{AccessKey, SecretKey},
-    signature::Ec2Request,
+    signature::Ec2TokensRequest,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let (signature, verb, host) = (next().unwrap_or_default(), next(), next());
     let (path, body_hash) = (next(), next());
     let access = AccessKey::from_stored("access");
-    let mut request = Ec2Request {
+    let mut request = Ec2TokensRequest {
         access: access.clone(),
         signature,
         verb,
@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
     let secret = SecretKey::from_stored("secret");
     let verified = signed.verify(&secret);
     if same {
-        let lower = lower.prepare().expect("the case of a header's name makes no difference");
+        let lower = lower.prepare().expect("header names match in any case");
         assert_eq!(lower.freshness(), signed.freshness());
         assert_eq!(lower.verify(&secret), verified);
     }

@@ -1,8 +1,8 @@
-//! Forms and their policies: the first line is the bucket, the second the policy, the
-//! others are fields.
+//! Forms and their policies. The first line is the bucket, the second the policy, the others are
+//! fields.
 //!
-//! Nothing panics; what is allowed is no longer when the policy has expired, nor with a
-//! field more that no condition is on.
+//! Checking never panics. A form that is allowed is rejected after the policy has expired, and
+//! with a further field without a condition.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! Signed requests: the first line is the target, the others are headers.
+//! Signed requests. The first line is the target, the others are headers.
 //!
-//! Nothing panics; what parses has a string to sign; and what the string says is of the
-//! request that was sent.
+//! Parsing and verifying never panic. A canonical request starts with the method and path that
+//! were sent.
 
 #![no_main]
 

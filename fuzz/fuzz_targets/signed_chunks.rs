@@ -1,7 +1,7 @@
-//! Signed chunks, one byte of which is changed: the first byte says how long the chunks
-//! are, the second how long the pieces, two where the change is, and one what it is.
+//! Signed chunks with one changed byte. The first byte is the length of the chunks, the second
+//! the length of the pieces, the next two are the position of the change, and one its value.
 //!
-//! Nothing panics; what was signed comes out, or nothing whole does.
+//! Decoding never panics. It returns the signed payload or an error.
 
 #![no_main]
 

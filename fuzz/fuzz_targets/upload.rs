@@ -1,7 +1,6 @@
-//! Forms over HTTP, with the boundary `XX`: the first byte says how long the pieces are.
+//! Forms over HTTP, with the boundary `XX`. The first byte is the length of the pieces.
 //!
-//! Nothing panics or waits for ever, and what comes out is the same however the body is
-//! cut.
+//! Reading never panics and always ends. The result is the same in any pieces.
 
 #![no_main]
 
@@ -20,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole, cut);
 });
 
-/// The fields, and the file.
+/// The fields, the key and the file.
 type Read = (Vec<(String, String)>, String, Vec<u8>);
 
 fn read(body: &[u8], piece: usize) -> Option<Read> {

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind},
     issuer::{IssuedToken, Signer},
     policy::{Action, Owner, Standing, Target},
-    signature::{Ec2Signed, Freshness, S3Request, decoy, is_fresh},
+    signature::{Ec2Signed, Freshness, S3TokensRequest, decoy, is_fresh},
 };
 
 /// How long what is told of a signer may be relied on, where no token is issued.
@@ -21,7 +21,7 @@ pub(crate) enum SignatureCommand {
     /// Who signed, with a token for them.
     Ec2(Result<Box<Ec2Signed>, Error>),
     /// Who signed.
-    S3(Result<S3Request, Error>),
+    S3(Result<S3TokensRequest, Error>),
 }
 
 /// Who signed.
@@ -132,7 +132,7 @@ impl Signed for Ec2Signed {
     }
 }
 
-impl Signed for S3Request {
+impl Signed for S3TokensRequest {
     fn access_key(&self) -> &AccessKey {
         self.access()
     }

@@ -1,6 +1,4 @@
-//! From a verified request to what the app gets.
-
-use std::sync::Arc;
+//! From a verified request to the request that the app receives.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
@@ -10,74 +8,66 @@ use http_body_util::Full;
 use super::{
     body::{Expected, VerifiedBody},
     payload_error::PayloadErrorKind,
-    refusal::{Asked, Refusal},
-    verifier::Proven,
+    refusal::{Refusal, RefusalContext},
+    verifier::Verified,
 };
 use crate::signature::{
-    ChunkDecoder, ChunkedError, SigningKey,
+    ChunkChain, ChunkDecoder, ChunkedError,
     checksum::Checksum,
-    request::{Payload, RequestHead, S3ErrorCode, SignedRequest, Streaming},
+    request::{Payload, RequestHead, S3ErrorCode, Streaming},
 };
 
 const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
-/// A request that nobody signed. What it declares of its body is checked all the same;
-/// chunks cannot be signed then.
-#[expect(clippy::result_large_err, reason = "the answer is sent, not carried around")]
+/// Passes a request without a signature. What it declares about its body is checked all the
+/// same.
+#[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
 pub(super) fn pass<B: Body<Data = Bytes>>(
     request: Request<B>,
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
     let (mut head, body) = request.into_parts();
     let declared = RequestHead::from(&head).declared().map_err(Refusal::from);
-    let checked = declared.and_then(|payload| {
-        let chunks = match payload {
-            Payload::Streaming(Streaming::UnsignedTrailer) => unsigned_chunks(&head.headers)?,
-            Payload::Streaming(_) => return Err(Refusal::anonymous()),
-            Payload::Hash(_) | Payload::Unsigned => None,
-        };
-        checked(&mut head, body, payload, chunks)
-    });
-    match checked {
+    match declared.and_then(|payload| checked(&mut head, body, payload, None)) {
         Ok(body) => Ok(Request::from_parts(head, body)),
-        Err(refusal) => Err(refusal.render(&Asked::new(&head.method, &head.uri))),
+        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
     }
 }
 
-/// A request whose head is verified, with a body that is checked as it is read; or the
-/// answer, if the body cannot be right.
-#[expect(clippy::result_large_err, reason = "the answer is sent, not carried around")]
+/// Passes a request whose signature is valid, with a body that is checked while the app reads
+/// it. Returns the response if the body cannot be valid.
+#[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
 pub(super) fn admit<B: Body<Data = Bytes>>(
     request: Request<B>,
-    proven: Proven,
+    verified: Verified,
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
-    let Proven { key, chunks, .. } = proven;
+    let Verified { key, chain, .. } = verified;
     let (mut head, body) = request.into_parts();
-    match checked(&mut head, body, key.payload(), chunks) {
+    match checked(&mut head, body, key.payload(), chain) {
         Ok(body) => {
             head.extensions.insert(key);
             Ok(Request::from_parts(head, body))
         }
-        Err(refusal) => Err(refusal.render(&Asked::new(&head.method, &head.uri))),
+        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
     }
 }
 
-/// The body as what was declared of it; its head becomes that of the payload.
+/// Wraps the body in the checks of its declaration, and changes the head to that of the payload.
 fn checked<B: Body<Data = Bytes>>(
     head: &mut Parts,
     body: B,
     payload: Payload,
-    chunks: Option<Box<ChunkDecoder>>,
+    chain: Option<Box<ChunkChain>>,
 ) -> Result<VerifiedBody<B>, Refusal> {
-    if let Some(decoder) = chunks {
-        let decoder = decoder.with_checksum(checksum(head)?);
+    if let Payload::Streaming(streaming) = payload {
+        let decoder = decoder(&head.headers, streaming, chain)?.with_checksum(checksum(head)?);
         head.headers.remove(header::TRANSFER_ENCODING);
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(decoder.remaining()));
         strip_coding(&mut head.headers);
         return Ok(VerifiedBody::chunked(body, decoder));
     }
-    // What most requests are has nothing to be taken away or checked.
-    if head.method == Method::GET && body.is_end_stream() && payload.is_of_nothing() {
+    // Most requests are like this, and there is nothing to remove or check.
+    if head.method == Method::GET && body.is_end_stream() && payload.is_empty() {
         return Ok(VerifiedBody::plain(body));
     }
     strip_coding(&mut head.headers);
@@ -91,9 +81,9 @@ fn checked<B: Body<Data = Bytes>>(
     Ok(VerifiedBody::checked(body, expected)?)
 }
 
-/// The checksum of the payload that the head tells, if it does.
+/// Returns the checksum of the payload in the head, if any.
 fn checksum(head: &Parts) -> Result<Option<Checksum>, Refusal> {
-    // With other methods it may be that of what was sent before.
+    // With other methods the header may be the checksum of an earlier payload.
     if head.method != Method::PUT {
         return Ok(None);
     }
@@ -103,50 +93,24 @@ fn checksum(head: &Parts) -> Result<Option<Checksum>, Refusal> {
     })
 }
 
-/// What takes the body out of its chunks, if it comes in chunks. `key` is the one that
-/// the head was signed with.
-pub(super) fn chunks(
+/// Returns the decoder of a body in chunks.
+fn decoder(
     headers: &HeaderMap,
-    signed: &SignedRequest<'_>,
-    key: Option<Arc<SigningKey>>,
-) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
-    let payload = match signed {
-        SignedRequest::V2(request) => request.payload(),
-        SignedRequest::V4(request) => request.payload(),
-    };
-    let Payload::Streaming(streaming) = payload else { return Ok(None) };
-    if streaming == Streaming::UnsignedTrailer {
-        return unsigned_chunks(headers);
+    streaming: Streaming,
+    chain: Option<Box<ChunkChain>>,
+) -> Result<ChunkDecoder, Refusal> {
+    if streaming != Streaming::UnsignedTrailer && chain.is_none() {
+        // The chunks are signed and the head is not.
+        return Err(Refusal::anonymous());
     }
-    let length = decoded_length(headers)?;
-    let decoder = match (signed, key) {
-        (SignedRequest::V4(request), Some(key)) => {
-            let seed = request.signature().ok_or_else(Refusal::wrong_signature)?;
-            ChunkDecoder::signed(key, request.timestamp(), request.scope_text(), seed, length)
-        }
-        // Such a request of version 2 does not parse.
-        _ => return Err(Refusal::wrong_signature()),
-    };
-    with_trailers(decoder, headers, streaming != Streaming::Signed)
-}
-
-fn unsigned_chunks(headers: &HeaderMap) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
-    with_trailers(ChunkDecoder::unsigned(decoded_length(headers)?), headers, true)
-}
-
-fn with_trailers(
-    decoder: ChunkDecoder,
-    headers: &HeaderMap,
-    has_trailers: bool,
-) -> Result<Option<Box<ChunkDecoder>>, Refusal> {
-    if !has_trailers {
-        return Ok(Some(Box::new(decoder)));
+    let decoder = ChunkDecoder::unsigned(decoded_length(headers)?).with_chain(chain);
+    if streaming == Streaming::Signed {
+        return Ok(decoder);
     }
-    let decoder = decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?;
-    Ok(Some(Box::new(decoder)))
+    Ok(decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?)
 }
 
-/// How long the payload is that comes in chunks.
+/// Returns the length of a payload in chunks.
 fn decoded_length(headers: &HeaderMap) -> Result<u64, Refusal> {
     let mut values = headers.get_all(DECODED_LENGTH).iter();
     let (value, more) = (values.next(), values.next());
@@ -158,8 +122,8 @@ fn decoded_length(headers: &HeaderMap) -> Result<u64, Refusal> {
     })
 }
 
-/// Takes `aws-chunked` out of the content's codings: the app will not see it. Some
-/// clients name it for a body without chunks too.
+/// Removes `aws-chunked` from the content codings: the app does not see it. Some clients also
+/// name it for a body without chunks.
 fn strip_coding(headers: &mut HeaderMap) {
     let named = |value: &HeaderValue| {
         value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("aws-chunked"))
@@ -182,7 +146,7 @@ fn strip_coding(headers: &mut HeaderMap) {
     }
 }
 
-/// The trailers that are announced; none, if there is no such header.
+/// Returns the announced trailers. Empty without the header.
 fn announced(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(TRAILER).iter();
     match (values.next(), values.next()) {

@@ -1,9 +1,8 @@
-//! [`VerifiedBody`]: the request's body, checked as it is read.
+//! [`VerifiedBody`]: the body of a request, checked while the app reads it.
 
 mod checked;
 mod chunked;
 mod file;
-mod verdict;
 
 use std::{
     error::Error as StdError,
@@ -15,32 +14,32 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
+pub(super) use self::checked::Expected;
 use self::{checked::Checked, chunked::Chunked, file::File};
-pub(crate) use self::{checked::Expected, verdict::Verdict};
 use super::{
     form::FormFile,
-    payload_error::{PayloadError, PayloadErrorKind},
+    payload_error::{PayloadError, PayloadErrorKind, Verdict},
 };
 use crate::signature::ChunkDecoder;
 
-/// Request body behind the layer: the payload that was signed.
+/// The body of a request behind the layer: the signed payload.
 ///
-/// A payload with a hash or a checksum is checked as it is read, one in chunks is
-/// taken out of them, and of a form it is the file alone. What does not prove right
-/// ends in a [`PayloadError`]: **instead of the last data**, so that whoever counts
-/// bytes cannot miss it, except if nothing says beforehand where the payload ends;
-/// then instead of the end. An app must not keep what it has read of a body that
-/// fails. After an error the body is over.
+/// The layer checks a payload with a hash or a checksum while the app reads it. It decodes a
+/// payload in chunks. The payload of a form is its file.
 ///
-/// Behind `S3sGuardLayer` (feature `s3s`) nothing of it is verified: the body is as it
-/// arrives, and a form is whole, for `s3s` to verify.
+/// An invalid payload ends in a [`PayloadError`] **instead of the last data**, so that an app
+/// that counts bytes cannot miss the error. If the length is not known beforehand, the error
+/// comes instead of the end. Discard what you have read of a body that fails. After an error
+/// the body has ended.
 ///
-/// Nothing is collected. Trailers of a payload that is checked are those that were
-/// signed or checked; those of HTTP, which are neither, are left out.
+/// Behind `S3sGuardLayer` (feature `s3s`) the body is not verified: it is passed on as it
+/// arrives, and `s3s` verifies it. A form is passed on whole.
 ///
-/// A payload that its client left unsigned, and without a checksum, passes as it is,
-/// with the trailers of HTTP: nothing vouches for either. Nobody checks `Content-MD5`,
-/// which is for the store to do.
+/// Nothing is buffered. The trailers of a checked payload are those that were signed or
+/// checked; HTTP trailers, which are neither, are left out.
+///
+/// An unsigned payload without a checksum is passed on as it arrives, with its HTTP trailers.
+/// Neither is verified. The layer does not check `Content-MD5`; that is up to the store.
 #[pin_project]
 #[derive(Debug)]
 pub struct VerifiedBody<B> {
@@ -58,37 +57,37 @@ enum Arm<B> {
 }
 
 impl<B: Body<Data = Bytes>> VerifiedBody<B> {
-    /// A body of which nothing is known.
-    pub(crate) fn plain(body: B) -> Self {
+    /// Passes a body as it arrives.
+    pub(super) fn plain(body: B) -> Self {
         Self { arm: Arm::Plain(body) }
     }
 
-    /// A body that must come to what is expected. One that is empty is checked at once.
-    pub(crate) fn checked(body: B, expected: Expected) -> Result<Self, PayloadErrorKind> {
+    /// Checks a body against what is expected. Checks an empty body at once.
+    pub(super) fn checked(body: B, expected: Expected) -> Result<Self, PayloadErrorKind> {
         if expected.is_nothing() {
             return Ok(Self::plain(body));
         }
         Ok(Self { arm: Arm::Checked(Checked::new(body, expected)?) })
     }
 
-    /// A body in chunks.
-    pub(crate) fn chunked(body: B, decoder: ChunkDecoder) -> Self {
+    /// Decodes a body in chunks.
+    pub(super) fn chunked(body: B, decoder: ChunkDecoder) -> Self {
         Self { arm: Arm::Chunked(Chunked::new(body, decoder)) }
     }
 
-    /// The file of a form.
-    pub(crate) fn file(file: FormFile) -> Self {
+    /// Passes the file of a form.
+    pub(super) fn file(file: FormFile) -> Self {
         Self { arm: Arm::File(File::new(file, Bytes::new(), Bytes::new())) }
     }
 
-    /// A whole form.
+    /// Passes a whole form: the file, between a head and a tail.
     #[cfg(feature = "s3s")]
-    pub(crate) fn form(form: super::form::WrittenForm) -> Self {
-        Self { arm: Arm::File(File::new(form.file, form.head, form.tail)) }
+    pub(super) fn form(head: Bytes, file: FormFile, tail: Bytes) -> Self {
+        Self { arm: Arm::File(File::new(file, head, tail)) }
     }
 
-    /// What will tell whether the payload was refused, if it is checked at all.
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
+    /// Returns the verdict on the payload, if it is checked.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
         match &self.arm {
             Arm::Checked(body) => Some(body.verdict()),
             Arm::Chunked(body) => Some(body.verdict()),

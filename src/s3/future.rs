@@ -1,5 +1,5 @@
-//! [`ResponseFuture`]: the inner service's future inline, a refusal, or a question
-//! first.
+//! [`ResponseFuture`]: the inner service's future inline, a refusal, or a decision that must
+//! wait first.
 
 use std::{
     fmt,
@@ -17,8 +17,9 @@ use pin_project::pin_project;
 use tower::Service;
 
 use super::{
-    body::{Verdict, VerifiedBody},
-    refusal::{Asked, Refusal},
+    body::VerifiedBody,
+    payload_error::Verdict,
+    refusal::{Refusal, RefusalContext},
 };
 use crate::body::ResponseBody;
 
@@ -35,32 +36,33 @@ where
 
 #[pin_project(project = StateProj)]
 enum State<S, F, B: Body<Data = Bytes>> {
-    /// Somebody is asked, and then the service is called, which is ready.
-    Asking(Asking<B>, S),
-    /// With what will tell whether the body failed, if it is checked.
-    Calling(#[pin] F, Option<(Verdict, Asked)>),
+    /// Waits for the decision, then calls the service, which is ready.
+    Deciding(Deciding<B>, S),
+    /// Waits for the service, with the verdict on the body if that is checked.
+    Calling(#[pin] F, Option<(Verdict, RefusalContext)>),
     Refused(Option<Response<Full<Bytes>>>),
 }
 
-/// What comes of asking: the request for the service, or the answer.
-pub(super) type Asking<B> =
-    Pin<Box<dyn Future<Output = Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>> + Send>>;
+/// The request for the inner service, or the response that refuses it.
+type Decided<B> = Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>;
+
+type Deciding<B> = Pin<Box<dyn Future<Output = Decided<B>> + Send>>;
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body<Data = Bytes>,
 {
-    pub(super) fn asking(asking: Asking<B>, ready: S) -> Self {
-        Self { state: State::Asking(asking, ready) }
+    pub(super) fn deciding(deciding: Deciding<B>, ready: S) -> Self {
+        Self { state: State::Deciding(deciding, ready) }
     }
 
-    pub(super) fn calling(ready: &mut S, request: Request<VerifiedBody<B>>) -> Self {
-        Self { state: call(ready, request) }
+    pub(super) fn decided(ready: &mut S, decided: Decided<B>) -> Self {
+        Self { state: act(ready, decided) }
     }
 
-    pub(super) fn refused(answer: Response<Full<Bytes>>) -> Self {
-        Self { state: State::Refused(Some(answer)) }
+    pub(super) fn refused(response: Response<Full<Bytes>>) -> Self {
+        Self { state: State::Refused(Some(response)) }
     }
 }
 
@@ -75,23 +77,24 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Asking(asking, ready) => match ready!(asking.as_mut().poll(cx)) {
-                    Ok(request) => call(ready, request),
-                    Err(answer) => State::Refused(Some(answer)),
-                },
+                StateProj::Deciding(deciding, ready) => {
+                    let decided = ready!(deciding.as_mut().poll(cx));
+                    act(ready, decided)
+                }
                 StateProj::Calling(future, checked) => {
                     let response = ready!(future.poll(cx))?;
-                    // Whatever the app made of a body that failed, the client is told why.
-                    let refused = checked.as_ref().and_then(|(verdict, asked)| {
-                        Some(Refusal::from(verdict.refused()?).render(asked))
+                    // If the body failed, the client receives the reason, whatever the app
+                    // responds.
+                    let refused = checked.as_ref().and_then(|(verdict, context)| {
+                        Some(Refusal::from(verdict.refused()?).render(context))
                     });
                     return Poll::Ready(Ok(match refused {
-                        Some(answer) => answer.map(ResponseBody::own),
+                        Some(response) => response.map(ResponseBody::own),
                         None => response.map(ResponseBody::inner),
                     }));
                 }
                 StateProj::Refused(response) => {
-                    let response = response.take().expect("polled after it was ready");
+                    let response = response.take().expect("polled after completion");
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
             };
@@ -100,20 +103,26 @@ where
     }
 }
 
-/// Takes the inner service that is ready, to call it later. A clone, which may not be ready,
-/// takes its place.
+/// Takes the ready inner service, to call it later. A clone, which may not be ready, replaces
+/// it.
 pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
     let clone = inner.clone();
     mem::replace(inner, clone)
 }
 
-fn call<S, B>(ready: &mut S, request: Request<VerifiedBody<B>>) -> State<S, S::Future, B>
+fn act<S, B>(ready: &mut S, decided: Decided<B>) -> State<S, S::Future, B>
 where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body<Data = Bytes>,
 {
-    let checked = request.body().verdict().map(|verdict| (verdict, Asked::of(&request)));
-    State::Calling(ready.call(request), checked)
+    match decided {
+        Ok(request) => {
+            let checked =
+                request.body().verdict().map(|verdict| (verdict, RefusalContext::of(&request)));
+            State::Calling(ready.call(request), checked)
+        }
+        Err(response) => State::Refused(Some(response)),
+    }
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

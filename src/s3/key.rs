@@ -1,23 +1,24 @@
-//! [`VerifiedKey`]: who signed a request, for the app behind the layer.
+//! [`VerifiedKey`]: the key that signed a request, for the app behind the layer.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     domain::{AccessKey, Attributes, Credential, CredentialId, Delegation, ProjectId, UserId},
-    signature::request::Payload,
+    signature::{
+        Freshness,
+        form::{PostForm, SignedForm},
+        request::{Payload, SignedRequest},
+        signed_at,
+    },
 };
 
-/// The key that a request was signed with, and what was signed.
+/// The key that signed a request, and what was signed.
 ///
-/// [`S3AuthLayer`](super::S3AuthLayer) puts it into the extensions of a verified
-/// request. It never gives the secret.
+/// [`S3AuthLayer`](super::S3AuthLayer) inserts it into the extensions of a verified request. It
+/// never returns the secret.
 ///
-/// The body may still be being checked when the app gets the request: what it reads to
-/// its end without an error was as it was [declared](Self::payload).
+/// The body is checked while the app reads it. A body that the app has read to its end without
+/// an error matches its [declaration](Self::payload).
 #[derive(Clone)]
 pub struct VerifiedKey {
     credential: Arc<Credential>,
@@ -27,22 +28,22 @@ pub struct VerifiedKey {
 /// What was signed, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Signed {
-    pub(super) mechanism: Mechanism,
-    pub(super) at: Option<SystemTime>,
-    pub(super) expires_at: Option<SystemTime>,
-    pub(super) payload: Payload,
-    /// The region, and behind it the names of the signed headers.
-    pub(super) text: Box<str>,
-    pub(super) region_len: usize,
+    mechanism: Mechanism,
+    at: Option<SystemTime>,
+    expires_at: Option<SystemTime>,
+    payload: Payload,
+    /// The region, followed by the names of the signed headers.
+    text: Box<str>,
+    region_len: usize,
 }
 
 /// How a request was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mechanism {
-    /// Version 2, by the policy of a form.
+    /// Version 2, in the fields of a form.
     FormV2,
-    /// Version 4, by the policy of a form.
+    /// Version 4, in the fields of a form.
     FormV4,
     /// Version 2, in the `Authorization` header.
     HeaderV2,
@@ -63,88 +64,144 @@ impl VerifiedKey {
         &self.credential
     }
 
-    /// The access key.
+    /// Returns the access key.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "a key without one verifies nothing")]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a record without an access key verifies nothing"
+    )]
     pub fn access_key(&self) -> &AccessKey {
-        self.credential.access_key.as_ref().expect("only keys that have one verify")
+        self.credential.access_key.as_ref().expect("only records with an access key verify")
     }
 
-    /// The id of its record.
+    /// Returns the id of the key's record.
     #[must_use]
     pub fn credential_id(&self) -> &CredentialId {
         &self.credential.id
     }
 
-    /// The user who owns it: for a project's root key, the project's own id.
+    /// Returns the user who owns the key. For a project's root key this is the project's id.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         &self.credential.user_id
     }
 
-    /// The project that it is for, if any.
+    /// Returns the project of the key, if any.
     #[must_use]
     pub fn project_id(&self) -> Option<&ProjectId> {
         self.credential.project_id.as_ref()
     }
 
-    /// The delegation that bounds its use. Only where the layer was told to
-    /// [accept](super::S3AuthLayerBuilder::accept_delegated) such keys.
+    /// Returns the delegation that limits the key. Always `None` unless the layer
+    /// [accepts](super::S3AuthLayerBuilder::accept_delegated) such keys.
     #[must_use]
     pub fn delegation(&self) -> Option<&Delegation> {
         self.credential.delegation.as_ref()
     }
 
-    /// Further members that its record carries.
+    /// Returns the further members of the key's record.
     #[must_use]
     pub fn attributes(&self) -> &Attributes {
         &self.credential.attributes
     }
 
-    /// How the request was signed.
+    /// Returns how the request was signed.
     #[must_use]
     pub fn mechanism(&self) -> Mechanism {
         self.signed.mechanism
     }
 
-    /// When it was signed; unknown for a presigned request and a form of version 2.
+    /// Returns the signing time. `None` for a presigned request and a form of version 2.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
         self.signed.at
     }
 
-    /// Until when the signature may be used, if the request is presigned.
+    /// Returns the expiry of a presigned request.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.signed.expires_at
     }
 
-    /// The region of the signature; empty in version 2.
+    /// Returns the region of the signature. Empty in version 2.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.signed.text[..self.signed.region_len]
     }
 
-    /// The names of the signed headers, in lower case, sorted, between semicolons. Empty
-    /// in version 2, which signs `x-amz-*`, `content-md5`, `content-type` and `date`,
-    /// and for forms, whose fields their policy covers.
+    /// Returns the names of the signed headers, in lower case, sorted, separated by semicolons.
+    /// Empty in version 2, which signs `x-amz-*`, `content-md5`, `content-type` and `date`.
+    /// Empty for forms, whose policy covers their fields.
     #[must_use]
     pub fn signed_headers(&self) -> &str {
         &self.signed.text[self.signed.region_len..]
     }
 
-    /// Whether a header was signed with version 4; its name in lower case.
+    /// Returns whether a header was signed with version 4. The name is in lower case.
     ///
-    /// Whatever is not among them anybody on the way may have changed.
+    /// Anybody on the way may have changed an unsigned header.
     #[must_use]
     pub fn is_signed(&self, header: &str) -> bool {
         self.signed_headers().split(';').any(|name| name == header)
     }
 
-    /// What was declared of the body.
+    /// Returns what the request declares about its body.
     #[must_use]
     pub fn payload(&self) -> Payload {
         self.signed.payload
+    }
+}
+
+impl Signed {
+    /// Describes the signature of a request.
+    pub(super) fn of_request(signed: &SignedRequest<'_>) -> Self {
+        let request = match signed {
+            SignedRequest::V2(request) => {
+                let (mechanism, at, expires_at) = match request.freshness() {
+                    Freshness::At(time) => (Mechanism::HeaderV2, Some(time), None),
+                    Freshness::Until(time) => (Mechanism::QueryV2, None, Some(time)),
+                    Freshness::Unknown => (Mechanism::HeaderV2, None, None),
+                };
+                let payload = request.payload();
+                let (text, region_len) = (Box::default(), 0);
+                return Self { mechanism, at, expires_at, payload, text, region_len };
+            }
+            SignedRequest::V4(request) => request,
+        };
+        let scope = request.scope();
+        let (region, headers) = (scope.region(), request.signed_headers());
+        let mut text = String::with_capacity(region.len() + headers.len());
+        text.push_str(region);
+        text.push_str(headers);
+        let (mechanism, expires_at) = match request.expires_in() {
+            None => (Mechanism::HeaderV4, None),
+            Some(lifetime) => (Mechanism::QueryV4, request.signed_at().checked_add(lifetime)),
+        };
+        Self {
+            mechanism,
+            at: Some(request.signed_at()),
+            expires_at,
+            payload: request.payload(),
+            text: text.into_boxed_str(),
+            region_len: region.len(),
+        }
+    }
+
+    /// Describes the signature of a form.
+    pub(super) fn of_form(signed: &SignedForm, form: &PostForm) -> Self {
+        let scope = signed.scope();
+        let region = scope.as_ref().map_or("", |scope| scope.region());
+        Self {
+            mechanism: match scope {
+                Some(_) => Mechanism::FormV4,
+                None => Mechanism::FormV2,
+            },
+            at: form.field("x-amz-date").and_then(signed_at),
+            expires_at: None,
+            payload: Payload::Unsigned,
+            text: region.into(),
+            region_len: region.len(),
+        }
     }
 }
 
@@ -157,9 +214,4 @@ impl fmt::Debug for VerifiedKey {
             .field("mechanism", &self.signed.mechanism)
             .finish_non_exhaustive()
     }
-}
-
-/// When a presigned request ends.
-pub(super) fn end(signed_at: SystemTime, expires_in: Option<Duration>) -> Option<SystemTime> {
-    signed_at.checked_add(expires_in?)
 }

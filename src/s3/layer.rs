@@ -1,12 +1,14 @@
 //! [`S3AuthLayer`] and its builder.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tower::Layer;
 
 use super::{
-    rules::Rules, service::S3AuthService, signature_rules::SignatureRules,
-    signing_keys::SigningKeys, verifier::Verifier,
+    rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules},
+    service::S3AuthService,
+    signing_keys::SigningKeys,
+    verifier::Verifier,
 };
 use crate::{
     backend::KeySource,
@@ -15,13 +17,13 @@ use crate::{
     usage::UsageRecorder,
 };
 
-/// How many derived keys are remembered.
+/// The number of cached signing keys.
 const SIGNING_KEYS: usize = 10_000;
 
 /// Applies [`S3AuthService`] to a service.
 ///
-/// Cheap to clone: clones share the keys and what is remembered of them. See the
-/// [module's documentation](super) for an example.
+/// Cheap to clone: clones share the keys and the caches. See the [module's documentation](super)
+/// for an example.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct S3AuthLayer {
@@ -29,12 +31,12 @@ pub struct S3AuthLayer {
 }
 
 impl S3AuthLayer {
-    /// A layer with the default of every setting.
+    /// Creates a layer with the default of every setting.
     pub fn new(keys: impl KeySource) -> Self {
         Self { verifier: Arc::new(S3AuthLayerBuilder::new(keys).verifier()) }
     }
 
-    /// Starts a layer that differs from the default.
+    /// Returns a builder for a layer with other settings.
     pub fn builder(keys: impl KeySource) -> S3AuthLayerBuilder {
         S3AuthLayerBuilder::new(keys)
     }
@@ -48,22 +50,15 @@ impl<S> Layer<S> for S3AuthLayer {
     }
 }
 
-/// What happens to requests that nobody signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Anonymous {
-    /// They reach the app, without a [`VerifiedKey`](super::VerifiedKey).
-    Pass,
-    /// They are answered `AccessDenied`.
-    #[default]
-    Refuse,
-}
-
 /// Builds an [`S3AuthLayer`].
+///
+/// [`region`](Self::region) and [`base_domain`](Self::base_domain) append. Every other setter
+/// replaces the previous value.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct S3AuthLayerBuilder {
     keys: Arc<dyn KeySource>,
-    rules: Rules,
+    rules: KeyRules,
     usage: Option<UsageRecorder>,
     clock: Arc<dyn Clock>,
     signatures: SignatureRules,
@@ -75,7 +70,7 @@ impl S3AuthLayerBuilder {
     fn new(keys: impl KeySource) -> Self {
         Self {
             keys: Arc::new(keys),
-            rules: Rules::default(),
+            rules: KeyRules::default(),
             usage: None,
             clock: Arc::new(SystemClock),
             signatures: SignatureRules::new(Anonymous::Refuse),
@@ -84,51 +79,48 @@ impl S3AuthLayerBuilder {
         }
     }
 
-    /// What happens to requests that nobody signed. Default: [`Anonymous::Refuse`].
+    /// Sets what happens to requests without a signature. Default: [`Anonymous::Refuse`].
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.signatures.anonymous = anonymous;
         self
     }
 
-    /// Admits signatures for this region, and for those that were named before. Default:
-    /// for any.
+    /// Adds an accepted region. Default: every region is accepted.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.signatures.regions.push(region.into());
         self
     }
 
-    /// A host below which buckets are hosts: with `s3.example.org`, the host
-    /// `photos.s3.example.org` stands for the bucket `photos`. May be called more than
-    /// once. Default: none.
+    /// Adds a domain whose subdomains name buckets: with `s3.example.org`, the host
+    /// `photos.s3.example.org` names the bucket `photos`. Default: none.
     ///
-    /// Version 4 signs the host and needs none of this. Version 2 and forms sign the
-    /// bucket.
+    /// Version 2 and forms sign the bucket and need this. Version 4 signs the host.
     pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
         self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
         self
     }
 
-    /// Whether AWS Signature Version 2 is admitted. Default: it is not, as in Amazon's
-    /// newer regions: see [what it does not sign](crate::signature::request).
-    pub fn signature_v2(mut self, admit: bool) -> Self {
-        self.signatures.signature_v2 = admit;
+    /// Sets whether AWS Signature Version 2 is accepted. Default: `false`, as in Amazon's newer
+    /// regions. See [what version 2 does not sign](crate::signature::request#version-2).
+    pub fn signature_v2(mut self, accept: bool) -> Self {
+        self.signatures.signature_v2 = accept;
         self
     }
 
-    /// Whether a key that is not there, or may not be used, is answered
-    /// `SignatureDoesNotMatch` like a wrong signature. Default: `InvalidAccessKeyId`, as
-    /// in S3.
+    /// Sets whether a key that does not exist or may not be used is refused with
+    /// `SignatureDoesNotMatch`, like a wrong signature. Default: `false`. Such a key is refused
+    /// with `InvalidAccessKeyId`, as in S3.
     ///
-    /// Either way both are hashed for as much. What an answer still tells by its time is
-    /// whether the key was looked up lately.
+    /// Both cost the same number of hash blocks either way. The response time still reveals
+    /// whether the key was looked up recently.
     pub fn hide_unknown_keys(mut self, hide: bool) -> Self {
         self.hide_unknown_keys = hide;
         self
     }
 
-    /// Whether keys that are bound to a [delegation](crate::domain::Delegation) may
-    /// sign. Default: they may not, since what such a key may do is less than what its
-    /// owner may, and only the app can see to that.
+    /// Sets whether keys that are bound to a [delegation](crate::domain::Delegation) may sign.
+    /// Default: `false`. Such a key may do less than its owner, and only the app can enforce
+    /// that.
     pub fn accept_delegated(mut self, accept: bool) -> Self {
         self.rules.accept_delegated = accept;
         self
@@ -137,11 +129,11 @@ impl S3AuthLayerBuilder {
     /// Sets the directory that knows users, projects and memberships. With a directory, a
     /// key verifies only while [its owner may use it](super#what-is-verified): give the
     /// same one to [`CredentialLayer`](crate::CredentialLayer). Default: none, and keys
-    /// verify whatever becomes of their owners. An
-    /// [open](Directory::is_open) directory counts as none.
+    /// verify even if their owner does not exist. An [open](Directory::is_open) directory counts
+    /// as none.
     ///
     /// The directory is asked after the signature has been verified. Its answer is
-    /// remembered for up to 10,000 keys: until its [revision](Directory::revision) changes,
+    /// cached for up to 10,000 keys: until its [revision](Directory::revision) changes,
     /// or for one second if it reports none. So a change in the directory takes effect with
     /// the next request, or within the directory's own stated age plus one second.
     pub fn directory(mut self, directory: impl Directory) -> Self {
@@ -149,38 +141,40 @@ impl S3AuthLayerBuilder {
         self
     }
 
-    /// Sets how long the directory's last answer counts, beyond its age, while the
-    /// directory cannot be asked. Default: 60 seconds. Zero: not at all.
+    /// Sets how long the directory's last answer counts, beyond its age, during an outage of
+    /// the directory. Default: 60 seconds. Zero: not at all.
     ///
-    /// After that time, requests with the key are answered with 503 until the directory can
-    /// be asked again. So are requests with a key that was never asked for, or whose last
-    /// answer was negative, from the start.
+    /// After that time, requests with the key are refused with 503 until the directory is
+    /// available again. Requests with a key that the directory was never asked about, or whose
+    /// last answer was negative, are refused with 503 from the start of the outage.
     pub fn directory_grace(mut self, grace: Duration) -> Self {
         self.rules.owners = self.rules.owners.with_grace(grace);
         self
     }
 
-    /// Notes the use of each key whose signature proved right. Default: nobody does.
+    /// Records the last use of each key with a valid signature. Default: no recorder.
     pub fn usage(mut self, usage: UsageRecorder) -> Self {
         self.usage = Some(usage);
         self
     }
 
-    /// How long ago, and how far in the future, a request may have been signed that is
-    /// not presigned. Default: 15 minutes.
+    /// Sets how far the signing time of a request may be from the layer's clock, in either
+    /// direction. Default: 15 minutes.
+    ///
+    /// A presigned request may be used from this long before its signing time until it expires.
     pub fn max_skew(mut self, skew: Duration) -> Self {
         self.signatures.max_skew = skew;
         self
     }
 
-    /// How many derived signing keys are remembered. Default: 10,000, which take about
-    /// 5 MB: some 500 bytes each.
+    /// Sets the number of cached signing keys. Default: 10,000, which take about 5 MB (some 500
+    /// bytes each).
     pub fn signing_keys(mut self, count: usize) -> Self {
         self.signing_keys = count;
         self
     }
 
-    /// How long the fields of a form upload may take to arrive. Default: 30 seconds.
+    /// Sets how long the fields of a form upload may take to arrive. Default: 30 seconds.
     ///
     /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
     pub fn form_timeout(mut self, timeout: Duration) -> Self {
@@ -188,17 +182,17 @@ impl S3AuthLayerBuilder {
         self
     }
 
-    /// Where the time comes from. Default: [`SystemClock`].
+    /// Sets the clock. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Finishes the layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// [`S3ConfigError`] if no request could ever be verified as configured.
+    /// [`S3ConfigError`] if a region or a base domain is malformed, or the form timeout is zero.
     pub fn build(self) -> Result<S3AuthLayer, S3ConfigError> {
         self.signatures.validate()?;
         Ok(S3AuthLayer { verifier: Arc::new(self.verifier()) })
@@ -218,27 +212,3 @@ impl S3AuthLayerBuilder {
         }
     }
 }
-
-/// Why a layer cannot be built as configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum S3ConfigError {
-    /// A base domain is empty, or has a port, a path or a dot in front.
-    InvalidBaseDomain,
-    /// A region is empty or holds a slash.
-    InvalidRegion,
-    /// No form could ever arrive in time.
-    ZeroFormTimeout,
-}
-
-impl fmt::Display for S3ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InvalidBaseDomain => "a base domain must be a host name, without a port",
-            Self::InvalidRegion => "a region must not be empty or hold a slash",
-            Self::ZeroFormTimeout => "a form timeout of zero accepts no form",
-        })
-    }
-}
-
-impl StdError for S3ConfigError {}

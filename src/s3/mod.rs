@@ -1,8 +1,8 @@
-//! The data plane: requests to an object store, verified before it sees them.
+//! The data plane: verifies requests before they reach an object store.
 //!
-//! [`S3AuthLayer`] wraps any tower service. A request that was signed with a key that
-//! may sign reaches the service with a [`VerifiedKey`] among its extensions, which says
-//! who signed it. Every other one is answered here, in S3's XML and with S3's own codes.
+//! [`S3AuthLayer`] wraps any tower service. A request that was signed with a valid key reaches
+//! the service with a [`VerifiedKey`] among its extensions, which names the key and its owner.
+//! The layer refuses every other request with S3's XML and S3's error codes.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -19,11 +19,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = service_fn(|request: Request<VerifiedBody<Full<Bytes>>>| async move {
-//!     let key: &VerifiedKey = request.extensions().get().expect("the layer put it there");
+//!     let key: &VerifiedKey = request.extensions().get().expect("inserted by the layer");
 //!     let hello = format!("hello, {}", key.user_id());
 //!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(hello)))
 //! });
-//! // With the feature `cache`, `Cached` in place of `Direct` makes look-ups cheap.
+//! // With the feature `cache`, use `Cached` instead of `Direct` for cheap lookups.
 //! let service = S3AuthLayer::new(Direct(MemoryBackend::default())).layer(store);
 //!
 //! let request = Request::get("/bucket/object").header("host", "localhost");
@@ -35,51 +35,49 @@
 //!
 //! # What is verified
 //!
-//! - **The head**, by AWS Signature Version 4 in the `Authorization` header or in the
-//!   query, and by version 2 where it is [admitted](S3AuthLayerBuilder::signature_v2):
-//!   see [`signature::request`](crate::signature::request) for what that covers.
-//! - **The time**: 15 minutes either way, or until a presigned request expires, which is
-//!   after seven days at the latest.
+//! - **The head**: AWS Signature Version 4, in the `Authorization` header or in the query, and
+//!   version 2 if it is [accepted](S3AuthLayerBuilder::signature_v2). See
+//!   [`signature::request`](crate::signature::request) for what these cover.
+//! - **The time**: the signing time is within [15 minutes](S3AuthLayerBuilder::max_skew).
+//!   A presigned request is valid until it expires, at most for seven days.
 //! - **The key**: it exists, is active, and is not bound to a delegation.
-//! - **Its owner**, with a [directory](S3AuthLayerBuilder::directory): the user and the
-//!   project exist and are enabled, and the user has a place in the project now. A root key
-//!   needs its project only. A key without a project needs its user only, and carries no
+//! - **The owner of the key**, with a [directory](S3AuthLayerBuilder::directory): the user and
+//!   the project exist and are enabled, and the user has a place in the project now. A root key
+//!   needs its project only. A key without a project needs its user only, and has access to no
 //!   project. A key with a delegation, where such keys are
-//!   [accepted](S3AuthLayerBuilder::accept_delegated), needs the delegation to stand in
-//!   place of a membership. A key that fails here, or above, is answered as if it did not
-//!   exist.
-//! - **The body**, while the service reads it: the declared SHA-256; signed chunks of
+//!   [accepted](S3AuthLayerBuilder::accept_delegated), needs the delegation instead of a
+//!   membership. A key that fails one of these checks is treated as if it did not exist.
+//! - **The body**, while the service reads it: the declared SHA-256; the signed chunks of
 //!   `aws-chunked` one by one, with their trailers; the checksum in a trailer. Nothing is
-//!   buffered. A body that is not what was declared ends in an error before its end
-//!   is delivered, and whatever the service answers then, the client is told why. So a
-//!   service **must not take what it has read for whole before the body has ended**.
-//! - **Forms** that upload a file (`POST` of `multipart/form-data` to a bucket), by the
-//!   policy among their fields. The service finds a [`PostForm`] among the extensions,
-//!   and the file alone as the body.
+//!   buffered. An invalid body ends in an error before its end is delivered. The client then
+//!   receives the reason, whatever the service responds. So **do not act on a body until you
+//!   have read it to the end**.
+//! - **Forms** that upload a file (`POST` of `multipart/form-data` to a bucket): the policy
+//!   among their fields. The service finds a [`PostForm`] among the extensions, and the body is
+//!   the file.
 //!
-//! The layer takes chunks apart: the service sees the payload, its length, and no
-//! `aws-chunked` in `Content-Encoding`.
+//! The layer decodes chunks: the service sees the payload, its length, and no `aws-chunked` in
+//! `Content-Encoding`.
 //!
 //! # How soon a revocation takes effect
 //!
-//! A change of the key takes effect at once where each request asks the store
+//! A change of the key takes effect on the next request if every request asks the store
 //! ([`Direct`](crate::backend::Direct)), and for writes that go through the same `Cached`
-//! (feature `cache`). Writes of other processes take effect within the time to live of
-//! the cache. Derived keys are remembered by the version of their record, so none
-//! outlives a change of it.
+//! (feature `cache`). Writes of other processes take effect within the cache's `ttl`. Signing keys are cached by the version of their record: a change of the
+//! record invalidates them.
 //!
-//! A change of the directory (a user is disabled, or is taken out of a project) takes effect
+//! A change of the directory (a user is disabled, or is removed from a project) takes effect
 //! on the next request if the directory reports a
 //! [revision](crate::directory::Directory::revision). Otherwise it takes effect within the
 //! directory's own stated age plus one second: with `KeystoneDirectory` and its default of 60
-//! seconds, within 61. While the directory cannot be asked, its last answer about a key
-//! counts for another [60 seconds](S3AuthLayerBuilder::directory_grace) if it was positive;
-//! then requests are answered with 503.
+//! seconds, within 61. During an outage of the directory, a positive last answer about a key
+//! counts for another [60 seconds](S3AuthLayerBuilder::directory_grace). After that, requests
+//! are refused with 503.
 //!
 //! # The directory
 //!
-//! Give one directory to both layers. A directory that only `CredentialLayer` knows has no
-//! effect here: keys go on opening the store after their owners have left.
+//! Give the same directory to both layers. A directory that only `CredentialLayer` has does not
+//! affect this layer: keys remain valid after their owners have left.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -111,10 +109,10 @@
 //!
 //! # What it does not do
 //!
-//! - **Authorize.** It says who signed, not what they may touch.
-//! - **Remember signatures.** A request may be sent again for as long as it is fresh, as
-//!   in S3: whoever can read it can repeat it. Put TLS in front.
-//! - **Accept session tokens**: no key here has one.
+//! - **Authorize.** It reports who signed a request, not what they may access.
+//! - **Detect replays.** As in S3, everybody who can read a request can repeat it while it is
+//!   fresh. Use TLS.
+//! - **Accept session tokens.** No key here has one.
 //!
 //! # Stores on the crate `s3s`
 //!
@@ -126,10 +124,10 @@
 //!
 //! # Where it goes
 //!
-//! It must see the path, the query and the `Host` that the client sent: in front of
-//! routers that strip prefixes, and behind proxies that leave `Host` alone.
-//! [`CredentialLayer`](crate::CredentialLayer) goes around it, so that credential
-//! requests, which carry tokens, are answered before:
+//! The layer must see the path, the query and the `Host` that the client sent: put it in front
+//! of routers that strip prefixes, and behind proxies that do not change `Host`. Put
+//! [`CredentialLayer`](crate::CredentialLayer) around it: credential requests carry tokens and
+//! no signature.
 //!
 //! ```text
 //! ServiceBuilder::new().layer(credentials).layer(s3).service(store)
@@ -149,7 +147,6 @@ mod s3s_auth;
 #[cfg(feature = "s3s")]
 mod s3s_guard;
 mod service;
-mod signature_rules;
 mod signing_keys;
 mod upload;
 mod verifier;
@@ -164,8 +161,9 @@ pub use self::{
     body::VerifiedBody,
     future::ResponseFuture,
     key::{Mechanism, VerifiedKey},
-    layer::{Anonymous, S3AuthLayer, S3AuthLayerBuilder, S3ConfigError},
+    layer::{S3AuthLayer, S3AuthLayerBuilder},
     payload_error::{PayloadError, PayloadErrorKind},
+    rules::{Anonymous, S3ConfigError},
     service::S3AuthService,
 };
 pub use crate::signature::form::PostForm;

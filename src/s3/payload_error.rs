@@ -1,37 +1,41 @@
-//! Why a body cannot be read to its end.
+//! The errors of request bodies, and the verdict that outlives a body.
 
-use std::{error::Error as StdError, fmt};
+use std::{
+    error::Error as StdError,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use crate::signature::{ChunkedError, request::S3ErrorCode};
 
 /// Error of [`VerifiedBody`](super::VerifiedBody).
 ///
-/// Nothing that the client sent is repeated.
+/// Repeats nothing that the client sent.
 #[derive(Debug)]
 pub struct PayloadError {
     kind: PayloadErrorKind,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What is wrong with a payload.
+/// The kind of a [`PayloadError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PayloadErrorKind {
-    /// Its checksum is another one than `x-amz-checksum-...` says.
+    /// The payload does not match its `x-amz-checksum-...`.
     BadDigest,
-    /// It is in chunks, which are not right.
+    /// The payload is in chunks, and these are invalid.
     Chunked(ChunkedError),
-    /// It is a file that is larger than the form's policy allows.
+    /// The file is larger than the form's policy allows.
     EntityTooLarge,
-    /// It is a file that is smaller than the form's policy allows.
+    /// The file is smaller than the form's policy allows.
     EntityTooSmall,
-    /// It is a file in a form that does not end as a form does.
+    /// The form does not end after the file, or is malformed there.
     Form,
-    /// Its SHA-256 is another one than `x-amz-content-sha256` says.
+    /// The payload does not match its `x-amz-content-sha256`.
     HashMismatch,
-    /// It is longer or shorter than its client said.
+    /// The payload is longer or shorter than declared.
     Length,
-    /// The request's own body failed.
+    /// The body of the request could not be read.
     Transport,
 }
 
@@ -40,12 +44,12 @@ impl PayloadError {
         Self { kind, source: None }
     }
 
-    /// The request's own body failed.
+    /// Creates the error of a body that could not be read.
     pub(crate) fn transport(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: PayloadErrorKind::Transport, source: Some(source.into()) }
     }
 
-    /// What is wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> PayloadErrorKind {
         self.kind
@@ -53,7 +57,7 @@ impl PayloadError {
 }
 
 impl PayloadErrorKind {
-    /// What S3 calls it.
+    /// Returns S3's code for the error.
     #[must_use]
     pub fn code(self) -> S3ErrorCode {
         match self {
@@ -116,12 +120,37 @@ impl From<ChunkedError> for PayloadErrorKind {
     }
 }
 
+/// Reports whether the payload of a body was refused, whatever its reader did with the error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdict(Arc<OnceLock<PayloadErrorKind>>);
+
+impl Verdict {
+    /// Returns why the payload was refused, if it was.
+    pub(super) fn refused(&self) -> Option<PayloadErrorKind> {
+        self.0.get().copied()
+    }
+
+    /// Refuses the payload.
+    pub(super) fn refuse(&self, kind: PayloadErrorKind) -> PayloadError {
+        self.record(PayloadError::new(kind))
+    }
+
+    /// Records an error, unless it does not concern the payload.
+    pub(super) fn record(&self, error: PayloadError) -> PayloadError {
+        if error.kind() != PayloadErrorKind::Transport {
+            // A body fails once.
+            let _ = self.0.set(error.kind());
+        }
+        error
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_of_a_broken_transport_is_its_source() {
+    fn transport_error_has_its_cause_as_source() {
         let error = PayloadError::transport("connection reset");
         assert_eq!(error.kind(), PayloadErrorKind::Transport);
         assert_eq!(error.source().unwrap().to_string(), "connection reset");

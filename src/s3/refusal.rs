@@ -1,4 +1,4 @@
-//! Answers to requests that are not verified, in S3's XML.
+//! Responses to refused requests, in S3's XML.
 //!
 //! Source: Amazon S3 API Reference, "Error responses".
 
@@ -17,18 +17,18 @@ use crate::signature::{
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// Seconds after which a client may try again when keys cannot be looked up.
+/// The seconds after which a client may retry when keys cannot be looked up.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// The longest element of what the client signed that is told back, in bytes.
+/// The longest element that repeats what the client signed, in bytes.
 const LONGEST_ECHO: usize = 8_192;
 
-/// Why a request is refused, and what the client is told.
+/// Why a request is refused: the response that the client receives.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: S3ErrorCode,
     message: Cow<'static, str>,
-    /// Further elements, which depend on the code.
+    /// Further elements, depending on the code.
     details: Vec<(&'static str, String)>,
 }
 
@@ -43,7 +43,7 @@ impl Refusal {
         self
     }
 
-    /// Adds what was signed, so that the client can see where it differs.
+    /// Adds a string that was signed, so that the client can compare.
     pub(super) fn with_signed(self, name: &'static str, text: &[u8]) -> Self {
         let text = &text[..text.len().min(LONGEST_ECHO)];
         self.with(name, String::from_utf8_lossy(text))
@@ -58,15 +58,11 @@ impl Refusal {
         Self::new(S3ErrorCode::InvalidAccessKeyId, message).with("AWSAccessKeyId", access_key)
     }
 
-    pub(super) fn wrong_signature() -> Self {
+    /// Refuses a wrong signature of this key, or a request that must look like one.
+    pub(super) fn mismatch(access_key: &str) -> Self {
         let message = "The request signature we calculated does not match the signature you \
                        provided. Check your key and signing method.";
-        Self::new(S3ErrorCode::SignatureDoesNotMatch, message)
-    }
-
-    /// A wrong signature of this key, or what shall look like one.
-    pub(super) fn mismatch(access_key: &str) -> Self {
-        Self::wrong_signature().with("AWSAccessKeyId", access_key)
+        Self::new(S3ErrorCode::SignatureDoesNotMatch, message).with("AWSAccessKeyId", access_key)
     }
 
     pub(super) fn unavailable() -> Self {
@@ -74,11 +70,11 @@ impl Refusal {
         Self::new(S3ErrorCode::ServiceUnavailable, message)
     }
 
-    /// The answer to a request for this.
-    pub(super) fn render(&self, asked: &Asked) -> Response<Full<Bytes>> {
+    /// Renders the response to a request.
+    pub(super) fn render(&self, context: &RefusalContext) -> Response<Full<Bytes>> {
         let id = format!("{:016X}", rand::rng().random::<u64>());
-        // An answer to HEAD has no body.
-        let body = if asked.head { String::new() } else { self.xml(asked.path(), &id) };
+        // A response to HEAD has no body.
+        let body = if context.head { String::new() } else { self.xml(context.path(), &id) };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
@@ -127,14 +123,14 @@ impl From<PayloadErrorKind> for Refusal {
     }
 }
 
-/// What of a request its refusal needs, when the request itself is gone.
+/// The parts of a request that its refusal needs after the request is gone.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct RefusalContext {
     target: Option<PathAndQuery>,
     head: bool,
 }
 
-impl Asked {
+impl RefusalContext {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         Self::new(request.method(), request.uri())
     }
@@ -148,7 +144,7 @@ impl Asked {
     }
 }
 
-/// Writes an element. What XML cannot hold in any way is left out.
+/// Writes an element. Leaves out the characters that XML cannot contain.
 fn element(xml: &mut String, name: &str, text: &str) {
     let _ = write!(xml, "<{name}>");
     for character in text.chars() {
@@ -170,11 +166,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_client_sent_cannot_add_to_the_xml() {
+    fn client_input_cannot_add_xml() {
         let request = Request::get("/a%3Cb?X-Amz-Signature=secret").body(()).unwrap();
-        let asked = Asked::of(&request);
+        let context = RefusalContext::of(&request);
         let refusal = Refusal::unknown_key("<x>&\"\u{0}\u{8}y\n");
-        let xml = refusal.xml(asked.path(), "ID");
+        let xml = refusal.xml(context.path(), "ID");
         assert!(xml.contains("<AWSAccessKeyId>&lt;x&gt;&amp;&quot;y\n</AWSAccessKeyId>"), "{xml}");
         assert!(xml.contains("<Resource>/a%3Cb</Resource><RequestId>ID</RequestId></Error>"));
     }

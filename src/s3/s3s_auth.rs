@@ -8,23 +8,23 @@ use s3s::{
     auth::{S3Auth, SecretKey},
 };
 
-use super::rules::Rules;
+use super::rules::KeyRules;
 use crate::{
     backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
     directory::{self, Directory},
 };
 
-/// Tells an `s3s` service the secrets of keys that may sign, by the rules of
+/// Gives an `s3s` service the secrets of the keys that may sign, by the rules of
 /// [`S3AuthLayer`](super::S3AuthLayer).
 ///
 /// `s3s` verifies signatures itself: it is given the secret, and derives the signing key
 /// for each request. It does not report whether the signature is valid, so no use of a key
 /// is recorded here.
 ///
-/// **Put [`S3sGuardLayer`](super::S3sGuardLayer) in front of the service.** This type
-/// decides which keys may sign; `s3s` decides which signatures it accepts, and accepts more
-/// than `S3AuthLayer` does: version 2 of any age, URLs of any lifetime, session tokens.
+/// **Put [`S3sGuardLayer`](super::S3sGuardLayer) in front of the service.** This type decides
+/// which keys may sign. `s3s` decides which signatures it accepts, and it accepts more than
+/// `S3AuthLayer`: version 2 of any age, URLs of any lifetime, session tokens.
 ///
 /// ```
 /// use s3s::{S3, service::{S3Service, S3ServiceBuilder}};
@@ -48,16 +48,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct S3sAuth {
     keys: Arc<dyn KeySource>,
-    rules: Rules,
+    rules: KeyRules,
     clock: Arc<dyn Clock>,
 }
 
 impl S3sAuth {
     /// Accepts these keys, except those that are bound to a delegation. Without a
-    /// [directory](Self::directory), their owners are not checked.
+    /// [directory](Self::directory), the owners of the keys are not checked.
     #[must_use]
     pub fn new(keys: impl KeySource) -> Self {
-        Self { keys: Arc::new(keys), rules: Rules::default(), clock: Arc::new(SystemClock) }
+        Self { keys: Arc::new(keys), rules: KeyRules::default(), clock: Arc::new(SystemClock) }
     }
 
     /// Sets whether keys that are bound to a delegation may sign, as
@@ -77,8 +77,7 @@ impl S3sAuth {
         self
     }
 
-    /// Sets how long the directory's last answer counts while the directory cannot be
-    /// asked, as
+    /// Sets how long the directory's last answer counts during an outage of the directory, as
     /// [`S3AuthLayerBuilder::directory_grace`](super::S3AuthLayerBuilder::directory_grace)
     /// does.
     #[must_use]
@@ -87,7 +86,7 @@ impl S3sAuth {
         self
     }
 
-    /// Sets where the time comes from.
+    /// Sets the clock. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -103,16 +102,16 @@ impl S3Auth for S3sAuth {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
-        let usable = found.filter(|found| self.rules.admit(found));
+        let usable = found.filter(|found| self.rules.may_sign(found));
         let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
         let owner = self.rules.owner_of(&credential);
-        let asked = self.rules.ask(&credential, owner.as_deref(), now).await;
-        let good = asked.map_err(|error| {
+        let checked = self.rules.owner_may_use(&credential, owner.as_deref(), now).await;
+        let may_use = checked.map_err(|error| {
             tracing::error!(%error, "directory lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
-        // As in S3, a disabled key looks like one that was never there.
-        let secret = credential.secret_key().filter(|_| good);
+        // As in S3, a disabled key looks like one that does not exist.
+        let secret = credential.secret_key().filter(|_| may_use);
         secret
             .map(|secret| secret.expose().into())
             .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())

@@ -1,29 +1,41 @@
-//! [`S3sGuardLayer`]: the rules for signatures that `s3s` does not check itself.
+//! [`S3sGuardLayer`]: checks the rules for signatures that `s3s` does not check.
 
 mod guard;
-mod service;
 
-use std::{sync::Arc, time::Duration};
-
-use tower::Layer;
-
-use self::guard::Guard;
-pub use self::service::S3sGuardService;
-use super::{
-    layer::{Anonymous, S3ConfigError},
-    signature_rules::SignatureRules,
+use std::{
+    error::Error as StdError,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
-use crate::clock::{Clock, SystemClock};
 
-/// Refuses what [`S3AuthLayer`](super::S3AuthLayer) would refuse, in front of an `s3s`
-/// service that gets its keys from [`S3sAuth`](super::S3sAuth).
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use self::guard::{Decision, Guard};
+use super::{
+    body::VerifiedBody,
+    future::{ResponseFuture, take_ready},
+    refusal::RefusalContext,
+    rules::{Anonymous, S3ConfigError, SignatureRules},
+};
+use crate::{
+    body::ResponseBody,
+    clock::{Clock, SystemClock},
+    signature::request::RequestHead,
+};
+
+/// Refuses the requests that [`S3AuthLayer`](super::S3AuthLayer) would refuse, in front of an
+/// `s3s` service that gets its keys from [`S3sAuth`](super::S3sAuth).
 ///
 /// `s3s` verifies signatures itself, and by looser rules: it accepts version 2 of any age
 /// and for any time ahead, presigned URLs of any lifetime, every region, any algorithm name
 /// in the header, and requests with session tokens. The guard parses each request with the
-/// parser of `S3AuthLayer`, applies the same rules and answers in the same XML. It looks up
-/// no key and verifies no signature: whatever it lets through, `s3s` still has to verify.
-/// The guard alone protects nothing.
+/// parser of `S3AuthLayer`, applies the same rules and responds in the same XML. It looks up
+/// no key and verifies no signature: `s3s` verifies every request that passes. The guard alone
+/// protects nothing.
 ///
 /// Use both together:
 ///
@@ -53,7 +65,7 @@ use crate::clock::{Clock, SystemClock};
 /// let guard = S3sGuardLayer::builder().region("us-east-1").build()?;
 /// let service = guard.layer(builder.build());
 ///
-/// // Version 2 is not admitted, whatever its date.
+/// // Version 2 is not accepted, whatever its date.
 /// let request = Request::get("/bucket/key")
 ///     .header("date", "Thu, 25 Feb 2016 20:30:12 GMT")
 ///     .header("authorization", "AWS AKIDEXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=");
@@ -65,31 +77,31 @@ use crate::clock::{Clock, SystemClock};
 ///
 /// # What it checks
 ///
-/// - **Version**: 4 only, unless [version 2 is admitted](S3sGuardLayerBuilder::signature_v2).
-/// - **Time**: 15 minutes either way, or until a presigned request expires, after seven days
-///   at the latest.
+/// - **Version**: 4 only, unless [version 2 is accepted](S3sGuardLayerBuilder::signature_v2).
+/// - **Time**: the signing time is within [15 minutes](S3sGuardLayerBuilder::max_skew). A
+///   presigned request is valid until it expires, at most for seven days.
 /// - **Region**, if [any is set](S3sGuardLayerBuilder::region), and the service `s3`.
-/// - **Session tokens**, in headers, queries and forms: refused, as no key here has one.
+/// - **Session tokens**, in headers, queries and forms: refused. No key here has one.
 /// - **Canonical form**: every `x-amz-` header is signed; no parameter and no signed header
-///   is repeated; a slash within a name is not escaped; a request has one signature, in the
+///   is repeated; a slash in the path is not escaped; a request has one signature, in the
 ///   header or in the query.
 /// - **Form uploads** (`POST` of `multipart/form-data`): version, region, session token and
 ///   policy, as [`S3AuthLayer`](super::S3AuthLayer) checks them. `s3s` gets the checked fields
 ///   in a form that the guard writes, with `${filename}` replaced in the key and the file as it
-///   arrives: two parsers cannot find different fields in it. A form anywhere but at a bucket
-///   is refused.
+///   arrives. So two parsers cannot find different fields. A form posted to anything but a
+///   bucket is refused.
 ///
 /// Requests without a signature pass to `s3s`, which decides on them
-/// ([`anonymous`](S3sGuardLayerBuilder::anonymous) changes that). The body of every other
-/// request passes as it is: `s3s` checks it, and nothing is buffered or copied.
+/// ([`anonymous`](S3sGuardLayerBuilder::anonymous) changes that). All other bodies pass as they
+/// are: `s3s` checks them, and nothing is buffered or copied.
 ///
 /// # What `s3s` checks on its own
 ///
 /// `s3s` reads the system clock, and refuses requests signed in the header, and forms of
 /// version 4, that are more than 15 minutes off (`S3Config::presigned_url_max_skew_time_secs`).
 /// For a form that limit counts from its `x-amz-date`, while `S3AuthLayer` accepts a form until
-/// its policy expires. A larger [`max_skew`](S3sGuardLayerBuilder::max_skew) here has no effect
-/// unless that setting grows with it.
+/// its policy expires. A larger [`max_skew`](S3sGuardLayerBuilder::max_skew) here has
+/// no effect unless you raise that setting too.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct S3sGuardLayer {
@@ -102,7 +114,7 @@ impl S3sGuardLayer {
         Self { guard: Arc::new(S3sGuardLayerBuilder::new().guard()) }
     }
 
-    /// Starts a guard that differs from the default.
+    /// Returns a builder for a guard with other settings.
     pub fn builder() -> S3sGuardLayerBuilder {
         S3sGuardLayerBuilder::new()
     }
@@ -118,14 +130,15 @@ impl<S> Layer<S> for S3sGuardLayer {
     type Service = S3sGuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        S3sGuardService::new(inner, Arc::clone(&self.guard))
+        S3sGuardService { inner, guard: Arc::clone(&self.guard) }
     }
 }
 
 /// Builds an [`S3sGuardLayer`].
 ///
 /// The settings are those of [`S3AuthLayerBuilder`](super::S3AuthLayerBuilder), with the same
-/// defaults but for [`anonymous`](Self::anonymous).
+/// defaults except for [`anonymous`](Self::anonymous). [`region`](Self::region) and
+/// [`base_domain`](Self::base_domain) append; every other setter replaces the previous value.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct S3sGuardLayerBuilder {
@@ -138,40 +151,39 @@ impl S3sGuardLayerBuilder {
         Self { signatures: SignatureRules::new(Anonymous::Pass), clock: Arc::new(SystemClock) }
     }
 
-    /// Sets what happens to requests without a signature. Default: [`Anonymous::Pass`], and
-    /// `s3s` decides.
+    /// Sets what happens to requests without a signature. Default: [`Anonymous::Pass`]: `s3s`
+    /// decides.
     ///
-    /// `s3s` reads the whole file of a form into memory before it decides, also of a form
-    /// without a signature: set [`Anonymous::Refuse`] where no request is served without one.
+    /// `s3s` reads the whole file of a form into memory before it decides, even if the form is
+    /// not signed. Set [`Anonymous::Refuse`] if you serve no unsigned requests.
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.signatures.anonymous = anonymous;
         self
     }
 
-    /// Accepts signatures for this region, and for those that were named before. Default:
-    /// every region.
+    /// Adds an accepted region. Default: every region is accepted.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.signatures.regions.push(region.into());
         self
     }
 
-    /// Adds a domain whose subdomains name buckets, as the `S3Host` of the `s3s` service does.
-    /// May be called more than once. Default: none.
+    /// Adds a domain whose subdomains name buckets, like the `S3Host` of the `s3s` service.
+    /// Default: none.
     ///
-    /// The guard needs it for version 2 and for forms, which sign the bucket.
+    /// Version 2 and forms sign the bucket and need this.
     pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
         self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
         self
     }
 
-    /// Sets whether AWS Signature Version 2 is admitted. Default: it is not.
-    pub fn signature_v2(mut self, admit: bool) -> Self {
-        self.signatures.signature_v2 = admit;
+    /// Sets whether AWS Signature Version 2 is accepted. Default: `false`.
+    pub fn signature_v2(mut self, accept: bool) -> Self {
+        self.signatures.signature_v2 = accept;
         self
     }
 
-    /// Sets how far the time of a request may be from the server's, in either direction.
-    /// Default: 15 minutes.
+    /// Sets how far the signing time of a request may be from the guard's clock, in either
+    /// direction. Default: 15 minutes.
     pub fn max_skew(mut self, skew: Duration) -> Self {
         self.signatures.max_skew = skew;
         self
@@ -191,11 +203,11 @@ impl S3sGuardLayerBuilder {
         self
     }
 
-    /// Finishes the guard.
+    /// Builds the guard.
     ///
     /// # Errors
     ///
-    /// [`S3ConfigError`] if no request could ever pass as configured.
+    /// [`S3ConfigError`] if a region or a base domain is malformed, or the form timeout is zero.
     pub fn build(self) -> Result<S3sGuardLayer, S3ConfigError> {
         self.signatures.validate()?;
         Ok(S3sGuardLayer { guard: Arc::new(self.guard()) })
@@ -205,5 +217,66 @@ impl S3sGuardLayerBuilder {
         // Destructured in full so that a new setting cannot be forgotten here.
         let Self { signatures, clock } = self;
         Guard { signatures, clock }
+    }
+}
+
+/// Checks requests before an `s3s` service sees them.
+///
+/// Created by [`S3sGuardLayer`]. The service is ready when the inner service is.
+#[derive(Clone, Debug)]
+pub struct S3sGuardService<S> {
+    inner: S,
+    guard: Arc<Guard>,
+}
+
+impl<S> S3sGuardService<S> {
+    /// Returns a reference to the inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for S3sGuardService<S>
+where
+    S: Service<Request<VerifiedBody<ReqBody>>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body<Data = Bytes> + Send + 'static,
+    ReqBody::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        match self.guard.decide(RequestHead::from(&request)) {
+            Ok(Decision::Pass) => {
+                ResponseFuture::decided(&mut self.inner, Ok(request.map(VerifiedBody::plain)))
+            }
+            Ok(Decision::Form) => {
+                let guard = Arc::clone(&self.guard);
+                let rewritten = Box::pin(async move {
+                    let context = RefusalContext::of(&request);
+                    guard.rewrite(request).await.map_err(|refusal| refusal.render(&context))
+                });
+                ResponseFuture::deciding(rewritten, take_ready(&mut self.inner))
+            }
+            Err(refusal) => ResponseFuture::refused(refusal.render(&RefusalContext::of(&request))),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! [`S3AuthService`]: verify a request, or refuse it.
+//! [`S3AuthService`]: verifies a request, or refuses it.
 
 use std::{
     error::Error as StdError,
@@ -15,7 +15,7 @@ use super::{
     admission,
     body::VerifiedBody,
     future::{ResponseFuture, take_ready},
-    refusal::Asked,
+    refusal::RefusalContext,
     upload,
     verifier::{Decision, Verifier},
 };
@@ -23,9 +23,9 @@ use crate::{body::ResponseBody, signature::request::RequestHead};
 
 /// Verifies requests before the inner service sees them.
 ///
-/// Made by [`S3AuthLayer`](super::S3AuthLayer); see the [module's
-/// documentation](super) for an example. Readiness is the inner service's: behind a
-/// limiter a request waits its turn before it is verified.
+/// Created by [`S3AuthLayer`](super::S3AuthLayer). See the [module's documentation](super) for
+/// an example. The service is ready when the inner service is: in front of a limiter, a request
+/// waits before it is verified.
 #[derive(Clone, Debug)]
 pub struct S3AuthService<S> {
     inner: S,
@@ -35,6 +35,24 @@ pub struct S3AuthService<S> {
 impl<S> S3AuthService<S> {
     pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
         Self { inner, verifier }
+    }
+
+    /// Returns a reference to the inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -54,46 +72,46 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let now = self.verifier.clock.now();
-        let decided = self.verifier.decide(RequestHead::from(&request), now);
-        match decided {
-            Ok(Decision::Admit(proven)) => match admission::admit(request, proven) {
-                Ok(request) => ResponseFuture::calling(&mut self.inner, request),
-                Err(answer) => ResponseFuture::refused(answer),
-            },
-            Ok(Decision::Ask) => {
+        match self.verifier.decide(RequestHead::from(&request), now) {
+            Ok(Decision::Admit(verified)) => {
+                ResponseFuture::decided(&mut self.inner, admission::admit(request, verified))
+            }
+            Ok(Decision::LookUp(signed)) => {
                 let verifier = Arc::clone(&self.verifier);
-                let asking = Box::pin(async move {
-                    match verifier.ask(RequestHead::from(&request), now).await {
-                        Ok(proven) => admission::admit(request, proven),
-                        Err(refusal) => Err(refusal.render(&Asked::of(&request))),
+                let admitted = Box::pin(async move {
+                    match verifier.look_up(RequestHead::from(&request), signed, now).await {
+                        Ok(verified) => admission::admit(request, verified),
+                        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });
-                ResponseFuture::asking(asking, take_ready(&mut self.inner))
+                ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
-            Ok(Decision::AskOwner(proven)) => {
+            Ok(Decision::CheckOwner(verified)) => {
                 let verifier = Arc::clone(&self.verifier);
-                let asking = Box::pin(async move {
-                    match verifier.ask_owner(proven, now).await {
-                        Ok(proven) => admission::admit(request, proven),
-                        Err(refusal) => Err(refusal.render(&Asked::of(&request))),
+                let admitted = Box::pin(async move {
+                    match verifier.check_owner_of(verified, now).await {
+                        Ok(verified) => admission::admit(request, verified),
+                        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });
-                ResponseFuture::asking(asking, take_ready(&mut self.inner))
+                ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
-            Ok(Decision::Form) => {
+            Ok(Decision::Unsigned) if upload::is_upload(RequestHead::from(&request)) => {
                 let verifier = Arc::clone(&self.verifier);
-                let asking = Box::pin(async move {
-                    let asked = Asked::of(&request);
+                let admitted = Box::pin(async move {
+                    let context = RefusalContext::of(&request);
                     let admitted = upload::admit(&verifier, request).await;
-                    admitted.map_err(|refusal| refusal.render(&asked))
+                    admitted.map_err(|refusal| refusal.render(&context))
                 });
-                ResponseFuture::asking(asking, take_ready(&mut self.inner))
+                ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
-            Ok(Decision::Pass) => match admission::pass(request) {
-                Ok(request) => ResponseFuture::calling(&mut self.inner, request),
-                Err(answer) => ResponseFuture::refused(answer),
+            Ok(Decision::Unsigned) => match self.verifier.signatures.check_anonymous() {
+                Ok(()) => ResponseFuture::decided(&mut self.inner, admission::pass(request)),
+                Err(refusal) => {
+                    ResponseFuture::refused(refusal.render(&RefusalContext::of(&request)))
+                }
             },
-            Err(refusal) => ResponseFuture::refused(refusal.render(&Asked::of(&request))),
+            Err(refusal) => ResponseFuture::refused(refusal.render(&RefusalContext::of(&request))),
         }
     }
 }

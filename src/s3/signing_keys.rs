@@ -1,4 +1,4 @@
-//! Derived signing keys, remembered.
+//! The cache of derived signing keys.
 
 use std::{
     fmt,
@@ -14,25 +14,24 @@ use crate::{
     signature::{CredentialScope, SigningKey},
 };
 
-/// The longest region whose keys are remembered, in bytes; Amazon's have 14 at most.
+/// The longest region whose keys are cached, in bytes. Amazon's have at most 14.
 const LONGEST_REGION: usize = 32;
 
-/// Signing keys by record, version of the record, day, region and service.
+/// Caches signing keys by record, version of the record, day and region. The service is
+/// always S3.
 ///
-/// The service is always S3. A key is only put here once a signature has proved right
-/// with it, so nobody without a secret fills this. A key that was changed, disabled or
-/// deleted has another version or none, and what was derived of it is never found
-/// again.
+/// A key is cached only after it has verified a signature, so that only clients with a secret
+/// fill the cache. A credential that was changed or disabled has another version, and a deleted
+/// one has none: keys derived from the old secret are never found again.
 ///
-/// Beside each key stands what is remembered about its owner, so that one look-up finds
-/// both.
-pub(super) struct SigningKeys(Cache<Place, Derived>);
+/// Each entry also holds what is remembered about the key's owner. One lookup finds both.
+pub(super) struct SigningKeys(Cache<CacheKey, Derived>);
 
 /// A derived signing key.
 #[derive(Clone)]
 pub(super) struct Derived {
     pub(super) key: Arc<SigningKey>,
-    /// What is remembered about the owner; `None` without a directory.
+    /// What is remembered about the owner. `None` without a directory.
     pub(super) owner: Option<Arc<Remembered>>,
 }
 
@@ -46,7 +45,7 @@ impl SigningKeys {
         credential: &Credential,
         scope: &CredentialScope<'_>,
     ) -> Option<Derived> {
-        self.0.get(&Wanted { credential, scope })
+        self.0.get(&CacheKeyRef { credential, scope })
     }
 
     pub(super) fn insert(
@@ -58,7 +57,7 @@ impl SigningKeys {
         let Ok(day) = scope.date().as_bytes().try_into() else { return };
         if scope.region().len() <= LONGEST_REGION {
             let (id, version) = (credential.id.clone(), credential.version);
-            self.0.insert(Place { id, version, day, region: scope.region().into() }, derived);
+            self.0.insert(CacheKey { id, version, day, region: scope.region().into() }, derived);
         }
     }
 
@@ -75,37 +74,37 @@ impl fmt::Debug for SigningKeys {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Place {
+struct CacheKey {
     id: CredentialId,
     version: Version,
     day: [u8; 8],
     region: Box<str>,
 }
 
-/// A place that is looked for, without owning anything.
-struct Wanted<'a> {
+/// A [`CacheKey`] that borrows, for lookups.
+struct CacheKeyRef<'a> {
     credential: &'a Credential,
     scope: &'a CredentialScope<'a>,
 }
 
-impl Equivalent<Place> for Wanted<'_> {
-    fn equivalent(&self, place: &Place) -> bool {
-        self.credential.version == place.version
-            && *self.scope.date().as_bytes() == place.day
-            && *self.scope.region() == *place.region
-            && self.credential.id == place.id
+impl Equivalent<CacheKey> for CacheKeyRef<'_> {
+    fn equivalent(&self, key: &CacheKey) -> bool {
+        self.credential.version == key.version
+            && *self.scope.date().as_bytes() == key.day
+            && *self.scope.region() == *key.region
+            && self.credential.id == key.id
     }
 }
 
-// Versions start at random numbers, so they tell records apart well enough.
+// Versions start at random numbers, so the id need not be hashed.
 
-impl Hash for Place {
+impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         hash(state, self.version, &self.day, &self.region);
     }
 }
 
-impl Hash for Wanted<'_> {
+impl Hash for CacheKeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (date, region) = (self.scope.date().as_bytes(), self.scope.region());
         hash(state, self.credential.version, date, region);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_for_its_version_day_and_region_alone() {
+    fn key_is_found_only_for_its_version_day_and_region() {
         let (keys, record) = (SigningKeys::new(10), record());
         let scope = CredentialScope::parse("20260102/eu-1/s3/aws4_request").unwrap();
         keys.insert(&record, &scope, derive(&record, &scope));
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn many_regions_do_not_fill_the_memory() {
+    fn many_regions_do_not_exceed_the_capacity() {
         let (keys, record) = (SigningKeys::new(100), record());
         for number in 0..10_000 {
             let text = format!("20260102/{number}/s3/aws4_request");

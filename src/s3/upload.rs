@@ -1,4 +1,4 @@
-//! Form uploads: who signed a form, and whether its policy allows it.
+//! Form uploads: verifies the signature of a form, and checks its policy.
 
 use std::{error::Error as StdError, ops::RangeInclusive, sync::Arc, time::SystemTime};
 
@@ -10,11 +10,10 @@ use tokio::time::timeout;
 use super::{
     body::VerifiedBody,
     form::{self, ReadError, Upload},
-    key::{Mechanism, Signed, VerifiedKey},
-    layer::Anonymous,
+    key::{Signed, VerifiedKey},
     payload_error::PayloadErrorKind,
     refusal::Refusal,
-    signature_rules::SignatureRules,
+    rules::SignatureRules,
     verifier::{Verifier, secret_of},
 };
 use crate::{
@@ -22,12 +21,11 @@ use crate::{
     signature::{
         decoy,
         form::{PostForm, SignedForm},
-        request::{Payload, RequestError, RequestHead, S3ErrorCode},
-        signed_at,
+        request::{RequestError, RequestHead, S3ErrorCode},
     },
 };
 
-/// Whether the body is a form.
+/// Returns whether the body is a form.
 pub(super) fn is_form(head: RequestHead<'_>) -> bool {
     let is_form = |content_type: &HeaderValue| {
         let (content_type, form) = (content_type.as_bytes().trim_ascii(), b"multipart/form-data");
@@ -37,14 +35,15 @@ pub(super) fn is_form(head: RequestHead<'_>) -> bool {
         && head.headers().get_all(header::CONTENT_TYPE).iter().any(is_form)
 }
 
-/// Whether this is a form that a browser uploads a file with: a `POST` to a bucket.
+/// Returns whether this is a form upload: a `POST` of a form to a bucket.
 pub(super) fn is_upload(head: RequestHead<'_>) -> bool {
     is_form(head)
         && head.uri().query().is_none()
         && !head.uri().path().trim_matches('/').contains('/')
 }
 
-/// A form whose signature and policy are right, as a request whose body is its file.
+/// Verifies the signature and the policy of a form. Returns a request whose body is the form's
+/// file.
 pub(super) async fn admit<B>(
     verifier: &Verifier,
     request: Request<B>,
@@ -55,21 +54,23 @@ where
 {
     let (mut head, body) = request.into_parts();
     let Upload { form, signed, file } = open(&verifier.signatures, &head, body).await?;
-    // Only now: what was true when the first field came may not be any more.
+    // Read the clock only now: the fields may have taken a while to arrive.
     let now = verifier.clock.now();
     let file = match signed {
-        None if verifier.signatures.anonymous == Anonymous::Pass => file,
-        None => return Err(Refusal::anonymous()),
+        None => {
+            verifier.signatures.check_anonymous()?;
+            file
+        }
         Some(signed) => {
-            let credential = prove(verifier, &signed, now).await?;
+            let credential = verify(verifier, &signed, now).await?;
             let length = check_policy(&verifier.signatures, &head, &form, &signed, now)?;
-            verifier.note(&credential, now);
-            head.extensions.insert(VerifiedKey::new(credential, signed_of(&signed, &form)));
+            verifier.record_use(&credential, now);
+            let signed = Signed::of_form(&signed, &form);
+            head.extensions.insert(VerifiedKey::new(credential, signed));
             file.within(length)
         }
     };
     head.extensions.insert(form);
-    // The app gets the file.
     remove_headers_of_form(&mut head);
     Ok(Request::from_parts(head, VerifiedBody::file(file)))
 }
@@ -84,7 +85,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    // Nothing signs these, and the app may take them for its own orders.
+    // These headers are not signed, and the app could act on them.
     if head.headers.keys().any(|name| name.as_str().starts_with("x-amz-")) {
         return Err(RequestError::not_signed().into());
     }
@@ -97,7 +98,7 @@ where
     let upload = read.map_err(|error| match error {
         ReadError::Form(error) => Refusal::from(error),
         ReadError::Transport(error) => {
-            tracing::debug!(%error, "a form broke off");
+            tracing::debug!(%error, "reading a form failed");
             Refusal::from(PayloadErrorKind::Transport)
         }
     })?;
@@ -107,8 +108,8 @@ where
     Ok(upload)
 }
 
-/// Checks the policy of a form against its fields and its bucket; returns how long the
-/// file may be.
+/// Checks the policy of a form against its fields and its bucket. Returns the allowed size of
+/// the file.
 pub(super) fn check_policy(
     rules: &SignatureRules,
     head: &Parts,
@@ -129,8 +130,8 @@ pub(super) fn remove_headers_of_form(head: &mut Parts) {
     head.headers.remove("content-md5");
 }
 
-/// The key that signed the form, if it may sign.
-async fn prove(
+/// Returns the key that signed the form.
+async fn verify(
     verifier: &Verifier,
     signed: &SignedForm,
     now: SystemTime,
@@ -138,11 +139,11 @@ async fn prove(
     verifier.signatures.check_form(signed)?;
     let scope = signed.scope();
     let found = verifier.find(signed.access(), now).await?;
-    let usable = found.filter(|found| verifier.rules.admit(found));
+    let usable = found.filter(|found| verifier.rules.may_sign(found));
     let genuine = match &scope {
         Some(scope) => {
             let is_signed = |key: &_| signed.verify_with(key);
-            verifier.test(scope, usable.as_deref(), is_signed).is_some()
+            verifier.signing_key(scope, usable.as_deref(), is_signed).is_some()
         }
         None => signed.verify(secret_of(usable.as_deref()).unwrap_or(decoy())),
     };
@@ -154,22 +155,5 @@ async fn prove(
         }
         None => Err(verifier.unknown(signed.access())),
         Some(_) => Err(Refusal::mismatch(signed.access())),
-    }
-}
-
-/// What the app is told of the signature.
-fn signed_of(signed: &SignedForm, form: &PostForm) -> Signed {
-    let scope = signed.scope();
-    let region = scope.as_ref().map_or("", |scope| scope.region());
-    Signed {
-        mechanism: match scope {
-            Some(_) => Mechanism::FormV4,
-            None => Mechanism::FormV2,
-        },
-        at: form.field("x-amz-date").and_then(signed_at),
-        expires_at: None,
-        payload: Payload::Unsigned,
-        text: region.into(),
-        region_len: region.len(),
     }
 }

@@ -1,16 +1,12 @@
-//! Whether a request was signed with a key that may sign.
+//! [`Verifier`]: decides whether a request was signed with a key that may sign.
 
 use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
 use super::{
-    admission,
-    key::{self, Mechanism, Signed, VerifiedKey},
-    layer::Anonymous,
+    key::{Signed, VerifiedKey},
     refusal::Refusal,
-    rules::Rules,
-    signature_rules::SignatureRules,
+    rules::{KeyRules, SignatureRules},
     signing_keys::{Derived, SigningKeys},
-    upload,
 };
 use crate::{
     backend::{KeySource, Known, look_up},
@@ -18,17 +14,17 @@ use crate::{
     domain::{AccessKey, Credential, SecretKey},
     policy::Remembered,
     signature::{
-        ChunkDecoder, CredentialScope, Freshness, SigningKey, decoy,
-        request::{RequestHead, SignedRequest, V2Request},
+        ChunkChain, CredentialScope, SigningKey, decoy,
+        request::{Detached, Payload, RequestHead, SignedRequest, Streaming},
     },
     usage::UsageRecorder,
 };
 
-/// What verifies requests, as the builder set it.
+/// Verifies signatures, with the settings of the builder.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) keys: Arc<dyn KeySource>,
-    pub(super) rules: Rules,
+    pub(super) rules: KeyRules,
     pub(super) signing_keys: SigningKeys,
     pub(super) usage: Option<UsageRecorder>,
     pub(super) clock: Arc<dyn Clock>,
@@ -39,84 +35,74 @@ pub(super) struct Verifier {
 /// What to do with a request that is not refused.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It is verified.
-    Admit(Proven),
-    /// It is signed, and the key must be looked up first.
-    Ask,
-    /// Its signature is valid, and the directory must be asked about the key's owner.
-    AskOwner(Proven),
-    /// It is a form, which may be signed by its fields.
-    Form,
-    /// It is not signed, and may pass.
-    Pass,
+    /// The request is verified.
+    Admit(Verified),
+    /// The signature is valid. The directory must be asked about the key's owner.
+    CheckOwner(Verified),
+    /// The request is signed. The key must be looked up in the store.
+    LookUp(Detached),
+    /// The request is not signed.
+    Unsigned,
 }
 
 /// A valid signature.
 #[derive(Debug)]
-pub(super) struct Proven {
+pub(super) struct Verified {
     pub(super) key: VerifiedKey,
-    /// What is remembered about the key's owner; `None` without a directory.
+    /// What is remembered about the key's owner. `None` without a directory.
     owner: Option<Arc<Remembered>>,
-    /// What takes the body out of its chunks, if it comes in chunks.
-    pub(super) chunks: Option<Box<ChunkDecoder>>,
+    /// The chain that the signatures of the chunks continue, if the chunks are signed.
+    pub(super) chain: Option<Box<ChunkChain>>,
 }
 
 impl Verifier {
-    /// Decides without waiting, if that can be done.
+    /// Decides without waiting, as far as possible.
     pub(super) fn decide(
         &self,
         head: RequestHead<'_>,
         now: SystemTime,
     ) -> Result<Decision, Refusal> {
-        let Some(signed) = SignedRequest::parse(head)? else {
-            if upload::is_upload(head) {
-                return Ok(Decision::Form);
-            }
-            return match self.signatures.anonymous {
-                Anonymous::Pass => Ok(Decision::Pass),
-                Anonymous::Refuse => Err(Refusal::anonymous()),
-            };
-        };
+        let Some(signed) = SignedRequest::parse(head)? else { return Ok(Decision::Unsigned) };
         self.signatures.check(&signed, now)?;
         let found = match self.keys.known(signed.access_key(), now) {
             Some(Known::Absent) => None,
             Some(Known::Present(credential)) => Some(credential),
-            None => return Ok(Decision::Ask),
+            None => return Ok(Decision::LookUp(signed.detach())),
         };
-        let proven = self.prove(head, &signed, found)?;
-        if !self.rules.owner_is_good(proven.owner.as_deref(), now) {
-            return Ok(Decision::AskOwner(proven));
+        let verified = self.verify(head, &signed, found)?;
+        if !self.rules.owner_is_known(verified.owner.as_deref(), now) {
+            return Ok(Decision::CheckOwner(verified));
         }
-        self.note(proven.key.credential(), now);
-        Ok(Decision::Admit(proven))
+        self.record_use(verified.key.credential(), now);
+        Ok(Decision::Admit(verified))
     }
 
-    /// Decides on a signed request, after looking its key up.
-    pub(super) async fn ask(
+    /// Looks up the key of a signed request, and continues with it.
+    pub(super) async fn look_up(
         &self,
         head: RequestHead<'_>,
+        signed: Detached,
         now: SystemTime,
-    ) -> Result<Proven, Refusal> {
-        let Some(signed) = SignedRequest::parse(head)? else { return Err(Refusal::anonymous()) };
-        self.signatures.check(&signed, now)?;
+    ) -> Result<Verified, Refusal> {
+        let signed = signed.attach(head);
         let found = self.find(signed.access_key(), now).await?;
-        let proven = self.prove(head, &signed, found)?;
-        self.ask_owner(proven, now).await
+        let verified = self.verify(head, &signed, found)?;
+        self.check_owner_of(verified, now).await
     }
 
-    /// Decides on a valid signature, by the owner of its key.
-    pub(super) async fn ask_owner(
+    /// Checks the owner of the key that made a valid signature.
+    pub(super) async fn check_owner_of(
         &self,
-        proven: Proven,
+        verified: Verified,
         now: SystemTime,
-    ) -> Result<Proven, Refusal> {
-        let credential = proven.key.credential();
-        self.check_owner(credential, proven.owner.as_deref(), now).await?;
-        self.note(credential, now);
-        Ok(proven)
+    ) -> Result<Verified, Refusal> {
+        let credential = verified.key.credential();
+        self.check_owner(credential, verified.owner.as_deref(), now).await?;
+        self.record_use(credential, now);
+        Ok(verified)
     }
 
-    /// The record with this access key.
+    /// Returns the record with this access key.
     pub(super) async fn find(
         &self,
         access_key: &str,
@@ -135,7 +121,7 @@ impl Verifier {
         owner: Option<&Remembered>,
         now: SystemTime,
     ) -> Result<(), Refusal> {
-        match self.rules.ask(credential, owner, now).await {
+        match self.rules.owner_may_use(credential, owner, now).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
@@ -148,33 +134,32 @@ impl Verifier {
         }
     }
 
-    pub(super) fn note(&self, credential: &Credential, now: SystemTime) {
+    pub(super) fn record_use(&self, credential: &Credential, now: SystemTime) {
         if let Some(usage) = &self.usage {
             usage.used(credential, now);
         }
     }
 
-    /// Whether the signature is right, and of a key that may sign.
-    fn prove(
+    /// Verifies a signature with the record that was found for its access key.
+    fn verify(
         &self,
         head: RequestHead<'_>,
         signed: &SignedRequest<'_>,
         found: Option<Arc<Credential>>,
-    ) -> Result<Proven, Refusal> {
-        let usable = found.filter(|found| self.rules.admit(found));
+    ) -> Result<Verified, Refusal> {
+        let usable = found.filter(|found| self.rules.may_sign(found));
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
                     let bucket = self.signatures.bucket_of(head)?;
                     request.write_string_to_sign(text, bucket.as_deref())?;
-                    let secret = secret_of(usable.as_deref());
-                    let right = request.is_signature_of(secret.unwrap_or(decoy()), text);
-                    right.then_some(None)
+                    let secret = secret_of(usable.as_deref()).unwrap_or(decoy());
+                    request.is_signature_of(secret, text).then_some(None)
                 }
                 SignedRequest::V4(request) => {
                     request.write_string_to_sign(text)?;
                     let is_signed = |key: &SigningKey| key.verify(text, request.signature());
-                    self.test(&request.scope(), usable.as_deref(), is_signed).map(Some)
+                    self.signing_key(&request.scope(), usable.as_deref(), is_signed).map(Some)
                 }
             };
             match (genuine, usable) {
@@ -183,9 +168,8 @@ impl Verifier {
                         Some(Derived { key, owner }) => (Some(key), owner),
                         None => (None, self.rules.owner_of(&credential)),
                     };
-                    let chunks = admission::chunks(head.headers(), signed, signing_key)?;
-                    let key = VerifiedKey::new(credential, signed_of(signed));
-                    Ok(Proven { key, owner, chunks })
+                    let key = VerifiedKey::new(credential, Signed::of_request(signed));
+                    Ok(Verified { key, owner, chain: chain_of(signed, signing_key) })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))
@@ -195,11 +179,11 @@ impl Verifier {
         })
     }
 
-    /// The signing key, if the signature is its.
+    /// Returns the signing key, if it made the signature.
     ///
-    /// Whatever fails costs one derivation and one signature: it must not show in the
-    /// time whether a key is there, nor whether it signed here before.
-    pub(super) fn test(
+    /// Every failure costs one derivation and one signature: the response time must not reveal
+    /// whether a key exists, nor whether it has signed here before.
+    pub(super) fn signing_key(
         &self,
         scope: &CredentialScope<'_>,
         usable: Option<&Credential>,
@@ -225,7 +209,7 @@ impl Verifier {
         Some(derived)
     }
 
-    /// The answer for a key that is not there or may not be used.
+    /// Returns the refusal of a key that does not exist or may not be used.
     pub(super) fn unknown(&self, access_key: &str) -> Refusal {
         if self.hide_unknown_keys {
             Refusal::mismatch(access_key)
@@ -239,43 +223,18 @@ pub(super) fn secret_of(credential: Option<&Credential>) -> Option<&SecretKey> {
     credential?.secret_key()
 }
 
-/// What the app is told of the signature.
-fn signed_of(signed: &SignedRequest<'_>) -> Signed {
-    match signed {
-        SignedRequest::V2(request) => signed_of_v2(request),
-        SignedRequest::V4(request) => {
-            let scope = request.scope();
-            let (region, headers) = (scope.region(), request.signed_headers());
-            let mut text = String::with_capacity(region.len() + headers.len());
-            text.push_str(region);
-            text.push_str(headers);
-            let presigned = request.expires_in();
-            Signed {
-                mechanism: match presigned {
-                    None => Mechanism::HeaderV4,
-                    Some(_) => Mechanism::QueryV4,
-                },
-                at: Some(request.signed_at()),
-                expires_at: key::end(request.signed_at(), presigned),
-                payload: request.payload(),
-                text: text.into_boxed_str(),
-                region_len: region.len(),
-            }
-        }
-    }
-}
-
-fn signed_of_v2(request: &V2Request<'_>) -> Signed {
-    let (mechanism, at, expires_at) = match request.freshness() {
-        Freshness::At(time) => (Mechanism::HeaderV2, Some(time), None),
-        Freshness::Until(time) => (Mechanism::QueryV2, None, Some(time)),
-        Freshness::Unknown => (Mechanism::HeaderV2, None, None),
+/// Starts the chain of chunk signatures with the signature of the head. `None` if the request
+/// declares no signed chunks.
+fn chain_of(signed: &SignedRequest<'_>, key: Option<Arc<SigningKey>>) -> Option<Box<ChunkChain>> {
+    let SignedRequest::V4(request) = signed else { return None };
+    let Payload::Streaming(Streaming::Signed | Streaming::SignedTrailer) = request.payload() else {
+        return None;
     };
-    let payload = request.payload();
-    Signed { mechanism, at, expires_at, payload, text: Box::default(), region_len: 0 }
+    let (time, scope) = (request.timestamp(), request.scope_text());
+    Some(Box::new(ChunkChain::new(key?, time, scope, request.signature()?)))
 }
 
-/// A wrong signature, with what was signed here for the client to compare.
+/// Returns the refusal of a wrong signature, with the strings that the client can compare.
 fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
     let refusal = Refusal::mismatch(signed.access_key()).with_signed("StringToSign", text);
     match signed {
@@ -288,13 +247,14 @@ fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
 }
 
 thread_local! {
-    /// What canonical requests are written into, so that no request allocates for it.
+    /// The buffer for canonical requests, reused so that no request allocates one.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// No thread keeps more of a buffer than this, in bytes.
+/// The largest buffer that a thread keeps, in bytes.
 const SCRATCH_KEPT: usize = 16_384;
 
+/// Runs `work` with an empty buffer.
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut text = SCRATCH.take();
     text.clear();

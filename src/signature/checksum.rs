@@ -1,4 +1,4 @@
-//! The checksums of payloads that S3 clients send along.
+//! The checksums of payloads that S3 clients send.
 //!
 //! Source: AWS, "Checking object integrity in Amazon S3" (Amazon S3 User Guide).
 
@@ -10,9 +10,9 @@ use http::HeaderMap;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::error::SignatureError;
+use super::signing_key::SignatureError;
 
-/// An algorithm for checksums, named by the header or trailer that holds one.
+/// A checksum algorithm, named by its header or trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChecksumAlgorithm {
     Crc32,
@@ -24,16 +24,16 @@ pub(crate) enum ChecksumAlgorithm {
 }
 
 impl ChecksumAlgorithm {
-    /// All that are known here.
+    /// All supported algorithms.
     pub(crate) const ALL: [Self; 6] =
         [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256, Self::Sha512];
 
-    /// The algorithm that a header names, in any case.
+    /// Returns the algorithm that a header names, in any case.
     pub(crate) fn of_header(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
     }
 
-    /// The name of the header, in lower case.
+    /// Returns the name of the header, in lower case.
     pub(crate) fn header(self) -> &'static str {
         match self {
             Self::Crc32 => "x-amz-checksum-crc32",
@@ -45,8 +45,8 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// A checksum as clients send it: base64 with padding, of as many bytes as the
-    /// algorithm has. `None` for anything else.
+    /// Parses a checksum: base64 with padding, of the algorithm's length. Returns `None` for
+    /// anything else.
     pub(crate) fn parse(self, text: &str) -> Option<Checksum> {
         let bytes = BASE64.decode(text.as_bytes()).ok()?;
         (bytes.len() == self.len()).then_some(Checksum { algorithm: self, bytes })
@@ -63,7 +63,7 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// What a payload must come to.
+/// The expected checksum of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checksum {
     algorithm: ChecksumAlgorithm,
@@ -71,17 +71,17 @@ pub(crate) struct Checksum {
 }
 
 impl Checksum {
-    /// A SHA-256, as the payload's own hash is.
+    /// Creates a SHA-256 checksum.
     pub(crate) fn of_sha256(bytes: [u8; 32]) -> Self {
         Self { algorithm: ChecksumAlgorithm::Sha256, bytes: bytes.into() }
     }
 
-    /// What the headers say that the payload comes to.
+    /// Returns the checksum in the headers, if any.
     ///
     /// # Errors
     ///
-    /// [`SignatureError::Malformed`] if a checksum is not one of its algorithm, or if
-    /// there is more than one.
+    /// [`SignatureError::Malformed`] if a checksum is invalid for its algorithm, or if there is
+    /// more than one.
     pub(crate) fn of_headers(headers: &HeaderMap) -> Result<Option<Self>, SignatureError> {
         let mut found = None;
         for algorithm in ChecksumAlgorithm::ALL {
@@ -96,13 +96,13 @@ impl Checksum {
         Ok(found)
     }
 
-    /// Starts to compute what must be equal to it.
+    /// Creates a hasher whose result must equal this checksum.
     pub(crate) fn hasher(&self) -> Hasher {
         Hasher::new(self.algorithm)
     }
 }
 
-/// Computes a checksum as a payload comes in.
+/// Computes a checksum as the payload arrives.
 #[derive(Clone)]
 pub(crate) struct Hasher {
     algorithm: ChecksumAlgorithm,
@@ -118,7 +118,7 @@ enum State {
 }
 
 impl Hasher {
-    /// Of nothing yet.
+    /// Creates a hasher without data.
     pub(crate) fn new(algorithm: ChecksumAlgorithm) -> Self {
         let crc = |algorithm| State::Crc(crc_fast::Digest::new(algorithm));
         let state = match algorithm {
@@ -132,7 +132,7 @@ impl Hasher {
         Self { algorithm, state }
     }
 
-    /// Takes the next bytes.
+    /// Hashes the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
             State::Crc(digest) => digest.update(bytes),
@@ -142,10 +142,10 @@ impl Hasher {
         }
     }
 
-    /// The checksum of what was taken.
+    /// Returns the checksum of all bytes.
     pub(crate) fn finish(self) -> Checksum {
         let bytes = match self.state {
-            // The lowest bytes, the highest of them first.
+            // The lowest bytes, in big-endian order.
             State::Crc(digest) => {
                 digest.finalize().to_be_bytes()[8 - self.algorithm.len()..].into()
             }
@@ -169,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    /// The checksums of `123456789`: those of the catalogue of CRCs, and of `sha1sum`
-    /// and its like.
+    /// The checksums of `123456789`, from the catalogue of CRCs and from `sha1sum` and its
+    /// siblings.
     const OF_DIGITS: [(ChecksumAlgorithm, &str); 6] = [
         (ChecksumAlgorithm::Crc32, "y/Q5Jg=="),
         (ChecksumAlgorithm::Crc32c, "4waSgw=="),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums_are_the_published_ones() {
+    fn checksums_match_published_values() {
         for (algorithm, text) in OF_DIGITS {
             let computed = checksum(algorithm, b"123456789");
             assert_eq!(algorithm.parse(text).as_ref(), Some(&computed), "{algorithm:?}");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_padded_base64_of_its_algorithms_length() {
+    fn checksum_is_padded_base64_of_its_algorithms_length() {
         assert!(ChecksumAlgorithm::Crc32.parse("AAAAAA==").is_some());
         for bad in
             ["", "AAAAAA", "AAAAAA=", "AAAAAB==", "AAAA", "AAAAAAA=", " AAAAAA==", "AAAA-A=="]
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_names_its_algorithm_in_any_case() {
+    fn header_names_its_algorithm_in_any_case() {
         for algorithm in ChecksumAlgorithm::ALL {
             let name = algorithm.header().to_uppercase();
             assert_eq!(ChecksumAlgorithm::of_header(&name), Some(algorithm));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_hold_one_checksum_or_none() {
+    fn headers_contain_at_most_one_checksum() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| {
                 (name.parse().unwrap(), http::HeaderValue::from_static(value))
@@ -251,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_what_pieces_a_payload_comes(
+        fn checksum_is_independent_of_the_pieces(
             bytes in proptest::collection::vec(any::<u8>(), 0..2_000),
             at in any::<prop::sample::Index>(),
         ) {

@@ -1,4 +1,4 @@
-//! The dates of signed requests.
+//! Dates in the formats that signed requests use.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,9 +7,9 @@ use time::{
     format_description::well_known::{Iso8601, Rfc2822},
 };
 
-/// `20260102T030405Z`, as in `X-Amz-Date`; nothing else.
+/// Parses `20260102T030405Z`, the format of `X-Amz-Date`, and nothing else.
 //
-// By hand: each signed request has one, and a general parser takes ten times as long.
+// Written by hand: every signed request has one, and a general parser takes ten times as long.
 pub(crate) fn parse_amz(text: &str) -> Option<SystemTime> {
     let (digits, rest) = text.as_bytes().split_first_chunk::<8>()?;
     let [b'T', clock @ .., b'Z'] = rest else { return None };
@@ -23,14 +23,14 @@ pub(crate) fn parse_amz(text: &str) -> Option<SystemTime> {
     system_time(PrimitiveDateTime::new(date, time).assume_utc())
 }
 
-/// Up to four digits.
+/// Parses up to four digits.
 fn number(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + u16::from(digit - b'0'))
     })
 }
 
-/// The time as `X-Amz-Date` tells it, in whole seconds.
+/// Formats a time as in `X-Amz-Date`, in whole seconds.
 #[cfg(feature = "s3")]
 pub(crate) fn format_amz(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
@@ -46,12 +46,12 @@ pub(crate) fn format_amz(time: SystemTime) -> String {
     )
 }
 
-/// ISO 8601, extended or basic, with or without a fraction of the seconds, with `Z`,
+/// Parses ISO 8601, extended or basic, with or without a fraction of the seconds, with `Z`,
 /// an offset, or neither, which means UTC.
 pub(crate) fn parse_iso(text: &str) -> Option<SystemTime> {
     let zoned = OffsetDateTime::parse(text, &Iso8601::PARSING).ok();
     let date = zoned.or_else(|| {
-        // That parser would ignore a zone that it does not understand.
+        // This parser would ignore a zone that it does not know.
         let (_, time) = text.split_once('T')?;
         let plain = time.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b','));
         let date = PrimitiveDateTime::parse(text, &Iso8601::PARSING).ok();
@@ -60,19 +60,19 @@ pub(crate) fn parse_iso(text: &str) -> Option<SystemTime> {
     system_time(date?)
 }
 
-/// The date of an HTTP header in any form of RFC 9110, or, as old S3 clients write
-/// it, of RFC 2822: with `+0000` for `GMT`.
+/// Parses the date of an HTTP header in any form of RFC 9110, or in that of RFC 2822, which
+/// old S3 clients send: with `+0000` instead of `GMT`.
 pub(crate) fn parse_http(text: &str) -> Option<SystemTime> {
     let old = || system_time(OffsetDateTime::parse(text, &Rfc2822).ok()?);
     httpdate::parse_http_date(text).ok().or_else(old)
 }
 
-/// Seconds since 1970, as a presigned request of the old kind expires.
+/// Parses seconds since 1970, the expiry of a presigned request of version 2.
 pub(crate) fn parse_epoch(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(text.parse().ok()?))
 }
 
-/// Nothing was signed before 1970, which not every system can tell.
+/// Converts a date. `None` before 1970, which not every system can represent.
 fn system_time(date: OffsetDateTime) -> Option<SystemTime> {
     let since = u64::try_from(date.unix_timestamp()).ok()?;
     UNIX_EPOCH.checked_add(Duration::new(since, date.nanosecond()))
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_of_aws_has_one_form() {
+    fn amz_date_has_exactly_one_form() {
         assert_eq!(parse_amz("20260102T030405Z"), Some(moment()));
         for bad in [
             "",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn http_dates_parse_in_the_forms_that_s3_clients_send() {
+    fn http_dates_parse_in_every_form_that_s3_clients_send() {
         for good in [
             "Fri, 02 Jan 2026 03:04:05 GMT",
             "Fri, 02 Jan 2026 03:04:05 +0000",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_that_no_clock_reaches_is_none() {
+    fn invalid_epoch_is_none() {
         assert_eq!(parse_epoch("1767323045"), Some(moment()));
         for bad in ["", "-1", "1.5", "18446744073709551615", "99999999999999999999999"] {
             assert_eq!(parse_epoch(bad), None, "{bad}");
@@ -178,12 +178,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_a_date_panic(text in ".{0,40}") {
+        fn parsing_a_date_never_panics(text in ".{0,40}") {
             let _ = (parse_amz(&text), parse_iso(&text), parse_http(&text), parse_epoch(&text));
         }
 
         #[test]
-        fn nothing_like_a_date_makes_it_panic(text in "[-+]?[0-9]{2,9}[-0-9TW]{0,9}T?[-+0-9:.,Z]{0,24}") {
+        fn parsing_almost_a_date_never_panics(text in "[-+]?[0-9]{2,9}[-0-9TW]{0,9}T?[-+0-9:.,Z]{0,24}") {
             let _ = (parse_amz(&text), parse_iso(&text), parse_http(&text), parse_epoch(&text));
         }
     }

@@ -1,47 +1,47 @@
-//! How long a signed request may be used.
+//! How long a signed request may be used, and whether it may be used now.
 
 use std::time::{Duration, SystemTime};
 
-/// The furthest that a presigned request may expire in the future: what S3 allows.
+/// The latest expiry of a presigned request from now, as in S3.
 const MAX_PRESIGNED: Duration = Duration::from_hours(7 * 24);
 
-/// What a signed request says of its time.
+/// The time that a signed request contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// It was signed then.
+    /// The time at which the request was signed.
     At(SystemTime),
-    /// Nothing.
+    /// The request contains no time.
     Unknown,
-    /// It is presigned, and may be used until then.
+    /// The time at which the presigned request expires.
     Until(SystemTime),
 }
 
-/// Whether a signed request may be used `now`.
+/// Returns whether a signed request may be used `now`.
 ///
-/// - [`At`](Freshness::At): if it was signed at most `ttl` ago, or, since clocks
-///   differ, at most `ttl` in the future.
-/// - [`Until`](Freshness::Until): up to and including that moment, which must be at
-///   most seven days ahead. `ttl` plays no part.
-/// - [`Unknown`](Freshness::Unknown): never. Who accepts such requests decides so
-///   in the open: they can be replayed for ever.
+/// - [`At`](Freshness::At): if the signing time is at most `max_skew` in the past or in
+///   the future.
+/// - [`Until`](Freshness::Until): up to and including that time, which must be at most seven
+///   days ahead. `max_skew` does not matter.
+/// - [`Unknown`](Freshness::Unknown): never. An app that accepts such requests must decide so
+///   itself: they can be replayed for ever.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
 ///
 /// use tower_credentials::signature::{Freshness, is_fresh};
 ///
-/// let ttl = Duration::from_mins(15);
-/// let signed = Freshness::At(UNIX_EPOCH + ttl);
-/// assert!(is_fresh(signed, UNIX_EPOCH, ttl));
-/// assert!(is_fresh(signed, UNIX_EPOCH + 2 * ttl, ttl));
-/// assert!(!is_fresh(signed, UNIX_EPOCH + 3 * ttl, ttl));
+/// let skew = Duration::from_mins(15);
+/// let signed = Freshness::At(UNIX_EPOCH + skew);
+/// assert!(is_fresh(signed, UNIX_EPOCH, skew));
+/// assert!(is_fresh(signed, UNIX_EPOCH + 2 * skew, skew));
+/// assert!(!is_fresh(signed, UNIX_EPOCH + 3 * skew, skew));
 /// ```
 #[must_use]
-pub fn is_fresh(freshness: Freshness, now: SystemTime, ttl: Duration) -> bool {
+pub fn is_fresh(freshness: Freshness, now: SystemTime, max_skew: Duration) -> bool {
     match freshness {
         Freshness::At(then) => {
             let apart = now.duration_since(then).unwrap_or_else(|ahead| ahead.duration());
-            apart <= ttl
+            apart <= max_skew
         }
         Freshness::Unknown => false,
         Freshness::Until(end) => end.duration_since(now).is_ok_and(|left| left <= MAX_PRESIGNED),
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    const TTL: Duration = Duration::from_mins(15);
+    const MAX_SKEW: Duration = Duration::from_mins(15);
     const SECOND: Duration = Duration::from_secs(1);
 
     fn moment() -> SystemTime {
@@ -62,29 +62,29 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_works_for_exactly_its_time_to_live_in_both_directions() {
+    fn signature_works_within_the_clock_skew_in_both_directions() {
         let at = Freshness::At(moment());
-        for now in [moment(), moment() + TTL, moment() - TTL] {
-            assert!(is_fresh(at, now, TTL), "{now:?}");
+        for now in [moment(), moment() + MAX_SKEW, moment() - MAX_SKEW] {
+            assert!(is_fresh(at, now, MAX_SKEW), "{now:?}");
         }
-        for now in [moment() + TTL + SECOND, moment() - TTL - SECOND, UNIX_EPOCH] {
-            assert!(!is_fresh(at, now, TTL), "{now:?}");
+        for now in [moment() + MAX_SKEW + SECOND, moment() - MAX_SKEW - SECOND, UNIX_EPOCH] {
+            assert!(!is_fresh(at, now, MAX_SKEW), "{now:?}");
         }
     }
 
     #[test]
-    fn a_presigned_request_works_until_it_expires() {
+    fn presigned_request_works_until_it_expires() {
         let until = Freshness::Until(moment());
         for now in [moment(), moment() - SECOND, moment() - MAX_PRESIGNED] {
-            assert!(is_fresh(until, now, TTL), "{now:?}");
+            assert!(is_fresh(until, now, MAX_SKEW), "{now:?}");
         }
         for now in [moment() + SECOND, moment() - MAX_PRESIGNED - SECOND] {
-            assert!(!is_fresh(until, now, TTL), "{now:?}");
+            assert!(!is_fresh(until, now, MAX_SKEW), "{now:?}");
         }
     }
 
     #[test]
-    fn what_is_not_dated_is_not_fresh() {
-        assert!(!is_fresh(Freshness::Unknown, moment(), TTL));
+    fn request_without_a_time_is_not_fresh() {
+        assert!(!is_fresh(Freshness::Unknown, moment(), MAX_SKEW));
     }
 }

@@ -1,11 +1,12 @@
-//! Every digest of this module but those of payloads, and how digests are compared.
+//! Digests of strings to sign, and how digests are compared.
 //!
-//! Secrets of any length that can be created cost the same number of hash blocks:
-//! HMAC hashes a key first that is longer than a block (RFC 2104), and a shorter
-//! one gets as many blocks of nothing.
+//! Every secret that can be created costs the same number of hash blocks. HMAC first
+//! hashes a key that is longer than a block (RFC 2104); for a shorter key, this module
+//! hashes as many blocks of zeros.
 
-use std::hint;
+use std::{hint, sync::OnceLock};
 
+use data_encoding::BASE64;
 use hmac::{
     Hmac, KeyInit, Mac,
     digest::{Digest, Output},
@@ -17,83 +18,90 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::domain::SecretKey;
 
-/// What SHA-1 and SHA-256 hash at a time, in bytes.
-const BLOCK: usize = 64;
+/// The block size of SHA-1 and SHA-256, in bytes.
+pub(super) const BLOCK: usize = 64;
 
-/// What padding takes of the last block, in bytes: a bit and the length.
+/// The padding in the last block, in bytes: a bit and the length.
 const PADDING: usize = 9;
 
-/// The longest secret that can be created, behind `AWS4`.
+/// The length of `AWS4` and the longest secret that can be created.
 const LONGEST_KEY: usize = 4 + 256;
 
-/// SHA-256 of `bytes`.
+/// Returns the SHA-256 of `bytes`.
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest::<Sha256>(&[bytes]).into()
 }
 
-/// HMAC-SHA256 of `message`; `key` is at most a block long.
+/// Returns the HMAC-SHA256 of `message`. `key` is at most a block long.
 pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     hmac::<Hmac<Sha256>>(key, message).into()
 }
 
-/// A key for HMAC-SHA256 that is ready for use: its own blocks are hashed once and not
-/// for each message. Wiped when dropped.
-#[derive(Clone)]
-pub(super) struct HmacKey(Hmac<Sha256>);
-
-impl HmacKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        #[cfg(test)]
-        count::add(2);
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
-    }
-
-    /// HMAC-SHA256 of `message`.
-    pub(super) fn hmac(&self, message: &[u8]) -> [u8; 32] {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        // All but the key's blocks: those of the message, and that of the inner digest.
-        #[cfg(test)]
-        count::add(blocks(BLOCK + message.len()));
-        mac.finalize().into_bytes().into()
-    }
-}
-
-/// HMAC-SHA1 of `message`; `key` is at most a block long.
+/// Returns the HMAC-SHA1 of `message`. `key` is at most a block long.
 pub(super) fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
     hmac::<Hmac<Sha1>>(key, message).into()
 }
 
-/// Whether `claimed` is the HMAC-SHA256 of `message` under `secret`.
+/// Returns whether `claimed` is the HMAC-SHA256 of `message` under `secret`.
 pub(super) fn is_hmac_sha256(secret: &SecretKey, message: &[u8], claimed: Option<&[u8]>) -> bool {
     let computed = hmac_sha256(&*sha256_key("", secret), message);
     equal(&computed, claimed) && !is_blank(secret)
 }
 
-/// Whether `claimed` is the HMAC-SHA1 of `message` under `secret`.
+/// Returns whether `claimed` is the HMAC-SHA1 of `message` under `secret`.
 pub(super) fn is_hmac_sha1(secret: &SecretKey, message: &[u8], claimed: Option<&[u8]>) -> bool {
     let computed = hmac_sha1(&*key::<Sha1>("", secret), message);
     equal(&computed, claimed) && !is_blank(secret)
 }
 
-/// `prefix` and `secret` as a key for HMAC-SHA256.
+/// Returns `prefix` and `secret` as a key for HMAC-SHA256.
 pub(super) fn sha256_key(prefix: &str, secret: &SecretKey) -> Zeroizing<[u8; BLOCK]> {
     key::<Sha256>(prefix, secret)
 }
 
-/// Whether a signature is the computed one, in a time that does not depend on where
-/// they differ. No signature is nobody's.
+/// Returns whether a signature equals the computed one. The time does not depend on where
+/// they differ. `None` equals nothing.
 pub(super) fn equal(computed: &[u8], claimed: Option<&[u8]>) -> bool {
     claimed.is_some_and(|claimed| computed.ct_eq(claimed).into())
 }
 
-/// Whether a secret is empty: everybody knows that one, so nothing verifies with it.
+/// Returns whether a secret is empty. Everybody knows the empty secret, so it verifies
+/// nothing.
 pub(super) fn is_blank(secret: &SecretKey) -> bool {
     secret.expose().is_empty()
 }
 
-/// `prefix` and `secret` as HMAC uses them: hashed if they are longer than a block,
-/// then filled up with zeros.
+/// Parses a digest of `N` bytes: base64 with padding. Returns `None` for anything else.
+pub(super) fn parse_base64<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // Decoding asks for room for the padding as well.
+    let mut decoded = [0; 33];
+    if text.len() != N.div_ceil(3) * 4 {
+        return None;
+    }
+    let room = decoded.get_mut(..N.div_ceil(3) * 3)?;
+    let len = BASE64.decode_mut(text.as_bytes(), room).ok()?;
+    decoded[..len].try_into().ok()
+}
+
+/// Returns the secret to verify with when a key does not exist, so that the request takes as
+/// long as one with a wrong signature.
+///
+/// The secret is random, has the length of a generated one and is created once per process.
+/// If the operating system provides no randomness it is empty, and nothing verifies with an
+/// empty secret. Reject the request whatever the result is.
+#[must_use]
+pub fn decoy() -> &'static SecretKey {
+    static DECOY: OnceLock<SecretKey> = OnceLock::new();
+    DECOY.get_or_init(|| SecretKey::generate().unwrap_or_else(|_| without_randomness()))
+}
+
+/// Not a fixed text: everybody who reads it here could sign with it.
+fn without_randomness() -> SecretKey {
+    SecretKey::from_stored("")
+}
+
+/// Returns `prefix` and `secret` as HMAC uses them: hashed if they are longer than a block,
+/// then padded with zeros.
 fn key<D: Digest>(prefix: &str, secret: &SecretKey) -> Zeroizing<[u8; BLOCK]> {
     let parts = [prefix.as_bytes(), secret.expose().as_bytes()];
     let len = parts[0].len() + parts[1].len();
@@ -127,21 +135,21 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> Output<D> {
 }
 
 fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Output<M> {
-    debug_assert!(key.len() <= BLOCK, "HMAC would hash the key, and nobody would count it");
+    debug_assert!(key.len() <= BLOCK, "HMAC would hash the key, which would not be counted");
     let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(message);
-    // The outer hash is of a block and a digest, which makes two blocks.
+    // The outer hash is of a block and a digest: two blocks.
     #[cfg(test)]
     count::add(blocks(BLOCK + message.len()) + 2);
     mac.finalize().into_bytes()
 }
 
-/// How many blocks are hashed for so many bytes.
-fn blocks(bytes: usize) -> usize {
+/// Returns how many blocks are hashed for a number of bytes.
+pub(super) fn blocks(bytes: usize) -> usize {
     (bytes + PADDING).div_ceil(BLOCK)
 }
 
-/// Counts the hash blocks of a thread, for tests of equal work.
+/// Counts the hash blocks of a thread, for tests of equal cost.
 #[cfg(test)]
 pub(crate) mod count {
     use std::cell::Cell;
@@ -150,14 +158,14 @@ pub(crate) mod count {
         static BLOCKS: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// How many blocks this module hashes on this thread while `work` runs.
+    /// Returns how many blocks are hashed on this thread while `work` runs.
     pub(crate) fn blocks_of<T>(work: impl FnOnce() -> T) -> usize {
         let before = BLOCKS.get();
         work();
         BLOCKS.get() - before
     }
 
-    pub(super) fn add(blocks: usize) {
+    pub(crate) fn add(blocks: usize) {
         BLOCKS.set(BLOCKS.get() + blocks);
     }
 }
@@ -169,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_every_length_are_hashed_as_hmac_hashes_them() {
+    fn keys_of_every_length_match_plain_hmac() {
         for len in [1, 48, 60, 61, 64, 65, 128, 256, 300] {
             let text = "k".repeat(len);
             let secret = SecretKey::from_stored(text.clone());
@@ -186,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_of_every_length_that_can_be_created_cost_the_same() {
+    fn secrets_of_every_length_cost_the_same() {
         let cost = |len| {
             let secret = SecretKey::from_stored("k".repeat(len));
             let sha1 = count::blocks_of(|| is_hmac_sha1(&secret, b"message", Some(&[0; 20])));
@@ -203,17 +211,24 @@ mod tests {
         assert_eq!([0, 55, 56, 64, 119, 120].map(blocks), [1, 1, 2, 2, 2, 3]);
         assert_eq!(count::blocks_of(|| sha256(&[0; 56])), 2);
         assert_eq!(count::blocks_of(|| hmac_sha256(b"key", b"message")), 4);
-        let key = HmacKey::new(&[7; 32]);
-        assert_eq!(key.hmac(b"message"), hmac_sha256(&[7; 32], b"message"));
-        // One of the message and one of the inner digest; the key's two are done.
-        assert_eq!(count::blocks_of(|| key.hmac(b"message")), 2);
-        assert_eq!(count::blocks_of(|| HmacKey::new(&[7; 32])), 2);
     }
 
     #[test]
-    fn sha256_is_the_published_one() {
+    fn sha256_matches_published_digest() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(HEXLOWER.encode(&sha256(b"")), empty);
+    }
+
+    #[test]
+    fn decoy_is_constant_and_as_long_as_a_generated_secret() {
+        assert_eq!(decoy(), decoy());
+        assert_eq!(decoy().expose().len(), SecretKey::generate().unwrap().expose().len());
+    }
+
+    #[test]
+    fn decoy_without_randomness_verifies_nothing() {
+        let signed = hmac_sha1(b"", b"text");
+        assert!(!is_hmac_sha1(&without_randomness(), b"text", Some(&signed)));
     }
 
     #[test]
@@ -225,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_verifies_with_an_empty_secret() {
+    fn empty_secret_verifies_nothing() {
         let blank = SecretKey::from_stored("");
         assert!(!is_hmac_sha1(&blank, b"text", Some(&hmac_sha1(b"", b"text"))));
         assert!(!is_hmac_sha256(&blank, b"text", Some(&hmac_sha256(b"", b"text"))));

@@ -1,29 +1,29 @@
-//! Checking signatures that were made with S3 and EC2 access keys.
+//! Verifies signatures that were made with S3 and EC2 access keys.
 //!
-//! Pure functions: no I/O, no clock. A request is parsed into something that
-//! knows what was signed ([`S3Request`], [`Ec2Signed`]); that is verified with the
-//! key's secret, and asked how [fresh](Freshness) it is.
+//! Pure functions: no I/O, no clock. Parse a request into its string to sign
+//! ([`S3TokensRequest`], [`Ec2Signed`]), verify that with the key's secret, and check that the
+//! request is [fresh](is_fresh).
 //!
 //! # Unknown keys
 //!
-//! A key that does not exist must take as long as a wrong signature, or the time
-//! of an answer tells which keys exist. Verify with the [`decoy()`] then, and refuse
-//! whatever comes out:
+//! A request with a key that does not exist must take as long as one with a wrong signature.
+//! Otherwise the response time reveals which keys exist. Verify with [`decoy()`] in that case,
+//! and reject the request whatever the result is:
 //!
 //! ```
 //! use tower_credentials::{
 //!     domain::SecretKey,
-//!     signature::{S3Request, decoy},
+//!     signature::{S3TokensRequest, decoy},
 //! };
 //!
-//! fn is_genuine(request: &S3Request, found: Option<&SecretKey>) -> bool {
+//! fn is_genuine(request: &S3TokensRequest, found: Option<&SecretKey>) -> bool {
 //!     let verified = request.verify(found.unwrap_or(decoy()));
 //!     verified && found.is_some()
 //! }
 //! ```
 //!
-//! The number of hash blocks is then the same for every secret that can be created
-//! (up to 256 bytes) and for the decoy.
+//! The decoy costs the same number of hash blocks as every secret that can be created (up to
+//! 256 bytes).
 //!
 //! # Example
 //!
@@ -32,18 +32,18 @@
 //!
 //! use tower_credentials::{
 //!     domain::{AccessKey, SecretKey},
-//!     signature::{S3Request, is_fresh},
+//!     signature::{S3TokensRequest, is_fresh},
 //! };
 //!
 //! let access = AccessKey::from_stored("a1b2c3d4e5f60718293a4b5c6d7e8f90");
 //! let token = "UFVUCgp0ZXh0L3BsYWluCkZyaSwgMDIgSmFuIDIwMjYgMDM6MDQ6MDUgR01UCi9idWNrZXQva2V5LnR4dA==";
-//! let request = S3Request::parse(access, token, "0Q01BaiWNDGJzN9QznvT8QyhRQM=")?;
+//! let request = S3TokensRequest::parse(access, token, "0Q01BaiWNDGJzN9QznvT8QyhRQM=")?;
 //! assert!(request.verify(&SecretKey::from_stored("0f1e2d3c4b5a69788796a5b4c3d2e1f0")));
 //!
-//! let ttl = Duration::from_mins(15);
+//! let skew = Duration::from_mins(15);
 //! let signed_at = UNIX_EPOCH + Duration::from_secs(1_767_323_045);
-//! assert!(is_fresh(request.freshness(), signed_at + ttl, ttl));
-//! assert!(!is_fresh(request.freshness(), signed_at + ttl + Duration::from_secs(1), ttl));
+//! assert!(is_fresh(request.freshness(), signed_at + skew, skew));
+//! assert!(!is_fresh(request.freshness(), signed_at + skew + Duration::from_secs(1), skew));
 //! # Ok::<(), tower_credentials::signature::SignatureError>(())
 //! ```
 
@@ -52,9 +52,7 @@ pub(crate) mod checksum;
 #[cfg(feature = "s3")]
 pub(crate) mod chunked;
 pub(crate) mod date;
-mod decoy;
-mod ec2;
-mod error;
+mod ec2tokens;
 #[cfg(feature = "s3")]
 pub(crate) mod form;
 mod freshness;
@@ -62,19 +60,20 @@ pub(crate) mod hash;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod request;
-mod s3;
-mod v4;
+mod s3tokens;
+mod signing_key;
 
+#[cfg(feature = "s3")]
+pub(crate) use self::chunked::ChunkChain;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub use self::chunked::{ChunkDecoder, ChunkedError};
 #[cfg(feature = "s3")]
 pub(crate) use self::date::{format_amz, parse_amz as signed_at};
 pub use self::{
-    decoy::decoy,
-    ec2::{Ec2Request, Ec2Signed},
-    error::SignatureError,
+    ec2tokens::{Ec2Signed, Ec2TokensRequest},
     freshness::{Freshness, is_fresh},
-    s3::S3Request,
-    v4::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
+    hash::decoy,
+    s3tokens::S3TokensRequest,
+    signing_key::{ALGORITHM, CredentialScope, SignatureError, SigningKey, parse_signature},
 };

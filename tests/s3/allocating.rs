@@ -1,4 +1,4 @@
-//! What a verified request allocates, the layer's own future and the store's aside.
+//! What a verified request allocates, apart from the futures of the layer and the store.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,7 @@ use crate::{
     owners::registry,
 };
 
-/// A store that itself allocates nothing.
+/// A store that allocates nothing.
 #[derive(Clone)]
 struct Store;
 
@@ -42,12 +42,12 @@ impl<B> Service<Request<VerifiedBody<B>>> for Store {
 
     fn call(&mut self, request: Request<VerifiedBody<B>>) -> Self::Future {
         assert!(request.extensions().get::<VerifiedKey>().is_some());
-        // Dropped where nobody counts: freeing is no allocation.
+        // The request is dropped here: freeing memory is not counted.
         ready(Ok(Response::new(Full::default())))
     }
 }
 
-/// How often a GET, a list and a presigned GET allocate, once their keys are known.
+/// Counts the allocations of a GET, a list and a presigned GET with cached keys.
 async fn counts(
     set: impl FnOnce(S3AuthLayerBuilder) -> S3AuthLayerBuilder,
 ) -> [(&'static str, usize); 3] {
@@ -67,7 +67,7 @@ async fn counts(
     ]
     .map(|(what, signed)| (what, signed, 0));
     for (what, signed, most) in &mut counts {
-        // The first request looks the key up and derives from it.
+        // The first request looks up the key and derives the signing key.
         for round in 0..3 {
             let request = signed.clone();
             let (response, count) = allocations(|| service.call(request));
@@ -77,11 +77,11 @@ async fn counts(
                 assert_eq!(response.status(), StatusCode::OK, "{what}");
                 continue;
             }
-            // Later ones wait for nothing.
+            // Later requests do not wait.
             let (response, more) = allocations(|| assert_ready!(response.poll()));
             assert_eq!(response.unwrap().status(), StatusCode::OK, "{what}");
             *most = (*most).max(count + more);
-            // A second later the directory's answer is confirmed, by its revision.
+            // A second later the directory's revision confirms its answer.
             clock.forward(Duration::from_secs(1));
         }
     }
@@ -89,7 +89,7 @@ async fn counts(
 }
 
 #[tokio::test]
-async fn a_verified_request_allocates_at_most_five_times() {
+async fn verified_request_allocates_at_most_five_times() {
     for ((what, count), most) in counts(|builder| builder).await.into_iter().zip([4, 5, 5]) {
         assert!(count <= most, "{what}: {count}");
     }

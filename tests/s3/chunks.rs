@@ -1,4 +1,4 @@
-//! Bodies in chunks, through the layer: what the store sees of them.
+//! Bodies in chunks through the layer, and what the store receives.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ use crate::gate::{Gate, SECRET, request};
 const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 const TIME: &str = "20260102T030405Z";
 
-/// A head that declares chunks, and the signature from which theirs start.
+/// A head that declares chunks, and the signature that the first chunk covers.
 fn head(
     gate: &Gate,
     declared: &str,
@@ -59,7 +59,7 @@ fn with(builder: http::request::Builder, body: Vec<u8>) -> Request<Full<Bytes>> 
 }
 
 #[tokio::test]
-async fn the_store_sees_the_payload_and_its_length_and_no_chunks() {
+async fn store_receives_payload_and_length_without_chunks() {
     let gate = Gate::new().await;
     assert_eq!(gate.clock.now(), gate.signer().time);
     let (builder, seed) = head(&gate, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "11", "");
@@ -71,7 +71,7 @@ async fn the_store_sees_the_payload_and_its_length_and_no_chunks() {
 }
 
 #[tokio::test]
-async fn the_coding_of_chunks_is_taken_away_where_there_are_none_too() {
+async fn aws_chunked_coding_is_removed_even_without_chunks() {
     let gate = Gate::new().await;
     for (sent, left) in
         [("aws-chunked", None), ("gzip, AWS-chunked", Some("gzip")), ("br", Some("br"))]
@@ -85,7 +85,7 @@ async fn the_coding_of_chunks_is_taken_away_where_there_are_none_too() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_changed_exchanged_repeated_or_missing_are_refused() {
+async fn changed_swapped_duplicate_or_missing_chunks_are_refused() {
     let gate = Gate::new().await;
     let parts = ["one", "two", "six"];
     for (what, code, change) in [
@@ -108,7 +108,7 @@ async fn chunks_that_are_changed_exchanged_repeated_or_missing_are_refused() {
             let lines: Vec<_> = body.split("\r\n").collect();
             [&lines[..2], &lines[..2], &lines[4..]].concat().join("\r\n")
         }),
-        ("with more behind", S3ErrorCode::InvalidRequest, |body| body + "x"),
+        ("with data after the end", S3ErrorCode::InvalidRequest, |body| body + "x"),
         ("unsigned", S3ErrorCode::InvalidRequest, |body| {
             let lines = body.split("\r\n").map(|line| line.split(';').next().unwrap());
             lines.collect::<Vec<_>>().join("\r\n")
@@ -118,18 +118,18 @@ async fn chunks_that_are_changed_exchanged_repeated_or_missing_are_refused() {
         let body = String::from_utf8(chunks(&seed, &parts)).unwrap();
         let answer = gate.send(with(builder, change(body).into_bytes())).await;
         assert_eq!(answer.code, Some(code), "{what}: {}", answer.body);
-        // The store is told, too, before it has the end.
+        // The store also receives an error before the end.
         assert!(answer.reached.unwrap().body.is_err(), "{what}");
     }
-    // Chunks of another request do not fit this one.
+    // Chunks of another request do not verify.
     let (builder, seed) = head(&gate, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "9", "");
     let other = seed.replace(&seed[..1], if seed.starts_with('0') { "1" } else { "0" });
     let answer = gate.send(with(builder, chunks(&other, &parts))).await;
-    answer.told(S3ErrorCode::SignatureDoesNotMatch);
+    answer.has_code(S3ErrorCode::SignatureDoesNotMatch);
 }
 
 #[tokio::test]
-async fn what_a_head_must_say_of_chunks_is_asked_before_the_body_is_read() {
+async fn missing_headers_of_chunks_are_refused_before_the_body_is_read() {
     let gate = Gate::new().await;
     for length in ["", "-1", "nine", "99999999999999999999"] {
         let (builder, seed) = head(&gate, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", length, "");
@@ -142,7 +142,7 @@ async fn what_a_head_must_say_of_chunks_is_asked_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn a_checksum_in_the_head_is_checked_for_chunks_too() {
+async fn head_checksum_is_checked_for_chunks() {
     let gate = Gate::new().await;
     for (crc, good) in [("y/Q5Jg==", true), ("AAAAAA==", false)] {
         let unsigned = request("PUT", "/b/k")
@@ -155,13 +155,13 @@ async fn a_checksum_in_the_head_is_checked_for_chunks_too() {
         if good {
             assert_eq!(answer.verified().body.unwrap(), "123456789");
         } else {
-            answer.told(S3ErrorCode::BadDigest);
+            answer.has_code(S3ErrorCode::BadDigest);
         }
     }
 }
 
 #[test]
-fn a_decoder_tells_nothing_that_was_sent() {
+fn decoder_debug_shows_nothing_that_was_sent() {
     let mut decoder = ChunkDecoder::unsigned(100);
     let mut body = Bytes::from("a;secret");
     let _ = decoder.decode(&mut body);
@@ -169,7 +169,7 @@ fn a_decoder_tells_nothing_that_was_sent() {
 }
 
 #[tokio::test]
-async fn a_trailers_checksum_is_checked_and_reaches_the_store() {
+async fn trailer_checksum_is_checked_and_reaches_the_store() {
     let gate = Gate::new().await;
     let unsigned = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
     let body = |payload: &str| {
@@ -182,6 +182,6 @@ async fn a_trailers_checksum_is_checked_and_reaches_the_store() {
 
     let (builder, _) = head(&gate, unsigned, "9", "x-amz-checksum-crc32");
     let answer = gate.send(with(builder, body("123456798"))).await;
-    answer.told(S3ErrorCode::BadDigest);
+    answer.has_code(S3ErrorCode::BadDigest);
     assert!(answer.reached.unwrap().body.is_err());
 }

@@ -24,7 +24,7 @@ use tower_credentials::{
 
 use crate::gate::{ACCESS, Gate, SECRET, Watch, request};
 
-/// A form's fields, signed; the file comes behind.
+/// The fields of a signed form, which precede the file.
 #[derive(Clone)]
 pub(crate) struct Form {
     pub(crate) access: String,
@@ -41,7 +41,7 @@ impl Form {
         Self::signed(Watch::default().now(), "us-east-1")
     }
 
-    /// A form that is signed at this time for this region, and good for an hour.
+    /// A form that is signed at this time for this region, and valid for an hour.
     pub(crate) fn signed(time: SystemTime, region: &str) -> Self {
         let date = stamp(time);
         let scope = format!("{}/{region}/s3/aws4_request", &date[..8]);
@@ -97,20 +97,20 @@ impl Form {
     }
 }
 
-/// As `x-amz-date` has it.
+/// The format of `x-amz-date`.
 fn stamp(time: SystemTime) -> String {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     OffsetDateTime::from(time).format(format).unwrap()
 }
 
-/// As a policy has it.
+/// The format of a policy's expiration.
 fn in_an_hour(time: SystemTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     OffsetDateTime::from(time + Duration::from_hours(1)).format(format).unwrap()
 }
 
 #[tokio::test]
-async fn the_store_gets_the_file_of_a_signed_form_and_who_signed_it() {
+async fn store_receives_file_and_key_of_a_signed_form() {
     let gate = Gate::new().await;
     for target in ["/photos", "/photos/"] {
         let reached = gate.send(Form::new().to(target)).await.verified();
@@ -126,7 +126,7 @@ async fn the_store_gets_the_file_of_a_signed_form_and_who_signed_it() {
 }
 
 #[tokio::test]
-async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
+async fn form_is_refused_for_its_signature_policy_or_bucket() {
     let gate = Gate::new().await;
     let with = |change: &dyn Fn(&mut Form)| {
         let mut form = Form::new();
@@ -170,7 +170,7 @@ async fn a_form_is_refused_for_its_signature_its_policy_or_its_bucket() {
     }
 }
 
-/// A form of version 2, which signs its policy with the secret itself, good for an hour.
+/// A form of version 2, which signs its policy with the secret. Valid for an hour.
 pub(crate) fn version_2(access: &str, secret: &str, time: SystemTime) -> Request<Full<Bytes>> {
     let policy = format!(
         r#"{{"expiration": "{}", "conditions": [{{"bucket": "photos"}}, {{"key": "cat"}}]}}"#,
@@ -197,7 +197,7 @@ pub(crate) fn version_2(access: &str, secret: &str, time: SystemTime) -> Request
 }
 
 #[tokio::test]
-async fn forms_of_version_2_are_verified_where_that_is_admitted() {
+async fn version_2_forms_are_verified_if_accepted() {
     let gate = Gate::new().await;
     gate.send(version_2(ACCESS, SECRET, gate.clock.now()))
         .await
@@ -215,7 +215,7 @@ async fn forms_of_version_2_are_verified_where_that_is_admitted() {
 }
 
 #[tokio::test]
-async fn in_strict_mode_a_form_of_an_unknown_key_looks_like_a_wrong_signature() {
+async fn hidden_unknown_key_of_a_form_looks_like_a_wrong_signature() {
     let strict = |builder: S3AuthLayerBuilder| builder.signature_v2(true).hide_unknown_keys(true);
     let gate = Gate::with(strict).await;
     let unknown = Form { access: "NOBODY".into(), ..Form::new() };
@@ -226,7 +226,7 @@ async fn in_strict_mode_a_form_of_an_unknown_key_looks_like_a_wrong_signature() 
 }
 
 #[tokio::test]
-async fn orders_beside_a_form_that_nobody_signed_are_refused() {
+async fn unsigned_amz_headers_of_a_form_are_refused() {
     let gate = Gate::new().await;
     let mut request = Form::new().to("/photos");
     request.headers_mut().insert("x-amz-acl", "public-read".parse().unwrap());
@@ -234,7 +234,7 @@ async fn orders_beside_a_form_that_nobody_signed_are_refused() {
 }
 
 #[tokio::test]
-async fn a_form_is_judged_by_the_time_when_its_fields_are_there() {
+async fn form_expiry_is_checked_after_its_fields_have_arrived() {
     let gate = Gate::new().await;
     let (head, body) = Form::new().to("/photos").into_parts();
     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -245,13 +245,13 @@ async fn a_form_is_judged_by_the_time_when_its_fields_are_there() {
         (answer.code, answer.reached.is_some())
     });
     tokio::task::yield_now().await;
-    // The policy ends an hour after it was signed.
+    // The policy expires an hour after it was signed.
     clock.forward(Duration::from_secs(3601));
     sender.send(()).unwrap();
     assert_eq!(answer.await.unwrap(), (Some(S3ErrorCode::AccessDenied), false));
 }
 
-/// A body that comes when it is told to.
+/// A body that arrives on demand.
 struct Late(Option<tokio::sync::oneshot::Receiver<()>>, Option<Bytes>);
 
 impl Body for Late {
@@ -271,20 +271,20 @@ impl Body for Late {
 }
 
 #[tokio::test]
-async fn the_length_of_a_file_is_checked_as_it_is_read() {
+async fn file_length_is_checked_while_the_file_is_read() {
     let gate = Gate::new().await;
     for (file, code) in
         [("", S3ErrorCode::EntityTooSmall), ("eleven byte", S3ErrorCode::EntityTooLarge)]
     {
         let form = Form { file: file.into(), ..Form::new() };
         let answer = gate.send(form.to("/photos")).await;
-        answer.told(code);
+        answer.has_code(code);
         assert!(answer.reached.unwrap().body.is_err());
     }
 }
 
 #[tokio::test]
-async fn forms_that_nobody_signed_are_refused_or_pass_by_choice() {
+async fn unsigned_forms_are_refused_or_pass_by_setting() {
     let body = "--XX\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--XX\r\n\
                 Content-Disposition: form-data; name=\"file\"\r\n\r\nmeow\r\n--XX--\r\n";
     let unsigned = || {
@@ -300,14 +300,14 @@ async fn forms_that_nobody_signed_are_refused_or_pass_by_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_whose_fields_do_not_arrive_is_not_waited_for() {
+async fn form_times_out_if_its_fields_do_not_arrive() {
     let gate = Gate::with(|builder| builder.form_timeout(Duration::from_secs(5))).await;
     let request = request("POST", "/photos");
     let request = request.header("content-type", "multipart/form-data; boundary=XX");
     gate.send(request.body(Never).unwrap()).await.refused(S3ErrorCode::RequestTimeout);
 }
 
-/// A body of which nothing ever comes.
+/// A body that never yields data.
 pub(crate) struct Never;
 
 impl Body for Never {

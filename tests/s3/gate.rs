@@ -1,4 +1,4 @@
-//! A store behind the layer that tells what reached it.
+//! A store behind the layer that reports which requests reached it.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ pub(crate) const HOST: &str = "s3.example.org:8338";
 pub(crate) const ACCESS: &str = "AKIDEXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// 2026-01-02T03:04:05Z, unless it is moved.
+/// A clock that starts at 2026-01-02T03:04:05Z.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(Arc<AtomicU64>);
 
@@ -58,7 +58,7 @@ impl Clock for Watch {
     }
 }
 
-/// The layer before a store, with one key of alice's.
+/// The layer in front of a store, with one key of alice's.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     pub(crate) backend: MemoryBackend,
@@ -66,14 +66,14 @@ pub(crate) struct Gate {
     pub(crate) layer: S3AuthLayer,
 }
 
-/// What came of a request.
+/// The response to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) code: Option<S3ErrorCode>,
     pub(crate) body: String,
-    /// What reached the store: who signed, the headers, and the body or why it failed.
+    /// What reached the store: the key, the headers, and the body or its error.
     pub(crate) reached: Option<Reached>,
 }
 
@@ -99,7 +99,7 @@ impl Gate {
         Self { backend, clock, layer: set(builder).build().unwrap() }
     }
 
-    /// Who signs with alice's key, now.
+    /// A signer with alice's key, at the current time of the clock.
     pub(crate) fn signer(&self) -> Signer {
         Signer::new(ACCESS, SECRET, self.clock.now())
     }
@@ -119,7 +119,7 @@ impl Gate {
                 let trailers = trailers.unwrap_or_default();
                 let body = read.map(http_body_util::Collected::to_bytes);
                 let body = body.map_err(|error: PayloadError| format!("{:?}", error.kind()));
-                // An app that does not care: it says yes to what failed, too.
+                // The app ignores errors of the body: it always responds with 200.
                 let key = head.extensions.get::<VerifiedKey>().cloned();
                 let form = head.extensions.get::<PostForm>().cloned();
                 let headers = head.headers;
@@ -141,25 +141,25 @@ impl Gate {
 }
 
 impl Answer {
-    /// It was verified, and reached the store.
+    /// Checks that the request was verified and reached the store.
     #[track_caller]
     pub(crate) fn verified(self) -> Reached {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        let reached = self.reached.expect("it reached the store");
-        assert!(reached.key.is_some(), "nobody is said to have signed");
+        let reached = self.reached.expect("the request reached the store");
+        assert!(reached.key.is_some(), "the request has no verified key");
         reached
     }
 
-    /// It was refused with this code, and its head did not reach the store.
+    /// Checks that the request was refused with this code before it reached the store.
     #[track_caller]
     pub(crate) fn refused(&self, code: S3ErrorCode) {
-        assert!(self.reached.is_none(), "it reached the store: {:?}", self.reached);
-        self.told(code);
+        assert!(self.reached.is_none(), "the request reached the store: {:?}", self.reached);
+        self.has_code(code);
     }
 
-    /// The client is told this code.
+    /// Checks the code of the response.
     #[track_caller]
-    pub(crate) fn told(&self, code: S3ErrorCode) {
+    pub(crate) fn has_code(&self, code: S3ErrorCode) {
         assert_eq!((self.code, self.status), (Some(code), code.status()), "{}", self.body);
         assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{}", self.body);
     }

@@ -1,4 +1,4 @@
-//! Which keys may sign, and how soon a change is felt.
+//! Which keys may sign, and how soon a change takes effect.
 
 use std::{
     sync::{
@@ -43,7 +43,7 @@ async fn change(backend: &dyn CredentialBackend, change: impl FnOnce(&mut Creden
 }
 
 #[tokio::test]
-async fn an_unknown_key_and_a_wrong_secret_are_told_apart_unless_they_shall_not() {
+async fn unknown_key_and_wrong_secret_differ_unless_hidden() {
     let told = Gate::new().await;
     let hidden = Gate::with(|builder| builder.hide_unknown_keys(true)).await;
     let unknown = |gate: &Gate| Signer { access: "NOBODY".into(), ..gate.signer() };
@@ -57,7 +57,7 @@ async fn an_unknown_key_and_a_wrong_secret_are_told_apart_unless_they_shall_not(
     assert!(answer.body.contains("<StringToSign>AWS4-HMAC-SHA256\n20260102T030405Z\n"));
     assert!(answer.body.contains("<CanonicalRequest>GET\n/b/k\n\nhost:"), "{}", answer.body);
 
-    // But for the key's name, and the id that each answer has, nothing differs.
+    // Only the access key and the request id differ.
     let plain = |answer: &Answer, access: &str| {
         let body = answer.body.replace(access, "AK");
         body.split("<RequestId>").next().unwrap().to_owned()
@@ -68,7 +68,7 @@ async fn an_unknown_key_and_a_wrong_secret_are_told_apart_unless_they_shall_not(
 }
 
 #[tokio::test]
-async fn in_strict_mode_every_key_that_may_not_sign_looks_like_a_wrong_signature() {
+async fn hidden_unusable_key_looks_like_a_wrong_signature() {
     let mismatch = S3ErrorCode::SignatureDoesNotMatch;
     for presigned in [false, true] {
         let strict = Gate::with(|builder| builder.hide_unknown_keys(true)).await;
@@ -92,7 +92,7 @@ async fn in_strict_mode_every_key_that_may_not_sign_looks_like_a_wrong_signature
 }
 
 #[tokio::test]
-async fn only_active_keys_with_a_secret_of_their_own_may_sign() {
+async fn only_active_undelegated_keys_with_a_secret_may_sign() {
     let gate = Gate::new().await;
     get(&gate, gate.signer()).await.verified();
     change(&gate.backend, |key| key.status = Status::Inactive).await;
@@ -144,13 +144,13 @@ async fn keys_of_disabled_or_missing_users_and_projects_do_not_verify_with_a_dir
         } else {
             answer.refused(S3ErrorCode::InvalidAccessKeyId);
         }
-        // Whether the owner is there shows to nobody without the secret.
+        // Without the secret, the state of the owner does not show.
         let wrong = Signer { secret: "x".into(), ..gate.signer() };
         get(&gate, wrong).await.refused(S3ErrorCode::SignatureDoesNotMatch);
     }
 }
 
-/// A layer that reads through a cache, which is what its key is written through too.
+/// A layer over a cache, and the cache itself for writes.
 async fn cached() -> (Gate, Cached<MemoryBackend>) {
     let (backend, clock) = (MemoryBackend::default(), Watch::default());
     let cached = Cached::builder(backend.clone()).clock(clock.clone()).build();
@@ -160,7 +160,7 @@ async fn cached() -> (Gate, Cached<MemoryBackend>) {
 }
 
 #[tokio::test]
-async fn what_is_written_through_the_cache_is_felt_by_the_next_request() {
+async fn writes_through_the_cache_take_effect_on_the_next_request() {
     let (gate, cached) = cached().await;
     for _ in 0..3 {
         get(&gate, gate.signer()).await.verified();
@@ -169,8 +169,8 @@ async fn what_is_written_through_the_cache_is_felt_by_the_next_request() {
         change(&cached, |key| key.status = Status::Active).await;
     }
     get(&gate, gate.signer()).await.verified();
-    // A key that was deleted and made again has another secret, and what was derived of
-    // the old one is good no more.
+    // A key that was deleted and created again has another secret. Signing keys derived from
+    // the old secret are no longer valid.
     let id = CredentialId::of(&AccessKey::from_stored(ACCESS));
     let found = cached.get(&id).await.unwrap().unwrap();
     assert!(cached.delete(&id, found.version).await.unwrap());
@@ -181,7 +181,7 @@ async fn what_is_written_through_the_cache_is_felt_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn what_is_written_elsewhere_is_felt_within_the_caches_bound() {
+async fn writes_of_others_take_effect_within_the_caches_ttl() {
     let (gate, cached) = cached().await;
     get(&gate, gate.signer()).await.verified();
     change(&gate.backend, |key| key.status = Status::Inactive).await;
@@ -191,7 +191,7 @@ async fn what_is_written_elsewhere_is_felt_within_the_caches_bound() {
 }
 
 #[tokio::test]
-async fn a_secret_that_was_changed_elsewhere_is_good_no_more_within_the_caches_bound() {
+async fn replaced_secret_becomes_invalid_within_the_caches_ttl() {
     let (gate, cached) = cached().await;
     get(&gate, gate.signer()).await.verified();
     let id = CredentialId::of(&AccessKey::from_stored(ACCESS));
@@ -204,7 +204,7 @@ async fn a_secret_that_was_changed_elsewhere_is_good_no_more_within_the_caches_b
     get(&gate, Signer { secret: "another".into(), ..gate.signer() }).await.verified();
 }
 
-/// Keys that cannot be looked up for a while.
+/// Keys that cannot be looked up.
 #[derive(Debug)]
 struct Flaky(AtomicBool);
 
@@ -223,7 +223,7 @@ impl KeySource for Flaky {
 }
 
 #[tokio::test]
-async fn while_keys_cannot_be_looked_up_clients_are_told_to_come_back() {
+async fn failed_key_lookup_returns_503_with_retry_after() {
     let clock = Watch::default();
     let flaky = Arc::new(Flaky(AtomicBool::new(true)));
     let layer = S3AuthLayer::builder(Arc::clone(&flaky)).clock(clock.clone()).build().unwrap();
@@ -237,7 +237,7 @@ async fn while_keys_cannot_be_looked_up_clients_are_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn only_a_signature_that_proved_right_is_a_use_of_its_key() {
+async fn only_a_valid_signature_is_recorded_as_use() {
     let log = MemoryBackend::default();
     log.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
     let usage = UsageRecorder::new(log.clone());

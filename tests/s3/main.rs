@@ -1,4 +1,4 @@
-//! `S3AuthLayer`, from outside: signed requests in, answers or the app's view out.
+//! `S3AuthLayer` as a black box: signed requests, and the responses or what the app receives.
 
 mod allocating;
 mod chunks;

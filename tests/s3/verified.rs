@@ -1,4 +1,4 @@
-//! What is verified, and what the app is told.
+//! What is verified, and what the app receives.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tower_credentials::{
 use crate::gate::{ACCESS, Gate, request};
 
 #[tokio::test]
-async fn a_signed_request_reaches_the_store_with_who_signed_it() {
+async fn signed_request_reaches_the_store_with_its_key() {
     let gate = Gate::new().await;
     let unsigned = request("GET", "/bucket/key?versionId=7").header("range", "bytes=0-9");
     let (signed, _) = gate.signer().sign(unsigned.body(Empty::<Bytes>::new()).unwrap());
@@ -31,7 +31,7 @@ async fn a_signed_request_reaches_the_store_with_who_signed_it() {
 }
 
 #[tokio::test]
-async fn a_presigned_request_is_good_until_it_expires() {
+async fn presigned_request_is_valid_until_it_expires() {
     let gate = Gate::new().await;
     let minute = Duration::from_mins(1);
     let sign = || {
@@ -53,7 +53,7 @@ async fn a_presigned_request_is_good_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_request_is_good_for_a_quarter_of_an_hour_either_way() {
+async fn request_is_valid_for_15_minutes_in_both_directions() {
     let gate = Gate::new().await;
     for (offset, good) in [(-901_i64, false), (-900, true), (900, true), (901, false)] {
         let mut signer = gate.signer();
@@ -70,16 +70,16 @@ async fn a_request_is_good_for_a_quarter_of_an_hour_either_way() {
 }
 
 #[tokio::test]
-async fn the_body_is_checked_against_the_declared_hash_while_it_is_read() {
+async fn body_is_checked_against_the_declared_hash_while_it_is_read() {
     let gate = Gate::new().await;
     let put = |body: &'static str| request("PUT", "/b/k").body(Full::new(Bytes::from(body)));
     let (signed, _) = gate.signer().body("content").sign(put("content").unwrap());
     let reached = gate.send(signed.clone()).await.verified();
     assert_eq!(reached.body.unwrap(), "content");
 
-    // The store said yes all the same, and the client is not told so.
+    // The store responded with 200. The client receives the error.
     let answer = gate.send(signed.map(|_| Full::new(Bytes::from("CONTENT")))).await;
-    answer.told(S3ErrorCode::XAmzContentSha256Mismatch);
+    answer.has_code(S3ErrorCode::XAmzContentSha256Mismatch);
     assert_eq!(answer.reached.unwrap().body, Err("HashMismatch".into()));
 
     let (signed, _) = gate.signer().body("content").sign(put("").unwrap());
@@ -87,21 +87,21 @@ async fn the_body_is_checked_against_the_declared_hash_while_it_is_read() {
 }
 
 #[tokio::test]
-async fn requests_that_nobody_signed_are_refused_or_pass_by_choice() {
+async fn unsigned_requests_are_refused_or_pass_by_setting() {
     let unsigned = || request("GET", "/b/k").body(Empty::<Bytes>::new()).unwrap();
     Gate::new().await.send(unsigned()).await.refused(S3ErrorCode::AccessDenied);
 
     let open = Gate::with(|builder| builder.anonymous(Anonymous::Pass)).await;
     let reached = open.send(unsigned()).await.reached.unwrap();
     assert!(reached.key.is_none());
-    // What is signed is verified there too.
+    // Signed requests are verified with both settings.
     let mut signer = open.signer();
     signer.secret.push('x');
     open.send(signer.sign(unsigned()).0).await.refused(S3ErrorCode::SignatureDoesNotMatch);
 }
 
 #[tokio::test]
-async fn signatures_for_another_region_are_told_which_one_is_right() {
+async fn signature_for_another_region_is_refused_with_the_expected_one() {
     let gate = Gate::with(|builder| builder.region("eu-1").region("eu-2")).await;
     for (region, good) in [("eu-1", true), ("eu-2", true), ("us-east-1", false), ("eu", false)] {
         for presigned in [false, true] {
@@ -127,7 +127,7 @@ async fn signatures_for_another_region_are_told_which_one_is_right() {
 }
 
 #[tokio::test]
-async fn a_signed_header_cannot_be_split_at_its_commas() {
+async fn signed_header_cannot_be_split_at_its_commas() {
     let gate = Gate::new().await;
     let joined = request("PUT", "/b/k").header("x-amz-copy-source", "/b/one,two");
     let (signed, _) = gate.signer().sign(joined.body(Empty::<Bytes>::new()).unwrap());
@@ -139,7 +139,7 @@ async fn a_signed_header_cannot_be_split_at_its_commas() {
 }
 
 #[tokio::test]
-async fn a_checksum_in_the_head_of_a_put_is_checked() {
+async fn head_checksum_of_a_put_is_checked() {
     let gate = Gate::new().await;
     let put = |crc: &str, body: &'static str| {
         let unsigned = request("PUT", "/b/k").header("x-amz-checksum-crc32", crc);
@@ -149,12 +149,12 @@ async fn a_checksum_in_the_head_of_a_put_is_checked() {
     gate.send(put("y/Q5Jg==", "123456789")).await.verified();
     gate.send(put("y/Q5Jg==", "")).await.refused(S3ErrorCode::BadDigest);
     gate.send(put("AAAAAA==", "")).await.verified();
-    gate.send(put("y/Q5Jg==", "12345678")).await.told(S3ErrorCode::BadDigest);
+    gate.send(put("y/Q5Jg==", "12345678")).await.has_code(S3ErrorCode::BadDigest);
     gate.send(put("nonsense", "")).await.refused(S3ErrorCode::InvalidRequest);
 }
 
 #[tokio::test]
-async fn what_nobody_signed_is_checked_as_declared_where_it_may_pass() {
+async fn unsigned_request_is_checked_against_its_declaration() {
     let open = Gate::with(|builder| builder.anonymous(Anonymous::Pass)).await;
     let put = |declared: &str, body: &'static str| {
         request("PUT", "/b/k")
@@ -172,11 +172,11 @@ async fn what_nobody_signed_is_checked_as_declared_where_it_may_pass() {
     assert!(!reached.headers.contains_key("content-encoding"));
     let answer = open.send(put("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunks)).await;
     answer.refused(S3ErrorCode::AccessDenied);
-    open.send(put(&"0".repeat(64), "x")).await.told(S3ErrorCode::XAmzContentSha256Mismatch);
+    open.send(put(&"0".repeat(64), "x")).await.has_code(S3ErrorCode::XAmzContentSha256Mismatch);
 }
 
 #[tokio::test]
-async fn under_http_2_the_authority_is_the_host() {
+async fn http_2_authority_is_the_host() {
     let gate = Gate::new().await;
     let unsigned = Request::get("http://s3.example.org/b/k").body(Empty::<Bytes>::new()).unwrap();
     let (signed, _) = gate.signer().sign(unsigned);
@@ -185,7 +185,7 @@ async fn under_http_2_the_authority_is_the_host() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body_and_an_id() {
+async fn response_to_head_has_no_body_and_an_id() {
     let gate = Gate::new().await;
     let answer = gate.send(request("HEAD", "/b/k").body(Empty::<Bytes>::new()).unwrap()).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (403, ""));

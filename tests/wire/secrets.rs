@@ -4,7 +4,7 @@ use serde_json::json;
 use tower_credentials::{
     domain::AccessKey,
     issuer::{IssuedToken, TokenIssuer},
-    signature::{CredentialScope, Ec2Request, S3Request, SigningKey, decoy},
+    signature::{CredentialScope, Ec2TokensRequest, S3TokensRequest, SigningKey, decoy},
 };
 
 use crate::{
@@ -234,9 +234,9 @@ async fn debug_of_everything_about_v3_tells_no_secret() {
     let body = s3_v4(ACCESS, SECRET, TIME, SCOPE)["credentials"].take();
     let [token, signature] = ["token", "signature"].map(|name| body[name].as_str().unwrap());
     let access = || AccessKey::from_stored(ACCESS);
-    let s3 = S3Request::parse(access(), token, signature).unwrap();
+    let s3 = S3TokensRequest::parse(access(), token, signature).unwrap();
     let params = [("SignatureVersion", "1"), ("Timestamp", "2026-01-02T03:04:05Z")];
-    let ec2 = Ec2Request {
+    let ec2 = Ec2TokensRequest {
         access: access(),
         signature: signature.into(),
         verb: None,

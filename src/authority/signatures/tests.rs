@@ -17,7 +17,7 @@ use crate::{
     },
     issuer::{IssueError, TokenIssuer},
     policy::{Owners, RolePolicy},
-    signature::{Ec2Request, hash::count},
+    signature::{Ec2TokensRequest, hash::count},
 };
 
 const TIME: &str = "2026-01-02T03:04:05Z";
@@ -81,7 +81,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
 fn s3(access: &str, text: &str, signature: &str) -> SignatureCommand {
     let token = BASE64URL.encode(text.as_bytes());
     let access = AccessKey::from_stored(access);
-    SignatureCommand::S3(Ok(S3Request::parse(access, &token, signature).unwrap()))
+    SignatureCommand::S3(Ok(S3TokensRequest::parse(access, &token, signature).unwrap()))
 }
 
 fn ec2(access: &str, version: &str, signature: &str) -> SignatureCommand {
@@ -92,7 +92,7 @@ fn ec2(access: &str, version: &str, signature: &str) -> SignatureCommand {
     let authorization =
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x");
     let headers = [("Host", "h:1"), ("X-Amz-Date", BASIC_TIME), ("Authorization", &authorization)];
-    let request = Ec2Request {
+    let request = Ec2TokensRequest {
         access: AccessKey::from_stored(access),
         signature: signature.into(),
         verb: Some("GET".into()),

@@ -20,7 +20,7 @@ use crate::{
     directory::{Domain, Role},
     domain::{AccessKey, Delegation},
     error::Error,
-    signature::{Ec2Request, Ec2Signed, S3Request, SignatureError},
+    signature::{Ec2Signed, Ec2TokensRequest, S3TokensRequest, SignatureError},
 };
 
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -29,13 +29,13 @@ const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const WRAPPERS: [&str; 3] = ["credentials", "credential", "ec2Credentials"];
 
 /// T2.
-pub(super) fn s3(head: &Parts, body: &[u8]) -> Result<S3Request, Error> {
+pub(super) fn s3(head: &Parts, body: &[u8]) -> Result<S3TokensRequest, Error> {
     let body = keystone::read(head, body)?;
     let signed = signed(&body)?;
     let access_key = access_key(signed)?;
     let (token, signature) =
         (json::required_string(signed, "token")?, json::required_string(signed, "signature")?);
-    S3Request::parse(access_key, token, signature).map_err(refusal)
+    S3TokensRequest::parse(access_key, token, signature).map_err(refusal)
 }
 
 /// T1.
@@ -46,7 +46,7 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
     let text = |name| Ok::<_, Error>(json::optional_string(signed, name)?.map(str::to_owned));
     // Without a signature there is nothing that could prove right.
     let signature = text("signature")?.filter(|signature| !signature.is_empty());
-    let request = Ec2Request {
+    let request = Ec2TokensRequest {
         access,
         signature: signature.ok_or_else(Error::unauthenticated)?,
         verb: text("verb")?,

@@ -1,4 +1,4 @@
-//! A body of which hash or checksum are known.
+//! A body with a known hash or checksum.
 
 use std::{
     error::Error as StdError,
@@ -10,13 +10,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::verdict::Verdict;
 use crate::{
-    s3::payload_error::{PayloadError, PayloadErrorKind},
+    s3::payload_error::{PayloadError, PayloadErrorKind, Verdict},
     signature::checksum::{Checksum, Hasher},
 };
 
-/// What a payload must come to.
+/// What a payload must match.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
     /// `x-amz-content-sha256`, if that is a hash.
@@ -28,8 +27,7 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// Whether any payload would do. A length alone is checked by whoever reads it off
-    /// the wire.
+    /// Returns whether every payload matches. The HTTP server checks a length alone.
     pub(super) fn is_nothing(&self) -> bool {
         self.sha256.is_none() && self.checksum.is_none()
     }
@@ -47,15 +45,15 @@ pub(super) struct Checked<B> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// The payload is complete and matches, and no data may follow.
+    Matched,
     Over,
-    /// The payload is whole and right, and nothing may follow.
-    Proved,
     Reading,
 }
 
 #[derive(Debug)]
 struct Check {
-    /// Each with the error that is due if it is another one.
+    /// Each with the error of a mismatch.
     sums: [Option<(Hasher, Checksum, PayloadErrorKind)>; 2],
     length: Option<u64>,
     seen: u64,
@@ -75,9 +73,9 @@ impl<B: Body> Checked<B> {
         });
         let empty = check.ends(&body);
         if empty {
-            check.prove()?;
+            check.check()?;
         }
-        let state = if empty { State::Proved } else { State::Reading };
+        let state = if empty { State::Matched } else { State::Reading };
         Ok(Self { body, check, state, verdict: Verdict::default() })
     }
 
@@ -118,8 +116,8 @@ where
                     }
                 }
                 Some(Err(error)) => break Err(PayloadError::transport(error)),
-                None if *this.state == State::Proved => break Ok(()),
-                None => break this.check.prove().map_err(|kind| this.verdict.refuse(kind)),
+                None if *this.state == State::Matched => break Ok(()),
+                None => break this.check.check().map_err(|kind| this.verdict.refuse(kind)),
             }
         };
         *this.state = State::Over;
@@ -129,7 +127,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self.state {
             State::Over => true,
-            State::Proved => self.body.is_end_stream(),
+            State::Matched => self.body.is_end_stream(),
             State::Reading => false,
         }
     }
@@ -144,7 +142,7 @@ where
 }
 
 impl Check {
-    /// Takes the next data; whether that was all, and right.
+    /// Hashes the next data. Checks the payload if it is complete.
     fn take<B: Body>(
         &mut self,
         data: &[u8],
@@ -152,7 +150,7 @@ impl Check {
         state: State,
     ) -> Result<State, PayloadErrorKind> {
         let seen = self.seen.saturating_add(data.len() as u64);
-        if state == State::Proved || self.length.is_some_and(|length| seen > length) {
+        if state == State::Matched || self.length.is_some_and(|length| seen > length) {
             return Err(PayloadErrorKind::Length);
         }
         self.seen = seen;
@@ -162,17 +160,17 @@ impl Check {
         if !self.ends(body) {
             return Ok(State::Reading);
         }
-        self.prove()?;
-        Ok(State::Proved)
+        self.check()?;
+        Ok(State::Matched)
     }
 
-    /// Whether the payload is known to be whole.
+    /// Returns whether the payload is known to be complete.
     fn ends<B: Body>(&self, body: &B) -> bool {
         self.length == Some(self.seen) || body.is_end_stream()
     }
 
-    /// Checks what has come, which is all.
-    fn prove(&mut self) -> Result<(), PayloadErrorKind> {
+    /// Checks the complete payload.
+    fn check(&mut self) -> Result<(), PayloadErrorKind> {
         if self.length.is_some_and(|length| length != self.seen) {
             return Err(PayloadErrorKind::Length);
         }

@@ -12,16 +12,18 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::verdict::Verdict;
-use crate::{s3::payload_error::PayloadError, signature::ChunkDecoder};
+use crate::{
+    s3::payload_error::{PayloadError, Verdict},
+    signature::ChunkDecoder,
+};
 
 #[pin_project]
 pub(super) struct Chunked<B> {
     #[pin]
     body: B,
-    /// What is left of the body's last frame.
+    /// The rest of the body's last frame.
     input: Bytes,
-    /// Gone when the body is over, but for the trailers.
+    /// `None` when the payload has ended.
     decoder: Option<Box<ChunkDecoder>>,
     trailers: Option<HeaderMap>,
     verdict: Verdict,

@@ -1,4 +1,4 @@
-//! The file of a form, perhaps with the rest of the form around it.
+//! The file of a form, with or without the rest of the form around it.
 
 use std::{
     mem,
@@ -8,21 +8,23 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::verdict::Verdict;
-use crate::s3::{form::FormFile, payload_error::PayloadError};
+use crate::s3::{
+    form::FormFile,
+    payload_error::{PayloadError, Verdict},
+};
 
-/// The longest piece that is given at a time, in bytes. `s3s` fails over a piece that is
-/// longer than 64 KiB and follows one whose end looks like a boundary.
+/// The longest piece, in bytes. `s3s` fails on a piece that is longer than 64 KiB and follows
+/// one whose end looks like a boundary.
 const PIECE: usize = 32 << 10;
 
 #[derive(Debug)]
 pub(super) struct File {
-    /// Gone when the body is over.
+    /// `None` when the body has ended.
     rest: Option<Box<Rest>>,
     verdict: Verdict,
 }
 
-/// What has not been read yet.
+/// The part that has not been read yet.
 #[derive(Debug)]
 struct Rest {
     before: Bytes,
@@ -31,7 +33,7 @@ struct Rest {
 }
 
 impl File {
-    /// A file between these bytes, both of which may be empty.
+    /// Creates a body of the file between two texts, which may be empty.
     pub(super) fn new(file: FormFile, before: Bytes, after: Bytes) -> Self {
         let rest = Some(Box::new(Rest { before, file, after }));
         Self { rest, verdict: Verdict::default() }
@@ -58,7 +60,7 @@ impl File {
             }
             Err(error) => {
                 self.rest = None;
-                Err(self.verdict.hear(error))
+                Err(self.verdict.record(error))
             }
             Ok(Some(mut data)) => {
                 if data.len() > PIECE {
@@ -74,7 +76,7 @@ impl File {
         self.rest.is_none()
     }
 
-    /// How long the file is, nothing says beforehand.
+    /// The length of the file is not known beforehand.
     pub(super) fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
         hint.set_upper(self.rest.as_ref().map_or(0, |rest| {

@@ -13,11 +13,11 @@ use crate::signature::{
 
 const DIGITS: &[u8] = b"123456789";
 
-/// A body of these frames, which may tell its end beforehand.
+/// A body of these frames, which may report its end beforehand.
 #[derive(Debug)]
 struct Frames {
     frames: VecDeque<Next>,
-    tells_end: bool,
+    reports_end: bool,
 }
 
 #[derive(Debug)]
@@ -31,11 +31,11 @@ enum Next {
 impl Frames {
     fn of(data: &[u8], size: usize) -> Self {
         let data = data.chunks(size).map(|piece| Next::Data(Bytes::copy_from_slice(piece)));
-        Self { frames: data.collect(), tells_end: false }
+        Self { frames: data.collect(), reports_end: false }
     }
 
-    fn telling_its_end(self) -> Self {
-        Self { tells_end: true, ..self }
+    fn reporting_its_end(self) -> Self {
+        Self { reports_end: true, ..self }
     }
 
     fn then(mut self, next: Next) -> Self {
@@ -65,11 +65,11 @@ impl Body for Frames {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.tells_end && self.frames.is_empty()
+        self.reports_end && self.frames.is_empty()
     }
 }
 
-/// What a body gives: its data frame by frame, its trailers, and how it ends.
+/// The result of a body: its data frame by frame, its trailers, and its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
     data: Vec<Bytes>,
@@ -83,7 +83,7 @@ impl Read {
     }
 }
 
-/// Reads to the end and past it. What a body says of itself must be true on the way.
+/// Reads to the end and past it. Checks `is_end_stream` and `size_hint` on the way.
 fn read<B>(body: VerifiedBody<B>) -> Read
 where
     B: Body<Data = Bytes>,
@@ -126,7 +126,7 @@ fn hashed(payload: &[u8], length: Option<u64>) -> Expected {
 }
 
 #[test]
-fn a_plain_body_passes_as_it_is() {
+fn plain_body_passes_unchanged() {
     let read = read(VerifiedBody::plain(Frames::of(DIGITS, 4).then(Next::Trailers)));
     assert_eq!(read.data, ["1234", "5678", "9"]);
     assert_eq!(read.trailers["x-unsigned"], "x");
@@ -139,7 +139,7 @@ fn a_plain_body_passes_as_it_is() {
 }
 
 #[test]
-fn a_body_of_the_right_hash_is_read_to_its_end() {
+fn body_with_matching_hash_is_read_to_its_end() {
     for length in [None, Some(9)] {
         for size in 1..=9 {
             let body = Frames::of(DIGITS, size).then(Next::Pending).then(Next::Trailers);
@@ -151,12 +151,12 @@ fn a_body_of_the_right_hash_is_read_to_its_end() {
 }
 
 #[test]
-fn a_wrong_hash_takes_the_place_of_the_last_data_if_the_end_is_in_sight() {
+fn wrong_hash_replaces_the_last_data_if_the_end_is_known() {
     let end = Err(PayloadErrorKind::HashMismatch);
     let wrong = |length| hashed(b"123456780", length);
     let in_sight = [
         VerifiedBody::checked(Frames::of(DIGITS, 4), wrong(Some(9))).unwrap(),
-        VerifiedBody::checked(Frames::of(DIGITS, 4).telling_its_end(), wrong(None)).unwrap(),
+        VerifiedBody::checked(Frames::of(DIGITS, 4).reporting_its_end(), wrong(None)).unwrap(),
     ];
     for body in in_sight {
         let read = read(body);
@@ -167,10 +167,10 @@ fn a_wrong_hash_takes_the_place_of_the_last_data_if_the_end_is_in_sight() {
 }
 
 #[test]
-fn a_body_of_another_length_than_announced_fails() {
-    for tells_end in [false, true] {
+fn body_of_another_length_than_declared_fails() {
+    for reports_end in [false, true] {
         for length in [0, 1, 8, 10, u64::MAX] {
-            let body = Frames { tells_end, ..Frames::of(DIGITS, 2) };
+            let body = Frames { reports_end, ..Frames::of(DIGITS, 2) };
             let payload = &DIGITS[..DIGITS.len().min(usize::try_from(length).unwrap())];
             let read = read(VerifiedBody::checked(body, hashed(payload, Some(length))).unwrap());
             assert_eq!(read.end, Err(PayloadErrorKind::Length), "{length}");
@@ -180,7 +180,7 @@ fn a_body_of_another_length_than_announced_fails() {
 }
 
 #[test]
-fn an_empty_body_is_checked_at_once() {
+fn empty_body_is_checked_at_once() {
     for length in [None, Some(0)] {
         let refused = VerifiedBody::checked(Empty::new(), hashed(b"x", length));
         assert_eq!(refused.unwrap_err(), PayloadErrorKind::HashMismatch);
@@ -190,14 +190,14 @@ fn an_empty_body_is_checked_at_once() {
     }
     let short = VerifiedBody::checked(Empty::new(), hashed(b"", Some(1)));
     assert_eq!(short.unwrap_err(), PayloadErrorKind::Length);
-    // One that does not say that it is empty is checked when it ends.
+    // A body that does not report that it is empty is checked when it ends.
     let body = VerifiedBody::checked(Frames::of(b"", 1), hashed(b"x", None)).unwrap();
     assert!(!body.is_end_stream());
     assert_eq!(read(body).end, Err(PayloadErrorKind::HashMismatch));
 }
 
 #[test]
-fn a_checksum_is_checked_as_a_hash_is() {
+fn checksum_is_checked_like_a_hash() {
     let expect = |text| {
         let checksum = ChecksumAlgorithm::Crc32.parse(text);
         Expected { checksum, length: Some(9), ..Expected::default() }
@@ -216,7 +216,7 @@ fn a_checksum_is_checked_as_a_hash_is() {
 }
 
 #[test]
-fn a_body_in_chunks_gives_its_payload_and_its_trailers() {
+fn chunked_body_yields_its_payload_and_its_trailers() {
     let chunks: [&[u8]; 2] = [b"12345", b"6789"];
     let wire = fixtures::signed(&chunks, Some((OF_DIGITS, Form::Aws)));
     for size in 1..=wire.len() {
@@ -235,7 +235,7 @@ fn a_body_in_chunks_gives_its_payload_and_its_trailers() {
 }
 
 #[test]
-fn the_last_data_of_a_body_in_chunks_waits_for_the_end() {
+fn last_data_of_a_chunked_body_waits_for_the_end() {
     let chunks: [&[u8]; 2] = [b"12345", b"6789"];
     let wire = Bytes::from(fixtures::signed(&chunks, None));
     let broken = |wire: &[u8], kind: ChunkedError| {
@@ -253,7 +253,7 @@ fn the_last_data_of_a_body_in_chunks_waits_for_the_end() {
 }
 
 #[test]
-fn a_broken_transport_is_told_apart_and_ends_the_body() {
+fn transport_error_is_reported_as_such_and_ends_the_body() {
     let wire = fixtures::signed(&[b"123", b"456"], None);
     let frames = || Frames::of(&wire[..120], 120).then(Next::Error);
     let bodies = [
@@ -269,7 +269,7 @@ fn a_broken_transport_is_told_apart_and_ends_the_body() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_broken_transport_is_kept() {
+async fn transport_error_keeps_its_cause() {
     let mut body =
         pin!(VerifiedBody::chunked(Frames::of(b"", 1).then(Next::Error), fixtures::decoder(6)));
     let error = body.frame().await.unwrap().unwrap_err();
@@ -277,7 +277,7 @@ async fn the_cause_of_a_broken_transport_is_kept() {
 }
 
 #[test]
-fn a_body_that_waits_is_waited_for() {
+fn pending_body_is_polled_again() {
     let frames = Frames::of(b"", 1).then(Next::Pending);
     let mut body = pin!(VerifiedBody::checked(frames, hashed(b"", None)).unwrap());
     let mut cx = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! Measures out a body to a parser that takes whatever is there.
+//! [`Gate`]: limits what a parser gets of a body.
 
 use std::{
     error::Error as StdError,
@@ -14,51 +14,50 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use pin_project::pin_project;
 
-/// The most that is given at a time while it is counted, in bytes.
+/// The largest piece while bytes are counted.
 const PIECE: u64 = 1024;
 
-/// How many bytes may still be given.
+/// The number of bytes that a parser may still get.
 #[derive(Clone, Debug)]
-pub(super) struct Ration(Arc<AtomicU64>);
+pub(super) struct Allowance(Arc<AtomicU64>);
 
-impl Ration {
+impl Allowance {
     pub(super) fn new(bytes: u64) -> Self {
         Self(Arc::new(AtomicU64::new(bytes)))
     }
 
-    /// Gives as many bytes from now on.
+    /// Allows this number of bytes from now on.
     pub(super) fn set(&self, bytes: u64) {
         self.0.store(bytes, Relaxed);
     }
 
-    /// Whether a parser that waits waits for what it may not have.
+    /// Returns whether nothing is left. A parser that waits then would wait forever.
     pub(super) fn is_spent(&self) -> bool {
         self.0.load(Relaxed) == 0
     }
 
-    /// Counts no longer.
+    /// Allows everything from now on.
     pub(super) fn lift(&self) {
         self.set(u64::MAX);
     }
 }
 
-/// A body that gives one piece each time that its parser is polled, and no more than
-/// its [`Ration`]. A parser that waits when that [is spent](Ration::is_spent) waits for
-/// ever.
+/// A body that yields one piece each time its parser is polled, and no more than its
+/// [`Allowance`]. When that [is spent](Allowance::is_spent), the body stays pending forever.
 #[pin_project]
 pub(super) struct Gate<B> {
     #[pin]
     body: B,
-    ration: Ration,
-    /// What is left of a frame.
+    allowance: Allowance,
+    /// The rest of a frame.
     held: Bytes,
-    /// Whether a piece has been given since the gate last asked to wait.
-    given: bool,
+    /// Whether a piece has been yielded since the body was last pending.
+    yielded: bool,
 }
 
 impl<B> Gate<B> {
-    pub(super) fn new(body: B, ration: Ration) -> Self {
-        Self { body, ration, held: Bytes::new(), given: false }
+    pub(super) fn new(body: B, allowance: Allowance) -> Self {
+        Self { body, allowance, held: Bytes::new(), yielded: false }
     }
 }
 
@@ -75,9 +74,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let mut this = self.project();
-        if std::mem::take(this.given) {
-            // The parser asks until it hears that it must wait. It looks at what it
-            // has then, and is to come again.
+        if std::mem::take(this.yielded) {
+            // The parser polls until the body is pending, and only then parses what it has.
+            // Wake it to continue.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -88,19 +87,19 @@ where
                 None => return Poll::Ready(None),
             }
         }
-        let ration = this.ration.0.load(Relaxed);
+        let allowance = this.allowance.0.load(Relaxed);
         let size = this.held.len() as u64;
-        let size = match ration {
-            // Whoever polls the parser sees to it that nobody waits for this.
+        let size = match allowance {
+            // The caller of the parser checks `is_spent` and does not wait.
             0 => return Poll::Pending,
             u64::MAX => size,
-            ration => {
-                let size = size.min(ration).min(PIECE);
-                this.ration.set(ration - size);
+            allowance => {
+                let size = size.min(allowance).min(PIECE);
+                this.allowance.set(allowance - size);
                 size
             }
         };
-        *this.given = true;
+        *this.yielded = true;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         Poll::Ready(Some(Ok(Frame::data(this.held.split_to(size)))))
     }

@@ -31,16 +31,16 @@ fn file(content: &str) -> String {
     )
 }
 
-/// A form of a key and a file.
+/// A form with a key and a file.
 fn simple(content: &str) -> String {
     format!("{}{}{END}", field("key", "k"), file(content))
 }
 
-/// A body that comes in pieces, and waits between them.
+/// A body that yields pieces and is pending between them.
 struct Pieces {
     left: VecDeque<Bytes>,
     waits: bool,
-    /// How many bytes have been taken.
+    /// The number of bytes that have been read.
     taken: Arc<AtomicUsize>,
 }
 
@@ -93,7 +93,7 @@ async fn open_as(text: &str, content_type: &str) -> Result<Upload, FormError> {
     }
 }
 
-/// What is read of a file, and how it ends.
+/// Reads a file. Returns its content and the result.
 async fn content(file: FormFile) -> (Vec<u8>, Result<(), PayloadErrorKind>) {
     let mut body = VerifiedBody::<Full<Bytes>>::file(file);
     let verdict = body.verdict().unwrap();
@@ -114,7 +114,7 @@ async fn content(file: FormFile) -> (Vec<u8>, Result<(), PayloadErrorKind>) {
 }
 
 #[tokio::test]
-async fn a_form_of_botocore_gives_its_fields_and_then_its_file() {
+async fn botocore_form_yields_its_fields_and_its_file() {
     let fields: String = BOTO_V4.iter().map(|(name, value)| field(name, value)).collect();
     let text = format!("{fields}{}\r\n{}--XX--\r\n", file("a cat"), field("submit", "Upload"));
     let upload = open(&text).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_form_of_botocore_gives_its_fields_and_then_its_file() {
 }
 
 #[tokio::test]
-async fn a_file_comes_as_it_is_in_pieces_of_every_size() {
+async fn file_is_unchanged_in_pieces_of_every_size() {
     let like_a_boundary = "\r\n--X\r\n--\r\r\n\n--XX\r\n-- XX\0\u{e4}";
     for kept in ["", "x", "\r\n", like_a_boundary, &"long ".repeat(2_000)] {
         let text = simple(kept);
@@ -142,7 +142,7 @@ async fn a_file_comes_as_it_is_in_pieces_of_every_size() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_file_is_collected() {
+async fn file_is_not_buffered() {
     let text = simple(&"x".repeat(1 << 20));
     let pieces = Pieces::of(&text, 4_096);
     let taken = Arc::clone(&pieces.taken);
@@ -157,7 +157,7 @@ async fn nothing_of_a_file_is_collected() {
 }
 
 #[tokio::test]
-async fn a_file_is_as_long_as_it_may_be() {
+async fn file_length_is_limited() {
     let bounded =
         async |bounds| content(open(&simple("123456789")).await.unwrap().file.within(bounds)).await;
     for bounds in [0..=u64::MAX, 9..=9, 0..=9, 9..=10] {
@@ -171,7 +171,7 @@ async fn a_file_is_as_long_as_it_may_be() {
 }
 
 #[tokio::test]
-async fn a_form_that_does_not_end_fails() {
+async fn form_without_an_end_fails() {
     let whole = simple("123");
     let start = whole.find("123").unwrap();
     let end = whole.len() - "\r\n".len();
@@ -193,7 +193,7 @@ async fn a_form_that_does_not_end_fails() {
 }
 
 #[tokio::test]
-async fn what_follows_the_file_is_ignored_up_to_a_bound() {
+async fn data_after_the_file_is_ignored_up_to_a_limit() {
     let with_end = async |end: &str| {
         let text = format!("{}{}\r\n{end}", field("key", "k"), file("123"));
         content(open(&text).await.unwrap().file).await
@@ -214,7 +214,7 @@ async fn what_follows_the_file_is_ignored_up_to_a_bound() {
 }
 
 #[tokio::test]
-async fn what_comes_before_the_file_is_bounded() {
+async fn data_before_the_file_is_limited() {
     let around = field("key", "k").len() + field("x", "").len() + file("").len();
     let text = |more: usize| {
         let fill = field("x", &"x".repeat(20 * 1024 - around + more));
@@ -229,14 +229,14 @@ async fn what_comes_before_the_file_is_bounded() {
     };
     assert!(open(&many(100)).await.is_ok());
     assert_eq!(open(&many(101)).await.unwrap_err(), FormError::TooLarge);
-    // No boundary ever, and headers without an end.
+    // A missing boundary, and headers without an end.
     for endless in ["x".repeat(100_000), format!("--XX\r\nx: {}", "x".repeat(100_000))] {
         assert_eq!(open(&endless).await.unwrap_err(), FormError::TooLarge);
     }
 }
 
 #[tokio::test]
-async fn a_form_has_a_key_and_a_file() {
+async fn form_needs_a_key_and_a_file() {
     assert_eq!(
         open(&format!("{}--XX--", field("key", "k"))).await.unwrap_err(),
         FormError::MissingFile
@@ -253,7 +253,7 @@ async fn a_form_has_a_key_and_a_file() {
 }
 
 #[tokio::test]
-async fn only_forms_of_this_type_are_read() {
+async fn other_content_types_are_rejected() {
     for good in
         ["multipart/form-data;boundary=\"XX\"", "Multipart/Form-Data; charset=utf-8; Boundary=XX"]
     {
@@ -272,7 +272,7 @@ async fn only_forms_of_this_type_are_read() {
 }
 
 #[tokio::test]
-async fn crooked_parts_are_refused_or_read_as_they_say() {
+async fn malformed_parts_are_rejected_or_read_as_declared() {
     let named = async |header: &str| {
         let part = format!("--XX\r\n{header}\r\n\r\nv\r\n");
         let upload = open(&format!("{part}{}", simple("123"))).await?;
@@ -307,7 +307,7 @@ async fn crooked_parts_are_refused_or_read_as_they_say() {
 }
 
 #[tokio::test]
-async fn a_broken_transport_is_told_apart() {
+async fn transport_error_is_reported_as_such() {
     let text = simple(&"x".repeat(2_000));
     let cut = |at: usize| {
         let mut pieces = Pieces::of(&text[..at], 20);
@@ -325,7 +325,7 @@ async fn a_broken_transport_is_told_apart() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
     #[test]
-    fn no_form_makes_it_panic(
+    fn reading_a_form_never_panics(
         text in "(--XX|\r\n|--|Content-Disposition: form-data; name=|\"file\"|\"key\"|x|: |;| ){0,40}",
         size in 1..50_usize,
     ) {

@@ -1,23 +1,22 @@
-//! What the guard checks.
+//! The checks of the guard, and the forms that it writes.
 
 use std::{error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 use http_body::Body;
+use rand::RngExt;
 
 use crate::{
     clock::Clock,
     s3::{
-        body::VerifiedBody,
-        form::{Upload, WrittenForm},
-        layer::Anonymous,
-        refusal::Refusal,
-        signature_rules::SignatureRules,
-        upload,
+        body::VerifiedBody, form::Upload, refusal::Refusal, rules::SignatureRules, upload,
         verifier::with_scratch,
     },
-    signature::request::{RequestHead, S3ErrorCode, SignedRequest},
+    signature::{
+        form::{FormError, PostForm},
+        request::{RequestHead, S3ErrorCode, SignedRequest},
+    },
 };
 
 /// The guard's settings.
@@ -30,19 +29,19 @@ pub(super) struct Guard {
 /// What to do with a request that is not refused.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It is a form, whose fields must be read first.
+    /// The request is a form, whose fields must be read first.
     Form,
-    /// `s3s` gets it as it is.
+    /// `s3s` gets the request as it is.
     Pass,
 }
 
-/// Subresources that version 2 signs, and that `s3s` leaves out of what it verifies.
+/// The subresources that version 2 signs, and that `s3s` leaves out of the string to sign.
 const UNSIGNED_BY_S3S: [&str; 3] = ["encryption", "legal-hold", "retention"];
 
 impl Guard {
-    /// Checks all that the head of a request says.
+    /// Checks the head of a request.
     pub(super) fn decide(&self, head: RequestHead<'_>) -> Result<Decision, Refusal> {
-        // `s3s` looks at the fields of a form alone, and takes any body of that type for one.
+        // `s3s` reads only the fields of a form, and treats every body of that type as a form.
         let is_form = upload::is_form(head);
         match SignedRequest::parse(head)? {
             Some(_) if is_form => Err(misplaced_form()),
@@ -51,17 +50,16 @@ impl Guard {
                 self.check_canonical(head, &signed)?;
                 Ok(Decision::Pass)
             }
-            // `s3s` takes the name of any scheme for that of version 4.
+            // `s3s` treats every scheme as version 4.
             None if head.headers().contains_key(header::AUTHORIZATION) => Err(Refusal::anonymous()),
             None if upload::is_upload(head) => Ok(Decision::Form),
             None if is_form => Err(misplaced_form()),
-            None if self.signatures.anonymous == Anonymous::Pass => Ok(Decision::Pass),
-            None => Err(Refusal::anonymous()),
+            None => self.signatures.check_anonymous().map(|()| Decision::Pass),
         }
     }
 
-    /// Refuses what cannot be brought into the one form that is signed: repeated parameters
-    /// and headers, signed headers that are missing, and escapes that do not decode.
+    /// Refuses a request without a canonical form: duplicate parameters and headers, missing
+    /// signed headers, and invalid escapes.
     fn check_canonical(
         &self,
         head: RequestHead<'_>,
@@ -77,7 +75,7 @@ impl Guard {
                 let bucket = self.signatures.bucket_of(head)?;
                 Ok(request.write_string_to_sign(text, bucket.as_deref())?)
             }
-            // `s3s` verifies it as a plain slash, which it is not.
+            // `s3s` would verify it as a plain slash.
             SignedRequest::V4(_) if has_encoded_slash(head.uri().path()) => {
                 let message = "A slash in the path must not be escaped.";
                 Err(Refusal::new(S3ErrorCode::InvalidUri, message))
@@ -86,7 +84,7 @@ impl Guard {
         })
     }
 
-    /// Reads the fields of a form, checks them, and writes the form anew.
+    /// Reads the fields of a form, checks them, and writes the form again.
     pub(super) async fn rewrite<B>(
         &self,
         request: Request<B>,
@@ -97,21 +95,61 @@ impl Guard {
     {
         let (mut head, body) = request.into_parts();
         let Upload { form, signed, file } = upload::open(&self.signatures, &head, body).await?;
-        // Only now: what was true when the first field came may not be any more.
+        // Read the clock only now: the fields may have taken a while to arrive.
         let now = self.clock.now();
         let file = match signed {
-            None if self.signatures.anonymous == Anonymous::Pass => file,
-            None => return Err(Refusal::anonymous()),
+            None => {
+                self.signatures.check_anonymous()?;
+                file
+            }
             Some(signed) => {
                 self.signatures.check_form(&signed)?;
                 let length = upload::check_policy(&self.signatures, &head, &form, &signed, now)?;
                 file.within(length)
             }
         };
-        let form = WrittenForm::new(&form, file)?;
+        let written = WrittenForm::new(&form)?;
         upload::remove_headers_of_form(&mut head);
-        head.headers.insert(header::CONTENT_TYPE, form.content_type.clone());
-        Ok(Request::from_parts(head, VerifiedBody::form(form)))
+        head.headers.insert(header::CONTENT_TYPE, written.content_type);
+        let body = VerifiedBody::form(written.head, file, written.tail);
+        Ok(Request::from_parts(head, body))
+    }
+}
+
+/// The text of a form before and after its file.
+///
+/// Two parsers can read one body in two ways. A store that gets only the fields that the guard
+/// has read cannot find other fields than were checked.
+#[derive(Debug)]
+struct WrittenForm {
+    content_type: HeaderValue,
+    head: Bytes,
+    tail: Bytes,
+}
+
+impl WrittenForm {
+    /// Writes the fields of a form, with the key that the file will be stored under.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError::Malformed`] if a field has a name that another parser could read
+    /// differently.
+    fn new(form: &PostForm) -> Result<Self, FormError> {
+        // The boundary is random, so no value can contain it.
+        let boundary = format!("{:032x}", rand::rng().random::<u128>());
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let content_type = HeaderValue::try_from(content_type).map_err(|_| FormError::Malformed)?;
+        let mut head = Vec::with_capacity(4_096);
+        for (name, value) in form.fields() {
+            if name.is_empty() || !name.bytes().all(is_plain) {
+                return Err(FormError::Malformed);
+            }
+            let value = if name.eq_ignore_ascii_case("key") { form.key() } else { value };
+            part(&mut head, &boundary, &[name, "\"\r\n\r\n", value, "\r\n"]);
+        }
+        part(&mut head, &boundary, &["file\"; filename=\"file\"\r\n\r\n"]);
+        let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+        Ok(Self { content_type, head: head.into(), tail })
     }
 }
 
@@ -122,4 +160,15 @@ fn has_encoded_slash(path: &str) -> bool {
 fn misplaced_form() -> Refusal {
     let message = "A form can only be posted to a bucket, and only its fields can sign it.";
     Refusal::new(S3ErrorCode::InvalidRequest, message)
+}
+
+fn part(head: &mut Vec<u8>, boundary: &str, rest: &[&str]) {
+    let start = ["--", boundary, "\r\nContent-Disposition: form-data; name=\""];
+    for text in start.iter().chain(rest) {
+        head.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
 }

@@ -1,4 +1,4 @@
-//! What must not show in the time of an answer: counted in hash blocks.
+//! What the response time must not reveal, counted in hash blocks.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::{
     signature::{hash::count::blocks_of, request::S3ErrorCode},
 };
 
-/// Knows one key, at once.
+/// Knows one key without asking.
 #[derive(Debug)]
 struct One(Arc<Credential>);
 
@@ -65,12 +65,12 @@ fn v4(access: &str, region: &str, signature: &str) -> Request<()> {
         .unwrap()
 }
 
-/// A request that is signed rightly.
+/// A request with a valid signature.
 fn genuine(region: &str) -> Request<()> {
     let request = v4("KNOWN", region, &"0".repeat(64));
     let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(RequestHead::from(&request))
     else {
-        panic!("it parses");
+        panic!("the request parses");
     };
     let key = SigningKey::derive(&SecretKey::from_stored("k".repeat(48)), &signed.scope());
     let signature = key.sign(&signed.string_to_sign().unwrap());
@@ -85,12 +85,12 @@ fn cost(verifier: &Verifier, request: &Request<()>, code: Option<S3ErrorCode>) -
 }
 
 #[test]
-fn whatever_is_refused_for_its_key_or_signature_hashes_as_much() {
+fn refusals_for_key_or_signature_cost_the_same_hash_blocks() {
     let (active, inactive) = (verifier(Status::Active), verifier(Status::Inactive));
     let wrong = "1".repeat(64);
     let mismatch = Some(S3ErrorCode::SignatureDoesNotMatch);
     let unknown = Some(S3ErrorCode::InvalidAccessKeyId);
-    // As long as the known one, since the canonical request is told back.
+    // As long as the known key, since the response repeats the canonical request.
     let stranger = v4("OTHER", "eu-1", &wrong);
     let expected = cost(&active, &stranger, unknown);
     for signature in [wrong.as_str(), "x"] {
@@ -99,7 +99,7 @@ fn whatever_is_refused_for_its_key_or_signature_hashes_as_much() {
     }
     assert_eq!(cost(&inactive, &genuine("eu-1"), unknown), expected, "a disabled key");
 
-    // Now the key of this scope is at hand, which saves the genuine its derivation.
+    // Now the signing key of this scope is cached, which saves the derivation.
     let first = cost(&active, &genuine("eu-1"), None);
     let second = cost(&active, &genuine("eu-1"), None);
     assert_eq!(first, expected);
@@ -109,7 +109,7 @@ fn whatever_is_refused_for_its_key_or_signature_hashes_as_much() {
 }
 
 #[test]
-fn in_version_2_an_unknown_key_hashes_as_much_as_a_wrong_signature() {
+fn version_2_unknown_key_costs_as_many_hash_blocks_as_a_wrong_signature() {
     let verifier = verifier(Status::Active);
     let signed = |access: &str| {
         Request::get("/b/k")
@@ -126,7 +126,7 @@ fn in_version_2_an_unknown_key_hashes_as_much_as_a_wrong_signature() {
 }
 
 #[test]
-fn buckets_are_told_by_hosts_below_a_base_domain_alone() {
+fn only_hosts_below_a_base_domain_name_buckets() {
     let mut verifier = verifier(Status::Active);
     let bucket = |verifier: &Verifier, host: &str| {
         let request = Request::get("/k").header("host", host).body(()).unwrap();

@@ -1,49 +1,48 @@
-//! Signatures of which each covers the one before.
+//! Chained signatures: each covers the previous one.
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::signature::{hash, v4::SigningKey};
+use crate::signature::{hash, signing_key::SigningKey};
 
 const PAYLOAD: &str = "AWS4-HMAC-SHA256-PAYLOAD";
 const TRAILER: &str = "AWS4-HMAC-SHA256-TRAILER";
 
-/// SHA-256 of nothing, in hex: what a chunk's string to sign holds in the place of
-/// its headers.
+/// The SHA-256 of an empty text, in hex: it takes the place of headers in a chunk's string to
+/// sign.
 const NO_HEADERS: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// How long a digest or a signature is in hex.
+/// The length of a digest or a signature in hex.
 const HEX: usize = 64;
 
-/// The signatures of a payload's chunks, from that of the request's head on.
-pub(super) struct Chain {
+/// The signatures of a payload's chunks, starting with the signature of the request's head.
+pub(crate) struct ChunkChain {
     key: Arc<SigningKey>,
     digest: Sha256,
-    /// A chunk's string to sign, made once: from chunk to chunk only two parts of it
-    /// change, where they lie.
+    /// A chunk's string to sign, created once. From chunk to chunk only two parts change, in
+    /// place.
     text: Vec<u8>,
     previous: Range<usize>,
 }
 
-impl Chain {
-    /// Starts with the signature of the head, which was made at this time for this
-    /// scope.
-    pub(super) fn new(key: Arc<SigningKey>, time: &str, scope: &str, seed: &[u8; 32]) -> Self {
+impl ChunkChain {
+    /// Starts with the signature of the head, with its time and scope.
+    pub(crate) fn new(key: Arc<SigningKey>, time: &str, scope: &str, seed: &[u8; 32]) -> Self {
         let start = format!("{PAYLOAD}\n{time}\n{scope}\n");
         let previous = start.len()..start.len() + HEX;
         let text = format!("{start}{}\n{NO_HEADERS}\n{NO_HEADERS}", HEXLOWER.encode(seed));
         Self { key, digest: Sha256::new(), text: text.into_bytes(), previous }
     }
 
-    /// Takes the next bytes of a chunk.
+    /// Hashes the next bytes of a chunk.
     pub(super) fn update(&mut self, data: &[u8]) {
         self.digest.update(data);
     }
 
-    /// Whether this is the signature of the chunk that was taken; the next one then
-    /// covers it.
+    /// Returns whether this is the signature of the current chunk, and starts the next chunk,
+    /// whose signature covers this one.
     pub(super) fn verify_chunk(&mut self, signature: &[u8; 32]) -> bool {
         let hashed = self.digest.finalize_reset();
         let at = self.text.len() - HEX;
@@ -53,8 +52,7 @@ impl Chain {
         verified
     }
 
-    /// Whether this is the signature of the trailers, written one a line, as
-    /// `name:value`.
+    /// Returns whether this is the signature of the trailers, each a line `name:value`.
     pub(super) fn verify_trailers(&self, trailers: &[u8], signature: Option<&[u8; 32]>) -> bool {
         let rest = &self.text[PAYLOAD.len()..=self.previous.end];
         let hashed = HEXLOWER.encode(&hash::sha256(trailers));
@@ -63,10 +61,10 @@ impl Chain {
     }
 }
 
-impl fmt::Debug for Chain {
+impl fmt::Debug for ChunkChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A signature works for whoever has it.
-        f.write_str("Chain(..)")
+        // Everybody who has a signature can use it.
+        f.write_str("ChunkChain(..)")
     }
 }
 
@@ -81,16 +79,15 @@ mod tests {
     const TIME: &str = "20130524T000000Z";
     const SCOPE: &str = "20130524/us-east-1/s3/aws4_request";
 
-    fn chain(seed: &str) -> Chain {
+    fn chain(seed: &str) -> ChunkChain {
         let secret = SecretKey::from_stored("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let scope = CredentialScope::parse(SCOPE).unwrap();
         let key = Arc::new(SigningKey::derive(&secret, &scope));
-        Chain::new(key, TIME, SCOPE, &parse_signature(seed).unwrap())
+        ChunkChain::new(key, TIME, SCOPE, &parse_signature(seed).unwrap())
     }
 
-    /// Takes a chunk, whose signature must be the published one, and gives back what
-    /// was signed.
-    fn signed(chain: &mut Chain, data: &[u8], signature: &str) -> String {
+    /// Checks the published signature of a chunk, and returns its string to sign.
+    fn signed(chain: &mut ChunkChain, data: &[u8], signature: &str) -> String {
         let before = chain.text[chain.previous.clone()].to_vec();
         chain.update(data);
         assert!(chain.verify_chunk(&parse_signature(signature).unwrap()), "{signature}");
@@ -100,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chunks_of_the_aws_documentation_are_signed_as_it_says() {
+    fn aws_documentation_chunks_match_their_signatures() {
         let seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
         let first = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";
         let second = "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497";
@@ -118,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_trailers_of_the_aws_documentation_are_signed_as_it_says() {
+    fn aws_documentation_trailers_match_their_signature() {
         let seed = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e";
         let mut chain = chain(seed);
         for (size, signature) in [
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_trailers_of_an_older_aws_documentation_are_signed_as_it_says() {
+    fn older_aws_documentation_trailers_match_their_signature() {
         let seed = "e05ab64fe1dfdbf0b5870abbaabdb063c371d4e96f2767e6934d90529c5ae850";
         let signature = "41e14ac611e27a8bb3d66c3bad6856f209297767d5dd4fc87d8fa9e422e03faf";
         let signature = parse_signature(signature);
@@ -146,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_does_not_tell_itself() {
+    fn chain_debug_shows_no_signature() {
         let text = format!("{:?}", chain(&"0a".repeat(32)));
-        assert_eq!(text, "Chain(..)");
+        assert_eq!(text, "ChunkChain(..)");
     }
 }

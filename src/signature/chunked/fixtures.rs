@@ -1,4 +1,4 @@
-//! Payloads in chunks as clients send them, made with the crates of hashes alone.
+//! Payloads in chunks as clients send them, made with the hash crates only.
 
 use std::sync::Arc;
 
@@ -25,13 +25,13 @@ pub(crate) const OF_DIGITS: &str = "x-amz-checksum-crc32:y/Q5Jg==";
 /// How a client writes trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As the SDKs of AWS do.
+    /// Like the SDKs of AWS.
     Aws,
-    /// As those of MinIO do.
+    /// Like the SDKs of MinIO.
     MinIo,
 }
 
-/// A body of these chunks, and of a last, empty one.
+/// A body of these chunks and the last, empty one.
 pub(crate) fn signed(chunks: &[&[u8]], trailer: Option<(&str, Form)>) -> Vec<u8> {
     let mut signer = Signer(HEXLOWER.encode(&SEED));
     let mut body = Vec::new();
@@ -88,7 +88,7 @@ pub(crate) fn decoder(length: usize) -> ChunkDecoder {
     ChunkDecoder::signed(key, TIME, SCOPE, &SEED, length as u64)
 }
 
-/// What comes out of a body that arrives in pieces of this size, and its trailers as
+/// Decodes a body that arrives in pieces of this size. Returns the payload, and the trailers as
 /// text.
 pub(crate) fn decode(
     mut decoder: ChunkDecoder,
@@ -111,7 +111,7 @@ pub(crate) fn decode(
     Ok((payload, trailers.collect()))
 }
 
-/// The signature before.
+/// The previous signature.
 struct Signer(String);
 
 impl Signer {

@@ -1,17 +1,65 @@
-//! The line that a chunk starts with.
+//! The first line of a chunk, and the errors of chunks.
 
-use std::str;
+use std::{error::Error as StdError, fmt, str};
 
-use super::error::ChunkedError;
-use crate::signature::v4::parse_signature;
+use crate::signature::signing_key::parse_signature;
 
-/// The longest one, with its ending: 16 digits, the name, and a signature.
+/// Error of a payload in chunks.
+///
+/// Repeats nothing that the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChunkedError {
+    /// The payload does not match its checksum.
+    BadDigest,
+    /// A chunk's signature does not match.
+    ChunkSignature,
+    /// The payload has too many small chunks.
+    ChunkTooSmall,
+    /// A chunk is malformed, or data follows the end.
+    Malformed,
+    /// The trailers are malformed, or an announced trailer is missing.
+    MalformedTrailer,
+    /// The payload is longer than declared.
+    TooLong,
+    /// The payload is complete and shorter than declared.
+    TooShort,
+    /// The trailers' signature is missing or does not match.
+    TrailerSignature,
+    /// The body ended before the last chunk or trailer.
+    Truncated,
+    /// A trailer was not announced.
+    UnannouncedTrailer,
+    /// An announced trailer is not a known checksum, or several are announced.
+    UnsupportedTrailer,
+}
+
+impl fmt::Display for ChunkedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadDigest => "the payload's checksum is not the one that was sent",
+            Self::ChunkSignature => "a chunk's signature does not match",
+            Self::ChunkTooSmall => "there are too many small chunks",
+            Self::Malformed => "a chunk is malformed",
+            Self::MalformedTrailer => "the trailers are malformed or incomplete",
+            Self::TooLong => "the payload is longer than announced",
+            Self::TooShort => "the payload is shorter than announced",
+            Self::TrailerSignature => "the trailers' signature does not match",
+            Self::Truncated => "the body breaks off",
+            Self::UnannouncedTrailer => "a trailer was not announced",
+            Self::UnsupportedTrailer => "the announced trailers are not supported",
+        })
+    }
+}
+
+impl StdError for ChunkedError {}
+
+/// The longest line, in bytes, with its ending: 16 digits, the name, and a signature.
 pub(super) const LONGEST: usize = 16 + SIGNATURE.len() + 64 + 2;
 
 const SIGNATURE: &str = ";chunk-signature=";
 
-/// How long a chunk is, in bytes, and its signature, which is nothing if chunks have
-/// none.
+/// The size of a chunk, in bytes, and its signature. Without signatures it is all zeros.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ChunkHead {
     pub(super) size: u64,
@@ -19,7 +67,7 @@ pub(super) struct ChunkHead {
 }
 
 impl ChunkHead {
-    /// Reads a line with its ending: 1 to 16 hex digits, and a signature just if
+    /// Parses a line with its ending: 1 to 16 hex digits, and a signature if and only if
     /// chunks are signed.
     pub(super) fn parse(line: &[u8], signed: bool) -> Result<Self, ChunkedError> {
         let line = line.strip_suffix(b"\r\n").ok_or(ChunkedError::Malformed)?;
@@ -31,7 +79,7 @@ impl ChunkHead {
             None if !signed => (line, [0; 32]),
             _ => return Err(ChunkedError::Malformed),
         };
-        // The standard library's parser would take a sign.
+        // The standard library's parser would accept a sign.
         if size.len() > 16 || !size.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(ChunkedError::Malformed);
         }
@@ -45,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_has_exactly_its_form() {
+    fn chunk_head_has_exactly_one_form() {
         let signature = "0a".repeat(32);
         let signed = |text: &str| ChunkHead::parse(text.as_bytes(), true);
         let plain = |text: &str| ChunkHead::parse(text.as_bytes(), false);

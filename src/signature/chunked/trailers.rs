@@ -1,28 +1,28 @@
-//! What follows the last chunk.
+//! The trailers after the last chunk.
 //!
 //! The SDKs of AWS write each trailer on a line of its own, then the signature if
 //! there is one, then an empty line. MinIO's clients end the trailers' lines with a
-//! line feed alone, and write an empty line before the signature too; without a
-//! signature they write two. Both forms are read, and nothing between them.
+//! line feed alone, and also write an empty line before the signature; without a
+//! signature they write two. Both forms are accepted, and no mixture of them.
 
 use std::str;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{chain::Chain, error::ChunkedError};
+use super::{chain::ChunkChain, head::ChunkedError};
 use crate::signature::{
     checksum::{Checksum, ChecksumAlgorithm, Hasher},
-    v4::parse_signature,
+    signing_key::parse_signature,
 };
 
 const SIGNATURE: &[u8] = b"x-amz-trailer-signature:";
 
-/// The trailers of a payload: at most one, which is a checksum, as S3 has it.
+/// The trailers of a payload: at most one, which is a checksum, as in S3.
 pub(super) struct Trailers {
-    /// Of what was announced, computed as the payload comes in.
+    /// The announced checksum, computed as the payload arrives.
     announced: Option<(ChecksumAlgorithm, Hasher)>,
     found: Option<(HeaderValue, Checksum)>,
-    /// The trailers as they are signed.
+    /// The signed form of the trailers.
     text: Vec<u8>,
     signature: Option<[u8; 32]>,
     stage: Stage,
@@ -33,16 +33,16 @@ pub(super) struct Trailers {
 enum Stage {
     /// Any.
     Start,
-    /// The one that ends it all.
+    /// The last line, which is empty.
     End,
-    /// The empty one before the signature, in the form of MinIO.
+    /// The empty line before the signature, in MinIO's form.
     Gap,
-    /// The signature, in the form of MinIO.
+    /// The signature, in MinIO's form.
     Signature,
 }
 
 impl Trailers {
-    /// Reads `x-amz-trailer`: which trailers will come.
+    /// Parses `x-amz-trailer`, the names of the trailers.
     pub(super) fn announced(names: &str) -> Result<Self, ChunkedError> {
         let mut announced = None;
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -55,14 +55,14 @@ impl Trailers {
         Ok(Self { announced, found: None, text: Vec::new(), signature: None, stage: Stage::Start })
     }
 
-    /// Takes the next bytes of the payload.
+    /// Hashes the next bytes of the payload.
     pub(super) fn update(&mut self, data: &[u8]) {
         if let Some((_, hasher)) = &mut self.announced {
             hasher.update(data);
         }
     }
 
-    /// Takes a line with its ending; whether it was the last one.
+    /// Processes a line with its ending. Returns whether it is the last one.
     pub(super) fn line(&mut self, line: &[u8], signed: bool) -> Result<bool, ChunkedError> {
         let (content, crlf) = match line {
             [content @ .., b'\r', b'\n'] => (content, true),
@@ -78,7 +78,7 @@ impl Trailers {
                 Ok(false)
             }
             (Stage::Start | Stage::Signature, _, Some(signature)) => {
-                // What cannot be a signature is nobody's.
+                // An invalid signature never verifies.
                 self.signature = str::from_utf8(signature).ok().and_then(parse_signature);
                 self.stage = Stage::End;
                 Ok(false)
@@ -94,8 +94,8 @@ impl Trailers {
         }
     }
 
-    /// What came, once it is known to be right.
-    pub(super) fn finish(self, chain: Option<&Chain>) -> Result<HeaderMap, ChunkedError> {
+    /// Verifies the trailers and returns them.
+    pub(super) fn finish(self, chain: Option<&ChunkChain>) -> Result<HeaderMap, ChunkedError> {
         if chain.is_some_and(|chain| !chain.verify_trailers(&self.text, self.signature.as_ref())) {
             return Err(ChunkedError::TrailerSignature);
         }
@@ -109,7 +109,7 @@ impl Trailers {
         Ok(trailers)
     }
 
-    /// Takes one trailer.
+    /// Processes a trailer.
     fn take(&mut self, content: &[u8]) -> Result<(), ChunkedError> {
         let malformed = ChunkedError::MalformedTrailer;
         let (name, value) = str::from_utf8(content)

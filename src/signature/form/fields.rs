@@ -1,17 +1,77 @@
-//! The fields of a form.
+//! [`PostForm`]: the fields of a form, and the errors of forms.
 
 use std::fmt;
 
-use super::error::FormError;
+use crate::signature::request::S3ErrorCode;
 
-/// What a client writes for the name of the file.
+/// The placeholder for the name of the file.
 const FILENAME: &str = "${filename}";
 
-/// A form that a browser has sent to a bucket: what came before the file, and what was
-/// said of the file.
+/// Error of a form that is rejected.
 ///
-/// The body of the request is the file. `Debug` tells the names of the fields alone:
-/// some of them sign the form for whoever has them.
+/// Repeats nothing that the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FormError {
+    /// A condition of the policy does not hold.
+    Condition,
+    /// The policy has expired.
+    Expired,
+    /// No condition of the policy covers a field.
+    ExtraField,
+    /// The form is malformed, or has a duplicate field.
+    Malformed,
+    /// The form has no file.
+    MissingFile,
+    /// The form has no key.
+    MissingKey,
+    /// The policy is malformed.
+    Policy,
+    /// The signature is incomplete or malformed.
+    Signature,
+    /// The part before the file is too large.
+    TooLarge,
+}
+
+impl FormError {
+    /// Returns S3's code for the error.
+    pub(crate) fn code(self) -> S3ErrorCode {
+        match self {
+            Self::Condition | Self::Expired | Self::ExtraField => S3ErrorCode::AccessDenied,
+            Self::Malformed => S3ErrorCode::MalformedPostRequest,
+            Self::MissingFile => S3ErrorCode::IncorrectNumberOfFiles,
+            Self::MissingKey | Self::Signature => S3ErrorCode::InvalidArgument,
+            Self::Policy => S3ErrorCode::InvalidPolicyDocument,
+            Self::TooLarge => S3ErrorCode::MaxPostPreDataLengthExceeded,
+        }
+    }
+}
+
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Condition => "Invalid according to Policy: Policy Condition failed",
+            Self::Expired => "Invalid according to Policy: Policy expired.",
+            Self::ExtraField => "Invalid according to Policy: Extra input fields",
+            Self::Malformed => {
+                "The body of your POST request is not well-formed multipart/form-data."
+            }
+            Self::MissingFile => "POST requires exactly one file upload per request.",
+            Self::MissingKey => "Bucket POST must contain a field named 'key'.",
+            Self::Policy => {
+                "The content of the form does not meet the conditions specified in the policy \
+                 document."
+            }
+            Self::Signature => "The fields that sign the form are incomplete or malformed.",
+            Self::TooLarge => "Your POST request fields preceding the upload file were too large.",
+        })
+    }
+}
+
+/// A form that a browser has posted to a bucket: the fields before the file, and the file's
+/// name and type.
+///
+/// The body of the request is the file. `Debug` shows the names of the fields only: everybody
+/// who has the values of some of them can use the form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostForm {
     fields: Vec<(String, String)>,
@@ -21,7 +81,7 @@ pub struct PostForm {
 }
 
 impl PostForm {
-    /// A form of these fields, of which none comes twice.
+    /// Creates a form from its fields, which must not contain duplicates.
     pub(crate) fn new(
         fields: Vec<(String, String)>,
         file_name: Option<String>,
@@ -34,38 +94,38 @@ impl PostForm {
         }
         let mut form = Self { fields, file_name, content_type, key: String::new() };
         let name = form.file_name.as_deref().unwrap_or_default();
-        // Some browsers tell the whole path.
+        // Some browsers send the whole path.
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
         form.key = form.field("key").ok_or(FormError::MissingKey)?.replace(FILENAME, name);
         if form.key.is_empty() { Err(FormError::MissingKey) } else { Ok(form) }
     }
 
-    /// The value of a field, whose name may be in any case.
+    /// Returns the value of a field. The name may be in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.fields();
         fields.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The fields' names and values, as they came and in their order, without the file.
+    /// Returns the names and values of the fields as sent, in their order, without the file.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// The key to store the file under, which is not empty: the field `key`, with the
-    /// last part of the file's name for each `${filename}`.
+    /// Returns the key to store the file under, which is never empty: the field `key`, with the
+    /// last part of the file's name in place of each `${filename}`.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The file's name as it came, with any path.
+    /// Returns the file's name as sent, with any path.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
 
-    /// The media type that came with the file; the field `Content-Type` is another one.
+    /// Returns the media type sent with the file. The field `Content-Type` is independent of it.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
@@ -93,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_filled_in_with_the_last_part_of_the_files_name() {
+    fn filename_placeholder_is_replaced_by_the_last_part_of_the_name() {
         for (key, name, filled) in [
             ("a/b", Some("c"), "a/b"),
             ("a/${filename}", Some("b.jpg"), "a/b.jpg"),
@@ -113,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_in_any_case_and_come_once() {
+    fn field_names_match_in_any_case_and_are_unique() {
         let form = form(&[("KeY", "a"), ("x-amz-meta-b", "B")], None);
         let fields: Vec<_> = form.as_ref().unwrap().fields().collect();
         assert_eq!(fields, [("KeY", "a"), ("x-amz-meta-b", "B")]);
@@ -123,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_no_value() {
+    fn debug_shows_no_value() {
         let form = form(&[("key", "a"), ("policy", "secret"), ("signature", "secret")], Some("n"));
         let text = format!("{:?}", form.unwrap());
         assert!(text.contains("policy") && !text.contains("secret"), "{text}");

@@ -1,11 +1,11 @@
-//! Forms as clients make them.
+//! Forms as clients create them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::fields::PostForm;
 use crate::domain::SecretKey;
 
-/// The secret of the forms that botocore made.
+/// The secret of botocore's forms.
 pub(crate) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// `generate_presigned_post` of botocore 1.43 for `photos/${filename}` in `bucket`, at
@@ -23,7 +23,7 @@ pub(crate) const BOTO_V4: [(&str, &str); 7] = [
     ("x-amz-signature", "be195c92f925dee0fb7267b49905171bbac0e45875d5bcd0b84919c6539be6e5"),
 ];
 
-/// The same with version 2.
+/// The same form with version 2.
 pub(crate) const BOTO_V2: [(&str, &str); 5] = [
     ("acl", "private"),
     ("key", "photos/${filename}"),
@@ -58,7 +58,7 @@ pub(crate) const AWS: [(&str, &str); 12] = [
 ];
 pub(crate) const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// When botocore signed.
+/// The time at which botocore signed.
 pub(crate) fn moment() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_767_323_045)
 }
@@ -73,7 +73,7 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> PostForm {
     PostForm::new(fields.collect(), Some("cat.jpg".into()), None).unwrap()
 }
 
-/// The fields with others in their places; those without a value are left out.
+/// The fields, with some replaced. Fields replaced by `None` are left out.
 pub(crate) fn with<'a>(
     fields: &[(&'a str, &'a str)],
     others: &[(&'a str, Option<&'a str>)],

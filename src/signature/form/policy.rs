@@ -1,4 +1,4 @@
-//! The policy of a form: what its signer allows.
+//! The policy of a form: the uploads that its signer allows.
 //!
 //! Source: AWS, "POST policy" (Amazon S3 API Reference).
 
@@ -9,13 +9,13 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{error::FormError, fields::PostForm};
+use super::fields::{FormError, PostForm};
 use crate::signature::date;
 
-/// Fields that need no condition, in lower case.
+/// The fields that need no condition, in lower case.
 const EXEMPT: [&str; 5] = ["awsaccesskeyid", "file", "policy", "signature", "x-amz-signature"];
 
-/// What the names of more such fields start with.
+/// The prefix of the names of further such fields.
 const IGNORED: &str = "x-ignore-";
 
 /// A policy document.
@@ -25,8 +25,7 @@ pub(super) struct Policy {
     conditions: Vec<Condition>,
 }
 
-/// The document as it is written. A member that comes twice is refused, and so is one
-/// that is not known.
+/// The document as sent. Duplicate and unknown members are rejected.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -34,7 +33,7 @@ struct Document {
     conditions: Vec<Condition>,
 }
 
-/// One condition; names are in lower case.
+/// A condition. Names are in lower case.
 #[derive(Debug, PartialEq, Eq)]
 enum Condition {
     Equal { name: String, value: String },
@@ -45,17 +44,17 @@ enum Condition {
 impl Policy {
     /// Parses the JSON of a policy.
     pub(super) fn parse(text: &[u8]) -> Result<Self, FormError> {
-        // The parser's own text may repeat what the client sent.
+        // The parser's own message may repeat what the client sent.
         let document: Document = serde_json::from_slice(text).map_err(|_| FormError::Policy)?;
         let expiration = date::parse_iso(&document.expiration).ok_or(FormError::Policy)?;
         Ok(Self { expiration, conditions: document.conditions })
     }
 
-    /// Whether the policy allows this form for this bucket `now`; then, how long the
-    /// file may be, in bytes.
+    /// Checks that the policy allows this form for this bucket `now`. Returns the allowed size
+    /// of the file, in bytes.
     ///
-    /// A condition on the bucket is required: without one the form would be good for
-    /// every bucket of the signer. A field that is missing counts as empty.
+    /// A condition on the bucket is required: without one the form would be valid for every
+    /// bucket of the signer. A missing field counts as empty.
     pub(super) fn check(
         &self,
         form: &PostForm,
@@ -93,7 +92,7 @@ impl Policy {
 }
 
 impl Condition {
-    /// Whether it is on this field.
+    /// Returns whether the condition is on this field.
     fn is_on(&self, field: &str) -> bool {
         match self {
             Self::Equal { name, .. } | Self::Prefix { name, .. } => name == field,
@@ -108,12 +107,13 @@ impl Condition {
         }
     }
 
-    /// Whether it holds for the fields; that on the length is for the file.
+    /// Returns whether the condition holds for the fields. A condition on the length concerns
+    /// the file and holds for all fields.
     fn holds<'a>(&self, field: impl Fn(&str) -> &'a str) -> bool {
         match self {
             Self::Equal { name, value } => field(name) == value,
             Self::Length(_) => true,
-            // A type may be a list, of which each part must do.
+            // A type may be a list. Each part must match.
             Self::Prefix { name, value } if name == "content-type" => {
                 field(name).split(',').all(|part| part.trim_start().starts_with(&**value))
             }

@@ -1,4 +1,4 @@
-//! S3's error codes, and why a signed request is refused before any key is asked.
+//! S3's error codes, and the errors of signed requests that never verify.
 
 use std::{error::Error as StdError, fmt};
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:ident $text:literal,)*) => {
-        /// A code of an S3 error answer.
+        /// The code of an S3 error response.
         ///
         /// Source: Amazon S3 API Reference, "Error responses".
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ macro_rules! codes {
         }
 
         impl S3ErrorCode {
-            /// The code as it is written: `SignatureDoesNotMatch`.
+            /// Returns the code as S3 spells it: `SignatureDoesNotMatch`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -24,7 +24,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The status of an answer with this code.
+            /// Returns the status of a response with this code.
             #[must_use]
             pub fn status(self) -> StatusCode {
                 match self {
@@ -36,53 +36,53 @@ macro_rules! codes {
 }
 
 codes! {
-    /// It may not be done, or not any more.
+    /// The request is not allowed, or has expired.
     AccessDenied = FORBIDDEN "AccessDenied",
-    /// The `Authorization` header is not what it should be.
+    /// The `Authorization` header is malformed.
     AuthorizationHeaderMalformed = BAD_REQUEST "AuthorizationHeaderMalformed",
-    /// The parameters of a presigned URL are not what they should be.
+    /// The parameters of a presigned URL are malformed.
     AuthorizationQueryParametersError = BAD_REQUEST "AuthorizationQueryParametersError",
-    /// A checksum is not that of the content.
+    /// A checksum does not match the content.
     BadDigest = BAD_REQUEST "BadDigest",
-    /// More content than was allowed.
+    /// The content is larger than allowed.
     EntityTooLarge = BAD_REQUEST "EntityTooLarge",
-    /// Less content than was asked for.
+    /// The content is smaller than required.
     EntityTooSmall = BAD_REQUEST "EntityTooSmall",
-    /// Less content than was announced.
+    /// The content is shorter or longer than declared.
     IncompleteBody = BAD_REQUEST "IncompleteBody",
-    /// A form must have one file.
+    /// A form must contain exactly one file.
     IncorrectNumberOfFiles = BAD_REQUEST "IncorrectNumberOfFilesInPostRequest",
-    /// There is no such key, or it may not be used.
+    /// The access key does not exist or may not be used.
     InvalidAccessKeyId = FORBIDDEN "InvalidAccessKeyId",
-    /// A header, parameter or field has a value that it cannot have.
+    /// A header, parameter or field has an invalid value.
     InvalidArgument = BAD_REQUEST "InvalidArgument",
-    /// The frame of a chunk is not what it should be.
+    /// A chunk has an invalid size.
     InvalidChunkSizeError = FORBIDDEN "InvalidChunkSizeError",
-    /// The policy of a form is not what it should be.
+    /// The policy of a form is malformed.
     InvalidPolicyDocument = BAD_REQUEST "InvalidPolicyDocument",
-    /// The request cannot be served as it is.
+    /// The request is invalid or unsupported.
     InvalidRequest = BAD_REQUEST "InvalidRequest",
-    /// Session tokens are not served.
+    /// Session tokens are not supported.
     InvalidToken = BAD_REQUEST "InvalidToken",
-    /// The path cannot be read.
+    /// The path cannot be parsed.
     InvalidUri = BAD_REQUEST "InvalidURI",
-    /// A form is not what it should be.
+    /// A form is malformed.
     MalformedPostRequest = BAD_REQUEST "MalformedPOSTRequest",
-    /// The trailer is not what it should be.
+    /// A trailer is malformed.
     MalformedTrailerError = BAD_REQUEST "MalformedTrailerError",
-    /// The fields before a form's file are too long.
+    /// The fields before a form's file are too large.
     MaxPostPreDataLengthExceeded = BAD_REQUEST "MaxPostPreDataLengthExceededError",
-    /// The length of the content must be told.
+    /// The length of the content is missing.
     MissingContentLength = LENGTH_REQUIRED "MissingContentLength",
-    /// It was signed too long ago, or too far in the future.
+    /// The request was signed too long ago, or too far in the future.
     RequestTimeTooSkewed = FORBIDDEN "RequestTimeTooSkewed",
     /// The content did not arrive in time.
     RequestTimeout = BAD_REQUEST "RequestTimeout",
-    /// Keys cannot be looked up; later they can.
+    /// Keys cannot be looked up at the moment.
     ServiceUnavailable = SERVICE_UNAVAILABLE "ServiceUnavailable",
-    /// The signature is not that of the key.
+    /// The signature does not match.
     SignatureDoesNotMatch = FORBIDDEN "SignatureDoesNotMatch",
-    /// The hash of the content is not the declared one.
+    /// The SHA-256 of the content does not match the declared one.
     XAmzContentSha256Mismatch = BAD_REQUEST "XAmzContentSHA256Mismatch",
 }
 
@@ -92,9 +92,9 @@ impl fmt::Display for S3ErrorCode {
     }
 }
 
-/// Why a signed request is refused, whatever key it names.
+/// Error of a signed request that is rejected whatever key it names.
 ///
-/// Nothing that the client sent is repeated.
+/// Repeats nothing that the client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestError {
     code: S3ErrorCode,
@@ -106,12 +106,12 @@ impl RequestError {
         Self { code, message }
     }
 
-    /// An `Authorization` header of version 4 that is not what it should be.
+    /// Creates the error of a malformed `Authorization` header of version 4.
     pub(super) fn header(message: &'static str) -> Self {
         Self::new(S3ErrorCode::AuthorizationHeaderMalformed, message)
     }
 
-    /// Parameters of version 4 that are not what they should be.
+    /// Creates the error of malformed parameters of version 4.
     pub(super) fn query(message: &'static str) -> Self {
         Self::new(S3ErrorCode::AuthorizationQueryParametersError, message)
     }
@@ -152,13 +152,13 @@ impl RequestError {
         Self::new(S3ErrorCode::InvalidUri, "Couldn't parse the specified URI.")
     }
 
-    /// What S3 calls it.
+    /// Returns S3's code for the error.
     #[must_use]
     pub fn code(&self) -> S3ErrorCode {
         self.code
     }
 
-    /// What the client is told.
+    /// Returns the message that the client receives.
     #[must_use]
     pub fn message(&self) -> &'static str {
         self.message

@@ -1,4 +1,4 @@
-//! What of a request a signature may cover.
+//! The head of a request: what a signature may cover, except the body.
 
 use std::{fmt, str};
 
@@ -8,11 +8,12 @@ use super::{
     error::{RequestError, S3ErrorCode},
     payload::Payload,
 };
+use crate::signature::signing_key::ALGORITHM;
 
-/// A request's head: all that a signature is about, but the body.
+/// A request's head: everything that a signature may cover, except the body.
 ///
-/// The path must be the one that the client sent: a router that strips a prefix
-/// before breaks every signature.
+/// The path must be the one that the client sent. A router that strips a prefix first breaks
+/// every signature.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
@@ -21,7 +22,7 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// A head of these parts.
+    /// Creates a head from its parts.
     #[must_use]
     pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         Self { method, uri, headers }
@@ -39,12 +40,12 @@ impl<'a> RequestHead<'a> {
         self.headers
     }
 
-    /// The host that the request is for, with its port if it was sent: `Host`, or
-    /// `:authority` of HTTP/2.
+    /// Returns the host that the request is for, with its port if the client sent one:
+    /// `Host`, or `:authority` of HTTP/2.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if there is none, more than one, or two that differ.
+    /// [`RequestError`] if the host is missing, empty or duplicate, or if both differ.
     pub fn host(&self) -> Result<&'a str, RequestError> {
         let header = self.single(&header::HOST)?;
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
@@ -58,19 +59,19 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// What `x-amz-content-sha256` declares of the body; nothing, if it is not there.
+    /// Returns what `x-amz-content-sha256` declares about the body.
     pub(crate) fn declared(&self) -> Result<Payload, RequestError> {
         self.named().content_sha256.text()?.map_or(Ok(Payload::Unsigned), Payload::parse)
     }
 
-    /// A header that may be there once at most, and holds visible ASCII.
+    /// Returns a header that may occur at most once and must be ASCII.
     pub(super) fn single(&self, name: &HeaderName) -> Result<Option<&'a str>, RequestError> {
         let mut values = self.headers.get_all(name).iter();
         let one = values.next().map_or(One::None, One::Once);
         if values.next().is_some() { One::Twice } else { one }.text()
     }
 
-    /// The headers that tell of a signature, all found in one pass.
+    /// Finds all headers that concern a signature, in one pass.
     pub(super) fn named(&self) -> Named<'a> {
         let mut named = Named::default();
         let mut previous = "";
@@ -95,10 +96,10 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// How the names of Amazon's headers start.
+/// The prefix of the names of Amazon's headers.
 pub(super) const OF_AMAZON: &str = "x-amz-";
 
-/// Headers that tell of a signature.
+/// The headers that concern a signature.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Named<'a> {
     pub(super) authorization: One<'a>,
@@ -107,11 +108,11 @@ pub(super) struct Named<'a> {
     /// `x-amz-date`.
     pub(super) date: One<'a>,
     pub(super) has_session_token: bool,
-    /// How many headers of Amazon's there are, each name counted once.
+    /// The number of distinct `x-amz-` headers.
     pub(super) of_amazon: usize,
 }
 
-/// A header that may be there once at most.
+/// A header that may occur at most once.
 #[derive(Clone, Copy, Default)]
 pub(super) enum One<'a> {
     #[default]
@@ -128,17 +129,45 @@ impl<'a> One<'a> {
         };
     }
 
-    /// Its text, if it is there.
+    /// Returns the text of the header, if it occurs.
     pub(super) fn text(self) -> Result<Option<&'a str>, RequestError> {
         let error = |message| Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
         match self {
             Self::None => Ok(None),
-            // As `HeaderValue::to_str`, which looks at one byte after the other.
+            // Like `HeaderValue::to_str`, which checks the bytes one by one and is slower.
             Self::Once(value) => match str::from_utf8(value.as_bytes()) {
                 Ok(text) if text.is_ascii() => Ok(Some(text)),
                 _ => error("A header holds characters that it may not."),
             },
             Self::Twice => Err(RequestError::header_twice()),
+        }
+    }
+}
+
+/// The versions of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    V2,
+    V4,
+}
+
+impl Scheme {
+    /// Returns the scheme of an `Authorization` header, and the text after its name. `None`
+    /// for a scheme that is not Amazon's.
+    pub(super) fn of_header(text: &str) -> Result<Option<(Self, &str)>, RequestError> {
+        // Nearly all requests have this one.
+        if let Some(rest) = text.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(' ')) {
+            return Ok(Some((Self::V4, rest)));
+        }
+        let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match name {
+            ALGORITHM => Ok(Some((Self::V4, rest))),
+            "AWS" => Ok(Some((Self::V2, rest))),
+            // Another spelling or another algorithm of Amazon's.
+            _ if name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("AWS")) => {
+                Err(RequestError::unsupported())
+            }
+            _ => Ok(None),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The headers that were signed, and their canonical form.
+//! The signed headers and their canonical form.
 
 use http::{HeaderName, HeaderValue};
 
@@ -7,24 +7,24 @@ use super::{
     head::{OF_AMAZON, RequestHead},
 };
 
-/// Checks a `SignedHeaders` list, which is lower case, sorted, without repeats and with
-/// the host; and that it names every header of Amazon's that is in the request, of which
-/// there are so many: what is not signed would mean what anybody on the way wants.
+/// Checks a `SignedHeaders` list: it must be lower case, sorted, without duplicates, and
+/// contain the host. It must also name every `x-amz-` header of the request, of which there
+/// are `of_amazon`: anybody on the way could set an unsigned one.
 ///
-/// `malformed` is the error of the place where the list was found.
+/// `malformed` makes the error for the place where the list was found.
 pub(super) fn check(
     of_amazon: usize,
     names: &str,
     malformed: fn(&'static str) -> RequestError,
 ) -> Result<(), RequestError> {
-    // Without a way out in the middle, so that many bytes are looked at at once.
+    // Without an early exit, so that the compiler can vectorize the loop.
     let is_wrong = |byte: u8| byte.is_ascii_uppercase() || byte == b' ';
     if names.bytes().fold(false, |wrong, byte| wrong | is_wrong(byte)) {
         return Err(malformed("The signed headers must be named in lower case."));
     }
     let (mut previous, mut has_host, mut signed): (&[u8], _, _) = (b"", false, 0);
     for name in split(names) {
-        // An empty name is not greater than what stood before either.
+        // An empty name is never greater than the previous one.
         if name <= previous {
             return Err(malformed("The signed headers must be sorted, each named once."));
         }
@@ -35,24 +35,23 @@ pub(super) fn check(
     if !has_host {
         return Err(malformed("The host must be among the signed headers."));
     }
-    // A name that is listed and not there is found when the headers are written, and
-    // refused; so if there are no more than are listed, all are listed.
+    // A listed header that is not in the request is rejected when the headers are written.
+    // So if the request has no more than are listed, all of them are listed.
     if of_amazon > signed {
         return Err(RequestError::not_signed());
     }
     Ok(())
 }
 
-/// The names of a list. As bytes, which are quicker to look through than characters.
+/// Returns the names of a list. As bytes, which are faster to search than characters.
 fn split(names: &str) -> impl Iterator<Item = &[u8]> {
     names.as_bytes().split(|byte| *byte == b';')
 }
 
-/// With more headers than this, each is looked up; below, looking through all of them
-/// is quicker than hashing a name.
+/// Up to this number of headers, scanning all of them is faster than hashing a name.
 const FEW: usize = 24;
 
-/// Writes `name:value` for each; `false` if one is not in the request.
+/// Writes `name:value` for each name. Returns `false` if the request lacks one.
 pub(super) fn write(
     text: &mut Vec<u8>,
     head: RequestHead<'_>,
@@ -80,10 +79,10 @@ pub(super) fn write(
     Ok(true)
 }
 
-/// Writes `:value` of the one header there is; `false` if there is none.
+/// Writes `:value` of a header that must occur once. Returns `false` if it does not occur.
 ///
-/// Several would be joined by commas, as one that has commas of its own: an app that
-/// looks at the first would see what nobody signed.
+/// Several values would be signed joined by commas, like one value with commas. An app that
+/// reads the first would see a value that was not signed.
 fn write_single<'a>(
     text: &mut Vec<u8>,
     mut values: impl Iterator<Item = &'a HeaderValue>,
@@ -97,7 +96,7 @@ fn write_single<'a>(
     Ok(true)
 }
 
-/// Writes a value without spaces around it, and with one for many within.
+/// Writes a value trimmed, with one space for each inner run of spaces.
 pub(super) fn write_value(text: &mut Vec<u8>, value: &[u8]) {
     let value = value.trim_ascii();
     if !value.contains(&b' ') {
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_headers_of_amazons_must_be_listed_as_there_are() {
+    fn every_amazon_header_must_be_listed() {
         let list = "host;x-amz-a;x-amz-b";
         for (there, fine) in [(0, true), (2, true), (3, false)] {
             assert_eq!(check(there, list, RequestError::header).is_ok(), fine, "{there}");
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_signed_headers_has_one_form() {
+    fn signed_headers_list_has_exactly_one_form() {
         for good in ["host", "a;host", "host;x-amz-date", "content-type;host;x-amz-date"] {
             assert!(listed(good).is_ok(), "{good}");
         }
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_lose_the_spaces_around_them_and_all_but_one_within() {
+    fn header_values_are_trimmed_and_inner_spaces_collapse() {
         let request = Request::get("/")
             .header("host", "example.com:81")
             .header("my-a", "  a   b \t")
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_of_a_target_stands_in_for_the_host() {
+    fn authority_replaces_a_missing_host() {
         let request = Request::get("http://example.com/x").body(()).unwrap();
         assert_eq!(canonical(&request, "host").as_deref(), Some("host:example.com\n"));
         let both = Request::get("http://example.com/x").header("host", "example.com");

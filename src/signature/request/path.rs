@@ -1,8 +1,8 @@
-//! One spelling for each path, and for each part of a query.
+//! The canonical spelling of paths and of the parts of a query.
 
 use std::borrow::Cow;
 
-/// Writes a path as it is signed; `false` if a `%` in it is not followed by two hex
+/// Writes the canonical form of a path. Returns `false` if a `%` is not followed by two hex
 /// digits.
 #[must_use]
 pub(super) fn write_path(text: &mut Vec<u8>, path: &str) -> bool {
@@ -13,7 +13,8 @@ pub(super) fn write_path(text: &mut Vec<u8>, path: &str) -> bool {
     write(text, path.as_bytes(), &IN_PATH, |byte| byte)
 }
 
-/// A name or value of a query as it is signed; `None` as for paths.
+/// Returns the canonical form of a name or value of a query. `None` if a `%` is not followed
+/// by two hex digits.
 pub(super) fn canonical_part(part: &str) -> Option<Cow<'_, str>> {
     if is_canonical(part) {
         return Some(Cow::Borrowed(part));
@@ -24,7 +25,7 @@ pub(super) fn canonical_part(part: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(text).ok().filter(|_| whole).map(Cow::Owned)
 }
 
-/// Whether a name or value of a query is as it is signed.
+/// Returns whether a name or value of a query is canonical.
 pub(super) fn is_canonical(part: &str) -> bool {
     let mut bytes = part.bytes();
     while let Some(byte) = bytes.next() {
@@ -43,7 +44,7 @@ pub(super) fn is_canonical(part: &str) -> bool {
     true
 }
 
-/// What needs no escape: letters, digits and `-._~`.
+/// The bytes that are not escaped: letters, digits and `-._~`.
 const UNRESERVED: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0_u8;
@@ -55,7 +56,7 @@ const UNRESERVED: [bool; 256] = {
     plain
 };
 
-/// The same in a path, and slashes.
+/// The same, and slashes: for paths.
 const IN_PATH: [bool; 256] = {
     let mut plain = UNRESERVED;
     plain[b'/' as usize] = true;
@@ -74,7 +75,7 @@ fn write(
 ) -> bool {
     let fine = |byte: u8| plain[usize::from(byte)];
     loop {
-        // Most texts need no change, so runs of what is fine are copied whole.
+        // Most texts need no change: copy whole runs of plain bytes.
         let run = bytes.iter().position(|byte| !fine(*byte)).unwrap_or(bytes.len());
         text.extend_from_slice(&bytes[..run]);
         let Some(byte) = bytes.get(run).copied() else { return true };
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_neither_normalised_nor_encoded_twice() {
+    fn paths_are_neither_normalized_nor_encoded_twice() {
         for (sent, signed) in [
             ("", "/"),
             ("/", "/"),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lonely_percent_sign_has_no_canonical_form() {
+    fn percent_sign_without_hex_digits_is_rejected() {
         for bad in ["/%", "/%2", "/%zz", "/a%%20", "/%2%30", "/%ä"] {
             assert_eq!(path(bad), None, "{bad}");
             assert_eq!(canonical_part(bad), None, "{bad}");
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plus_in_a_query_is_a_space() {
+    fn plus_in_a_query_is_a_space() {
         for (sent, signed) in
             [("a+b", "a%20b"), ("a%2bb", "a%2Bb"), ("a/b", "a%2Fb"), ("a%20b", "a%20b")]
         {
@@ -159,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_paths_stay_as_they_are_and_mean_the_same(sent in "/[a-zA-Z0-9%/+ .~äß&=-]{0,40}") {
+        fn canonical_form_is_stable_and_keeps_the_meaning(sent in "/[a-zA-Z0-9%/+ .~äß&=-]{0,40}") {
             if let Some(part) = canonical_part(&sent) {
                 prop_assert_eq!(is_canonical(&sent), sent == part);
                 prop_assert!(is_canonical(&part));

@@ -1,4 +1,4 @@
-//! A request's query: a signature's parameters in it, and its canonical form.
+//! The query of a request: a signature's parameters, and the canonical form.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,12 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Scheme,
     error::{RequestError, S3ErrorCode},
+    head::Scheme,
     path,
 };
 
-/// The parameters of a presigned request, of both versions. Their names have one
-/// spelling each.
+/// The parameters of presigned requests of both versions. Each name has exactly one spelling.
 const PARAMETERS: [&str; 11] = [
     "AWSAccessKeyId",
     "Expires",
@@ -27,7 +26,7 @@ const PARAMETERS: [&str; 11] = [
     "X-Amz-SignedHeaders",
 ];
 
-/// The query as it was sent.
+/// A query as the client sent it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Query<'a>(&'a str);
 
@@ -36,7 +35,7 @@ impl<'a> Query<'a> {
         Self(uri.query().unwrap_or_default())
     }
 
-    /// Names and values as they were sent; what has no `=` has no value.
+    /// Returns names and values as sent. A part without `=` has no value.
     pub(super) fn parts(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let parts = self.0.split('&').filter(|part| !part.is_empty());
         parts.map(|part| match part.split_once('=') {
@@ -49,7 +48,7 @@ impl<'a> Query<'a> {
         self.parts().map(|(name, value)| (name, value.unwrap_or_default()))
     }
 
-    /// How the request is presigned, if it is.
+    /// Returns the version of a presigned request. `None` if the request is not presigned.
     pub(super) fn scheme(self) -> Result<Option<Scheme>, RequestError> {
         if self.0.is_empty() {
             return Ok(None);
@@ -59,7 +58,7 @@ impl<'a> Query<'a> {
             let Some(name) = parameter(name)? else { continue };
             match name {
                 "AWSAccessKeyId" | "Signature" => v2 = true,
-                // `Expires` alone is the app's.
+                // `Expires` alone belongs to the app.
                 "Expires" => {}
                 _ => v4 = true,
             }
@@ -79,7 +78,7 @@ impl<'a> Query<'a> {
         self.pairs().any(|(name, _)| name == "X-Amz-Security-Token")
     }
 
-    /// The value of a signature's parameter, decoded; there must be one.
+    /// Returns the decoded value of a signature's parameter, which must be present.
     pub(super) fn required(
         self,
         wanted: &str,
@@ -88,7 +87,7 @@ impl<'a> Query<'a> {
         self.value(wanted)?.ok_or(missing)
     }
 
-    /// The value of a signature's parameter, decoded, if it is there.
+    /// Returns the decoded value of a signature's parameter, if present.
     pub(super) fn value(self, wanted: &str) -> Result<Option<Cow<'a, str>>, RequestError> {
         let mut values = self.pairs().filter(|(name, _)| *name == wanted).map(|(_, value)| value);
         let Some(value) = values.next() else { return Ok(None) };
@@ -104,7 +103,7 @@ impl<'a> Query<'a> {
         String::from_utf8(decoded).map(|value| Some(Cow::Owned(value))).map_err(error)
     }
 
-    /// Writes the query as it is signed, without the parameter of this name.
+    /// Writes the canonical query, without the parameter `without`.
     pub(super) fn write(self, text: &mut Vec<u8>, without: &str) -> Result<(), RequestError> {
         if self.0.is_empty() || self.write_if_canonical(text, without) {
             return Ok(());
@@ -118,7 +117,7 @@ impl<'a> Query<'a> {
             };
             pairs.push((name, value));
         }
-        // Stable or not is all the same, as no two names are.
+        // Equal names are rejected, so the sort need not be stable.
         pairs.sort_unstable();
         if pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(duplicate());
@@ -130,8 +129,8 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// Writes a query that is canonical as it was sent, as most are: nothing has to be
-    /// kept meanwhile. If it is not, nothing is written.
+    /// Writes the query if it is canonical as sent, as most queries are, without allocating.
+    /// Otherwise writes nothing and returns `false`.
     fn write_if_canonical(self, text: &mut Vec<u8>, without: &str) -> bool {
         let start = text.len();
         let mut previous = None;
@@ -148,7 +147,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Writes a parameter into the query that starts there.
+/// Appends a parameter to the query that starts at `start`.
 fn write_pair(text: &mut Vec<u8>, start: usize, name: &str, value: &str) {
     if text.len() > start {
         text.push(b'&');
@@ -158,7 +157,7 @@ fn write_pair(text: &mut Vec<u8>, start: usize, name: &str, value: &str) {
     text.extend_from_slice(value.as_bytes());
 }
 
-/// The signature's parameter that a name stands for; none, if it is the app's.
+/// Returns the signature's parameter with this name. `None` if the parameter is the app's.
 fn parameter(name: &str) -> Result<Option<&'static str>, RequestError> {
     let decoded;
     let name = if name.contains(['%', '+']) {
@@ -170,7 +169,7 @@ fn parameter(name: &str) -> Result<Option<&'static str>, RequestError> {
         }
         name
     };
-    // `expires` and `signature` in lower case are the app's own.
+    // `expires` and `signature` in lower case belong to the app.
     let other = PARAMETERS[3..].iter().any(|parameter| parameter.eq_ignore_ascii_case(name));
     if other || PARAMETERS.contains(&name) {
         return Err(RequestError::query("A parameter's name has another spelling."));
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_sorted_by_their_encoded_names_and_lose_their_signature() {
+    fn queries_are_sorted_by_encoded_name_without_the_signature() {
         for (sent, signed) in [
             ("", ""),
             ("acl", "acl="),
@@ -213,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_there_twice_is_refused_in_any_spelling() {
+    fn duplicate_parameter_is_rejected_in_any_spelling() {
         for bad in ["a=1&a=2", "a=1&b=2&a=1", "a&%61=", "a+b=1&a%20b=1"] {
             assert_eq!(canonical(bad), Err(duplicate()), "{bad}");
         }
     }
 
     #[test]
-    fn the_parameters_of_a_signature_have_one_spelling() {
+    fn signature_parameters_have_exactly_one_spelling() {
         for (query, scheme) in [
             ("", None),
             ("prefix=x&Expires=5", None),

@@ -1,9 +1,9 @@
-//! Amazon's test suite for Signature Version 4, where S3 has the rules of the other
-//! services: all but those on paths that are normalised, on bodies, and on parameters
-//! or headers that come twice, which are refused here.
+//! Amazon's test suite for Signature Version 4: the cases in which S3 has the same rules as
+//! other services. Left out are the cases on normalized paths, on bodies, and on duplicate
+//! parameters or headers, which are rejected here.
 //!
-//! Its requests are for a service called `service` and do not declare their bodies, so
-//! that they are put together from the parts of a canonical request.
+//! The requests of the suite are for a service called `service` and do not declare their
+//! bodies. So the tests assemble each canonical request from its parts.
 
 use http::Request;
 
@@ -27,7 +27,7 @@ struct Case {
     signature: &'static str,
 }
 
-/// By their names in the suite.
+/// Sorted by their names in the suite.
 const CASES: [Case; 11] = [
     Case {
         name: "get-header-value-trim",
@@ -132,7 +132,7 @@ impl Case {
 }
 
 #[test]
-fn the_cases_of_amazons_test_suite_that_s3_shares_verify() {
+fn amazon_test_suite_cases_shared_by_s3_verify() {
     let scope = CredentialScope::parse(SCOPE).unwrap();
     let key = SigningKey::derive(&SecretKey::from_stored(SECRET), &scope);
     for case in &CASES {
@@ -145,7 +145,7 @@ fn the_cases_of_amazons_test_suite_that_s3_shares_verify() {
 }
 
 #[test]
-fn a_parameter_that_comes_twice_in_the_suite_is_refused() {
+fn duplicate_parameter_of_the_suite_is_rejected() {
     // `get-vanilla-query-order-value`
     let uri = "/?Param1=value2&Param1=value1".parse().unwrap();
     assert!(Query::of(&uri).write(&mut Vec::new(), "").is_err());

@@ -22,11 +22,11 @@ use crate::{
     signature::{
         date,
         freshness::{Freshness, is_fresh},
-        hash, s3,
+        hash,
     },
 };
 
-/// The parameters that are signed, since they name a subresource or change the answer.
+/// The parameters that are signed: they name a subresource or change the response.
 const SUBRESOURCES: [&str; 38] = [
     "accelerate",
     "acl",
@@ -77,16 +77,22 @@ const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub struct V2Request<'a> {
     head: RequestHead<'a>,
     query: Query<'a>,
+    parsed: Parsed<'a>,
+}
+
+/// What the header or the query states about the signature.
+#[derive(Clone)]
+pub(super) struct Parsed<'a> {
     access_key: Cow<'a, str>,
     signature: Option<[u8; 20]>,
-    /// The fourth line of what is signed.
+    /// The fourth line of the string to sign.
     date: Cow<'a, str>,
     freshness: Freshness,
     payload: Payload,
 }
 
 impl<'a> V2Request<'a> {
-    /// Parses what follows `AWS` in an `Authorization` header.
+    /// Parses the text after `AWS` in an `Authorization` header.
     pub(super) fn of_header(head: RequestHead<'a>, rest: &'a str) -> Result<Self, RequestError> {
         let error = RequestError::new(
             S3ErrorCode::InvalidArgument,
@@ -97,15 +103,14 @@ impl<'a> V2Request<'a> {
             return Err(error);
         }
         let (date, signed_at) = time_of_headers(head)?;
-        Ok(Self {
-            head,
-            query: Query::of(head.uri()),
+        let parsed = Parsed {
             access_key: Cow::Borrowed(access_key),
-            signature: s3::parse_sha1(signature),
+            signature: hash::parse_base64(signature),
             date: Cow::Borrowed(date),
             freshness: Freshness::At(signed_at),
             payload: payload_of(head)?,
-        })
+        };
+        Ok(Self { head, query: Query::of(head.uri()), parsed })
     }
 
     /// Parses the parameters of a presigned request.
@@ -123,84 +128,97 @@ impl<'a> V2Request<'a> {
         if access_key.is_empty() {
             return Err(missing);
         }
-        Ok(Self {
-            head,
-            query,
+        let parsed = Parsed {
             access_key,
-            signature: s3::parse_sha1(&query.required("Signature", missing)?),
+            signature: hash::parse_base64(&query.required("Signature", missing)?),
             date: expires,
             freshness: Freshness::Until(end),
             payload: payload_of(head)?,
-        })
+        };
+        Ok(Self { head, query, parsed })
     }
 
-    /// The access key that is said to have signed.
+    /// Copies what was parsed, without the head.
+    pub(super) fn detach(self) -> Parsed<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let Parsed { access_key, signature, date, freshness, payload } = self.parsed;
+        Parsed { access_key: own(access_key), signature, date: own(date), freshness, payload }
+    }
+
+    /// Returns to the head that this was parsed from.
+    pub(super) fn attach(head: RequestHead<'a>, parsed: Parsed<'static>) -> Self {
+        Self { head, query: Query::of(head.uri()), parsed }
+    }
+
+    /// Returns the access key that the request names.
     #[must_use]
     pub fn access_key(&self) -> &str {
-        &self.access_key
+        &self.parsed.access_key
     }
 
-    /// When it may be used.
+    /// Returns when the request may be used.
     #[must_use]
     pub fn freshness(&self) -> Freshness {
-        self.freshness
+        self.parsed.freshness
     }
 
-    /// What it declares of its body, which is signed as every `x-amz-*` header is.
+    /// Returns what the request declares about its body. The declaration is signed, as every
+    /// `x-amz-*` header is.
     #[must_use]
     pub fn payload(&self) -> Payload {
-        self.payload
+        self.parsed.payload
     }
 
-    /// Whether it may be used now: for `skew` before and after it was signed, or until
-    /// it expires, which must be within seven days.
+    /// Checks that the request may be used `now`: for `max_skew` before and after its
+    /// signing time, or until it expires, which must be within seven days.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if it is too early or too late.
-    pub fn check_time(&self, now: SystemTime, skew: Duration) -> Result<(), RequestError> {
-        if is_fresh(self.freshness, now, skew) {
+    /// [`RequestError`] if `now` is too early or too late.
+    pub fn check_time(&self, now: SystemTime, max_skew: Duration) -> Result<(), RequestError> {
+        if is_fresh(self.freshness(), now, max_skew) {
             return Ok(());
         }
         let denied = |message| RequestError::new(S3ErrorCode::AccessDenied, message);
-        Err(match self.freshness {
+        Err(match self.freshness() {
             Freshness::Until(end) if end < now => denied("Request has expired."),
             Freshness::Until(_) => denied("Request expires more than a week ahead."),
             Freshness::At(_) | Freshness::Unknown => RequestError::skewed(),
         })
     }
 
-    /// The string to sign. `bucket` is the bucket that the host names, if it does.
+    /// Returns the string to sign. `bucket` is the bucket that the host names, if any.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if a parameter or header that is signed is there twice, or could be
-    /// taken for another.
+    /// [`RequestError`] if a signed parameter or header is a duplicate, or could be mistaken
+    /// for another one.
     pub fn string_to_sign(&self, bucket: Option<&str>) -> Result<Vec<u8>, RequestError> {
         let mut text = Vec::with_capacity(512);
         self.write_string_to_sign(&mut text, bucket)?;
         Ok(text)
     }
 
-    /// Whether the signature is that of this secret.
+    /// Returns whether the signature was made with this secret.
     ///
     /// # Errors
     ///
-    /// As for [`string_to_sign`](Self::string_to_sign).
+    /// The same as [`string_to_sign`](Self::string_to_sign).
     pub fn verify(&self, secret: &SecretKey, bucket: Option<&str>) -> Result<bool, RequestError> {
         let text = self.string_to_sign(bucket)?;
         Ok(self.is_signature_of(secret, &text))
     }
 
-    /// Whether the query has a parameter of this name.
+    /// Returns whether the query has a parameter of this name.
     #[cfg(feature = "s3s")]
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         self.query.parts().any(|(found, _)| found == name)
     }
 
-    /// Whether the signature is that of this text; costs the same for every secret.
+    /// Returns whether the secret signs this text. Costs the same for every secret.
     pub(crate) fn is_signature_of(&self, secret: &SecretKey, text: &[u8]) -> bool {
-        hash::is_hmac_sha1(secret, text, self.signature.as_ref().map(<[u8; 20]>::as_slice))
+        let signature = self.parsed.signature.as_ref();
+        hash::is_hmac_sha1(secret, text, signature.map(<[u8; 20]>::as_slice))
     }
 
     /// Writes the string to sign into an empty buffer.
@@ -215,7 +233,7 @@ impl<'a> V2Request<'a> {
             text.extend_from_slice(self.head.single(name)?.unwrap_or_default().trim().as_bytes());
         }
         text.push(b'\n');
-        text.extend_from_slice(self.date.as_bytes());
+        text.extend_from_slice(self.parsed.date.as_bytes());
         text.push(b'\n');
         self.write_headers(text)?;
         if let Some(bucket) = bucket {
@@ -234,7 +252,7 @@ impl<'a> V2Request<'a> {
         for name in names {
             let mut values = self.head.headers().get_all(name).iter();
             let (value, more) = (values.next(), values.next());
-            // As in version 4: an app that looks at the first would see another value.
+            // As in version 4: an app that reads the first would see another value.
             if more.is_some() {
                 return Err(RequestError::header_twice());
             }
@@ -247,7 +265,7 @@ impl<'a> V2Request<'a> {
     }
 
     fn write_subresources(&self, text: &mut Vec<u8>) -> Result<(), RequestError> {
-        // An app decodes names, and what is not signed must not become a subresource so.
+        // An app decodes names. An unsigned parameter must not become a subresource that way.
         let is_hidden = |name: &str| {
             let decoded = percent_decode_str(name).decode_utf8_lossy();
             decoded != name && SUBRESOURCES.contains(&&*decoded)
@@ -284,12 +302,12 @@ impl<'a> V2Request<'a> {
 impl fmt::Debug for V2Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut this = f.debug_struct("V2Request");
-        this.field("access_key", &self.access_key).finish_non_exhaustive()
+        this.field("access_key", &self.access_key()).finish_non_exhaustive()
     }
 }
 
-/// The date line, and when the headers say that it was signed. `x-amz-date` wins, and
-/// is signed as a header, so that the line is empty then.
+/// Returns the date line, and the signing time of the headers. If there is an `x-amz-date`, it
+/// wins and is signed as a header, and the line is empty.
 fn time_of_headers(head: RequestHead<'_>) -> Result<(&str, SystemTime), RequestError> {
     let error = RequestError::no_date();
     let parse = |text| date::parse_http(text).or_else(|| date::parse_iso(text)).ok_or(error);
@@ -300,8 +318,8 @@ fn time_of_headers(head: RequestHead<'_>) -> Result<(&str, SystemTime), RequestE
     Ok((text, parse(text)?))
 }
 
-/// Whether a decoded value holds what would be signed in the same way if it were
-/// parameters of their own: `x&versionId=1`.
+/// Returns whether a decoded value contains text that would be signed in the same way as
+/// further parameters: `x&versionId=1`.
 fn looks_like_more(value: &[u8]) -> bool {
     let further = value.split(|byte| *byte == b'&').skip(1);
     let mut names = further.map(|part| part.split(|byte| *byte == b'=').next().unwrap_or(part));

@@ -21,16 +21,16 @@ use super::{
 };
 use crate::signature::{
     date, hash,
-    v4::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
+    signing_key::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
 };
 
-/// The one service whose requests are verified here.
+/// The only service whose requests are verified here.
 const SERVICE: &str = "s3";
 
-/// The longest that a presigned URL may be good for, in seconds: seven days.
+/// The longest lifetime of a presigned URL, in seconds: seven days.
 const MAX_EXPIRES: u64 = 7 * 24 * 60 * 60;
 
-/// The parameter that holds the signature, and which therefore is not signed.
+/// The parameter that contains the signature and is therefore not signed.
 const SIGNATURE: &str = "X-Amz-Signature";
 
 /// A request that is signed with version 4.
@@ -38,7 +38,13 @@ const SIGNATURE: &str = "X-Amz-Signature";
 pub struct V4Request<'a> {
     head: RequestHead<'a>,
     query: Query<'a>,
-    /// Parses as a credential; where its access key and its region end is below.
+    parsed: Parsed<'a>,
+}
+
+/// What the header or the query states about the signature.
+#[derive(Clone)]
+pub(super) struct Parsed<'a> {
+    /// Parses as a credential. The ends of its access key and region are below.
     credential: Cow<'a, str>,
     access_end: usize,
     region_end: usize,
@@ -46,14 +52,14 @@ pub struct V4Request<'a> {
     signature: Option<[u8; 32]>,
     timestamp: Cow<'a, str>,
     signed_at: SystemTime,
-    /// For how long, if it is presigned.
+    /// The lifetime of a presigned request.
     expires_in: Option<Duration>,
     payload: Payload,
     declared: Cow<'a, str>,
 }
 
 impl<'a> V4Request<'a> {
-    /// Parses what follows the algorithm in an `Authorization` header.
+    /// Parses the text after the algorithm in an `Authorization` header.
     pub(super) fn of_header(
         head: RequestHead<'a>,
         named: &Named<'a>,
@@ -67,9 +73,7 @@ impl<'a> V4Request<'a> {
             "Missing required header for this request: x-amz-content-sha256",
         );
         let declared = named.content_sha256.text()?.ok_or(missing)?;
-        Self {
-            head,
-            query: Query::of(head.uri()),
+        let parsed = Parsed {
             credential: Cow::Borrowed(credential),
             access_end: 0,
             region_end: 0,
@@ -80,8 +84,9 @@ impl<'a> V4Request<'a> {
             expires_in: None,
             payload: Payload::parse(declared)?,
             declared: Cow::Borrowed(declared),
-        }
-        .checked(named, RequestError::header)
+        };
+        let query = Query::of(head.uri());
+        Self { head, query, parsed }.checked(named, RequestError::header)
     }
 
     /// Parses the parameters of a presigned request.
@@ -106,9 +111,7 @@ impl<'a> V4Request<'a> {
         let expires_in = parse_expires(&query.required("X-Amz-Expires", missing)?)?;
         let signature = parse_signature(&query.required(SIGNATURE, missing)?);
         let declared = declared_of_presigned(named, query)?;
-        Self {
-            head,
-            query,
+        let parsed = Parsed {
             credential: query.required("X-Amz-Credential", missing)?,
             access_end: 0,
             region_end: 0,
@@ -119,17 +122,18 @@ impl<'a> V4Request<'a> {
             expires_in: Some(expires_in),
             payload: Payload::parse(&declared)?,
             declared,
-        }
-        .checked(named, RequestError::query)
+        };
+        Self { head, query, parsed }.checked(named, RequestError::query)
     }
 
-    /// What both forms must fulfil.
+    /// Checks what both forms have in common.
     fn checked(
         mut self,
         named: &Named<'_>,
         malformed: fn(&'static str) -> RequestError,
     ) -> Result<Self, RequestError> {
-        let Ok((access_key, scope)) = CredentialScope::parse_credential(&self.credential) else {
+        let Ok((access_key, scope)) = CredentialScope::parse_credential(&self.parsed.credential)
+        else {
             return Err(malformed(
                 "The Credential is malformed; expecting \
                  \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
@@ -141,128 +145,166 @@ impl<'a> V4Request<'a> {
         if scope.region().is_empty() {
             return Err(malformed("The Credential names no region."));
         }
-        if !self.timestamp.starts_with(scope.date()) {
+        if !self.parsed.timestamp.starts_with(scope.date()) {
             return Err(malformed("The Credential is for another day than the request's date."));
         }
-        headers::check(named.of_amazon, &self.signed_headers, malformed)?;
-        (self.access_end, self.region_end) =
+        headers::check(named.of_amazon, &self.parsed.signed_headers, malformed)?;
+        (self.parsed.access_end, self.parsed.region_end) =
             (access_key.len(), access_key.len() + "/YYYYMMDD/".len() + scope.region().len());
         Ok(self)
     }
 
-    /// The access key that is said to have signed.
+    /// Copies what was parsed, without the head.
+    pub(super) fn detach(self) -> Parsed<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        // Written in full so that a new text cannot be forgotten here.
+        let Parsed {
+            credential,
+            access_end,
+            region_end,
+            signed_headers,
+            signature,
+            timestamp,
+            signed_at,
+            expires_in,
+            payload,
+            declared,
+        } = self.parsed;
+        Parsed {
+            credential: own(credential),
+            access_end,
+            region_end,
+            signed_headers: own(signed_headers),
+            signature,
+            timestamp: own(timestamp),
+            signed_at,
+            expires_in,
+            payload,
+            declared: own(declared),
+        }
+    }
+
+    /// Returns to the head that this was parsed from.
+    pub(super) fn attach(head: RequestHead<'a>, parsed: Parsed<'static>) -> Self {
+        Self { head, query: Query::of(head.uri()), parsed }
+    }
+
+    /// Returns the access key that the request names.
     #[must_use]
     pub fn access_key(&self) -> &str {
-        &self.credential[..self.access_end]
+        &self.parsed.credential[..self.parsed.access_end]
     }
 
-    /// What the signing key must be good for.
+    /// Returns the scope that the signing key must be derived for.
     #[must_use]
     pub fn scope(&self) -> CredentialScope<'_> {
-        let date_end = self.access_end + "/YYYYMMDD".len();
-        let date = &self.credential[self.access_end + 1..date_end];
-        CredentialScope::of_parts(date, &self.credential[date_end + 1..self.region_end], SERVICE)
+        let Parsed { credential, access_end, region_end, .. } = &self.parsed;
+        let date_end = access_end + "/YYYYMMDD".len();
+        let date = &credential[access_end + 1..date_end];
+        CredentialScope::of_parts(date, &credential[date_end + 1..*region_end], SERVICE)
     }
 
-    /// The scope as it was sent.
+    /// Returns the scope as sent.
     pub(crate) fn scope_text(&self) -> &str {
-        &self.credential[self.access_end + 1..]
+        &self.parsed.credential[self.parsed.access_end + 1..]
     }
 
-    /// When it was signed, as it was sent: `20260102T030405Z`.
+    /// Returns the signing time as sent: `20260102T030405Z`.
     #[must_use]
     pub fn timestamp(&self) -> &str {
-        &self.timestamp
+        &self.parsed.timestamp
     }
 
-    /// When it was signed.
+    /// Returns the signing time.
     #[must_use]
     pub fn signed_at(&self) -> SystemTime {
-        self.signed_at
+        self.parsed.signed_at
     }
 
-    /// For how long after that it may be used, if it is presigned.
+    /// Returns the lifetime of a presigned request, counted from the signing time. `None` if
+    /// the request is not presigned.
     #[must_use]
     pub fn expires_in(&self) -> Option<Duration> {
-        self.expires_in
+        self.parsed.expires_in
     }
 
-    /// The names of the signed headers, in lower case, sorted, between semicolons.
+    /// Returns the names of the signed headers, in lower case, sorted, separated by semicolons.
     #[must_use]
     pub fn signed_headers(&self) -> &str {
-        &self.signed_headers
+        &self.parsed.signed_headers
     }
 
-    /// What it declares of its body.
+    /// Returns what the request declares about its body.
     #[must_use]
     pub fn payload(&self) -> Payload {
-        self.payload
+        self.parsed.payload
     }
 
-    /// The signature that it carries; `None` if that cannot be one.
+    /// Returns the signature. `None` if the text that was sent is not a valid signature.
     #[must_use]
     pub fn signature(&self) -> Option<&[u8; 32]> {
-        self.signature.as_ref()
+        self.parsed.signature.as_ref()
     }
 
-    /// Whether it may be used now.
+    /// Checks that the request may be used `now`.
     ///
-    /// If it is presigned: from `skew` before it was signed until it expires. Else for
-    /// `skew` before and after it was signed; S3 allows 15 minutes.
+    /// A presigned request may be used from `max_skew` before its signing time until it
+    /// expires. Any other request may be used for `max_skew` before and after its signing
+    /// time. S3 allows 15 minutes.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if it is too early or too late.
-    pub fn check_time(&self, now: SystemTime, skew: Duration) -> Result<(), RequestError> {
+    /// [`RequestError`] if `now` is too early or too late.
+    pub fn check_time(&self, now: SystemTime, max_skew: Duration) -> Result<(), RequestError> {
         let denied = |message| Err(RequestError::new(S3ErrorCode::AccessDenied, message));
-        let ahead = self.signed_at.duration_since(now).unwrap_or_default();
-        let age = now.duration_since(self.signed_at).unwrap_or_default();
-        match self.expires_in {
-            Some(_) if ahead > skew => denied("Request is not valid yet."),
+        let ahead = self.signed_at().duration_since(now).unwrap_or_default();
+        let age = now.duration_since(self.signed_at()).unwrap_or_default();
+        match self.expires_in() {
+            Some(_) if ahead > max_skew => denied("Request is not valid yet."),
             Some(expires_in) if age > expires_in => denied("Request has expired."),
-            None if ahead > skew || age > skew => Err(RequestError::skewed()),
+            None if ahead.max(age) > max_skew => Err(RequestError::skewed()),
             _ => Ok(()),
         }
     }
 
-    /// The canonical request: what is hashed for the string to sign.
+    /// Returns the canonical request, whose hash is part of the string to sign.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if a signed header is not there, or the path or query has no
-    /// canonical form.
+    /// [`RequestError`] if the request lacks a signed header, or if the path or the query has
+    /// no canonical form.
     pub fn canonical_request(&self) -> Result<Vec<u8>, RequestError> {
         let mut text = Vec::with_capacity(1_024);
         self.write_canonical(&mut text)?;
         Ok(text)
     }
 
-    /// The string to sign.
+    /// Returns the string to sign.
     ///
     /// # Errors
     ///
-    /// As for [`canonical_request`](Self::canonical_request).
+    /// The same as [`canonical_request`](Self::canonical_request).
     pub fn string_to_sign(&self) -> Result<Vec<u8>, RequestError> {
         let mut text = Vec::with_capacity(1_024);
         self.write_string_to_sign(&mut text)?;
         Ok(text)
     }
 
-    /// Whether the signature is that of this key.
+    /// Returns whether the signature was made with this key.
     ///
     /// # Errors
     ///
-    /// As for [`canonical_request`](Self::canonical_request).
+    /// The same as [`canonical_request`](Self::canonical_request).
     pub fn verify(&self, key: &SigningKey) -> Result<bool, RequestError> {
-        Ok(key.verify(&self.string_to_sign()?, self.signature.as_ref()))
+        Ok(key.verify(&self.string_to_sign()?, self.signature()))
     }
 
-    /// Writes the string to sign into an empty buffer, which also serves on the way.
+    /// Writes the string to sign into an empty buffer, which first holds the canonical request.
     pub(crate) fn write_string_to_sign(&self, text: &mut Vec<u8>) -> Result<(), RequestError> {
         self.write_canonical(text)?;
         let hashed = hash::sha256(text);
         text.clear();
-        for line in [ALGORITHM, &self.timestamp, self.scope_text()] {
+        for line in [ALGORITHM, self.timestamp(), self.scope_text()] {
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');
         }
@@ -281,14 +323,14 @@ impl<'a> V4Request<'a> {
         text.push(b'\n');
         self.query.write(text, SIGNATURE)?;
         text.push(b'\n');
-        if !headers::write(text, self.head, &self.signed_headers)? {
+        if !headers::write(text, self.head, self.signed_headers())? {
             let message = "A signed header is not in the request.";
             return Err(RequestError::new(S3ErrorCode::SignatureDoesNotMatch, message));
         }
         text.push(b'\n');
-        text.extend_from_slice(self.signed_headers.as_bytes());
+        text.extend_from_slice(self.signed_headers().as_bytes());
         text.push(b'\n');
-        text.extend_from_slice(self.declared.as_bytes());
+        text.extend_from_slice(self.parsed.declared.as_bytes());
         Ok(())
     }
 }
@@ -300,9 +342,9 @@ impl fmt::Debug for V4Request<'_> {
     }
 }
 
-/// The three members of the header, in the order in which everybody sends them.
+/// Parses the three members of the header, in the order in which all clients send them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
-    // From behind, since an access key may hold commas.
+    // From the end, since an access key may contain commas.
     let (rest, signature) = rest.rsplit_once(',')?;
     let (credential, signed_headers) = rest.rsplit_once(',')?;
     let credential = credential.trim_ascii().strip_prefix("Credential=")?;
@@ -311,7 +353,7 @@ fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
     (!signature.is_empty()).then_some((credential, signed_headers, signature))
 }
 
-/// When the headers say that it was signed: `x-amz-date`, or else `Date`.
+/// Returns the signing time of the headers: `x-amz-date`, or else `Date`.
 fn time_of_headers<'a>(
     head: RequestHead<'a>,
     named: &Named<'a>,
@@ -339,7 +381,8 @@ fn parse_expires(text: &str) -> Result<Duration, RequestError> {
     }
 }
 
-/// What a presigned request declares of its body: nothing, unless it says so.
+/// Returns what a presigned request declares about its body. Without a declaration the body is
+/// unsigned.
 fn declared_of_presigned<'a>(
     named: &Named<'a>,
     query: Query<'a>,

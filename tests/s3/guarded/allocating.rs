@@ -1,4 +1,4 @@
-//! What a request that passes costs: no allocation of the guard's own.
+//! The guard allocates nothing for a request that passes.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use crate::{
     gate::{ACCESS, SECRET, Watch, request},
 };
 
-/// A store that itself allocates nothing.
+/// A store that allocates nothing.
 #[derive(Clone)]
 struct Store;
 
@@ -41,7 +41,7 @@ impl<B> Service<Request<VerifiedBody<B>>> for Store {
 }
 
 #[tokio::test]
-async fn a_request_that_passes_is_parsed_almost_without_allocating() {
+async fn passing_request_is_parsed_almost_without_allocating() {
     let clock = Watch::default();
     let guard = S3sGuardLayer::builder().clock(clock.clone()).build().unwrap();
     let mut service = guard.layer(Store);
@@ -51,10 +51,10 @@ async fn a_request_that_passes_is_parsed_almost_without_allocating() {
     for (what, signed, most) in [
         ("a request without a signature", get(), 0),
         ("a GET", signer.sign(get()).0, 0),
-        // Its credential and its list of headers are escaped.
+        // The credential and the list of headers are escaped.
         ("a presigned GET", presigning.sign(get()).0, 2),
     ] {
-        // The first request makes the buffer that the others use again.
+        // The first request creates the buffer that the others reuse.
         for round in 0..3 {
             let request = signed.clone();
             let (response, count) = allocations(|| service.call(request));

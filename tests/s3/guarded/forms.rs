@@ -24,7 +24,7 @@ fn form(guarded: &Guarded) -> Form {
 }
 
 #[tokio::test]
-async fn a_signed_form_reaches_the_store_as_the_guard_read_it() {
+async fn signed_form_reaches_the_store_as_the_guard_read_it() {
     let guarded = Guarded::now().await;
     for target in ["/photos", "/photos/"] {
         let stored = guarded.send(form(&guarded).to(target)).await.passed();
@@ -33,7 +33,7 @@ async fn a_signed_form_reaches_the_store_as_the_guard_read_it() {
 }
 
 #[tokio::test]
-async fn forms_of_version_2_pass_where_that_is_admitted() {
+async fn version_2_forms_pass_if_accepted() {
     let guarded = Guarded::now().await;
     let sent = || version_2(ACCESS, SECRET, guarded.clock.now());
     assert_eq!(guarded.send_unguarded(sent()).await.passed().1, "cat");
@@ -45,7 +45,7 @@ async fn forms_of_version_2_pass_where_that_is_admitted() {
 }
 
 #[tokio::test]
-async fn a_form_is_refused_by_the_rules_of_the_layer() {
+async fn form_is_refused_by_the_rules_of_the_layer() {
     let guarded = Guarded::now_with(|builder| builder.region("us-east-1")).await;
     let with = |change: &dyn Fn(&mut Form)| {
         let mut form = form(&guarded);
@@ -108,7 +108,7 @@ async fn a_form_is_refused_by_the_rules_of_the_layer() {
 }
 
 #[tokio::test]
-async fn a_form_is_refused_for_its_bucket_its_key_its_length_or_its_age() {
+async fn form_is_refused_for_its_bucket_key_length_or_age() {
     let guarded = Guarded::now().await;
     guarded.send(form(&guarded).to("/videos")).await.refused(S3ErrorCode::AccessDenied);
     let mut other = form(&guarded);
@@ -126,7 +126,7 @@ async fn a_form_is_refused_for_its_bucket_its_key_its_length_or_its_age() {
 }
 
 #[tokio::test]
-async fn a_form_with_a_wrong_secret_or_an_unknown_key_is_refused_by_the_service() {
+async fn form_with_wrong_secret_or_unknown_key_is_refused_by_s3s() {
     let guarded = Guarded::now().await;
     let wrong = Form { secret: "wrong".into(), ..form(&guarded) };
     guarded.send(wrong.to("/photos")).await.refused_by_s3s("SignatureDoesNotMatch");
@@ -137,13 +137,13 @@ async fn a_form_with_a_wrong_secret_or_an_unknown_key_is_refused_by_the_service(
 }
 
 #[tokio::test]
-async fn a_form_has_one_signature_and_goes_to_a_bucket() {
+async fn form_must_have_one_signature_and_be_posted_to_a_bucket() {
     let guarded = Guarded::now().await;
     let misplaced = S3ErrorCode::InvalidRequest;
     for target in ["/photos/cats", "/photos?delete", "/photos?uploads"] {
         guarded.send(form(&guarded).to(target)).await.refused(misplaced);
     }
-    // A head that is signed too would have the guard look away from the fields.
+    // With a signed head as well, the guard would not check the fields.
     let (signed, _) =
         guarded.signer().payload("UNSIGNED-PAYLOAD").sign(form(&guarded).to("/photos"));
     guarded.send(signed).await.refused(misplaced);
@@ -158,9 +158,9 @@ async fn a_form_has_one_signature_and_goes_to_a_bucket() {
 }
 
 #[tokio::test]
-async fn the_service_reads_the_fields_that_the_guard_read() {
+async fn s3s_reads_the_fields_that_the_guard_read() {
     let guarded = Guarded::now().await;
-    // Names that `s3s` could read in another way.
+    // Names that `s3s` could parse differently.
     for name in ["x y", "x\u{e4}", "x\\"] {
         let mut sent = form(&guarded);
         sent.fields.push((name.into(), "dogs/x".into()));
@@ -168,7 +168,7 @@ async fn the_service_reads_the_fields_that_the_guard_read() {
         sent.policy = sent.policy.replacen('[', &condition, 1);
         guarded.send(sent.to("/photos")).await.refused(S3ErrorCode::MalformedPostRequest);
     }
-    // A spelling of a name that `s3s` does not understand, and gets in its own.
+    // A spelling that `s3s` does not support. The guard rewrites it.
     let (head, body) = form(&guarded).to("/photos").into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let body = body.replace("form-data; name=\"key\"", "form-data;name=key");
@@ -178,7 +178,7 @@ async fn the_service_reads_the_fields_that_the_guard_read() {
 }
 
 #[tokio::test]
-async fn a_large_file_that_looks_like_the_end_of_a_form_reaches_the_store_whole() {
+async fn large_file_that_looks_like_a_boundary_reaches_the_store_whole() {
     let guarded = Guarded::now().await;
     let mut sent = form(&guarded);
     sent.policy = sent.policy.replace("1, 10]", "1, 1000000]");
@@ -209,7 +209,7 @@ impl Body for Pieces {
 }
 
 #[tokio::test]
-async fn forms_without_a_signature_are_the_services_to_decide_unless_refused() {
+async fn unsigned_forms_are_up_to_s3s_unless_refused() {
     let body = "--XX\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--XX\r\n\
                 Content-Disposition: form-data; name=\"file\"\r\n\r\nmeow\r\n--XX--\r\n";
     let unsigned = || {
@@ -223,7 +223,7 @@ async fn forms_without_a_signature_are_the_services_to_decide_unless_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_whose_fields_do_not_arrive_is_not_waited_for() {
+async fn form_times_out_if_its_fields_do_not_arrive() {
     let guarded = Guarded::with(|builder| builder.form_timeout(Duration::from_secs(5))).await;
     let request = request("POST", "/photos");
     let request = request.header("content-type", "multipart/form-data; boundary=XX");

@@ -43,14 +43,14 @@ struct Guarded {
     store: Store,
 }
 
-/// What came of a request.
+/// The response to a request.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
-    /// The code that the guard refused it with; without one, `s3s` answered.
+    /// The code of the guard's refusal. `None` if `s3s` responded.
     guard: Option<S3ErrorCode>,
     body: String,
-    /// What reached the store.
+    /// The object that reached the store.
     stored: Option<Object>,
 }
 
@@ -58,8 +58,8 @@ struct Answer {
 type Object = (String, String, String);
 
 impl Guarded {
-    /// With the guard's clock at 2026-01-02. The service reads the real one, and tolerates
-    /// any difference: whatever is refused for its time is refused by the guard.
+    /// With the guard's clock at 2026-01-02. The service reads the real clock and tolerates
+    /// every difference, so only the guard refuses requests for their time.
     async fn new() -> Self {
         Self::with(|builder| builder).await
     }
@@ -68,7 +68,7 @@ impl Guarded {
         Self::at(Watch::default(), set).await
     }
 
-    /// With the guard's clock at the real time, for what the service compares with that.
+    /// With the guard's clock at the real time, which the service compares with.
     async fn now() -> Self {
         Self::now_with(|builder| builder).await
     }
@@ -94,7 +94,7 @@ impl Guarded {
         Self { clock, guard, service: builder.build(), store }
     }
 
-    /// Who signs with alice's key, now.
+    /// A signer with alice's key, at the current time of the clock.
     fn signer(&self) -> Signer {
         Signer::new(ACCESS, SECRET, self.clock.now())
     }
@@ -135,31 +135,31 @@ impl Guarded {
 }
 
 impl Answer {
-    /// `s3s` verified it, and the store got it.
+    /// Checks that `s3s` verified the request and the store received it.
     #[track_caller]
     fn passed(self) -> Object {
         assert!(self.status.is_success(), "{self:?}");
-        self.stored.expect("it reached the store")
+        self.stored.expect("the request reached the store")
     }
 
-    /// The guard refused it with this code.
+    /// Checks that the guard refused the request with this code.
     #[track_caller]
     fn refused(&self, code: S3ErrorCode) {
         assert_eq!((self.guard, self.status), (Some(code), code.status()), "{self:?}");
         assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{}", self.body);
-        assert!(self.stored.is_none(), "it reached the store");
+        assert!(self.stored.is_none(), "the request reached the store");
     }
 
-    /// The guard let it pass, and `s3s` refused it with this code.
+    /// Checks that the guard passed the request and `s3s` refused it with this code.
     #[track_caller]
     fn refused_by_s3s(&self, code: &str) {
         assert_eq!(self.guard, None, "{self:?}");
         assert!(self.body.contains(&format!("<Code>{code}</Code>")), "{self:?}");
-        assert!(self.stored.is_none(), "it reached the store");
+        assert!(self.stored.is_none(), "the request reached the store");
     }
 }
 
-/// A store that remembers the last request which it got whole.
+/// A store that remembers the last complete request.
 #[derive(Clone, Debug, Default)]
 struct Store(Arc<Mutex<Option<Object>>>);
 

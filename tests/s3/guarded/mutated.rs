@@ -1,7 +1,7 @@
 //! The mutants of the layer, sent to the guard and an `s3s` service.
 //!
-//! Two parsers look at each of them. Nothing that the layer refuses may reach the store;
-//! what the layer takes for another spelling of the same request, `s3s` may refuse.
+//! Two parsers read each of them. No request that the layer refuses may reach the store. `s3s`
+//! may refuse what the layer accepts as another spelling of the same request.
 
 use bytes::Bytes;
 use http::Request;
@@ -11,7 +11,7 @@ use tower_credentials::clock::Clock;
 use super::Guarded;
 use crate::mutations::{Fate, Mutants, Raw, of_a_presigned_url, of_a_signed_header, v2};
 
-/// Returns how many were refused, and how many other spellings passed.
+/// Returns the number of refused mutants, and of other spellings that passed.
 async fn none_passes(guarded: &Guarded, base: &Raw, mutants: Mutants) -> (usize, usize) {
     let send = async |request: Request<Full<Bytes>>| guarded.send(request).await;
     send(base.build().unwrap()).await.passed();
@@ -32,11 +32,11 @@ async fn none_passes(guarded: &Guarded, base: &Raw, mutants: Mutants) -> (usize,
 }
 
 #[tokio::test]
-async fn no_mutant_of_a_request_signed_in_its_header_reaches_the_store() {
+async fn mutants_of_header_signed_requests_never_reach_the_store() {
     let guarded = Guarded::new().await;
     for (method, body) in [("GET", &b""[..]), ("PUT", b"content")] {
         let (base, mutants) = of_a_signed_header(&guarded.signer(), method, body);
-        // `s3s` does not read the body of a GET, so that it cannot find a wrong one.
+        // `s3s` does not read the body of a GET, so it does not notice a wrong one.
         let mutants = mutants.without(|what| method == "GET" && what.starts_with("body "));
         let (refused, passed) = none_passes(&guarded, &base, mutants).await;
         assert!(refused > 250 && passed > 20, "{refused} refused, {passed} passed");
@@ -44,7 +44,7 @@ async fn no_mutant_of_a_request_signed_in_its_header_reaches_the_store() {
 }
 
 #[tokio::test]
-async fn no_mutant_of_a_presigned_url_reaches_the_store() {
+async fn mutants_of_presigned_urls_never_reach_the_store() {
     let guarded = Guarded::now().await;
     let (base, mutants) = of_a_presigned_url(&guarded.signer());
     let (refused, passed) = none_passes(&guarded, &base, mutants).await;
@@ -52,7 +52,7 @@ async fn no_mutant_of_a_presigned_url_reaches_the_store() {
 }
 
 #[tokio::test]
-async fn no_mutant_of_what_version_2_signs_reaches_the_store() {
+async fn mutants_of_version_2_requests_never_reach_the_store() {
     let guarded = Guarded::with(|builder| builder.signature_v2(true)).await;
     let (base, mutants) = v2::of_a_signed_header();
     let (refused, passed) = none_passes(&guarded, &base, mutants).await;

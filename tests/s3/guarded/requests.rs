@@ -1,4 +1,4 @@
-//! Signed requests: what passes, and what the guard refuses before `s3s` sees it.
+//! Signed requests that pass the guard, and requests that it refuses.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ fn get() -> Sent {
     request("GET", "/photos/cat.jpg").body(Empty::new()).unwrap()
 }
 
-/// What a version 2 signature of this text is.
+/// Signs this text with version 2.
 fn sign_v2(text: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(text.as_bytes());
@@ -52,7 +52,7 @@ fn cat() -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn signed_requests_of_every_admitted_kind_reach_the_store() {
+async fn signed_requests_of_every_accepted_kind_reach_the_store() {
     let guarded = Guarded::now_with(|builder| builder.signature_v2(true)).await;
     let now = guarded.clock.now();
     let signer = guarded.signer();
@@ -73,7 +73,7 @@ async fn signed_requests_of_every_admitted_kind_reach_the_store() {
 }
 
 #[tokio::test]
-async fn version_2_is_refused_unless_it_is_admitted() {
+async fn version_2_is_refused_unless_accepted() {
     let guarded = Guarded::now().await;
     let now = guarded.clock.now();
     for signed in [header_v2(now), presigned_v2(now + Duration::from_mins(1))] {
@@ -83,7 +83,7 @@ async fn version_2_is_refused_unless_it_is_admitted() {
 }
 
 #[tokio::test]
-async fn subresources_that_s3s_leaves_unsigned_are_refused_with_version_2() {
+async fn version_2_subresources_that_s3s_leaves_unsigned_are_refused() {
     let guarded = Guarded::now_with(|builder| builder.signature_v2(true)).await;
     let now = guarded.clock.now();
     let week = Duration::from_hours(7 * 24 - 1);
@@ -101,7 +101,7 @@ async fn subresources_that_s3s_leaves_unsigned_are_refused_with_version_2() {
 }
 
 #[tokio::test]
-async fn version_2_of_2016_and_urls_of_version_2_for_years_are_refused() {
+async fn old_version_2_requests_and_long_lived_urls_are_refused() {
     let guarded = Guarded::now_with(|builder| builder.signature_v2(true)).await;
     let now = guarded.clock.now();
     let minute = Duration::from_mins(1);
@@ -121,7 +121,7 @@ async fn version_2_of_2016_and_urls_of_version_2_for_years_are_refused() {
 }
 
 #[tokio::test]
-async fn requests_signed_more_than_a_quarter_of_an_hour_away_are_refused() {
+async fn requests_signed_more_than_15_minutes_off_are_refused() {
     let guarded = Guarded::new().await;
     let now = guarded.clock.now();
     let second = Duration::from_secs(1);
@@ -139,7 +139,7 @@ async fn requests_signed_more_than_a_quarter_of_an_hour_away_are_refused() {
 }
 
 #[tokio::test]
-async fn presigned_urls_for_more_than_a_week_or_out_of_their_time_are_refused() {
+async fn expired_early_or_overlong_presigned_urls_are_refused() {
     let guarded = Guarded::now().await;
     let now = guarded.clock.now();
     let day = Duration::from_hours(24);
@@ -150,7 +150,7 @@ async fn presigned_urls_for_more_than_a_week_or_out_of_their_time_are_refused() 
     let too_long = S3ErrorCode::AuthorizationQueryParametersError;
     for (signed, code) in [
         (sign(now, 8 * day), too_long),
-        // 30 days old, with a life of 34 days.
+        // Signed 30 days ago, with a lifetime of 34 days.
         (sign(now - 30 * day, 34 * day), too_long),
         (sign(now + Duration::from_mins(16), day), S3ErrorCode::AccessDenied),
     ] {
@@ -217,14 +217,14 @@ async fn requests_with_session_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn the_header_names_no_other_algorithm() {
+async fn other_algorithm_names_in_the_header_are_refused() {
     let guarded = Guarded::now().await;
     for name in ["Bearer", "HMAC", "AWS4-HMAC-SHA512", "aws4-hmac-sha256"] {
         let (mut signed, _) = guarded.signer().sign(get());
         let value = signed.headers()["authorization"].to_str().unwrap();
         let value = value.replace("AWS4-HMAC-SHA256", name).parse().unwrap();
         signed.headers_mut().insert("authorization", value);
-        // `s3s` does not look at the name.
+        // `s3s` ignores the name.
         assert_eq!(guarded.send_unguarded(signed.clone()).await.passed(), cat());
         let answer = guarded.send(signed).await;
         assert!(answer.guard.is_some() && answer.stored.is_none(), "{name}: {answer:?}");
@@ -232,7 +232,7 @@ async fn the_header_names_no_other_algorithm() {
 }
 
 #[tokio::test]
-async fn what_the_parser_of_the_layer_refuses_the_guard_refuses() {
+async fn guard_refuses_what_the_layers_parser_refuses() {
     let guarded = Guarded::now().await;
     let target = "/photos/cat.jpg?partNumber=1&x=1";
     let (signed, _) =
@@ -253,7 +253,7 @@ async fn what_the_parser_of_the_layer_refuses_the_guard_refuses() {
 }
 
 #[tokio::test]
-async fn requests_without_a_signature_are_the_services_to_decide_unless_refused() {
+async fn unsigned_requests_are_up_to_s3s_unless_refused() {
     let guarded = Guarded::now().await;
     guarded.send(get()).await.refused_by_s3s("AccessDenied");
     let strict = Guarded::now_with(|builder| builder.anonymous(Anonymous::Refuse)).await;
@@ -262,7 +262,7 @@ async fn requests_without_a_signature_are_the_services_to_decide_unless_refused(
 }
 
 #[tokio::test]
-async fn a_wrong_secret_and_an_unknown_key_are_refused_by_the_service() {
+async fn wrong_secret_and_unknown_key_are_refused_by_s3s() {
     let guarded = Guarded::now().await;
     let wrong = Signer { secret: "wrong".into(), ..guarded.signer() };
     guarded.send(wrong.sign(get()).0).await.refused_by_s3s("SignatureDoesNotMatch");

@@ -1,4 +1,4 @@
-//! What says in the head who signed.
+//! Mutants of the signature in the head.
 
 use super::{
     Fate::{self, Refused, Same},
@@ -84,7 +84,7 @@ pub(super) fn of_the_authorization_header(base: &Raw, mutants: &mut Mutants) {
     moved(base, mutants, algorithm, [&c, &n, &s]);
 }
 
-/// What may happen to the header as a whole.
+/// Mutants of the header as a whole.
 fn moved(base: &Raw, mutants: &mut Mutants, algorithm: &str, [c, n, s]: [&str; 3]) {
     let value = base.clone().header("authorization").clone();
     mutants.add("authorization dropped", base, Refused(AccessDenied), |raw| {

@@ -1,7 +1,7 @@
-//! Everything that can be changed in a signed request, changed, one thing at a time.
+//! Mutants of signed requests: each changes one thing.
 //!
-//! Each mutant is refused, with the code that S3 has for it, unless it is on the short
-//! list of other spellings of the same request, which must mean the same to the store.
+//! Each mutant must be refused with S3's code for it. The exceptions are on a short list of other
+//! spellings of the same request, which must mean the same to the store.
 
 mod header;
 mod parts;
@@ -22,7 +22,7 @@ use crate::{
     gate::{Gate, HOST},
 };
 
-/// A request as lists of its parts, any of which can be changed.
+/// A request as lists of its parts, each of which can be changed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Raw {
     method: String,
@@ -32,15 +32,15 @@ pub(crate) struct Raw {
     body: Vec<u8>,
 }
 
-/// What must become of a mutant.
+/// The expected result of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fate {
-    /// Another spelling of the same.
+    /// Another spelling of the same request.
     Same,
     Refused(S3ErrorCode),
 }
 
-/// S3's codes, by shorter names.
+/// S3's codes by shorter names.
 mod codes {
     pub(super) use tower_credentials::signature::request::S3ErrorCode::{
         AccessDenied, AuthorizationHeaderMalformed as HeaderMalformed,
@@ -70,7 +70,7 @@ impl Raw {
         }
     }
 
-    /// The request, if HTTP can carry it at all.
+    /// Returns the request, if HTTP can represent it.
     pub(crate) fn build(&self) -> Option<Request<Full<Bytes>>> {
         let query: Vec<_> =
             self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -97,7 +97,7 @@ impl Raw {
     }
 }
 
-/// Mutants of a request, by what was done to it.
+/// Mutants of a request, by their change.
 #[derive(Debug, Default)]
 pub(crate) struct Mutants(BTreeMap<String, (Raw, Fate)>);
 
@@ -112,23 +112,23 @@ impl Mutants {
         let (what, mut mutant) = (what.into(), base.clone());
         change(&mut mutant);
         assert_ne!(&mutant, base, "{what} changes nothing");
-        assert!(self.0.insert(what.clone(), (mutant, fate)).is_none(), "{what} is there twice");
+        assert!(self.0.insert(what.clone(), (mutant, fate)).is_none(), "duplicate mutant: {what}");
     }
 
-    /// Leaves some out.
+    /// Removes some mutants.
     pub(crate) fn without(mut self, left_out: impl Fn(&str) -> bool) -> Self {
         self.0.retain(|what, _| !left_out(what));
         self
     }
 
-    /// All that HTTP can carry.
+    /// Returns all mutants that HTTP can represent.
     pub(crate) fn requests(self) -> impl Iterator<Item = (String, Request<Full<Bytes>>, Fate)> {
         let all = self.0.into_iter();
         all.filter_map(|(what, (mutant, fate))| Some((what, mutant.build()?, fate)))
     }
 
-    /// Sends each; returns how many there were.
-    async fn meet_their_fate(self, gate: &Gate) -> usize {
+    /// Sends each mutant and checks the response. Returns the number of mutants.
+    async fn check_all(self, gate: &Gate) -> usize {
         let (mut sent, mut wrong) = (0, Vec::new());
         for (what, request, fate) in self.requests() {
             sent += 1;
@@ -153,10 +153,10 @@ fn flip_case(text: &str) -> String {
     text.chars().map(flip).collect()
 }
 
-/// The first letter or digit as an escape.
+/// Escapes the first letter or digit.
 fn escaped(text: &str) -> Option<String> {
     let at = text.find(|c: char| c.is_ascii_alphanumeric())?;
-    // Not within an escape.
+    // Outside an escape.
     let at = if text[..at].ends_with('%') {
         at + 2 + text[at + 2..].find(|c: char| c.is_ascii_alphanumeric())?
     } else {
@@ -181,7 +181,7 @@ fn unsigned(method: &str, body: &[u8]) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// A request that is signed in its header on 2026-01-02, and its mutants.
+/// A request signed in its header on 2026-01-02, and its mutants.
 pub(crate) fn of_a_signed_header(signer: &Signer, method: &str, body: &[u8]) -> (Raw, Mutants) {
     let request = signer.clone().body(body).sign(unsigned(method, body)).0;
     let (base, mut mutants) = (Raw::of(&request, body), Mutants::default());
@@ -194,7 +194,7 @@ pub(crate) fn of_a_signed_header(signer: &Signer, method: &str, body: &[u8]) -> 
     (base, mutants)
 }
 
-/// A URL that is presigned for ten minutes, and its mutants.
+/// A URL presigned for ten minutes, and its mutants.
 pub(crate) fn of_a_presigned_url(signer: &Signer) -> (Raw, Mutants) {
     let presigning = signer.clone().presigning(Duration::from_mins(10));
     let request = presigning.sign(unsigned("GET", b"")).0;
@@ -207,12 +207,12 @@ pub(crate) fn of_a_presigned_url(signer: &Signer) -> (Raw, Mutants) {
 }
 
 #[tokio::test]
-async fn every_mutant_of_a_request_signed_in_its_header_is_refused() {
+async fn every_mutant_of_a_header_signed_request_is_refused() {
     let gate = Gate::new().await;
     for (method, body) in [("GET", &b""[..]), ("PUT", b"content")] {
         let (base, mutants) = of_a_signed_header(&gate.signer(), method, body);
         gate.send(base.build().unwrap()).await.verified();
-        let sent = mutants.meet_their_fate(&gate).await;
+        let sent = mutants.check_all(&gate).await;
         assert!(sent > 250, "only {sent}");
     }
 }
@@ -222,12 +222,12 @@ async fn every_mutant_of_a_presigned_request_is_refused() {
     let gate = Gate::new().await;
     let (base, mutants) = of_a_presigned_url(&gate.signer());
     gate.send(base.build().unwrap()).await.verified();
-    let sent = mutants.meet_their_fate(&gate).await;
+    let sent = mutants.check_all(&gate).await;
     assert!(sent > 250, "only {sent}");
 }
 
 #[tokio::test]
-async fn a_request_signed_for_another_thing_is_refused() {
+async fn request_signed_for_another_target_is_refused() {
     let gate = Gate::new().await;
     let sign = |change: &dyn Fn(&mut Signer)| {
         let mut signer = gate.signer();

@@ -1,4 +1,4 @@
-//! The parts of a signature, changed, wherever they stand.
+//! Mutants of the parts of a signature, in the header or in the query.
 
 use tower_credentials::signature::request::S3ErrorCode;
 
@@ -8,7 +8,7 @@ use super::{
     flip_case,
 };
 
-/// What may happen to a `Credential`: each part changed, dropped, emptied.
+/// Mutants of a `Credential`: each part changed, removed, emptied.
 pub(super) fn credentials(credential: &str, malformed: S3ErrorCode) -> Vec<(String, String, Fate)> {
     let parts: Vec<_> = credential.split('/').map(String::from).collect();
     let [access, date, region, service, terminator] = &parts[..] else { panic!("{credential}") };
@@ -48,7 +48,7 @@ pub(super) fn credentials(credential: &str, malformed: S3ErrorCode) -> Vec<(Stri
     all
 }
 
-/// What may happen to a list of signed headers.
+/// Mutants of a list of signed headers.
 pub(super) fn lists(names: &str, malformed: S3ErrorCode) -> Vec<(String, String, Fate)> {
     let list: Vec<_> = names.split(';').collect();
     let malformed = Refused(malformed);
@@ -77,7 +77,7 @@ pub(super) fn lists(names: &str, malformed: S3ErrorCode) -> Vec<(String, String,
     all
 }
 
-/// What may happen to a signature in hex.
+/// Mutants of a signature in hex.
 pub(super) fn signatures(signature: &str) -> Vec<(String, String)> {
     let mut all = vec![
         ("in another case".into(), flip_case(signature)),

@@ -1,4 +1,4 @@
-//! What says in the query who signed.
+//! Mutants of the signature in the query.
 
 use super::{
     Fate::{Refused, Same},

@@ -1,4 +1,4 @@
-//! The request line, the headers that anybody may send, and the body.
+//! Mutants of the request line, the other headers, and the body.
 
 use super::{
     Fate::{Refused, Same},
@@ -7,7 +7,7 @@ use super::{
     escaped, flip_case,
 };
 
-/// What may happen to the request line, however it is signed.
+/// Mutants of the request line.
 pub(super) fn of_the_target(base: &Raw, mutants: &mut Mutants) {
     for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "X"]
     {
@@ -55,7 +55,7 @@ pub(super) fn of_the_target(base: &Raw, mutants: &mut Mutants) {
     });
 }
 
-/// What may happen to each parameter that is not the signature's own.
+/// Mutants of each parameter that is not part of the signature.
 pub(super) fn of_parameters(base: &Raw, mutants: &mut Mutants) {
     for (index, (name, value)) in base.query.clone().into_iter().enumerate() {
         if name.starts_with("X-Amz-") {
@@ -95,13 +95,13 @@ pub(super) fn of_parameters(base: &Raw, mutants: &mut Mutants) {
     }
 }
 
-/// What may happen to each header; the signature's own is looked at apart.
+/// Mutants of each header except the signature's own.
 pub(super) fn of_headers(base: &Raw, mutants: &mut Mutants) {
     for (index, (name, value)) in base.headers.clone().into_iter().enumerate() {
         if name == "authorization" {
             continue;
         }
-        // Some are read before anything is compared.
+        // Some headers are read before anything is compared.
         let is_date = name == "x-amz-date";
         let is_hash = name == "x-amz-content-sha256";
         let is_host = name == "host";

@@ -1,4 +1,4 @@
-//! Version 2, as far as it signs anything.
+//! Mutants of the signed parts of version 2.
 
 use std::time::{Duration, SystemTime};
 
@@ -44,7 +44,7 @@ async fn gate() -> Gate {
     Gate::with(|builder| builder.signature_v2(true)).await
 }
 
-/// A request that is signed in its header on 2026-01-02, and its mutants.
+/// A request signed in its header on 2026-01-02, and its mutants.
 pub(crate) fn of_a_signed_header() -> (Raw, Mutants) {
     let base = in_the_header();
     let mut mutants = Mutants::default();
@@ -145,14 +145,14 @@ pub(crate) fn of_a_signed_header() -> (Raw, Mutants) {
 }
 
 #[tokio::test]
-async fn every_mutant_of_what_version_2_signs_is_refused() {
+async fn every_mutant_of_a_version_2_request_is_refused() {
     let (gate, (base, mutants)) = (gate().await, of_a_signed_header());
     gate.send(base.build().unwrap()).await.verified();
-    let sent = mutants.meet_their_fate(&gate).await;
+    let sent = mutants.check_all(&gate).await;
     assert!(sent > 50, "only {sent}");
 }
 
-/// A URL that is presigned for ten minutes from now, and its mutants.
+/// A URL presigned for ten minutes from now, and its mutants.
 pub(crate) fn of_a_presigned_url(now: SystemTime) -> (Raw, Mutants) {
     let end = now + Duration::from_mins(10);
     let end = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -202,15 +202,15 @@ pub(crate) fn of_a_presigned_url(now: SystemTime) -> (Raw, Mutants) {
 }
 
 #[tokio::test]
-async fn every_mutant_of_a_url_presigned_with_version_2_is_refused() {
+async fn every_mutant_of_a_version_2_presigned_url_is_refused() {
     let gate = gate().await;
     let (base, mutants) = of_a_presigned_url(gate.clock.now());
     gate.send(base.build().unwrap()).await.verified();
-    mutants.meet_their_fate(&gate).await;
+    mutants.check_all(&gate).await;
 }
 
 #[tokio::test]
-async fn version_2_is_refused_unless_it_is_admitted() {
+async fn version_2_is_refused_unless_accepted() {
     let gate = Gate::new().await;
     gate.send(in_the_header().build().unwrap()).await.refused(InvalidRequest);
 }

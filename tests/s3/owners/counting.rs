@@ -60,13 +60,13 @@ async fn in_an_outage_the_directory_is_asked_once_a_second_about_a_key() {
                 assert_eq!(plane.fate(way).await, Verified, "{way:?}");
             }
         }
-        // The first of the three questions fails.
+        // The first of the three lookups fails.
         assert_eq!(registry.take_calls(), 10, "{way:?}");
     }
 }
 
 #[tokio::test]
-async fn nobody_without_the_secret_makes_the_directory_answer() {
+async fn request_without_the_secret_does_not_reach_the_directory() {
     let registry = registry();
     registry.set_user("alice", None);
     let gate = Gate::with(|builder| builder.directory(Arc::clone(&registry))).await;

@@ -1,4 +1,4 @@
-//! What becomes of a key when its owner may not use it any more, on every data plane.
+//! Keys whose owner may no longer use them, on every data plane.
 
 mod counting;
 mod outages;

@@ -1,4 +1,4 @@
-//! A directory that cannot be asked, and one that does not hear of its changes.
+//! A directory that is unavailable, and one that does not report its changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ async fn last_positive_answer_counts_for_the_grace_time_and_then_503() {
             let registry = registry();
             let plane = Plane::new(key(), Arc::clone(&registry), settings).await;
             assert_eq!(plane.fate(way).await, Verified, "{way:?}");
-            // Changes that it cannot report.
+            // Changes that the directory cannot report.
             registry.set_down(true);
             registry.remove_member("alice", "demo");
             assert_eq!(plane.fate(way).await, Verified, "{way:?}, at once");
@@ -77,7 +77,7 @@ async fn without_grace_an_outage_is_503_as_soon_as_the_answer_is_old() {
 }
 
 #[tokio::test]
-async fn change_that_cannot_be_asked_for_leaves_the_old_answer_its_grace_time_only() {
+async fn unconfirmed_change_keeps_the_old_answer_for_the_grace_time_only() {
     for way in WAYS {
         for (settings, at_once) in [(Settings::default(), Verified), (NO_GRACE, Unavailable)] {
             let registry = registry();
@@ -93,7 +93,7 @@ async fn change_that_cannot_be_asked_for_leaves_the_old_answer_its_grace_time_on
 }
 
 #[tokio::test]
-async fn key_that_was_refused_or_never_asked_for_is_503_in_an_outage() {
+async fn refused_or_unknown_key_returns_503_in_an_outage() {
     for way in WAYS {
         let registry = registry();
         let plane = Plane::new(key(), Arc::clone(&registry), Settings::default()).await;
@@ -129,7 +129,7 @@ async fn without_a_revision_a_change_takes_effect_within_a_second() {
 }
 
 #[tokio::test]
-async fn clock_that_is_put_back_makes_no_answer_last_longer() {
+async fn setting_the_clock_back_does_not_extend_an_answer() {
     for way in WAYS {
         let registry = registry();
         registry.set_silent(true);

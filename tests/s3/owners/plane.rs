@@ -1,4 +1,4 @@
-//! One key, one directory, and every way in which the key can be used.
+//! One key, one directory, and every data plane.
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,11 +44,11 @@ pub(super) enum Way {
 pub(super) const WAYS: [Way; 7] =
     [Way::Header, Way::Direct, Way::Presigned, Way::HeaderV2, Way::Form, Way::FormV2, Way::S3s];
 
-/// What came of using it.
+/// The result of using the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Verified,
-    /// As if the key did not exist.
+    /// Refused as if the key did not exist.
     Refused,
     /// 503.
     Unavailable,

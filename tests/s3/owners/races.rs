@@ -65,7 +65,7 @@ async fn no_request_that_starts_after_the_revision_changed_is_admitted() {
     }
 }
 
-/// Waits before and after each look at a membership, until the test lets it go on.
+/// Waits before and after each lookup of a membership, until the test continues it.
 #[derive(Debug)]
 struct Slow {
     registry: Arc<Registry>,
@@ -146,7 +146,7 @@ fn spawn(plane: &Plane, way: Way) -> JoinHandle<Fate> {
     tokio::spawn(async move { plane.fate(way).await })
 }
 
-/// Lets a pause end.
+/// Ends a pause.
 fn go_on(pause: Option<oneshot::Sender<()>>) {
     pause.unwrap().send(()).unwrap();
 }
@@ -168,8 +168,7 @@ async fn answer_that_arrives_after_the_revision_changed_is_asked_for_again() {
     }
 }
 
-/// Revisions that do not show that an answer has changed: none, and one that has yet to
-/// change.
+/// Revisions that do not show a change: none, and one that has not changed yet.
 const UNCHANGED: [Option<u64>; 2] = [None, Some(7)];
 
 #[tokio::test]
@@ -213,7 +212,7 @@ async fn negative_answer_to_a_later_question_replaces_a_positive_answer_that_cou
 
 #[tokio::test]
 async fn directory_that_never_stops_changing_still_answers() {
-    /// Has another revision each time.
+    /// Reports another revision each time.
     #[derive(Debug)]
     struct Restless(Arc<Registry>);
 

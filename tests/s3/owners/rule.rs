@@ -1,4 +1,4 @@
-//! The rule of use, in every way: what must hold for a key to verify.
+//! The conditions under which a key verifies, on every data plane.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ fn restore(registry: &Registry) {
 
 const DELEGATED: Settings = Settings { accept_delegated: true, grace: None };
 
-/// Checks, in every way, which changes take effect on the next request, and that the key
-/// verifies again once they are undone.
+/// Checks on every data plane which changes take effect on the next request, and that the key
+/// verifies again after they are undone.
 async fn check(key: fn() -> Credential, ends: &[Change], goes_on: &[Change]) {
     for way in WAYS {
         let registry = registry();
@@ -64,7 +64,7 @@ async fn root_key_needs_an_enabled_project_only() {
 }
 
 #[tokio::test]
-async fn equal_ids_alone_make_no_root_key() {
+async fn equal_ids_alone_do_not_make_a_root_key() {
     let unmarked = || {
         let mut key = root_key();
         key.root_key = Some(false);
@@ -93,7 +93,7 @@ async fn delegated_key_needs_its_delegation_in_place_of_a_membership() {
     for way in WAYS {
         let registry = registry();
         let plane = Plane::new(delegated(key()), Arc::clone(&registry), DELEGATED).await;
-        assert_eq!(plane.fate(way).await, Refused, "{way:?}: it does not stand yet");
+        assert_eq!(plane.fate(way).await, Refused, "{way:?}: the delegation does not exist yet");
         for (user, project, expected) in [
             ("alice", Some("demo"), Verified),
             ("alice", None, Verified),
@@ -114,7 +114,7 @@ async fn delegated_key_needs_its_delegation_in_place_of_a_membership() {
         restore(&registry);
         assert_eq!(plane.fate(way).await, Verified, "{way:?}");
         registry.revoke(&trust());
-        assert_eq!(plane.fate(way).await, Refused, "{way:?}: it has ended");
+        assert_eq!(plane.fate(way).await, Refused, "{way:?}: the delegation has ended");
     }
 }
 
@@ -140,7 +140,7 @@ async fn delegation_that_covers_less_than_the_key_does_not_admit_it() {
 
 #[tokio::test]
 async fn open_directory_counts_as_none() {
-    // No directory admits this key: its delegation is known to nobody.
+    // Every directory refuses this key: its delegation does not exist.
     let key = delegated(key());
     let open = Plane::new(key.clone(), Arc::new(OpenDirectory), DELEGATED).await;
     let real = Plane::new(key, registry(), DELEGATED).await;

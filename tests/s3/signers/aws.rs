@@ -1,4 +1,4 @@
-//! Amazon's own code for Rust, the crate `aws-sigv4`, in the header and presigned.
+//! Amazon's own code for Rust, the crate `aws-sigv4`: in the header and presigned.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,14 +17,14 @@ use crate::{
     gate::{Gate, request},
 };
 
-/// A signed request, and the gate that should let it in.
+/// A signed request, and the gate that should accept it.
 struct Signed {
     gate: Gate,
     request: Request<Full<Bytes>>,
     body: Vec<u8>,
 }
 
-/// Where and when something is signed.
+/// The region, service and time of a signature.
 #[derive(Clone, Debug)]
 struct Place {
     region: String,
@@ -91,7 +91,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 impl Change {
-    /// The changed request, if there is such a byte and HTTP can carry the result.
+    /// Returns the changed request, if the byte exists and HTTP can represent the result.
     fn of(&self, signed: &Signed) -> Option<Request<Full<Bytes>>> {
         let mut request = signed.request.clone();
         match self.part {
@@ -135,11 +135,11 @@ async fn verifies(plain: &Plain, place: &Place, key: &(String, String)) {
 #[tokio::main(flavor = "current_thread")]
 async fn notices(plain: &Plain, place: &Place, key: &(String, String), changes: &[Change]) {
     let signed = sign(plain, place, key).await;
-    let meant = Meaning::of(&signed.request).expect("what is signed means something");
+    let meant = Meaning::of(&signed.request).expect("the signed request has a meaning");
     for change in changes {
         let Some(other) = change.of(&signed) else { continue };
         let same = match change.part {
-            // Presigned, it is not signed.
+            // Not signed if the request is presigned.
             Part::Body => place.presigned,
             _ => Meaning::of(&other).as_ref() == Some(&meant),
         };
@@ -153,12 +153,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_aws_sdk_signs_verifies(plain in plain(), place in place(), key in key_pair()) {
+    fn aws_sdk_requests_verify(plain in plain(), place in place(), key in key_pair()) {
         verifies(&plain, &place, &key);
     }
 
     #[test]
-    fn a_byte_that_changes_what_the_aws_sdk_signed_is_noticed_and_another_spelling_is_not(
+    fn changed_byte_of_an_aws_sdk_request_is_refused_unless_it_is_another_spelling(
         plain in plain(),
         place in place(),
         key in key_pair(),

@@ -1,4 +1,4 @@
-//! Amazon's own code for Python, with all four signers it has for S3.
+//! Amazon's own code for Python, with its four signers for S3.
 
 use std::{path::Path, process::Command};
 
@@ -44,7 +44,7 @@ async fn send(line: &Value) -> (Mechanism, bool) {
 }
 
 #[tokio::test]
-async fn what_botocore_signs_verifies_each_way() {
+async fn botocore_requests_of_every_signer_verify() {
     let mut probe = Command::new(python());
     if !has("Python with botocore", probe.args(["-c", "import botocore"])) {
         return;

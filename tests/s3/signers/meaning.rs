@@ -1,19 +1,19 @@
-//! What a request means to a store, whatever its spelling: written apart from the crate,
-//! to tell whether a change of a byte should have been noticed.
+//! What a request means to a store, whatever its spelling. Written independently of the crate,
+//! to decide whether a changed byte must be refused.
 
 use http::Request;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
     method: String,
-    /// By segment, so that an encoded slash is not a plain one.
+    /// Segment by segment: an encoded slash differs from a plain one.
     path: Vec<Vec<u8>>,
     query: Vec<(Vec<u8>, Vec<u8>)>,
     headers: Vec<(String, String)>,
 }
 
 impl Meaning {
-    /// `None` if it has none.
+    /// `None` if the request has no meaning.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
         let path = request.uri().path().split('/').map(decoded).collect::<Option<_>>()?;
         let query = request.uri().query().unwrap_or_default().replace('+', "%20");

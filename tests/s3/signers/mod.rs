@@ -1,4 +1,4 @@
-//! Requests that others signed: four implementations that know nothing of ours.
+//! Requests signed by four independent implementations.
 
 mod aws;
 mod botocore;
@@ -20,21 +20,21 @@ use tower_credentials::{
 
 use crate::gate::{Gate, record};
 
-/// A gate that also knows this key.
+/// A gate that also has this key.
 async fn gate_with(access: &str, secret: &str) -> Gate {
     let gate = Gate::with(|builder| builder.signature_v2(true)).await;
     gate.backend.insert(&Arc::new(record(access, secret)), Quota::Unlimited).await.unwrap();
     gate
 }
 
-/// The same, with the time of this machine, which some signers ask for themselves.
+/// The same with the system clock, which some signers read.
 async fn gate_of_today(access: &str, secret: &str) -> Gate {
     let gate = gate_with(access, secret).await;
     gate.clock.set(SystemClock.now());
     gate
 }
 
-/// A request that a client sends to this URL: the host goes into its header.
+/// A request to this URL, with the host in its header.
 fn request_to(method: &str, url: &str) -> http::request::Builder {
     let uri: http::Uri = url.parse().unwrap_or_else(|error| panic!("{url}: {error}"));
     let host = uri.authority().unwrap().as_str().to_owned();

@@ -1,4 +1,4 @@
-//! The crate `object_store`: all that its S3 client sends, and what it presigns.
+//! The crate `object_store`: all requests and presigned URLs of its S3 client.
 
 use std::{
     sync::{Arc, Mutex},
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::gate::Gate;
 
-/// The gate in the place of a network, and which requests have come through.
+/// The gate instead of a network, and the requests that passed it.
 #[derive(Clone, Debug)]
 struct Network {
     gate: Gate,
@@ -91,7 +91,7 @@ impl HttpService for Network {
     }
 }
 
-/// How the client may be set.
+/// The settings of the client.
 const SETTINGS: [&str; 4] = ["checksum", "in-host", "request-payer", "unsigned-payload"];
 
 fn settings() -> impl Strategy<Value = Vec<&'static str>> {
@@ -123,7 +123,7 @@ async fn all_verify(object: &str, other: &str, settings: &[&str], access: &str, 
     let came = Arc::default();
     let network = Network { gate: gate_of_today(access, secret).await, came };
     let store = store(&network, settings, access, secret);
-    // It has one spelling for each path, which leaves some characters out.
+    // The crate has one spelling for each path, without some characters.
     let (path, other) = (Path::from(format!("a {object}")), Path::from(format!("b {other}")));
     let payload = || PutPayload::from_static(b"0123456789");
 
@@ -160,7 +160,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_object_store_sends_and_presigns_verifies(
+    fn object_store_requests_and_presigned_urls_verify(
         object in text(0..16),
         other in text(0..16),
         settings in settings(),

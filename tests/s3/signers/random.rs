@@ -9,10 +9,10 @@ use proptest::{
     strategy::Union,
 };
 
-/// What has tripped somebody's encoding up before.
+/// Characters that have broken encoders before.
 pub(super) const ODD: &str = "/ +%~*('!)=&;:@,$?#[]\"\\<>|^`{}._-";
 
-/// A request as its sender thinks of it: nothing is encoded.
+/// A request before encoding.
 #[derive(Clone, Debug)]
 pub(super) struct Plain {
     pub(super) method: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    /// The path and the query, encoded as Amazon's SDKs do.
+    /// The path and the query, encoded as by Amazon's SDKs.
     pub(super) fn target(&self) -> String {
         let mut target = format!("/bucket/{}", encoded(&self.key, b"/"));
         for (number, (name, value)) in self.query.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Plain {
     }
 }
 
-/// Everything as `%XX` but letters, digits, `-._~` and these.
+/// Encodes everything as `%XX` except letters, digits, `-._~` and these.
 pub(super) fn encoded(text: &[u8], also: &[u8]) -> String {
     let mut encoded = String::new();
     for byte in text {
@@ -73,7 +73,7 @@ pub(super) fn plain() -> impl Strategy<Value = Plain> {
         .prop_map(|(method, key, query, headers, body)| Plain { method, key, query, headers, body })
 }
 
-/// A name or a value of a query, or a key that is text.
+/// A name or a value of a query, or a textual key.
 pub(super) fn text(length: Range<usize>) -> impl Strategy<Value = String> {
     let odd = select(ODD.chars().collect::<Vec<_>>());
     let character = Union::new_weighted(vec![
@@ -84,7 +84,7 @@ pub(super) fn text(length: Range<usize>) -> impl Strategy<Value = String> {
     vec(character, length).prop_map(String::from_iter)
 }
 
-/// An access key and a secret, of whatever may be in them.
+/// An access key and a secret of all valid characters.
 pub(super) fn key_pair() -> impl Strategy<Value = (String, String)> {
     ("[!-.0-9;-~]{1,128}", "[ -~]{1,256}")
 }

@@ -1,4 +1,4 @@
-//! The crate `rusty-s3`, which presigns.
+//! The crate `rusty-s3`, which presigns URLs.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::gate::Gate;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// What is asked for.
+/// The requested action.
 #[derive(Clone, Debug)]
 struct Wanted {
     object: String,
@@ -30,7 +30,7 @@ struct Wanted {
     query: (String, String),
 }
 
-/// Signs an action, with a parameter and a header more, and sends it.
+/// Signs an action with an additional parameter and header, and sends it.
 async fn send<'a, A: S3Action<'a>>(gate: &Gate, wanted: &'a Wanted, mut action: A, method: Method) {
     let (name, value) = &wanted.query;
     action.query_mut().insert(&**name, &**value);
@@ -68,8 +68,8 @@ async fn all_verify(wanted: &Wanted, style: UrlStyle, access: &str, secret: &str
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
-    // It sorts names before it encodes them, so only those that are not encoded are
-    // signed as Amazon signs them.
+    // The crate sorts names before it encodes them. Only names without escapes are signed as
+    // Amazon signs them.
     let query = ("[a-zA-Z0-9._~-]{1,8}", text(0..8));
     (text(1..16), text(0..16), "[!-~]{1,8}( [!-~]{1,8})?", query).prop_map(
         |(object, upload, content_type, query)| Wanted { object, upload, content_type, query },
@@ -80,7 +80,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_rusty_s3_presigns_verifies(
+    fn rusty_s3_presigned_urls_verify(
         wanted in wanted(),
         in_host in any::<bool>(),
         (access, secret) in key_pair(),

@@ -12,7 +12,7 @@ use aws_sigv4::{
 };
 use http::Request;
 
-/// Who signs, where and when.
+/// A signer: its key, and the region, service and time of its signatures.
 #[derive(Clone, Debug)]
 pub struct Signer {
     pub access: String,
@@ -20,16 +20,16 @@ pub struct Signer {
     pub region: String,
     pub service: String,
     pub time: SystemTime,
-    /// For how long, if it presigns.
+    /// The lifetime of presigned requests. `None` signs the header.
     pub expires_in: Option<Duration>,
-    /// The hash of the body, or what stands for it.
+    /// The declaration of the body.
     pub payload: Payload,
 }
 
 #[derive(Clone, Debug)]
 pub enum Payload {
     Bytes(Vec<u8>),
-    /// What stands in `x-amz-content-sha256` instead.
+    /// This value of `x-amz-content-sha256`.
     Named(String),
     Unsigned,
 }
@@ -63,8 +63,8 @@ impl Signer {
         self
     }
 
-    /// The request with its signature, which is also returned. Its target must have an
-    /// authority or it must have a `Host`.
+    /// Signs a request. Returns the request and the signature. The target must have an
+    /// authority, or the request a `Host`.
     pub fn sign<B>(&self, mut request: Request<B>) -> (Request<B>, String) {
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;

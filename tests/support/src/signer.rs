@@ -1,4 +1,4 @@
-//! Signs as clients do, with the crates of hashes alone.
+//! Signs as clients do, with the hash crates only.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of nothing.
+/// The SHA-256 of an empty text.
 pub const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 pub fn sha1(secret: &str, text: &str) -> String {
@@ -46,7 +46,7 @@ pub fn s3_v4(access: &str, secret: &str, time: &str, scope: &str) -> Value {
     s3_body(access, &text, &v4(secret, scope, &text))
 }
 
-/// An S3 request of the old kind with this date line.
+/// An S3 request of version 2 with this date line.
 pub fn s3_v1(access: &str, secret: &str, date: &str) -> Value {
     let text = format!("GET\n\n\n{date}\n/bucket/key");
     s3_body(access, &text, &sha1(secret, &text))

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::signature::form::fixtures::{form, moment};
 
-/// A policy of these conditions, with those that every form needs.
+/// A policy of these conditions and those that every form needs.
 fn policy(conditions: &str) -> Result<Policy, FormError> {
     let comma = if conditions.is_empty() { "" } else { "," };
     let text = format!(
@@ -14,14 +14,14 @@ fn policy(conditions: &str) -> Result<Policy, FormError> {
     Policy::parse(text.as_bytes())
 }
 
-/// Whether a form with this field and a key is allowed under these conditions.
+/// Checks a form with a key and this field against these conditions.
 fn checked(conditions: &str, name: &str, value: &str) -> Result<(), FormError> {
     let form = form(&[("key", "k"), (name, value)]);
     policy(conditions).unwrap().check(&form, "b", moment()).map(|_| ())
 }
 
 #[test]
-fn a_policy_has_exactly_its_form() {
+fn policy_has_exactly_one_form() {
     let good = r#"{"expiration":"2026-01-02T03:04:05Z","conditions":[]}"#;
     assert!(Policy::parse(good.as_bytes()).is_ok());
     assert!(Policy::parse(format!("\r\n {good}\n").as_bytes()).is_ok());
@@ -51,7 +51,7 @@ fn a_policy_has_exactly_its_form() {
 }
 
 #[test]
-fn a_condition_has_exactly_its_form() {
+fn condition_has_exactly_one_form() {
     for good in [
         r#"{"acl":"x"}"#,
         r#"["eq","$acl","x"]"#,
@@ -93,7 +93,7 @@ fn a_condition_has_exactly_its_form() {
 }
 
 #[test]
-fn conditions_hold_for_what_they_name() {
+fn conditions_apply_to_the_field_they_name() {
     for (condition, name, value) in [
         (r#"{"acl":"x"}"#, "acl", "x"),
         (r#"{"AcL":"x"}"#, "aCl", "x"),
@@ -127,7 +127,7 @@ fn conditions_hold_for_what_they_name() {
 }
 
 #[test]
-fn every_field_is_covered_but_those_that_sign_and_those_to_be_ignored() {
+fn every_field_needs_a_condition_except_signature_and_ignored_fields() {
     for name in [
         "policy",
         "Policy",
@@ -143,13 +143,13 @@ fn every_field_is_covered_but_those_that_sign_and_those_to_be_ignored() {
     {
         assert_eq!(checked("", name, "x"), Err(FormError::ExtraField), "{name}");
     }
-    // Nor is one covered by a range, whatever it is called.
+    // A length range covers no field, whatever its name.
     let range = r#"["content-length-range",0,1]"#;
     assert_eq!(checked(range, "content-length-range", "1"), Err(FormError::ExtraField));
 }
 
 #[test]
-fn a_policy_is_for_its_bucket_whatever_the_form_says() {
+fn policy_applies_to_its_bucket_whatever_the_form_contains() {
     let form = form(&[("key", "k")]);
     let policy = policy("").unwrap();
     assert!(policy.check(&form, "b", moment()).is_ok());
@@ -163,7 +163,7 @@ fn a_policy_is_for_its_bucket_whatever_the_form_says() {
 }
 
 #[test]
-fn the_key_is_checked_as_it_will_be_used() {
+fn key_is_checked_after_placeholder_replacement() {
     let check = |condition: &str, key: &str| {
         let text = format!(
             r#"{{"expiration":"2026-01-02T03:04:05Z","conditions":[{{"bucket":"b"}},{condition}]}}"#
@@ -177,7 +177,7 @@ fn the_key_is_checked_as_it_will_be_used() {
 }
 
 #[test]
-fn a_policy_works_up_to_its_expiration() {
+fn policy_is_valid_until_its_expiration() {
     let (form, policy) = (form(&[("key", "k")]), policy("").unwrap());
     let second = Duration::from_secs(1);
     assert!(policy.check(&form, "b", moment() - 1_000_000 * second).is_ok());
@@ -186,7 +186,7 @@ fn a_policy_works_up_to_its_expiration() {
 }
 
 #[test]
-fn of_several_ranges_all_hold() {
+fn all_length_ranges_must_hold() {
     let range =
         |conditions| policy(conditions).unwrap().check(&form(&[("key", "k")]), "b", moment());
     assert_eq!(range(""), Ok(0..=u64::MAX));
@@ -197,7 +197,7 @@ fn of_several_ranges_all_hold() {
 
 proptest! {
     #[test]
-    fn no_policy_makes_it_panic(text in "(\\{|\\}|\\[|\\]|\"|:|,|eq|\\$key|expiration|conditions|2026-01-02T03:04:05Z|[0-9]| ){0,40}") {
+    fn parsing_a_policy_never_panics(text in "(\\{|\\}|\\[|\\]|\"|:|,|eq|\\$key|expiration|conditions|2026-01-02T03:04:05Z|[0-9]| ){0,40}") {
         let _ = Policy::parse(text.as_bytes());
         let _ = policy(&text);
     }

@@ -20,7 +20,7 @@ fn refused(request: &Request<()>) -> S3ErrorCode {
     SignedRequest::parse(request.into()).map(|_| ()).unwrap_err().code()
 }
 
-/// What is signed must be this, and the signature must be that of the documentation.
+/// Checks the string to sign, and the signature of the documentation.
 fn holds(request: &Request<()>, bucket: Option<&str>, expected: &str) {
     let signed = parse(request);
     let text = String::from_utf8(signed.string_to_sign(bucket).unwrap()).unwrap();
@@ -78,7 +78,7 @@ fn the_examples_of_the_s3_documentation_verify() {
         .header("authorization", "AWS AKIAIOSFODNN7EXAMPLE:XbyTlbQdu9Xw5o8P4iMwPktxQd8=")
         .body(())
         .unwrap();
-    // The documentation signs `Date` here, which its own rules do not.
+    // The documentation signs `Date` here, against its own rules.
     let text = "DELETE\n\n\n\nx-amz-date:Tue, 27 Mar 2007 21:20:26 +0000\n\
                 /awsexamplebucket1/photos/puppy.jpg";
     let signed = parse(&delete).string_to_sign(None).unwrap();
@@ -173,7 +173,7 @@ fn what_is_missing_or_malformed_is_told_as_s3_tells_it() {
 }
 
 #[test]
-fn an_access_key_may_hold_commas() {
+fn access_key_may_contain_commas() {
     let request = Request::get("/")
         .header("host", "example.com")
         .header("date", "Tue, 27 Mar 2007 19:36:42 +0000")

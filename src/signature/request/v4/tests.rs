@@ -1,4 +1,4 @@
-//! The examples of the Amazon S3 documentation, string by string, and what is refused.
+//! The examples of the Amazon S3 documentation, string by string, and rejected requests.
 
 use std::time::UNIX_EPOCH;
 
@@ -93,7 +93,7 @@ fn put_object_of_the_s3_documentation_verifies() {
     let hash = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
     Example {
         method: Method::PUT,
-        // As the documentation sends it, with the dollar sign as it is.
+        // As in the documentation, with a plain dollar sign.
         target: "/test$file.text",
         headers: &[
             ("date", "Fri, 24 May 2013 00:00:00 GMT"),
@@ -181,7 +181,7 @@ fn the_presigned_url_of_the_s3_documentation_verifies() {
 }
 
 #[test]
-fn a_presigned_url_is_good_from_a_little_before_it_was_signed_until_it_expires() {
+fn presigned_url_works_from_the_clock_skew_before_signing_until_it_expires() {
     let skew = Duration::from_mins(15);
     let request = presigned(PRESIGNED);
     let signed = parse(&request);
@@ -197,7 +197,7 @@ fn a_presigned_url_is_good_from_a_little_before_it_was_signed_until_it_expires()
 }
 
 #[test]
-fn parameters_of_a_presigned_url_that_are_missing_or_wrong_are_told() {
+fn missing_or_invalid_presigned_parameters_are_reported() {
     for name in ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"] {
         let start = PRESIGNED.find(&format!("X-Amz-{name}=")).unwrap();
         let end = PRESIGNED[start..].find('&').map_or(PRESIGNED.len(), |end| start + end);
@@ -221,7 +221,7 @@ fn parameters_of_a_presigned_url_that_are_missing_or_wrong_are_told() {
 }
 
 #[test]
-fn the_date_header_stands_in_for_x_amz_date() {
+fn date_header_replaces_a_missing_x_amz_date() {
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential=AK/20130524/us-east-1/s3/aws4_request, \
          SignedHeaders=date;host;x-amz-content-sha256, Signature={EMPTY}"
@@ -239,7 +239,7 @@ fn the_date_header_stands_in_for_x_amz_date() {
 }
 
 #[test]
-fn an_access_key_may_hold_what_divides_the_header() {
+fn access_key_may_contain_the_separators_of_the_header() {
     for access_key in [",", "a,b", "AK, SignedHeaders=host, Signature=x", "a=b;c%2F"] {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={access_key}/20130524/us-east-1/s3/aws4_request, \

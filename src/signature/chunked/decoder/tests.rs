@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    fixtures::{Form, OF_DIGITS, decode, decoder, signed, unsigned},
+    super::fixtures::{self, Form, OF_DIGITS, decode, decoder, signed, unsigned},
     *,
 };
 use crate::{
@@ -16,7 +16,7 @@ fn of_digits(trailer: &str) -> Vec<u8> {
     unsigned(&CHUNKS_OF_DIGITS, trailer, Form::Aws)
 }
 
-/// What comes of an unsigned body that should hold the nine digits.
+/// Decodes an unsigned body that should contain the nine digits.
 fn decode_digits(body: impl AsRef<[u8]>) -> Result<Vec<u8>, ChunkedError> {
     let decoder = ChunkDecoder::unsigned(9).with_trailers(CRC32).unwrap();
     let result = decode(decoder, body.as_ref(), 7)?;
@@ -24,7 +24,7 @@ fn decode_digits(body: impl AsRef<[u8]>) -> Result<Vec<u8>, ChunkedError> {
     Ok(result.0)
 }
 
-/// Every kind of body of the nine digits, with what decodes it.
+/// Every kind of body of the nine digits, with its decoder.
 fn every_kind() -> Vec<(Vec<u8>, ChunkDecoder)> {
     let with_trailer = |decoder: ChunkDecoder| decoder.with_trailers(CRC32).unwrap();
     let mut kinds = vec![(signed(&CHUNKS_OF_DIGITS, None), decoder(9))];
@@ -43,7 +43,7 @@ fn again(kind: usize) -> ChunkDecoder {
 }
 
 #[test]
-fn the_uploads_of_the_aws_documentation_decode() {
+fn aws_documentation_uploads_decode() {
     let scope = "20130524/us-east-1/s3/aws4_request";
     let secret = SecretKey::from_stored("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
     let key = Arc::new(SigningKey::derive(&secret, &CredentialScope::parse(scope).unwrap()));
@@ -68,7 +68,7 @@ fn the_uploads_of_the_aws_documentation_decode() {
         ],
         "\r\n",
     );
-    // The lengths are published too.
+    // The lengths are published as well.
     assert_eq!(plain.len(), 66_824);
     let seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
     let result = decode(decoder(seed), plain.as_bytes(), 4_096).unwrap();
@@ -104,7 +104,7 @@ fn every_form_decodes_in_pieces_of_every_size() {
 }
 
 #[test]
-fn an_empty_payload_has_a_last_chunk_too() {
+fn empty_payload_has_a_last_chunk() {
     assert_eq!(decode(decoder(0), &signed(&[], None), 9), Ok((vec![], String::new())));
     let trailers = |names| ChunkDecoder::unsigned(0).with_trailers(names).unwrap();
     assert_eq!(decode(trailers(""), b"0\r\n\r\n", 1).unwrap().0, b"");
@@ -116,7 +116,7 @@ fn an_empty_payload_has_a_last_chunk_too() {
 }
 
 #[test]
-fn a_payload_comes_out_as_slices_of_what_went_in() {
+fn payload_is_returned_as_slices_of_the_input() {
     let mut body = Bytes::from(signed(&[&[1; 100], &[2; 100]], None));
     let whole = body.as_ptr_range();
     let mut decoder = decoder(200);
@@ -130,7 +130,7 @@ fn a_payload_comes_out_as_slices_of_what_went_in() {
 }
 
 #[test]
-fn the_end_of_a_chunk_waits_for_its_signature_and_that_of_the_payload_for_everything() {
+fn chunk_end_waits_for_its_signature_and_payload_end_for_everything() {
     let mut body = signed(&[b"abcdef", b"ghi"], None);
     let at = body.windows(6).position(|part| part == b"abcdef").unwrap() + 5;
     body[at] = b'F';
@@ -150,7 +150,7 @@ fn the_end_of_a_chunk_waits_for_its_signature_and_that_of_the_payload_for_everyt
 }
 
 #[test]
-fn an_error_stays() {
+fn every_call_after_an_error_returns_it() {
     let mut decoder = decoder(3);
     let mut body = Bytes::from_static(b"3\r\nabc");
     assert_eq!(decoder.decode(&mut body), Err(ChunkedError::Malformed));
@@ -162,14 +162,14 @@ fn an_error_stays() {
 }
 
 #[test]
-fn no_byte_of_a_signed_body_can_change() {
+fn every_changed_byte_of_a_signed_body_is_rejected() {
     for (kind, (body, _)) in every_kind().into_iter().enumerate() {
         for at in 0..body.len() {
             for flip in [0x01, 0x20, 0x80] {
                 let mut changed = body.clone();
                 changed[at] ^= flip;
                 let result = decode(again(kind), &changed, 16);
-                // The case of letters says nothing in sizes and names.
+                // Sizes and names may be in any case.
                 let same = flip == 0x20 && result == decode(again(kind), &body, 16);
                 assert!(result.is_err() || same, "{kind} {at} {flip}");
             }
@@ -178,7 +178,7 @@ fn no_byte_of_a_signed_body_can_change() {
 }
 
 #[test]
-fn no_body_can_be_cut_or_go_on() {
+fn shortened_or_extended_body_is_rejected() {
     for (kind, (body, _)) in every_kind().into_iter().enumerate() {
         for end in 0..body.len() {
             let cut = decode(again(kind), &body[..end], 16);
@@ -193,7 +193,7 @@ fn no_body_can_be_cut_or_go_on() {
 }
 
 #[test]
-fn no_chunk_can_be_swapped_doubled_dropped_or_taken_from_elsewhere() {
+fn swapped_duplicate_missing_or_foreign_chunk_is_rejected() {
     let chunks: [&[u8]; 3] = [b"abc", b"def", b"ghi"];
     let body = signed(&chunks, None);
     let size = "3;chunk-signature=".len() + 64 + "\r\nabc\r\n".len();
@@ -203,7 +203,7 @@ fn no_chunk_can_be_swapped_doubled_dropped_or_taken_from_elsewhere() {
     parts.push(&other[size..2 * size]);
     parts.push(&other[2 * size..3 * size]);
     let mut refused = 0;
-    // Every way to make a body of three chunks, and of two and four.
+    // Every sequence of two, three and four chunks.
     for a in 0..5 {
         for b in 0..5 {
             for c in 0..5 {
@@ -221,7 +221,7 @@ fn no_chunk_can_be_swapped_doubled_dropped_or_taken_from_elsewhere() {
 }
 
 #[test]
-fn a_signature_is_of_its_key_time_scope_and_seed() {
+fn chunk_signature_covers_key_time_scope_and_seed() {
     let body = signed(&[b"abc"], None);
     let decoder = |secret: &str, time: &str, scope: &str, seed: u8| {
         let of_key = CredentialScope::parse(fixtures::SCOPE).unwrap();
@@ -245,7 +245,7 @@ fn a_signature_is_of_its_key_time_scope_and_seed() {
 }
 
 #[test]
-fn a_payload_is_as_long_as_announced() {
+fn payload_must_have_the_declared_length() {
     for (length, error) in [
         (0, ChunkedError::TooLong),
         (8, ChunkedError::TooLong),
@@ -254,14 +254,14 @@ fn a_payload_is_as_long_as_announced() {
     ] {
         assert_eq!(decode(decoder(length), &signed(&CHUNKS_OF_DIGITS, None), 9), Err(error));
     }
-    // Before a byte of a chunk that is too long comes out.
+    // Before any byte of a chunk that is too long is returned.
     let mut decoder = ChunkDecoder::unsigned(9);
     let mut body = Bytes::from_static(b"ffffffffffffffff\r\nabc");
     assert_eq!(decoder.decode(&mut body), Err(ChunkedError::TooLong));
 }
 
 #[test]
-fn lines_that_do_not_end_are_refused_early() {
+fn overlong_lines_are_rejected_early() {
     let refused = |mut decoder: ChunkDecoder, start: &str| {
         let mut body = Bytes::from([start.as_bytes(), &[b'1'; 1_000]].concat());
         while decoder.decode(&mut body).is_ok_and(|piece| piece.is_some()) {}
@@ -277,7 +277,7 @@ fn lines_that_do_not_end_are_refused_early() {
 }
 
 #[test]
-fn small_chunks_are_taken_up_to_a_bound() {
+fn small_chunks_are_accepted_up_to_a_limit() {
     let of = |size: usize, count: usize| {
         let chunk = vec![b'x'; size];
         let body = unsigned(&vec![&*chunk; count], "", Form::Aws);
@@ -291,7 +291,7 @@ fn small_chunks_are_taken_up_to_a_bound() {
 }
 
 #[test]
-fn a_trailer_is_what_was_announced_once_and_right() {
+fn trailer_must_be_announced_unique_and_correct() {
     assert_eq!(decode_digits(of_digits(OF_DIGITS)).unwrap(), b"123456789");
     for same in ["X-Amz-Checksum-CRC32:y/Q5Jg==", "x-amz-checksum-crc32: y/Q5Jg== \t"] {
         assert!(decode_digits(of_digits(same)).is_ok(), "{same}");
@@ -319,7 +319,7 @@ fn a_trailer_is_what_was_announced_once_and_right() {
 }
 
 #[test]
-fn without_an_announcement_nothing_may_follow() {
+fn unannounced_trailer_is_rejected() {
     for body in [of_digits(OF_DIGITS), b"0\r\n\n".to_vec(), b"0\r\n\r\r".to_vec()] {
         let length = if body.len() > 9 { 9 } else { 0 };
         let result = decode(ChunkDecoder::unsigned(length), &body, 99);
@@ -330,7 +330,7 @@ fn without_an_announcement_nothing_may_follow() {
 }
 
 #[test]
-fn only_one_known_checksum_can_be_announced() {
+fn only_one_known_checksum_may_be_announced() {
     let announce = |names| ChunkDecoder::unsigned(0).with_trailers(names).map(|_| ());
     for good in
         ["", " ", "x-amz-checksum-sha256", " X-Amz-Checksum-CRC64NVME ", "x-amz-checksum-sha1,"]
@@ -351,7 +351,7 @@ fn only_one_known_checksum_can_be_announced() {
 }
 
 #[test]
-fn signed_trailers_need_their_signature_in_its_place() {
+fn signed_trailers_need_their_signature_in_place() {
     let body = signed(&CHUNKS_OF_DIGITS, Some((OF_DIGITS, Form::Aws)));
     let text = String::from_utf8(body).unwrap();
     let (chunks, rest) = text.split_at(text.find("x-amz-checksum").unwrap());
@@ -381,19 +381,19 @@ fn signed_trailers_need_their_signature_in_its_place() {
         let body = format!("{chunks}{end}");
         assert_eq!(decode(decoder, body.as_bytes(), 99), Err(error), "{end}");
     }
-    // Nor can signed trailers be left out by leaving them unannounced.
+    // Signed trailers cannot be omitted by not announcing them.
     assert_eq!(decode(decoder(9), text.as_bytes(), 99), Err(ChunkedError::Malformed));
 }
 
 #[test]
-fn debug_tells_no_signature() {
+fn debug_shows_no_signature() {
     let text = format!("{:?}", decoder(9));
     assert!(text.contains("remaining") && !text.contains("0707"), "{text}");
 }
 
 proptest! {
     #[test]
-    fn no_body_makes_it_panic(
+    fn decoding_never_panics(
         start in prop_oneof![Just(""), Just("5\r\n12345\r\n0\r\n"), Just("0\r\n"), Just("5;chunk-signature=")],
         rest in proptest::collection::vec(any::<u8>(), 0..300),
         size in 1..40_usize,
@@ -406,7 +406,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_decodes_in_any_pieces(
+    fn encoded_payload_decodes_in_any_pieces(
         chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..600), 0..5),
         size in 1..900_usize,
         minio in any::<bool>(),

@@ -1,5 +1,5 @@
-//! Signatures of S3 requests, as a gateway passes them on to be checked: with the
-//! string to sign instead of the request.
+//! Signatures of S3 requests that a gateway forwards for verification: the string to sign
+//! instead of the request.
 //!
 //! Sources: the Identity API of OpenStack Keystone, `POST /v3/s3tokens`; AWS,
 //! "Signing and authenticating REST requests" (Amazon S3, signature version 2).
@@ -10,26 +10,24 @@ use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 
 use super::{
     date,
-    error::SignatureError,
     freshness::Freshness,
     hash,
-    v4::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
+    signing_key::{ALGORITHM, CredentialScope, SignatureError, SigningKey, parse_signature},
 };
 use crate::domain::{AccessKey, SecretKey};
 
-/// The services whose requests S3 gateways pass on.
+/// The services whose requests S3 gateways forward.
 const SERVICES: [&str; 3] = ["s3", "iam", "sts"];
 
-/// What makes a string to sign one of version 4.
+/// The start of every string to sign of version 4.
 const V4: &[u8] = b"AWS4";
 
-/// A signed S3 request, reduced to what was signed.
+/// A signed S3 request of `POST /v3/s3tokens`, reduced to its string to sign.
 ///
-/// Parsing decodes the token into one buffer; nothing else here allocates, and
-/// verifying hashes the buffer where it lies. `Debug` tells the access key alone:
-/// a signature works for whoever has it.
+/// Parsing decodes the token into one buffer; nothing else allocates, and verifying hashes
+/// that buffer. `Debug` shows the access key only: everybody who has a signature can use it.
 #[derive(Clone)]
-pub struct S3Request {
+pub struct S3TokensRequest {
     access: AccessKey,
     token: Vec<u8>,
     form: Form,
@@ -40,27 +38,27 @@ pub struct S3Request {
 enum Form {
     /// HMAC-SHA1 in base64.
     V1 { signature: Option<[u8; 20]> },
-    /// Where the scope lies in the token, and HMAC-SHA256 in hex.
+    /// The position of the scope in the token, and HMAC-SHA256 in hex.
     V4 { scope: Range<usize>, signature: Option<[u8; 32]> },
 }
 
-impl S3Request {
+impl S3TokensRequest {
     /// Parses the members of a `POST /v3/s3tokens` body.
     ///
-    /// `token` is the string to sign in base64, of the alphabet for URLs or the
-    /// standard one (not both), with or without padding. If it starts with `AWS4` it
-    /// is of version 4: four lines, of which the second is a time
-    /// (`20260102T030405Z`), the third a scope of that day for `s3`, `iam` or `sts`,
-    /// and the last 64 lowercase hex digits. Else it is of the old kind: verb, MD5,
-    /// type, date, then any headers and the resource.
+    /// `token` is the string to sign in base64, in the alphabet for URLs or the standard
+    /// one (not a mixture), with or without padding. If the string starts with `AWS4` it is
+    /// of version 4. It then has four lines: the algorithm, a time (`20260102T030405Z`), a
+    /// scope of that day for `s3`, `iam` or `sts`, and 64 lowercase hex digits. Otherwise it
+    /// is of the older version: verb, MD5, type, date, then any headers and the resource.
     ///
-    /// A `signature` that cannot be one (64 lowercase hex digits in version 4, base64
-    /// of 20 bytes else) is no error: it never verifies, at the cost of a wrong one.
+    /// An invalid `signature` (not 64 lowercase hex digits in version 4, not base64 of 20
+    /// bytes in the older version) is not an error. It never verifies, and costs the same as a
+    /// wrong one.
     ///
     /// # Errors
     ///
-    /// [`SignatureError::Malformed`] if the token does not decode, or not to one of
-    /// these forms.
+    /// [`SignatureError::Malformed`] if the token is not valid base64 or the string has neither
+    /// form.
     pub fn parse(access: AccessKey, token: &str, signature: &str) -> Result<Self, SignatureError> {
         let token = decode(token).ok_or(SignatureError::Malformed)?;
         let (form, freshness) = if token.starts_with(V4) {
@@ -69,29 +67,30 @@ impl S3Request {
             (Form::V4 { scope, signature }, Freshness::At(signed_at))
         } else {
             let freshness = read_v1(&token).ok_or(SignatureError::Malformed)?;
-            (Form::V1 { signature: parse_sha1(signature) }, freshness)
+            (Form::V1 { signature: hash::parse_base64(signature) }, freshness)
         };
         Ok(Self { access, token, form, freshness })
     }
 
-    /// The access key that the request names.
+    /// Returns the access key that the request names.
     #[must_use]
     pub fn access(&self) -> &AccessKey {
         &self.access
     }
 
-    /// When the request may be used.
+    /// Returns when the request may be used.
     ///
-    /// In version 4 it is always signed [at](Freshness::At) a time. Else the date
-    /// line says so, or an `x-amz-date` header if that line is empty; a date line of
-    /// digits is when a presigned request [expires](Freshness::Until).
+    /// A request of version 4 is always signed [at](Freshness::At) a time. In the older
+    /// version the time comes from the date line, or from an `x-amz-date` header if that line
+    /// is empty. A date line of digits is the expiry of a presigned request
+    /// ([`Until`](Freshness::Until)).
     #[must_use]
     pub fn freshness(&self) -> Freshness {
         self.freshness
     }
 
-    /// When the request was signed; `None` if that is not said, as when it is
-    /// presigned in the old way.
+    /// Returns when the request was signed. `None` if the request does not contain the time,
+    /// as a presigned request of the older version.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
         match self.freshness {
@@ -100,9 +99,9 @@ impl S3Request {
         }
     }
 
-    /// Whether the signature is that of this secret.
+    /// Returns whether the signature was made with this secret.
     ///
-    /// Costs the same for every secret and signature; compares in constant time.
+    /// Costs the same for every secret and signature. Compares in constant time.
     #[must_use]
     pub fn verify(&self, secret: &SecretKey) -> bool {
         match &self.form {
@@ -110,7 +109,7 @@ impl S3Request {
                 let signature = signature.as_ref().map(<[u8; 20]>::as_slice);
                 hash::is_hmac_sha1(secret, &self.token, signature)
             }
-            // It has been a scope before; that is kept as a range, not as copies.
+            // It parsed before. The range is kept instead of copies.
             Form::V4 { scope, signature } => {
                 scope_of(&self.token[scope.clone()]).is_some_and(|scope| {
                     SigningKey::derive(secret, &scope).verify(&self.token, signature.as_ref())
@@ -120,24 +119,13 @@ impl S3Request {
     }
 }
 
-impl fmt::Debug for S3Request {
+impl fmt::Debug for S3TokensRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Request").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("S3TokensRequest").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
-/// HMAC-SHA1 as clients send it: base64 with padding. `None` for anything else.
-pub(super) fn parse_sha1(text: &str) -> Option<[u8; 20]> {
-    // Base64 of 20 bytes is 28 long, of which decoding asks for room for 21.
-    let mut decoded = [0; 21];
-    if text.len() != 28 {
-        return None;
-    }
-    let len = BASE64.decode_mut(text.as_bytes(), &mut decoded).ok()?;
-    decoded[..len].try_into().ok()
-}
-
-/// Base64 of either alphabet; both at once are of neither.
+/// Decodes base64 of either alphabet. A mixture of both is invalid.
 fn decode(token: &str) -> Option<Vec<u8>> {
     let standard = token.contains(['+', '/']);
     let encoding = match (standard, token.ends_with('=')) {
@@ -149,7 +137,7 @@ fn decode(token: &str) -> Option<Vec<u8>> {
     encoding.decode(token.as_bytes()).ok()
 }
 
-/// Where the scope is, and when it was signed.
+/// Returns the position of the scope, and the signing time.
 fn read_v4(token: &[u8]) -> Option<(Range<usize>, SystemTime)> {
     let mut lines = token.split(|b| *b == b'\n');
     let (first, time, scope, hash) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
@@ -174,9 +162,9 @@ fn scope_of(line: &[u8]) -> Option<CredentialScope<'_>> {
     CredentialScope::parse(str::from_utf8(line).ok()?).ok()
 }
 
-/// When a request of the old kind may be used.
+/// Returns when a request of the older version may be used.
 fn read_v1(token: &[u8]) -> Option<Freshness> {
-    // Verb, MD5, type and date; the resource, which comes last, is no header.
+    // Verb, MD5, type and date. The last line is the resource, not a header.
     let mut lines = token.splitn(5, |b| *b == b'\n');
     let (date, rest) = (lines.nth(3)?, lines.next()?);
     let date = str::from_utf8(date).ok()?;

@@ -1,8 +1,10 @@
-use super::{super::fixtures::*, is_old_boto, parse_header};
-use crate::signature::{ALGORITHM, Ec2Request, Freshness, SignatureError};
+use std::collections::BTreeMap;
+
+use super::{super::fixtures::*, is_old_boto, parse_header, write_query};
+use crate::signature::{ALGORITHM, Ec2TokensRequest, Freshness, SignatureError};
 
 #[test]
-fn a_version_4_authorization_has_exactly_its_form() {
+fn version_4_authorization_has_exactly_one_form() {
     let day = SCOPE.replace("0102", "0103");
     let own = format!("{ACCESS}/{SCOPE}");
     for credential in [
@@ -61,7 +63,7 @@ fn signed_headers_are_trimmed_and_skipped_if_absent() {
         sign_v4(SECRET, &canonical(&format!("host:{HOST}\nx-amz-date:{BASIC_TIME}")));
     assert!(verifies(request.clone()));
 
-    // None at all leaves the line that they would stand in.
+    // Without any signed header, an empty line remains.
     request.headers = map(&[]);
     request.params.extend(map(&[
         ("X-Amz-Algorithm", ALGORITHM),
@@ -76,22 +78,22 @@ fn signed_headers_are_trimmed_and_skipped_if_absent() {
 }
 
 #[test]
-fn a_post_signs_no_query_in_version_4() {
+fn version_4_post_signs_no_query() {
     let canonical = format!(
         "POST\n/services/Cloud\n\nhost:{HOST}\nx-amz-date:{BASIC_TIME}\n\n\
          host;x-amz-date\n{EMPTY}"
     );
     let signature = sign_v4(SECRET, &canonical);
-    assert!(verifies(Ec2Request { verb: Some("POST".into()), signature, ..v4() }));
+    assert!(verifies(Ec2TokensRequest { verb: Some("POST".into()), signature, ..v4() }));
 }
 
 #[test]
-fn old_versions_of_boto_sign_the_host_without_its_port() {
+fn old_boto_signs_the_host_without_its_port() {
     let canonical = format!(
         "GET\n/services/Cloud\nAction=DescribeInstances&Version=2016-11-15\n\
          host:cloud.example.test\nx-amz-date:{BASIC_TIME}\n\nhost;x-amz-date\n{EMPTY}"
     );
-    let mut request = Ec2Request { signature: sign_v4(SECRET, &canonical), ..v4() };
+    let mut request = Ec2TokensRequest { signature: sign_v4(SECRET, &canonical), ..v4() };
     assert!(!verifies(request.clone()));
     request.headers.insert("user-agent".into(), "Boto/2.9.2 (linux)".into());
     assert!(verifies(request.clone()));
@@ -100,13 +102,13 @@ fn old_versions_of_boto_sign_the_host_without_its_port() {
 }
 
 #[test]
-fn a_replay_of_version_4_cannot_bring_its_own_time() {
+fn version_4_replay_cannot_carry_a_new_time() {
     let canonical = format!(
         "POST\n/services/Cloud\n\nhost:{HOST}\nx-amz-date:{BASIC_TIME}\n\n\
          host;x-amz-date\n{EMPTY}"
     );
     let signature = sign_v4(SECRET, &canonical);
-    let mut request = Ec2Request { verb: Some("POST".into()), signature, ..v4() };
+    let mut request = Ec2TokensRequest { verb: Some("POST".into()), signature, ..v4() };
     request.params.insert("Timestamp".into(), "2026-06-01T00:00:00Z".into());
     let signed = request.prepare().unwrap();
     assert!(signed.verify(&secret()));
@@ -114,7 +116,7 @@ fn a_replay_of_version_4_cannot_bring_its_own_time() {
 }
 
 #[test]
-fn only_old_versions_of_boto_drop_the_port() {
+fn only_old_boto_versions_drop_the_port() {
     for old in ["Boto/2.0.0", "Boto/2.9.2", "Boto/2.9.2 Python/2.7", "Boto/2.9.20"] {
         assert!(is_old_boto(old), "{old}");
     }
@@ -124,10 +126,20 @@ fn only_old_versions_of_boto_drop_the_port() {
 }
 
 #[test]
-fn an_authorization_header_has_each_part_once() {
+fn authorization_header_has_each_part_once() {
     let good = " Credential=a/b, SignedHeaders=host;x-amz-date,Signature=00";
     assert_eq!(parse_header(good), Ok((Some("a/b"), Some("host;x-amz-date"))));
     for bad in ["", "X Credential=a", " ", " Credential", " Credential=a, Credential=a"] {
         assert_eq!(parse_header(bad), Err(SignatureError::Malformed), "{bad}");
     }
+}
+
+#[test]
+fn query_is_sorted_by_code_point_and_percent_encoded() {
+    let params = [("b", "a b/c~d*e"), ("B", "-_.~"), ("ä", "+&="), ("Filter.1", "")];
+    let params: BTreeMap<String, String> =
+        params.map(|(name, value)| (name.into(), value.into())).into();
+    let mut text = String::new();
+    write_query(&mut text, &params);
+    assert_eq!(text, "B=-_.~&Filter.1=&b=a%20b%2Fc~d%2Ae&%C3%A4=%2B%26%3D");
 }

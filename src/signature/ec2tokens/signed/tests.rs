@@ -1,17 +1,18 @@
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use hmac::Hmac;
 use proptest::prelude::*;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{fixtures::*, *};
+use super::{super::fixtures::*, *};
 use crate::signature::{decoy, hash::count, is_fresh};
 
-const TTL: Duration = Duration::from_mins(15);
+const MAX_SKEW: Duration = Duration::from_mins(15);
 
 #[test]
-fn every_vector_verifies_and_tells_its_time() {
+fn every_vector_verifies_and_returns_its_time() {
     for request in all() {
         let signed = request.prepare().unwrap();
         assert!(signed.verify(&secret()));
@@ -22,19 +23,20 @@ fn every_vector_verifies_and_tells_its_time() {
 
 #[test]
 fn version_2_verifies_without_the_port_of_the_host() {
-    assert!(verifies(Ec2Request { signature: V2_WITHOUT_PORT.into(), ..v2() }));
+    assert!(verifies(Ec2TokensRequest { signature: V2_WITHOUT_PORT.into(), ..v2() }));
     let host = Some("cloud.example.test".to_owned());
-    let portless = Ec2Request { signature: V2_WITHOUT_PORT.into(), host: host.clone(), ..v2() };
+    let portless =
+        Ec2TokensRequest { signature: V2_WITHOUT_PORT.into(), host: host.clone(), ..v2() };
     assert!(verifies(portless));
-    // What is not there is not made up.
-    assert!(!verifies(Ec2Request { host, ..v2() }));
-    assert!(!verifies(Ec2Request { host: Some("cloud.example.test:x".into()), ..v2() }));
+    // A missing port is not added.
+    assert!(!verifies(Ec2TokensRequest { host, ..v2() }));
+    assert!(!verifies(Ec2TokensRequest { host: Some("cloud.example.test:x".into()), ..v2() }));
     assert_eq!(without_port("[::1]:80"), Some("[::1]"));
     assert_eq!(without_port("[::1]"), None);
 }
 
 #[test]
-fn the_signature_is_not_among_what_was_signed() {
+fn signature_parameter_is_not_signed() {
     for mut request in all() {
         request.params.extend(map(&[("Signature", "x"), ("X-Amz-Signature", "y")]));
         assert!(verifies(request));
@@ -42,7 +44,7 @@ fn the_signature_is_not_among_what_was_signed() {
 }
 
 #[test]
-fn the_method_of_version_2_is_what_it_must_be_whatever_the_client_says() {
+fn version_2_method_is_fixed_whatever_the_client_sends() {
     for method in ["HmacSHA1", "HmacSHA256", ""] {
         let mut request = v2();
         request.params.insert("SignatureMethod".into(), method.into());
@@ -51,7 +53,7 @@ fn the_method_of_version_2_is_what_it_must_be_whatever_the_client_says() {
 }
 
 #[test]
-fn a_signature_for_another_secret_verb_host_path_or_parameter_is_refused() {
+fn signature_for_another_secret_verb_host_path_or_parameter_is_rejected() {
     for request in all() {
         for other in ["", "x", &SECRET.to_uppercase()] {
             let other = SecretKey::from_stored(other);
@@ -62,15 +64,15 @@ fn a_signature_for_another_secret_verb_host_path_or_parameter_is_refused() {
         assert!(!verifies(changed));
     }
     for request in [v2(), v4(), presigned()] {
-        assert!(!verifies(Ec2Request { verb: Some("PUT".into()), ..request.clone() }));
-        assert!(!verifies(Ec2Request { path: Some("/".into()), ..request.clone() }));
-        let mut changed = Ec2Request { host: Some("x.example.test".into()), ..request };
+        assert!(!verifies(Ec2TokensRequest { verb: Some("PUT".into()), ..request.clone() }));
+        assert!(!verifies(Ec2TokensRequest { path: Some("/".into()), ..request.clone() }));
+        let mut changed = Ec2TokensRequest { host: Some("x.example.test".into()), ..request };
         for (_, value) in changed.headers.iter_mut().filter(|(name, _)| *name != "Authorization") {
             *value = value.replace("cloud", "x");
         }
         assert!(!verifies(changed));
     }
-    assert!(!verifies(Ec2Request { body_hash: Some("0".repeat(64)), ..v4() }));
+    assert!(!verifies(Ec2TokensRequest { body_hash: Some("0".repeat(64)), ..v4() }));
     for other in [SCOPE.replace("One", "Two"), SCOPE.replace("ec2", "s3")] {
         let mut request = v4();
         request.headers.insert("Authorization".into(), authorization(&other));
@@ -79,7 +81,7 @@ fn a_signature_for_another_secret_verb_host_path_or_parameter_is_refused() {
 }
 
 #[test]
-fn a_signature_that_cannot_be_one_never_verifies() {
+fn invalid_signature_never_verifies() {
     for request in all() {
         let own = request.signature.clone();
         for bad in [
@@ -93,26 +95,26 @@ fn a_signature_that_cannot_be_one_never_verifies() {
         ] {
             if *bad != own {
                 assert!(
-                    !verifies(Ec2Request { signature: bad.into(), ..request.clone() }),
+                    !verifies(Ec2TokensRequest { signature: bad.into(), ..request.clone() }),
                     "{bad}"
                 );
             }
         }
     }
-    // The same bytes, in base64 that no encoder makes.
-    assert!(!verifies(Ec2Request { signature: V2.replace("U=", "V="), ..v2() }));
+    // The same bytes, in non-canonical base64.
+    assert!(!verifies(Ec2TokensRequest { signature: V2.replace("U=", "V="), ..v2() }));
 }
 
 #[test]
-fn what_a_version_needs_must_be_there() {
+fn missing_part_of_a_version_is_incomplete() {
     let incomplete = Some(SignatureError::Incomplete);
     for request in [v2(), v4(), presigned()] {
-        assert_eq!(refusal(Ec2Request { verb: None, ..request.clone() }), incomplete);
-        assert_eq!(refusal(Ec2Request { host: None, ..request.clone() }), incomplete);
-        assert_eq!(refusal(Ec2Request { path: None, ..request }), incomplete);
+        assert_eq!(refusal(Ec2TokensRequest { verb: None, ..request.clone() }), incomplete);
+        assert_eq!(refusal(Ec2TokensRequest { host: None, ..request.clone() }), incomplete);
+        assert_eq!(refusal(Ec2TokensRequest { path: None, ..request }), incomplete);
     }
     for mut request in [v4(), presigned()] {
-        assert_eq!(refusal(Ec2Request { body_hash: None, ..request.clone() }), incomplete);
+        assert_eq!(refusal(Ec2TokensRequest { body_hash: None, ..request.clone() }), incomplete);
         request.headers.remove("X-Amz-Date");
         request.params.remove("X-Amz-Date");
         assert_eq!(refusal(request), incomplete);
@@ -133,7 +135,7 @@ fn what_a_version_needs_must_be_there() {
 }
 
 #[test]
-fn header_names_are_found_in_any_case_but_not_twice() {
+fn header_names_match_in_any_case_but_not_twice() {
     let mut request = v4();
     request.headers = request.headers.into_iter().map(|(k, v)| (k.to_uppercase(), v)).collect();
     assert!(verifies(request.clone()));
@@ -142,13 +144,13 @@ fn header_names_are_found_in_any_case_but_not_twice() {
 }
 
 #[test]
-fn a_line_break_cannot_stand_in_what_is_signed() {
+fn line_break_in_a_signed_part_is_rejected() {
     for request in [v2(), v4()] {
         let broken = Some("a\nb".to_owned());
         for request in [
-            Ec2Request { verb: broken.clone(), ..request.clone() },
-            Ec2Request { host: broken.clone(), ..request.clone() },
-            Ec2Request { path: broken, ..request },
+            Ec2TokensRequest { verb: broken.clone(), ..request.clone() },
+            Ec2TokensRequest { host: broken.clone(), ..request.clone() },
+            Ec2TokensRequest { path: broken, ..request },
         ] {
             assert_eq!(refusal(request), Some(SignatureError::Malformed));
         }
@@ -159,13 +161,13 @@ fn a_line_break_cannot_stand_in_what_is_signed() {
 }
 
 #[test]
-fn the_time_is_the_first_that_is_given_among_what_is_signed() {
-    let freshness = |mut request: Ec2Request, stamps: [Option<&str>; 3]| {
+fn time_is_the_first_of_the_signed_parts() {
+    let freshness = |mut request: Ec2TokensRequest, stamps: [Option<&str>; 3]| {
         request.params.remove("Timestamp");
         for (name, stamp) in ["Timestamp", "X-Amz-Date", "Expires"].into_iter().zip(stamps) {
             request.params.extend(stamp.map(|stamp| (name.into(), stamp.into())));
         }
-        // No header is signed: whoever replays the request may add one.
+        // No header is signed: a replay may add one.
         request.headers.insert("X-Amz-Date".into(), BASIC_TIME.into());
         request.prepare().map(|signed| signed.freshness())
     };
@@ -181,8 +183,8 @@ fn the_time_is_the_first_that_is_given_among_what_is_signed() {
 }
 
 #[test]
-fn a_request_of_version_1_that_is_cut_up_anew_has_no_date() {
-    // Names and values are signed without anything between them.
+fn version_1_request_with_shifted_boundaries_has_no_date() {
+    // Names and values are signed without separators.
     let mut request = v1();
     let name = format!("ActionDescribeInstancesAWSAccessKeyId{}", request.access);
     let end = format!("Timestamp{TIME}Version2016-11-15");
@@ -196,19 +198,19 @@ fn a_request_of_version_1_that_is_cut_up_anew_has_no_date() {
 }
 
 #[test]
-fn a_request_cannot_be_replayed_a_second_after_its_time() {
+fn request_expires_one_second_after_the_clock_skew() {
     for request in all() {
         let freshness = request.prepare().unwrap().freshness();
-        assert!(is_fresh(freshness, moment() + TTL, TTL));
-        assert!(!is_fresh(freshness, moment() + TTL + Duration::from_secs(1), TTL));
+        assert!(is_fresh(freshness, moment() + MAX_SKEW, MAX_SKEW));
+        assert!(!is_fresh(freshness, moment() + MAX_SKEW + Duration::from_secs(1), MAX_SKEW));
     }
 }
 
 #[test]
-fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
+fn decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
     for request in all() {
         let cost = |signature: &str, secret: &SecretKey| {
-            let request = Ec2Request { signature: signature.into(), ..request.clone() };
+            let request = Ec2TokensRequest { signature: signature.into(), ..request.clone() };
             let signed = request.prepare().unwrap();
             count::blocks_of(|| assert!(!signed.verify(secret)))
         };
@@ -223,9 +225,9 @@ fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
 }
 
 #[test]
-fn debug_tells_no_signature() {
+fn debug_shows_no_signature() {
     let expected = format!(" {{ access: AccessKey(\"{ACCESS}\"), .. }}");
-    assert_eq!(format!("{:?}", v4()), format!("Ec2Request{expected}"));
+    assert_eq!(format!("{:?}", v4()), format!("Ec2TokensRequest{expected}"));
     assert_eq!(format!("{:?}", v4().prepare().unwrap()), format!("Ec2Signed{expected}"));
 }
 
@@ -244,7 +246,7 @@ fn any_map() -> impl Strategy<Value = Map> {
 
 proptest! {
     #[test]
-    fn no_request_makes_preparing_panic(
+    fn preparing_a_request_never_panics(
         mut params in any_map(),
         headers in any_map(),
         text in proptest::option::of(".{0,9}"),
@@ -255,7 +257,7 @@ proptest! {
         if version == "4" {
             params.insert("X-Amz-Algorithm".into(), ALGORITHM.into());
         }
-        let request = Ec2Request {
+        let request = Ec2TokensRequest {
             verb: text.clone(),
             host: text.clone(),
             path: text,
@@ -267,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_signed_verifies_and_no_byte_can_change(
+    fn signed_request_verifies_and_every_changed_byte_fails(
         secret in "[!-~]{1,90}",
         value in "[A-Za-z0-9]{1,20}",
         at in any::<prop::sample::Index>(),
@@ -296,7 +298,7 @@ proptest! {
                 String::from_utf8(bytes).unwrap()
             };
             let signature = flipped(&request.signature);
-            let changed = Ec2Request { signature, ..request.clone() };
+            let changed = Ec2TokensRequest { signature, ..request.clone() };
             prop_assert!(!changed.prepare().unwrap().verify(&key));
 
             let mut changed = request.clone();

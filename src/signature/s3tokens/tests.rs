@@ -10,7 +10,7 @@ use super::*;
 use crate::signature::{decoy, hash::count, is_fresh};
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
-const TTL: Duration = Duration::from_mins(15);
+const MAX_SKEW: Duration = Duration::from_mins(15);
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 const V1: &str = "PUT\n\ntext/plain\nFri, 02 Jan 2026 03:04:05 GMT\n/bucket/key.txt";
@@ -35,22 +35,22 @@ fn v4_text() -> String {
     v4("20260102T030405Z", "20260102/us-east-1/s3/aws4_request", EMPTY)
 }
 
-fn parse(text: impl AsRef<[u8]>, signature: &str) -> Result<S3Request, SignatureError> {
+fn parse(text: impl AsRef<[u8]>, signature: &str) -> Result<S3TokensRequest, SignatureError> {
     parse_token(&BASE64URL.encode(text.as_ref()), signature)
 }
 
-fn parse_token(token: &str, signature: &str) -> Result<S3Request, SignatureError> {
-    S3Request::parse(AccessKey::from_stored("access"), token, signature)
+fn parse_token(token: &str, signature: &str) -> Result<S3TokensRequest, SignatureError> {
+    S3TokensRequest::parse(AccessKey::from_stored("access"), token, signature)
 }
 
-/// Signs with the crates of hashes alone.
+/// Signs with the hash crates only.
 fn sign_v1(secret: &str, text: &[u8]) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(text);
     BASE64.encode(&mac.finalize().into_bytes())
 }
 
-/// Signs with the crates of hashes alone.
+/// Signs with the hash crates only.
 fn sign_v4(secret: &str, scope: &str, text: &[u8]) -> String {
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in scope.split('/').map(str::as_bytes).chain([text]) {
@@ -74,7 +74,7 @@ fn both_vectors_verify() {
 }
 
 #[test]
-fn a_signature_of_another_key_date_region_or_service_is_refused() {
+fn signature_for_another_key_date_region_or_service_is_rejected() {
     for request in [parse(V1, V1_SIGNATURE).unwrap(), parse(v4_text(), V4_SIGNATURE).unwrap()] {
         for other in ["0f1e2d3c4b5a69788796a5b4c3d2e1f1", "", " ", &SECRET[..31]] {
             assert!(!request.verify(&SecretKey::from_stored(other)), "{other}");
@@ -93,7 +93,7 @@ fn a_signature_of_another_key_date_region_or_service_is_refused() {
 }
 
 #[test]
-fn a_token_is_base64_of_one_alphabet_padded_or_not() {
+fn token_is_base64_of_one_alphabet_with_or_without_padding() {
     // Bytes that need the characters in which the alphabets differ.
     let text = "PUT\n\u{7ff}\u{7fe}>>>???\n\n\n/~~~???>>>";
     let signature = sign_v1(SECRET, text.as_bytes());
@@ -122,7 +122,7 @@ fn a_token_is_base64_of_one_alphabet_padded_or_not() {
 }
 
 #[test]
-fn a_string_to_sign_of_version_4_has_exactly_its_form() {
+fn version_4_string_to_sign_has_exactly_one_form() {
     let (date, scope) = ("20260102T030405Z", "20260102/us-east-1/s3/aws4_request");
     for service in ["s3", "iam", "sts"] {
         let scope = format!("20260102/any/{service}/aws4_request");
@@ -153,7 +153,7 @@ fn a_string_to_sign_of_version_4_has_exactly_its_form() {
 }
 
 #[test]
-fn a_signature_that_cannot_be_one_never_verifies() {
+fn invalid_signature_never_verifies() {
     let [upper, cut] = [V4_SIGNATURE.to_uppercase(), V4_SIGNATURE[..62].to_owned()];
     for bad in ["", &upper, &cut, &format!("{V4_SIGNATURE}00"), V1_SIGNATURE, "ä"] {
         assert!(!parse(v4_text(), bad).unwrap().verify(&secret()), "{bad}");
@@ -166,7 +166,7 @@ fn a_signature_that_cannot_be_one_never_verifies() {
 }
 
 #[test]
-fn the_date_of_an_old_request_is_where_s3_puts_it() {
+fn date_of_older_version_is_where_s3_puts_it() {
     let freshness = |text: &str| parse(text, "").map(|request| request.freshness());
     for text in [
         "GET\n\n\nFri, 02 Jan 2026 03:04:05 GMT\n/b",
@@ -198,17 +198,17 @@ fn the_date_of_an_old_request_is_where_s3_puts_it() {
 }
 
 #[test]
-fn a_request_cannot_be_replayed_a_second_after_its_time() {
+fn request_expires_one_second_after_the_clock_skew() {
     let second = Duration::from_secs(1);
     for request in [parse(V1, V1_SIGNATURE).unwrap(), parse(v4_text(), V4_SIGNATURE).unwrap()] {
-        assert!(is_fresh(request.freshness(), moment() + TTL, TTL));
-        assert!(!is_fresh(request.freshness(), moment() + TTL + second, TTL));
-        assert!(!is_fresh(request.freshness(), moment() - TTL - second, TTL));
+        assert!(is_fresh(request.freshness(), moment() + MAX_SKEW, MAX_SKEW));
+        assert!(!is_fresh(request.freshness(), moment() + MAX_SKEW + second, MAX_SKEW));
+        assert!(!is_fresh(request.freshness(), moment() - MAX_SKEW - second, MAX_SKEW));
     }
 }
 
 #[test]
-fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
+fn decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
     let zeros = "0".repeat(64);
     for (text, wrong) in [(V1.to_owned(), "AAAAAAAAAAAAAAAAAAAAAAAAAAA="), (v4_text(), &*zeros)] {
         let cost = |signature: &str, secret: &SecretKey| {
@@ -225,19 +225,19 @@ fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
 }
 
 #[test]
-fn debug_tells_no_signature() {
+fn debug_shows_no_signature() {
     let request = parse(v4_text(), V4_SIGNATURE).unwrap();
-    assert_eq!(format!("{request:?}"), "S3Request { access: AccessKey(\"access\"), .. }");
+    assert_eq!(format!("{request:?}"), "S3TokensRequest { access: AccessKey(\"access\"), .. }");
 }
 
 proptest! {
     #[test]
-    fn no_request_makes_parsing_panic(token in ".{0,80}", signature in ".{0,80}") {
+    fn parsing_a_request_never_panics(token in ".{0,80}", signature in ".{0,80}") {
         let _ = parse_token(&token, &signature);
     }
 
     #[test]
-    fn no_string_to_sign_makes_parsing_panic(
+    fn parsing_a_string_to_sign_never_panics(
         start in prop_oneof![Just("AWS4"), Just("AWS4-HMAC-SHA256\n"), Just("GET\n\n\n"), Just("")],
         rest in proptest::collection::vec(any::<u8>(), 0..120),
     ) {
@@ -248,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_signed_verifies_and_no_byte_can_change(
+    fn signed_request_verifies_and_every_changed_byte_fails(
         secret in "[!-~]{1,90}",
         region in "[a-z0-9-]{0,20}",
         service in prop_oneof![Just("s3"), Just("iam"), Just("sts")],

@@ -1,28 +1,67 @@
-//! What version 4 signs: the canonical request.
+//! The strings to sign of every version: parameters, and the canonical request of version 4.
 
 use std::{fmt::Write as _, time::SystemTime};
 
 use data_encoding::HEXLOWER;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{
-    ALGORITHM, CredentialScope, SignatureError, date,
-    fields::{Fields, one_line},
-    hash, query,
+use super::request::{Fields, one_line};
+use crate::signature::{
+    date, hash,
+    signing_key::{ALGORITHM, CredentialScope, SignatureError},
 };
 
-/// What was signed in version 4.
+/// The characters that are encoded: all but the unreserved ones of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Returns the string to sign of version 0: action and time.
+pub(super) fn v0(fields: &Fields<'_>) -> Result<String, SignatureError> {
+    let param = |name| fields.param(name).ok_or(SignatureError::Incomplete);
+    Ok([param("Action")?, param("Timestamp")?].concat())
+}
+
+/// Returns the string to sign of version 1: names and values, sorted regardless of case.
+pub(super) fn v1(fields: &Fields<'_>) -> String {
+    let mut params: Vec<_> = fields.params().iter().collect();
+    params.sort_by_cached_key(|(name, _)| name.to_lowercase());
+    params.iter().flat_map(|(name, value)| [name.as_str(), value]).collect()
+}
+
+/// Returns the string to sign of version 2. The method is HMAC-SHA256, whatever the client
+/// sends.
+pub(super) fn v2(fields: &Fields<'_>, host: &str) -> Result<String, SignatureError> {
+    let mut params = fields.params().clone();
+    params.insert("SignatureMethod".into(), "HmacSHA256".into());
+    let mut text = format!("{}\n{host}\n{}\n", fields.verb()?, fields.path()?);
+    write_query(&mut text, &params);
+    Ok(text)
+}
+
+/// Appends parameters in their signed form: sorted by code point, encoded, joined by `&`.
+pub(super) fn write_query<'a>(
+    text: &mut String,
+    params: impl IntoIterator<Item = (&'a String, &'a String)>,
+) {
+    for (index, (name, value)) in params.into_iter().enumerate() {
+        let and = if index == 0 { "" } else { "&" };
+        let [name, value] = [name, value].map(|part| utf8_percent_encode(part, RESERVED));
+        write!(text, "{and}{name}={value}").expect("writing to a string never fails");
+    }
+}
+
+/// The string to sign of version 4, and what it covers.
 pub(super) struct Signed {
     /// The string to sign.
     pub(super) text: String,
-    /// A scope that parses.
+    /// A valid scope.
     pub(super) scope: String,
-    /// When.
+    /// The signing time.
     pub(super) time: SystemTime,
 }
 
-/// Works out what was signed.
+/// Returns the string to sign of version 4.
 pub(super) fn v4(fields: &Fields<'_>) -> Result<Signed, SignatureError> {
-    // The host is among the headers; that it is there at all belongs to the shape.
+    // The host is signed as a header. The member must be present all the same.
     fields.host()?;
     let stamp = fields.date().ok_or(SignatureError::Incomplete)?;
     let auth = Auth::read(fields)?;
@@ -37,15 +76,14 @@ pub(super) fn v4(fields: &Fields<'_>) -> Result<Signed, SignatureError> {
     Ok(Signed { text, scope: scope.to_string(), time })
 }
 
-/// What the client says of its signature.
+/// What the client states about its signature.
 struct Auth<'a> {
     credential: &'a str,
     signed_headers: &'a str,
 }
 
 impl<'a> Auth<'a> {
-    /// Reads the `Authorization` header if it is one of version 4, the parameters
-    /// else.
+    /// Reads the `Authorization` header if that is of version 4, or else the parameters.
     fn read(fields: &Fields<'a>) -> Result<Self, SignatureError> {
         let header = fields.header("authorization").and_then(|v| v.strip_prefix(ALGORITHM));
         let (credential, signed_headers) = match header {
@@ -59,7 +97,7 @@ impl<'a> Auth<'a> {
     }
 }
 
-/// `Credential` and `SignedHeaders` of ` Credential=.., SignedHeaders=.., Signature=..`.
+/// Parses `Credential` and `SignedHeaders` of ` Credential=.., SignedHeaders=.., Signature=..`.
 fn parse_header(header: &str) -> Result<(Option<&str>, Option<&str>), SignatureError> {
     if !header.starts_with([' ', '\t']) {
         return Err(SignatureError::Malformed);
@@ -84,7 +122,7 @@ fn canonical_request(fields: &Fields<'_>, signed_headers: &str) -> Result<String
     let mut text = format!("{verb}\n{}\n", fields.path()?);
     // A POST has its parameters in the body, which is hashed.
     if verb != "POST" {
-        query::write_query(&mut text, fields.params());
+        write_query(&mut text, fields.params());
     }
     text.push('\n');
     let drops_port = fields.header("user-agent").is_some_and(is_old_boto);
@@ -95,10 +133,10 @@ fn canonical_request(fields: &Fields<'_>, signed_headers: &str) -> Result<String
             Some((host, _)) if name == "host" && drops_port => host,
             _ => value,
         };
-        writeln!(text, "{name}:{value}").expect("a string takes any text");
+        writeln!(text, "{name}:{value}").expect("writing to a string never fails");
         any = true;
     }
-    // The signer of OpenStack's clients ends the list even if there is none.
+    // The signer of OpenStack's clients ends the list even if it is empty.
     if !any {
         text.push('\n');
     }
@@ -106,7 +144,7 @@ fn canonical_request(fields: &Fields<'_>, signed_headers: &str) -> Result<String
     Ok(text)
 }
 
-/// `Boto/2.x.y` up to 2.x.2 signed the host without its port.
+/// Returns whether this is `Boto/2.x.y` up to 2.x.2, which signed the host without its port.
 fn is_old_boto(agent: &str) -> bool {
     let version = agent.strip_prefix("Boto/2.").map(str::as_bytes);
     matches!(version, Some([b'0'..=b'9', b'.', b'0'..=b'2', ..]))

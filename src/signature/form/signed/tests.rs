@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 
 use super::{
-    fixtures::{AWS, AWS_SECRET, BOTO_V2, BOTO_V4, form, moment, secret, with},
+    super::fixtures::{AWS, AWS_SECRET, BOTO_V2, BOTO_V4, form, moment, secret, with},
     *,
 };
 use crate::signature::{decoy, hash::count};
@@ -19,7 +19,7 @@ fn signed(fields: &[(&str, &str)]) -> SignedForm {
 }
 
 #[test]
-fn the_form_of_the_aws_documentation_is_allowed() {
+fn aws_documentation_form_is_accepted() {
     let signed = signed(&AWS);
     assert_eq!(signed.access(), "AKIAIOSFODNN7EXAMPLE");
     assert_eq!(signed.scope().unwrap().to_string(), "20151229/us-east-1/s3/aws4_request");
@@ -38,7 +38,7 @@ fn the_form_of_the_aws_documentation_is_allowed() {
 }
 
 #[test]
-fn the_forms_of_botocore_are_allowed() {
+fn botocore_forms_are_accepted() {
     for fields in [&BOTO_V4[..], &BOTO_V2] {
         let signed = signed(fields);
         assert_eq!(signed.access(), "AKIAIOSFODNN7EXAMPLE");
@@ -51,7 +51,7 @@ fn the_forms_of_botocore_are_allowed() {
 }
 
 #[test]
-fn a_signature_is_of_its_secret_and_its_policy() {
+fn signature_covers_secret_and_policy() {
     for (fields, name) in [(&BOTO_V4[..], "x-amz-signature"), (&BOTO_V2, "signature")] {
         for other in ["", " ", "0f1e2d3c4b5a69788796a5b4c3d2e1f1", AWS_SECRET] {
             assert!(!signed(fields).verify(&SecretKey::from_stored(other)), "{other}");
@@ -70,7 +70,7 @@ fn a_signature_is_of_its_secret_and_its_policy() {
 }
 
 #[test]
-fn a_key_that_was_derived_before_verifies_as_its_secret_does() {
+fn derived_key_verifies_like_its_secret() {
     let form = signed(&BOTO_V4);
     let key = |secret: &SecretKey| SigningKey::derive(secret, &form.scope().unwrap());
     assert!(form.verify_with(&key(&secret())));
@@ -80,13 +80,13 @@ fn a_key_that_was_derived_before_verifies_as_its_secret_does() {
 }
 
 #[test]
-fn a_form_that_nothing_signs_is_anonymous() {
+fn unsigned_form_is_anonymous() {
     let anonymous = find(&[("key", "a"), ("acl", "public-read"), ("x-amz-meta-a", "b")]).unwrap();
     assert!(anonymous.is_none());
 }
 
 #[test]
-fn a_signature_is_whole_and_of_one_version() {
+fn signature_must_be_complete_and_of_one_version() {
     for fields in [&BOTO_V4[..], &BOTO_V2] {
         for (name, _) in fields.iter().filter(|(name, _)| !["key", "acl"].contains(name)) {
             let less = with(fields, &[(name, None)]);
@@ -102,7 +102,7 @@ fn a_signature_is_whole_and_of_one_version() {
 }
 
 #[test]
-fn the_fields_of_version_4_agree() {
+fn version_4_fields_must_agree() {
     for (name, value) in [
         ("x-amz-algorithm", "AWS4-HMAC-SHA512"),
         ("x-amz-algorithm", ""),
@@ -121,7 +121,7 @@ fn the_fields_of_version_4_agree() {
 }
 
 #[test]
-fn a_policy_is_padded_base64_of_a_policy() {
+fn policy_must_be_padded_base64() {
     for bad in ["", "e30", "e30=", "bnVsbA==", "!", "e30=\n", "_-8="] {
         let changed = with(&BOTO_V2, &[("policy", Some(bad))]);
         let checked = signed(&changed).check(&form(&changed), "bucket", moment());
@@ -130,7 +130,7 @@ fn a_policy_is_padded_base64_of_a_policy() {
 }
 
 #[test]
-fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
+fn decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
     for fields in [&BOTO_V4[..], &BOTO_V2] {
         let cost = |secret: &SecretKey| {
             let form = signed(fields);
@@ -144,17 +144,17 @@ fn a_decoy_costs_as_many_hash_blocks_as_a_wrong_signature() {
 }
 
 #[test]
-fn debug_tells_neither_policy_nor_signature() {
+fn debug_shows_neither_policy_nor_signature() {
     let text = format!("{:?}", signed(&BOTO_V4));
     assert_eq!(text, "SignedForm { access: \"AKIAIOSFODNN7EXAMPLE\", .. }");
 }
 
 proptest! {
     #[test]
-    fn no_field_makes_it_panic(name in 2..7_usize, value in ".{0,80}") {
+    fn parsing_a_field_never_panics(name in 2..7_usize, value in ".{0,80}") {
         let changed = with(&BOTO_V4, &[(BOTO_V4[name].0, Some(&value))]);
-        if let Ok(Some(form)) = find(&changed) {
-            let _ = (form.verify(decoy()), form.check(&super::fixtures::form(&changed), "b", moment()));
+        if let Ok(Some(signed)) = find(&changed) {
+            let _ = (signed.verify(decoy()), signed.check(&form(&changed), "b", moment()));
         }
     }
 }

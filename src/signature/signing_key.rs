@@ -1,24 +1,48 @@
-//! What every use of AWS Signature Version 4 has in common.
+//! AWS Signature Version 4: credential scopes, and the signing keys derived for them.
 //!
 //! Source: AWS, "Create a signed AWS API request" (IAM User Guide).
 
-use std::fmt;
+use std::{error::Error as StdError, fmt};
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{
-    error::SignatureError,
-    hash::{self, HmacKey, equal, hmac_sha256},
-};
+use super::hash::{self, equal, hmac_sha256};
 use crate::domain::SecretKey;
 
-/// The one algorithm of Signature Version 4 with secret keys.
+/// The algorithm name of Signature Version 4 with secret keys.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What ends every scope.
+/// The last part of every scope.
 const TERMINATOR: &str = "aws4_request";
 
-/// What a signing key is good for: `20260102/us-east-1/s3/aws4_request`.
+/// A signed request that cannot be verified, whatever the secret.
+///
+/// Repeats nothing that the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// The signature version is unknown, or lacks a part that it needs. A bad request.
+    Incomplete,
+    /// Every part is present, but one has an invalid form or contradicts another. An
+    /// unauthorized request.
+    Malformed,
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incomplete => "the signed request lacks a part that its signature needs",
+            Self::Malformed => "the signed request is malformed",
+        })
+    }
+}
+
+impl StdError for SignatureError {}
+
+/// The day, region and service that a signing key is derived for:
+/// `20260102/us-east-1/s3/aws4_request`.
 ///
 /// ```
 /// use tower_credentials::signature::CredentialScope;
@@ -37,15 +61,15 @@ pub struct CredentialScope<'a> {
 }
 
 impl<'a> CredentialScope<'a> {
-    /// Parses `date/region/service/aws4_request`. The date is eight digits; region
-    /// and service are any text, also none.
+    /// Parses `date/region/service/aws4_request`. The date is eight digits; the region and
+    /// the service are any text and may be empty.
     ///
     /// # Errors
     ///
-    /// [`SignatureError::Malformed`] if there are fewer or more parts, or the first
-    /// or the last is something else.
+    /// [`SignatureError::Malformed`] if there are fewer or more parts, the date is not eight
+    /// digits, or the last part is not `aws4_request`.
     pub fn parse(text: &'a str) -> Result<Self, SignatureError> {
-        // By bytes, which are quicker to look through than characters.
+        // Searching bytes is faster than searching characters.
         let mut ends = text.bytes().enumerate().filter(|(_, b)| *b == b'/').map(|(at, _)| at);
         let (Some(8), Some(region), Some(service), None) =
             (ends.next(), ends.next(), ends.next(), ends.next())
@@ -60,18 +84,18 @@ impl<'a> CredentialScope<'a> {
         }
     }
 
-    /// A scope of parts that were parsed before.
+    /// Creates a scope from parts that have been parsed before.
     #[cfg(feature = "s3")]
     pub(super) fn of_parts(date: &'a str, region: &'a str, service: &'a str) -> Self {
         Self { date, region, service }
     }
 
-    /// Parses `access/date/region/service/aws4_request`, the value of `Credential`,
-    /// into the access key, which holds no slash, and the scope.
+    /// Parses `access/date/region/service/aws4_request`, the value of `Credential`. Returns
+    /// the access key, which contains no slash, and the scope.
     ///
     /// # Errors
     ///
-    /// [`SignatureError::Malformed`] if there is no access key, or as for
+    /// [`SignatureError::Malformed`] if the access key is empty, or under the conditions of
     /// [`parse`](Self::parse).
     pub fn parse_credential(text: &'a str) -> Result<(&'a str, Self), SignatureError> {
         match text.bytes().position(|byte| byte == b'/') {
@@ -80,19 +104,19 @@ impl<'a> CredentialScope<'a> {
         }
     }
 
-    /// The day, as `YYYYMMDD` in UTC.
+    /// Returns the day, as `YYYYMMDD` in UTC.
     #[must_use]
     pub fn date(&self) -> &'a str {
         self.date
     }
 
-    /// The region.
+    /// Returns the region.
     #[must_use]
     pub fn region(&self) -> &'a str {
         self.region
     }
 
-    /// The service.
+    /// Returns the service.
     #[must_use]
     pub fn service(&self) -> &'a str {
         self.service
@@ -105,30 +129,38 @@ impl fmt::Display for CredentialScope<'_> {
     }
 }
 
-/// The key that requests of one scope are signed with.
+/// The derived key that signs all requests of one scope.
 ///
-/// Wiped when dropped; `Debug` does not tell it.
+/// Zeroized on drop. `Debug` does not show it.
 pub struct SigningKey {
-    key: HmacKey,
+    /// HMAC-SHA256 that has hashed the key, once for all messages.
+    mac: Hmac<Sha256>,
     blank: bool,
 }
 
 impl SigningKey {
-    /// Derives the key of a secret for a scope.
+    /// Derives the key from a secret for a scope.
     #[must_use]
     pub fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Self {
-        Self { key: HmacKey::new(&derive(secret, scope)), blank: hash::is_blank(secret) }
+        Self { mac: mac(&derive(secret, scope)), blank: hash::is_blank(secret) }
     }
 
-    /// The signature of a string to sign.
+    /// Returns the signature of a string to sign.
     #[must_use]
     pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
-        self.key.hmac(string_to_sign)
+        let mut mac = self.mac.clone();
+        mac.update(string_to_sign);
+        // The blocks of the message and of the inner digest. Those of the key are hashed.
+        #[cfg(test)]
+        hash::count::add(hash::blocks(hash::BLOCK + string_to_sign.len()));
+        mac.finalize().into_bytes().into()
     }
 
-    /// Whether `signature` is that of the string to sign, in constant time. `None`,
-    /// what [`parse_signature`] makes of nonsense, never is, at the same cost; nor
-    /// is anything if the secret was empty.
+    /// Returns whether `signature` is the signature of the string to sign. Compares in
+    /// constant time.
+    ///
+    /// `None`, which [`parse_signature`] returns for invalid text, never verifies and costs the
+    /// same. A key derived from an empty secret verifies nothing.
     #[must_use]
     pub fn verify(&self, string_to_sign: &[u8], signature: Option<&[u8; 32]>) -> bool {
         equal(&self.sign(string_to_sign), signature.map(<[u8; 32]>::as_slice)) && !self.blank
@@ -145,13 +177,19 @@ fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Zeroizing<[u8; 32]
     let first = hash::sha256_key("AWS4", secret);
     let mut key = Zeroizing::new(hmac_sha256(&*first, scope.date.as_bytes()));
     for part in [scope.region, scope.service, TERMINATOR] {
-        // In place, so that the old key is overwritten.
+        // In place: the previous key is overwritten.
         *key = hmac_sha256(&*key, part.as_bytes());
     }
     key
 }
 
-/// A signature as clients send it: 64 lowercase hex digits. `None` for anything else.
+fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+    #[cfg(test)]
+    hash::count::add(2);
+    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+/// Parses a signature: 64 lowercase hex digits. Returns `None` for anything else.
 #[must_use]
 pub fn parse_signature(text: &str) -> Option<[u8; 32]> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
@@ -165,7 +203,7 @@ pub fn parse_signature(text: &str) -> Option<[u8; 32]> {
     (all < 0x10).then_some(signature)
 }
 
-/// What each byte is as a lowercase hex digit; 16 and more is none.
+/// The value of each byte as a lowercase hex digit; 16 or more for every other byte.
 const DIGITS: [u8; 256] = {
     let mut digits = [0xff; 256];
     let mut digit = 0;
@@ -188,14 +226,31 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_aws_documentation_is_derived() {
+    fn signature_errors_have_different_messages() {
+        let [incomplete, malformed] = [SignatureError::Incomplete, SignatureError::Malformed];
+        assert_ne!(incomplete.to_string(), malformed.to_string());
+    }
+
+    #[test]
+    fn signing_hashes_the_message_and_the_inner_digest_alone() {
+        let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
+        let key = SigningKey::derive(&secret(), &scope);
+        let expected = hmac_sha256(&*derive(&secret(), &scope), b"message");
+        assert_eq!(key.sign(b"message"), expected);
+        // One block each. The two of the key were hashed when it was derived.
+        assert_eq!(hash::count::blocks_of(|| key.sign(b"message")), 2);
+        assert_eq!(hash::count::blocks_of(|| mac(&[7; 32])), 2);
+    }
+
+    #[test]
+    fn aws_documentation_key_is_derived() {
         let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
         let published = "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9";
         assert_eq!(HEXLOWER.encode(&*derive(&secret(), &scope)), published);
     }
 
     #[test]
-    fn get_vanilla_of_the_aws_test_suite_verifies() {
+    fn aws_test_suite_get_vanilla_verifies() {
         let request = "GET\n/\n\nhost:example.amazonaws.com\nx-amz-date:20150830T123600Z\n\n\
                        host;x-amz-date\n\
                        e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -214,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_has_exactly_its_four_parts() {
+    fn scope_has_exactly_four_parts() {
         let good = "20260102/us-east-1/s3/aws4_request";
         assert_eq!(CredentialScope::parse(good).unwrap().to_string(), good);
         assert!(CredentialScope::parse("20260102///aws4_request").is_ok());
@@ -238,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_starts_with_an_access_key_without_a_slash() {
+    fn credential_starts_with_access_key_without_slash() {
         let scope = "20260102/us-east-1/s3/aws4_request";
         assert!(CredentialScope::parse_credential(&format!("AK/{scope}")).is_ok());
         for bad in [scope, &format!("/{scope}"), &format!("A/K/{scope}"), "AK", ""] {
@@ -247,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_64_lowercase_hex_digits() {
+    fn signature_is_64_lowercase_hex_digits() {
         assert_eq!(parse_signature(&"0a".repeat(32)), Some([10; 32]));
         let long = "0a".repeat(33);
         for bad in ["", &long[..62], &long[..63], &long[..65], &long, &"0A".repeat(32)] {
@@ -259,13 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_tell_itself() {
+    fn signing_key_debug_shows_no_key() {
         let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
         assert_eq!(format!("{:?}", SigningKey::derive(&secret(), &scope)), "SigningKey(..)");
     }
 
     #[test]
-    fn nothing_verifies_with_a_key_from_an_empty_secret() {
+    fn key_of_empty_secret_verifies_nothing() {
         let scope = CredentialScope::parse("20150830/us-east-1/iam/aws4_request").unwrap();
         let key = SigningKey::derive(&SecretKey::from_stored(""), &scope);
         assert!(!key.verify(b"text", Some(&key.sign(b"text"))));
@@ -273,14 +328,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_parsing_panic(text in ".{0,80}") {
+        fn parsing_never_panics(text in ".{0,80}") {
             let _ = CredentialScope::parse(&text);
             let _ = CredentialScope::parse_credential(&text);
             let _ = parse_signature(&text);
         }
 
         #[test]
-        fn what_parses_prints_as_it_was(text in "[0-9]{8}/[^/]{0,9}/[^/]{0,9}/aws4_request") {
+        fn parsed_scope_prints_as_sent(text in "[0-9]{8}/[^/]{0,9}/[^/]{0,9}/aws4_request") {
             prop_assert_eq!(CredentialScope::parse(&text).unwrap().to_string(), text);
         }
     }

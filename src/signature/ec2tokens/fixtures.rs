@@ -1,4 +1,4 @@
-//! Requests of every version, signed, for the tests beside.
+//! Signed requests of every version, for the tests.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,10 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::{ALGORITHM, Ec2Request, SignatureError};
-use crate::domain::{AccessKey, SecretKey};
+use crate::{
+    domain::{AccessKey, SecretKey},
+    signature::{ALGORITHM, Ec2TokensRequest, SignatureError},
+};
 
 pub(super) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 pub(super) const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
@@ -40,8 +42,8 @@ pub(super) fn moment() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_767_323_045)
 }
 
-pub(super) fn request(signature: &str, params: Map, headers: Map) -> Ec2Request {
-    Ec2Request {
+pub(super) fn request(signature: &str, params: Map, headers: Map) -> Ec2TokensRequest {
+    Ec2TokensRequest {
         access: AccessKey::from_stored(ACCESS),
         signature: signature.into(),
         verb: Some("GET".into()),
@@ -53,9 +55,9 @@ pub(super) fn request(signature: &str, params: Map, headers: Map) -> Ec2Request 
     }
 }
 
-pub(super) fn v0() -> Ec2Request {
+pub(super) fn v0() -> Ec2TokensRequest {
     let params = [("SignatureVersion", "0"), ("Action", "DescribeInstances"), ("Timestamp", TIME)];
-    Ec2Request {
+    Ec2TokensRequest {
         verb: None,
         host: None,
         path: None,
@@ -64,7 +66,7 @@ pub(super) fn v0() -> Ec2Request {
     }
 }
 
-pub(super) fn v1() -> Ec2Request {
+pub(super) fn v1() -> Ec2TokensRequest {
     let params = [
         ("SignatureVersion", "1"),
         ("Action", "DescribeInstances"),
@@ -72,7 +74,7 @@ pub(super) fn v1() -> Ec2Request {
         ("AWSAccessKeyId", ACCESS),
         ("Version", "2016-11-15"),
     ];
-    Ec2Request {
+    Ec2TokensRequest {
         verb: None,
         host: None,
         path: None,
@@ -81,10 +83,10 @@ pub(super) fn v1() -> Ec2Request {
     }
 }
 
-pub(super) fn v2() -> Ec2Request {
+pub(super) fn v2() -> Ec2TokensRequest {
     let mut params = v1().params;
     params.extend(map(&[("SignatureVersion", "2"), ("Filter.1.Value", "a b/c~d*e")]));
-    Ec2Request { body_hash: None, ..request(V2, params, map(&[])) }
+    Ec2TokensRequest { body_hash: None, ..request(V2, params, map(&[])) }
 }
 
 pub(super) fn authorization(scope: &str) -> String {
@@ -93,7 +95,7 @@ pub(super) fn authorization(scope: &str) -> String {
     )
 }
 
-pub(super) fn v4() -> Ec2Request {
+pub(super) fn v4() -> Ec2TokensRequest {
     let params = [("Action", "DescribeInstances"), ("Version", "2016-11-15")];
     let headers =
         [("Host", HOST), ("X-Amz-Date", BASIC_TIME), ("Authorization", &authorization(SCOPE))];
@@ -101,7 +103,7 @@ pub(super) fn v4() -> Ec2Request {
 }
 
 /// Version 4 in the query.
-pub(super) fn presigned() -> Ec2Request {
+pub(super) fn presigned() -> Ec2TokensRequest {
     let mut request = v4();
     request.headers = map(&[("host", HOST)]);
     request.params.extend(map(&[
@@ -122,19 +124,19 @@ pub(super) fn presigned() -> Ec2Request {
     request
 }
 
-pub(super) fn all() -> [Ec2Request; 5] {
+pub(super) fn all() -> [Ec2TokensRequest; 5] {
     [v0(), v1(), v2(), v4(), presigned()]
 }
 
-pub(super) fn verifies(request: Ec2Request) -> bool {
+pub(super) fn verifies(request: Ec2TokensRequest) -> bool {
     request.prepare().unwrap().verify(&secret())
 }
 
-pub(super) fn refusal(request: Ec2Request) -> Option<SignatureError> {
+pub(super) fn refusal(request: Ec2TokensRequest) -> Option<SignatureError> {
     request.prepare().err()
 }
 
-/// Signs with the crates of hashes alone.
+/// Signs with the hash crates only.
 pub(super) fn sign_v4(secret: &str, canonical: &str) -> String {
     let hashed = HEXLOWER.encode(&Sha256::digest(canonical.as_bytes()));
     let text = format!("AWS4-HMAC-SHA256\n{BASIC_TIME}\n{SCOPE}\n{hashed}");

@@ -1,0 +1,112 @@
+//! [`SignedRequest`]: a signed request of either version.
+
+use std::fmt;
+
+use super::{
+    error::{RequestError, S3ErrorCode},
+    head::{RequestHead, Scheme},
+    payload::Payload,
+    query::Query,
+    v2::{self, V2Request},
+    v4::{self, V4Request},
+};
+
+/// A signed S3 request, of either version.
+///
+/// `Debug` shows the access key only: everybody who has a signature can use it.
+#[derive(Clone, Debug)]
+pub enum SignedRequest<'a> {
+    /// AWS Signature Version 2.
+    V2(V2Request<'a>),
+    /// AWS Signature Version 4.
+    V4(V4Request<'a>),
+}
+
+impl<'a> SignedRequest<'a> {
+    /// Parses the signature of a request. Returns `None` if the request is not signed.
+    ///
+    /// An `Authorization` header of a scheme that is not Amazon's is not a signature.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if the request is signed in a way that can never verify.
+    pub fn parse(head: RequestHead<'a>) -> Result<Option<Self>, RequestError> {
+        let named = head.named();
+        let header = match named.authorization.text()? {
+            Some(text) => Scheme::of_header(text)?,
+            None => None,
+        };
+        let query = Query::of(head.uri());
+        let presigned = query.scheme()?;
+        if header.is_none() && presigned.is_none() {
+            return Ok(None);
+        }
+        if named.has_session_token || query.has_session_token() {
+            return Err(RequestError::session_token());
+        }
+        let signed = match (header, presigned) {
+            (Some((Scheme::V2, rest)), None) => Self::V2(V2Request::of_header(head, rest)?),
+            (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, &named, rest)?),
+            (None, Some(Scheme::V2)) => Self::V2(V2Request::of_query(head, query)?),
+            (None, Some(Scheme::V4)) => Self::V4(V4Request::of_query(head, &named, query)?),
+            _ => {
+                let message = "Only one auth mechanism allowed: either the Authorization header \
+                               or the parameters of a presigned URL.";
+                return Err(RequestError::new(S3ErrorCode::InvalidArgument, message));
+            }
+        };
+        Ok(Some(signed))
+    }
+
+    /// Returns the access key that the request names.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        match self {
+            Self::V2(request) => request.access_key(),
+            Self::V4(request) => request.access_key(),
+        }
+    }
+
+    /// Returns what the request declares about its body.
+    #[must_use]
+    pub fn payload(&self) -> Payload {
+        match self {
+            Self::V2(request) => request.payload(),
+            Self::V4(request) => request.payload(),
+        }
+    }
+
+    /// Copies what was parsed, so that the request can be moved meanwhile.
+    pub(crate) fn detach(self) -> Detached {
+        Detached(match self {
+            Self::V2(request) => Parsed::V2(request.detach()),
+            Self::V4(request) => Parsed::V4(request.detach()),
+        })
+    }
+}
+
+/// What was parsed from a request, without the request.
+///
+/// `Debug` shows nothing: everybody who has a signature can use it.
+pub(crate) struct Detached(Parsed);
+
+enum Parsed {
+    V2(v2::Parsed<'static>),
+    V4(v4::Parsed<'static>),
+}
+
+impl Detached {
+    /// Returns to the head that this was parsed from.
+    pub(crate) fn attach(self, head: RequestHead<'_>) -> SignedRequest<'_> {
+        match self.0 {
+            Parsed::V2(parsed) => SignedRequest::V2(V2Request::attach(head, parsed)),
+            Parsed::V4(parsed) => SignedRequest::V4(V4Request::attach(head, parsed)),
+        }
+    }
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Detached(..)")
+    }
+}
