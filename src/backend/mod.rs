@@ -24,6 +24,7 @@ mod feed;
 mod hub;
 #[cfg(any(feature = "etcd", feature = "postgres"))]
 mod identity;
+mod open_error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod source;
@@ -44,6 +45,7 @@ pub use self::{
     around::{Damaged, Part, list_around},
     bulk::{BulkLoad, Loaded, MAX_LOAD},
     feed::{Change, ChangeFeed, Changes, Notice, PULSE},
+    open_error::{OpenError, OpenErrorKind},
     source::{Direct, KeySource, Known},
 };
 

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
-};
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::etcd::{Cluster, base64};
 use crate::{cluster, insert, pair, report};
@@ -61,7 +58,7 @@ async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
         let builder = EtcdBackend::from_url(&url).unwrap();
         assert!(!format!("{builder:?}").contains("s3cr3t"), "{builder:?}");
         let error = builder.connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Refused, "{}", report(&error));
+        assert_eq!(error.kind(), OpenErrorKind::PermissionDenied, "{}", report(&error));
         let said = format!("{} {error:?}", report(&error));
         assert!(!said.contains("s3cr3t"), "{said}");
     }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
-};
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::{cluster, connect, insert, pair};
 
@@ -58,5 +55,5 @@ async fn a_cluster_that_is_not_there_is_told_from_wrong_settings() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let builder = EtcdBackend::builder([format!("http://127.0.0.1:{port}")]);
     let error = builder.timeout(Duration::from_millis(300)).connect().await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
 }

@@ -3,10 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use tempfile::TempDir;
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
-};
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::installed;
 use crate::{cluster, insert, pair, report};
@@ -68,7 +65,7 @@ async fn a_cluster_with_certificates_of_a_private_authority_is_trusted_by_who_kn
     let stranger = Authority::new().unwrap();
     for distrusting in [brief.clone().root_certificate_pem(stranger.pem()), brief] {
         let error = distrusting.connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{}", report(&error));
         assert!(report(&error).contains("certificate"), "{}", report(&error));
     }
 }
@@ -98,14 +95,14 @@ async fn a_cluster_that_asks_for_certificates_lets_in_who_has_one_of_its_authori
     let stranger = Authority::new().unwrap();
     for refused in [bare.clone(), EtcdBackend::from_url(&url(&stranger)).unwrap()] {
         let error = refused.timeout(Duration::from_secs(1)).connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{}", report(&error));
     }
     // Those of two, and a key that others may read.
     let mixed = bare.client_certificate_pem(certificate, stranger.read("client.key"));
     let error = mixed.connect().await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Settings, "{}", report(&error));
+    assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{}", report(&error));
     fs::set_permissions(authority.path("client.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let error = EtcdBackend::from_url(&url(&authority)).unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Settings);
+    assert_eq!(error.kind(), OpenErrorKind::InvalidSetting);
     assert!(error.to_string().contains("client.key can be read"), "{error}");
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tower_credentials::{
     backend::{
-        ChangeFeed, CredentialBackend,
-        postgres::{OpenErrorKind, PostgresBackend, PostgresBuilder},
+        ChangeFeed, CredentialBackend, OpenErrorKind,
+        postgres::{PostgresBackend, PostgresBuilder},
     },
     domain::Quota,
 };
@@ -58,7 +58,7 @@ async fn a_promoted_standby_has_every_acknowledged_create() {
     let Some(mut two) = Two::start().await else { return };
     // A standby alone takes no writes, and is refused for that.
     let error = PostgresBackend::connect(two.url_of_second()).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
     assert!(error.to_string().contains("writes"), "{error}");
 
     let backend = two.builder().connect().await.unwrap();

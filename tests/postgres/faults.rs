@@ -56,7 +56,7 @@ async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() 
     unavailable(&backend.get(&CredentialId::from_stored("x")).await);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     let error = PostgresBackend::connect(&url).await.unwrap_err();
-    assert_eq!(error.kind(), tower_credentials::backend::postgres::OpenErrorKind::Unreachable);
+    assert_eq!(error.kind(), tower_credentials::backend::OpenErrorKind::Unavailable);
 
     drop(others);
     until_written(&backend).await;

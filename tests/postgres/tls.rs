@@ -3,10 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use tower_credentials::{
-    backend::{
-        CredentialBackend,
-        postgres::{OpenErrorKind, PostgresBackend},
-    },
+    backend::{CredentialBackend, OpenErrorKind, postgres::PostgresBackend},
     domain::Quota,
 };
 
@@ -49,16 +46,16 @@ async fn a_server_is_verified_by_its_name_and_the_trusted_certificates() {
     // Nobody vouches for it.
     for mode in ["prefer", "require", "verify-ca", "verify-full"] {
         let error = PostgresBackend::connect(url(mode)).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{mode}: {error:?}");
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{mode}: {error:?}");
     }
     // It is vouched for under another name.
     let other = trusted.replace("localhost", "127.0.0.1");
     let error = PostgresBackend::connect(other).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{error:?}");
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{error:?}");
     for file in ["/nowhere/at.all", "/dev/null"] {
         let url = format!("{}&sslrootcert={file}", url("require"));
         let error = PostgresBackend::connect(url).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+        assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{error:?}");
     }
 }
 
@@ -115,11 +112,11 @@ async fn a_server_that_asks_for_a_certificate_lets_its_owner_in_without_a_passwo
     }
     let mixed = PostgresBackend::builder(&bare);
     let mixed = mixed.client_certificate(read("own.pem"), read("other.key")).connect().await;
-    assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::Invalid);
+    assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::InvalidSetting);
     fs::set_permissions(path("own.key"), fs::Permissions::from_mode(0o644)).unwrap();
     for (wrong, why) in [(with("own"), "chmod 600"), (with("missing"), "missing")] {
         let error = PostgresBackend::connect(wrong).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+        assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{error:?}");
         assert!(error.to_string().contains(why), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::domain::SecretText;
 
 use super::client::Client;
-use super::error::{OpenError, OpenErrorKind, Trouble};
+use super::error::Trouble;
 use super::http::Http;
 use super::keys::Keys;
 use super::lanes::Lanes;
@@ -24,6 +24,7 @@ use super::size::Room;
 use super::walk::Widths;
 use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 use super::{EtcdBackend, Store};
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// The version of what is written below the prefix.
 const VERSION: u32 = 1;
@@ -70,13 +71,15 @@ impl EtcdBuilder {
             Some(("etcd", rest)) => ("http", rest),
             Some(("etcds", rest)) => ("https", rest),
             _ => {
-                return Err(OpenError::settings(
+                return Err(OpenError::invalid_setting(
                     "the URL begins with neither etcd:// nor etcds://",
                 ));
             }
         };
         if rest.contains('#') {
-            return Err(OpenError::settings("the URL has a fragment, which says nothing here"));
+            return Err(OpenError::invalid_setting(
+                "the URL has a fragment, which says nothing here",
+            ));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -107,7 +110,7 @@ impl EtcdBuilder {
     fn with_files(mut self, query: &str) -> Result<Self, OpenError> {
         if query.contains('@') {
             let what = "an @, / or ? within a user, password or path must be encoded";
-            return Err(OpenError::settings(what));
+            return Err(OpenError::invalid_setting(what));
         }
         let (mut certificate, mut key) = (None, None);
         for setting in query.split('&').filter(|setting| !setting.is_empty()) {
@@ -116,7 +119,7 @@ impl EtcdBuilder {
             match name {
                 "cacert" => {
                     let pem = fs::read(&path).map_err(|error| {
-                        OpenError::settings(format!("cannot read {path}: {error}"))
+                        OpenError::invalid_setting(format!("cannot read {path}: {error}"))
                     })?;
                     self = self.root_certificate_pem(pem);
                 }
@@ -124,17 +127,17 @@ impl EtcdBuilder {
                 "key" => key = Some(path),
                 _ => {
                     let what = "the URL's query says something else than cacert, cert and key";
-                    return Err(OpenError::settings(what));
+                    return Err(OpenError::invalid_setting(what));
                 }
             }
         }
         self.identity = match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 let identity = Identity::from_files(&certificate, &key);
-                Some(identity.map_err(OpenError::settings)?)
+                Some(identity.map_err(OpenError::invalid_setting)?)
             }
             (None, None) => None,
-            _ => return Err(OpenError::settings("of cert and key the URL has only one")),
+            _ => return Err(OpenError::invalid_setting("of cert and key the URL has only one")),
         };
         Ok(self)
     }
@@ -253,7 +256,7 @@ fn decoded(text: &str) -> Result<String, OpenError> {
     let decoded = percent_decode_str(text).decode_utf8();
     decoded
         .map(Into::into)
-        .map_err(|_| OpenError::settings("a user, password or path in the URL is not UTF-8"))
+        .map_err(|_| OpenError::invalid_setting("a user, password or path in the URL is not UTF-8"))
 }
 
 /// Whether the endpoints are encrypted, which all are or none.
@@ -273,15 +276,16 @@ fn check(endpoints: &[String]) -> Result<bool, OpenError> {
         match sound.as_ref().and_then(Uri::scheme_str) {
             Some(scheme @ ("http" | "https")) => schemes.push(scheme == "https"),
             _ => {
-                return Err(OpenError::settings(
+                return Err(OpenError::invalid_setting(
                     "an endpoint is not http:// or https:// and a host",
                 ));
             }
         }
     }
-    let first = *schemes.first().ok_or_else(|| OpenError::settings("there is no endpoint"))?;
+    let first =
+        *schemes.first().ok_or_else(|| OpenError::invalid_setting("there is no endpoint"))?;
     if schemes.iter().any(|scheme| *scheme != first) {
-        return Err(OpenError::settings("some endpoints are encrypted and some are not"));
+        return Err(OpenError::invalid_setting("some endpoints are encrypted and some are not"));
     }
     Ok(first)
 }
@@ -293,17 +297,18 @@ fn tls(
 ) -> Result<ClientConfig, OpenError> {
     if !is_encrypted && identity.is_some() {
         let what = "a certificate is shown to encrypted endpoints only, and these are not";
-        return Err(OpenError::settings(what));
+        return Err(OpenError::invalid_setting(what));
     }
-    let unusable = || OpenError::settings("the root certificates are of no use");
+    let unusable = || OpenError::invalid_setting("the root certificates are of no use");
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|_| unusable())?;
     if is_encrypted && pem.is_none() {
         let config = hyper_rustls::ConfigBuilderExt::with_native_roots(config);
-        let config = config
-            .map_err(|_| OpenError::settings("the system has no root certificates to trust"))?;
-        return identity::showing(identity, config).map_err(OpenError::settings);
+        let config = config.map_err(|_| {
+            OpenError::invalid_setting("the system has no root certificates to trust")
+        })?;
+        return identity::showing(identity, config).map_err(OpenError::invalid_setting);
     }
     let mut roots = RootCertStore::empty();
     if let Some(pem) = pem {
@@ -314,7 +319,8 @@ fn tls(
             return Err(unusable());
         }
     }
-    identity::showing(identity, config.with_root_certificates(roots)).map_err(OpenError::settings)
+    identity::showing(identity, config.with_root_certificates(roots))
+        .map_err(OpenError::invalid_setting)
 }
 
 /// Checks the version, or writes it unless the store must exist.
@@ -325,7 +331,7 @@ async fn prepare(store: &Store, existing: bool) -> Result<(), OpenError> {
     }
     if existing {
         let what = "there is no store of credentials below the prefix";
-        return Err(OpenError::new(OpenErrorKind::Missing, what));
+        return Err(OpenError::new(OpenErrorKind::NotFound, what));
     }
     let mut txn = Txn::default();
     txn.require(key.clone(), 0);
@@ -396,20 +402,20 @@ mod tests {
                 Ok(builder) => builder.connect().await.map(drop),
                 Err(error) => Err(error),
             };
-            assert_eq!(opened.unwrap_err().kind(), OpenErrorKind::Settings, "{bad:?}");
+            assert_eq!(opened.unwrap_err().kind(), OpenErrorKind::InvalidSetting, "{bad:?}");
         }
         for bad in [&[][..], &["http://a:1", "https://a:1"], &["http://a:b@c:1"], &["http://a:1/x"]]
         {
             let endpoints = bad.iter().map(|endpoint| (*endpoint).into()).collect();
             let error = EtcdBuilder::new(endpoints).connect().await.unwrap_err();
-            assert_eq!(error.kind(), OpenErrorKind::Settings, "{bad:?}");
+            assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{bad:?}");
         }
         let builder = EtcdBuilder::of_url("etcds://a").unwrap().root_certificate_pem("garbage");
-        assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+        assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::InvalidSetting);
         for url in ["etcd://a", "etcds://a"] {
             let builder = EtcdBuilder::of_url(url).unwrap().client_certificate_pem("some", "thing");
             assert!(!format!("{builder:?}").contains("thing"), "{builder:?}");
-            assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+            assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::InvalidSetting);
         }
     }
 }

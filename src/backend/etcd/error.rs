@@ -2,75 +2,21 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, OpenError, OpenErrorKind};
 
 use super::wire::Failure;
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
-/// Why a store could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    kind: OpenErrorKind,
-    what: Cow<'static, str>,
-    source: Option<Source>,
-}
-
-/// The kinds of [`OpenError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OpenErrorKind {
-    /// What lies below the prefix is not a store of credentials.
-    Foreign,
-    /// There is no store, and it must exist.
-    Missing,
-    /// A later release of this crate wrote the store.
-    Newer,
-    /// etcd does not accept the login, or does not let this user read and write.
-    Refused,
-    /// The URL, an endpoint or a certificate is of no use.
-    Settings,
-    /// No endpoint gave an answer; retrying may help.
-    Unreachable,
-}
-
-impl OpenError {
-    pub(super) fn new(kind: OpenErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), source: None }
-    }
-
-    pub(super) fn settings(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(OpenErrorKind::Settings, what)
-    }
-
-    /// What sort of failure it is.
-    #[must_use]
-    pub fn kind(&self) -> OpenErrorKind {
-        self.kind
-    }
-}
-
 impl From<Trouble> for OpenError {
     fn from(trouble: Trouble) -> Self {
         let (kind, what) = match trouble.kind {
             TroubleKind::LoginRefused | TroubleKind::TokenRefused => {
-                (OpenErrorKind::Refused, "etcd refuses the login")
+                (OpenErrorKind::PermissionDenied, "etcd refuses the login")
             }
-            _ => (OpenErrorKind::Unreachable, "etcd gives no answer"),
+            _ => (OpenErrorKind::Unavailable, "etcd gives no answer"),
         };
-        Self { kind, what: what.into(), source: Some(Arc::new(trouble)) }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl StdError for OpenError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
+        Self::new(kind, what).with_source(trouble)
     }
 }
 

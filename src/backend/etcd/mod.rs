@@ -37,12 +37,12 @@ use self::size::Room;
 use self::walk::Widths;
 
 use super::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Page,
+    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, OpenError,
+    Page,
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 pub use self::builder::EtcdBuilder;
-pub use self::error::{OpenError, OpenErrorKind};
 pub use self::recount::Recount;
 
 /// For how much longer than one call something is waited for that takes several: the error
@@ -136,7 +136,7 @@ impl EtcdBackend {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] of kind [`Settings`](OpenErrorKind::Settings) if it is none, or a file that
+    /// [`OpenError`] of kind [`InvalidSetting`](super::OpenErrorKind::InvalidSetting) if it is none, or a file that
     /// it names is of no use.
     pub fn from_url(url: &str) -> Result<EtcdBuilder, OpenError> {
         EtcdBuilder::of_url(url)

@@ -17,7 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::identity::{self, Identity};
 use super::PostgresBackend;
 use super::connector::Connector;
-use super::error::{OpenError, OpenErrorKind};
+use crate::backend::{OpenError, OpenErrorKind};
 
 const APPLICATION: &str = "tower-credentials";
 
@@ -138,7 +138,7 @@ impl PostgresBuilder {
             (Some(pem), _) => Some(pem),
             (None, Some(path)) => Some(fs::read(&path).map_err(|error| {
                 let what = format!("cannot read the certificates of {path}");
-                OpenError::new(OpenErrorKind::Invalid, what).with_source(error)
+                OpenError::new(OpenErrorKind::InvalidSetting, what).with_source(error)
             })?),
             (None, None) => None,
         };
@@ -242,7 +242,7 @@ impl Address {
 }
 
 fn invalid(what: &str) -> OpenError {
-    OpenError::new(OpenErrorKind::Invalid, what)
+    OpenError::new(OpenErrorKind::InvalidSetting, what)
 }
 
 /// Verifies the server with these certificates, or with those of the operating system.
@@ -313,7 +313,7 @@ mod tests {
             "postgres://amy:hidden@a/keys?sslkey=/k",
         ] {
             let Err(error) = Address::of(url) else { panic!("{url} was taken") };
-            assert_eq!(error.kind(), OpenErrorKind::Invalid, "{url}");
+            assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{url}");
             assert!(!format!("{error} {error:?}").contains("hid"), "{url}: {error:?}");
         }
     }

@@ -12,9 +12,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Link;
 use super::era::{Era, Eras, Term};
-use super::error::{OpenError, OpenErrorKind};
+use super::error::open_failed;
 use super::together::{Boxed, in_order};
 use super::{schema, statements};
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// The connection under a client: what must run for it to get anywhere.
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
@@ -86,7 +87,7 @@ impl Connector {
         let migrating = timeout(MIGRATION, schema::migrate(&client, existing));
         migrating.await.unwrap_or_else(|_| {
             let what = "the server did not bring the store to the current schema in time";
-            Err(OpenError::new(OpenErrorKind::Unreachable, what))
+            Err(OpenError::new(OpenErrorKind::Unavailable, what))
         })
     }
 
@@ -110,7 +111,7 @@ impl Connector {
         let link = Link::new(client, term, driver.abort_handle(), tls, limit);
         let link = match role {
             Role::Read => link,
-            Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
+            Role::Write => link.for_writing().await.map_err(open_failed)?,
         };
         Ok((link, driver))
     }
@@ -125,15 +126,15 @@ impl Connector {
 
     /// A bare client and its connection, which the caller runs.
     pub(super) async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
-        host.connect(self.tls.clone()).await.map_err(OpenError::driver)
+        host.connect(self.tls.clone()).await.map_err(open_failed)
     }
 
     /// For how long a session is good; refuses a server that was left behind.
     pub(super) async fn term(&self, client: &Client) -> Result<Term, OpenError> {
-        let era = Era::of(client).await.map_err(OpenError::driver)?;
+        let era = Era::of(client).await.map_err(open_failed)?;
         self.eras.begin(era).ok_or_else(|| {
             let what = "no server that can be reached took over last";
-            OpenError::new(OpenErrorKind::Unreachable, what)
+            OpenError::new(OpenErrorKind::Unavailable, what)
         })
     }
 
@@ -148,7 +149,7 @@ impl Connector {
         if role == Role::Write {
             let shown = client.query_one(statements::SHOW_COMMIT, &[]).await;
             if shown.is_ok_and(|row| row.try_get(0).is_ok_and(|value: &str| value == "off")) {
-                client.batch_execute(statements::SET_COMMIT).await.map_err(OpenError::driver)?;
+                client.batch_execute(statements::SET_COMMIT).await.map_err(open_failed)?;
             }
         }
         schema::check(client).await
@@ -158,7 +159,7 @@ impl Connector {
     pub(super) async fn bound(&self, client: &Client) -> Result<(), OpenError> {
         let millis = self.statement_timeout.as_millis();
         let timeout = statements::set_timeout(millis);
-        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        client.batch_execute(&timeout).await.map_err(open_failed)?;
         if let Err(error) = client.batch_execute(&statements::set_lock_timeout(millis)).await {
             tracing::debug!(%error, "the server does not bound the wait for a lock");
         }
@@ -182,16 +183,17 @@ impl Connector {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     let what = "the server did not let us in in time";
-                    OpenError::new(OpenErrorKind::Unreachable, what)
+                    OpenError::new(OpenErrorKind::Unavailable, what)
                 }
             };
             // What a server that answers has to say is told before others' silence.
-            let worse = |failed: &OpenError| failed.kind() == OpenErrorKind::Unreachable;
+            let worse = |failed: &OpenError| failed.kind() == OpenErrorKind::Unavailable;
             if failed.as_ref().is_none_or(worse) {
                 failed = Some(error);
             }
         }
-        Err(failed.unwrap_or_else(|| OpenError::new(OpenErrorKind::Invalid, "there is no server")))
+        Err(failed
+            .unwrap_or_else(|| OpenError::new(OpenErrorKind::InvalidSetting, "there is no server")))
     }
 }
 

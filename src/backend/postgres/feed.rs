@@ -12,9 +12,10 @@ use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 use super::PostgresBackend;
 use super::connector::{Connector, Wire};
 use super::era::Term;
-use super::error::OpenError;
+use super::error::open_failed;
 use super::trouble::Trouble;
 use super::{statements, told};
+use crate::backend::OpenError;
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice};
 
 /// How long to wait for a change before the server is asked whether it is there, so
@@ -60,12 +61,12 @@ impl Subscription {
         let client = &subscription.client;
         connector.bound(client).await?;
         client.simple_query(statements::TRY_TELLING).await.map_err(|error| {
-            let deaf = OpenError::driver(error);
+            let deaf = open_failed(error);
             OpenError::new(deaf.kind(), "the server tells no changes").with_source(deaf)
         })?;
         let row = client.query_one(statements::STORE_NUMBER, &[]).await;
-        let number: Oid = row.and_then(|row| row.try_get(0)).map_err(OpenError::driver)?;
-        client.batch_execute(&statements::listen(number)).await.map_err(OpenError::driver)?;
+        let number: Oid = row.and_then(|row| row.try_get(0)).map_err(open_failed)?;
+        client.batch_execute(&statements::listen(number)).await.map_err(open_failed)?;
         Ok(subscription)
     }
 }

@@ -10,9 +10,10 @@ use tokio::{
 
 use super::connection::Link;
 use super::connector::{Connector, Role};
-use super::error::OpenError;
+use super::error::cause;
 use super::together::either;
 use super::trouble::Trouble;
+use crate::backend::OpenError;
 
 /// The pause after the first failure; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -93,7 +94,7 @@ async fn keep(connector: Arc<Connector>, role: Role, sender: watch::Sender<State
             }
             Err(error) => {
                 failures += 1;
-                let source = error.cause();
+                let source = cause(&error);
                 if failures == 1 {
                     tracing::warn!(?role, %error, ?source, "no connection to the credential store");
                 } else {

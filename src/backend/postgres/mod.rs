@@ -34,13 +34,10 @@ use self::write::{Outcome, Write};
 use self::writer::Writer;
 
 use super::row::version_number;
-use super::{BackendError, CredentialBackend, ListQuery, Page};
+use super::{BackendError, CredentialBackend, ListQuery, OpenError, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
-pub use self::{
-    builder::PostgresBuilder,
-    error::{OpenError, OpenErrorKind},
-};
+pub use self::builder::PostgresBuilder;
 
 /// Keeps credentials in a PostgreSQL database.
 ///

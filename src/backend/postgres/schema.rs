@@ -3,9 +3,10 @@
 use tokio::time::sleep;
 use tokio_postgres::{Client, error::SqlState};
 
-use super::error::{OpenError, OpenErrorKind};
+use super::error::open_failed;
 use super::line::pause;
 use super::statements;
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// What brings a store from one version to the next. Stores out there have run these:
 /// add, never change.
@@ -38,14 +39,14 @@ pub(super) async fn migrate(client: &Client, existing: bool) -> Result<(), OpenE
         }
     }
     migrate_all(client, existing).await.map_err(|step| match step {
-        Step::Again(error) => OpenError::driver(error),
+        Step::Again(error) => open_failed(error),
         Step::Failed(error) => error,
     })
 }
 
 /// Refuses a store that is not of this release's schema.
 pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
-    let row = client.query_opt(statements::VERSION, &[]).await.map_err(OpenError::driver)?;
+    let row = client.query_opt(statements::VERSION, &[]).await.map_err(open_failed)?;
     let version = row.as_ref().map(|row| row.get(0));
     match version {
         Some(LATEST) => Ok(()),
@@ -75,7 +76,7 @@ impl From<tokio_postgres::Error> for Step {
         ];
         match error.code() {
             Some(code) if races.contains(&code) => Self::Again(error),
-            _ => Self::Failed(OpenError::driver(error)),
+            _ => Self::Failed(open_failed(error)),
         }
     }
 }
@@ -90,7 +91,7 @@ async fn migrate_all(client: &Client, existing: bool) -> Result<(), Step> {
         }
         if existing {
             let what = "the database holds no store of credentials";
-            return Err(Step::Failed(OpenError::new(OpenErrorKind::Missing, what)));
+            return Err(Step::Failed(OpenError::new(OpenErrorKind::NotFound, what)));
         }
         client.batch_execute(statements::CREATE_STORE).await?;
     }
@@ -132,7 +133,7 @@ async fn version(client: &Client, sql: &str) -> Result<Option<i64>, tokio_postgr
 }
 
 async fn check_encoding(client: &Client) -> Result<(), OpenError> {
-    let row = client.query_one(statements::SHOW_ENCODING, &[]).await.map_err(OpenError::driver)?;
+    let row = client.query_one(statements::SHOW_ENCODING, &[]).await.map_err(open_failed)?;
     let encoding: &str = row.get(0);
     if encoding.eq_ignore_ascii_case("utf8") || encoding.eq_ignore_ascii_case("utf-8") {
         return Ok(());

@@ -4,8 +4,8 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tokio_postgres::error::SqlState;
 
-use super::error::OpenError;
 use crate::backend::BackendError;
+use crate::backend::OpenError;
 
 /// Why a statement failed.
 #[derive(Debug)]

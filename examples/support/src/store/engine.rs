@@ -8,11 +8,8 @@ use std::{
 
 use tower_credentials::{
     backend::{
-        BackendError,
-        etcd::{self, EtcdBackend},
-        memory::MemoryBackend,
-        postgres::{self, PostgresBackend},
-        sqlite::SqliteBackend,
+        BackendError, OpenErrorKind, etcd::EtcdBackend, memory::MemoryBackend,
+        postgres::PostgresBackend, sqlite::SqliteBackend,
     },
     domain::CredentialId,
     usage::UsageLog,
@@ -81,9 +78,7 @@ async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
         Expected::Existing => builder().existing().connect().await,
         Expected::New => match builder().existing().connect().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == postgres::OpenErrorKind::Missing => {
-                builder().connect().await
-            }
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().connect().await,
             Err(error) => Err(error),
         },
     };
@@ -98,9 +93,7 @@ async fn etcd(url: &str, expected: Expected) -> Result<Store, Unopened> {
         Expected::Existing => builder()?.existing().connect().await,
         Expected::New => match builder()?.existing().connect().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == etcd::OpenErrorKind::Missing => {
-                builder()?.connect().await
-            }
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder()?.connect().await,
             Err(error) => Err(error),
         },
     };
