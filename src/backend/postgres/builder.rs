@@ -15,7 +15,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::identity::{self, Identity};
-use super::PostgresBackend;
+use super::backend::PostgresBackend;
 use super::connector::Connector;
 use crate::backend::{OpenError, OpenErrorKind};
 
@@ -33,8 +33,28 @@ pub struct PostgresBuilder {
     existing: bool,
 }
 
+impl PostgresBackend {
+    /// Connects to the database of a URL such as `postgres://user:password@host/database`,
+    /// and brings the store there to the current schema; an empty database becomes a
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose [`kind`](OpenError::kind) tells a server that cannot be
+    /// reached from one that refuses the login, and another application's tables from
+    /// those of a later release. What is no store of credentials is not touched.
+    pub async fn connect(url: impl Into<String>) -> Result<Self, OpenError> {
+        Self::builder(url).connect().await
+    }
+
+    /// As [`connect`](Self::connect), with further settings.
+    pub fn builder(url: impl Into<String>) -> PostgresBuilder {
+        PostgresBuilder::new(url.into())
+    }
+}
+
 impl PostgresBuilder {
-    pub(super) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         Self {
             url,
             readers: 2,
@@ -74,7 +94,7 @@ impl PostgresBuilder {
         self
     }
 
-    /// For how long the server runs a statement; purges and loads may take sixty times
+    /// For how long the server runs a statement; purges and loader may take sixty times
     /// as long.
     ///
     /// Default: 5 seconds. At least a millisecond.
@@ -132,7 +152,7 @@ impl PostgresBuilder {
             identity,
             existing,
         } = self;
-        let Address { hosts, roots: named, identity: files } = Address::of(&url)?;
+        let ParsedUrl { hosts, roots: named, identity: files } = ParsedUrl::of(&url)?;
         let encrypted = hosts.iter().any(|host| host.get_ssl_mode() != SslMode::Disable);
         let roots = match (roots, named) {
             (Some(pem), _) => Some(pem),
@@ -168,7 +188,7 @@ impl fmt::Debug for PostgresBuilder {
 }
 
 /// What a URL says.
-struct Address {
+struct ParsedUrl {
     /// A configuration for each server, so that one that hangs does not keep us from
     /// the next.
     hosts: Vec<Config>,
@@ -178,7 +198,7 @@ struct Address {
     identity: Option<(String, String)>,
 }
 
-impl Address {
+impl ParsedUrl {
     fn of(url: &str) -> Result<Self, OpenError> {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or_else(|| invalid("the URL does not begin with postgres://"))?;
@@ -279,7 +299,7 @@ mod tests {
     fn each_server_of_a_url_is_tried_by_itself_and_must_take_writes() {
         let url = "postgres://amy:p%40ss@a.example:5433,b.example,[::1]:5434/keys\
             ?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem&sslkey=/k%20k&sslcert=/c";
-        let address = Address::of(url).unwrap();
+        let address = ParsedUrl::of(url).unwrap();
         let ports: Vec<_> = address.hosts.iter().map(|host| host.get_ports().to_vec()).collect();
         assert_eq!(ports, [vec![5433], vec![5432], vec![5434]]);
         for host in &address.hosts {
@@ -294,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_socket_in_a_folder_is_a_server() {
-        let address = Address::of("postgres:///keys?host=/run/postgresql&user=amy").unwrap();
+        let address = ParsedUrl::of("postgres:///keys?host=/run/postgresql&user=amy").unwrap();
         assert_eq!(address.hosts[0].get_user(), Some("amy"));
     }
 
@@ -312,7 +332,7 @@ mod tests {
             "postgres://amy:hidden@a/keys?sslcert=/c",
             "postgres://amy:hidden@a/keys?sslkey=/k",
         ] {
-            let Err(error) = Address::of(url) else { panic!("{url} was taken") };
+            let Err(error) = ParsedUrl::of(url) else { panic!("{url} was taken") };
             assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{url}");
             assert!(!format!("{error} {error:?}").contains("hid"), "{url}: {error:?}");
         }
