@@ -14,17 +14,15 @@ use crate::backend::identity::{self, Identity};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::SecretText;
 
-use super::client::Client;
-use super::error::Trouble;
-use super::http::Http;
-use super::keys::Keys;
-use super::lanes::Lanes;
-use super::login::Login;
-use super::size::Room;
-use super::walk::Widths;
-use super::wire::{KeyValue, Range, RangeAnswer, Txn};
-use super::{EtcdBackend, Store};
 use crate::backend::{OpenError, OpenErrorKind};
+
+use super::backend::EtcdBackend;
+use super::client::{Client, Login};
+use super::error::EtcdError;
+use super::keys::Keys;
+use super::store::Store;
+use super::transport::Http;
+use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 
 /// The version of what is written below the prefix.
 const VERSION: u32 = 1;
@@ -49,6 +47,23 @@ pub struct EtcdBuilder {
     max_size: u64,
     existing: bool,
     clock: Arc<dyn Clock>,
+}
+
+impl EtcdBackend {
+    /// Opens the store of a URL.
+    pub async fn connect(url: &str) -> Result<Self, OpenError> {
+        EtcdBuilder::of_url(url)?.connect().await
+    }
+
+    /// Builder from a URL.
+    pub fn from_url(url: &str) -> Result<EtcdBuilder, OpenError> {
+        EtcdBuilder::of_url(url)
+    }
+
+    /// Builder from endpoints.
+    pub fn builder<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> EtcdBuilder {
+        EtcdBuilder::new(endpoints.into_iter().map(Into::into).collect())
+    }
 }
 
 impl EtcdBuilder {
@@ -226,15 +241,9 @@ impl EtcdBuilder {
         let tls = tls(is_encrypted, root_certificates.as_deref(), identity.as_ref())?;
         let login = login.map(|(name, password)| Login::new(name, password));
         let client = Client::new(Http::new(tls, timeout), endpoints, login, clock, timeout);
-        let store = Store {
-            client,
-            keys: Keys::new(prefix),
-            lanes: Lanes::default(),
-            room: Room::new(max_size),
-            widths: Widths::default(),
-        };
+        let store = Store::new(client, Keys::new(prefix), max_size);
         prepare(&store, existing).await?;
-        Ok(EtcdBackend { store: Arc::new(store) })
+        Ok(EtcdBackend::new(store))
     }
 }
 
@@ -343,7 +352,7 @@ async fn prepare(store: &Store, existing: bool) -> Result<(), OpenError> {
     }
     // Another was faster.
     let found = answer.ranges().next().and_then(RangeAnswer::one);
-    admit(&found.ok_or_else(|| Trouble::unexpected("etcd contradicts itself"))?)
+    admit(&found.ok_or_else(|| EtcdError::unexpected("etcd contradicts itself"))?)
 }
 
 fn admit(found: &KeyValue) -> Result<(), OpenError> {
