@@ -22,8 +22,6 @@ pub mod etcd;
 mod feed;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod hub;
-#[cfg(any(feature = "etcd", feature = "postgres"))]
-mod identity;
 mod open_error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;

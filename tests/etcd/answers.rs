@@ -26,7 +26,7 @@ use crate::{cluster, connect, insert, pair};
 
 /// A line to a member that can be cut when a request has been answered.
 struct Line {
-    endpoint: String,
+    url: String,
     /// Which answer from now on is to be lost; 0 for none.
     to_lose: Arc<AtomicUsize>,
     /// Whether what a watch says is held back.
@@ -40,7 +40,7 @@ impl Line {
         let member = cluster.url().replace("etcd://", "");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let line = Self {
-            endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            url: format!("etcd://{}", listener.local_addr().unwrap()),
             to_lose: Arc::default(),
             is_stalled: Arc::default(),
             gate: Arc::default(),
@@ -69,7 +69,7 @@ impl Line {
     }
 
     async fn connect(&self) -> EtcdBackend {
-        EtcdBackend::builder([&self.endpoint]).connect().await.unwrap()
+        EtcdBackend::open(&*self.url).await.unwrap()
     }
 
     /// Has the n-th answer from now on lost.

@@ -43,7 +43,7 @@ const IN_URL: &str = "amy's%20s3cr3t%40%2F1%3Ax";
 async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
     let Some(cluster) = guarded(&[]) else { return };
     insert(
-        &EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap(),
+        &EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap(),
         &pair("bob"),
     )
     .await
@@ -55,9 +55,9 @@ async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
         cluster.url(),
     ];
     for url in wrong {
-        let builder = EtcdBackend::from_url(&url).unwrap();
+        let builder = EtcdBackend::builder(&url);
         assert!(!format!("{builder:?}").contains("s3cr3t"), "{builder:?}");
-        let error = builder.connect().await.unwrap_err();
+        let error = builder.build().await.unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::PermissionDenied, "{}", report(&error));
         let said = format!("{} {error:?}", report(&error));
         assert!(!said.contains("s3cr3t"), "{said}");
@@ -67,7 +67,7 @@ async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_ends_is_renewed_and_nobody_notices() {
     let Some(mut cluster) = guarded(&["--auth-token-ttl", "1"]) else { return };
-    let backend = EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
+    let backend = EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
     let mut stored = Vec::new();
     for round in 0..4 {
         let record = pair("bob");
@@ -97,7 +97,7 @@ async fn a_token_that_ends_is_renewed_and_nobody_notices() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_taken_away_while_it_is_used_makes_the_store_unavailable() {
     let Some(cluster) = guarded(&[]) else { return };
-    let backend = EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
+    let backend = EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
     let root = json!({"name": "root", "password": PASSWORD});

@@ -29,7 +29,7 @@ fn cluster(members: usize, arguments: &[&str]) -> Option<Cluster> {
 }
 
 async fn connect(cluster: &Cluster) -> EtcdBackend {
-    EtcdBackend::connect(&cluster.url()).await.unwrap()
+    EtcdBackend::open(&cluster.url()).await.unwrap()
 }
 
 /// A key of this user.

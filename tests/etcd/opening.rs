@@ -13,7 +13,7 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
     insert(&connect(&cluster).await, &record).await.unwrap();
     for (format, kind) in [("2", OpenErrorKind::Newer), ("rubbish", OpenErrorKind::Foreign)] {
         cluster.put("tower-credentials/v", format);
-        let error = EtcdBackend::connect(&cluster.url()).await.unwrap_err();
+        let error = EtcdBackend::open(&cluster.url()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }
     cluster.put("tower-credentials/v", "1");
@@ -25,8 +25,8 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 async fn stores_under_different_prefixes_know_nothing_of_each_other() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let url = cluster.url();
-    let one = EtcdBackend::connect(&format!("{url}/one")).await.unwrap();
-    let two = EtcdBackend::connect(&format!("{url}/two/")).await.unwrap();
+    let one = EtcdBackend::open(&format!("{url}/one")).await.unwrap();
+    let two = EtcdBackend::open(&format!("{url}/two/")).await.unwrap();
     let record = pair("bob");
     insert(&one, &record).await.unwrap();
     assert_eq!(two.get(&record.id).await.unwrap(), None);
@@ -41,7 +41,7 @@ async fn many_that_open_an_empty_store_at_once_all_succeed() {
     let opening: Vec<_> = (0..8)
         .map(|_| {
             let url = cluster.url();
-            tokio::spawn(async move { EtcdBackend::connect(&url).await })
+            tokio::spawn(async move { EtcdBackend::open(&url).await })
         })
         .collect();
     for opened in opening {
@@ -53,7 +53,7 @@ async fn many_that_open_an_empty_store_at_once_all_succeed() {
 async fn a_cluster_that_is_not_there_is_told_from_wrong_settings() {
     // Nothing listens on the port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let builder = EtcdBackend::builder([format!("http://127.0.0.1:{port}")]);
-    let error = builder.timeout(Duration::from_millis(300)).connect().await.unwrap_err();
+    let builder = EtcdBackend::builder(format!("etcd://127.0.0.1:{port}"));
+    let error = builder.timeout(Duration::from_millis(300)).build().await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Unavailable);
 }

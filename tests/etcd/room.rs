@@ -19,8 +19,8 @@ use crate::{cluster, connect, insert, long, pair, report};
 async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room() {
     // Of 32 MiB; etcd itself needs some.
     let Some(cluster) = cluster(1, &["--quota-backend-bytes", "33554432"]) else { return };
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap();
-    let backend = builder.max_size(16 << 20).connect().await.unwrap();
+    let builder = EtcdBackend::builder(&cluster.url());
+    let backend = builder.max_size(16 << 20).build().await.unwrap();
     let error = fill(&backend).await;
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));

@@ -11,7 +11,7 @@ use crate::etcd;
 async fn handle() -> Option<EtcdBackend> {
     static URL: OnceLock<Option<String>> = OnceLock::new();
     let url = URL.get_or_init(|| etcd::place("suite")).as_ref()?;
-    Some(EtcdBackend::connect(url).await.unwrap())
+    Some(EtcdBackend::open(url).await.unwrap())
 }
 
 macro_rules! cases {

@@ -47,8 +47,8 @@ async fn a_member_that_is_cut_off_tells_nothing_that_is_old() {
     let others: Vec<_> = (0..3).filter(|member| *member != leader).collect();
     let majority = fresh(&cluster.url_of(&others)).await;
     let limit = Duration::from_secs(2);
-    let alone = EtcdBackend::from_url(&cluster.url_of(&[leader])).unwrap().timeout(limit);
-    let alone = alone.connect().await.unwrap();
+    let alone = EtcdBackend::builder(&cluster.url_of(&[leader])).timeout(limit);
+    let alone = alone.build().await.unwrap();
     // Each asks by chance the one or the other first.
     let mut both = Vec::new();
     for _ in 0..8 {
@@ -97,7 +97,7 @@ async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_t
     let Some((_alone, cluster, network)) = apart().await else { return };
     let (mut served, mut moved) = (Duration::ZERO, Duration::ZERO);
     for is_leader in [true, false] {
-        let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+        let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
         let ttl = Duration::from_millis(100);
         let cached = Cached::builder(backend.clone()).ttl(ttl).build();
         cached.follow(backend);

@@ -78,7 +78,7 @@ async fn a_leader_that_stands_still_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_returns() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
-    let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+    let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
     let before = pair("bob");
     backend.insert(&before, Quota::Unlimited).await.unwrap();
     let load = Load::start(&cluster.url()).await;
@@ -125,15 +125,15 @@ async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_retur
 async fn nobody_waits_longer_than_the_time_out_for_a_cluster_that_is_not_there() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
     let limit = Duration::from_secs(1);
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap().timeout(limit);
-    let backend = builder.clone().connect().await.unwrap();
+    let builder = EtcdBackend::builder(&cluster.url()).timeout(limit);
+    let backend = builder.clone().build().await.unwrap();
     for member in 0..3 {
         cluster.kill(member);
     }
     let started = Instant::now();
     let outcome = backend.get(&pair("bob").id).await;
     assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
-    builder.connect().await.unwrap_err();
+    builder.build().await.unwrap_err();
     assert!(started.elapsed() < 3 * limit, "{:?}", started.elapsed());
 }
 
@@ -147,5 +147,5 @@ async fn cluster() -> Option<(tokio::sync::MutexGuard<'static, ()>, Cluster)> {
 
 /// A handle for looking at what is there, as of a process that starts now.
 async fn fresh(url: &str) -> Arc<EtcdBackend> {
-    Arc::new(EtcdBackend::connect(url).await.unwrap())
+    Arc::new(EtcdBackend::open(url).await.unwrap())
 }

@@ -58,7 +58,8 @@ async fn a_keystone_that_is_not_there_is_an_outage() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let login = tower_credentials::keystone::ServiceLogin::system("s3", "pw");
-    let validator = KeystoneValidator::new(KeystoneClient::builder(url, login).build().unwrap());
+    let validator =
+        KeystoneValidator::new(KeystoneClient::builder(url).login(login).build().unwrap());
     assert_eq!(failure(&validator, "t").await.kind(), KeystoneErrorKind::Unreachable);
 }
 
@@ -83,7 +84,8 @@ async fn a_login_that_hangs_is_over_within_the_timeout_for_all_who_wait() {
 async fn a_kept_connection_that_was_closed_is_no_failure() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
-    let validator = KeystoneValidator::new(keystone.client()).max_age(Duration::ZERO);
+    let validator =
+        KeystoneValidator::new(keystone.builder().cache_ttl(Duration::ZERO).build().unwrap());
     keystone.close_kept_connections();
     for _ in 0..20 {
         assert!(validator.validate(&token("t")).await.is_ok());
@@ -107,7 +109,8 @@ async fn what_was_good_is_served_on_as_long_as_said_but_no_ended_token() {
     keystone.know("t", json!({}));
     keystone.know("short", json!({"expires_at": after(100)}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     validator.validate(&token("short")).await.unwrap();
     for down in ["GET t", "GET short", "GET new"] {
@@ -130,7 +133,8 @@ async fn in_an_outage_the_old_is_served_without_waiting_each_time() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     keystone.reply("GET t", Reply::Json(503, json!({})));
     keystone.clock.advance(MINUTE);
@@ -150,7 +154,8 @@ async fn nothing_old_is_served_when_the_service_user_is_refused_or_the_clock_put
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     keystone.reply("GET t", Reply::Json(403, json!({})));
     keystone.clock.advance(MINUTE);

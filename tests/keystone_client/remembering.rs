@@ -52,14 +52,16 @@ async fn a_thousand_requests_share_one_failure_and_the_next_asks_anew() {
 
 #[tokio::test]
 async fn a_thousand_requests_without_remembering_are_still_one_call() {
-    let (keystone, validator) = world().await;
-    let validator = validator.max_age(Duration::ZERO);
+    let (keystone, _) = world().await;
+    let client = keystone.builder().cache_ttl(Duration::ZERO).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     keystone.delay(Duration::from_millis(100));
     assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
     assert_eq!(keystone.take_calls().len(), 1);
     assert_eq!(ask_at_once(&validator, 1).await, 1);
     assert_eq!(keystone.take_calls().len(), 1);
-    let validator = validator.max_age(SECOND).capacity(0);
+    let client = keystone.builder().cache_ttl(SECOND).cache_capacity(0).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
     assert!(validator.validate(&token("x")).await.is_err());
 }
@@ -118,8 +120,9 @@ async fn an_unknown_token_is_remembered_for_five_seconds() {
 
 #[tokio::test]
 async fn unknown_tokens_push_no_good_one_out() {
-    let (keystone, validator) = world().await;
-    let validator = validator.capacity(4);
+    let (keystone, _) = world().await;
+    let client = keystone.builder().cache_capacity(4).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     validator.validate(&token("t")).await.unwrap();
     for at in 0..200 {
         assert!(validator.validate(&token(&format!("x{at}"))).await.is_err());

@@ -142,7 +142,8 @@ impl Keystone {
 
     pub(crate) fn builder(&self) -> KeystoneClientBuilder {
         let login = ServiceLogin::password("s3", "top-secret-password", "service");
-        KeystoneClient::builder(format!("http://{}", self.address), login)
+        KeystoneClient::builder(format!("http://{}", self.address))
+            .login(login)
             .clock(self.clock.clone())
             .timeout(TIMEOUT)
     }

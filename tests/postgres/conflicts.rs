@@ -27,7 +27,7 @@ async fn serializable(server: &lab::Server) -> (String, String) {
 async fn a_genuine_serialization_failure_is_tried_again() {
     let Some(server) = lab::shared() else { return };
     let (url, name) = serializable(server).await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     backend.insert(&pair("amy"), Quota::AtMost(3)).await.unwrap();
     let mut other = lab::connect(&url).await;
     let transaction = other.transaction().await.unwrap();
@@ -52,10 +52,8 @@ async fn quotas_hold_among_processes_whose_transactions_are_serializable() {
     const QUOTA: u32 = 10;
     let Some(server) = lab::shared() else { return };
     let (url, _) = serializable(server).await;
-    let backends = [
-        PostgresBackend::connect(&url).await.unwrap(),
-        PostgresBackend::connect(&url).await.unwrap(),
-    ];
+    let backends =
+        [PostgresBackend::open(&url).await.unwrap(), PostgresBackend::open(&url).await.unwrap()];
     let mut writers = JoinSet::new();
     for user in 0..10 {
         for backend in &backends {
@@ -91,7 +89,7 @@ async fn quotas_hold_among_processes_whose_transactions_are_serializable() {
 async fn a_deadlock_is_tried_again() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let mut records = [(*pair("amy")).clone(), (*pair("amy")).clone()];
     records.sort_by(|a, b| a.id.cmp(&b.id));
     for record in &records {

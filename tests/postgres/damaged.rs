@@ -55,7 +55,7 @@ async fn all_else_goes_on(backend: &PostgresBackend, records: &[Arc<Credential>]
 async fn a_row_that_is_no_record_is_gone_around_and_can_be_discarded() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let records = records(&backend).await;
     let client = lab::connect(&url).await;
     let harm = "UPDATE credentials SET material = 'hush' WHERE id = $1";
@@ -67,7 +67,7 @@ async fn a_row_that_is_no_record_is_gone_around_and_can_be_discarded() {
 async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded() {
     let Some(mut server) = lab::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
-    let records = records(&PostgresBackend::connect(&url).await.unwrap()).await;
+    let records = records(&PostgresBackend::open(&url).await.unwrap()).await;
     let client = lab::connect(&url).await;
     let file: String = client
         .query_one(
@@ -85,7 +85,7 @@ async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded()
     assert!(length > 0, "nothing lies outside of the rows");
     fs::write(&file, vec![0; length]).unwrap();
     server.restart();
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     all_else_goes_on(&backend, &records, 1).await;
 }
 
@@ -93,7 +93,7 @@ async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded()
 async fn a_row_whose_name_is_none_that_is_written_is_gone_around() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let records = records(&backend).await;
     let client = lab::connect(&url).await;
     let harm = "UPDATE credentials SET id = E'\\x01x' WHERE id = $1";

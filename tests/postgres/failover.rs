@@ -57,11 +57,11 @@ impl Two {
 async fn a_promoted_standby_has_every_acknowledged_create() {
     let Some(mut two) = Two::start().await else { return };
     // A standby alone takes no writes, and is refused for that.
-    let error = PostgresBackend::connect(two.url_of_second()).await.unwrap_err();
+    let error = PostgresBackend::open(two.url_of_second()).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Unavailable);
     assert!(error.to_string().contains("writes"), "{error}");
 
-    let backend = two.builder().connect().await.unwrap();
+    let backend = two.builder().build().await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(1_000).await;
     two.first.kill();
@@ -76,7 +76,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
     const AWAY: Duration = Duration::from_secs(8);
     let Some(mut two) = Two::start().await else { return };
     let builder = two.builder().statement_timeout(Duration::from_secs(1));
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     until_written(&backend).await;
     let known = pair("amy");
     backend.insert(&known, Quota::Unlimited).await.unwrap();
@@ -126,7 +126,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
     let Some(mut two) = Two::start().await else { return };
-    let backend = two.builder().connect().await.unwrap();
+    let backend = two.builder().build().await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(500).await;
     two.first.kill();
@@ -147,8 +147,8 @@ async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
 async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     let Some(mut two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
-    let backend = two.builder().statement_timeout(second).connect().await.unwrap();
-    let only_first = PostgresBackend::connect(&two.url).await.unwrap();
+    let backend = two.builder().statement_timeout(second).build().await.unwrap();
+    let only_first = PostgresBackend::open(&two.url).await.unwrap();
     until_written(&backend).await;
     let (revoked, kept) = (pair("amy"), pair("amy"));
     for record in [&revoked, &kept] {
@@ -166,7 +166,7 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     assert!(only_first.get(&revoked.id).await.unwrap().is_some());
 
     // Who starts now finds both, the old one first.
-    let later = two.builder().statement_timeout(second).connect().await.unwrap();
+    let later = two.builder().statement_timeout(second).build().await.unwrap();
     until_written(&later).await;
     assert_eq!(later.get(&revoked.id).await.unwrap(), None);
     let record = pair("amy");
@@ -206,13 +206,13 @@ async fn a_standby_that_is_promoted_beside_its_primary_is_found() {
     let Some(two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
     let builder = two.builder().statement_timeout(second);
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     until_written(&backend).await;
     let mut changes = backend.subscribe().await.unwrap();
     let revoked = pair("amy");
     backend.insert(&revoked, Quota::Unlimited).await.unwrap();
     two.second.promote();
-    let promoted = PostgresBackend::connect(two.url_of_second()).await.unwrap();
+    let promoted = PostgresBackend::open(two.url_of_second()).await.unwrap();
     until_written(&promoted).await;
     assert!(promoted.delete(&revoked.id, revoked.version).await.unwrap());
 

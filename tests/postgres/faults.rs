@@ -36,7 +36,7 @@ async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() 
     let settings = ["fsync = off", "max_connections = 12", "superuser_reserved_connections = 0"];
     let Some(server) = lab::Server::start(&settings) else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     until_written(&backend).await;
 
     let first = lab::connect(&url).await;
@@ -55,7 +55,7 @@ async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() 
     unavailable(&backend.insert(&pair("amy"), Quota::Unlimited).await);
     unavailable(&backend.get(&CredentialId::from_stored("x")).await);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    let error = PostgresBackend::connect(&url).await.unwrap_err();
+    let error = PostgresBackend::open(&url).await.unwrap_err();
     assert_eq!(error.kind(), tower_credentials::backend::OpenErrorKind::Unavailable);
 
     drop(others);
@@ -67,7 +67,7 @@ async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() 
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let builder = PostgresBackend::builder(server.database().await);
     let builder = builder.statement_timeout(Duration::from_secs(1));
-    let backend = builder.connect_timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let backend = builder.connect_timeout(Duration::from_secs(1)).build().await.unwrap();
     until_written(&backend).await;
     server.pause(true);
     let began = Instant::now();
@@ -91,7 +91,7 @@ async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() 
 async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
     let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).statement_timeout(Duration::from_millis(500));
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     let (old, new) = (pair("amy"), pair("amy"));
     backend.insert(&old, Quota::Unlimited).await.unwrap();
     let mut other = lab::connect(&url).await;
@@ -111,7 +111,7 @@ async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_good_order_loses_nothing_and_the_backend_reconnects() {
     let Some(mut server) = lab::Server::start(&[]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let load = Load::start(&backend, 16, Quota::Unlimited);
     load.progress(300).await;
     server.stop();
@@ -129,7 +129,7 @@ async fn a_restart_in_good_order_loses_nothing_and_the_backend_reconnects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
     let Some(mut server) = lab::Server::start(&["synchronous_commit = off"]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     for _ in 0..3 {
         load.progress(300).await;
@@ -147,7 +147,7 @@ async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
 async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselves() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let client = lab::connect(&url).await;
     for quota in [Quota::Unlimited, Quota::AtMost(100_000)] {
         let load = Load::start(&backend, 16, quota);
@@ -169,7 +169,7 @@ async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselv
 async fn a_create_that_was_committed_unheard_recognises_itself() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let client = lab::connect(&url).await;
     for quota in [Quota::Unlimited, Quota::AtMost(1)] {
         // Commits are done here, and then wait for a standby that there is not.

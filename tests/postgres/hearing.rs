@@ -26,8 +26,8 @@ async fn until_failed(changes: &mut Box<dyn Changes>) -> BackendError {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_does_is_told_within_a_second() {
     let Some(url) = lab::database().await else { return };
-    let here = PostgresBackend::connect(&url).await.unwrap();
-    let there = PostgresBackend::connect(&url).await.unwrap();
+    let here = PostgresBackend::open(&url).await.unwrap();
+    let there = PostgresBackend::open(&url).await.unwrap();
     let mut changes = here.subscribe().await.unwrap();
     for _ in 0..20 {
         let record = pair("amy");
@@ -46,10 +46,8 @@ async fn two_stores_of_one_database_do_not_hear_each_other() {
     let client = lab::connect(&url).await;
     client.batch_execute("CREATE SCHEMA other").await.unwrap();
     let other = format!("{url}&options=-c%20search_path%3Dother");
-    let (here, there) = (
-        PostgresBackend::connect(&url).await.unwrap(),
-        PostgresBackend::connect(&other).await.unwrap(),
-    );
+    let (here, there) =
+        (PostgresBackend::open(&url).await.unwrap(), PostgresBackend::open(&other).await.unwrap());
     let mut changes = here.subscribe().await.unwrap();
     let record = pair("amy");
     there.insert(&record, Quota::Unlimited).await.unwrap();
@@ -62,7 +60,7 @@ async fn two_stores_of_one_database_do_not_hear_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_whose_session_is_ended_fails() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);
     lab::end_sessions(&lab::connect(&url).await, "tower-credentials").await;
@@ -76,7 +74,7 @@ async fn a_feed_whose_session_is_ended_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_of_a_server_that_stands_still_fails() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);
     server.pause(true);
@@ -99,7 +97,7 @@ async fn a_server_that_tells_no_changes_says_so_and_stores_all_the_same() {
         GRANT ALL ON SCHEMA public TO deaf";
     client.batch_execute(lack).await.unwrap();
     let url = url.replace(lab::USER, "deaf").replace(lab::PASSWORD, "deaf");
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let (first, second) = (pair("amy"), pair("amy"));
     backend.insert(&first, Quota::Unlimited).await.unwrap();
     backend.insert(&second, Quota::AtMost(2)).await.unwrap();

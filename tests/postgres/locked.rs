@@ -13,7 +13,7 @@ use crate::{lab, load::pair};
 /// A statement may take two seconds, and wait for a lock for one.
 async fn backend(url: &str) -> PostgresBackend {
     let builder = PostgresBackend::builder(url).writers(1);
-    builder.statement_timeout(Duration::from_secs(2)).connect().await.unwrap()
+    builder.statement_timeout(Duration::from_secs(2)).build().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use crate::{
 };
 
 async fn refusal(url: String) -> OpenError {
-    PostgresBackend::connect(url).await.unwrap_err()
+    PostgresBackend::open(url).await.unwrap_err()
 }
 
 /// All that an error says, to whoever prints it.
@@ -39,7 +39,7 @@ async fn servers_that_start_at_once_make_one_store() {
             let url = url.clone();
             // Many sessions are opened at once here, each with some work for the login.
             let builder = PostgresBackend::builder(url).connect_timeout(Duration::from_secs(30));
-            starting.spawn(builder.connect());
+            starting.spawn(builder.build());
         }
         while let Some(backend) = starting.join_next().await {
             let backend = backend.unwrap().unwrap();
@@ -52,17 +52,17 @@ async fn servers_that_start_at_once_make_one_store() {
 async fn what_was_stored_is_there_for_the_next() {
     let Some(url) = lab::database().await else { return };
     let record = pair("amy");
-    let first = PostgresBackend::connect(&url).await.unwrap();
+    let first = PostgresBackend::open(&url).await.unwrap();
     first.insert(&record, Quota::Unlimited).await.unwrap();
     drop(first);
-    let second = PostgresBackend::connect(&url).await.unwrap();
+    let second = PostgresBackend::open(&url).await.unwrap();
     assert_eq!(missing(&second, &[record]).await, 0);
 }
 
 #[tokio::test]
 async fn a_store_of_a_later_release_is_refused_and_not_touched() {
     let Some(url) = lab::database().await else { return };
-    drop(PostgresBackend::connect(&url).await.unwrap());
+    drop(PostgresBackend::open(&url).await.unwrap());
     let client = lab::connect(&url).await;
     client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
     let error = refusal(url).await;
@@ -75,7 +75,7 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let client = lab::connect(&url).await;
     client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
@@ -128,7 +128,7 @@ async fn a_wrong_login_is_refused_and_the_password_never_told() {
         let said = said(&error);
         assert!(!said.contains(PASSWORD) && !said.contains("wrong-pw"), "{said}");
     }
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let builder = PostgresBackend::builder(&url);
     assert!(!format!("{backend:?} {builder:?}").contains(PASSWORD));
 }
@@ -142,11 +142,11 @@ async fn a_user_without_rights_is_refused_and_one_who_may_only_use_the_store_is_
     let clerk = url.replace(USER, "clerk").replace(PASSWORD, "clerk");
     assert_eq!(refusal(clerk.clone()).await.kind(), OpenErrorKind::PermissionDenied);
 
-    drop(PostgresBackend::connect(&url).await.unwrap());
+    drop(PostgresBackend::open(&url).await.unwrap());
     let grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON credentials, credential_owners TO clerk;
         GRANT SELECT ON credential_store TO clerk";
     client.batch_execute(grant).await.unwrap();
-    let backend = PostgresBackend::connect(clerk).await.unwrap();
+    let backend = PostgresBackend::open(clerk).await.unwrap();
     let record = pair("amy");
     backend.insert(&record, Quota::AtMost(1)).await.unwrap();
     assert!(backend.delete(&record.id, record.version).await.unwrap());
@@ -163,7 +163,7 @@ async fn a_server_that_accepts_and_says_nothing_is_unreachable_in_time() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://amy@{}/keys?sslmode=disable", silent.local_addr().unwrap());
     let timeout = Duration::from_millis(300);
-    let connecting = PostgresBackend::builder(url).connect_timeout(timeout).connect();
+    let connecting = PostgresBackend::builder(url).connect_timeout(timeout).build();
     let error = tokio::time::timeout(Duration::from_secs(5), connecting).await.unwrap();
     assert_eq!(error.unwrap_err().kind(), OpenErrorKind::Unavailable);
 }
@@ -174,7 +174,7 @@ async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let both = format!("@{},", silent.local_addr().unwrap());
     let builder = PostgresBackend::builder(url.replace('@', &both));
-    let backend = builder.connect_timeout(Duration::from_secs(5)).connect().await.unwrap();
+    let backend = builder.connect_timeout(Duration::from_secs(5)).build().await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
 }
 
@@ -182,7 +182,7 @@ async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
 async fn a_backend_that_is_dropped_closes_its_sessions() {
     let Some(url) = lab::database().await else { return };
     let client = lab::connect(&url).await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let clone = backend.clone();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let sessions = async || {
@@ -205,7 +205,7 @@ async fn a_backend_that_is_dropped_closes_its_sessions() {
 #[tokio::test]
 async fn texts_with_nul_are_stored_and_found_like_others() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let key = |text: &str| AccessKey::from_stored(text);
     assert!(backend.find_by_access_key(&key("a\0b")).await.unwrap().is_none());
     let mut record = (*pair("amy")).clone();
@@ -227,7 +227,7 @@ async fn texts_with_nul_are_stored_and_found_like_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_cannot_be_stored_fails_alone() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let mut writes = JoinSet::new();
     for n in 0..40 {
         let (backend, mut record) = (backend.clone(), (*pair("amy")).clone());

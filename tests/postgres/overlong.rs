@@ -30,7 +30,7 @@ fn overlong() -> [Arc<Credential>; 3] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_refuses_what_no_index_has_room_for_and_takes_all_else() {
     let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(&server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(&server.database().await).await.unwrap();
     let mut records: Vec<_> = (0..1_000).map(|_| pair("amy")).collect();
     let mut expected = vec![Loaded::Stored; records.len()];
     for (place, record) in [0, 501, 999].into_iter().zip(overlong()) {
@@ -49,7 +49,7 @@ async fn a_load_refuses_what_no_index_has_room_for_and_takes_all_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_no_index_has_room_for_is_told_so_and_takes_no_other_down() {
     let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(&server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(&server.database().await).await.unwrap();
     let [user, project, key] = overlong();
     for quota in [Quota::Unlimited, Quota::AtMost(100)] {
         let mut inserts = tokio::task::JoinSet::new();

@@ -31,7 +31,7 @@ async fn read(backend: &PostgresBackend, client: &Client) -> (i64, i64) {
 async fn nothing_scans_or_reads_more_than_it_shows() {
     let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).readers(1).writers(1);
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     let client = lab::connect(&url).await;
     // Every statement, often enough for the server to settle on a plan.
     for _ in 0..8 {
@@ -99,7 +99,7 @@ async fn use_all(backend: &PostgresBackend, limit: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_finds_nothing_gives_up_in_time() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let crowd: Vec<_> = (0..5_000).map(|_| pair("crowd")).collect();
     backend.load(&crowd).await.unwrap();
     let mut query = ListQuery::new(Order::Id);

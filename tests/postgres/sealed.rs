@@ -24,7 +24,7 @@ async fn sealed_writes_are_refused_in_time_while_the_server_is_away_and_go_on_by
     let builder = PostgresBackend::builder(server.database().await);
     let builder = builder.connect_timeout(second).statement_timeout(second);
     let ring = KeyRing::new("first", &[7; 32]).unwrap();
-    let sealed = Encrypted::open(builder.connect().await.unwrap(), ring).await.unwrap();
+    let sealed = Encrypted::open(builder.build().await.unwrap(), ring).await.unwrap();
     let load = Load::start(&sealed, 32, Quota::AtMost(QUOTA));
     let mut longest = Duration::ZERO;
     for _ in 0..2 {

@@ -16,7 +16,7 @@ async fn url() -> Option<&'static str> {
 
 /// Each test has connections of its own: they end with its runtime.
 async fn backend() -> Option<PostgresBackend> {
-    Some(PostgresBackend::connect(url().await?).await.unwrap())
+    Some(PostgresBackend::open(url().await?).await.unwrap())
 }
 
 async fn backend_twice() -> Option<(PostgresBackend, PostgresBackend)> {
@@ -38,7 +38,7 @@ async fn serializable_url() -> Option<&'static str> {
 }
 
 async fn serializable_backend() -> Option<PostgresBackend> {
-    Some(PostgresBackend::connect(serializable_url().await?).await.unwrap())
+    Some(PostgresBackend::open(serializable_url().await?).await.unwrap())
 }
 
 /// As the macro for authors of backends; it skips where there is no server.

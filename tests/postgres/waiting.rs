@@ -22,7 +22,7 @@ fn is_crowded<T: std::fmt::Debug>(result: &Result<T, BackendError>) -> bool {
 /// A server with one connection to read, on which a statement may take a second.
 async fn backend(server: &lab::Server) -> PostgresBackend {
     let builder = PostgresBackend::builder(server.database().await).readers(1);
-    let backend = builder.statement_timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let backend = builder.statement_timeout(Duration::from_secs(1)).build().await.unwrap();
     assert_eq!(backend.get(&CredentialId::from_stored("x")).await.unwrap(), None);
     backend
 }

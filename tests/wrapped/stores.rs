@@ -20,7 +20,7 @@ pub(crate) async fn etcd_of_sealed() -> Option<EtcdBackend> {
 
 async fn etcd_of(url: &OnceLock<Option<String>>, name: &str) -> Option<EtcdBackend> {
     let url = url.get_or_init(|| crate::etcd::place(name)).as_ref()?;
-    Some(EtcdBackend::connect(url).await.unwrap())
+    Some(EtcdBackend::open(url).await.unwrap())
 }
 
 #[allow(clippy::unused_async, reason = "as the others")]
@@ -40,7 +40,7 @@ pub(crate) async fn postgres_of_sealed() -> Option<PostgresBackend> {
 
 async fn postgres_of(url: &'static OnceCell<Option<String>>) -> Option<PostgresBackend> {
     let url = url.get_or_init(crate::postgres::database).await.as_ref()?;
-    Some(PostgresBackend::connect(url).await.unwrap())
+    Some(PostgresBackend::open(url).await.unwrap())
 }
 
 pub(crate) async fn sqlite() -> Option<SqliteBackend> {

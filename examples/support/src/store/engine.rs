@@ -74,11 +74,11 @@ fn sqlite(path: PathBuf, expected: Expected) -> Result<Store, Unopened> {
 async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
     let builder = || PostgresBackend::builder(url);
     let backend = match expected {
-        Expected::Any => builder().connect().await,
-        Expected::Existing => builder().existing().connect().await,
-        Expected::New => match builder().existing().connect().await {
+        Expected::Any => builder().build().await,
+        Expected::Existing => builder().existing().build().await,
+        Expected::New => match builder().existing().build().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().connect().await,
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().build().await,
             Err(error) => Err(error),
         },
     };
@@ -87,13 +87,13 @@ async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
 }
 
 async fn etcd(url: &str, expected: Expected) -> Result<Store, Unopened> {
-    let builder = || EtcdBackend::from_url(url);
+    let builder = || EtcdBackend::builder(url);
     let backend = match expected {
-        Expected::Any => builder()?.connect().await,
-        Expected::Existing => builder()?.existing().connect().await,
-        Expected::New => match builder()?.existing().connect().await {
+        Expected::Any => builder().build().await,
+        Expected::Existing => builder().existing().build().await,
+        Expected::New => match builder().existing().build().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == OpenErrorKind::NotFound => builder()?.connect().await,
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().build().await,
             Err(error) => Err(error),
         },
     };
