@@ -1,4 +1,4 @@
-//! What is there when the store is opened.
+//! Opening: new stores, existing stores, and errors.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBac
 use crate::{cluster, connect, insert, pair};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_of_a_later_release_is_refused_and_not_touched() {
+async fn store_of_a_later_release_is_rejected_and_unchanged() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let record = pair("bob");
     insert(&connect(&cluster).await, &record).await.unwrap();
@@ -22,7 +22,7 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stores_under_different_prefixes_know_nothing_of_each_other() {
+async fn stores_below_different_prefixes_are_independent() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let url = cluster.url();
     let one = EtcdBackend::open(&format!("{url}/one")).await.unwrap();
@@ -36,7 +36,7 @@ async fn stores_under_different_prefixes_know_nothing_of_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_that_open_an_empty_store_at_once_all_succeed() {
+async fn concurrent_opens_of_an_empty_store_all_succeed() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let opening: Vec<_> = (0..8)
         .map(|_| {
@@ -50,8 +50,8 @@ async fn many_that_open_an_empty_store_at_once_all_succeed() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_not_there_is_told_from_wrong_settings() {
-    // Nothing listens on the port that was free a moment ago.
+async fn missing_cluster_is_unavailable() {
+    // The port was free a moment ago, so nothing listens on it.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let builder = EtcdBackend::builder(format!("etcd://127.0.0.1:{port}"));
     let error = builder.timeout(Duration::from_millis(300)).build().await.unwrap_err();
