@@ -65,7 +65,7 @@ fn main() {
 /// transactions, made before, and the backend.
 async fn create() {
     let cluster = Cluster::start(3, &[]);
-    let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+    let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
     let endpoint = cluster.url().split(',').next().unwrap().replace("etcd://", "http://");
     let bare = Client::builder(TokioExecutor::new()).build_http();
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
@@ -272,8 +272,8 @@ async fn filled(records: u64) -> (Cluster, EtcdBackend) {
     // As the docs of the backend tell to run it.
     let arguments = ["--quota-backend-bytes", "8589934592", "--snapshot-count", "10000"];
     let cluster = Cluster::start(1, &arguments);
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap().max_size(8 << 30);
-    let backend = builder.timeout(Duration::from_mins(1)).connect().await.unwrap();
+    let builder = EtcdBackend::builder(&cluster.url()).max_size(8 << 30);
+    let backend = builder.timeout(Duration::from_mins(1)).build().await.unwrap();
     let started = Instant::now();
     for first in (0..records).step_by(10_000) {
         let some: Vec<_> = (first..records.min(first + 10_000)).map(record).collect();

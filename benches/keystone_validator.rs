@@ -28,7 +28,7 @@ const ROUNDS: usize = 9;
 async fn main() {
     let (address, _) = bench::serve(service_fn(keystone)).await;
     let login = ServiceLogin::password("front", "open-sesame", "service");
-    let client = KeystoneClient::builder(format!("http://{address}"), login).build().unwrap();
+    let client = KeystoneClient::builder(format!("http://{address}")).login(login).build().unwrap();
     let validator: Arc<dyn TokenValidator> = Arc::new(KeystoneValidator::new(client));
     // As long as a Fernet token of a project's.
     let token = "gAAAAABn".to_owned() + &"x".repeat(176);

@@ -87,7 +87,7 @@ async fn create(server: &lab::Server) {
     let mut of_writers = Vec::new();
     for writers in [1, 2] {
         let url = server.database().await;
-        let backend = PostgresBackend::builder(url).writers(writers).connect().await.unwrap();
+        let backend = PostgresBackend::builder(url).writers(writers).build().await.unwrap();
         of_writers.push((writers, backend, Vec::new()));
     }
 
@@ -129,7 +129,7 @@ struct Store {
 impl Store {
     async fn new(server: &lab::Server) -> Self {
         let url = server.database().await;
-        drop(PostgresBackend::connect(&url).await.unwrap());
+        drop(PostgresBackend::open(&url).await.unwrap());
         Self { url }
     }
 }
@@ -235,7 +235,7 @@ async fn load(server: &lab::Server) {
     const ROWS: u64 = 20 * MAX_LOAD as u64;
     let (raw, ours) = (Store::new(server).await, Store::new(server).await);
     let client = lab::connect(&raw.url).await;
-    let backend = PostgresBackend::connect(&ours.url).await.unwrap();
+    let backend = PostgresBackend::open(&ours.url).await.unwrap();
     let file = server.folder().join("rows.txt");
     let (mut of_copy, mut of_backend, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -350,7 +350,7 @@ async fn filled(server: &lab::Server, rows: u64) -> PostgresBackend {
     client.batch_execute("VACUUM ANALYZE credentials").await.unwrap();
     eprintln!("made {rows} rows in {:.1?}", started.elapsed());
     size("a store that was made at once", &client, rows).await;
-    PostgresBackend::connect(store.url).await.unwrap()
+    PostgresBackend::open(store.url).await.unwrap()
 }
 
 /// How much memory this machine has, in KiB.

@@ -1,4 +1,4 @@
-//! One question at a time: who asks what is being asked already waits for that answer.
+//! Shares concurrent requests for the same key.
 
 use std::{
     collections::HashMap,
@@ -9,18 +9,18 @@ use std::{
 
 use tokio::sync::watch;
 
-/// The questions that are under way, by key.
+/// The requests that are under way, by key.
 ///
-/// Each runs as a task of its own, so that no asker who goes away takes it along.
-/// All who wait get the same answer, a failure too.
+/// Each request runs as a task, so that it completes even if the caller that started it is gone.
+/// All waiting callers get the same answer, errors included.
 pub(crate) struct Flights<K, T>(Mutex<HashMap<K, watch::Receiver<Option<T>>>>);
 
-/// What came of joining.
+/// The result of joining a request.
 #[derive(Debug)]
 pub(crate) enum Joined<T> {
-    /// The answer was there already.
+    /// The answer is known already.
     Known(T),
-    /// The answer is on its way.
+    /// The request is under way.
     UnderWay(watch::Receiver<Option<T>>),
 }
 
@@ -29,13 +29,13 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// Joins the question of this key if it is under way. If not, `known` may
-    /// have the answer by now; else it is asked.
+    /// Joins the request for this key if one is under way. Otherwise returns the answer of
+    /// `known`, or starts the request if there is none.
     pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         known: impl FnOnce() -> Option<T>,
-        ask: impl FnOnce() -> F,
+        request: impl FnOnce() -> F,
     ) -> Joined<T>
     where
         F: Future<Output = T> + Send + 'static,
@@ -44,19 +44,20 @@ where
         if let Some(receiver) = under_way.get(key) {
             return Joined::UnderWay(receiver.clone());
         }
-        // Looked at under the lock: an answer is kept before its question is gone.
+        // Checked under the lock: an answer is stored before its request is removed.
         if let Some(answer) = known() {
             return Joined::Known(answer);
         }
         let (sender, receiver) = watch::channel(None);
         under_way.insert(key.clone(), receiver.clone());
         drop(under_way);
-        let landing = Landing { flights: Arc::clone(self), key: key.clone() };
-        let asking = ask();
+        let removal = Removal { flights: Arc::clone(self), key: key.clone() };
+        let request = request();
         tokio::spawn(async move {
-            let answer = asking.await;
-            // Before anybody hears of it, so that who asks on hearing it asks anew.
-            drop(landing);
+            let answer = request.await;
+            // Removed before the answer is published, so that a caller that reacts to it with another
+            // request does not join this one.
+            drop(removal);
             sender.send_replace(Some(answer));
         });
         Joined::UnderWay(receiver)
@@ -68,7 +69,7 @@ where
 }
 
 impl<T: Clone> Joined<T> {
-    /// The answer; `None` if the task was ended before it had one.
+    /// Waits for the answer; `None` if the task was aborted or panicked.
     pub(crate) async fn answer(self) -> Option<T> {
         match self {
             Self::Known(answer) => Some(answer),
@@ -89,13 +90,13 @@ impl<K, T> fmt::Debug for Flights<K, T> {
     }
 }
 
-/// Takes the question off the list, also when its task panics or is ended.
-struct Landing<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> {
+/// Removes a request when dropped, also when its task panics or is aborted.
+struct Removal<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> {
     flights: Arc<Flights<K, T>>,
     key: K,
 }
 
-impl<K, T> Drop for Landing<K, T>
+impl<K, T> Drop for Removal<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_question_whose_task_panics_can_be_asked_again() {
+    async fn request_that_panicked_can_be_repeated() {
         let flights: Arc<Flights<u8, u8>> = Arc::default();
         let first = flights.join(&1, || None, || async { panic!("on purpose") });
         assert_eq!(first.answer().await, None);
@@ -124,22 +125,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_meanwhile_shares_the_answer_even_if_the_first_goes_away() {
-        let (flights, asked) = (Arc::new(Flights::default()), Arc::new(AtomicUsize::new(0)));
-        let ask = || {
-            let asked = Arc::clone(&asked);
+    async fn concurrent_callers_share_the_answer_even_if_the_first_is_gone() {
+        let (flights, count) = (Arc::new(Flights::default()), Arc::new(AtomicUsize::new(0)));
+        let request = || {
+            let count = Arc::clone(&count);
             flights.join(
                 &1,
                 || None,
                 || async move {
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    asked.fetch_add(1, Ordering::SeqCst)
+                    count.fetch_add(1, Ordering::SeqCst)
                 },
             )
         };
-        drop(ask());
-        let (one, two) = (ask(), ask());
+        drop(request());
+        let (one, two) = (request(), request());
         assert_eq!((one.answer().await, two.answer().await), (Some(0), Some(0)));
-        assert_eq!(ask().answer().await, Some(1));
+        assert_eq!(request().answer().await, Some(1));
     }
 }

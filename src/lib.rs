@@ -215,6 +215,9 @@ mod read;
 pub mod s3;
 mod service;
 pub mod signature;
+#[cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))))]
+pub mod tls;
 pub mod usage;
 
 // The README's examples are tests too.

@@ -90,7 +90,7 @@ async fn into_postgres(source: &str, records: &[Credential]) {
     let mut rates = Rates::new(records.len());
     for _ in 0..ROUNDS {
         let (raw, target) = (server.database().await, server.database().await);
-        drop(PostgresBackend::connect(&*raw).await.unwrap());
+        drop(PostgresBackend::open(&*raw).await.unwrap());
         let client = lab::connect(&raw).await;
         let started = Instant::now();
         client.batch_execute(&copy_from).await.unwrap();

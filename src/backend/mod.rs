@@ -22,8 +22,7 @@ pub mod etcd;
 mod feed;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod hub;
-#[cfg(any(feature = "etcd", feature = "postgres"))]
-mod identity;
+mod open_error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod source;
@@ -44,6 +43,7 @@ pub use self::{
     around::{Damaged, Part, list_around},
     bulk::{BulkLoad, Loaded, MAX_LOAD},
     feed::{Change, ChangeFeed, Changes, Notice, PULSE},
+    open_error::{OpenError, OpenErrorKind},
     source::{Direct, KeySource, Known},
 };
 

@@ -1,4 +1,4 @@
-//! What was heard of Keystone, for as long as it counts.
+//! Keystone's answers, cached for a time.
 
 use std::{
     fmt,
@@ -9,70 +9,71 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::KeystoneError;
 use crate::{clock::Clock, flight::Flights};
 
-/// What to do with answers that are due to be asked again while Keystone is out
-/// of order: it cannot be reached, is too slow, or answers with errors or garbage.
+use super::error::KeystoneError;
+
+/// What to do with expired answers during an outage of Keystone: while it cannot be reached, is
+/// too slow, or returns errors or garbage.
 ///
-/// Not an outage is a refusal: when Keystone does not accept the service user any
-/// more, nothing old is served.
+/// When Keystone rejects the service user, that is not an outage, and no expired answer is
+/// served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outage {
-    /// Nothing old is served: the question fails.
+    /// No expired answer is served. The call fails.
     #[default]
     FailClosed,
-    /// What was good is served for this much longer, but never a token past its
-    /// own end. For so long a revocation may go unnoticed in an outage.
+    /// Positive answers are served for this much longer, but no token after its own expiry. A
+    /// revocation may take that much longer to take effect during an outage.
     ServeStale(Duration),
 }
 
-/// How long answers count.
+/// The settings of all caches of a client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) max_age: Duration,
+pub(super) struct CacheSettings {
+    pub(super) ttl: Duration,
     pub(super) capacity: usize,
     pub(super) outage: Outage,
 }
 
-impl Default for Settings {
+impl Default for CacheSettings {
     fn default() -> Self {
-        let (max_age, capacity) = (Duration::from_mins(1), 10_000);
-        Self { max_age, capacity, outage: Outage::default() }
+        let (ttl, capacity) = (Duration::from_mins(1), 10_000);
+        Self { ttl, capacity, outage: Outage::default() }
     }
 }
 
-/// For how long "there is none" counts at most.
-const MAX_AGE_OF_ABSENCE: Duration = Duration::from_secs(5);
+/// Maximum lifetime of negative answers.
+const MAX_ABSENCE_TTL: Duration = Duration::from_secs(5);
 
-/// How many absences are remembered at most. They have a place of their own, so
-/// that questions about made-up things push nothing out.
+/// How many negative answers are cached. They have a cache of their own, so that lookups of
+/// made-up ids evict no positive answer.
 const MAX_ABSENCES: usize = 1_000;
 
-/// For how long, once something stale had to be served, it is served at once.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long an expired answer is served without asking again, after Keystone failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// What there is, and when it ends by itself.
+/// A positive answer, and when it expires by itself.
 pub(super) struct Found<V> {
     pub(super) value: V,
-    pub(super) ends_at: Option<SystemTime>,
+    pub(super) expires_at: Option<SystemTime>,
 }
 
-/// What Keystone said: the thing, or that there is none.
-pub(super) type Heard<V> = Result<Option<Found<V>>, KeystoneError>;
+/// Keystone's answer; `None` if the thing does not exist.
+pub(super) type Fetched<V> = Result<Option<Found<V>>, KeystoneError>;
 
-/// Remembers answers up to an age. Clones share everything.
+/// Caches answers for a time. Clones share everything.
 ///
-/// An answer is as old as its question. One from the future, after the clock was
-/// put back, has no known age and is asked again: nothing outlives its time by
-/// more than the step, and in an outage it is not served.
+/// The age of an answer counts from the request. If the clock was set back, an answer may be
+/// from the future. Its age is then unknown: it is fetched again, and not served during an
+/// outage.
 pub(super) struct AgedCache<K, V>(Arc<Inner<K, V>>);
 
 type Answer<V> = Result<Option<V>, KeystoneError>;
 
 struct Inner<K, V> {
-    settings: Settings,
+    settings: CacheSettings,
     clock: Arc<dyn Clock>,
     present: Cache<K, Kept<V>>,
     absent: Cache<K, SystemTime>,
@@ -83,8 +84,8 @@ struct Inner<K, V> {
 struct Kept<V> {
     value: V,
     asked_at: SystemTime,
-    ends_at: Option<SystemTime>,
-    /// When asking again failed last, and this was served all the same.
+    expires_at: Option<SystemTime>,
+    /// When a renewal last failed and the expired answer was served.
     failed_at: Option<SystemTime>,
 }
 
@@ -93,7 +94,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(settings: CacheSettings, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             settings,
             clock,
@@ -103,11 +104,11 @@ where
         }))
     }
 
-    /// The answer if it is young enough, else what `ask` brings. However many ask
-    /// at once, one question is asked, and all hear the same.
-    pub(super) async fn get<F>(&self, key: &K, ask: impl FnOnce() -> F) -> Answer<V>
+    /// Returns the cached answer, or fetches it. Concurrent calls for one key share a single
+    /// request and its result.
+    pub(super) async fn get<F>(&self, key: &K, fetch: impl FnOnce() -> F) -> Answer<V>
     where
-        F: Future<Output = Heard<V>> + Send + 'static,
+        F: Future<Output = Fetched<V>> + Send + 'static,
     {
         if let Some(known) = self.0.known(key) {
             return known;
@@ -116,15 +117,15 @@ where
             key,
             || self.0.known(key),
             || {
-                let (inner, key, asking) = (Arc::clone(&self.0), key.clone(), ask());
+                let (inner, key, fetching) = (Arc::clone(&self.0), key.clone(), fetch());
                 async move {
                     let asked_at = inner.clock.now();
-                    let heard = asking.await;
-                    inner.keep(key, asked_at, heard)
+                    let fetched = fetching.await;
+                    inner.store(key, asked_at, fetched)
                 }
             },
         );
-        let ended = || Err(KeystoneError::unexpected("the question was given up"));
+        let ended = || Err(KeystoneError::unexpected("the request was aborted"));
         joined.answer().await.unwrap_or_else(ended)
     }
 }
@@ -139,30 +140,30 @@ where
         if let Some(kept) = self.present.get(key) {
             return self.is_servable(&kept, now).then_some(Ok(Some(kept.value)));
         }
-        let max_age = MAX_AGE_OF_ABSENCE.min(self.settings.max_age);
+        let ttl = MAX_ABSENCE_TTL.min(self.settings.ttl);
         let asked_at = self.absent.get(key)?;
-        is_younger(asked_at, now, max_age).then_some(Ok(None))
+        is_younger(asked_at, now, ttl).then_some(Ok(None))
     }
 
     fn is_servable(&self, kept: &Kept<V>, now: SystemTime) -> bool {
-        let fresh = is_younger(kept.asked_at, now, self.settings.max_age)
-            && kept.ends_at.is_none_or(|end| now < end);
-        let paused = || kept.failed_at.is_some_and(|at| is_younger(at, now, PAUSE));
-        fresh || (paused() && self.is_servable_stale(kept, now))
+        let is_fresh = is_younger(kept.asked_at, now, self.settings.ttl)
+            && kept.expires_at.is_none_or(|expiry| now < expiry);
+        let is_paused = || kept.failed_at.is_some_and(|at| is_younger(at, now, RETRY_PAUSE));
+        is_fresh || (is_paused() && self.is_servable_stale(kept, now))
     }
 
     fn is_servable_stale(&self, kept: &Kept<V>, now: SystemTime) -> bool {
         let Outage::ServeStale(longer) = self.settings.outage else { return false };
-        is_younger(kept.asked_at, now, self.settings.max_age.saturating_add(longer))
-            && kept.ends_at.is_none_or(|end| now < end)
+        is_younger(kept.asked_at, now, self.settings.ttl.saturating_add(longer))
+            && kept.expires_at.is_none_or(|expiry| now < expiry)
     }
 
-    /// Remembers what was heard, and says what to answer.
-    fn keep(&self, key: K, asked_at: SystemTime, heard: Heard<V>) -> Answer<V> {
-        match heard {
-            Ok(Some(Found { value, ends_at })) => {
+    /// Caches an answer and returns what to serve.
+    fn store(&self, key: K, asked_at: SystemTime, fetched: Fetched<V>) -> Answer<V> {
+        match fetched {
+            Ok(Some(Found { value, expires_at })) => {
                 self.absent.remove(&key);
-                let kept = Kept { value: value.clone(), asked_at, ends_at, failed_at: None };
+                let kept = Kept { value: value.clone(), asked_at, expires_at, failed_at: None };
                 self.present.insert(key, kept);
                 Ok(Some(value))
             }
@@ -177,7 +178,7 @@ where
                 if !self.is_servable_stale(&kept, now) {
                     return Err(error);
                 }
-                tracing::warn!(%error, "Keystone is out of order; an old answer is served");
+                tracing::warn!(%error, "Keystone is unavailable; serving an expired answer");
                 let value = kept.value.clone();
                 self.present.insert(key, Kept { failed_at: Some(now), ..kept });
                 Ok(Some(value))
@@ -188,7 +189,7 @@ where
 }
 
 fn is_younger(asked_at: SystemTime, now: SystemTime, age: Duration) -> bool {
-    now.duration_since(asked_at).is_ok_and(|old| old < age)
+    now.duration_since(asked_at).is_ok_and(|elapsed| elapsed < age)
 }
 
 impl<K, V> Clone for AgedCache<K, V> {

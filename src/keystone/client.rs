@@ -1,30 +1,31 @@
-//! The client: every call with the service user's token.
+//! The client: every call carries the service user's token.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use serde_json::Value;
 
-use super::{
-    KeystoneAnswer, KeystoneConfigError, KeystoneError, ServiceLogin,
-    token::{OwnToken, Token},
-    transport::{AUTH_TOKEN, MAX_ANSWER, MAX_LIST, Outgoing, Transport},
+use crate::{
+    clock::{Clock, SystemClock},
+    tls::{SystemRoots, TlsConfig},
 };
-use crate::clock::{Clock, SystemClock};
+
+use super::{
+    cache::{CacheSettings, Outage},
+    error::{KeystoneConfigError, KeystoneError},
+    login::ServiceLogin,
+    token::{OwnToken, Token},
+    transport::{AUTH_TOKEN, KeystoneAnswer, MAX_ANSWER, MAX_LIST, Outgoing, Transport},
+};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a Keystone, as a service user that it logs in by itself.
+/// Calls a Keystone with the token of a service user.
 ///
-/// Connections are kept and shared. The service user's token is obtained with
-/// the first call, renewed at nine tenths of its life, and replaced at once when
-/// Keystone refuses it. Clones share everything and are cheap.
+/// The client logs in at the first call, renews the token at nine tenths of its lifetime, and
+/// replaces it at once when Keystone rejects it. Connections are kept and shared. Clones share
+/// everything and are cheap.
 ///
 /// Calls need a tokio runtime with time and I/O enabled.
 ///
@@ -33,8 +34,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// use tower_credentials::keystone::{KeystoneClient, ServiceLogin};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let login = ServiceLogin::password("s3", "a-password", "service");
-/// let client = KeystoneClient::builder("https://id.example.org/identity/v3", login).build()?;
+/// let client = KeystoneClient::builder("https://id.example.org/identity/v3")
+///     .login(ServiceLogin::password("s3", "a-password", "service"))
+///     .build()?;
 /// let answer = client.call(Method::GET, "/users/amy", None).await?;
 /// println!("{}", answer.status);
 /// # Ok(())
@@ -44,31 +46,33 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct KeystoneClient {
     transport: Arc<Transport>,
     own: Arc<OwnToken>,
+    cache: CacheSettings,
 }
 
 impl KeystoneClient {
-    /// Starts to set up a client for the Keystone at this URL, with or without
-    /// `/v3` at its end.
-    pub fn builder(url: impl Into<String>, login: ServiceLogin) -> KeystoneClientBuilder {
+    /// Starts to configure a client of the Keystone at this URL, with or without `/v3` at its
+    /// end.
+    pub fn builder(url: impl Into<String>) -> KeystoneClientBuilder {
         KeystoneClientBuilder {
             url: url.into(),
-            login,
+            login: None,
+            cache: CacheSettings::default(),
             clock: Arc::new(SystemClock),
             timeout: DEFAULT_TIMEOUT,
-            root_certificates: None,
+            tls: TlsConfig::new(),
         }
     }
 
-    /// Calls Keystone with the service user's token. `path` is what follows
-    /// `/v3`, with its query, percent-encoded where it must be. Any status is an
-    /// answer, but 401, which after one retry with a new token is an error.
+    /// Calls Keystone with the service user's token. `path` is the path after `/v3`, with its
+    /// query and percent-encoded. Every status is returned, except 401, which is an error after
+    /// one retry with a new token.
     ///
-    /// The answer to a GET may have up to 32 MiB, any other 1 MiB.
+    /// The answer to a GET may have up to 32 MiB, any other answer 1 MiB.
     ///
     /// # Errors
     ///
-    /// See [`KeystoneErrorKind`](super::KeystoneErrorKind). After `TimedOut`,
-    /// `Unreachable` and `Unexpected` a change may have been made or not.
+    /// See [`KeystoneErrorKind`](super::KeystoneErrorKind). After `TimedOut`, `Unreachable` and
+    /// `Unexpected` the outcome of a change is unknown.
     pub async fn call(
         &self,
         method: Method,
@@ -76,12 +80,12 @@ impl KeystoneClient {
         body: Option<&Value>,
     ) -> Result<KeystoneAnswer, KeystoneError> {
         if !path.starts_with('/') {
-            return Err(KeystoneError::unexpected("not a path"));
+            return Err(KeystoneError::unexpected("the path must begin with a slash"));
         }
-        let reads = method == Method::GET || method == Method::HEAD;
+        let is_read = method == Method::GET || method == Method::HEAD;
         self.send(Outgoing {
-            repeatable: reads,
-            max_answer: if reads { MAX_LIST } else { MAX_ANSWER },
+            is_idempotent: is_read,
+            max_answer: if is_read { MAX_LIST } else { MAX_ANSWER },
             method,
             path: path.into(),
             headers: HeaderMap::new(),
@@ -90,8 +94,8 @@ impl KeystoneClient {
         .await
     }
 
-    /// Sends with the service user's token, and once more with a new one if that
-    /// was refused; all within the client's timeout.
+    /// Sends a request with the service user's token. If Keystone rejects the token, sends it
+    /// again with a new one. The client's timeout is for all of this.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<KeystoneAnswer, KeystoneError> {
         let sent = tokio::time::timeout(self.transport.timeout, self.send_untimed(outgoing));
         sent.await.unwrap_or_else(|_| Err(KeystoneError::timed_out()))
@@ -103,12 +107,12 @@ impl KeystoneClient {
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let token = self.own.instead_of(&token).await?;
+        let token = self.own.replacement_for(&token).await?;
         let answer = self.send_with(&token, &mut outgoing).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        Err(KeystoneError::refused("Keystone refuses the token that it has just given out"))
+        Err(KeystoneError::refused("Keystone rejects the token that it has just issued"))
     }
 
     async fn send_with(
@@ -118,6 +122,10 @@ impl KeystoneClient {
     ) -> Result<KeystoneAnswer, KeystoneError> {
         outgoing.headers.insert(AUTH_TOKEN, token.header.clone());
         self.transport.send(outgoing).await
+    }
+
+    pub(super) fn cache(&self) -> CacheSettings {
+        self.cache
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
@@ -132,61 +140,103 @@ impl fmt::Debug for KeystoneClient {
     }
 }
 
-/// Sets a [`KeystoneClient`] up.
+/// Builds a [`KeystoneClient`]. Each setter replaces what was set before.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeystoneClientBuilder {
     url: String,
-    login: ServiceLogin,
+    login: Option<ServiceLogin>,
+    cache: CacheSettings,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    root_certificates: Option<Vec<u8>>,
+    tls: TlsConfig,
 }
 
 impl KeystoneClientBuilder {
-    /// Sets the time that one call may take, 5 seconds by default. The login, if
-    /// it has to wait for one, and the retry are within it. A connection must be
-    /// there within 2 seconds.
+    /// Sets the login of the service user. Required.
+    pub fn login(mut self, login: ServiceLogin) -> Self {
+        self.login = Some(login);
+        self
+    }
+
+    /// Sets the timeout of a call, including the login and the retry. A connection must be
+    /// established within 2 seconds.
+    ///
+    /// Default: 5 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the clock, which also the validator and the directory go by.
+    /// Sets how long the validator and the directory of this client cache an answer. A revoked
+    /// token, a disabled user and a changed role take effect within that time; on a data plane
+    /// with a cache of its own, within one second more. Expired tokens are rejected at once.
+    /// Zero asks Keystone for every request.
+    ///
+    /// Default: 60 seconds.
+    pub fn cache_ttl(mut self, ttl: Duration) -> Self {
+        self.cache.ttl = ttl;
+        self
+    }
+
+    /// Sets how many answers of each kind are cached: tokens, users, projects, domains,
+    /// memberships and delegations.
+    ///
+    /// Default: 10,000.
+    pub fn cache_capacity(mut self, capacity: usize) -> Self {
+        self.cache.capacity = capacity;
+        self
+    }
+
+    /// Sets whether the validator and the directory serve expired answers during an outage of
+    /// Keystone.
+    ///
+    /// Default: [`Outage::FailClosed`].
+    pub fn during_outage(mut self, outage: Outage) -> Self {
+        self.cache.outage = outage;
+        self
+    }
+
+    /// Sets the clock, also for the validator and the directory of this client.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Trusts these certificate authorities, in PEM, **instead** of the system's.
-    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates = Some(pem.into());
+    /// Sets the certificates for TLS.
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = tls;
         self
     }
 
-    /// Makes the client. Nothing is asked of Keystone yet.
+    /// Builds the client. Does not connect yet.
     ///
     /// # Errors
     ///
-    /// [`KeystoneConfigError`] if the URL or the certificates are of no use.
+    /// [`KeystoneConfigError`] if the URL or the certificates are invalid, or the login is
+    /// missing.
     pub fn build(self) -> Result<KeystoneClient, KeystoneConfigError> {
-        let (base, encrypted) = base(&self.url)?;
-        let tls = tls(encrypted, self.root_certificates.as_deref())?;
-        let transport = Transport::new(&base, tls, self.timeout).ok_or(KeystoneConfigError::Url)?;
+        // Destructured in full so that a new setting cannot be forgotten here.
+        let Self { url, login, cache, clock, timeout, tls } = self;
+        let (base, is_encrypted) = parse_url(&url)?;
+        let login = login.ok_or(KeystoneConfigError::NoLogin)?;
+        let roots = if is_encrypted { SystemRoots::Required } else { SystemRoots::Ignored };
+        let tls = tls.client_config(roots).map_err(KeystoneConfigError::Tls)?;
+        let transport = Transport::new(&base, tls, timeout).ok_or(KeystoneConfigError::Url)?;
         let transport = Arc::new(transport);
-        let own = Arc::new(OwnToken::new(self.login, self.clock, Arc::clone(&transport)));
-        Ok(KeystoneClient { transport, own })
+        let own = Arc::new(OwnToken::new(login, clock, Arc::clone(&transport)));
+        Ok(KeystoneClient { transport, own, cache })
     }
 }
 
-/// The URL up to and with `/v3`, and whether it is encrypted.
-fn base(url: &str) -> Result<(String, bool), KeystoneConfigError> {
+/// Returns the URL up to and with `/v3`, and whether it is encrypted.
+fn parse_url(url: &str) -> Result<(String, bool), KeystoneConfigError> {
     let uri: Uri = url.parse().map_err(|_| KeystoneConfigError::Url)?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(KeystoneConfigError::Url);
     };
-    let known = scheme == "http" || scheme == "https";
-    if !known || uri.query().is_some() || authority.as_str().contains('@') {
+    let is_http = scheme == "http" || scheme == "https";
+    if !is_http || uri.query().is_some() || authority.as_str().contains('@') {
         return Err(KeystoneConfigError::Url);
     }
     let path = uri.path().trim_end_matches('/');
@@ -194,54 +244,37 @@ fn base(url: &str) -> Result<(String, bool), KeystoneConfigError> {
     Ok((format!("{scheme}://{authority}{path}/v3"), scheme == "https"))
 }
 
-fn tls(encrypted: bool, pem: Option<&[u8]>) -> Result<ClientConfig, KeystoneConfigError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| KeystoneConfigError::Certificate)?;
-    if encrypted && pem.is_none() {
-        let config = hyper_rustls::ConfigBuilderExt::with_native_roots(config);
-        return Ok(config.map_err(|_| KeystoneConfigError::NoCertificates)?.with_no_client_auth());
-    }
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = pem {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| KeystoneConfigError::Certificate)?;
-            roots.add(certificate).map_err(|_| KeystoneConfigError::Certificate)?;
-        }
-        if roots.is_empty() {
-            return Err(KeystoneConfigError::Certificate);
-        }
-    }
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::tls::TlsError;
+
     use super::*;
 
     #[test]
-    fn a_url_may_end_in_v3_or_not() {
-        for (url, wanted) in [
+    fn url_may_end_in_v3() {
+        for (url, expected) in [
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000/v3"),
             ("http://127.0.0.1:5000/v3/", "http://127.0.0.1:5000/v3"),
             ("https://id.example.org/identity", "https://id.example.org/identity/v3"),
             ("https://id.example.org/identity/v3", "https://id.example.org/identity/v3"),
             ("http://[::1]:5000/", "http://[::1]:5000/v3"),
         ] {
-            assert_eq!(base(url).map(|(base, _)| base).as_deref(), Ok(wanted), "{url}");
+            assert_eq!(parse_url(url).map(|(base, _)| base).as_deref(), Ok(expected), "{url}");
         }
         for bad in ["", "id.example.org", "ftp://h/", "/v3", "http://a:b@h/", "http://h/?x=1"] {
-            assert_eq!(base(bad), Err(KeystoneConfigError::Url), "{bad}");
+            assert_eq!(parse_url(bad), Err(KeystoneConfigError::Url), "{bad}");
         }
     }
 
     #[test]
-    fn certificates_that_are_none_are_refused() {
-        let builder =
-            KeystoneClient::builder("https://h", ServiceLogin::application_credential("i", "s"));
-        for bad in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"] {
-            let built = builder.clone().root_certificate_pem(bad).build();
-            assert_eq!(built.err(), Some(KeystoneConfigError::Certificate), "{bad:?}");
-        }
+    fn invalid_certificates_and_a_missing_login_are_rejected() {
+        let builder = KeystoneClient::builder("https://h");
+        assert_eq!(builder.clone().build().err(), Some(KeystoneConfigError::NoLogin));
+        let built = builder
+            .login(ServiceLogin::application_credential("i", "s"))
+            .tls(TlsConfig::new().root_certificates("garbage"))
+            .build();
+        let expected = KeystoneConfigError::Tls(TlsError::RootCertificates);
+        assert_eq!(built.err(), Some(expected));
     }
 }

@@ -1,4 +1,4 @@
-//! Delegations: trusts, application credentials and `OAuth1` access tokens.
+//! Fetches delegations: trusts, application credentials and OAuth1 access tokens.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,50 +8,52 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    KeystoneClient, KeystoneError,
-    cache::{Found, Heard},
-    lookup::{get, segment},
-    wire::{Moment, RoleInfo},
-};
 use crate::{
     directory::Role,
     domain::{Delegation, ProjectId, UserId},
 };
 
-/// A delegation as it was given.
+use super::{
+    cache::{Fetched, Found},
+    client::KeystoneClient,
+    error::KeystoneError,
+    lookup::{get, segment},
+    wire::{RoleInfo, Timestamp},
+};
+
+/// A delegation as it was granted.
 pub(super) struct DelegationInfo {
     /// The user who acts.
     pub(super) user_id: UserId,
-    /// The user who gave it, and must still hold the roles.
-    pub(super) giver: UserId,
+    /// The user who granted it, who must still have the roles.
+    pub(super) grantor: UserId,
     /// The users who must be enabled.
     pub(super) involved: Vec<UserId>,
     pub(super) project_id: Option<ProjectId>,
     roles: Vec<RoleInfo>,
-    /// Whether it ends when the giver loses one of its roles.
+    /// Whether it ends when the grantor loses one of the roles.
     needs_all: bool,
 }
 
 impl DelegationInfo {
-    /// The roles that it gives while the giver holds these; none if it has ended.
+    /// The roles that it grants while the grantor has the `held` ones; `None` if it has ended.
     pub(super) fn roles_within(&self, held: &[Role]) -> Option<Vec<Role>> {
         let held: HashSet<&str> = held.iter().map(|role| &*role.id).collect();
-        let (given, lost): (Vec<_>, Vec<_>) =
+        let (granted, lost): (Vec<_>, Vec<_>) =
             self.roles.iter().partition(|role| held.contains(&*role.id));
         if self.needs_all && !lost.is_empty() {
             return None;
         }
         let role = |role: &RoleInfo| Role { id: role.id.clone(), name: role.name.clone() };
-        Some(given.into_iter().map(role).collect())
+        Some(granted.into_iter().map(role).collect())
     }
 }
 
-/// The delegation; nothing if it has ended or never was.
+/// Fetches a delegation; `None` if it has ended or does not exist.
 pub(super) async fn delegation(
     client: KeystoneClient,
     (user_id, delegation): (UserId, Delegation),
-) -> Heard<Arc<DelegationInfo>> {
+) -> Fetched<Arc<DelegationInfo>> {
     let found = match &delegation {
         Delegation::AccessToken { id } => access_token(&client, user_id, id).await?,
         Delegation::ApplicationCredential { id, .. } => {
@@ -61,13 +63,14 @@ pub(super) async fn delegation(
         Delegation::Ec2Credential | Delegation::Other => None,
     };
     let now = client.clock().now();
-    let alive = found.filter(|(_, ends_at)| ends_at.is_none_or(|end| now < end));
-    Ok(alive.map(|(info, ends_at)| Found { value: Arc::new(info), ends_at }))
+    let alive = found.filter(|(_, expires_at)| expires_at.is_none_or(|expiry| now < expiry));
+    Ok(alive.map(|(info, expires_at)| Found { value: Arc::new(info), expires_at }))
 }
 
-type Given = Option<(DelegationInfo, Option<SystemTime>)>;
+/// A delegation and its expiry.
+type Granted = Option<(DelegationInfo, Option<SystemTime>)>;
 
-/// Trusts may be passed on this often; Keystone's own default is 3.
+/// How often a trust may be redelegated. Keystone's default is 3.
 const MAX_REDELEGATIONS: usize = 16;
 
 #[derive(Deserialize)]
@@ -78,12 +81,12 @@ struct Trust {
     project_id: Option<String>,
     #[serde(default)]
     roles: Vec<RoleInfo>,
-    expires_at: Option<Moment>,
+    expires_at: Option<Timestamp>,
     deleted_at: Option<String>,
     redelegated_trust_id: Option<String>,
 }
 
-async fn trust(client: &KeystoneClient, id: &str) -> Result<Given, KeystoneError> {
+async fn trust(client: &KeystoneClient, id: &str) -> Result<Granted, KeystoneError> {
     let Some(trust) = get_trust(client, id).await? else { return Ok(None) };
     let mut first = None;
     for _ in 0..MAX_REDELEGATIONS {
@@ -93,12 +96,12 @@ async fn trust(client: &KeystoneClient, id: &str) -> Result<Given, KeystoneError
         first = Some(above);
     }
     let acting = if trust.impersonation { &trust.trustor_user_id } else { &trust.trustee_user_id };
-    let giver = first.as_ref().map_or(&trust.trustor_user_id, |first| &first.trustor_user_id);
+    let grantor = first.as_ref().map_or(&trust.trustor_user_id, |first| &first.trustor_user_id);
     let involved = [&trust.trustor_user_id, &trust.trustee_user_id];
     let info = DelegationInfo {
         user_id: UserId::from_stored(acting.clone()),
         involved: involved.map(|id| UserId::from_stored(id.clone())).into(),
-        giver: UserId::from_stored(giver.clone()),
+        grantor: UserId::from_stored(grantor.clone()),
         project_id: trust.project_id.map(ProjectId::from_stored),
         roles: with_implied(client, trust.roles).await?,
         needs_all: true,
@@ -121,7 +124,7 @@ async fn application_credential(
     client: &KeystoneClient,
     user_id: UserId,
     id: &str,
-) -> Result<Given, KeystoneError> {
+) -> Result<Granted, KeystoneError> {
     #[derive(Deserialize)]
     struct Envelope {
         application_credential: Body,
@@ -132,7 +135,7 @@ async fn application_credential(
         project_id: String,
         #[serde(default)]
         roles: Vec<RoleInfo>,
-        expires_at: Option<Moment>,
+        expires_at: Option<Timestamp>,
     }
     let (Some(user), Some(id)) = (segment(user_id.as_str()), segment(id)) else {
         return Ok(None);
@@ -140,13 +143,13 @@ async fn application_credential(
     let path = format!("/users/{user}/application_credentials/{id}");
     let found = get(client, path, "application credentials").await?;
     let Some(Envelope { application_credential: body }) = found else { return Ok(None) };
-    // Keystone does not compare the user in the path with the owner.
+    // Keystone does not check that the user in the path is the owner.
     if body.user_id.is_some_and(|owner| owner != user_id.as_str()) {
         return Ok(None);
     }
     let info = DelegationInfo {
         involved: vec![user_id.clone()],
-        giver: user_id.clone(),
+        grantor: user_id.clone(),
         user_id,
         project_id: Some(ProjectId::from_stored(body.project_id)),
         roles: body.roles,
@@ -159,7 +162,7 @@ async fn access_token(
     client: &KeystoneClient,
     user_id: UserId,
     id: &str,
-) -> Result<Given, KeystoneError> {
+) -> Result<Granted, KeystoneError> {
     #[derive(Deserialize)]
     struct Envelope {
         access_token: Body,
@@ -168,7 +171,7 @@ async fn access_token(
     struct Body {
         authorizing_user_id: String,
         project_id: String,
-        expires_at: Option<Moment>,
+        expires_at: Option<Timestamp>,
     }
     #[derive(Deserialize)]
     struct Roles {
@@ -187,7 +190,7 @@ async fn access_token(
     let Some(Roles { roles }) = found else { return Ok(None) };
     let info = DelegationInfo {
         involved: vec![user_id.clone()],
-        giver: user_id.clone(),
+        grantor: user_id.clone(),
         user_id,
         project_id: Some(ProjectId::from_stored(body.project_id)),
         roles: with_implied(client, roles).await?,
@@ -196,7 +199,7 @@ async fn access_token(
     Ok(Some((info, body.expires_at.map(|end| end.0))))
 }
 
-/// The roles and all that they imply, as Keystone puts them into a token.
+/// Adds the implied roles, as Keystone does for tokens.
 async fn with_implied(
     client: &KeystoneClient,
     roles: Vec<RoleInfo>,

@@ -1,45 +1,43 @@
-//! Looks users, projects and memberships up.
+//! Looks up users, projects, memberships and delegations.
 
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{
-    KeystoneClient, KeystoneError, Outage,
-    cache::{AgedCache, Settings},
-    delegation::{self, DelegationInfo},
-    lookup::{self, DomainInfo, ProjectInfo, UserInfo},
-};
 use crate::{
     directory::{DelegatedAccess, Directory, DirectoryError, Domain, Membership, Project, User},
     domain::{Delegation, ProjectId, UserId},
 };
 
-/// Looks users, projects, memberships and delegations up in Keystone, and
-/// remembers the answers for a while.
+use super::{
+    cache::AgedCache,
+    client::KeystoneClient,
+    delegation::{self, DelegationInfo},
+    error::KeystoneError,
+    lookup::{self, DomainInfo, ProjectInfo, UserInfo},
+};
+
+/// Looks up users, projects, memberships and delegations in Keystone, and caches the answers.
 ///
-/// A user or project of a disabled domain is disabled too. Roles are the
-/// effective ones: those through groups, inherited and implied ones included.
-/// What Keystone does not know is remembered for 5 seconds.
+/// The [`KeystoneClient`] sets the lifetime and the size of the caches, and what happens during an
+/// outage of Keystone. What does not exist is cached for 5 seconds.
+///
+/// A user or project of a disabled domain is disabled too. Roles are the effective ones, including
+/// inherited and implied ones and those of groups.
 ///
 /// ```
 /// use tower_credentials::keystone::{KeystoneClient, KeystoneDirectory, ServiceLogin};
 ///
-/// let login = ServiceLogin::system("s3", "a-password");
-/// let client = KeystoneClient::builder("http://127.0.0.1:5000", login).build()?;
+/// let client = KeystoneClient::builder("http://127.0.0.1:5000")
+///     .login(ServiceLogin::system("s3", "a-password"))
+///     .build()?;
 /// let directory = KeystoneDirectory::new(client);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeystoneDirectory {
     client: KeystoneClient,
-    settings: Settings,
-    caches: Caches,
-}
-
-/// Parts are remembered, answers put together: so no answer is older than its parts may be.
-#[derive(Clone, Debug)]
-struct Caches {
+    // Parts are cached and answers are assembled, so that no answer is older than its parts may be.
     users: AgedCache<UserId, Arc<UserInfo>>,
     projects: AgedCache<ProjectId, Arc<ProjectInfo>>,
     domains: AgedCache<String, Arc<DomainInfo>>,
@@ -47,69 +45,37 @@ struct Caches {
     delegations: AgedCache<(UserId, Delegation), Arc<DelegationInfo>>,
 }
 
-impl Caches {
-    fn new(settings: Settings, client: &KeystoneClient) -> Self {
-        let clock = || Arc::clone(client.clock());
-        Self {
-            users: AgedCache::new(settings, clock()),
-            projects: AgedCache::new(settings, clock()),
-            domains: AgedCache::new(settings, clock()),
-            memberships: AgedCache::new(settings, clock()),
-            delegations: AgedCache::new(settings, clock()),
-        }
-    }
-}
-
 impl KeystoneDirectory {
-    /// A directory that asks with this client.
+    /// Creates a directory that asks with this client and has the client's cache settings.
     #[must_use]
     pub fn new(client: KeystoneClient) -> Self {
-        let settings = Settings::default();
-        let caches = Caches::new(settings, &client);
-        Self { client, settings, caches }
-    }
-
-    /// Sets for how long an answer counts, 60 seconds by default. A disabled user and a
-    /// changed role take effect within that time; on a data plane, which remembers answers
-    /// too, within one second more.
-    #[must_use]
-    pub fn max_age(self, max_age: Duration) -> Self {
-        let settings = Settings { max_age, ..self.settings };
-        self.with(settings)
-    }
-
-    /// Sets how many of each are remembered, 10,000 by default: users, projects,
-    /// domains, memberships and delegations.
-    #[must_use]
-    pub fn capacity(self, capacity: usize) -> Self {
-        let settings = Settings { capacity, ..self.settings };
-        self.with(settings)
-    }
-
-    /// Sets what happens while Keystone is out of order; by default
-    /// [`Outage::FailClosed`].
-    #[must_use]
-    pub fn during_outage(self, outage: Outage) -> Self {
-        let settings = Settings { outage, ..self.settings };
-        self.with(settings)
-    }
-
-    fn with(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self.caches = Caches::new(settings, &self.client);
-        self
+        fn cache<K, V>(client: &KeystoneClient) -> AgedCache<K, V>
+        where
+            K: Clone + Eq + Hash + Send + Sync + 'static,
+            V: Clone + Send + Sync + 'static,
+        {
+            AgedCache::new(client.cache(), Arc::clone(client.clock()))
+        }
+        Self {
+            users: cache(&client),
+            projects: cache(&client),
+            domains: cache(&client),
+            memberships: cache(&client),
+            delegations: cache(&client),
+            client,
+        }
     }
 
     async fn domain(&self, id: &str) -> Result<Arc<DomainInfo>, KeystoneError> {
         let id = id.to_owned();
-        let ask = || lookup::domain(self.client.clone(), id.clone());
-        let domain = self.caches.domains.get(&id, ask).await?;
+        let fetch = || lookup::domain(self.client.clone(), id.clone());
+        let domain = self.domains.get(&id, fetch).await?;
         Ok(domain.unwrap_or_else(|| Arc::new(DomainInfo::unknown(&id))))
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<User>, KeystoneError> {
-        let ask = || lookup::user(self.client.clone(), id.clone());
-        let Some(info) = self.caches.users.get(id, ask).await? else { return Ok(None) };
+        let fetch = || lookup::user(self.client.clone(), id.clone());
+        let Some(info) = self.users.get(id, fetch).await? else { return Ok(None) };
         let domain = self.domain(&info.domain_id).await?;
         let mut user = User::new(id.clone(), info.name.clone());
         user.enabled = info.enabled && domain.enabled;
@@ -119,9 +85,9 @@ impl KeystoneDirectory {
     }
 
     async fn find_project(&self, id: &ProjectId) -> Result<Option<Project>, KeystoneError> {
-        let ask = || lookup::project(self.client.clone(), id.clone());
-        let Some(info) = self.caches.projects.get(id, ask).await? else { return Ok(None) };
-        // A project that is a domain is in none.
+        let fetch = || lookup::project(self.client.clone(), id.clone());
+        let Some(info) = self.projects.get(id, fetch).await? else { return Ok(None) };
+        // A project that is a domain itself belongs to no other.
         let domain_id = info.domain_id.as_deref().unwrap_or(id.as_str());
         let domain = self.domain(domain_id).await?;
         let mut project = Project::new(id.clone(), info.name.clone());
@@ -136,11 +102,11 @@ impl KeystoneDirectory {
         project_id: &ProjectId,
     ) -> Result<Option<Arc<Membership>>, KeystoneError> {
         let key = (user_id.clone(), project_id.clone());
-        let ask = || lookup::membership(self.client.clone(), key.clone());
-        self.caches.memberships.get(&key, ask).await
+        let fetch = || lookup::membership(self.client.clone(), key.clone());
+        self.memberships.get(&key, fetch).await
     }
 
-    /// The delegation as long as whoever gave it could still give it.
+    /// Returns the delegation as long as its grantor could still grant it.
     async fn find_delegation(
         &self,
         user_id: &UserId,
@@ -150,8 +116,8 @@ impl KeystoneDirectory {
             return Ok(None);
         }
         let key = (user_id.clone(), delegation.clone());
-        let ask = || delegation::delegation(self.client.clone(), key.clone());
-        let Some(info) = self.caches.delegations.get(&key, ask).await? else { return Ok(None) };
+        let fetch = || delegation::delegation(self.client.clone(), key.clone());
+        let Some(info) = self.delegations.get(&key, fetch).await? else { return Ok(None) };
         for user_id in &info.involved {
             if !self.find_user(user_id).await?.is_some_and(|user| user.enabled) {
                 return Ok(None);
@@ -159,7 +125,7 @@ impl KeystoneDirectory {
         }
         let roles = match &info.project_id {
             Some(project_id) => {
-                let membership = self.find_membership(&info.giver, project_id).await?;
+                let membership = self.find_membership(&info.grantor, project_id).await?;
                 info.roles_within(membership.as_ref().map_or(&[], |held| &held.roles))
             }
             None => Some(Vec::new()),
@@ -179,7 +145,7 @@ impl Directory for KeystoneDirectory {
         false
     }
 
-    /// None: Keystone does not report its changes.
+    /// `None`, because Keystone does not report changes.
     fn revision(&self) -> Option<u64> {
         None
     }

@@ -1,11 +1,13 @@
-//! Why Keystone gave no answer.
+//! Why a call to Keystone failed.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
-/// Keystone gave no answer that could be used.
+use crate::tls::TlsError;
+
+/// A call to Keystone failed.
 ///
-/// Holds neither tokens nor passwords nor what Keystone answered. Cheap to
-/// clone, so that everybody who waited for one answer gets the same error.
+/// Holds neither tokens nor passwords nor Keystone's answer. Cheap to clone, so that concurrent
+/// callers of a shared request get the same error.
 #[derive(Clone, Debug)]
 pub struct KeystoneError {
     kind: KeystoneErrorKind,
@@ -13,29 +15,29 @@ pub struct KeystoneError {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of failure a [`KeystoneError`] is.
+/// The kinds of [`KeystoneError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeystoneErrorKind {
-    /// Keystone does not accept the service user's login, or does not let it ask.
+    /// Keystone rejects the service user's login, or the user lacks a role.
     Refused,
-    /// There was no answer in time.
+    /// Keystone did not answer in time.
     TimedOut,
-    /// Something answered, but not as Keystone does: a 5xx, a body that is too
-    /// large, breaks off or is not the JSON that was asked for.
+    /// The answer is not one of Keystone: a 5xx status, or a body that is too large, incomplete
+    /// or not the expected JSON.
     Unexpected,
-    /// No connection, or one that broke before the answer.
+    /// There is no connection, or it was lost before the answer.
     Unreachable,
 }
 
 impl KeystoneError {
-    /// What kind of failure it is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> KeystoneErrorKind {
         self.kind
     }
 
-    /// Whether Keystone is out of order, as opposed to refusing the service user.
+    /// Whether Keystone is unavailable, as opposed to rejecting the service user.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         self.kind != KeystoneErrorKind::Refused
@@ -57,7 +59,7 @@ impl KeystoneError {
         Self::new(KeystoneErrorKind::Unexpected, message)
     }
 
-    pub(super) fn caused_by(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+    pub(super) fn with_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
         self.source = Some(Arc::from(source));
         self
     }
@@ -75,25 +77,27 @@ impl StdError for KeystoneError {
     }
 }
 
-/// Settings with which no [`KeystoneClient`](super::KeystoneClient) can be made.
+/// Why a [`KeystoneClient`](super::KeystoneClient) cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeystoneConfigError {
-    /// The PEM text holds no certificate, or one that cannot be trusted.
-    Certificate,
-    /// No certificate authority is installed on this system, and none was given.
-    NoCertificates,
+    /// No login was set.
+    NoLogin,
+    /// The certificates cannot be used.
+    Tls(TlsError),
     /// The URL is not of the form `http://host/path` or `https://host/path`.
     Url,
 }
 
 impl fmt::Display for KeystoneConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Certificate => "not the PEM text of certificates",
-            Self::NoCertificates => "no trusted certificates on this system, and none was given",
-            Self::Url => "not a URL of the form http://host/path or https://host/path",
-        })
+        match self {
+            Self::NoLogin => f.write_str("set the login of the service user"),
+            Self::Tls(error) => fmt::Display::fmt(error, f),
+            Self::Url => {
+                f.write_str("the URL must have the form http://host/path or https://host/path")
+            }
+        }
     }
 }
 

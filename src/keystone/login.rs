@@ -1,4 +1,4 @@
-//! How the service user logs in.
+//! The login of the service user.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::SecretText;
 
-/// How this service logs in to Keystone: its own user, not its clients'.
+/// The login of this service to Keystone, as a user of its own.
 ///
 /// ```
 /// use tower_credentials::keystone::ServiceLogin;
@@ -32,16 +32,16 @@ enum LoginScope {
 const DEFAULT_DOMAIN: &str = "Default";
 
 impl ServiceLogin {
-    /// With an application credential, whose id and secret Keystone gave out
-    /// when it was made. It acts in its own project, with its own roles.
+    /// Logs in with the id and secret of an application credential. It acts in its own project,
+    /// with its own roles.
     #[must_use]
     pub fn application_credential(id: impl Into<String>, secret: impl Into<String>) -> Self {
         let secret = SecretText::new(secret);
         Self(Login::ApplicationCredential { id: id.into(), secret })
     }
 
-    /// With a user's name and password, in the project of this name. Both are
-    /// of the domain named `Default`, unless it is set otherwise.
+    /// Logs in with a user's name and password, in the project of this name. Both belong to the
+    /// domain named `Default` unless set otherwise.
     #[must_use]
     pub fn password(
         user: impl Into<String>,
@@ -52,8 +52,8 @@ impl ServiceLogin {
         Self::with_scope(user, password, LoginScope::Project { name: project.into(), domain })
     }
 
-    /// With a user's name and password, for the system as a whole, where a role
-    /// `reader` can look everything up and change nothing.
+    /// Logs in with a user's name and password, for the whole system. There the role `reader` may
+    /// look up everything and change nothing.
     #[must_use]
     pub fn system(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self::with_scope(user, password, LoginScope::System)
@@ -65,8 +65,7 @@ impl ServiceLogin {
         Self(Login::Password { user: user.into(), user_domain, password, scope })
     }
 
-    /// Sets the name of the user's domain. An application credential has no use
-    /// for it.
+    /// Sets the name of the user's domain. Has no effect on an application credential.
     #[must_use]
     pub fn user_domain(mut self, name: impl Into<String>) -> Self {
         if let Login::Password { user_domain, .. } = &mut self.0 {
@@ -75,7 +74,7 @@ impl ServiceLogin {
         self
     }
 
-    /// Sets the name of the project's domain. Of use for a login in a project only.
+    /// Sets the name of the project's domain. Has an effect only on a login in a project.
     #[must_use]
     pub fn project_domain(mut self, name: impl Into<String>) -> Self {
         if let Login::Password { scope: LoginScope::Project { domain, .. }, .. } = &mut self.0 {
@@ -115,10 +114,10 @@ impl ServiceLogin {
                 }),
             },
         };
-        // Room for all but absurd names, so that growing leaves no copies behind.
+        // Large enough for all but absurd names. Growing would leave copies of the secret behind.
         let mut text = Zeroizing::new(Vec::with_capacity(4096));
         serde_json::to_writer(&mut *text, &Envelope { auth })
-            .expect("strings always serialise to memory");
+            .expect("strings always serialize to memory");
         Bytes::from_owner(text)
     }
 }
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_sent_in_the_form_that_keystone_knows() {
+    fn login_is_sent_in_keystones_format() {
         let login = ServiceLogin::password("s3", "p\"w", "service")
             .user_domain("Services")
             .project_domain("Projects");

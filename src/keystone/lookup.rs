@@ -1,4 +1,4 @@
-//! The questions of the directory, one request each or a few.
+//! The directory's lookups, each of one or a few requests.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,18 +6,20 @@ use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{
-    KeystoneAnswer, KeystoneClient, KeystoneError,
-    cache::{Found, Heard},
-    transport::{MAX_LIST, Outgoing},
-    wire::{self, RoleInfo},
-};
 use crate::{
     directory::{Membership, Role},
     domain::{ProjectId, UserId},
 };
 
-/// A user, but for what its domain says.
+use super::{
+    cache::{Fetched, Found},
+    client::KeystoneClient,
+    error::KeystoneError,
+    transport::{KeystoneAnswer, MAX_LIST, Outgoing},
+    wire::{self, RoleInfo},
+};
+
+/// A user without its domain.
 pub(super) struct UserInfo {
     pub(super) name: String,
     pub(super) domain_id: String,
@@ -25,28 +27,28 @@ pub(super) struct UserInfo {
     pub(super) default_project_id: Option<ProjectId>,
 }
 
-/// A project, but for what its domain says.
+/// A project without its domain.
 pub(super) struct ProjectInfo {
     pub(super) name: String,
-    /// None if it is a domain itself.
+    /// `None` if the project is a domain itself.
     pub(super) domain_id: Option<String>,
     pub(super) enabled: bool,
 }
 
-/// What is known of a domain.
+/// A domain.
 pub(super) struct DomainInfo {
     pub(super) name: String,
     pub(super) enabled: bool,
 }
 
 impl DomainInfo {
-    /// One that may not be looked at.
+    /// A domain that the service user may not read.
     pub(super) fn unknown(id: &str) -> Self {
         Self { name: id.into(), enabled: true }
     }
 }
 
-pub(super) async fn user(client: KeystoneClient, id: UserId) -> Heard<Arc<UserInfo>> {
+pub(super) async fn user(client: KeystoneClient, id: UserId) -> Fetched<Arc<UserInfo>> {
     #[derive(Deserialize)]
     struct Envelope {
         user: Body,
@@ -63,7 +65,7 @@ pub(super) async fn user(client: KeystoneClient, id: UserId) -> Heard<Arc<UserIn
     let Some(Envelope { user }) = get(&client, format!("/users/{segment}"), "users").await? else {
         return Ok(None);
     };
-    // A database may take ids for equal that are not.
+    // Keystone's database may ignore the case of ids.
     if user.id != id.as_str() {
         return Ok(None);
     }
@@ -72,7 +74,7 @@ pub(super) async fn user(client: KeystoneClient, id: UserId) -> Heard<Arc<UserIn
     Ok(Some(found(UserInfo { name, domain_id, enabled, default_project_id })))
 }
 
-pub(super) async fn project(client: KeystoneClient, id: ProjectId) -> Heard<Arc<ProjectInfo>> {
+pub(super) async fn project(client: KeystoneClient, id: ProjectId) -> Fetched<Arc<ProjectInfo>> {
     #[derive(Deserialize)]
     struct Envelope {
         project: Body,
@@ -96,8 +98,8 @@ pub(super) async fn project(client: KeystoneClient, id: ProjectId) -> Heard<Arc<
     Ok(Some(found(ProjectInfo { name, domain_id, enabled })))
 }
 
-/// The domain; nothing if the service user may not look at it.
-pub(super) async fn domain(client: KeystoneClient, id: String) -> Heard<Arc<DomainInfo>> {
+/// Fetches a domain; `None` if the service user may not read it.
+pub(super) async fn domain(client: KeystoneClient, id: String) -> Fetched<Arc<DomainInfo>> {
     #[derive(Deserialize)]
     struct Envelope {
         domain: Body,
@@ -119,7 +121,7 @@ pub(super) async fn domain(client: KeystoneClient, id: String) -> Heard<Arc<Doma
 pub(super) async fn membership(
     client: KeystoneClient,
     (user_id, project_id): (UserId, ProjectId),
-) -> Heard<Arc<Membership>> {
+) -> Fetched<Arc<Membership>> {
     #[derive(Deserialize)]
     struct Envelope {
         role_assignments: Vec<Body>,
@@ -135,7 +137,7 @@ pub(super) async fn membership(
     let Some(Envelope { role_assignments }) = get(&client, path, "role assignments").await? else {
         return Ok(None);
     };
-    // One role may come by several ways.
+    // A user may have one role through several assignments.
     let roles: BTreeMap<_, _> =
         role_assignments.into_iter().map(|held| (held.role.id, held.role.name)).collect();
     if roles.is_empty() {
@@ -146,10 +148,10 @@ pub(super) async fn membership(
 }
 
 fn found<T>(value: T) -> Found<Arc<T>> {
-    Found { value: Arc::new(value), ends_at: None }
+    Found { value: Arc::new(value), expires_at: None }
 }
 
-/// Asks for one thing; none if Keystone says that there is none.
+/// Fetches one thing; `None` if it does not exist.
 pub(super) async fn get<T: DeserializeOwned>(
     client: &KeystoneClient,
     path: String,
@@ -166,14 +168,14 @@ fn read<T: DeserializeOwned>(
     match answer.status {
         StatusCode::OK => wire::parse(&answer.body),
         StatusCode::FORBIDDEN => Err(KeystoneError::refused(format!(
-            "Keystone does not let the service user look at {things}: it lacks a role that may, \
-             as admin or, but for access tokens, reader for the system"
+            "Keystone does not let the service user read {things}: it needs the role `admin` or, \
+             except for access tokens, `reader` for the system"
         ))),
         status => Err(wire::unexpected_status(things, status)),
     }
 }
 
-/// An id as one segment of a path; none if no server would take it for one.
+/// Encodes an id as a path segment; `None` if a server would not accept it as one segment.
 pub(super) fn segment(id: &str) -> Option<String> {
     let is_one = !id.is_empty() && id != "." && id != ".." && !id.contains('/');
     is_one.then(|| encoded(id))

@@ -1,9 +1,8 @@
-//! Asks an OpenStack Keystone who is calling and who exists.
+//! Uses an OpenStack Keystone to validate tokens and to look up users and projects.
 //!
-//! [`KeystoneValidator`] tells callers by their Keystone tokens,
-//! [`KeystoneDirectory`] knows users, projects, roles and delegations. Both ask
-//! through a [`KeystoneClient`], which logs in as a service user of its own and
-//! can be used for other calls too.
+//! [`KeystoneValidator`] validates Keystone tokens. [`KeystoneDirectory`] looks up users,
+//! projects, roles and delegations. Both use a [`KeystoneClient`], which logs in as a service
+//! user and can make other calls too.
 //!
 //! ```
 //! use tower_credentials::{
@@ -13,8 +12,9 @@
 //! };
 //!
 //! fn layer(backend: impl CredentialBackend) -> Result<CredentialLayer, Box<dyn std::error::Error>> {
-//!     let login = ServiceLogin::system("s3", "a-password");
-//!     let client = KeystoneClient::builder("https://id.example.org/identity/v3", login).build()?;
+//!     let client = KeystoneClient::builder("https://id.example.org/identity/v3")
+//!         .login(ServiceLogin::system("s3", "a-password"))
+//!         .build()?;
 //!     let layer = CredentialLayer::builder(KeystoneValidator::new(client.clone()), backend)
 //!         .directory(KeystoneDirectory::new(client))
 //!         .build()?;
@@ -22,9 +22,9 @@
 //! }
 //! ```
 //!
-//! # What the service user may need
+//! # Roles of the service user
 //!
-//! By Keystone's default policy (tried with Keystone 2026.2):
+//! By Keystone's default policy (tested with Keystone 2026.2):
 //!
 //! | to | role |
 //! |---|---|
@@ -32,43 +32,39 @@
 //! | look up users, projects, domains, memberships, trusts and application credentials | `reader` for the system ([`ServiceLogin::system`]), or `admin` in a project |
 //! | look up OAuth1 access tokens | `admin` in a project |
 //!
-//! With `service` alone the directory is refused all but the service user itself,
-//! its own project and its own domain, and says so in its errors. The least that
-//! serves both is `reader` for the system; it can change nothing.
+//! The least privileged role for both is `reader` for the system, which can change nothing. With
+//! `service` alone, the directory can read only the service user itself, its own project and its
+//! own domain. All other lookups return an error that names the missing role.
 //!
-//! A domain that may not be looked at is shown with its id for a name and taken
-//! for enabled. Otherwise a user or project of a disabled domain is disabled.
+//! If the service user may not read a domain, its id is used as its name, and the domain counts
+//! as enabled. Otherwise a user or project of a disabled domain is disabled.
 //!
-//! # How soon a change is felt
+//! # When changes take effect
 //!
-//! A token's own end at once. A revoked token, a disabled user, project or domain
-//! and a changed role within the maximal age of answers, 60 seconds unless it is
-//! set otherwise; Keystone's own caches add to that. A new user or project within 5
-//! seconds, if it was asked for before it was there.
+//! A token expires at once. A revoked token, a disabled user, project or domain, and a changed
+//! role take effect within the [`cache_ttl`](KeystoneClientBuilder::cache_ttl), which is 60
+//! seconds by default. Keystone's own caches add to that. A new user or project that was looked
+//! up before it existed is found after at most 5 seconds.
 //!
-//! Ages go by the client's [`Clock`](crate::clock::Clock). If it is put back, what
-//! was heard "later" counts no more and is asked again.
+//! Ages are measured with the client's [`Clock`](crate::clock::Clock). If it is set back, cached
+//! answers from the future are fetched again.
 //!
-//! # When Keystone is out of order
+//! # Outages of Keystone
 //!
-//! What is young enough is served on. All else fails, within the client's timeout,
-//! and the layer answers 503; or, with [`Outage::ServeStale`], what was good before
-//! is served for so much longer, and Keystone is asked again every 5 seconds. When
-//! Keystone refuses the service user, that is no outage: nothing old is served.
-//! A login that was refused is repeated after 5 seconds at the earliest, so that
-//! Keystone does not lock the user; a service user whose token was revoked logs in
-//! anew at once.
+//! Cached answers are served until they expire. All other calls fail within the client's
+//! timeout, and the layer returns 503. With [`Outage::ServeStale`], expired answers are served
+//! for some time longer, and Keystone is asked again every 5 seconds. If Keystone rejects the
+//! service user, that is not an outage, and no expired answer is served. A rejected login is
+//! repeated after 5 seconds at the earliest, so that Keystone does not lock the user. A service
+//! user whose token was revoked logs in again at once.
 
 mod cache;
-mod caller;
 mod client;
 mod delegation;
 mod directory;
 mod error;
-
 mod login;
 mod lookup;
-mod pool;
 pub mod records;
 mod token;
 mod transport;

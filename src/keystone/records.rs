@@ -1,27 +1,27 @@
-//! Keystone's credentials and the records of the store: one as the other.
+//! Converts between Keystone's credentials and records of a store.
 
 use std::time::SystemTime;
+
+use data_encoding::HEXLOWER;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::domain::{
     AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Status,
     UserId, Version,
 };
-use data_encoding::HEXLOWER;
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-/// The member of a copy in Keystone that tells which record it is a copy of. Keystone
-/// keeps members that it does not know, also when the blob changes.
+/// The member of a copy in Keystone that has the id of the copied record. Keystone keeps unknown
+/// members, also when the blob changes.
 pub const COPY_OF: &str = "front_credential_id";
 
-/// Makes a record of a credential as Keystone lists it.
+/// Converts a credential of Keystone's list to a record.
 ///
-/// Beside it what is odd about it, if anything: it is kept to the letter, but not
-/// everything will work with it.
+/// Also returns a warning if the credential is stored unchanged but cannot be used like others.
 ///
 /// # Errors
 ///
-/// What no record can hold, in words that repeat no value.
+/// Why the credential cannot be stored. The text contains no value of the credential.
 pub fn from_keystone(
     mut found: Map<String, Value>,
     now: SystemTime,
@@ -32,25 +32,25 @@ pub fn from_keystone(
     };
     let id = text("id").filter(|id| !id.is_empty()).ok_or("it has no id")?;
     let kind = text("type").ok_or("it has no type")?;
-    let blob = text("blob").ok_or("its blob is no text")?;
+    let blob = text("blob").ok_or("its blob is not a string")?;
     let user = text("user_id").ok_or("it has no user")?;
-    let user = UserId::new(user).map_err(|_| "its user's id cannot be kept")?;
+    let user = UserId::new(user).map_err(|_| "its user's id cannot be stored")?;
     let project = match found.remove("project_id") {
         None | Some(Value::Null) => None,
         Some(Value::String(id)) => {
-            Some(ProjectId::new(id).map_err(|_| "its project's id cannot be kept")?)
+            Some(ProjectId::new(id).map_err(|_| "its project's id cannot be stored")?)
         }
-        Some(_) => return Err("its project's id is no text"),
+        Some(_) => return Err("its project's id is not a string"),
     };
     found.remove("links");
     found.remove(COPY_OF);
 
     let is_pair = kind == Kind::EC2;
-    let odd_kind = (kind.is_empty()).then_some("its type is empty");
+    let warning = (kind.is_empty()).then_some("its type is empty");
     let misspelt = !is_pair && kind.eq_ignore_ascii_case(Kind::EC2);
-    let odd_kind = if misspelt { Some("its type is ec2 in another case") } else { odd_kind };
+    let warning = if misspelt { Some("its type is ec2 in another case") } else { warning };
     let blob = Blob::new(blob);
-    let (pair, odd) = if is_pair { pair(&id, &blob) } else { (None, odd_kind) };
+    let (pair, warning) = if is_pair { pair(&id, &blob) } else { (None, warning) };
     let mut credential = Credential::new(
         CredentialId::from_stored(id),
         Kind::from_stored(kind),
@@ -65,15 +65,15 @@ pub fn from_keystone(
         credential.access_key = Some(access);
         credential.delegation = delegation;
     }
-    Ok((credential, odd))
+    Ok((credential, warning))
 }
 
 type Pair = (AccessKey, Option<Delegation>);
 
-/// What the blob of a key pair tells; `None` if it is of no use.
+/// Parses the blob of a key pair. Returns `None` and a warning if it cannot be used.
 fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
     let Ok(members) = serde_json::from_str::<Map<String, Value>>(blob.expose()) else {
-        return (None, Some("its blob is no JSON object"));
+        return (None, Some("its blob is not a JSON object"));
     };
     let Some(access) = members.get("access").and_then(Value::as_str) else {
         return (None, Some("its blob has no access key"));
@@ -82,19 +82,19 @@ fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
         return (None, Some("its access key cannot be used"));
     };
     let Ok(delegation) = blob.delegation() else {
-        return (None, Some("its delegation cannot be understood"));
+        return (None, Some("its delegation is not valid"));
     };
-    let odd = if blob.secret_key().is_none() {
+    let warning = if blob.secret_key().is_none() {
         Some("its blob has no secret, so it never verifies")
     } else if CredentialId::of(&access).as_str() != id {
-        Some("its access key was changed; here it works by the new one")
+        Some("its access key was changed; only the new one works here")
     } else {
         None
     };
-    (Some((access, delegation)), odd)
+    (Some((access, delegation)), warning)
 }
 
-/// Whether two delegations are the same one; what is not told with a key aside.
+/// Whether two delegations are the same one. Ignores what the blob of a key pair does not hold.
 #[must_use]
 pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> bool {
     use Delegation::ApplicationCredential;
@@ -107,7 +107,7 @@ pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> 
     }
 }
 
-/// The type under which Keystone has a record; `None` for passwords, which it never has.
+/// The type of a record in Keystone; `None` for passwords, which Keystone never gets.
 #[must_use]
 pub fn kind_in_keystone(credential: &Credential) -> Option<&str> {
     match credential.material {
@@ -117,18 +117,17 @@ pub fn kind_in_keystone(credential: &Credential) -> Option<&str> {
     }
 }
 
-/// A record as Keystone takes it: type and blob.
+/// Converts a record to Keystone's type and blob.
 ///
-/// `None` for what is not for Keystone: passwords, pairs without a secret or an access
-/// key, root keys, and pairs with limits that Keystone would not keep. The status is not
-/// looked at.
+/// Returns `None` for records that Keystone must not get: passwords, pairs without a secret or an
+/// access key, root keys, and pairs whose limits Keystone would not keep. Ignores the status.
 #[must_use]
 pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
     let (kind, blob) = (kind_in_keystone(credential)?, in_keystone(credential)?);
-    // Keystone knows no user for a root key, so that the key would never verify there.
+    // A root key has no user in Keystone, so it would never verify there.
     let fits = !credential.is_root_key()
         && if kind.eq_ignore_ascii_case(Kind::EC2) {
-            // Keystone takes a pair only if it finds the access key.
+            // Keystone accepts a pair only if its blob has the access key.
             let access = credential.access_key.as_ref();
             kind == Kind::EC2
                 && access.is_some()
@@ -140,8 +139,8 @@ pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
     fits.then_some((kind, blob))
 }
 
-/// Whether a key pair is usable here and cannot be copied to Keystone, since the copy would be
-/// good for more: Keystone's blob names no such delegation, or not the pair's.
+/// Whether a key pair is usable here and must not be copied to Keystone, because the copy would
+/// have more rights: Keystone's blob cannot name the pair's delegation.
 #[must_use]
 pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
     credential.is_usable()
@@ -149,7 +148,7 @@ pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
         && in_keystone(credential).is_some_and(|blob| !keeps_limits(credential, &blob))
 }
 
-/// The blob of a record in Keystone; `None` for passwords, and pairs that a blob cannot hold.
+/// The blob of a record in Keystone; `None` for passwords and incomplete pairs.
 fn in_keystone(credential: &Credential) -> Option<Blob> {
     if let Material::Blob(blob) = &credential.material {
         return Some(blob.clone());
@@ -158,7 +157,7 @@ fn in_keystone(credential: &Credential) -> Option<Blob> {
     Some(Blob::of_pair(access, Some(secret), credential.delegation.as_ref()))
 }
 
-/// Whether the blob of a key pair names the delegation under which the pair was made.
+/// Whether the blob of a key pair names the delegation that the pair was created under.
 fn keeps_limits(credential: &Credential, blob: &Blob) -> bool {
     let named = blob.delegation();
     named.is_ok_and(|named| same_delegation(named.as_ref(), credential.delegation.as_ref()))
@@ -169,7 +168,7 @@ fn access_in(blob: &Blob) -> Option<AccessKey> {
     Some(AccessKey::from_stored(members.get("access")?.as_str()?))
 }
 
-/// Tells two states of a record apart by what an import writes, and nothing else.
+/// Returns a digest of the parts of a record that an import writes.
 pub fn fingerprint(credential: &Credential) -> String {
     let delegation = match &credential.delegation {
         None => json!(null),
@@ -190,7 +189,7 @@ pub fn fingerprint(credential: &Credential) -> String {
     HEXLOWER.encode(&Sha256::digest(state.to_string()))
 }
 
-/// Whether Keystone is to have it now.
+/// Whether the record is active. Only active records are copied to Keystone.
 #[must_use]
 pub fn is_active(credential: &Credential) -> bool {
     credential.status == Status::Active

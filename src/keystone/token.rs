@@ -1,4 +1,4 @@
-//! The service user's own token: obtained, renewed in time, replaced when refused.
+//! The service user's token: obtained, renewed in time, replaced when rejected.
 
 use std::{
     fmt,
@@ -8,21 +8,23 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::{
-    KeystoneError, ServiceLogin,
-    transport::{MAX_ANSWER, Outgoing, SUBJECT_TOKEN, Transport},
-    wire,
-};
 use crate::{
     clock::Clock,
     flight::{Flights, Joined},
 };
 
-/// For how long a failed login is not repeated: while the old token still serves,
-/// and when Keystone refused it, since it may lock a user after a few of them.
-const PAUSE: Duration = Duration::from_secs(5);
+use super::{
+    error::KeystoneError,
+    login::ServiceLogin,
+    transport::{MAX_ANSWER, Outgoing, SUBJECT_TOKEN, Transport},
+    wire,
+};
 
-/// How long before its end a token is renewed at the latest.
+/// How long a failed login is not repeated, while the old token is still valid or when Keystone
+/// rejected the login. Keystone may lock a user after several failed logins.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long before its expiry a token is renewed at the latest.
 const MARGIN: Duration = Duration::from_mins(5);
 
 /// A token of the service user.
@@ -30,10 +32,10 @@ pub(super) struct Token {
     /// The token itself, marked sensitive.
     pub(super) header: HeaderValue,
     obtained_at: SystemTime,
-    life: Duration,
+    lifetime: Duration,
 }
 
-/// Keeps the service user's token.
+/// Obtains and keeps the service user's token.
 pub(super) struct OwnToken {
     login: ServiceLogin,
     clock: Arc<dyn Clock>,
@@ -47,7 +49,7 @@ type Answer = Result<Arc<Token>, KeystoneError>;
 #[derive(Default)]
 struct Held {
     token: Option<Arc<Token>>,
-    /// The last login, if it failed, and when that was.
+    /// The error of the last login, if it failed, and the time.
     failed: Option<(SystemTime, KeystoneError)>,
 }
 
@@ -65,27 +67,27 @@ impl OwnToken {
         &self.clock
     }
 
-    /// A token to ask with. One that is due is renewed meanwhile.
+    /// Returns a valid token. A token that is due is renewed in the background.
     pub(super) async fn current(self: &Arc<Self>) -> Answer {
         let now = self.clock.now();
         let held = self.held(|held| held.token.clone());
         match held.filter(|token| token.is_alive(now)) {
             Some(token) => {
-                if token.is_due(now) && !self.held(|held| held.paused(now)) {
+                if token.is_due(now) && !self.held(|held| held.is_paused(now)) {
                     drop(self.renew(Some(&token)));
                 }
                 Ok(token)
             }
-            None => landed(self.renew(None)).await,
+            None => result(self.renew(None)).await,
         }
     }
 
-    /// Another token than this one, which Keystone refused.
-    pub(super) async fn instead_of(self: &Arc<Self>, refused: &Arc<Token>) -> Answer {
-        landed(self.renew(Some(refused))).await
+    /// Returns another token than this one, which Keystone rejected.
+    pub(super) async fn replacement_for(self: &Arc<Self>, rejected: &Arc<Token>) -> Answer {
+        result(self.renew(Some(rejected))).await
     }
 
-    /// Logs in, unless there is by now another token than `old`.
+    /// Logs in, unless there is another token than `old` by now.
     fn renew(self: &Arc<Self>, old: Option<&Arc<Token>>) -> Joined<Answer> {
         let known = || {
             let now = self.clock.now();
@@ -113,24 +115,24 @@ impl OwnToken {
             headers: HeaderMap::new(),
             body: self.login.body(),
             max_answer: MAX_ANSWER,
-            repeatable: true,
+            is_idempotent: true,
         };
         let answer = self.transport.send(&login).await?;
         match answer.status {
             StatusCode::CREATED | StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(KeystoneError::refused("Keystone refuses the service user's login"));
+                return Err(KeystoneError::refused("Keystone rejects the service user's login"));
             }
             status => return Err(wire::unexpected_status("a login", status)),
         }
         let Some(header) = answer.headers.get(SUBJECT_TOKEN) else {
-            return Err(KeystoneError::unexpected("a login without a token"));
+            return Err(KeystoneError::unexpected("Keystone's answer to the login has no token"));
         };
         let mut header = header.clone();
         header.set_sensitive(true);
-        // By Keystone's own clock, which may differ from this one.
-        let life = wire::token(&answer.body)?.life();
-        Ok(Arc::new(Token { header, obtained_at: asked_at, life }))
+        // Keystone's clock may differ from this one, so only the difference is used.
+        let lifetime = wire::token(&answer.body)?.lifetime();
+        Ok(Arc::new(Token { header, obtained_at: asked_at, lifetime }))
     }
 
     fn held<T>(&self, look: impl FnOnce(&Held) -> T) -> T {
@@ -138,46 +140,46 @@ impl OwnToken {
     }
 }
 
-async fn landed(joined: Joined<Answer>) -> Answer {
-    let ended = || Err(KeystoneError::unexpected("the login was given up"));
+async fn result(joined: Joined<Answer>) -> Answer {
+    let ended = || Err(KeystoneError::unexpected("the login was aborted"));
     joined.answer().await.unwrap_or_else(ended)
 }
 
 impl Held {
-    /// What is known without a login, for who has `old` already.
+    /// The answer without a login, for a caller that has `old` already.
     fn answer(&self, old: Option<&Arc<Token>>, now: SystemTime) -> Option<Answer> {
         let another = |token: &&Arc<Token>| old.is_none_or(|old| !Arc::ptr_eq(token, old));
         let token = self.token.as_ref().filter(another).filter(|token| token.is_alive(now));
         if let Some(token) = token {
             return Some(Ok(Arc::clone(token)));
         }
-        let (_, error) = self.failed.as_ref().filter(|_| self.paused(now))?;
+        let (_, error) = self.failed.as_ref().filter(|_| self.is_paused(now))?;
         (!error.is_outage()).then(|| Err(error.clone()))
     }
 
-    /// Whether a login failed just now.
-    fn paused(&self, now: SystemTime) -> bool {
+    /// Whether the last login failed too recently to repeat it.
+    fn is_paused(&self, now: SystemTime) -> bool {
         let since = self.failed.as_ref().map(|(at, _)| now.duration_since(*at));
-        matches!(since, Some(Ok(since)) if since < PAUSE)
+        matches!(since, Some(Ok(since)) if since < RETRY_PAUSE)
     }
 }
 
 impl Token {
     fn is_alive(&self, now: SystemTime) -> bool {
-        // A clock that was put back says nothing about it; Keystone will.
-        now.duration_since(self.obtained_at).map_or(true, |age| age < self.life)
+        // If the clock was set back, the age is unknown, and Keystone decides.
+        now.duration_since(self.obtained_at).map_or(true, |age| age < self.lifetime)
     }
 
     fn is_due(&self, now: SystemTime) -> bool {
-        // One whose age is unknown is renewed too, so that it is known again.
-        now.duration_since(self.obtained_at).map_or(true, |age| age >= renew_after(self.life))
+        // A token of unknown age is renewed too.
+        now.duration_since(self.obtained_at).map_or(true, |age| age >= renew_after(self.lifetime))
     }
 }
 
-/// At 90 % of its life or five minutes before its end, whichever is sooner, but
-/// not in its first half.
-fn renew_after(life: Duration) -> Duration {
-    (life / 10 * 9).min(life.saturating_sub(MARGIN).max(life / 2))
+/// The age at which a token is renewed: 90 % of its lifetime or five minutes before its expiry,
+/// whichever is sooner, but not in its first half.
+fn renew_after(lifetime: Duration) -> Duration {
+    (lifetime / 10 * 9).min(lifetime.saturating_sub(MARGIN).max(lifetime / 2))
 }
 
 impl fmt::Debug for OwnToken {
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_renewed_before_it_ends_and_not_at_once() {
+    fn token_is_renewed_before_its_expiry_and_not_at_once() {
         let minutes = Duration::from_mins;
         assert_eq!(renew_after(minutes(240)), minutes(216));
         assert_eq!(renew_after(minutes(60)), minutes(54));

@@ -1,4 +1,4 @@
-//! The JSON that Keystone speaks, as far as it is read here.
+//! The JSON of Keystone's answers, as far as it is used.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use http::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::KeystoneError;
+use super::error::KeystoneError;
 
-/// What is known of a token.
+/// Keystone's description of a token.
 #[derive(Deserialize)]
 pub(super) struct TokenInfo {
     pub(super) user: Id,
@@ -19,8 +19,8 @@ pub(super) struct TokenInfo {
     pub(super) project: Option<Id>,
     pub(super) domain: Option<Id>,
     pub(super) system: Option<serde::de::IgnoredAny>,
-    pub(super) expires_at: Moment,
-    issued_at: Moment,
+    pub(super) expires_at: Timestamp,
+    issued_at: Timestamp,
     #[serde(rename = "OS-TRUST:trust")]
     pub(super) trust: Option<Id>,
     pub(super) application_credential: Option<ApplicationCredentialOfToken>,
@@ -42,7 +42,7 @@ pub(super) struct RoleInfo {
 #[derive(Deserialize)]
 pub(super) struct ApplicationCredentialOfToken {
     pub(super) id: String,
-    /// Restricted is the safe side.
+    /// The default is the safe one.
     #[serde(default = "yes")]
     pub(super) restricted: bool,
 }
@@ -56,29 +56,29 @@ fn yes() -> bool {
     true
 }
 
-/// A time as Keystone writes it.
+/// A time in Keystone's format.
 #[derive(Clone, Copy)]
-pub(super) struct Moment(pub(super) SystemTime);
+pub(super) struct Timestamp(pub(super) SystemTime);
 
-impl<'de> Deserialize<'de> for Moment {
+impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        // Application credentials leave the zone out; it is UTC too.
-        let moment = OffsetDateTime::parse(&text, &Rfc3339)
+        // Application credentials omit the time zone, which is UTC.
+        let time = OffsetDateTime::parse(&text, &Rfc3339)
             .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
             .map_err(serde::de::Error::custom)?;
-        Ok(Self(moment.into()))
+        Ok(Self(time.into()))
     }
 }
 
 impl TokenInfo {
-    /// How long it lives, by Keystone's clock.
-    pub(super) fn life(&self) -> Duration {
+    /// The lifetime of the token, by Keystone's clock.
+    pub(super) fn lifetime(&self) -> Duration {
         self.expires_at.0.duration_since(self.issued_at.0).unwrap_or_default()
     }
 }
 
-/// Reads the answer that describes a token.
+/// Parses the answer that describes a token.
 pub(super) fn token(body: &[u8]) -> Result<TokenInfo, KeystoneError> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -87,14 +87,14 @@ pub(super) fn token(body: &[u8]) -> Result<TokenInfo, KeystoneError> {
     Ok(parse::<Envelope>(body)?.token)
 }
 
-/// Reads an answer.
+/// Parses an answer.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, KeystoneError> {
-    // The parser's own message is left out: it quotes the text.
+    // The parser's message is omitted because it quotes the text.
     serde_json::from_slice(body)
-        .map_err(|_| KeystoneError::unexpected("Keystone's answer is not what was asked for"))
+        .map_err(|_| KeystoneError::unexpected("Keystone's answer is not the expected JSON"))
 }
 
-/// An answer with a status that has no meaning here.
+/// The error of an answer with an unexpected status.
 pub(super) fn unexpected_status(things: &str, status: StatusCode) -> KeystoneError {
-    KeystoneError::unexpected(format!("Keystone answered {}, asked for {things}", status.as_u16()))
+    KeystoneError::unexpected(format!("Keystone returned status {} for {things}", status.as_u16()))
 }

@@ -3,11 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use tower_credentials::{
-    backend::{
-        CredentialBackend,
-        encrypted::{Encrypted, OpenErrorKind},
-        memory::MemoryBackend,
-    },
+    backend::{CredentialBackend, OpenErrorKind, encrypted::Encrypted, memory::MemoryBackend},
     domain::Status,
 };
 
@@ -25,7 +21,7 @@ async fn plain_store(records: usize) -> MemoryBackend {
 async fn a_store_that_holds_plain_records_is_refused_with_a_hint() {
     let store = plain_store(1).await;
     let error = Encrypted::open(store.clone(), ring(&["k"])).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Plain);
+    assert_eq!(error.kind(), OpenErrorKind::NotSealed);
     let told = error.to_string();
     assert!(told.contains("reseal") && told.contains("adopt"), "{told}");
     assert!(error.source().is_none());
@@ -48,7 +44,7 @@ async fn an_adopted_store_reads_both_seals_what_it_writes_and_is_sealed_by_and_b
 
     // Until it is done only who says so opens it.
     let error = Encrypted::open(store.clone(), ring(&["k"])).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Plain);
+    assert_eq!(error.kind(), OpenErrorKind::NotSealed);
     assert!(Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap().accepts_plain());
 
     assert_eq!(reseal(&adopted).await, 2);

@@ -5,10 +5,8 @@ use std::{error::Error as _, fs, os::unix::fs::PermissionsExt, sync::Arc};
 use async_trait::async_trait;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend,
-        encrypted::{
-            Encrypted, KeyError, KeyErrorKind, KeyProvider, KeyRing, OpenError, OpenErrorKind,
-        },
+        BackendError, CredentialBackend, OpenError, OpenErrorKind,
+        encrypted::{Encrypted, KeyError, KeyErrorKind, KeyProvider, KeyRing},
         memory::MemoryBackend,
     },
     domain::{CredentialId, Quota},
@@ -67,7 +65,7 @@ impl KeyProvider for Broken {
 async fn without_a_ring_nothing_is_opened_and_nothing_written() {
     let store = MemoryBackend::default();
     let error = refused(&store, Broken).await;
-    assert_eq!(error.kind(), OpenErrorKind::Keys);
+    assert_eq!(error.kind(), OpenErrorKind::KeysUnavailable);
     let source = error.source().unwrap().to_string();
     assert_eq!(source, "the service does not answer");
     assert!(store.get(&CredentialId::from_stored(REGISTER)).await.unwrap().is_none());

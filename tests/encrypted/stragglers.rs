@@ -7,8 +7,8 @@ use std::sync::{
 
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend,
-        encrypted::{Encrypted, OpenErrorKind, ResealProgress, Resealed},
+        BackendError, CredentialBackend, OpenErrorKind,
+        encrypted::{Encrypted, ResealProgress, Resealed},
     },
     domain::Quota,
 };

@@ -1,4 +1,4 @@
-//! Answers that are lost on their way: what was done is not done again, nor denied.
+//! Lost answers: completed writes are neither repeated nor denied.
 
 use std::{
     sync::{
@@ -24,29 +24,29 @@ use tower_credentials::{
 use crate::etcd::Cluster;
 use crate::{cluster, connect, insert, pair};
 
-/// A line to a member that can be cut when a request has been answered.
-struct Line {
-    endpoint: String,
-    /// Which answer from now on is to be lost; 0 for none.
+/// A proxy to a member that can drop answers.
+struct Proxy {
+    url: String,
+    /// The number of the answer to drop; 0 for none.
     to_lose: Arc<AtomicUsize>,
-    /// Whether what a watch says is held back.
+    /// Whether the responses to watches are held back.
     is_stalled: Arc<AtomicBool>,
-    /// Held by who wants no new connections.
+    /// Write-locked while no new connections are accepted.
     gate: Arc<RwLock<()>>,
 }
 
-impl Line {
+impl Proxy {
     async fn to(cluster: &Cluster) -> Self {
         let member = cluster.url().replace("etcd://", "");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let line = Self {
-            endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        let proxy = Self {
+            url: format!("etcd://{}", listener.local_addr().unwrap()),
             to_lose: Arc::default(),
             is_stalled: Arc::default(),
             gate: Arc::default(),
         };
-        let (to_lose, is_stalled) = (Arc::clone(&line.to_lose), Arc::clone(&line.is_stalled));
-        let gate = Arc::clone(&line.gate);
+        let (to_lose, is_stalled) = (Arc::clone(&proxy.to_lose), Arc::clone(&proxy.is_stalled));
+        let gate = Arc::clone(&proxy.gate);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 drop(gate.read().await);
@@ -65,14 +65,14 @@ impl Line {
                 });
             }
         });
-        line
+        proxy
     }
 
     async fn connect(&self) -> EtcdBackend {
-        EtcdBackend::builder([&self.endpoint]).connect().await.unwrap()
+        EtcdBackend::open(&*self.url).await.unwrap()
     }
 
-    /// Has the n-th answer from now on lost.
+    /// Drops the n-th answer from now on.
     fn lose(&self, n: usize) {
         self.to_lose.store(n, Ordering::SeqCst);
     }
@@ -82,7 +82,7 @@ impl Line {
     }
 }
 
-/// Passes answers on until one is to be lost; the line is cut then.
+/// Forwards answers until one is to be dropped, then closes the connection.
 async fn answers(
     mut from_member: OwnedReadHalf,
     mut to_client: OwnedWriteHalf,
@@ -103,15 +103,15 @@ async fn answers(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_insert_that_was_done_is_acknowledged_though_the_answer_was_lost() {
+async fn insert_is_acknowledged_although_its_answer_was_lost() {
     let Some(cluster) = cluster(1, &[]) else { return };
-    let line = Line::to(&cluster).await;
-    let (backend, direct) = (line.connect().await, connect(&cluster).await);
+    let proxy = Proxy::to(&cluster).await;
+    let (backend, direct) = (proxy.connect().await, connect(&cluster).await);
     for _ in 0..5 {
-        // The size is asked before the first; and one is under way when the others come.
+        // The first insert requests the size. It must be done before the others start.
         insert(&backend, &pair("bob")).await.unwrap();
         let records: Vec<_> = (0..6).map(|_| pair("bob")).collect();
-        line.lose(1);
+        proxy.lose(1);
         let mut inserts = tokio::task::JoinSet::new();
         for record in records.clone() {
             let backend = backend.clone();
@@ -120,7 +120,7 @@ async fn an_insert_that_was_done_is_acknowledged_though_the_answer_was_lost() {
         for inserted in inserts.join_all().await {
             inserted.unwrap();
         }
-        assert!(line.has_lost());
+        assert!(proxy.has_lost());
         for record in records {
             assert_eq!(direct.get(&record.id).await.unwrap(), Some(record));
         }
@@ -131,15 +131,15 @@ async fn an_insert_that_was_done_is_acknowledged_though_the_answer_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_insert_whose_record_was_deleted_meanwhile_does_not_bring_it_back() {
+async fn retried_insert_does_not_restore_a_record_that_was_deleted_meanwhile() {
     let Some(cluster) = cluster(1, &[]) else { return };
-    let line = Line::to(&cluster).await;
-    let (backend, direct) = (line.connect().await, connect(&cluster).await);
+    let proxy = Proxy::to(&cluster).await;
+    let (backend, direct) = (proxy.connect().await, connect(&cluster).await);
     insert(&backend, &pair("bob")).await.unwrap();
     for user in ["bob", "amy"] {
         let record = pair(user);
-        let gate = line.gate.write().await;
-        line.lose(1);
+        let gate = proxy.gate.write().await;
+        proxy.lose(1);
         let inserting = {
             let (backend, record) = (backend.clone(), Arc::clone(&record));
             tokio::spawn(async move { insert(&backend, &record).await })
@@ -149,56 +149,56 @@ async fn an_insert_whose_record_was_deleted_meanwhile_does_not_bring_it_back() {
         }
         assert!(direct.delete(&record.id, record.version).await.unwrap());
         drop(gate);
-        let outcome = inserting.await.unwrap();
-        assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+        let result = inserting.await.unwrap();
+        assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
         assert_eq!(direct.get(&record.id).await.unwrap(), None);
     }
     assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn updates_and_loads_that_were_done_are_acknowledged_and_deletes_in_doubt_are_not() {
+async fn updates_and_loads_with_lost_answers_are_acknowledged_and_deletes_are_not() {
     let Some(cluster) = cluster(1, &[]) else { return };
-    let line = Line::to(&cluster).await;
-    let (backend, direct) = (line.connect().await, connect(&cluster).await);
+    let proxy = Proxy::to(&cluster).await;
+    let (backend, direct) = (proxy.connect().await, connect(&cluster).await);
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
 
-    // The first answer is that of a read.
+    // The first answer belongs to a read.
     let next = Arc::new((*record).clone().touched(UNIX_EPOCH));
-    line.lose(2);
+    proxy.lose(2);
     assert!(backend.update(&next, record.version).await.unwrap());
-    assert!(line.has_lost());
+    assert!(proxy.has_lost());
     assert_eq!(direct.get(&record.id).await.unwrap().as_ref(), Some(&next));
 
-    line.lose(2);
-    let outcome = backend.delete(&next.id, next.version).await;
-    assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+    proxy.lose(2);
+    let result = backend.delete(&next.id, next.version).await;
+    assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
     assert_eq!(direct.get(&record.id).await.unwrap(), None);
 
     let records: Vec<_> = (0..5).map(|_| pair("bob")).collect();
-    line.lose(1);
+    proxy.lose(1);
     assert_eq!(backend.load(&records).await.unwrap(), [Loaded::Stored; 5]);
-    assert!(line.has_lost());
+    assert!(proxy.has_lost());
     assert_eq!(backend.load(&records).await.unwrap(), [Loaded::AlreadyThere; 5]);
     assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_that_lags_is_not_taken_for_a_complete_one() {
+async fn lagging_feed_is_not_complete() {
     let Some(cluster) = cluster(1, &[]) else { return };
-    let line = Line::to(&cluster).await;
-    let (backend, direct) = (line.connect().await, connect(&cluster).await);
+    let proxy = Proxy::to(&cluster).await;
+    let (backend, direct) = (proxy.connect().await, connect(&cluster).await);
     let mut feed = backend.subscribe().await.unwrap();
     assert!(feed.next().await.unwrap().is_complete);
     insert(&direct, &pair("bob")).await.unwrap();
     while !feed.next().await.unwrap().is_complete {}
 
-    line.is_stalled.store(true, Ordering::SeqCst);
+    proxy.is_stalled.store(true, Ordering::SeqCst);
     insert(&direct, &pair("bob")).await.unwrap();
     let ended = async {
         while let Ok(notice) = feed.next().await {
-            assert!(!notice.is_complete, "complete without what was held back");
+            assert!(!notice.is_complete, "complete without the change that was held back");
         }
     };
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the subscription ends");

@@ -1,4 +1,4 @@
-//! Quotas and the counters that they go by.
+//! Quotas and their counters.
 
 use std::sync::{
     Arc,
@@ -39,7 +39,7 @@ async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
         assert_eq!(stored.len(), QUOTA as usize);
         let page = handles[0].list(&of_user(&user)).await.unwrap();
         assert_eq!(page.credentials.len(), QUOTA as usize);
-        // Room that one process makes is room for the other at once.
+        // A delete by one process makes room for the other at once.
         assert!(handles[0].delete(&stored[0].id, stored[0].version).await.unwrap());
         handles[1].insert(&pair(&user), Quota::AtMost(QUOTA)).await.unwrap();
     }
@@ -47,7 +47,7 @@ async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_insert_that_is_refused_takes_no_place_from_those_that_come_with_it() {
+async fn rejected_insert_takes_no_quota_from_concurrent_inserts() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let backend = connect(&cluster).await;
     let taken = pair("amy");
@@ -59,7 +59,7 @@ async fn an_insert_that_is_refused_takes_no_place_from_those_that_come_with_it()
             clashing.access_key.clone_from(&taken.access_key);
             Arc::new(clashing)
         };
-        // The first is under way while the others gather behind it.
+        // The others queue up while the first is under way.
         let records = [pair(&user), clashing(), clashing(), pair(&user), pair(&user)];
         let inserts: Vec<_> = records
             .iter()
@@ -69,19 +69,19 @@ async fn an_insert_that_is_refused_takes_no_place_from_those_that_come_with_it()
             })
             .map(tokio::spawn)
             .collect();
-        let mut outcomes = Vec::new();
+        let mut results = Vec::new();
         for insert in inserts {
-            outcomes.push(insert.await.unwrap());
+            results.push(insert.await.unwrap());
         }
-        let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert_eq!(stored, 2, "{outcomes:?}");
+        let stored = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(stored, 2, "{results:?}");
         let page = backend.list(&of_user(&user)).await.unwrap();
         assert_eq!(page.credentials.len(), 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn racing_writes_of_two_processes_to_one_record_have_one_winner_each() {
+async fn racing_writes_of_two_processes_to_one_record_have_one_winner() {
     let Some(cluster) = cluster(3, &[]) else { return };
     let handles = [connect(&cluster).await, connect(&cluster).await];
     for round in 0..20 {
@@ -122,7 +122,7 @@ async fn racing_writes_of_two_processes_to_one_record_have_one_winner_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_that_were_damaged_are_set_right_while_others_write() {
+async fn damaged_counters_are_corrected_during_other_writes() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let (backend, other) = (connect(&cluster).await, connect(&cluster).await);
     for user in 0..20 {
@@ -164,7 +164,7 @@ async fn counters_that_were_damaged_are_set_right_while_others_write() {
     assert_eq!((found.users, found.wrong), (21, 6));
     let repaired = backend.recount().await.unwrap();
     assert_eq!((repaired.users, repaired.wrong), (21, 6));
-    // Again and again, since only now and then a write comes between count and repair.
+    // Repeated, because a write between count and correction is rare.
     for round in 0..40 {
         cluster.put(&format!("tower-credentials/quser-{}", round % 4), "1000");
         backend.recount().await.unwrap();
@@ -181,7 +181,7 @@ async fn counters_that_were_damaged_are_set_right_while_others_write() {
         assert!(matches!(full, Err(BackendError::QuotaExceeded)), "{full:?}");
     }
 
-    // One that cannot be read stops its user's writes until it is set right.
+    // A counter that cannot be read blocks its user's writes until it is corrected.
     cluster.put("tower-credentials/quser-9", "many");
     let fresh = connect(&cluster).await;
     let refused = insert(&fresh, &pair("user-9")).await;

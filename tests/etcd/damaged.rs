@@ -1,4 +1,4 @@
-//! Records that are damaged, and stop nothing but what asks for them.
+//! A damaged record fails only the calls that include it.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tower_credentials::{
 use crate::etcd::Cluster;
 use crate::{around::around, cluster, connect, insert, pair};
 
-/// Overwrites a record with what is none.
+/// Overwrites a record with an invalid value.
 fn damage(cluster: &Cluster, record: &Credential) {
     let key = format!("tower-credentials/r{}", record.id.as_str());
     assert!(cluster.get(&key).is_some(), "{key} is not where the records are");
     cluster.put(&key, "{\"hush");
 }
 
-/// Records of one user, by id; the second one is damaged.
+/// Stores records of one user, sorted by id. The second one is damaged.
 async fn with_damage(cluster: &Cluster) -> (EtcdBackend, Vec<Arc<Credential>>) {
     let backend = connect(cluster).await;
     let mut records: Vec<_> = (0..5).map(|_| pair("bob")).collect();
@@ -34,7 +34,7 @@ async fn with_damage(cluster: &Cluster) -> (EtcdBackend, Vec<Arc<Credential>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_is_gone_around_and_discarded_with_all_that_leads_to_it() {
+async fn damaged_record_is_skipped_and_discarded_with_its_index_entries() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let (backend, records) = with_damage(&cluster).await;
     let damaged = &records[1];
@@ -50,15 +50,18 @@ async fn a_damaged_record_is_gone_around_and_discarded_with_all_that_leads_to_it
     assert_eq!(backend.get(&damaged.id).await.unwrap(), None);
     assert_eq!(backend.list(&crate::paging::of_user("bob")).await.unwrap().credentials.len(), 4);
     assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
-    // Its access key and its slot are free, and so is its place in the quota.
+    // Its access key, its slot and its place in the quota are free.
     backend.insert(damaged, Quota::AtMost(5)).await.unwrap();
-    assert!(backend.discard(&records[0].id).await.unwrap(), "a sound one too");
+    assert!(
+        backend.discard(&records[0].id).await.unwrap(),
+        "an intact record can be discarded too"
+    );
     assert_eq!(backend.get(&records[0].id).await.unwrap(), None);
     assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_refuses_what_a_damaged_record_is_in_the_way_of() {
+async fn load_refuses_a_record_that_conflicts_with_a_damaged_one() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let (backend, mut records) = with_damage(&cluster).await;
     records.push(pair("bob"));
@@ -68,7 +71,7 @@ async fn a_load_refuses_what_a_damaged_record_is_in_the_way_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_takes_damaged_records_too() {
+async fn purge_deletes_damaged_records() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let (backend, records) = with_damage(&cluster).await;
     assert_eq!(backend.purge_user(&records[0].user_id).await.unwrap(), 5);

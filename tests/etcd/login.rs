@@ -1,19 +1,16 @@
-//! Clusters that ask who is there.
+//! Clusters with authentication.
 
 use std::time::Duration;
 
 use serde_json::json;
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
-};
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::etcd::{Cluster, base64};
 use crate::{cluster, insert, pair, report};
 
 const PASSWORD: &str = "amy's s3cr3t@/1:x";
 
-/// A cluster in which amy may use the store's prefix, and bob nothing.
+/// A cluster in which amy may use the prefix of the store, and bob nothing.
 fn guarded(arguments: &[&str]) -> Option<Cluster> {
     let cluster = cluster(1, arguments)?;
     let call = |path: &str, question| cluster.call(0, path, &question).unwrap();
@@ -39,14 +36,14 @@ fn url(cluster: &Cluster, login: &str) -> String {
     cluster.url().replace("://", &format!("://{login}@"))
 }
 
-/// The password as it is written in a URL.
+/// The password in its percent-encoded form.
 const IN_URL: &str = "amy's%20s3cr3t%40%2F1%3Ax";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
+async fn wrong_login_is_reported_without_the_password() {
     let Some(cluster) = guarded(&[]) else { return };
     insert(
-        &EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap(),
+        &EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap(),
         &pair("bob"),
     )
     .await
@@ -58,33 +55,33 @@ async fn who_is_not_let_in_is_told_so_and_the_password_is_not_repeated() {
         cluster.url(),
     ];
     for url in wrong {
-        let builder = EtcdBackend::from_url(&url).unwrap();
+        let builder = EtcdBackend::builder(&url);
         assert!(!format!("{builder:?}").contains("s3cr3t"), "{builder:?}");
-        let error = builder.connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Refused, "{}", report(&error));
+        let error = builder.build().await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::PermissionDenied, "{}", report(&error));
         let said = format!("{} {error:?}", report(&error));
         assert!(!said.contains("s3cr3t"), "{said}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ends_is_renewed_and_nobody_notices() {
+async fn expired_token_is_renewed_transparently() {
     let Some(mut cluster) = guarded(&["--auth-token-ttl", "1"]) else { return };
-    let backend = EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
+    let backend = EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
     let mut stored = Vec::new();
     for round in 0..4 {
         let record = pair("bob");
         insert(&backend, &record).await.unwrap();
         stored.push(record);
         if round == 1 {
-            // It remembers no tokens.
+            // Members do not persist tokens.
             cluster.kill(0);
             cluster.restart(0);
             cluster.wait_for_leader();
         } else {
             tokio::time::sleep(Duration::from_millis(2_500)).await;
         }
-        // Many at once find out at the same time.
+        // Many concurrent calls find out at the same time.
         let reads: Vec<_> = (0..16)
             .map(|_| {
                 let (backend, id) = (backend.clone(), stored[0].id.clone());
@@ -98,9 +95,9 @@ async fn a_token_that_ends_is_renewed_and_nobody_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_taken_away_while_it_is_used_makes_the_store_unavailable() {
+async fn deleted_login_makes_the_store_unavailable() {
     let Some(cluster) = guarded(&[]) else { return };
-    let backend = EtcdBackend::connect(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
+    let backend = EtcdBackend::open(&url(&cluster, &format!("amy:{IN_URL}"))).await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
     let root = json!({"name": "root", "password": PASSWORD});

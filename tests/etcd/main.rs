@@ -1,4 +1,4 @@
-//! `EtcdBackend` on real clusters.
+//! Tests `EtcdBackend` on clusters that the tests start.
 
 mod answers;
 mod counters;
@@ -23,16 +23,16 @@ use tower_credentials::{
 
 use self::etcd::Cluster;
 
-/// A cluster of one's own; `None` if there is no etcd.
+/// Starts a cluster; `None` if etcd is not installed.
 fn cluster(members: usize, arguments: &[&str]) -> Option<Cluster> {
     etcd::is_installed().then(|| Cluster::start(members, arguments))
 }
 
 async fn connect(cluster: &Cluster) -> EtcdBackend {
-    EtcdBackend::connect(&cluster.url()).await.unwrap()
+    EtcdBackend::open(&cluster.url()).await.unwrap()
 }
 
-/// A key of this user.
+/// A key pair of this user.
 fn pair(user: &str) -> Arc<Credential> {
     let (access_key, secret) = generate_pair().unwrap();
     let mut pair = Credential::new(
@@ -48,7 +48,7 @@ fn pair(user: &str) -> Arc<Credential> {
     Arc::new(pair)
 }
 
-/// The same with a blob of this many bytes instead of a secret.
+/// A record with a blob of this many bytes.
 fn long(user: &str, bytes: usize) -> Arc<Credential> {
     let mut long = (*pair(user)).clone();
     long.material = Material::Blob(tower_credentials::domain::Blob::new("x".repeat(bytes)));
@@ -62,12 +62,12 @@ async fn insert(
     backend.insert(record, Quota::Unlimited).await
 }
 
-/// All that an error says, with its causes.
+/// An error with its sources.
 fn report(error: &dyn StdError) -> String {
-    let (mut said, mut cause) = (error.to_string(), error.source());
+    let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
-        said = format!("{said}: {error}");
+        text = format!("{text}: {error}");
         cause = error.source();
     }
-    said
+    text
 }

@@ -1,22 +1,19 @@
-//! What is there when the store is opened.
+//! Opening: new stores, existing stores, and errors.
 
 use std::time::Duration;
 
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
-};
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::{cluster, connect, insert, pair};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_of_a_later_release_is_refused_and_not_touched() {
+async fn store_of_a_later_release_is_rejected_and_unchanged() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let record = pair("bob");
     insert(&connect(&cluster).await, &record).await.unwrap();
     for (format, kind) in [("2", OpenErrorKind::Newer), ("rubbish", OpenErrorKind::Foreign)] {
         cluster.put("tower-credentials/v", format);
-        let error = EtcdBackend::connect(&cluster.url()).await.unwrap_err();
+        let error = EtcdBackend::open(&cluster.url()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }
     cluster.put("tower-credentials/v", "1");
@@ -25,11 +22,11 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stores_under_different_prefixes_know_nothing_of_each_other() {
+async fn stores_below_different_prefixes_are_independent() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let url = cluster.url();
-    let one = EtcdBackend::connect(&format!("{url}/one")).await.unwrap();
-    let two = EtcdBackend::connect(&format!("{url}/two/")).await.unwrap();
+    let one = EtcdBackend::open(&format!("{url}/one")).await.unwrap();
+    let two = EtcdBackend::open(&format!("{url}/two/")).await.unwrap();
     let record = pair("bob");
     insert(&one, &record).await.unwrap();
     assert_eq!(two.get(&record.id).await.unwrap(), None);
@@ -39,12 +36,12 @@ async fn stores_under_different_prefixes_know_nothing_of_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_that_open_an_empty_store_at_once_all_succeed() {
+async fn concurrent_opens_of_an_empty_store_all_succeed() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let opening: Vec<_> = (0..8)
         .map(|_| {
             let url = cluster.url();
-            tokio::spawn(async move { EtcdBackend::connect(&url).await })
+            tokio::spawn(async move { EtcdBackend::open(&url).await })
         })
         .collect();
     for opened in opening {
@@ -53,10 +50,10 @@ async fn many_that_open_an_empty_store_at_once_all_succeed() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_not_there_is_told_from_wrong_settings() {
-    // Nothing listens on the port that was free a moment ago.
+async fn missing_cluster_is_unavailable() {
+    // The port was free a moment ago, so nothing listens on it.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let builder = EtcdBackend::builder([format!("http://127.0.0.1:{port}")]);
-    let error = builder.timeout(Duration::from_millis(300)).connect().await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+    let builder = EtcdBackend::builder(format!("etcd://127.0.0.1:{port}"));
+    let error = builder.timeout(Duration::from_millis(300)).build().await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
 }

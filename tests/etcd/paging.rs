@@ -1,4 +1,4 @@
-//! Pages while etcd forgets what was.
+//! Lists during compactions, and with damaged records.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ pub(crate) fn of_user(user: &str) -> ListQuery {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_whole_while_the_past_is_compacted_away_under_them() {
+async fn lists_are_complete_while_revisions_are_compacted() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let backend = connect(&cluster).await;
     let records: Vec<_> = (0..1_500).map(|_| pair("bob")).collect();
@@ -30,7 +30,7 @@ async fn pages_are_whole_while_the_past_is_compacted_away_under_them() {
         let (cluster, is_over) = (Arc::clone(&cluster), Arc::clone(&is_over));
         std::thread::spawn(move || {
             while !is_over.load(Ordering::SeqCst) {
-                cluster.put("elsewhere", "so that there is something to forget");
+                cluster.put("elsewhere", "so that there is something to compact");
                 cluster.compact();
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
@@ -56,7 +56,7 @@ async fn pages_are_whole_while_the_past_is_compacted_away_under_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_is_the_trouble_of_those_who_ask_for_it() {
+async fn damaged_record_fails_only_reads_that_include_it() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let backend = connect(&cluster).await;
     let (damaged, sound) = (pair("bob"), pair("amy"));
@@ -66,14 +66,14 @@ async fn a_damaged_record_is_the_trouble_of_those_who_ask_for_it() {
     cluster.put(&format!("tower-credentials/r{}", damaged.id), r#"{"secret":"s3cr3t"}"#);
     let error = backend.get(&damaged.id).await.unwrap_err();
     assert!(matches!(error, tower_credentials::backend::BackendError::Corrupt(_)), "{error:?}");
-    let said = format!("{error:?} {}", report(&error));
-    assert!(said.contains(damaged.id.as_str()) && !said.contains("s3cr3t"), "{said}");
+    let text = format!("{error:?} {}", report(&error));
+    assert!(text.contains(damaged.id.as_str()) && !text.contains("s3cr3t"), "{text}");
     backend.find_by_access_key(damaged.access_key.as_ref().unwrap()).await.unwrap_err();
     backend.list(&of_user("bob")).await.unwrap_err();
     let page = backend.list(&of_user("amy")).await.unwrap();
     assert_eq!(page.credentials, std::slice::from_ref(&sound));
 
-    // One that was put in another's place is none either.
+    // A record that was copied to the key of another is damaged too.
     let other = pair("amy");
     insert(&backend, &other).await.unwrap();
     let taken = cluster.get(&format!("tower-credentials/r{}", sound.id)).unwrap();

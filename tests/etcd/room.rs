@@ -1,4 +1,4 @@
-//! Stores that are full, and records that are too long.
+//! Full stores, and records that are too long.
 
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -16,18 +16,18 @@ use crate::etcd::Cluster;
 use crate::{cluster, connect, insert, long, pair, report};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room() {
-    // Of 32 MiB; etcd itself needs some.
+async fn store_rejects_inserts_before_etcd_is_full_and_accepts_them_again_after_compaction() {
+    // A quota of 32 MiB, of which etcd itself needs a part.
     let Some(cluster) = cluster(1, &["--quota-backend-bytes", "33554432"]) else { return };
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap();
-    let backend = builder.max_size(16 << 20).connect().await.unwrap();
+    let builder = EtcdBackend::builder(&cluster.url());
+    let backend = builder.max_size(16 << 20).build().await.unwrap();
     let error = fill(&backend).await;
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
     let record = pair("bob");
     let error = backend.load(std::slice::from_ref(&record)).await.unwrap_err();
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
-    assert!(!is_alarmed(&cluster), "etcd itself still takes writes");
+    assert!(!is_alarmed(&cluster), "etcd itself is full");
 
     let page = backend.list(&crate::paging::of_user("bob")).await.unwrap();
     let first = &page.credentials[0];
@@ -40,20 +40,20 @@ async fn a_store_takes_no_more_before_etcd_does_and_goes_on_when_there_is_room()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_etcd_says_when_it_is_full_is_said_as_clearly() {
+async fn error_of_a_full_etcd_says_that_the_store_is_full() {
     let Some(cluster) = cluster(1, &["--quota-backend-bytes", "4194304"]) else { return };
     let backend = connect(&cluster).await;
     let error = fill(&backend).await;
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(report(&error).contains("the credential store is full"), "{}", report(&error));
     assert!(is_alarmed(&cluster));
-    // It can still be opened and read.
+    // The store can still be opened and read.
     let backend = connect(&cluster).await;
     assert!(!backend.list(&crate::paging::of_user("bob")).await.unwrap().credentials.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent() {
+async fn record_of_maximum_size_is_stored_and_a_longer_one_is_rejected() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let backend = connect(&cluster).await;
     let longest = long("bob", 1_495_000);
@@ -77,7 +77,7 @@ async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent()
     let loaded = backend.load(&records).await.unwrap();
     assert_eq!(loaded, [Loaded::Stored, Loaded::Refused, Loaded::Stored]);
 
-    // Many of the longest do not fit one answer, nor one transaction.
+    // Many long records fit neither one answer nor one transaction.
     let many: Vec<_> = (0..20).map(|_| long("amy", 1_000_000)).collect();
     backend.load(&many).await.unwrap();
     backend.load(&many).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_record_as_long_as_etcd_takes_is_stored_and_a_longer_one_is_not_sent()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused() {
+async fn lower_request_limit_of_etcd_rejects_only_records_that_are_too_long() {
     let Some(cluster) = cluster(1, &["--max-request-bytes", "300000"]) else { return };
     let backend = connect(&cluster).await;
     let records: Vec<_> =
@@ -132,7 +132,7 @@ async fn where_etcd_takes_less_than_by_default_only_what_is_too_long_is_refused(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_is_told_that_its_credential_is_too_long_and_not_to_come_again() {
+async fn client_gets_400_without_retry_after_for_an_overlong_credential() {
     let Some(cluster) = cluster(1, &["--max-request-bytes", "16000"]) else { return };
     let scope = Scope::Project(ProjectId::new("demo").unwrap());
     let amy = Caller::new(UserId::new("amy").unwrap(), scope).with_roles(["key_management_user"]);
@@ -150,25 +150,25 @@ async fn a_client_is_told_that_its_credential_is_too_long_and_not_to_come_again(
         let response = app.clone().oneshot(request).await.unwrap();
         let (status, retry) = (response.status(), response.headers().get("retry-after").cloned());
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        let said = String::from_utf8(body.to_vec()).unwrap();
-        assert_eq!((status, retry), (expected, None), "{said}");
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!((status, retry), (expected, None), "{text}");
         if status == StatusCode::BAD_REQUEST {
-            assert!(said.contains("too long for the store") && !said.contains("s3cr3t"), "{said}");
+            assert!(text.contains("too long for the store") && !text.contains("s3cr3t"), "{text}");
         }
     }
 }
 
-/// Inserts until that is refused.
+/// Inserts records until the store rejects one.
 async fn fill(backend: &EtcdBackend) -> BackendError {
     for _ in 0..1_000 {
         if let Err(error) = insert(backend, &long("bob", 100_000)).await {
             return error;
         }
     }
-    panic!("more was taken than there is room for");
+    panic!("the store is never full");
 }
 
-/// Whether etcd takes no more writes of anyone.
+/// Whether etcd has reached its quota.
 fn is_alarmed(cluster: &Cluster) -> bool {
     let alarms = cluster.call(0, "/v3/maintenance/alarm", &json!({"action": "GET"})).unwrap();
     alarms.to_string().contains("NOSPACE")

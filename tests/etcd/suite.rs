@@ -1,4 +1,4 @@
-//! The suites, all cases on one shared cluster.
+//! The conformance suites on one shared cluster.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,11 +7,11 @@ use tower_credentials::backend::{BackendError, ChangeFeed, Changes, etcd::EtcdBa
 
 use crate::etcd;
 
-/// A handle of its own; `None` if there is no etcd.
+/// Opens the store of the suite; `None` if etcd is not installed.
 async fn handle() -> Option<EtcdBackend> {
     static URL: OnceLock<Option<String>> = OnceLock::new();
     let url = URL.get_or_init(|| etcd::place("suite")).as_ref()?;
-    Some(EtcdBackend::connect(url).await.unwrap())
+    Some(EtcdBackend::open(url).await.unwrap())
 }
 
 macro_rules! cases {
@@ -45,17 +45,17 @@ mod bulk {
     tower_credentials::__bulk_load_conformance_cases!({ cases }());
 }
 
-/// The feed of one handle, and writes through another, as in another process.
+/// The feed of one handle, with writes through another, as in another process.
 mod feed {
     use super::*;
 
-    /// Takes what is told first, that anything may have changed: it would pass for the
-    /// change that a case waits for.
+    /// A feed without the initial notice that anything may have changed, which would pass for
+    /// the change that a case waits for.
     #[derive(Debug)]
-    struct Begun(EtcdBackend);
+    struct Started(EtcdBackend);
 
     #[async_trait]
-    impl ChangeFeed for Begun {
+    impl ChangeFeed for Started {
         async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
             let mut changes = self.0.subscribe().await?;
             while !changes.next().await?.is_complete {}
@@ -68,7 +68,7 @@ mod feed {
             #[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 if let (Some(backend), Some(other)) = (handle().await, handle().await) {
-                    let (backend, feed) = (Arc::new(backend), Arc::new(Begun(other)));
+                    let (backend, feed) = (Arc::new(backend), Arc::new(Started(other)));
                     tower_credentials::conformance::feed::$case(backend, feed).await;
                 }
             }

@@ -1,17 +1,17 @@
-//! Clusters that are talked to in secret.
+//! Connections with TLS.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use tempfile::TempDir;
-use tower_credentials::backend::{
-    CredentialBackend,
-    etcd::{EtcdBackend, OpenErrorKind},
+use tower_credentials::{
+    backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend},
+    tls::TlsConfig,
 };
 
 use crate::installed;
 use crate::{cluster, insert, pair, report};
 
-/// An authority of the test's own, and a certificate of this machine from it.
+/// A certificate authority, with certificates for a member and a client.
 struct Authority(TempDir);
 
 impl Authority {
@@ -41,8 +41,8 @@ impl Authority {
         self.0.path().join(name).display().to_string()
     }
 
-    fn pem(&self) -> Vec<u8> {
-        self.read("ca.pem")
+    fn tls(&self) -> TlsConfig {
+        TlsConfig::new().root_certificates(self.read("ca.pem"))
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
@@ -51,30 +51,30 @@ impl Authority {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_with_certificates_of_a_private_authority_is_trusted_by_who_knows_it() {
+async fn private_authority_is_trusted_only_when_it_is_set() {
     let Some(authority) = Authority::new() else { return };
     let (certificate, key) = (authority.path("member.pem"), authority.path("member.key"));
     let arguments = ["--cert-file", &certificate, "--key-file", &key];
     let Some(cluster) = cluster(3, &arguments) else { return };
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap();
-    // The members may still be looking for their leader.
+    let builder = EtcdBackend::builder(&cluster.url());
+    // The members may not have elected a leader yet.
     let patient = builder.clone().timeout(Duration::from_mins(1));
-    let backend = patient.root_certificate_pem(authority.pem()).connect().await.unwrap();
+    let backend = patient.tls(authority.tls()).build().await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
     assert_eq!(backend.get(&record.id).await.unwrap(), Some(record));
 
     let brief = builder.timeout(Duration::from_secs(1));
     let stranger = Authority::new().unwrap();
-    for distrusting in [brief.clone().root_certificate_pem(stranger.pem()), brief] {
-        let error = distrusting.connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
+    for distrusting in [brief.clone().tls(stranger.tls()), brief] {
+        let error = distrusting.build().await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{}", report(&error));
         assert!(report(&error).contains("certificate"), "{}", report(&error));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_asks_for_certificates_lets_in_who_has_one_of_its_authority() {
+async fn cluster_with_client_cert_auth_accepts_certificates_of_its_authority() {
     let Some(authority) = Authority::new() else { return };
     let (certificate, key) = (authority.path("member.pem"), authority.path("member.key"));
     let trusted = authority.path("ca.pem");
@@ -85,27 +85,27 @@ async fn a_cluster_that_asks_for_certificates_lets_in_who_has_one_of_its_authori
         let (certificate, key) = (authority.path("client.pem"), authority.path("client.key"));
         format!("{}/keys?cacert={trusted}&cert={certificate}&key={key}", cluster.url())
     };
-    let patient = EtcdBackend::from_url(&url(&authority)).unwrap().timeout(Duration::from_mins(1));
-    let backend = patient.connect().await.unwrap();
+    let patient = EtcdBackend::builder(&url(&authority)).timeout(Duration::from_mins(1));
+    let backend = patient.build().await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
 
-    let bare = EtcdBackend::from_url(&format!("{}/keys?cacert={trusted}", cluster.url())).unwrap();
+    let bare = EtcdBackend::builder(format!("{}/keys?cacert={trusted}", cluster.url()));
     let (certificate, key) = (authority.read("client.pem"), authority.read("client.key"));
-    let shown = bare.clone().client_certificate_pem(certificate.clone(), key);
-    assert_eq!(shown.connect().await.unwrap().get(&record.id).await.unwrap(), Some(record));
+    let shown = bare.clone().tls(TlsConfig::new().client_certificate(certificate.clone(), key));
+    assert_eq!(shown.build().await.unwrap().get(&record.id).await.unwrap(), Some(record));
 
     let stranger = Authority::new().unwrap();
-    for refused in [bare.clone(), EtcdBackend::from_url(&url(&stranger)).unwrap()] {
-        let error = refused.timeout(Duration::from_secs(1)).connect().await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{}", report(&error));
+    for refused in [bare.clone(), EtcdBackend::builder(&url(&stranger))] {
+        let error = refused.timeout(Duration::from_secs(1)).build().await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{}", report(&error));
     }
-    // Those of two, and a key that others may read.
-    let mixed = bare.client_certificate_pem(certificate, stranger.read("client.key"));
-    let error = mixed.connect().await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Settings, "{}", report(&error));
+    // A certificate with another key, and a key that other users may read.
+    let mixed = TlsConfig::new().client_certificate(certificate, stranger.read("client.key"));
+    let error = bare.tls(mixed).build().await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{}", report(&error));
     fs::set_permissions(authority.path("client.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let error = EtcdBackend::from_url(&url(&authority)).unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Settings);
-    assert!(error.to_string().contains("client.key can be read"), "{error}");
+    let error = EtcdBackend::open(url(&authority)).await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::InvalidSetting);
+    assert!(error.to_string().contains("other users have access"), "{error}");
 }

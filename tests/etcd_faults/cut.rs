@@ -1,4 +1,4 @@
-//! Members that their peers do not hear, while everybody else does, and slow ones.
+//! Members that are cut off from their peers but not from clients, and slow members.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use crate::load::{Load, pair};
 use crate::network::Network;
 use crate::{ALONE, CALL, etcd, fresh};
 
-/// How long a feed counts after it told last that nothing is missing.
+/// How long a cache relies on its feed after the last complete notice.
 const TRUST: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_its_peers_do_not_hear_is_left_alone() {
+async fn leader_that_is_cut_off_from_its_peers_is_skipped() {
     let Some((_alone, cluster, network)) = apart().await else { return };
     let load = Load::start(&cluster.url()).await;
     for _ in 0..2 {
@@ -29,27 +29,27 @@ async fn a_leader_that_its_peers_do_not_hear_is_left_alone() {
         network.cut(leader, cluster.pid(leader));
         cluster.wait_for_leader_but(leader);
         load.until_more(150).await;
-        // Whichever side calls the other, nothing is heard.
+        // The doors of both directions are closed.
         let others = cluster.led_by((leader + 1) % 3);
         assert!(others.is_some() && cluster.led_by(leader) != others, "not cut off");
         network.heal();
     }
     load.until_more(150).await;
     let silence = load.end("the leader cut off from its peers twice, for a while").await;
-    // One member after the other is given a part of a call's time, in the worst order.
+    // In the worst order each member takes its share of the timeout.
     assert!(silence < CALL, "{silence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_is_cut_off_tells_nothing_that_is_old() {
+async fn member_that_is_cut_off_returns_no_stale_data() {
     let Some((_alone, cluster, network)) = apart().await else { return };
     let leader = cluster.wait_for_leader();
     let others: Vec<_> = (0..3).filter(|member| *member != leader).collect();
     let majority = fresh(&cluster.url_of(&others)).await;
     let limit = Duration::from_secs(2);
-    let alone = EtcdBackend::from_url(&cluster.url_of(&[leader])).unwrap().timeout(limit);
-    let alone = alone.connect().await.unwrap();
-    // Each asks by chance the one or the other first.
+    let alone = EtcdBackend::builder(&cluster.url_of(&[leader])).timeout(limit);
+    let alone = alone.build().await.unwrap();
+    // Each handle prefers a random member at first.
     let mut both = Vec::new();
     for _ in 0..8 {
         both.push(fresh(&cluster.url_of(&[leader, others[0]])).await);
@@ -86,18 +86,18 @@ async fn a_member_that_is_cut_off_tells_nothing_that_is_old() {
     let found = loop {
         match alone.get(&revoked.id).await {
             Ok(found) => break found,
-            Err(_) => assert!(healed.elapsed() < 2 * CALL, "it does not come back"),
+            Err(_) => assert!(healed.elapsed() < 2 * CALL, "the member does not recover"),
         }
     };
     assert_eq!(found, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_than_a_second() {
+async fn cache_that_follows_a_cut_off_member_serves_no_revoked_key_for_more_than_a_second() {
     let Some((_alone, cluster, network)) = apart().await else { return };
     let (mut served, mut moved) = (Duration::ZERO, Duration::ZERO);
     for is_leader in [true, false] {
-        let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+        let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
         let ttl = Duration::from_millis(100);
         let cached = Cached::builder(backend.clone()).ttl(ttl).build();
         cached.follow(backend);
@@ -119,7 +119,7 @@ async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_t
             assert!(majority.get(&record.id).await.unwrap().is_some(), "deleted unheard");
         }
         let revoked = Instant::now();
-        // Asked for again and again, also while some who ask wait for the store.
+        // Requested again and again, also while other requests wait for the store.
         loop {
             let asked = revoked.elapsed();
             match cached.find(access_key).await {
@@ -127,7 +127,7 @@ async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_t
                 Ok(Some(_)) => served = served.max(asked),
                 _ => {}
             }
-            assert!(asked < 2 * CALL, "the feed does not come back");
+            assert!(asked < 2 * CALL, "the feed does not recover");
             sleep(Duration::from_millis(5)).await;
         }
         moved = moved.max(cut.elapsed());
@@ -146,17 +146,17 @@ async fn who_follows_a_member_that_is_cut_off_serves_no_revoked_key_for_longer_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_is_slow_is_waited_for_and_the_others_go_on() {
+async fn slow_member_slows_down_only_its_own_calls() {
     const DELAY: Duration = Duration::from_millis(300);
     let Some((_alone, cluster, _peers)) = apart().await else { return };
-    // Slow for who asks, and not for its peers.
+    // Slow for clients, not for its peers.
     let network = Network::new(3);
     let doors: Vec<_> = (0..3)
         .map(|member| format!("127.0.0.1:{}", network.door(member, cluster.port(member))))
         .collect();
     let load = Load::start(&format!("etcd://{}", doors.join(","))).await;
     load.until_more(50).await;
-    // Each in turn, so that it is also the one that is asked first.
+    // Each member in turn, so that each is also the preferred one.
     for (slow, door) in doors.iter().enumerate() {
         let alone = fresh(&format!("etcd://{door}")).await;
         network.slow(slow, DELAY);
@@ -177,7 +177,7 @@ async fn a_member_that_is_slow_is_waited_for_and_the_others_go_on() {
     assert!(silence < Duration::from_secs(5), "{silence:?}");
 }
 
-/// A cluster whose members reach each other through doors.
+/// A cluster whose members connect to each other through proxies.
 async fn apart() -> Option<(MutexGuard<'static, ()>, Cluster, Network)> {
     if !etcd::is_installed() {
         return None;
@@ -188,7 +188,7 @@ async fn apart() -> Option<(MutexGuard<'static, ()>, Cluster, Network)> {
     Some((alone, cluster, network))
 }
 
-/// Waits until the feed vouches for what is remembered.
+/// Waits until the cache relies on the feed.
 async fn until_followed(cached: &Cached<EtcdBackend>) {
     while cached.feed_lag().is_none() {
         sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! Writers that keep the books, and the audit of what is there in the end.
+//! Writers that record what was acknowledged, and the check of the store against their records.
 
 use std::{
     sync::{
@@ -18,10 +18,10 @@ use tower_credentials::{
 
 const WRITERS: usize = 8;
 
-/// How long a load may take until it has gone on.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a load may take to make progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Writers of keys, some of which they delete again.
+/// Writers that insert keys and delete some of them.
 pub(crate) struct Load {
     url: String,
     books: Arc<Books>,
@@ -32,7 +32,7 @@ struct Books {
     is_over: AtomicBool,
     acknowledged: AtomicUsize,
     failed: AtomicUsize,
-    /// How often a quota was full.
+    /// How often a quota was exceeded.
     full: AtomicUsize,
     /// The last acknowledged write, and the longest time between two.
     silence: Mutex<(Instant, Duration)>,
@@ -53,7 +53,7 @@ enum State {
     Unknown,
 }
 
-/// A key of this user.
+/// A key pair of this user.
 pub(crate) fn pair(user: &str) -> Arc<Credential> {
     let (access_key, secret) = generate_pair().unwrap();
     let mut pair = Credential::new(
@@ -70,7 +70,7 @@ pub(crate) fn pair(user: &str) -> Arc<Credential> {
 }
 
 impl Load {
-    /// Two writers for each user, through two handles, as of two processes.
+    /// Starts two writers for each user, with two handles, as in two processes.
     pub(crate) async fn start(url: &str) -> Self {
         let handles = [crate::fresh(url).await, crate::fresh(url).await];
         let books = Arc::new(Books {
@@ -92,17 +92,17 @@ impl Load {
         self.books.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many more writes are acknowledged.
+    /// Waits until this many more writes are acknowledged.
     pub(crate) async fn until_more(&self, writes: usize) {
         let (wanted, started) = (self.acknowledged() + writes, Instant::now());
         while self.acknowledged() < wanted {
-            assert!(started.elapsed() < PATIENCE, "no writes any more");
+            assert!(started.elapsed() < PROGRESS_TIMEOUT, "no writes any more");
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Ends the load; everything must be as it was acknowledged. Returns the longest time
-    /// without an acknowledged write.
+    /// Ends the load and asserts that the store has exactly what was acknowledged. Returns the
+    /// longest time without an acknowledged write.
     pub(crate) async fn end(self, what: &str) -> Duration {
         let Self { url, books, writers } = self;
         books.is_over.store(true, Ordering::SeqCst);
@@ -124,9 +124,9 @@ impl Load {
             let by_id = backend.get(&record.id).await.unwrap();
             let access_key = record.access_key.as_ref().unwrap();
             let by_key = backend.find_by_access_key(access_key).await.unwrap();
-            assert_eq!(by_id, by_key, "a record is whole or not there");
+            assert_eq!(by_id, by_key, "a record is complete or missing");
             let is_listed = listed.iter().any(|it| it.id == record.id);
-            assert_eq!(by_id.is_some(), is_listed, "a record is whole or not there");
+            assert_eq!(by_id.is_some(), is_listed, "a record is complete or missing");
             assert!(by_id.is_none_or(|it| it == *record), "a record is as it was written");
             lost += usize::from(*state == State::There && by_key.is_none());
             revived += usize::from(*state == State::Gone && by_key.is_some());
@@ -134,10 +134,10 @@ impl Load {
         for user in 0..WRITERS / 2 {
             let held = listed.iter().filter(|it| it.user_id.as_str() == format!("user-{user}"));
             let Quota::AtMost(most) = quota(user) else { continue };
-            assert!(held.count() <= most as usize, "over the quota of user-{user}");
+            assert!(held.count() <= most as usize, "the quota of user-{user} is exceeded");
         }
         let full = books.full.load(Ordering::SeqCst);
-        assert!(full > 0, "no quota was ever full");
+        assert!(full > 0, "no quota was ever exceeded");
         let failed = books.failed.load(Ordering::SeqCst);
         let acknowledged = books.acknowledged.load(Ordering::SeqCst);
         let (_, silence) = *books.silence.lock().unwrap();
@@ -179,11 +179,11 @@ async fn write(backend: &EtcdBackend, books: &Books, user: usize) -> Vec<Written
 
 async fn revoke(backend: &EtcdBackend, books: &Books, record: &Credential) -> State {
     let deleted = backend.delete(&record.id, record.version).await;
-    let deleted = deleted.map(|deleted| assert!(deleted, "it was there"));
+    let deleted = deleted.map(|deleted| assert!(deleted, "the record exists"));
     if books.enter(deleted) { State::Gone } else { State::Unknown }
 }
 
-/// Every other user has a quota that is soon full.
+/// Every other user has a small quota.
 fn quota(user: usize) -> Quota {
     Quota::AtMost(if user.is_multiple_of(2) { 1_000_000 } else { 8 })
 }

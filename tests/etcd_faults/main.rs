@@ -1,8 +1,7 @@
-//! What is left of `EtcdBackend` when members of its cluster are not: real clusters of
-//! three, under load.
+//! Tests `EtcdBackend` on clusters of three members that fail under load.
 //!
-//! Each test prints what was acknowledged, what of it is lost, and for how long nothing
-//! was: figures of this machine, which is busy with the other tests too.
+//! Each test prints how many writes were acknowledged, how many of those were lost, and the longest
+//! time without an acknowledged write.
 
 #![allow(clippy::disallowed_methods, reason = "the figures need the time")]
 
@@ -23,14 +22,14 @@ use tower_credentials::{
 use self::etcd::Cluster;
 use self::load::{Load, pair};
 
-/// One cluster at a time: members that starve elect leaders for no other reason.
+/// Allows one cluster at a time. Members on an overloaded machine elect leaders without a fault.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// What [`EtcdBackend`] gives a call by default, and some more for a busy machine.
+/// The default timeout of [`EtcdBackend`], and some more for a busy machine.
 const CALL: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_is_killed_takes_nothing_along() {
+async fn kill_of_a_follower_loses_nothing() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
     let load = Load::start(&cluster.url()).await;
     for round in 0..3 {
@@ -44,7 +43,7 @@ async fn a_follower_that_is_killed_takes_nothing_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_killed_takes_nothing_along() {
+async fn kill_of_the_leader_loses_nothing() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
     let load = Load::start(&cluster.url()).await;
     for _ in 0..3 {
@@ -59,7 +58,7 @@ async fn a_leader_that_is_killed_takes_nothing_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_stands_still_is_left_alone() {
+async fn suspended_leader_is_skipped() {
     let Some((_alone, cluster)) = cluster().await else { return };
     let load = Load::start(&cluster.url()).await;
     for _ in 0..2 {
@@ -71,21 +70,21 @@ async fn a_leader_that_stands_still_is_left_alone() {
     }
     load.until_more(200).await;
     let silence = load.end("the leader stopped twice, for a while").await;
-    // The others are asked long before the time of a call is over.
+    // The other members are asked long before the timeout of a call.
     assert!(silence < Duration::from_secs(5), "{silence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_returns() {
+async fn calls_fail_in_time_without_a_majority_and_resume_when_it_returns() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
-    let backend = EtcdBackend::connect(&cluster.url()).await.unwrap();
+    let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
     let before = pair("bob");
     backend.insert(&before, Quota::Unlimited).await.unwrap();
     let load = Load::start(&cluster.url()).await;
     load.until_more(200).await;
     cluster.kill(0);
     cluster.kill(1);
-    // What the last leader still had in its hands may be answered.
+    // The last leader may still answer some writes.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..2 {
         let started = Instant::now();
@@ -97,7 +96,7 @@ async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_retur
         }
         assert!(started.elapsed() < CALL, "{:?}", started.elapsed());
     }
-    // Those who wait for each other wait no longer.
+    // Concurrent calls must not add up their timeouts.
     let started = Instant::now();
     let mut waiting = tokio::task::JoinSet::new();
     for n in 0..60 {
@@ -122,18 +121,18 @@ async fn without_most_members_calls_are_refused_in_time_and_go_on_when_one_retur
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_longer_than_the_time_out_for_a_cluster_that_is_not_there() {
+async fn calls_to_a_missing_cluster_fail_within_the_timeout() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
     let limit = Duration::from_secs(1);
-    let builder = EtcdBackend::from_url(&cluster.url()).unwrap().timeout(limit);
-    let backend = builder.clone().connect().await.unwrap();
+    let builder = EtcdBackend::builder(&cluster.url()).timeout(limit);
+    let backend = builder.clone().build().await.unwrap();
     for member in 0..3 {
         cluster.kill(member);
     }
     let started = Instant::now();
     let outcome = backend.get(&pair("bob").id).await;
     assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
-    builder.connect().await.unwrap_err();
+    builder.build().await.unwrap_err();
     assert!(started.elapsed() < 3 * limit, "{:?}", started.elapsed());
 }
 
@@ -145,7 +144,7 @@ async fn cluster() -> Option<(tokio::sync::MutexGuard<'static, ()>, Cluster)> {
     Some((alone, Cluster::start(3, &[])))
 }
 
-/// A handle for looking at what is there, as of a process that starts now.
+/// Opens the store again, as a new process would.
 async fn fresh(url: &str) -> Arc<EtcdBackend> {
-    Arc::new(EtcdBackend::connect(url).await.unwrap())
+    Arc::new(EtcdBackend::open(url).await.unwrap())
 }

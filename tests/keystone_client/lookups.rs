@@ -1,4 +1,4 @@
-//! Users, projects, memberships and delegations.
+//! Lookups of users, projects, memberships and delegations.
 
 use std::time::Duration;
 
@@ -48,12 +48,19 @@ async fn world() -> (Keystone, KeystoneDirectory) {
     (keystone, directory)
 }
 
+/// The same, with a directory that caches nothing.
+async fn uncached() -> (Keystone, KeystoneDirectory) {
+    let (keystone, _) = world().await;
+    let client = keystone.builder().cache_ttl(Duration::ZERO).build().unwrap();
+    (keystone, KeystoneDirectory::new(client))
+}
+
 fn names(roles: &[Role]) -> Vec<&str> {
     roles.iter().map(|role| &*role.name).collect()
 }
 
 #[tokio::test]
-async fn a_user_and_a_project_are_shown_with_their_domain() {
+async fn user_and_project_are_returned_with_their_domain() {
     let (_keystone, directory) = world().await;
     let user = directory.user(&amy()).await.unwrap().unwrap();
     assert_eq!((&*user.name, &*user.domain.id, &*user.domain.name), ("Amy", "d", "D"));
@@ -65,7 +72,7 @@ async fn a_user_and_a_project_are_shown_with_their_domain() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_disabled_domain_is_disabled() {
+async fn users_and_projects_of_a_disabled_domain_are_disabled() {
     let (keystone, directory) = world().await;
     keystone.json("GET /domains/d", json!({"domain": {"id": "d", "name": "D", "enabled": false}}));
     assert!(!directory.user(&amy()).await.unwrap().unwrap().enabled);
@@ -73,11 +80,11 @@ async fn what_is_in_a_disabled_domain_is_disabled() {
 }
 
 #[tokio::test]
-async fn a_domain_that_may_not_be_looked_at_goes_by_its_id() {
+async fn unreadable_domain_is_named_by_its_id() {
     let (keystone, directory) = world().await;
     for reply in [Reply::Json(403, json!({})), Reply::not_found()] {
         keystone.reply("GET /domains/d", reply);
-        let directory = directory.clone().max_age(Duration::from_secs(1));
+        let directory = KeystoneDirectory::new(keystone.client());
         let user = directory.user(&amy()).await.unwrap().unwrap();
         assert_eq!((&*user.domain.name, user.enabled), ("d", true));
     }
@@ -86,9 +93,8 @@ async fn a_domain_that_may_not_be_looked_at_goes_by_its_id() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_none_and_who_cannot_be_asked_for_is_an_error() {
-    let (keystone, directory) = world().await;
-    let directory = directory.max_age(Duration::ZERO);
+async fn unknown_user_is_none_and_directory_failure_is_an_error() {
+    let (keystone, directory) = uncached().await;
     let nobody = UserId::new("nobody").unwrap();
     assert_eq!(directory.user(&nobody).await.unwrap(), None);
     assert_eq!(directory.project(&ProjectId::new("none").unwrap()).await.unwrap(), None);
@@ -115,16 +121,16 @@ async fn who_is_not_there_is_none_and_who_cannot_be_asked_for_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_service_user_that_may_not_look_is_an_error_that_says_so() {
+async fn service_user_without_a_role_gets_an_error_that_says_so() {
     let (keystone, directory) = world().await;
     keystone.reply("GET /users/amy", Reply::Json(403, json!({})));
     let error = directory.user(&amy()).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("look at users: it lacks a role"), "{cause}");
+    assert!(cause.contains("read users: it needs the role"), "{cause}");
 }
 
 #[tokio::test]
-async fn no_id_reaches_another_path() {
+async fn ids_are_encoded_as_one_path_segment() {
     let (keystone, directory) = world().await;
     for id in [".", ".."] {
         assert_eq!(directory.user(&UserId::new(id).unwrap()).await.unwrap(), None);
@@ -141,14 +147,14 @@ async fn no_id_reaches_another_path() {
 }
 
 #[tokio::test]
-async fn an_id_that_only_the_database_takes_for_equal_is_nobody() {
+async fn id_in_another_case_is_unknown() {
     let (keystone, directory) = world().await;
     keystone.json("GET /users/AMY", user("amy", true));
     assert_eq!(directory.user(&UserId::new("AMY").unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn answers_are_remembered_and_a_disabled_user_is_felt_within_their_age() {
+async fn answers_are_cached_and_a_disabled_user_takes_effect_within_the_ttl() {
     let (keystone, directory) = world().await;
     directory.user(&amy()).await.unwrap();
     keystone.json("GET /users/amy", user("amy", false));
@@ -167,9 +173,8 @@ fn trust(impersonation: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_trust_gives_its_roles_while_both_users_are_there_and_the_trustor_holds_them() {
-    let (keystone, directory) = world().await;
-    let directory = directory.max_age(Duration::ZERO);
+async fn trust_grants_its_roles_while_both_users_are_enabled_and_the_trustor_has_them() {
+    let (keystone, directory) = uncached().await;
     let by_trust = Delegation::Trust { id: "t".into() };
     assert_eq!(directory.delegation(&amy(), &by_trust).await.unwrap(), None);
     for (impersonation, acting) in [(true, "amy"), (false, "bob")] {
@@ -193,7 +198,7 @@ async fn a_trust_gives_its_roles_while_both_users_are_there_and_the_trustor_hold
 }
 
 #[tokio::test]
-async fn a_trust_that_was_passed_on_rests_on_the_first_trustor() {
+async fn redelegated_trust_depends_on_the_first_trustor() {
     let (keystone, directory) = world().await;
     let mut passed_on = trust(false);
     passed_on["trust"]["redelegated_trust_id"] = json!("first");
@@ -207,11 +212,10 @@ async fn a_trust_that_was_passed_on_rests_on_the_first_trustor() {
 }
 
 #[tokio::test]
-async fn an_application_credential_gives_its_owner_what_the_owner_still_holds() {
-    let (keystone, directory) = world().await;
-    let directory = directory.max_age(Duration::ZERO);
+async fn application_credential_grants_the_roles_that_its_owner_still_has() {
+    let (keystone, directory) = uncached().await;
     let roles = json!([{"id": "member", "name": "member"}, {"id": "admin", "name": "admin"}]);
-    // Keystone leaves the zone out here.
+    // Keystone omits the time zone here.
     let expires_at = after(600).trim_end_matches('Z').to_owned();
     let body = json!({"application_credential": {"id": "a", "user_id": "amy",
         "project_id": "demo", "roles": roles, "expires_at": expires_at}});
@@ -220,7 +224,7 @@ async fn an_application_credential_gives_its_owner_what_the_owner_still_holds() 
     let by_it = Delegation::ApplicationCredential { id: "a".into(), restricted: true };
     let access = directory.delegation(&amy(), &by_it).await.unwrap().unwrap();
     assert_eq!((access.user_id, names(&access.roles)), (amy(), vec!["member"]));
-    // Keystone shows it under any user.
+    // Keystone returns it for any user in the path.
     let bob = UserId::new("bob").unwrap();
     assert_eq!(directory.delegation(&bob, &by_it).await.unwrap(), None);
     keystone.clock.advance(Duration::from_mins(10));
@@ -228,7 +232,7 @@ async fn an_application_credential_gives_its_owner_what_the_owner_still_holds() 
 }
 
 #[tokio::test]
-async fn an_access_token_gives_its_own_roles() {
+async fn access_token_grants_its_own_roles() {
     let (keystone, directory) = world().await;
     let body = json!({"access_token": {"id": "o", "consumer_id": "c", "project_id": "demo",
         "authorizing_user_id": "amy", "expires_at": null}});
@@ -241,7 +245,7 @@ async fn an_access_token_gives_its_own_roles() {
 }
 
 #[tokio::test]
-async fn what_has_no_record_gives_nothing() {
+async fn delegations_without_a_record_grant_nothing() {
     let (keystone, directory) = world().await;
     for none in [Delegation::Ec2Credential, Delegation::Other] {
         assert_eq!(directory.delegation(&amy(), &none).await.unwrap(), None);

@@ -1,5 +1,5 @@
-//! The Keystone client, validator and directory against a Keystone in this
-//! process that is slow, broken or down when it is told to be.
+//! Tests the Keystone client, validator and directory with a scripted Keystone that can be slow,
+//! broken or down.
 
 mod lookups;
 mod outages;

@@ -1,4 +1,4 @@
-//! A Keystone that is down, slow or broken.
+//! Keystones that are down, slow or broken.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::scripted::{Keystone, Reply, TIMEOUT, after, described, token};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The error with which a validation fails for want of an answer.
+/// The error of a validation that fails because Keystone is unavailable.
 async fn failure(validator: &KeystoneValidator, text: &str) -> KeystoneError {
     let Err(AuthError::Unavailable(error)) = validator.validate(&token(text)).await else {
-        panic!("it was answered");
+        panic!("the validation did not fail");
     };
     error.downcast_ref::<KeystoneError>().unwrap().clone()
 }
 
 #[tokio::test]
-async fn a_broken_answer_is_an_outage_and_lets_nobody_in() {
+async fn invalid_answer_is_an_outage_and_rejects_the_caller() {
     let keystone = Keystone::start().await;
     let validator = KeystoneValidator::new(keystone.client());
     let unexpected = KeystoneErrorKind::Unexpected;
@@ -35,7 +35,7 @@ async fn a_broken_answer_is_an_outage_and_lets_nobody_in() {
         (Reply::Json(200, described(json!({"expires_at": "tomorrow"}))), unexpected),
         (Reply::Json(500, json!({})), unexpected),
         (Reply::Json(503, json!({})), unexpected),
-        // Not Keystone, but something before it that does not find it.
+        // The answer of a proxy that does not find Keystone.
         (Reply::Json(404, json!(html)), unexpected),
         (Reply::HalfABody, unexpected),
         (Reply::Endless, unexpected),
@@ -53,17 +53,18 @@ async fn a_broken_answer_is_an_outage_and_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_keystone_that_is_not_there_is_an_outage() {
+async fn missing_keystone_is_an_outage() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let login = tower_credentials::keystone::ServiceLogin::system("s3", "pw");
-    let validator = KeystoneValidator::new(KeystoneClient::builder(url, login).build().unwrap());
+    let validator =
+        KeystoneValidator::new(KeystoneClient::builder(url).login(login).build().unwrap());
     assert_eq!(failure(&validator, "t").await.kind(), KeystoneErrorKind::Unreachable);
 }
 
 #[tokio::test]
-async fn a_login_that_hangs_is_over_within_the_timeout_for_all_who_wait() {
+async fn hanging_login_times_out_for_all_callers() {
     let keystone = Keystone::start().await;
     keystone.answer_logins(Some(Reply::Hang));
     let validator = KeystoneValidator::new(keystone.client());
@@ -80,10 +81,11 @@ async fn a_login_that_hangs_is_over_within_the_timeout_for_all_who_wait() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_is_no_failure() {
+async fn closed_idle_connection_is_not_a_failure() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
-    let validator = KeystoneValidator::new(keystone.client()).max_age(Duration::ZERO);
+    let validator =
+        KeystoneValidator::new(keystone.builder().cache_ttl(Duration::ZERO).build().unwrap());
     keystone.close_kept_connections();
     for _ in 0..20 {
         assert!(validator.validate(&token("t")).await.is_ok());
@@ -91,7 +93,7 @@ async fn a_kept_connection_that_was_closed_is_no_failure() {
 }
 
 #[tokio::test]
-async fn by_default_nothing_old_is_served() {
+async fn expired_answers_are_not_served_by_default() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     let validator = KeystoneValidator::new(keystone.client());
@@ -102,12 +104,13 @@ async fn by_default_nothing_old_is_served() {
 }
 
 #[tokio::test]
-async fn what_was_good_is_served_on_as_long_as_said_but_no_ended_token() {
+async fn expired_answers_are_served_for_the_set_time_but_no_expired_token() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     keystone.know("short", json!({"expires_at": after(100)}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     validator.validate(&token("short")).await.unwrap();
     for down in ["GET t", "GET short", "GET new"] {
@@ -126,11 +129,12 @@ async fn what_was_good_is_served_on_as_long_as_said_but_no_ended_token() {
 }
 
 #[tokio::test]
-async fn in_an_outage_the_old_is_served_without_waiting_each_time() {
+async fn expired_answers_are_served_without_waiting_for_keystone_each_time() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     keystone.reply("GET t", Reply::Json(503, json!({})));
     keystone.clock.advance(MINUTE);
@@ -139,18 +143,19 @@ async fn in_an_outage_the_old_is_served_without_waiting_each_time() {
         assert!(validator.validate(&token("t")).await.is_ok());
     }
     assert_eq!(keystone.take_calls().len(), 1);
-    // And the end of the outage is felt soon, with what happened meanwhile.
+    // Soon after the outage, the revocation takes effect.
     keystone.reply("GET t", Reply::not_found());
     keystone.clock.advance(Duration::from_secs(5));
     assert!(matches!(validator.validate(&token("t")).await, Err(AuthError::Invalid)));
 }
 
 #[tokio::test]
-async fn nothing_old_is_served_when_the_service_user_is_refused_or_the_clock_put_back() {
+async fn expired_answers_are_not_served_when_the_service_user_is_rejected_or_the_clock_set_back() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     let outage = Outage::ServeStale(10 * MINUTE);
-    let validator = KeystoneValidator::new(keystone.client()).during_outage(outage);
+    let validator =
+        KeystoneValidator::new(keystone.builder().during_outage(outage).build().unwrap());
     validator.validate(&token("t")).await.unwrap();
     keystone.reply("GET t", Reply::Json(403, json!({})));
     keystone.clock.advance(MINUTE);
@@ -163,7 +168,7 @@ async fn nothing_old_is_served_when_the_service_user_is_refused_or_the_clock_put
 }
 
 #[tokio::test]
-async fn no_error_repeats_what_was_sent_or_answered() {
+async fn errors_contain_neither_requests_nor_answers() {
     let keystone = Keystone::start().await;
     let validator = KeystoneValidator::new(keystone.client());
     for reply in [
@@ -186,7 +191,7 @@ async fn no_error_repeats_what_was_sent_or_answered() {
 }
 
 #[tokio::test]
-async fn no_connection_is_opened_that_no_request_needs() {
+async fn connections_are_opened_only_on_demand() {
     let keystone = Keystone::start().await;
     let validator = KeystoneValidator::new(keystone.client());
     for round in 0..20 {

@@ -1,4 +1,4 @@
-//! The service user's own token.
+//! The token of the service user.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ async fn ask(client: &KeystoneClient) -> Result<u16, KeystoneErrorKind> {
     answer.map(|answer| answer.status.as_u16()).map_err(|error| error.kind())
 }
 
-/// Waits until so many logins have been made.
+/// Waits until this many logins were made.
 async fn logins(keystone: &Keystone, wanted: usize) {
     for _ in 0..200 {
         if keystone.logins() >= wanted {
-            // Its answer has to come back too.
+            // The answer must arrive too.
             tokio::time::sleep(Duration::from_millis(50)).await;
             break;
         }
@@ -36,7 +36,7 @@ async fn logins(keystone: &Keystone, wanted: usize) {
 }
 
 #[tokio::test]
-async fn a_token_serves_many_calls() {
+async fn token_is_used_for_many_calls() {
     let (keystone, client) = world().await;
     for _ in 0..20 {
         assert_eq!(ask(&client).await, Ok(200));
@@ -45,7 +45,7 @@ async fn a_token_serves_many_calls() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_at_once_and_once_for_all() {
+async fn rejected_token_is_replaced_once_for_all_callers() {
     let (keystone, client) = world().await;
     assert_eq!(ask(&client).await, Ok(200));
     keystone.revoke_own_tokens();
@@ -60,7 +60,7 @@ async fn a_refused_token_is_replaced_at_once_and_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_fresh_is_an_error_after_one_retry() {
+async fn rejected_new_token_is_an_error_after_one_retry() {
     let (keystone, client) = world().await;
     keystone.reply("GET /x", Reply::Json(401, json!({})));
     assert_eq!(ask(&client).await, Err(KeystoneErrorKind::Refused));
@@ -68,19 +68,19 @@ async fn a_token_that_is_refused_fresh_is_an_error_after_one_retry() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_its_end_while_the_old_one_serves() {
+async fn token_is_renewed_before_its_expiry_in_the_background() {
     let (keystone, client) = world().await;
     assert_eq!(ask(&client).await, Ok(200));
     keystone.clock.advance(53 * MINUTE);
     assert_eq!(ask(&client).await, Ok(200));
     assert_eq!(keystone.logins(), 1);
-    // Nobody waits for the new one, even if it takes longer than a call may.
+    // No call waits for the new token, even if the login takes longer than the timeout.
     keystone.answer_logins(Some(Reply::Hang));
     keystone.clock.advance(MINUTE);
     assert_eq!(ask(&client).await, Ok(200));
     logins(&keystone, 2).await;
     tokio::time::sleep(TIMEOUT + Duration::from_millis(200)).await;
-    // A renewal that failed is tried again, but not with every call.
+    // A failed renewal is retried, but not at every call.
     keystone.answer_logins(None);
     for _ in 0..5 {
         assert_eq!(ask(&client).await, Ok(200));
@@ -95,7 +95,7 @@ async fn a_token_is_renewed_before_its_end_while_the_old_one_serves() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_is_not_used() {
+async fn expired_token_is_not_used() {
     let (keystone, client) = world().await;
     assert_eq!(ask(&client).await, Ok(200));
     keystone.clock.advance(60 * MINUTE);
@@ -107,7 +107,7 @@ async fn a_token_that_has_ended_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_token_of_short_life_is_not_renewed_with_every_call() {
+async fn short_lived_token_is_not_renewed_at_every_call() {
     let (keystone, client) = world().await;
     keystone.set_life(120);
     for _ in 0..10 {
@@ -120,7 +120,7 @@ async fn a_token_of_short_life_is_not_renewed_with_every_call() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_not_repeated_at_once_lest_the_user_be_locked() {
+async fn rejected_login_is_not_repeated_at_once() {
     let (keystone, client) = world().await;
     keystone.answer_logins(Some(Reply::Json(401, json!({}))));
     for _ in 0..20 {
@@ -133,7 +133,7 @@ async fn a_refused_login_is_not_repeated_at_once_lest_the_user_be_locked() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_put_back_does_not_make_a_token_live_longer() {
+async fn clock_that_was_set_back_does_not_extend_a_token() {
     let (keystone, client) = world().await;
     assert_eq!(ask(&client).await, Ok(200));
     keystone.clock.put_back(Duration::from_hours(24));
@@ -144,7 +144,7 @@ async fn a_clock_that_is_put_back_does_not_make_a_token_live_longer() {
 }
 
 #[tokio::test]
-async fn a_login_without_a_token_or_in_garbage_is_unexpected() {
+async fn login_answer_without_a_token_is_unexpected() {
     let (keystone, client) = world().await;
     for reply in [Reply::Json(201, json!({"token": {}})), Reply::Text("{"), Reply::HalfABody] {
         keystone.answer_logins(Some(reply));
@@ -153,7 +153,7 @@ async fn a_login_without_a_token_or_in_garbage_is_unexpected() {
 }
 
 #[tokio::test]
-async fn a_call_takes_any_path_and_body_below_v3_and_gives_the_answer_as_it_is() {
+async fn call_sends_any_path_and_body_below_v3_and_returns_the_answer_unchanged() {
     let (keystone, client) = world().await;
     keystone.reply("POST /y?z=1", Reply::Json(409, json!({"error": {"code": 409}})));
     let answer = client.call(Method::POST, "/y?z=1", Some(&json!({"a": 1}))).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_call_takes_any_path_and_body_below_v3_and_gives_the_answer_as_it_is()
 }
 
 #[tokio::test]
-async fn a_write_is_never_sent_twice() {
+async fn write_is_never_sent_twice() {
     let (keystone, client) = world().await;
     keystone.reply("POST /x", Reply::HangUp);
     let error = client.call(Method::POST, "/x", Some(&json!({}))).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What is remembered, for how long, and that one question is asked once.
+//! Caching: what is cached, for how long, and that concurrent requests share one call.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn ask_at_once(validator: &KeystoneValidator, times: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_with_one_new_token_are_one_call() {
+async fn concurrent_requests_with_a_new_token_share_one_call() {
     let (keystone, validator) = world().await;
     keystone.delay(Duration::from_millis(100));
     assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
@@ -39,7 +39,7 @@ async fn a_thousand_requests_with_one_new_token_are_one_call() {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_share_one_failure_and_the_next_asks_anew() {
+async fn concurrent_requests_share_a_failure_and_the_next_request_asks_again() {
     let (keystone, validator) = world().await;
     keystone.delay(Duration::from_millis(100));
     keystone.reply("GET t", Reply::Json(500, json!({})));
@@ -51,21 +51,23 @@ async fn a_thousand_requests_share_one_failure_and_the_next_asks_anew() {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_without_remembering_are_still_one_call() {
-    let (keystone, validator) = world().await;
-    let validator = validator.max_age(Duration::ZERO);
+async fn concurrent_requests_without_a_cache_share_one_call() {
+    let (keystone, _) = world().await;
+    let client = keystone.builder().cache_ttl(Duration::ZERO).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     keystone.delay(Duration::from_millis(100));
     assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
     assert_eq!(keystone.take_calls().len(), 1);
     assert_eq!(ask_at_once(&validator, 1).await, 1);
     assert_eq!(keystone.take_calls().len(), 1);
-    let validator = validator.max_age(SECOND).capacity(0);
+    let client = keystone.builder().cache_ttl(SECOND).cache_capacity(0).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     assert_eq!(ask_at_once(&validator, 1_000).await, 1_000);
     assert!(validator.validate(&token("x")).await.is_err());
 }
 
 #[tokio::test]
-async fn who_asked_first_and_goes_away_strands_nobody() {
+async fn cancelled_first_request_does_not_cancel_the_others() {
     let (keystone, validator) = world().await;
     keystone.delay(Duration::from_millis(100));
     let first = validator.clone();
@@ -79,7 +81,7 @@ async fn who_asked_first_and_goes_away_strands_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_for_its_age_and_not_longer() {
+async fn answer_is_cached_for_the_ttl() {
     let (keystone, validator) = world().await;
     validator.validate(&token("t")).await.unwrap();
     keystone.reply("GET t", Reply::not_found());
@@ -92,7 +94,7 @@ async fn an_answer_counts_for_its_age_and_not_longer() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_until_the_token_ends_at_most() {
+async fn answer_is_not_cached_beyond_the_expiry_of_the_token() {
     let (keystone, validator) = world().await;
     keystone.know("t", json!({"expires_at": after(10)}));
     validator.validate(&token("t")).await.unwrap();
@@ -105,7 +107,7 @@ async fn an_answer_counts_until_the_token_ends_at_most() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_remembered_for_five_seconds() {
+async fn unknown_token_is_cached_for_five_seconds() {
     let (keystone, validator) = world().await;
     for _ in 0..3 {
         assert!(matches!(validator.validate(&token("x")).await, Err(AuthError::Invalid)));
@@ -117,9 +119,10 @@ async fn an_unknown_token_is_remembered_for_five_seconds() {
 }
 
 #[tokio::test]
-async fn unknown_tokens_push_no_good_one_out() {
-    let (keystone, validator) = world().await;
-    let validator = validator.capacity(4);
+async fn unknown_tokens_evict_no_valid_one() {
+    let (keystone, _) = world().await;
+    let client = keystone.builder().cache_capacity(4).build().unwrap();
+    let validator = KeystoneValidator::new(client);
     validator.validate(&token("t")).await.unwrap();
     for at in 0..200 {
         assert!(validator.validate(&token(&format!("x{at}"))).await.is_err());
@@ -130,7 +133,7 @@ async fn unknown_tokens_push_no_good_one_out() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_put_back_makes_no_answer_live_longer() {
+async fn clock_that_was_set_back_does_not_extend_an_answer() {
     let (keystone, validator) = world().await;
     validator.validate(&token("t")).await.unwrap();
     keystone.clock.put_back(Duration::from_hours(24));
@@ -146,7 +149,7 @@ async fn a_clock_that_is_put_back_makes_no_answer_live_longer() {
 }
 
 #[tokio::test]
-async fn only_digests_of_tokens_and_no_secrets_show() {
+async fn debug_output_contains_no_secrets() {
     let (keystone, validator) = world().await;
     keystone.know("a-clients-token", json!({}));
     validator.validate(&token("a-clients-token")).await.unwrap();

@@ -1,4 +1,4 @@
-//! A Keystone in this process that answers as it is told to, and counts.
+//! A scripted Keystone in this process, which counts calls.
 
 use std::{
     collections::BTreeMap,
@@ -29,11 +29,10 @@ use tower_credentials::{
     keystone::{KeystoneClient, KeystoneClientBuilder, ServiceLogin},
 };
 
-/// When the clocks start: 2026-01-02T03:04:05Z.
+/// The start of the clocks: 2026-01-02T03:04:05Z.
 pub(crate) const START: Duration = Duration::from_secs(1_767_323_045);
 
-/// What a call may take: short, since some tests wait for it; long, since the
-/// machine may be busy.
+/// The timeout of calls. Some tests wait for it; it must be long enough for a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// A clock that is set by hand.
@@ -56,22 +55,22 @@ impl Clock for TestClock {
     }
 }
 
-/// How a request is answered.
+/// The reply to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// With this status and body.
+    /// This status and body.
     Json(u16, Value),
-    /// With this text as body, status 200.
+    /// Status 200 with this text as body.
     Text(&'static str),
-    /// Never.
+    /// No reply.
     Hang,
-    /// With a head and half a body, and then the connection closes.
+    /// A head and half a body, after which the connection closes.
     HalfABody,
-    /// With a head and half a body, and then nothing more.
+    /// A head and half a body, after which nothing follows.
     Stall,
-    /// With a body without end.
+    /// A body without end.
     Endless,
-    /// By closing the connection.
+    /// The connection closes.
     HangUp,
 }
 
@@ -91,12 +90,12 @@ pub(crate) struct Keystone {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Replies by "METHOD /path?query"; all others are 404. For validations the
-    /// path is the token.
+    /// Replies by "METHOD /path?query"; all other requests return 404. For validations the path
+    /// is the token.
     replies: BTreeMap<String, Reply>,
-    /// What a login is answered with, if not with a new token.
+    /// The reply to logins, instead of a new token.
     login: Option<Reply>,
-    /// Life of the service user's tokens, in seconds.
+    /// Lifetime of the service user's tokens, in seconds.
     life: u64,
     logins: usize,
     connections: usize,
@@ -105,7 +104,7 @@ struct State {
     calls: Vec<String>,
     /// The delay of all replies.
     delay: Duration,
-    /// Whether a connection is closed when it is used a second time.
+    /// Whether a connection closes when it is used a second time.
     closes_kept: bool,
 }
 
@@ -135,14 +134,15 @@ impl Keystone {
         keystone
     }
 
-    /// A client of it with this clock, and a timeout that tests can wait for.
+    /// A client with this clock and a short timeout.
     pub(crate) fn client(&self) -> KeystoneClient {
         self.builder().build().unwrap()
     }
 
     pub(crate) fn builder(&self) -> KeystoneClientBuilder {
         let login = ServiceLogin::password("s3", "top-secret-password", "service");
-        KeystoneClient::builder(format!("http://{}", self.address), login)
+        KeystoneClient::builder(format!("http://{}", self.address))
+            .login(login)
             .clock(self.clock.clone())
             .timeout(TIMEOUT)
     }
@@ -155,7 +155,7 @@ impl Keystone {
         self.reply(call, Reply::Json(200, body));
     }
 
-    /// Makes this client's token good, with these changes to what is said of it.
+    /// Makes a client's token valid, with these changes to its description.
     pub(crate) fn know(&self, token: &str, changes: Value) {
         self.json(&format!("GET {token}"), described(changes));
     }
@@ -172,12 +172,12 @@ impl Keystone {
         self.state().delay = by;
     }
 
-    /// Closes connections that it kept as soon as they are used again.
+    /// Closes idle connections as soon as they are used again.
     pub(crate) fn close_kept_connections(&self) {
         self.state().closes_kept = true;
     }
 
-    /// Refuses all tokens that the service user has.
+    /// Rejects all current tokens of the service user.
     pub(crate) fn revoke_own_tokens(&self) {
         self.state().accepted.clear();
     }
@@ -186,12 +186,12 @@ impl Keystone {
         self.state().logins
     }
 
-    /// How many connections were opened.
+    /// The number of opened connections.
     pub(crate) fn connections(&self) -> usize {
         self.state().connections
     }
 
-    /// All calls with the service user's token since this was last asked.
+    /// The calls with the service user's token since the last call of this method.
     pub(crate) fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state().calls)
     }
@@ -277,7 +277,7 @@ impl State {
     }
 }
 
-/// A time so many seconds after the start, as Keystone writes it.
+/// A time this many seconds after the start, in Keystone's format.
 pub(crate) fn after(seconds: u64) -> String {
     let moment = time_of(START.as_secs() + seconds);
     format!("{moment}.000000Z")
@@ -292,7 +292,7 @@ fn time_of(seconds: u64) -> String {
     format!("{}-{month:02}-{}T{}", parts[3], parts[1], parts[4])
 }
 
-/// What Keystone says of a token of user `amy` in project `demo`, but for some members.
+/// Keystone's description of a token of user `amy` in project `demo`, with changed members.
 pub(crate) fn described(changes: Value) -> Value {
     let mut token = json!({
         "methods": ["password"],
@@ -315,7 +315,7 @@ pub(crate) fn described(changes: Value) -> Value {
     json!({ "token": token })
 }
 
-/// What a client presents.
+/// The credentials that a client presents.
 pub(crate) fn token(text: &str) -> Presented {
     Presented::Token(SecretText::new(text))
 }
@@ -325,7 +325,7 @@ fn full(text: &str) -> UnsyncBoxBody<Bytes, io::Error> {
     Full::new(Bytes::copy_from_slice(text.as_bytes())).map_err(never).boxed_unsync()
 }
 
-/// A body of many chunks, which then ends or, a little later, breaks off.
+/// A body of many chunks that ends, or breaks off a little later.
 struct Chunks {
     left: usize,
     breaks: Option<Pin<Box<Sleep>>>,

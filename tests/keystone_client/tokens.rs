@@ -1,4 +1,4 @@
-//! What kind of token makes which caller.
+//! Which caller each kind of token makes.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ async fn caller(changes: Value) -> Caller {
 }
 
 #[tokio::test]
-async fn a_login_with_a_password_makes_its_user_the_caller() {
+async fn password_login_makes_its_user_the_caller() {
     let amy = caller(json!({})).await;
     assert_eq!(amy.user_id.as_str(), "amy");
     assert_eq!(amy.project_id().unwrap().as_str(), "demo");
@@ -29,7 +29,7 @@ async fn a_login_with_a_password_makes_its_user_the_caller() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_what_it_is_scoped_to() {
+async fn scope_of_the_token_is_the_scope_of_the_caller() {
     let domain = caller(json!({"project": null, "domain": {"id": "d", "name": "D"}})).await;
     assert_eq!(domain.scope, Scope::Domain("d".into()));
     let system = caller(json!({"project": null, "system": {"all": true}})).await;
@@ -39,7 +39,7 @@ async fn a_token_is_good_for_what_it_is_scoped_to() {
 }
 
 #[tokio::test]
-async fn each_way_of_acting_for_somebody_is_a_delegation() {
+async fn each_kind_of_delegation_is_recognized() {
     let trust = json!({"id": "t1", "impersonation": true});
     let trust = json!({"OS-TRUST:trust": trust, "methods": ["token", "password"]});
     let of_application = |credential: Value| json!({"methods": ["application_credential"], "application_credential": credential});
@@ -68,7 +68,7 @@ async fn each_way_of_acting_for_somebody_is_a_delegation() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_obtained_with_a_key_is_that_before_all_else() {
+async fn ec2credential_takes_precedence_over_other_delegations() {
     let trust = json!({"id": "t1", "impersonation": true});
     for changes in [
         json!({"methods": ["ec2credential"]}),
@@ -81,7 +81,7 @@ async fn a_token_that_was_obtained_with_a_key_is_that_before_all_else() {
 }
 
 #[tokio::test]
-async fn a_site_may_add_its_own_ways_to_log_in() {
+async fn site_can_add_login_methods() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({"methods": ["smartcard", "totp"]}));
     let validator = KeystoneValidator::new(keystone.client()).login_methods(["smartcard"]);
@@ -89,7 +89,7 @@ async fn a_site_may_add_its_own_ways_to_log_in() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_token_is_refused_without_a_call() {
+async fn text_that_cannot_be_a_token_is_rejected_without_a_call() {
     let keystone = Keystone::start().await;
     let validator = KeystoneValidator::new(keystone.client());
     let long = "x".repeat(9_000);
@@ -103,7 +103,7 @@ async fn what_cannot_be_a_token_is_refused_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_by_this_clock_is_refused() {
+async fn token_that_has_expired_by_the_local_clock_is_rejected() {
     let keystone = Keystone::start().await;
     keystone.know("t", json!({}));
     keystone.clock.advance(Duration::from_hours(1));

@@ -1,4 +1,4 @@
-//! Transactions that get into each other's way are tried again, and nobody notices.
+//! Transactions that conflict are retried.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     load::{held, pair},
 };
 
-/// A database whose transactions are serializable unless they say otherwise.
+/// A database whose transactions are serializable by default.
 async fn serializable(server: &lab::Server) -> (String, String) {
     let url = server.database().await;
     let client = lab::connect(&url).await;
@@ -24,10 +24,10 @@ async fn serializable(server: &lab::Server) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_genuine_serialization_failure_is_tried_again() {
+async fn serialization_failure_is_retried() {
     let Some(server) = lab::shared() else { return };
     let (url, name) = serializable(server).await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     backend.insert(&pair("amy"), Quota::AtMost(3)).await.unwrap();
     let mut other = lab::connect(&url).await;
     let transaction = other.transaction().await.unwrap();
@@ -38,24 +38,22 @@ async fn a_genuine_serialization_failure_is_tried_again() {
         tokio::spawn(async move { backend.insert(&pair("amy"), Quota::AtMost(3)).await })
     };
     lab::until_blocked(&lab::connect(&url).await).await;
-    // What the insert waited for has changed since it began.
+    // The row that the insert waits for has changed since its transaction began.
     transaction.commit().await.unwrap();
     inserting.await.unwrap().unwrap();
     assert_eq!(held(&backend, "amy").await, 2);
     let failures = server.said(&format!("{name}: ERROR:  could not serialize access"));
-    assert!(failures > 0, "nothing was in the way of anything");
+    assert!(failures > 0, "no transaction failed");
 }
 
-/// Two processes, as it were, that fill the same users' quotas.
+/// Two backends, as in two processes, fill the same users' quotas.
 #[tokio::test(flavor = "multi_thread")]
-async fn quotas_hold_among_processes_whose_transactions_are_serializable() {
+async fn quotas_hold_across_processes_with_serializable_transactions() {
     const QUOTA: u32 = 10;
     let Some(server) = lab::shared() else { return };
     let (url, _) = serializable(server).await;
-    let backends = [
-        PostgresBackend::connect(&url).await.unwrap(),
-        PostgresBackend::connect(&url).await.unwrap(),
-    ];
+    let backends =
+        [PostgresBackend::open(&url).await.unwrap(), PostgresBackend::open(&url).await.unwrap()];
     let mut writers = JoinSet::new();
     for user in 0..10 {
         for backend in &backends {
@@ -85,26 +83,26 @@ async fn quotas_hold_among_processes_whose_transactions_are_serializable() {
     }
 }
 
-/// An older transaction holds a row that the batch has yet to write, and waits for one
-/// that it has written: the server ends one of them.
+/// An older transaction locks a row that the batch has yet to write, and waits for a row that
+/// the batch has written. The server aborts one of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadlock_is_tried_again() {
+async fn deadlock_is_retried() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let mut records = [(*pair("amy")).clone(), (*pair("amy")).clone()];
     records.sort_by(|a, b| a.id.cmp(&b.id));
     for record in &records {
         backend.insert(&record.clone().into(), Quota::Unlimited).await.unwrap();
     }
     let mut other = lab::connect(&url).await;
-    // So that it is the backend's transaction that finds the deadlock.
+    // The backend's transaction must be the one that detects the deadlock.
     other.batch_execute("SET deadlock_timeout = '30s'").await.unwrap();
     let transaction = other.transaction().await.unwrap();
     let touch = "UPDATE credentials SET last_used = 1 WHERE id = $1";
     transaction.execute(touch, &[&records[1].id.as_str()]).await.unwrap();
 
-    // Notes of several keys are one statement, in the order of their ids.
+    // Uses of several keys are recorded in one statement, in the order of their ids.
     let uses: Vec<_> =
         records.iter().map(|record| (record.id.clone(), record.created_at)).collect();
     let noting = {

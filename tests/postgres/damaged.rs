@@ -1,4 +1,4 @@
-//! Rows that are damaged, and stop nothing but what asks for them.
+//! A damaged row fails only the calls that include it.
 
 use std::{fs, sync::Arc};
 
@@ -11,8 +11,8 @@ use tower_credentials::{
 
 use crate::{around::around, lab, load::pair};
 
-/// Records by id, all of them stored; the second one has a secret that is so long and so
-/// hard to make shorter that it lies outside of its row.
+/// Stores records, sorted by id. The second one has a secret that is long and incompressible, so
+/// that the server stores it outside of the row.
 async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
     let mut records: Vec<_> = (0..6).map(|_| pair("amy")).collect();
     records.sort_by(|a, b| a.id.cmp(&b.id));
@@ -52,10 +52,10 @@ async fn all_else_goes_on(backend: &PostgresBackend, records: &[Arc<Credential>]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_no_record_is_gone_around_and_can_be_discarded() {
+async fn row_that_is_not_a_record_is_skipped_and_can_be_discarded() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let records = records(&backend).await;
     let client = lab::connect(&url).await;
     let harm = "UPDATE credentials SET material = 'hush' WHERE id = $1";
@@ -64,10 +64,10 @@ async fn a_row_that_is_no_record_is_gone_around_and_can_be_discarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded() {
+async fn row_that_the_server_cannot_read_is_skipped_and_can_be_discarded() {
     let Some(mut server) = lab::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
-    let records = records(&PostgresBackend::connect(&url).await.unwrap()).await;
+    let records = records(&PostgresBackend::open(&url).await.unwrap()).await;
     let client = lab::connect(&url).await;
     let file: String = client
         .query_one(
@@ -79,21 +79,21 @@ async fn a_row_that_the_server_cannot_read_is_gone_around_and_can_be_discarded()
         .get(0);
     drop(client);
     server.stop();
-    // What lies outside of the rows is overwritten, as by a disk that lost its pages.
+    // Overwrites the values outside of the rows, as a damaged disk would.
     let file = server.data().join(file);
     let length = usize::try_from(fs::metadata(&file).unwrap().len()).unwrap();
-    assert!(length > 0, "nothing lies outside of the rows");
+    assert!(length > 0, "no value is stored outside of the rows");
     fs::write(&file, vec![0; length]).unwrap();
     server.restart();
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     all_else_goes_on(&backend, &records, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_whose_name_is_none_that_is_written_is_gone_around() {
+async fn row_with_an_invalid_id_is_skipped() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let records = records(&backend).await;
     let client = lab::connect(&url).await;
     let harm = "UPDATE credentials SET id = E'\\x01x' WHERE id = $1";

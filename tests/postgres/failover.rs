@@ -1,12 +1,12 @@
-//! A primary and a standby, of which one or the other is lost.
+//! Failures of a primary or its standby.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tower_credentials::{
     backend::{
-        ChangeFeed, CredentialBackend,
-        postgres::{OpenErrorKind, PostgresBackend, PostgresBuilder},
+        ChangeFeed, CredentialBackend, OpenErrorKind,
+        postgres::{PostgresBackend, PostgresBuilder},
     },
     domain::Quota,
 };
@@ -17,19 +17,19 @@ use crate::{
     load::{Load, QUOTA, audit, held, missing, pair},
 };
 
-/// Two servers, of which the second follows the first. Commits wait for it, so that
-/// nothing is acknowledged that it lacks.
+/// Two servers. The second is a synchronous standby of the first, so that it has everything that
+/// was acknowledged.
 struct Two {
     first: lab::Server,
     second: lab::Server,
-    /// That of the first alone.
+    /// The URL of the first server alone.
     url: String,
 }
 
 impl Two {
     async fn start() -> Option<Self> {
-        // Whoever is killed keeps what the system has of its files: the disk need not be
-        // waited for.
+        // A killed process loses nothing that it has written to the operating system, so the
+        // tests need no fsync.
         let settings = ["fsync = off", "wal_log_hints = on", "wal_keep_size = 256MB"];
         let first = lab::Server::start(&settings)?;
         let url = first.database().await;
@@ -38,7 +38,7 @@ impl Two {
         Some(Self { first, second, url })
     }
 
-    /// With a URL that names both.
+    /// A builder with a URL that names both servers.
     fn builder(&self) -> PostgresBuilder {
         let port = format!(":{}/", self.first.port());
         let both = format!(":{},127.0.0.1:{}/", self.first.port(), self.second.port());
@@ -46,7 +46,7 @@ impl Two {
         builder.connect_timeout(Duration::from_secs(2))
     }
 
-    /// The URL of the second alone.
+    /// The URL of the second server alone.
     fn url_of_second(&self) -> String {
         let [first, second] = [&self.first, &self.second].map(|it| format!(":{}/", it.port()));
         self.url.replace(&first, &second)
@@ -54,14 +54,14 @@ impl Two {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promoted_standby_has_every_acknowledged_create() {
+async fn promoted_standby_has_every_acknowledged_insert() {
     let Some(mut two) = Two::start().await else { return };
-    // A standby alone takes no writes, and is refused for that.
-    let error = PostgresBackend::connect(two.url_of_second()).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+    // A standby alone accepts no writes, so it cannot be opened.
+    let error = PostgresBackend::open(two.url_of_second()).await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
     assert!(error.to_string().contains("writes"), "{error}");
 
-    let backend = two.builder().connect().await.unwrap();
+    let backend = two.builder().build().await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(1_000).await;
     two.first.kill();
@@ -70,20 +70,20 @@ async fn a_promoted_standby_has_every_acknowledged_create() {
     audit("a failover", &backend, load).await;
 }
 
-/// Commits wait for as long as it takes; nobody who waits for one does.
+/// On the server a commit waits without a limit. The callers do not.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is_back() {
+async fn writes_fail_without_the_standby_and_resume_when_it_returns() {
     const AWAY: Duration = Duration::from_secs(8);
     let Some(mut two) = Two::start().await else { return };
     let builder = two.builder().statement_timeout(Duration::from_secs(1));
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     until_written(&backend).await;
     let known = pair("amy");
     backend.insert(&known, Quota::Unlimited).await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(500).await;
     two.second.kill();
-    // What it had confirmed is answered still.
+    // Answers to writes that the standby confirmed may still arrive.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = load.acknowledged();
     let (mut tried, gone) = (Vec::new(), Instant::now());
@@ -91,15 +91,15 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
         let (record, began) = (pair("bob"), Instant::now());
         let result = backend.insert(&record, Quota::AtMost(2)).await;
         unavailable(&result);
-        // Two seconds for each server to let us in, one for the statement, two of grace.
+        // Two seconds to connect to each server, one for the statement, two of grace.
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
         assert_eq!(backend.get(&known.id).await.unwrap().as_ref(), Some(&known));
         tried.push(record);
     }
     assert_eq!(load.acknowledged(), before, "acknowledged without the standby");
 
-    // One waits for the standby. Those that wait for that one, of three that write, are not
-    // left behind on the server.
+    // One session waits for the standby. The sessions that wait for that one must not pile up on
+    // the server.
     let sessions = lab::sessions(&lab::connect(&two.url).await, "tower-credentials").await;
     assert!(sessions <= 9, "{sessions} sessions");
 
@@ -109,12 +109,12 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
     load.progress(500).await;
     let took = returned.elapsed();
     eprintln!(
-        "the standby was away: {refused} writes refused, and 500 done {took:.2?} after it was back"
+        "outage of the standby: {refused} writes failed; 500 writes took {took:.2?} after it"
     );
-    // What waited is done, or was given up: nobody does it again.
+    // Each waiting write was completed or abandoned, and is not retried.
     let there = tried.len() - missing(&backend, &tried).await;
     assert_eq!(held(&backend, "bob").await, there);
-    assert!(there <= 2, "over the quota");
+    assert!(there <= 2, "the quota is exceeded");
 
     two.first.kill();
     two.second.promote();
@@ -124,9 +124,9 @@ async fn without_its_standby_nothing_is_acknowledged_and_writes_go_on_when_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
+async fn old_primary_that_returned_as_a_standby_can_be_promoted_again() {
     let Some(mut two) = Two::start().await else { return };
-    let backend = two.builder().connect().await.unwrap();
+    let backend = two.builder().build().await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(500).await;
     two.first.kill();
@@ -142,13 +142,13 @@ async fn an_old_primary_that_returned_as_a_standby_takes_over_again() {
     audit("a failover and the way back", &backend, load).await;
 }
 
-/// The operator's mistake: it should have been stopped for good.
+/// An operator's mistake: the old primary should have been fenced.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
+async fn processes_that_saw_the_promoted_server_do_not_use_the_old_one() {
     let Some(mut two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
-    let backend = two.builder().statement_timeout(second).connect().await.unwrap();
-    let only_first = PostgresBackend::connect(&two.url).await.unwrap();
+    let backend = two.builder().statement_timeout(second).build().await.unwrap();
+    let only_first = PostgresBackend::open(&two.url).await.unwrap();
     until_written(&backend).await;
     let (revoked, kept) = (pair("amy"), pair("amy"));
     for record in [&revoked, &kept] {
@@ -161,19 +161,19 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     }
     two.first.restart();
     two.first.commit_alone().await;
-    // It does take writes, and has what was revoked.
+    // The old primary accepts writes and still has the revoked key.
     until_written(&only_first).await;
     assert!(only_first.get(&revoked.id).await.unwrap().is_some());
 
-    // Who starts now finds both, the old one first.
-    let later = two.builder().statement_timeout(second).connect().await.unwrap();
+    // A process that starts now finds both servers, the old one first.
+    let later = two.builder().statement_timeout(second).build().await.unwrap();
     until_written(&later).await;
     assert_eq!(later.get(&revoked.id).await.unwrap(), None);
     let record = pair("amy");
     later.insert(&record, Quota::Unlimited).await.unwrap();
     assert_eq!(backend.get(&record.id).await.unwrap(), Some(record));
 
-    // While the other gives no answer, nothing is read or written here, nor vouched for.
+    // While the promoted server does not answer, the old one is not used.
     let mut changes = backend.subscribe().await.unwrap();
     two.second.pause(true);
     let began = Instant::now();
@@ -200,32 +200,32 @@ async fn nobody_who_saw_the_promoted_server_goes_back_to_the_old_one() {
     }
 }
 
-/// Nobody stops the primary; it waits for its standby, which is none any more.
+/// The primary keeps running, and waits for a standby that no longer follows it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_is_promoted_beside_its_primary_is_found() {
+async fn standby_that_is_promoted_beside_its_primary_is_found() {
     let Some(two) = Two::start().await else { return };
     let second = Duration::from_secs(1);
     let builder = two.builder().statement_timeout(second);
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     until_written(&backend).await;
     let mut changes = backend.subscribe().await.unwrap();
     let revoked = pair("amy");
     backend.insert(&revoked, Quota::Unlimited).await.unwrap();
     two.second.promote();
-    let promoted = PostgresBackend::connect(two.url_of_second()).await.unwrap();
+    let promoted = PostgresBackend::open(two.url_of_second()).await.unwrap();
     until_written(&promoted).await;
     assert!(promoted.delete(&revoked.id, revoked.version).await.unwrap());
 
     let (record, began) = (pair("amy"), Instant::now());
     while backend.insert(&record, Quota::Unlimited).await.is_err() {
-        assert!(began.elapsed() < 20 * second, "it is not found");
+        assert!(began.elapsed() < 20 * second, "the promoted server was not found");
     }
-    eprintln!("a standby promoted beside its primary: found after {:.2?}", began.elapsed());
+    eprintln!("standby promoted beside its primary: found after {:.2?}", began.elapsed());
     assert_eq!(promoted.get(&record.id).await.unwrap(), Some(record));
     assert_eq!(backend.get(&revoked.id).await.unwrap(), None);
-    // What is told comes from the one that was left behind.
+    // The feed is still connected to the old primary.
     while changes.next().await.is_ok() {
-        assert!(began.elapsed() < 20 * second, "the feed goes on");
+        assert!(began.elapsed() < 20 * second, "the feed does not end");
     }
     backend.subscribe().await.unwrap().next().await.unwrap();
 }

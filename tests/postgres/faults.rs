@@ -1,4 +1,4 @@
-//! What calls do while the server is full, slow, or gone.
+//! Calls while the server is full, slow or down.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) async fn until_written(backend: &PostgresBackend) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(20), written).await.expect("it recovers by itself");
+    timeout(Duration::from_secs(20), written).await.expect("the backend recovers");
 }
 
 pub(crate) fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) {
@@ -32,18 +32,18 @@ pub(crate) fn unavailable<T: std::fmt::Debug>(result: &Result<T, BackendError>) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() {
+async fn server_without_free_connections_is_unavailable_until_it_has_some() {
     let settings = ["fsync = off", "max_connections = 12", "superuser_reserved_connections = 0"];
     let Some(server) = lab::Server::start(&settings) else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     until_written(&backend).await;
 
     let first = lab::connect(&url).await;
     let others_only = "SELECT count(*) = 12 AND bool_and(application_name <> 'tower-credentials')
         FROM pg_stat_activity WHERE backend_type = 'client backend'";
     let mut others = Vec::new();
-    // Whoever is quicker gets the places that are free again.
+    // The test and the backend compete for free connections.
     while !first.query_one(others_only, &[]).await.unwrap().get::<_, bool>(0) {
         lab::end_sessions(&first, "tower-credentials").await;
         while let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await {
@@ -55,19 +55,19 @@ async fn a_server_that_takes_no_more_connections_is_unavailable_until_it_does() 
     unavailable(&backend.insert(&pair("amy"), Quota::Unlimited).await);
     unavailable(&backend.get(&CredentialId::from_stored("x")).await);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    let error = PostgresBackend::connect(&url).await.unwrap_err();
-    assert_eq!(error.kind(), tower_credentials::backend::postgres::OpenErrorKind::Unreachable);
+    let error = PostgresBackend::open(&url).await.unwrap_err();
+    assert_eq!(error.kind(), tower_credentials::backend::OpenErrorKind::Unavailable);
 
     drop(others);
     until_written(&backend).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() {
+async fn calls_to_a_suspended_server_time_out_and_succeed_afterwards() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let builder = PostgresBackend::builder(server.database().await);
     let builder = builder.statement_timeout(Duration::from_secs(1));
-    let backend = builder.connect_timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let backend = builder.connect_timeout(Duration::from_secs(1)).build().await.unwrap();
     until_written(&backend).await;
     server.pause(true);
     let began = Instant::now();
@@ -81,17 +81,17 @@ async fn calls_to_a_server_that_stands_still_end_in_time_and_go_on_afterwards() 
     unavailable(&written);
     unavailable(&read);
     noted.unwrap_err();
-    // A statement's second, another of grace, and what it takes to notice.
+    // One second for the statement, one of grace, and some time to notice.
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     server.pause(false);
     until_written(&backend).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
+async fn writes_that_wait_for_a_lock_time_out_and_reads_succeed() {
     let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).statement_timeout(Duration::from_millis(500));
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     let (old, new) = (pair("amy"), pair("amy"));
     backend.insert(&old, Quota::Unlimited).await.unwrap();
     let mut other = lab::connect(&url).await;
@@ -103,15 +103,15 @@ async fn writes_that_wait_for_a_lock_end_in_time_and_reads_go_on() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(backend.get(&old.id).await.unwrap().is_some());
     transaction.rollback().await.unwrap();
-    // The server gave up before we did, so that nothing of it happened.
+    // The server's timeout was shorter than ours, so nothing was written.
     assert!(backend.get(&new.id).await.unwrap().is_none());
     backend.insert(&new, Quota::Unlimited).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_in_good_order_loses_nothing_and_the_backend_reconnects() {
+async fn restart_of_the_server_loses_nothing_and_the_backend_reconnects() {
     let Some(mut server) = lab::Server::start(&[]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let load = Load::start(&backend, 16, Quota::Unlimited);
     load.progress(300).await;
     server.stop();
@@ -125,11 +125,11 @@ async fn a_restart_in_good_order_loses_nothing_and_the_backend_reconnects() {
     assert!(done.longest < Duration::from_secs(15), "{:?}", done.longest);
 }
 
-/// Even where the server is set to answer before its disk does.
+/// Even if the server is configured not to wait for its disk.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
+async fn acknowledged_inserts_survive_a_kill_of_the_server() {
     let Some(mut server) = lab::Server::start(&["synchronous_commit = off"]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
     for _ in 0..3 {
         load.progress(300).await;
@@ -141,13 +141,13 @@ async fn every_acknowledged_create_is_there_after_the_server_is_killed() {
     audit("three kills", &backend, load).await;
 }
 
-/// The sessions are ended again and again while creates are under way: each is
-/// acknowledged or refused for what it is, never refused as its own duplicate.
+/// The sessions are terminated again and again during inserts. No insert may conflict with
+/// itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselves() {
+async fn inserts_whose_session_is_terminated_do_not_conflict_with_themselves() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let client = lab::connect(&url).await;
     for quota in [Quota::Unlimited, Quota::AtMost(100_000)] {
         let load = Load::start(&backend, 16, quota);
@@ -155,7 +155,7 @@ async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselv
             load.progress(20).await;
             lab::end_sessions(&client, "tower-credentials").await;
         }
-        // A duplicate of itself would be an error that ends the load.
+        // A conflict would end the load with a panic.
         let done = load.stop().await;
         let lost = missing(&backend, &done.acknowledged).await;
         report("twenty-five ended sessions", &done, lost);
@@ -163,21 +163,21 @@ async fn creates_whose_session_is_ended_are_not_taken_for_duplicates_of_themselv
     }
 }
 
-/// The session ends between the commit and its answer: the create is made again, finds
-/// itself there, and is acknowledged.
+/// The session is terminated between the commit and its answer. The backend looks the insert up,
+/// finds it, and acknowledges it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_that_was_committed_unheard_recognises_itself() {
+async fn insert_whose_answer_was_lost_finds_its_own_record() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let client = lab::connect(&url).await;
     for quota in [Quota::Unlimited, Quota::AtMost(1)] {
-        // Commits are done here, and then wait for a standby that there is not.
+        // Commits are written locally and then wait for a standby that does not exist.
         let wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
         client.batch_execute(wait).await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         let mut tries = 0;
-        // It takes a moment until they do.
+        // The new setting takes effect after a moment.
         let (record, inserting) = loop {
             tries += 1;
             let record = pair(&format!("user {quota:?} {tries}"));
@@ -193,7 +193,7 @@ async fn a_create_that_was_committed_unheard_recognises_itself() {
             }
         };
         lab::end_sessions(&client, "tower-credentials").await;
-        // It is there for all to see, and would be lost with this server.
+        // The record is visible, and would be lost with this server.
         tokio::time::sleep(Duration::from_millis(700)).await;
         assert_eq!(missing(&backend, std::slice::from_ref(&record)).await, 0);
         assert!(!inserting.is_finished(), "acknowledged without the standby");

@@ -1,4 +1,4 @@
-//! The feed of changes: other processes' writes, and what ends it.
+//! The change feed: writes of other processes, and what ends a subscription.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ async fn until_failed(changes: &mut Box<dyn Changes>) -> BackendError {
             }
         }
     };
-    timeout(Duration::from_secs(10), failed).await.expect("a feed that is lost says so")
+    timeout(Duration::from_secs(10), failed).await.expect("a lost feed fails")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_process_does_is_told_within_a_second() {
+async fn changes_of_another_process_are_reported_within_one_second() {
     let Some(url) = lab::database().await else { return };
-    let here = PostgresBackend::connect(&url).await.unwrap();
-    let there = PostgresBackend::connect(&url).await.unwrap();
+    let here = PostgresBackend::open(&url).await.unwrap();
+    let there = PostgresBackend::open(&url).await.unwrap();
     let mut changes = here.subscribe().await.unwrap();
     for _ in 0..20 {
         let record = pair("amy");
@@ -41,15 +41,13 @@ async fn what_another_process_does_is_told_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_stores_of_one_database_do_not_hear_each_other() {
+async fn stores_in_one_database_do_not_report_each_others_changes() {
     let Some(url) = lab::database().await else { return };
     let client = lab::connect(&url).await;
     client.batch_execute("CREATE SCHEMA other").await.unwrap();
     let other = format!("{url}&options=-c%20search_path%3Dother");
-    let (here, there) = (
-        PostgresBackend::connect(&url).await.unwrap(),
-        PostgresBackend::connect(&other).await.unwrap(),
-    );
+    let (here, there) =
+        (PostgresBackend::open(&url).await.unwrap(), PostgresBackend::open(&other).await.unwrap());
     let mut changes = here.subscribe().await.unwrap();
     let record = pair("amy");
     there.insert(&record, Quota::Unlimited).await.unwrap();
@@ -60,23 +58,23 @@ async fn two_stores_of_one_database_do_not_hear_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_whose_session_is_ended_fails() {
+async fn feed_fails_when_its_session_is_terminated() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);
     lab::end_sessions(&lab::connect(&url).await, "tower-credentials").await;
     let error = until_failed(&mut changes).await;
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
-    // The next one hears again.
+    // A new subscription works.
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_of_a_server_that_stands_still_fails() {
+async fn feed_of_a_suspended_server_fails() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
-    let backend = PostgresBackend::connect(server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(server.database().await).await.unwrap();
     let mut changes = backend.subscribe().await.unwrap();
     assert!(changes.next().await.unwrap().is_complete);
     server.pause(true);
@@ -87,19 +85,18 @@ async fn a_feed_of_a_server_that_stands_still_fails() {
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
 }
 
-/// A server without notifications still stores; it just tells nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_tells_no_changes_says_so_and_stores_all_the_same() {
+async fn server_without_notifications_stores_records_but_has_no_feed() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let client = lab::connect(&url).await;
-    // What an engine of the family does that lacks it.
+    // Behaves as an engine without notifications.
     let lack = "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC;
         CREATE ROLE deaf LOGIN PASSWORD 'deaf';
         GRANT ALL ON SCHEMA public TO deaf";
     client.batch_execute(lack).await.unwrap();
     let url = url.replace(lab::USER, "deaf").replace(lab::PASSWORD, "deaf");
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let (first, second) = (pair("amy"), pair("amy"));
     backend.insert(&first, Quota::Unlimited).await.unwrap();
     backend.insert(&second, Quota::AtMost(2)).await.unwrap();
@@ -109,5 +106,5 @@ async fn a_server_that_tells_no_changes_says_so_and_stores_all_the_same() {
     assert_eq!(backend.purge_user(&second.user_id).await.unwrap(), 1);
     let error = backend.subscribe().await.unwrap_err();
     let BackendError::Unavailable(error) = error else { panic!("{error:?}") };
-    assert!(error.to_string().contains("tells no changes"), "{error}");
+    assert!(error.to_string().contains("does not send notifications"), "{error}");
 }

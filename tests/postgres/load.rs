@@ -1,4 +1,4 @@
-//! Clients that create and revoke keys while something happens to the server.
+//! Clients that create and revoke keys during a fault.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use tower_credentials::{
     },
 };
 
-/// What those who load may hold where a quota is checked.
+/// The quota of each user of a load.
 pub(crate) const QUOTA: u32 = 10;
 
 /// A new key pair of this user.
@@ -37,7 +37,7 @@ pub(crate) fn pair(user: &str) -> Arc<Credential> {
     credential.into()
 }
 
-/// Many clients that create keys as fast as they are answered, until told to stop.
+/// Many clients that create keys as fast as possible, until they are stopped.
 pub(crate) struct Load {
     running: JoinSet<()>,
     seen: Arc<Seen>,
@@ -48,22 +48,22 @@ struct Seen {
     stop: AtomicBool,
     /// How many creates were acknowledged.
     created: AtomicUsize,
-    /// Those that were, and were not revoked.
+    /// Records of acknowledged creates that were not revoked.
     acknowledged: Mutex<Vec<Arc<Credential>>>,
-    /// Those whose revocation was acknowledged.
+    /// Records whose revocation was acknowledged.
     revoked: Mutex<Vec<CredentialId>>,
     refused: AtomicUsize,
-    /// How often a quota was full.
+    /// How often a quota was exceeded.
     full: AtomicUsize,
-    /// When a write was acknowledged last, and the longest time without one.
+    /// The time of the last acknowledged write, and the longest time between two.
     pause: Mutex<Option<(Instant, Duration)>>,
 }
 
-/// What a load did.
+/// The results of a load.
 pub(crate) struct Done {
     /// How many creates were acknowledged.
     pub(crate) created: usize,
-    /// Those of which nobody tried to revoke the record.
+    /// Records that no client tried to revoke.
     pub(crate) acknowledged: Vec<Arc<Credential>>,
     pub(crate) revoked: Vec<CredentialId>,
     pub(crate) unavailable: usize,
@@ -72,7 +72,8 @@ pub(crate) struct Done {
 }
 
 impl Load {
-    /// `clients` clients; each two are a user, with this quota. Where it is full they revoke.
+    /// Starts clients. Two clients share a user with this quota. When the quota is exceeded, they
+    /// revoke a key.
     pub(crate) fn start(
         backend: &(impl CredentialBackend + Clone),
         clients: usize,
@@ -108,7 +109,9 @@ impl Load {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("writes go on");
+        tokio::time::timeout(Duration::from_mins(1), waiting)
+            .await
+            .expect("writes are acknowledged");
     }
 
     pub(crate) async fn stop(mut self) -> Done {
@@ -168,9 +171,9 @@ async fn revoke(
 ) {
     match backend.delete(&old.id, old.version).await {
         Ok(true) => seen.revoked.lock().unwrap().push(old.id.clone()),
-        // Told as lost.
+        // Counted as lost.
         Ok(false) => held.insert(0, old),
-        // Nobody knows whether it is there.
+        // The outcome is unknown.
         Err(BackendError::Unavailable(_)) => {
             seen.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,10 +181,11 @@ async fn revoke(
     }
 }
 
-/// Stops a load of 32 clients under [`QUOTA`]; everything must be as it was acknowledged.
+/// Stops a load of 32 clients under [`QUOTA`], and asserts that the store has exactly what was
+/// acknowledged.
 pub(crate) async fn audit(what: &str, backend: &impl CredentialBackend, load: Load) {
     let done = load.stop().await;
-    // Those who read may connect a little later than those who write.
+    // The sessions that read may reconnect later than those that write.
     while backend.get(&CredentialId::from_stored("x")).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -189,18 +193,18 @@ pub(crate) async fn audit(what: &str, backend: &impl CredentialBackend, load: Lo
     report(what, &done, lost);
     assert_eq!(lost, 0);
     assert_eq!(revived(backend, &done.revoked).await, 0);
-    assert!(done.full > 0, "no quota was ever full");
+    assert!(done.full > 0, "no quota was ever exceeded");
     for user in 0..16 {
         assert!(held(backend, &format!("user {user}")).await <= QUOTA as usize);
     }
-    // Of each create that was not acknowledged there may be one record, whole.
+    // Each create that was not acknowledged may have stored one record.
     let others = held(backend, "amy").await + held(backend, "bob").await;
     let stored = ids(backend).await.len() - others;
     assert!(stored <= done.acknowledged.len() + done.unavailable, "{stored} records");
     assert!(done.longest < Duration::from_secs(20), "{:?}", done.longest);
 }
 
-/// Says what came of a load, on stderr, whether the test passes or not.
+/// Prints the results of a load to stderr, whether the test passes or not.
 pub(crate) fn report(what: &str, done: &Done, lost: usize) {
     use std::io::Write as _;
     let line = format!(
@@ -215,7 +219,7 @@ pub(crate) fn report(what: &str, done: &Done, lost: usize) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// How many of these are not in the store, whole.
+/// How many of these records are missing or differ.
 pub(crate) async fn missing(
     backend: &impl CredentialBackend,
     records: &[Arc<Credential>],
@@ -228,7 +232,7 @@ pub(crate) async fn missing(
     missing
 }
 
-/// How many of these are in the store, which must not be.
+/// How many of these revoked records are in the store.
 pub(crate) async fn revived(backend: &impl CredentialBackend, revoked: &[CredentialId]) -> usize {
     let mut revived = 0;
     for id in revoked {
@@ -237,7 +241,7 @@ pub(crate) async fn revived(backend: &impl CredentialBackend, revoked: &[Credent
     revived
 }
 
-/// All ids of the store.
+/// The ids of all records.
 pub(crate) async fn ids(backend: &impl CredentialBackend) -> HashSet<CredentialId> {
     let (mut query, mut ids) = (ListQuery::new(Order::Id), HashSet::new());
     loop {
@@ -248,7 +252,7 @@ pub(crate) async fn ids(backend: &impl CredentialBackend) -> HashSet<CredentialI
     }
 }
 
-/// How many records a user holds.
+/// How many records a user has.
 pub(crate) async fn held(backend: &impl CredentialBackend, user: &str) -> usize {
     let mut query = ListQuery::new(Order::Id);
     query.user_id = Some(UserId::from_stored(user));

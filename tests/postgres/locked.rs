@@ -1,4 +1,4 @@
-//! A row that another session holds stops no other write.
+//! A row that another session has locked does not block other writes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,14 @@ use tower_credentials::{
 
 use crate::{lab, load::pair};
 
-/// A statement may take two seconds, and wait for a lock for one.
+/// A backend with a statement timeout of two seconds, and so a lock timeout of one.
 async fn backend(url: &str) -> PostgresBackend {
     let builder = PostgresBackend::builder(url).writers(1);
-    builder.statement_timeout(Duration::from_secs(2)).connect().await.unwrap()
+    builder.statement_timeout(Duration::from_secs(2)).build().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_update_of_a_row_that_is_held_fails_alone() {
+async fn update_of_a_locked_row_fails_alone() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let backend = backend(&url).await;
@@ -48,7 +48,7 @@ async fn an_update_of_a_row_that_is_held_fails_alone() {
             assert!(updated.unwrap(), "{id:?}");
         }
     }
-    eprintln!("98 of 100 updates done beside two rows that are held after {:?}", began.elapsed());
+    eprintln!("98 of 100 updates succeeded beside two locked rows after {:?}", began.elapsed());
     transaction.rollback().await.unwrap();
     let id = held[0];
     let current = backend.get(id).await.unwrap().unwrap();
@@ -56,7 +56,7 @@ async fn an_update_of_a_row_that_is_held_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_insert_of_a_user_who_is_held_stops_no_other_users() {
+async fn insert_of_a_locked_user_does_not_block_other_users() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let backend = backend(&url).await;
@@ -86,9 +86,9 @@ async fn an_insert_of_a_user_who_is_held_stops_no_other_users() {
     backend.insert(&pair("amy"), Quota::AtMost(50)).await.unwrap();
 }
 
-/// A purge and a load may wait for as long as they may take.
+/// The lock timeout of a purge and a load is as long as their statement timeout.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_waits_longer_for_a_row_that_is_held() {
+async fn purge_waits_longer_for_a_locked_row() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let backend = backend(&url).await;
@@ -107,17 +107,17 @@ async fn a_purge_waits_longer_for_a_row_that_is_held() {
     assert_eq!(purging.await.unwrap().unwrap(), 1);
 }
 
-/// Inserts whose answer is lost, and whose rows are held by somebody else when they are
-/// looked for: nobody knows, and they are neither made again nor told to be taken.
+/// The answers to inserts are lost, and their rows are locked when the backend looks them up.
+/// The outcome is unknown: the inserts are not repeated, and do not report a conflict.
 #[tokio::test(flavor = "multi_thread")]
-async fn inserts_that_may_have_been_done_are_not_refused_for_themselves() {
+async fn inserts_with_unknown_outcome_do_not_conflict_with_themselves() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
     let backend = backend(&url).await;
     backend.insert(&pair("amy"), Quota::AtMost(5)).await.unwrap();
     let (client, mut other) = (lab::connect(&url).await, lab::connect(&url).await);
 
-    // Until the first is refused, the others wait, and then are done together.
+    // The others wait until the first insert fails, and are then one batch.
     let transaction = other.transaction().await.unwrap();
     let lock = "SELECT 1 FROM credential_owners WHERE user_id = 'amy' FOR UPDATE";
     transaction.query_one(lock, &[]).await.unwrap();
@@ -131,7 +131,7 @@ async fn inserts_that_may_have_been_done_are_not_refused_for_themselves() {
     let (_, first) = insert("amy");
     lab::until_blocked(&client).await;
     let (records, inserting): (Vec<_>, Vec<_>) = (0..4).map(|_| insert("bob")).unzip();
-    // Commits are done here, and then wait for a standby that there is not.
+    // Commits are written locally and then wait for a standby that does not exist.
     let wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
     client.batch_execute(wait).await.unwrap();
     client.batch_execute("SELECT pg_reload_conf()").await.unwrap();

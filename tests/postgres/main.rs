@@ -1,4 +1,4 @@
-//! `PostgresBackend` on real servers: private ones in scratch folders.
+//! Tests `PostgresBackend` on servers that the tests start in temporary folders.
 
 mod conflicts;
 mod damaged;

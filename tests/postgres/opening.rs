@@ -1,12 +1,11 @@
-//! What becomes a store, and what is refused.
+//! Opening: which databases become a store, and which are rejected.
 
 use std::{error::Error as _, fmt::Write as _, time::Duration};
 
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend,
-        postgres::{OpenError, OpenErrorKind, PostgresBackend},
+        BackendError, CredentialBackend, OpenError, OpenErrorKind, postgres::PostgresBackend,
     },
     domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, UserId},
 };
@@ -17,10 +16,10 @@ use crate::{
 };
 
 async fn refusal(url: String) -> OpenError {
-    PostgresBackend::connect(url).await.unwrap_err()
+    PostgresBackend::open(url).await.unwrap_err()
 }
 
-/// All that an error says, to whoever prints it.
+/// An error and its sources in every printed form.
 fn said(error: &OpenError) -> String {
     let mut said = format!("{error} {error:?}");
     let mut source = error.source();
@@ -32,15 +31,15 @@ fn said(error: &OpenError) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_start_at_once_make_one_store() {
+async fn servers_that_start_together_create_one_store() {
     for _ in 0..3 {
         let Some(url) = lab::database().await else { return };
         let mut starting = JoinSet::new();
         for _ in 0..6 {
             let url = url.clone();
-            // Many sessions are opened at once here, each with some work for the login.
+            // The login takes some work, and many sessions are opened at the same time.
             let builder = PostgresBackend::builder(url).connect_timeout(Duration::from_secs(30));
-            starting.spawn(builder.connect());
+            starting.spawn(builder.build());
         }
         while let Some(backend) = starting.join_next().await {
             let backend = backend.unwrap().unwrap();
@@ -50,20 +49,20 @@ async fn servers_that_start_at_once_make_one_store() {
 }
 
 #[tokio::test]
-async fn what_was_stored_is_there_for_the_next() {
+async fn records_are_there_when_the_store_is_opened_again() {
     let Some(url) = lab::database().await else { return };
     let record = pair("amy");
-    let first = PostgresBackend::connect(&url).await.unwrap();
+    let first = PostgresBackend::open(&url).await.unwrap();
     first.insert(&record, Quota::Unlimited).await.unwrap();
     drop(first);
-    let second = PostgresBackend::connect(&url).await.unwrap();
+    let second = PostgresBackend::open(&url).await.unwrap();
     assert_eq!(missing(&second, &[record]).await, 0);
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_release_is_refused_and_not_touched() {
+async fn store_of_a_later_release_is_rejected_and_unchanged() {
     let Some(url) = lab::database().await else { return };
-    drop(PostgresBackend::connect(&url).await.unwrap());
+    drop(PostgresBackend::open(&url).await.unwrap());
     let client = lab::connect(&url).await;
     client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
     let error = refusal(url).await;
@@ -74,9 +73,9 @@ async fn a_store_of_a_later_release_is_refused_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect() {
+async fn store_that_was_migrated_by_a_later_release_is_not_written_after_a_reconnect() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let client = lab::connect(&url).await;
     client.batch_execute("UPDATE credential_store SET version = 99").await.unwrap();
@@ -94,7 +93,7 @@ async fn a_store_that_becomes_a_later_releases_is_not_written_after_a_reconnect(
 }
 
 #[tokio::test]
-async fn another_applications_table_is_refused_and_not_touched() {
+async fn another_applications_table_is_rejected_and_unchanged() {
     for table in ["credentials", "credential_owners"] {
         let Some(url) = lab::database().await else { return };
         let client = lab::connect(&url).await;
@@ -106,7 +105,7 @@ async fn another_applications_table_is_refused_and_not_touched() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_every_text_is_refused() {
+async fn database_with_another_encoding_is_rejected() {
     let Some(server) = lab::shared() else { return };
     let client = lab::connect(&server.url("postgres")).await;
     let make = "CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
@@ -117,7 +116,7 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wrong_login_is_refused_and_the_password_never_told() {
+async fn wrong_login_is_reported_without_the_password() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let wrong = url.replace(PASSWORD, "wrong-pw-of-somebody");
@@ -125,65 +124,65 @@ async fn a_wrong_login_is_refused_and_the_password_never_told() {
     let nowhere = server.url("no_such_database");
     for url in [wrong, nobody, nowhere] {
         let error = refusal(url.clone()).await;
-        assert_eq!(error.kind(), OpenErrorKind::Refused, "{url}: {error:?}");
+        assert_eq!(error.kind(), OpenErrorKind::PermissionDenied, "{url}: {error:?}");
         let said = said(&error);
         assert!(!said.contains(PASSWORD) && !said.contains("wrong-pw"), "{said}");
     }
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let builder = PostgresBackend::builder(&url);
     assert!(!format!("{backend:?} {builder:?}").contains(PASSWORD));
 }
 
 #[tokio::test]
-async fn a_user_without_rights_is_refused_and_one_who_may_only_use_the_store_is_not() {
+async fn user_needs_privileges_to_use_the_store_but_not_to_create_tables() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let client = lab::connect(&url).await;
     client.batch_execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk'").await.unwrap();
     let clerk = url.replace(USER, "clerk").replace(PASSWORD, "clerk");
-    assert_eq!(refusal(clerk.clone()).await.kind(), OpenErrorKind::Refused);
+    assert_eq!(refusal(clerk.clone()).await.kind(), OpenErrorKind::PermissionDenied);
 
-    drop(PostgresBackend::connect(&url).await.unwrap());
+    drop(PostgresBackend::open(&url).await.unwrap());
     let grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON credentials, credential_owners TO clerk;
         GRANT SELECT ON credential_store TO clerk";
     client.batch_execute(grant).await.unwrap();
-    let backend = PostgresBackend::connect(clerk).await.unwrap();
+    let backend = PostgresBackend::open(clerk).await.unwrap();
     let record = pair("amy");
     backend.insert(&record, Quota::AtMost(1)).await.unwrap();
     assert!(backend.delete(&record.id, record.version).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unreachable() {
+async fn missing_server_is_unavailable() {
     let error = refusal("postgres://amy@127.0.0.1:1/keys?sslmode=disable".into()).await;
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable);
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_says_nothing_is_unreachable_in_time() {
+async fn silent_server_is_unavailable_after_the_timeout() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://amy@{}/keys?sslmode=disable", silent.local_addr().unwrap());
     let timeout = Duration::from_millis(300);
-    let connecting = PostgresBackend::builder(url).connect_timeout(timeout).connect();
+    let connecting = PostgresBackend::builder(url).connect_timeout(timeout).build();
     let error = tokio::time::timeout(Duration::from_secs(5), connecting).await.unwrap();
-    assert_eq!(error.unwrap_err().kind(), OpenErrorKind::Unreachable);
+    assert_eq!(error.unwrap_err().kind(), OpenErrorKind::Unavailable);
 }
 
 #[tokio::test]
-async fn the_second_server_of_a_url_does_when_the_first_is_silent() {
+async fn second_server_of_a_url_is_used_when_the_first_is_silent() {
     let Some(url) = lab::database().await else { return };
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let both = format!("@{},", silent.local_addr().unwrap());
     let builder = PostgresBackend::builder(url.replace('@', &both));
-    let backend = builder.connect_timeout(Duration::from_secs(5)).connect().await.unwrap();
+    let backend = builder.connect_timeout(Duration::from_secs(5)).build().await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_is_dropped_closes_its_sessions() {
+async fn dropped_backend_closes_its_sessions() {
     let Some(url) = lab::database().await else { return };
     let client = lab::connect(&url).await;
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let clone = backend.clone();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let sessions = async || {
@@ -202,11 +201,11 @@ async fn a_backend_that_is_dropped_closes_its_sessions() {
     tokio::time::timeout(Duration::from_secs(10), closed).await.expect("they are closed");
 }
 
-/// The engine has no NUL; such texts are stored in another spelling.
+/// Columns cannot hold NUL, so such texts are escaped.
 #[tokio::test]
-async fn texts_with_nul_are_stored_and_found_like_others() {
+async fn texts_with_nul_are_stored_and_found() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let key = |text: &str| AccessKey::from_stored(text);
     assert!(backend.find_by_access_key(&key("a\0b")).await.unwrap().is_none());
     let mut record = (*pair("amy")).clone();
@@ -224,16 +223,15 @@ async fn texts_with_nul_are_stored_and_found_like_others() {
     assert_eq!(backend.purge_user(&record.user_id).await.unwrap(), 1);
 }
 
-/// Texts that are too long for an index are refused, and take no neighbours down.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_cannot_be_stored_fails_alone() {
+async fn record_that_cannot_be_stored_fails_alone() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(url).await.unwrap();
+    let backend = PostgresBackend::open(url).await.unwrap();
     let mut writes = JoinSet::new();
     for n in 0..40 {
         let (backend, mut record) = (backend.clone(), (*pair("amy")).clone());
         if n == 20 {
-            // Digits of a hash, since the engine makes repeated ones shorter.
+            // Random digits, because the engine compresses repeated ones.
             let digits = (0..200).map(|_| AccessKey::generate().unwrap().as_str().to_owned());
             record.access_key = Some(AccessKey::from_stored(digits.collect::<String>()));
         }

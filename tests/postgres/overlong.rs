@@ -1,4 +1,4 @@
-//! Records that no index has room for.
+//! Records that are too long for an index.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tower_credentials::{
 
 use crate::{lab, load::pair};
 
-/// A text that is as long and hard to make shorter.
+/// A long, incompressible text.
 fn long() -> String {
     (0..300).map(|_| AccessKey::generate().unwrap().as_str().to_owned()).collect()
 }
@@ -28,9 +28,9 @@ fn overlong() -> [Arc<Credential>; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_refuses_what_no_index_has_room_for_and_takes_all_else() {
+async fn load_refuses_only_records_that_are_too_long_for_an_index() {
     let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(&server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(&server.database().await).await.unwrap();
     let mut records: Vec<_> = (0..1_000).map(|_| pair("amy")).collect();
     let mut expected = vec![Loaded::Stored; records.len()];
     for (place, record) in [0, 501, 999].into_iter().zip(overlong()) {
@@ -47,9 +47,9 @@ async fn a_load_refuses_what_no_index_has_room_for_and_takes_all_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_no_index_has_room_for_is_told_so_and_takes_no_other_down() {
+async fn write_that_is_too_long_for_an_index_fails_alone() {
     let Some(server) = lab::shared() else { return };
-    let backend = PostgresBackend::connect(&server.database().await).await.unwrap();
+    let backend = PostgresBackend::open(&server.database().await).await.unwrap();
     let [user, project, key] = overlong();
     for quota in [Quota::Unlimited, Quota::AtMost(100)] {
         let mut inserts = tokio::task::JoinSet::new();

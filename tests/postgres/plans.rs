@@ -1,5 +1,4 @@
-//! What the server reads for an answer: as much as the answer needs, whatever else is
-//! there.
+//! The rows that the server reads for an answer do not depend on the size of the table.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +11,9 @@ use tower_credentials::{
 
 use crate::{lab, load::pair};
 
-/// How often the table was read from end to end, and how many rows of it were looked at.
+/// The number of sequential scans of the table, and of rows that were read.
 async fn read(backend: &PostgresBackend, client: &Client) -> (i64, i64) {
-    // Sessions report what they did when they do something more, a second later.
+    // Sessions report their statistics with a later statement, after a second.
     for _ in 0..2 {
         use_all(backend, 1).await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -26,14 +25,14 @@ async fn read(backend: &PostgresBackend, client: &Client) -> (i64, i64) {
     (row.get(0), row.get(1))
 }
 
-/// Statements are planned while the table is empty, and must do when it is not.
+/// Statements are planned while the table is empty, and must stay efficient when it is not.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_scans_or_reads_more_than_it_shows() {
+async fn no_statement_scans_or_reads_more_rows_than_it_returns() {
     let Some(url) = lab::database().await else { return };
     let builder = PostgresBackend::builder(&url).readers(1).writers(1);
-    let backend = builder.connect().await.unwrap();
+    let backend = builder.build().await.unwrap();
     let client = lab::connect(&url).await;
-    // Every statement, often enough for the server to settle on a plan.
+    // Runs every statement often enough for the server to settle on a plan.
     for _ in 0..8 {
         use_all(&backend, 1).await;
     }
@@ -45,7 +44,7 @@ async fn nothing_scans_or_reads_more_than_it_shows() {
     for part in crowd.chunks(10_000) {
         backend.load(part).await.unwrap();
     }
-    // As the autovacuum does before long.
+    // As the autovacuum would do.
     client.batch_execute("VACUUM credentials").await.unwrap();
 
     let before = read(&backend, &client).await;
@@ -58,10 +57,10 @@ async fn nothing_scans_or_reads_more_than_it_shows() {
     let sql = "SELECT string_agg(indexrelname || ': ' || idx_tup_fetch, ', ')
         FROM pg_stat_user_indexes";
     let indexes: String = client.query_one(sql, &[]).await.unwrap().get(0);
-    assert!(rows < 10 * 1_000, "{rows} rows were looked at: {indexes}");
+    assert!(rows < 10 * 1_000, "{rows} rows were read: {indexes}");
 }
 
-/// Every read and write once; lists of `limit` records.
+/// Runs every read and write once, with lists of `limit` records.
 async fn use_all(backend: &PostgresBackend, limit: usize) {
     let mut record = (*pair("amy")).clone();
     record.slot = Some(Slot::Ec2);
@@ -94,12 +93,10 @@ async fn use_all(backend: &PostgresBackend, limit: usize) {
     backend.purge_project(&ProjectId::from_stored("nowhere")).await.unwrap();
 }
 
-/// A filter by type examines a bounded number of rows, and of those that it drops no
-/// material comes along.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_that_finds_nothing_gives_up_in_time() {
+async fn filter_without_matches_examines_a_bounded_number_of_rows() {
     let Some(url) = lab::database().await else { return };
-    let backend = PostgresBackend::connect(&url).await.unwrap();
+    let backend = PostgresBackend::open(&url).await.unwrap();
     let crowd: Vec<_> = (0..5_000).map(|_| pair("crowd")).collect();
     backend.load(&crowd).await.unwrap();
     let mut query = ListQuery::new(Order::Id);

@@ -1,4 +1,4 @@
-//! A sealed store whose server goes away.
+//! A sealed store during outages of its server.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sealed_writes_are_refused_in_time_while_the_server_is_away_and_go_on_by_themselves() {
+async fn sealed_writes_fail_in_time_during_an_outage_and_resume_after_it() {
     let Some(mut server) = lab::Server::start(&["fsync = off"]) else { return };
     let second = Duration::from_secs(1);
     let builder = PostgresBackend::builder(server.database().await);
     let builder = builder.connect_timeout(second).statement_timeout(second);
     let ring = KeyRing::new("first", &[7; 32]).unwrap();
-    let sealed = Encrypted::open(builder.connect().await.unwrap(), ring).await.unwrap();
+    let sealed = Encrypted::open(builder.build().await.unwrap(), ring).await.unwrap();
     let load = Load::start(&sealed, 32, Quota::AtMost(QUOTA));
     let mut longest = Duration::ZERO;
     for _ in 0..2 {
@@ -38,14 +38,14 @@ async fn sealed_writes_are_refused_in_time_while_the_server_is_away_and_go_on_by
         server.pause(false);
     }
     load.progress(300).await;
-    eprintln!("a sealed store away: 100 writes at once refused after {longest:.2?} at the longest");
-    // A second to be let in, one for the statement, two of grace, and as much for the look
+    eprintln!("sealed store: 100 concurrent writes failed after at most {longest:.2?}");
+    // One second to connect, one for the statement, two of grace, and the same for the lookup
     // that follows a write.
     assert!(longest < Duration::from_secs(8), "{longest:?}");
     audit("a sealed store killed twice and frozen twice", &sealed, load).await;
 }
 
-/// Has many write at once, of whom nobody waits for the others: how long it takes.
+/// Runs many concurrent writes, which must all fail. Returns how long they take.
 async fn refused(sealed: &Encrypted<PostgresBackend>) -> Duration {
     let began = Instant::now();
     let mut writing = JoinSet::new();
@@ -53,8 +53,8 @@ async fn refused(sealed: &Encrypted<PostgresBackend>) -> Duration {
         let (sealed, record) = (sealed.clone(), pair("amy"));
         writing.spawn(async move { sealed.insert(&record, Quota::Unlimited).await });
     }
-    for outcome in writing.join_all().await {
-        assert!(matches!(outcome, Err(BackendError::Unavailable(_))), "{outcome:?}");
+    for result in writing.join_all().await {
+        assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
     }
     began.elapsed()
 }

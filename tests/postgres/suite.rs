@@ -1,5 +1,5 @@
-//! The conformance suites, all cases on one shared database; and on one whose
-//! transactions are serializable unless they say otherwise.
+//! The conformance suites, on one shared database and on one whose transactions are serializable
+//! by default.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use tower_credentials::{backend::postgres::PostgresBackend, conformance};
 
 use crate::lab;
 
-/// The database that the suite fills; `None` where there is no server.
+/// The database of the suite; `None` if PostgreSQL is not installed.
 async fn url() -> Option<&'static str> {
     static URL: OnceCell<Option<String>> = OnceCell::const_new();
     URL.get_or_init(lab::database).await.as_deref()
 }
 
-/// Each test has connections of its own: they end with its runtime.
+/// Each test has its own connections, which end with its runtime.
 async fn backend() -> Option<PostgresBackend> {
-    Some(PostgresBackend::connect(url().await?).await.unwrap())
+    Some(PostgresBackend::open(url().await?).await.unwrap())
 }
 
 async fn backend_twice() -> Option<(PostgresBackend, PostgresBackend)> {
@@ -38,10 +38,10 @@ async fn serializable_url() -> Option<&'static str> {
 }
 
 async fn serializable_backend() -> Option<PostgresBackend> {
-    Some(PostgresBackend::connect(serializable_url().await?).await.unwrap())
+    Some(PostgresBackend::open(serializable_url().await?).await.unwrap())
 }
 
-/// As the macro for authors of backends; it skips where there is no server.
+/// As the macro for authors of backends. Skips if PostgreSQL is not installed.
 macro_rules! backend_tests {
     (($make:path) $($subject:ident { $($case:ident)+ })+) => {$($(
         #[tokio::test(flavor = "multi_thread")]

@@ -1,18 +1,16 @@
-//! TLS: the server is verified or not talked to.
+//! Connections with TLS: the server is verified, and so is the client if it must be.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use tower_credentials::{
-    backend::{
-        CredentialBackend,
-        postgres::{OpenErrorKind, PostgresBackend},
-    },
+    backend::{CredentialBackend, OpenErrorKind, postgres::PostgresBackend},
     domain::Quota,
+    tls::TlsConfig,
 };
 
 use crate::{installed, lab, load::pair};
 
-/// A server with a certificate of its own making, for `localhost`, and where it lies.
+/// A server with a self-signed certificate for `localhost`, and the path of the certificate.
 fn encrypted() -> Option<(lab::Server, std::path::PathBuf)> {
     if !installed::has("openssl", Command::new("openssl").arg("version")) {
         return None;
@@ -29,55 +27,59 @@ fn encrypted() -> Option<(lab::Server, std::path::PathBuf)> {
     server.stop();
     server.set("ssl = on");
     server.restart();
-    // Where everybody may read it.
+    // All users may read it there.
     Some((server, certificate))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_verified_by_its_name_and_the_trusted_certificates() {
+async fn server_is_verified_by_its_name_and_the_trusted_certificates() {
     let Some((server, certificate)) = encrypted() else { return };
     let url = server.database().await.replace("127.0.0.1", "localhost");
     let url = |mode: &str| url.replace("sslmode=disable", &format!("sslmode={mode}"));
     let trusted = format!("{}&sslrootcert={}", url("verify-full"), certificate.display());
-    let backend = PostgresBackend::connect(&trusted).await.unwrap();
+    let backend = PostgresBackend::open(&trusted).await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     drop(backend);
 
     let client = PostgresBackend::builder(url("require"));
-    client.root_certificates(fs::read(&certificate).unwrap()).connect().await.unwrap();
+    client
+        .tls(TlsConfig::new().root_certificates(fs::read(&certificate).unwrap()))
+        .build()
+        .await
+        .unwrap();
 
-    // Nobody vouches for it.
+    // The certificate is not trusted.
     for mode in ["prefer", "require", "verify-ca", "verify-full"] {
-        let error = PostgresBackend::connect(url(mode)).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{mode}: {error:?}");
+        let error = PostgresBackend::open(url(mode)).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{mode}: {error:?}");
     }
-    // It is vouched for under another name.
+    // The certificate is for another name.
     let other = trusted.replace("localhost", "127.0.0.1");
-    let error = PostgresBackend::connect(other).await.unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Unreachable, "{error:?}");
+    let error = PostgresBackend::open(other).await.unwrap_err();
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{error:?}");
     for file in ["/nowhere/at.all", "/dev/null"] {
         let url = format!("{}&sslrootcert={file}", url("require"));
-        let error = PostgresBackend::connect(url).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+        let error = PostgresBackend::open(url).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_refused_where_tls_is_required() {
+async fn server_without_tls_is_rejected_when_tls_is_required() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     for (mode, works) in [("prefer", true), ("require", false), ("verify-full", false)] {
         let url = url.replace("sslmode=disable", &format!("sslmode={mode}"));
-        assert_eq!(PostgresBackend::connect(url).await.is_ok(), works, "{mode}");
+        assert_eq!(PostgresBackend::open(url).await.is_ok(), works, "{mode}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_asks_for_a_certificate_lets_its_owner_in_without_a_password() {
+async fn client_certificate_replaces_the_password() {
     let Some((mut server, certificate)) = encrypted() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    // Signed by itself.
+    // A self-signed certificate.
     let make = |name: &str| {
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"]);
@@ -104,22 +106,26 @@ async fn a_server_that_asks_for_a_certificate_lets_its_owner_in_without_a_passwo
         let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
         format!("{bare}&sslcert={certificate}&sslkey={key}")
     };
-    let backend = PostgresBackend::connect(with("own")).await.unwrap();
+    let backend = PostgresBackend::open(with("own")).await.unwrap();
     backend.insert(&pair("amy"), Quota::Unlimited).await.unwrap();
     let read = |name: &str| fs::read(path(name)).unwrap();
     let shown = PostgresBackend::builder(with("other"));
-    shown.client_certificate(read("own.pem"), read("own.key")).connect().await.unwrap();
+    shown
+        .tls(TlsConfig::new().client_certificate(read("own.pem"), read("own.key")))
+        .build()
+        .await
+        .unwrap();
 
     for refused in [bare.clone(), with("other")] {
-        PostgresBackend::connect(refused).await.unwrap_err();
+        PostgresBackend::open(refused).await.unwrap_err();
     }
-    let mixed = PostgresBackend::builder(&bare);
-    let mixed = mixed.client_certificate(read("own.pem"), read("other.key")).connect().await;
-    assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::Invalid);
+    let mixed = TlsConfig::new().client_certificate(read("own.pem"), read("other.key"));
+    let mixed = PostgresBackend::builder(&bare).tls(mixed).build().await;
+    assert_eq!(mixed.unwrap_err().kind(), OpenErrorKind::InvalidSetting);
     fs::set_permissions(path("own.key"), fs::Permissions::from_mode(0o644)).unwrap();
     for (wrong, why) in [(with("own"), "chmod 600"), (with("missing"), "missing")] {
-        let error = PostgresBackend::connect(wrong).await.unwrap_err();
-        assert_eq!(error.kind(), OpenErrorKind::Invalid, "{error:?}");
+        let error = PostgresBackend::open(wrong).await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{error:?}");
         assert!(error.to_string().contains(why), "{error}");
     }
 }

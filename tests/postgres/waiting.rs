@@ -1,4 +1,4 @@
-//! Reads that wait for a server that does not answer: only so many.
+//! The number of reads that wait for a slow server is bounded.
 
 use std::{error::Error as _, time::Duration};
 
@@ -10,19 +10,19 @@ use tower_credentials::{
 
 use crate::lab;
 
-/// As many look-ups as one connection carries.
+/// How many lookups one connection carries.
 const AT_ONCE: usize = 256;
 
-/// Whether a read failed since too many were waiting.
+/// Whether a read failed because too many are waiting.
 fn is_crowded<T: std::fmt::Debug>(result: &Result<T, BackendError>) -> bool {
     let Err(error @ BackendError::Unavailable(_)) = result else { panic!("{result:?}") };
     error.source().unwrap().to_string().contains("too many reads")
 }
 
-/// A server with one connection to read, on which a statement may take a second.
+/// A backend with one connection for reads and a statement timeout of one second.
 async fn backend(server: &lab::Server) -> PostgresBackend {
     let builder = PostgresBackend::builder(server.database().await).readers(1);
-    let backend = builder.statement_timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let backend = builder.statement_timeout(Duration::from_secs(1)).build().await.unwrap();
     assert_eq!(backend.get(&CredentialId::from_stored("x")).await.unwrap(), None);
     backend
 }
@@ -33,11 +33,11 @@ async fn until_read(backend: &PostgresBackend) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(20), read).await.expect("it recovers by itself");
+    timeout(Duration::from_secs(20), read).await.expect("the backend recovers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_reads_are_sent_than_there_is_room_for() {
+async fn number_of_concurrent_reads_is_bounded() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let backend = backend(&server).await;
     server.pause(true);
@@ -48,11 +48,11 @@ async fn no_more_reads_are_sent_than_there_is_room_for() {
     }
     let results = reads.join_all().await;
     let crowded = results.iter().filter(|result| is_crowded(result)).count();
-    // What was sent and failed made room once or twice more at the most.
+    // Reads that were sent and failed freed permits once or twice at most.
     assert!((1_000..=3_000 - AT_ONCE).contains(&crowded), "{crowded} of 3000 were not sent");
     server.pause(false);
     until_read(&backend).await;
-    // With room for all, in turns.
+    // All succeed in turn.
     let mut reads = JoinSet::new();
     for n in 0..1_000 {
         let backend = backend.clone();
@@ -62,11 +62,11 @@ async fn no_more_reads_are_sent_than_there_is_room_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_whose_callers_went_away_count_until_they_are_answered() {
+async fn cancelled_reads_count_until_the_server_answers() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let backend = backend(&server).await;
     server.pause(true);
-    // Lists count for more.
+    // A list counts as several lookups.
     for _ in 0..AT_ONCE / 16 {
         let given_up = timeout(Duration::from_millis(1), {
             let backend = backend.clone();

@@ -11,8 +11,7 @@ use std::{
 use rusqlite::Connection;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, ListQuery, Order,
-        sqlite::{OpenErrorKind, SqliteBackend},
+        BackendError, CredentialBackend, ListQuery, OpenErrorKind, Order, sqlite::SqliteBackend,
     },
     domain::{Delegation, ProjectId, Slot, UserId},
     usage::UsageLog as _,
@@ -62,7 +61,7 @@ async fn a_closed_store_is_one_file() {
 fn a_missing_folder_is_told() {
     let (_folder, path) = folder();
     let error = SqliteBackend::open(path.join("deeper.db")).unwrap_err();
-    assert_eq!(error.kind(), OpenErrorKind::Inaccessible);
+    assert_eq!(error.kind(), OpenErrorKind::Unavailable);
     assert!(error.to_string().contains("folder does not exist"), "{error}");
     assert!(error.source().is_some());
 }

@@ -1,5 +1,5 @@
-//! The suite for backends over every store through every wrapper: sealed, cached by the
-//! store's own feed of changes, and both.
+//! The conformance suite over every store and every wrapper: sealed, cached with the store's change
+//! feed, and both.
 
 mod stores;
 
@@ -16,7 +16,7 @@ use tower_credentials::{
 };
 
 async fn sealed<B: CredentialBackend>(backend: B) -> Encrypted<B> {
-    // The same for all who open one store.
+    // The same keys for all handles of one store.
     let ring = KeyRing::new("old", &[1; 32]).unwrap().with_newest("new", &[2; 32]).unwrap();
     Encrypted::open(backend, ring).await.unwrap()
 }
@@ -37,7 +37,7 @@ where
     followed(sealed(backend).await).await
 }
 
-/// As the macro for authors of backends; it skips where there is no such store.
+/// As the macro for authors of backends. Skips if the server is not installed.
 macro_rules! cases {
     (($store:path, $wrap:path) $($subject:ident { $($case:ident)+ })+) => {$($(
         #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! One shared store of each kind for plain records, and one for sealed ones; a handle of
-//! its own to it for each test. `None` where the store is not installed.
+//! Two shared stores of each kind, for plain and for sealed records. Each test opens its own handle.
+//! `None` if the server is not installed.
 
 use std::{path::PathBuf, sync::OnceLock};
 
@@ -20,10 +20,10 @@ pub(crate) async fn etcd_of_sealed() -> Option<EtcdBackend> {
 
 async fn etcd_of(url: &OnceLock<Option<String>>, name: &str) -> Option<EtcdBackend> {
     let url = url.get_or_init(|| crate::etcd::place(name)).as_ref()?;
-    Some(EtcdBackend::connect(url).await.unwrap())
+    Some(EtcdBackend::open(url).await.unwrap())
 }
 
-#[allow(clippy::unused_async, reason = "as the others")]
+#[allow(clippy::unused_async, reason = "async like the other stores")]
 pub(crate) async fn memory() -> Option<MemoryBackend> {
     Some(MemoryBackend::default())
 }
@@ -40,7 +40,7 @@ pub(crate) async fn postgres_of_sealed() -> Option<PostgresBackend> {
 
 async fn postgres_of(url: &'static OnceCell<Option<String>>) -> Option<PostgresBackend> {
     let url = url.get_or_init(crate::postgres::database).await.as_ref()?;
-    Some(PostgresBackend::connect(url).await.unwrap())
+    Some(PostgresBackend::open(url).await.unwrap())
 }
 
 pub(crate) async fn sqlite() -> Option<SqliteBackend> {
@@ -55,7 +55,7 @@ pub(crate) async fn sqlite_of_sealed() -> Option<SqliteBackend> {
 
 async fn sqlite_of(path: &'static OnceCell<PathBuf>) -> Option<SqliteBackend> {
     let make = || async {
-        // Below `target`, since nothing that a static holds is ever removed.
+        // Below `target`, because the values of statics are never dropped.
         tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep().join("credentials.db")
     };
     Some(SqliteBackend::open(path.get_or_init(make).await).unwrap())

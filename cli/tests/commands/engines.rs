@@ -213,6 +213,6 @@ async fn a_server_that_refuses_the_login_is_unavailable() {
     let tool = Tool::new();
     let told = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
     assert_eq!(told["exit"], 3, "{told}");
-    assert!(told["error"].as_str().unwrap().contains("refuses the login"), "{told}");
+    assert!(told["error"].as_str().unwrap().contains("rejects the login"), "{told}");
     assert!(!told.to_string().contains("hush"), "{told}");
 }

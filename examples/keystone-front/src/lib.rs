@@ -79,8 +79,8 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn CredentialBackend> =
         if options.mirror { Arc::new(Limited::new(mirrored)) } else { Arc::new(mirrored) };
 
-    let validator = KeystoneValidator::new(client.clone()).max_age(options.cached_for());
-    let directory = KeystoneDirectory::new(client.clone()).max_age(options.cached_for());
+    let validator = KeystoneValidator::new(client.clone());
+    let directory = KeystoneDirectory::new(client.clone());
     let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)

@@ -8,6 +8,7 @@ use http::Uri;
 use tower_credentials::{
     keystone::{KeystoneClient, ServiceLogin},
     policy::{DelegatedCallers, RolePolicy},
+    tls::TlsConfig,
 };
 
 /// Answers Keystone's credential calls from a store of its own, and passes every
@@ -185,13 +186,15 @@ impl Options {
             None => ServiceLogin::system(user, password),
         };
         let login = login.user_domain(&*self.service_user_domain);
-        let mut client = KeystoneClient::builder(self.keystone.to_string(), login);
+        let mut client = KeystoneClient::builder(self.keystone.to_string())
+            .login(login)
+            .cache_ttl(self.cached_for());
         if self.import {
             // Long lists take long.
             client = client.timeout(Duration::from_mins(2));
         }
         if let Some(pem) = self.ca()? {
-            client = client.root_certificate_pem(pem);
+            client = client.tls(TlsConfig::new().root_certificates(pem));
         }
         let keystone = &self.keystone;
         client.build().map_err(|error| format!("cannot ask {keystone}: {error}").into())

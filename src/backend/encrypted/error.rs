@@ -3,81 +3,30 @@
 use std::{error::Error as StdError, fmt};
 
 use super::provider::KeyError;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, OpenError, OpenErrorKind};
 
-/// Why a store could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    kind: OpenErrorKind,
-    what: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+/// The error for keys that are in use and missing from the ring.
+pub(super) fn missing_keys(ids: &[&str]) -> OpenError {
+    let message = format!(
+        "the store holds records that are sealed with keys which the ring lacks: {}",
+        ids.join(", ")
+    );
+    OpenError::new(OpenErrorKind::MissingKey, message)
 }
 
-/// The kinds of [`OpenError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OpenErrorKind {
-    /// The record that tells which keys are in use was altered, or is not readable.
-    Corrupt,
-    /// There is no key ring: see the [source](StdError::source), a [`KeyError`].
-    Keys,
-    /// The store holds records that are sealed with keys which the ring lacks.
-    MissingKey,
-    /// A later release of this crate sealed the store.
-    Newer,
-    /// The store holds records that are not sealed, or may hold some.
-    Plain,
-    /// The store could not be reached or gave up; retrying may help.
-    Unavailable,
-    /// The ring has another key under the id of one that is in use.
-    WrongKey,
+/// The error for a key provider that failed.
+pub(super) fn no_keys(error: KeyError) -> OpenError {
+    let message = "there are no keys to open the store with";
+    OpenError::new(OpenErrorKind::KeysUnavailable, message).with_source(error)
 }
 
-impl OpenError {
-    pub(super) fn new(kind: OpenErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
-    }
-
-    /// The keys that are in use and not in the ring.
-    pub(super) fn missing(ids: &[&str]) -> Self {
-        let what = format!(
-            "the store holds records that are sealed with keys which the ring lacks: {}",
-            ids.join(", ")
-        );
-        Self::new(OpenErrorKind::MissingKey, what)
-    }
-
-    pub(super) fn keys(error: KeyError) -> Self {
-        let what = "there are no keys to open the store with".into();
-        Self { kind: OpenErrorKind::Keys, what, source: Some(Box::new(error)) }
-    }
-
-    /// What the store answered when it was asked about its keys.
-    pub(super) fn store(error: BackendError) -> Self {
-        let (kind, what) = match error {
-            BackendError::Corrupt(_) => (OpenErrorKind::Corrupt, "the store cannot be read"),
-            _ => (OpenErrorKind::Unavailable, "the store cannot be reached"),
-        };
-        Self { kind, what: what.into(), source: Some(Box::new(error)) }
-    }
-
-    /// What sort of failure it is.
-    #[must_use]
-    pub fn kind(&self) -> OpenErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl StdError for OpenError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
+/// The error for a store that failed when it was asked about its keys.
+pub(super) fn store_failed(error: BackendError) -> OpenError {
+    let (kind, message) = match error {
+        BackendError::Corrupt(_) => (OpenErrorKind::Corrupt, "the store cannot be read"),
+        _ => (OpenErrorKind::Unavailable, "the store cannot be reached"),
+    };
+    OpenError::new(kind, message).with_source(error)
 }
 
 /// Why a text could not be opened.

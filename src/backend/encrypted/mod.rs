@@ -94,17 +94,16 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use self::error::Unreadable;
+use self::error::{Unreadable, no_keys};
 use self::open::Plain;
 use self::register::{ID, OWNER};
 use self::sealer::Sealer;
 use self::witness::Witness;
 
-use super::{BackendError, CredentialBackend, ListQuery, Page};
+use super::{BackendError, CredentialBackend, ListQuery, OpenError, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 pub use self::{
-    error::{OpenError, OpenErrorKind},
     fernet::{FernetError, FernetKeys},
     provider::{KeyError, KeyErrorKind, KeyProvider},
     reseal::{ResealProgress, Resealed, ResealedPage},
@@ -179,7 +178,7 @@ impl<B: CredentialBackend> Encrypted<B> {
     }
 
     async fn settled(backend: B, keys: impl KeyProvider, plain: Plain) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(&keys.key_ring().await.map_err(OpenError::keys)?);
+        let sealer = Sealer::new(&keys.key_ring().await.map_err(no_keys)?);
         let witness = Witness::new(&open::settle(&backend, &sealer, plain).await?);
         Ok(Self(Arc::new(Inner { backend, sealer, witness })))
     }

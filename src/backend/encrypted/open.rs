@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::error::{OpenError, OpenErrorKind};
+use super::error::store_failed;
 use super::register::{self, Register, State};
 use super::sealer::{Sealer, is_sealed};
 use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
+use crate::backend::{OpenError, OpenErrorKind};
 use crate::domain::Credential;
 
 /// How often to start again when others change the register meanwhile.
@@ -25,7 +26,7 @@ pub(super) async fn settle<B: CredentialBackend>(
     plain: Plain,
 ) -> Result<Register, OpenError> {
     for _ in 0..TRIES {
-        let Some(record) = backend.get(&register::id()).await.map_err(OpenError::store)? else {
+        let Some(record) = backend.get(&register::id()).await.map_err(store_failed)? else {
             make(backend, sealer, plain).await?;
             continue;
         };
@@ -33,7 +34,7 @@ pub(super) async fn settle<B: CredentialBackend>(
         if current.state.plain && plain == Plain::Refuse {
             let what = "the store may hold records that are not sealed: reseal it, and until \
                         that is done open it with `adopt`";
-            return Err(OpenError::new(OpenErrorKind::Plain, what));
+            return Err(OpenError::new(OpenErrorKind::NotSealed, what));
         }
         if current.state.is_in_use(sealer.newest()) {
             return Ok(current);
@@ -41,7 +42,7 @@ pub(super) async fn settle<B: CredentialBackend>(
         let mut state = current.state;
         state.put_in_use(sealer.newest());
         let changed = register::change(backend, sealer, state, current.version).await;
-        if let Some(changed) = changed.map_err(OpenError::store)? {
+        if let Some(changed) = changed.map_err(store_failed)? {
             return Ok(changed);
         }
     }
@@ -59,10 +60,10 @@ async fn make<B: CredentialBackend>(
         // What cannot be read is there too, and left to be told by whoever seals the rest.
         Err(BackendError::Corrupt(_)) if plain == Plain::Adopt => {
             let state = State::new(sealer.newest(), true);
-            register::make(backend, sealer, state).await.map_err(OpenError::store)?;
+            register::make(backend, sealer, state).await.map_err(store_failed)?;
             return Ok(());
         }
-        first => first.map_err(OpenError::store)?,
+        first => first.map_err(store_failed)?,
     };
     if let (Some(first), Plain::Refuse) = (&first, plain) {
         // A register that somebody else made meanwhile is read in the next try.
@@ -79,11 +80,11 @@ async fn make<B: CredentialBackend>(
         } else {
             let what = "the store holds records that are not sealed: reseal it, and until \
                         that is done open it with `adopt`";
-            OpenError::new(OpenErrorKind::Plain, what)
+            OpenError::new(OpenErrorKind::NotSealed, what)
         });
     }
     let state = State::new(sealer.newest(), first.is_some());
-    register::make(backend, sealer, state).await.map_err(OpenError::store)?;
+    register::make(backend, sealer, state).await.map_err(store_failed)?;
     Ok(())
 }
 

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{OpenError, OpenErrorKind};
+use super::error::missing_keys;
 use super::sealer::{Sealer, SealingKey, random_nonce};
 use super::text::NONCE;
 use crate::backend::{BackendError, CredentialBackend};
+use crate::backend::{OpenError, OpenErrorKind};
 use crate::domain::{Blob, Credential, CredentialId, Kind, Material, Quota, UserId, Version};
 
 /// The id of the register. It sorts before the ids of records.
@@ -99,7 +100,7 @@ impl State {
     fn check(&self, sealer: &Sealer) -> Result<(), OpenError> {
         let missing: Vec<_> = self.key_ids().filter(|id| sealer.key(id).is_none()).collect();
         if !missing.is_empty() {
-            return Err(OpenError::missing(&missing));
+            return Err(missing_keys(&missing));
         }
         let is_other = |it: &&KeyInUse| sealer.key(&it.id).is_none_or(|key| key.check != it.check);
         match self.keys.iter().find(is_other) {

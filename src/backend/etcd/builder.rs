@@ -1,331 +1,290 @@
-//! Settings, and the first contact.
+//! Opens a backend: the URL and the settings beyond it.
 
-use std::{fmt, fs, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 
-use crate::backend::identity::{self, Identity};
+use crate::backend::{OpenError, OpenErrorKind};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::SecretText;
+use crate::tls::{SystemRoots, TlsConfig};
 
-use super::client::Client;
-use super::error::{OpenError, OpenErrorKind, Trouble};
-use super::http::Http;
+use super::backend::EtcdBackend;
+use super::client::{Client, Login};
+use super::error::EtcdError;
 use super::keys::Keys;
-use super::lanes::Lanes;
-use super::login::Login;
-use super::size::Room;
-use super::walk::Widths;
+use super::store::Store;
+use super::transport::Http;
 use super::wire::{KeyValue, Range, RangeAnswer, Txn};
-use super::{EtcdBackend, Store};
 
-/// The version of what is written below the prefix.
+/// The version of the layout below the prefix.
 const VERSION: u32 = 1;
 
 const DEFAULT_PREFIX: &str = "tower-credentials/";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_PORT: u16 = 2379;
 
-/// etcd's own default of 2 GiB, less a sixteenth.
+/// etcd's default quota of 2 GiB, less a sixteenth.
 const DEFAULT_MAX_SIZE: u64 = (2 << 30) / 16 * 15;
 
-/// Sets an [`EtcdBackend`] up.
+/// Builds an [`EtcdBackend`].
+///
+/// Each setter replaces the setting that the default, the URL or an earlier call made.
 #[derive(Clone)]
-#[must_use = "a builder does nothing until `connect`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct EtcdBuilder {
-    endpoints: Vec<String>,
-    prefix: String,
+    url: String,
+    prefix: Option<String>,
     login: Option<(String, SecretText)>,
-    root_certificates: Option<Vec<u8>>,
-    identity: Option<Identity>,
+    tls: TlsConfig,
     timeout: Duration,
     max_size: u64,
     existing: bool,
     clock: Arc<dyn Clock>,
 }
 
-impl EtcdBuilder {
-    pub(super) fn new(endpoints: Vec<String>) -> Self {
-        Self {
-            endpoints,
-            prefix: DEFAULT_PREFIX.into(),
+impl EtcdBackend {
+    /// Opens the store that a URL names; see [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// See [`EtcdBuilder::build`].
+    pub async fn open(url: impl Into<String>) -> Result<Self, OpenError> {
+        Self::builder(url).build().await
+    }
+
+    /// Starts to configure a store in the cluster of a URL:
+    /// `etcd://[user:password@]host:port,host:port[/prefix]`, or `etcds://` for TLS.
+    ///
+    /// The default port is 2379. With TLS the query `?cacert=FILE&cert=FILE&key=FILE` names PEM
+    /// files: the authorities to trust instead of the operating system's, and the client
+    /// certificate with its key. Only the owner may have access to the key file.
+    pub fn builder(url: impl Into<String>) -> EtcdBuilder {
+        EtcdBuilder {
+            url: url.into(),
+            prefix: None,
             login: None,
-            root_certificates: None,
-            identity: None,
+            tls: TlsConfig::new(),
             timeout: DEFAULT_TIMEOUT,
             max_size: DEFAULT_MAX_SIZE,
             existing: false,
             clock: Arc::new(SystemClock),
         }
     }
+}
 
-    pub(super) fn of_url(url: &str) -> Result<Self, OpenError> {
-        let (scheme, rest) = match url.split_once("://") {
-            Some(("etcd", rest)) => ("http", rest),
-            Some(("etcds", rest)) => ("https", rest),
-            _ => {
-                return Err(OpenError::settings(
-                    "the URL begins with neither etcd:// nor etcds://",
-                ));
-            }
-        };
-        if rest.contains('#') {
-            return Err(OpenError::settings("the URL has a fragment, which says nothing here"));
-        }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, hosts) = match authority.rsplit_once('@') {
-            Some((login, hosts)) => (Some(login), hosts),
-            None => (None, authority),
-        };
-        let endpoint = |host: &str| {
-            let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-            if has_port {
-                format!("{scheme}://{host}")
-            } else {
-                format!("{scheme}://{host}:{DEFAULT_PORT}")
-            }
-        };
-        let mut builder = Self::new(hosts.split(',').map(endpoint).collect());
-        if let Some(login) = login {
-            let (name, password) = login.split_once(':').unwrap_or((login, ""));
-            builder = builder.login(decoded(name)?, decoded(password)?);
-        }
-        if !prefix.is_empty() {
-            builder = builder.prefix(prefix);
-        }
-        builder.with_files(query)
-    }
-
-    /// Reads the files that a URL's query names.
-    fn with_files(mut self, query: &str) -> Result<Self, OpenError> {
-        if query.contains('@') {
-            let what = "an @, / or ? within a user, password or path must be encoded";
-            return Err(OpenError::settings(what));
-        }
-        let (mut certificate, mut key) = (None, None);
-        for setting in query.split('&').filter(|setting| !setting.is_empty()) {
-            let (name, path) = setting.split_once('=').unwrap_or((setting, ""));
-            let path = decoded(path)?;
-            match name {
-                "cacert" => {
-                    let pem = fs::read(&path).map_err(|error| {
-                        OpenError::settings(format!("cannot read {path}: {error}"))
-                    })?;
-                    self = self.root_certificate_pem(pem);
-                }
-                "cert" => certificate = Some(path),
-                "key" => key = Some(path),
-                _ => {
-                    let what = "the URL's query says something else than cacert, cert and key";
-                    return Err(OpenError::settings(what));
-                }
-            }
-        }
-        self.identity = match (certificate, key) {
-            (Some(certificate), Some(key)) => {
-                let identity = Identity::from_files(&certificate, &key);
-                Some(identity.map_err(OpenError::settings)?)
-            }
-            (None, None) => None,
-            _ => return Err(OpenError::settings("of cert and key the URL has only one")),
-        };
-        Ok(self)
-    }
-
-    /// Sets what all keys begin with, `tower-credentials/` by default. A slash is added if
-    /// it does not end with one. No store's prefix may be the beginning of another's.
+impl EtcdBuilder {
+    /// Sets the prefix of all keys. A slash is added if it does not end with one. No store's
+    /// prefix may be the beginning of another's.
+    ///
+    /// Default: that of the URL, otherwise `tower-credentials/`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        if !self.prefix.ends_with('/') {
-            self.prefix.push('/');
-        }
+        self.prefix = Some(prefix.into());
         self
     }
 
-    /// Logs in as this user of etcd. The token that it gets for it is renewed when etcd no
-    /// longer accepts it.
+    /// Logs in as this user of etcd. The token is renewed when etcd no longer accepts it.
+    ///
+    /// Default: the user of the URL, otherwise none.
     pub fn login(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.login = Some((name.into(), SecretText::new(password)));
         self
     }
 
-    /// Trusts these certificate authorities, in PEM, **instead** of the system's.
-    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates = Some(pem.into());
+    /// Sets the certificates for TLS. Root certificates replace those of the URL's `cacert`, a
+    /// client certificate that of `cert` and `key`. Members that run with
+    /// `--client-cert-auth` require a client certificate.
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = tls;
         self
     }
 
-    /// Shows this certificate, and those that vouch for it, to members that ask for one
-    /// (`--client-cert-auth`); in PEM, with its key.
-    pub fn client_certificate_pem(
-        mut self,
-        certificates: impl Into<Vec<u8>>,
-        key: impl Into<Vec<u8>>,
-    ) -> Self {
-        self.identity = Some(Identity::new(certificates, key));
-        self
-    }
-
-    /// Sets the time that one call to etcd may take, with all its attempts: 5 seconds by
-    /// default. Of several members, each is given a third of it to answer.
+    /// Sets the timeout of a call to etcd, including its retries. Of several members, each has
+    /// a third of it to answer.
+    ///
+    /// Default: 5 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets from which size of etcd's database on nothing is added, in bytes: 1.875 GiB by
-    /// default. Keep it below etcd's own `--quota-backend-bytes` of 2 GiB, since etcd
-    /// takes no more writes of anyone when that is reached, deletes included.
+    /// Sets the size of etcd's database, in bytes, at which inserts and loads stop. Keep it
+    /// below etcd's `--quota-backend-bytes`, which is 2 GiB by default. When etcd reaches its
+    /// quota, it rejects every write, deletes included.
+    ///
+    /// Default: 1.875 GiB.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
-    /// Refuses a prefix that holds no store instead of making one there.
+    /// Rejects a prefix without a store instead of creating the store.
     pub fn existing(mut self) -> Self {
         self.existing = true;
         self
     }
 
-    /// Sets the clock, which tells how long a member that failed is left alone.
+    /// Sets the clock that decides how long a member that failed is skipped.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Asks etcd whether the store is there; makes it if not.
+    /// Connects and checks the version of the store. Creates the store if the prefix is empty.
+    /// Reads the files that the URL names, which blocks.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], whose [`kind`](OpenError::kind) tells a wrong setting from a login
-    /// that is refused, a cluster that cannot be reached, and a store of a later release.
-    pub async fn connect(self) -> Result<EtcdBackend, OpenError> {
+    /// [`OpenError`] with the [kind](OpenError::kind)
+    ///
+    /// - `InvalidSetting` if the URL, or a certificate, is invalid;
+    /// - `Unavailable` if no member can be reached and verified;
+    /// - `PermissionDenied` if etcd rejects the login;
+    /// - `Foreign`, `Newer` or `NotFound` for the store itself.
+    pub async fn build(self) -> Result<EtcdBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self {
-            endpoints,
-            prefix,
-            login,
-            root_certificates,
-            identity,
-            timeout,
-            max_size,
-            existing,
-            clock,
-        } = self;
-        let is_encrypted = check(&endpoints)?;
-        let tls = tls(is_encrypted, root_certificates.as_deref(), identity.as_ref())?;
-        let login = login.map(|(name, password)| Login::new(name, password));
-        let client = Client::new(Http::new(tls, timeout), endpoints, login, clock, timeout);
-        let store = Store {
-            client,
-            keys: Keys::new(prefix),
-            lanes: Lanes::default(),
-            room: Room::new(max_size),
-            widths: Widths::default(),
-        };
-        prepare(&store, existing).await?;
-        Ok(EtcdBackend { store: Arc::new(store) })
+        let Self { url, prefix, login, tls, timeout, max_size, existing, clock } = self;
+        let url = ParsedUrl::parse(&url)?;
+        let tls = tls.or(url.tls);
+        if !url.is_encrypted && tls.has_client_certificate() {
+            return Err(invalid("a client certificate requires a URL with etcds://"));
+        }
+        let roots = if url.is_encrypted { SystemRoots::Required } else { SystemRoots::Ignored };
+        let tls = tls.client_config(roots).map_err(|error| invalid(error.to_string()))?;
+        let login = login.or(url.login).map(|(name, password)| Login::new(name, password));
+        let client = Client::new(Http::new(tls, timeout), url.endpoints, login, clock, timeout);
+        let mut prefix = prefix.or(url.prefix).unwrap_or_else(|| DEFAULT_PREFIX.into());
+        if !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        let store = Store::new(client, Keys::new(prefix), max_size);
+        check_version(&store, existing).await?;
+        Ok(EtcdBackend::new(store))
     }
 }
 
-/// Neither the password nor what stands where one is written.
 impl fmt::Debug for EtcdBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
         let login = self.login.as_ref().map(|(name, _)| name);
         f.debug_struct("EtcdBuilder")
-            .field("endpoints", &self.endpoints)
             .field("prefix", &self.prefix)
             .field("login", &login)
+            .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("max_size", &self.max_size)
+            .field("existing", &self.existing)
             .finish_non_exhaustive()
     }
 }
 
-fn decoded(text: &str) -> Result<String, OpenError> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| OpenError::settings("a user, password or path in the URL is not UTF-8"))
+#[derive(Debug)]
+struct ParsedUrl {
+    is_encrypted: bool,
+    /// URLs of scheme and authority.
+    endpoints: Vec<String>,
+    login: Option<(String, SecretText)>,
+    prefix: Option<String>,
+    tls: TlsConfig,
 }
 
-/// Whether the endpoints are encrypted, which all are or none.
-fn check(endpoints: &[String]) -> Result<bool, OpenError> {
-    let mut schemes = Vec::new();
-    for endpoint in endpoints {
-        let uri = endpoint.parse::<Uri>().ok();
-        let sound = uri.filter(|uri| {
-            let authority = uri.authority().map(http::uri::Authority::as_str);
-            // What stands before an `@` may be a password.
-            authority.is_some_and(|authority| !authority.contains('@'))
-                && uri.host().is_some_and(|host| !host.is_empty())
-                && matches!(uri.path(), "" | "/")
-                && uri.query().is_none()
-                && !endpoint.ends_with('/')
-        });
-        match sound.as_ref().and_then(Uri::scheme_str) {
-            Some(scheme @ ("http" | "https")) => schemes.push(scheme == "https"),
+impl ParsedUrl {
+    /// Parses a URL and reads the files that it names.
+    fn parse(url: &str) -> Result<Self, OpenError> {
+        let (is_encrypted, rest) = match url.split_once("://") {
+            Some(("etcd", rest)) => (false, rest),
+            Some(("etcds", rest)) => (true, rest),
+            _ => return Err(invalid("the URL must begin with etcd:// or etcds://")),
+        };
+        if rest.contains('#') {
+            return Err(invalid("the URL must not have a fragment (#)"));
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if query.contains('@') {
+            return Err(invalid(
+                "percent-encode every @, / and ? within the user, password and paths of the URL",
+            ));
+        }
+        let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = match authority.rsplit_once('@') {
+            Some((login, hosts)) => (Some(login), hosts),
+            None => (None, authority),
+        };
+        let endpoints = hosts.split(',').map(|host| endpoint(is_encrypted, host));
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
+        let login = match login {
+            Some(login) => {
+                let (name, password) = login.split_once(':').unwrap_or((login, ""));
+                Some((decode(name)?, SecretText::new(decode(password)?)))
+            }
+            None => None,
+        };
+        let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        Ok(Self { is_encrypted, endpoints, login, prefix, tls: read_files(query)? })
+    }
+}
+
+fn endpoint(is_encrypted: bool, host: &str) -> Result<String, OpenError> {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    let endpoint = if has_port {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{host}:{DEFAULT_PORT}")
+    };
+    let uri = endpoint.parse::<Uri>().ok();
+    let is_valid = uri.is_some_and(|uri| {
+        // Text before an `@` may be a password.
+        uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if is_valid { Ok(endpoint) } else { Err(invalid("the URL has a host that is not valid")) }
+}
+
+/// Reads the files that the query of a URL names.
+fn read_files(query: &str) -> Result<TlsConfig, OpenError> {
+    let unreadable = |error: io::Error| invalid(error.to_string());
+    let (mut tls, mut certificate, mut key) = (TlsConfig::new(), None, None);
+    for setting in query.split('&').filter(|setting| !setting.is_empty()) {
+        let (name, path) = setting.split_once('=').unwrap_or((setting, ""));
+        let path = decode(path)?;
+        match name {
+            "cacert" => tls = tls.root_certificates_file(&path).map_err(unreadable)?,
+            "cert" => certificate = Some(path),
+            "key" => key = Some(path),
             _ => {
-                return Err(OpenError::settings(
-                    "an endpoint is not http:// or https:// and a host",
-                ));
+                return Err(invalid("the query of the URL may have only cacert, cert and key"));
             }
         }
     }
-    let first = *schemes.first().ok_or_else(|| OpenError::settings("there is no endpoint"))?;
-    if schemes.iter().any(|scheme| *scheme != first) {
-        return Err(OpenError::settings("some endpoints are encrypted and some are not"));
+    match (certificate, key) {
+        (None, None) => Ok(tls),
+        (Some(certificate), Some(key)) => {
+            tls.client_certificate_files(&certificate, &key).map_err(unreadable)
+        }
+        _ => Err(invalid("cert and key must be given together")),
     }
-    Ok(first)
 }
 
-fn tls(
-    is_encrypted: bool,
-    pem: Option<&[u8]>,
-    identity: Option<&Identity>,
-) -> Result<ClientConfig, OpenError> {
-    if !is_encrypted && identity.is_some() {
-        let what = "a certificate is shown to encrypted endpoints only, and these are not";
-        return Err(OpenError::settings(what));
-    }
-    let unusable = || OpenError::settings("the root certificates are of no use");
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| unusable())?;
-    if is_encrypted && pem.is_none() {
-        let config = hyper_rustls::ConfigBuilderExt::with_native_roots(config);
-        let config = config
-            .map_err(|_| OpenError::settings("the system has no root certificates to trust"))?;
-        return identity::showing(identity, config).map_err(OpenError::settings);
-    }
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = pem {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
-        }
-        if roots.is_empty() {
-            return Err(unusable());
-        }
-    }
-    identity::showing(identity, config.with_root_certificates(roots)).map_err(OpenError::settings)
+fn decode(text: &str) -> Result<String, OpenError> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| invalid("a user, password or path in the URL is not UTF-8"))
 }
 
-/// Checks the version, or writes it unless the store must exist.
-async fn prepare(store: &Store, existing: bool) -> Result<(), OpenError> {
+fn invalid(message: impl Into<String>) -> OpenError {
+    OpenError::invalid_setting(message)
+}
+
+/// Checks the version of the store. Writes it if there is none, unless the store must exist.
+async fn check_version(store: &Store, existing: bool) -> Result<(), OpenError> {
     let key = store.keys.version();
     if let Some(found) = store.client.range(&Range::of(key.clone())).await?.one() {
-        return admit(&found);
+        return accept_version(&found);
     }
     if existing {
-        let what = "there is no store of credentials below the prefix";
-        return Err(OpenError::new(OpenErrorKind::Missing, what));
+        let message = "there is no credential store below the prefix";
+        return Err(OpenError::new(OpenErrorKind::NotFound, message));
     }
     let mut txn = Txn::default();
     txn.require(key.clone(), 0);
@@ -335,22 +294,24 @@ async fn prepare(store: &Store, existing: bool) -> Result<(), OpenError> {
     if answer.succeeded {
         return Ok(());
     }
-    // Another was faster.
+    // Another process was faster.
     let found = answer.ranges().next().and_then(RangeAnswer::one);
-    admit(&found.ok_or_else(|| Trouble::unexpected("etcd contradicts itself"))?)
+    let contradiction = || EtcdError::unexpected("etcd neither wrote nor found the version");
+    accept_version(&found.ok_or_else(contradiction)?)
 }
 
-fn admit(found: &KeyValue) -> Result<(), OpenError> {
+fn accept_version(found: &KeyValue) -> Result<(), OpenError> {
     let version = str::from_utf8(&found.value.0).ok().and_then(|text| text.parse::<u32>().ok());
     match version {
         Some(VERSION) => Ok(()),
         Some(version) if version > VERSION => {
-            let what = format!("the store has format {version}, and this release knows {VERSION}");
-            Err(OpenError::new(OpenErrorKind::Newer, what))
+            let message =
+                format!("the store has version {version}; this release supports {VERSION}");
+            Err(OpenError::new(OpenErrorKind::Newer, message))
         }
         _ => {
-            let what = "what lies below the prefix is not a store of credentials";
-            Err(OpenError::new(OpenErrorKind::Foreign, what))
+            let message = "the keys below the prefix are not a credential store";
+            Err(OpenError::new(OpenErrorKind::Foreign, message))
         }
     }
 }
@@ -360,24 +321,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_names_endpoints_a_login_and_a_prefix() {
-        let builder = EtcdBuilder::of_url("etcds://amy:p%40ss:1@a:1,b,[::1],[::1]:7/x/y").unwrap();
+    fn url_names_endpoints_login_and_prefix() {
+        let url = "etcds://amy:p%40ss:1@a:1,b,[::1],[::1]:7/x/y";
+        let parsed = ParsedUrl::parse(url).unwrap();
         let endpoints = ["https://a:1", "https://b:2379", "https://[::1]:2379", "https://[::1]:7"];
-        assert_eq!(builder.endpoints, endpoints);
-        assert!(check(&builder.endpoints).unwrap());
-        let (name, password) = builder.login.clone().unwrap();
+        assert_eq!(parsed.endpoints, endpoints);
+        assert!(parsed.is_encrypted);
+        assert!(!format!("{parsed:?}").contains("ss:1"));
+        let (name, password) = parsed.login.unwrap();
         assert_eq!((&*name, password.expose()), ("amy", "p@ss:1"));
-        assert_eq!(builder.prefix, "x/y/");
-        assert!(!format!("{builder:?}").contains("ss:1"));
+        assert_eq!(parsed.prefix.as_deref(), Some("x/y"));
+        assert!(!format!("{:?}", EtcdBackend::builder(url)).contains("ss:1"));
 
-        let builder = EtcdBuilder::of_url("etcd://127.0.0.1:2379").unwrap();
-        assert_eq!(builder.endpoints, ["http://127.0.0.1:2379"]);
-        assert_eq!(builder.prefix, DEFAULT_PREFIX);
-        assert!(builder.login.is_none());
+        let parsed = ParsedUrl::parse("etcd://127.0.0.1:2379").unwrap();
+        assert_eq!(parsed.endpoints, ["http://127.0.0.1:2379"]);
+        assert!(parsed.prefix.is_none() && parsed.login.is_none() && !parsed.is_encrypted);
     }
 
     #[tokio::test]
-    async fn settings_of_no_use_are_refused_before_anything_is_asked() {
+    async fn invalid_settings_are_rejected_before_connecting() {
         for bad in [
             "",
             "http://a",
@@ -392,24 +354,18 @@ mod tests {
             "etcds://a?cacert=/nowhere/at.all",
             "etcds://a?cacert=/dev/null",
         ] {
-            let opened = match EtcdBuilder::of_url(bad) {
-                Ok(builder) => builder.connect().await.map(drop),
-                Err(error) => Err(error),
-            };
-            assert_eq!(opened.unwrap_err().kind(), OpenErrorKind::Settings, "{bad:?}");
+            let error = EtcdBackend::open(bad).await.unwrap_err();
+            assert_eq!(error.kind(), OpenErrorKind::InvalidSetting, "{bad:?}");
         }
-        for bad in [&[][..], &["http://a:1", "https://a:1"], &["http://a:b@c:1"], &["http://a:1/x"]]
-        {
-            let endpoints = bad.iter().map(|endpoint| (*endpoint).into()).collect();
-            let error = EtcdBuilder::new(endpoints).connect().await.unwrap_err();
-            assert_eq!(error.kind(), OpenErrorKind::Settings, "{bad:?}");
-        }
-        let builder = EtcdBuilder::of_url("etcds://a").unwrap().root_certificate_pem("garbage");
-        assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+        let garbage = TlsConfig::new().root_certificates("garbage");
+        let error = EtcdBackend::builder("etcds://a").tls(garbage).build().await.unwrap_err();
+        assert_eq!(error.kind(), OpenErrorKind::InvalidSetting);
+        let shown = TlsConfig::new().client_certificate("some", "thing");
         for url in ["etcd://a", "etcds://a"] {
-            let builder = EtcdBuilder::of_url(url).unwrap().client_certificate_pem("some", "thing");
+            let builder = EtcdBackend::builder(url).tls(shown.clone());
             assert!(!format!("{builder:?}").contains("thing"), "{builder:?}");
-            assert_eq!(builder.connect().await.unwrap_err().kind(), OpenErrorKind::Settings);
+            let error = builder.build().await.unwrap_err();
+            assert_eq!(error.kind(), OpenErrorKind::InvalidSetting);
         }
     }
 }

@@ -5,30 +5,29 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::backend::{BackendError, Change};
 use crate::domain::{Credential, CredentialId, Version};
 
-use super::Store;
-use super::error::Trouble;
+use super::counters::CounterUpdate;
+use super::error::EtcdError;
 use super::feed;
 use super::read;
-use super::record::Found;
-use super::tally::Tally;
+use super::record::{Draft, Found, MAX_ATTEMPTS, backoff};
+use super::store::Store;
 use super::wire::{Range, RangeAnswer, Txn};
-use super::write::{ATTEMPTS, Draft, pause};
 
-/// Replaces a record that is still at this version.
+/// Replaces a record if it has this version.
 pub(super) async fn update(
     store: &Store,
     next: &Arc<Credential>,
     expected: Version,
 ) -> Result<bool, BackendError> {
     let draft = Draft::new(&store.keys, next)?;
-    let mut is_doubtful = false;
-    for attempt in 0..ATTEMPTS {
-        pause(attempt).await;
+    let mut is_outcome_unknown = false;
+    for attempt in 0..MAX_ATTEMPTS {
+        backoff(attempt).await;
         let found = read::record(store, &next.id).await?;
         let current = match found {
             Some(found) if found.credential.version == expected => found,
-            Some(found) if is_doubtful && found.credential == *next => return Ok(true),
-            _ if is_doubtful => return Err(Trouble::doubtful().into()),
+            Some(found) if is_outcome_unknown && found.credential == *next => return Ok(true),
+            _ if is_outcome_unknown => return Err(EtcdError::outcome_unknown().into()),
             _ => return Ok(false),
         };
         let mut moves = BTreeMap::new();
@@ -36,85 +35,85 @@ pub(super) async fn update(
             moves.insert(current.credential.user_id.clone(), -1);
             moves.insert(next.user_id.clone(), 1);
         }
-        let mut tally = Tally::of(store, moves).await;
-        tally.look_up(store).await?;
+        let mut counters = CounterUpdate::lock(&store.users, moves).await;
+        counters.fetch_unknown(&store.client, &store.keys).await?;
 
         let mut txn = Txn::default();
-        let taken = replace(store, &mut txn, &current, &draft);
-        tally.write(&store.keys, &mut txn);
-        feed::tell(&store.keys, &mut txn, &[Change::written(next)]);
-        let answered = store.client.txn(&txn).await.map_err(Trouble::of_one_record)?;
-        if answered.answer.succeeded {
-            tally.done(answered.answer.header.revision);
+        let unique = replace(store, &mut txn, &current, &draft);
+        counters.add_to(&store.keys, &mut txn);
+        feed::add_changes(&store.keys, &mut txn, &[Change::written(next)]);
+        let sent = store.client.txn(&txn).await.map_err(EtcdError::for_one_record)?;
+        if sent.answer.succeeded {
+            counters.committed(sent.answer.header.revision);
             return Ok(true);
         }
-        is_doubtful |= answered.is_doubtful;
-        let mut ranges = answered.answer.ranges();
+        is_outcome_unknown |= sent.is_outcome_unknown;
+        let mut ranges = sent.answer.ranges();
         let stored = ranges.next().and_then(RangeAnswer::one);
         let is_current = stored.is_some_and(|it| it.mod_revision == current.mod_revision);
-        let is_taken = ranges.by_ref().take(taken).filter_map(RangeAnswer::one).count() > 0;
-        tally.learn(ranges)?;
+        let is_taken = ranges.by_ref().take(unique).filter_map(RangeAnswer::one).count() > 0;
+        counters.refresh(ranges)?;
         if is_current && is_taken {
             return Err(BackendError::AlreadyExists);
         }
     }
-    Err(Trouble::contended().into())
+    Err(EtcdError::contended().into())
 }
 
-/// Adds the change from one state to the next. If the transaction fails it reads the
-/// record, and then as many entries as this returns that must not be there yet.
+/// Adds the replacement of a record to a transaction. If the transaction fails, it reads the
+/// record and then the new unique entries. Returns the number of those.
 fn replace(store: &Store, txn: &mut Txn, current: &Found, next: &Draft) -> usize {
     txn.require(next.key.clone(), current.mod_revision);
     txn.otherwise(Range::of(next.key.clone()));
     txn.put(next.key.clone(), &**next.value);
     let (before, after) = (store.keys.entries(&current.credential), &next.entries);
-    let mut taken = 0;
+    let mut unique = 0;
     for entry in after.iter().filter(|entry| !before.contains(entry)) {
         if entry.is_unique {
             txn.require(entry.key.clone(), 0);
             txn.otherwise(Range::of(entry.key.clone()));
-            taken += 1;
+            unique += 1;
         }
         txn.put(entry.key.clone(), &*entry.value);
     }
     for entry in before.into_iter().filter(|entry| !after.contains(entry)) {
         txn.delete(entry.key);
     }
-    taken
+    unique
 }
 
-/// Deletes a record that is still at this version.
+/// Deletes a record if it has this version.
 pub(super) async fn delete(
     store: &Store,
     id: &CredentialId,
     expected: Version,
 ) -> Result<bool, BackendError> {
-    let mut is_doubtful = false;
-    for attempt in 0..ATTEMPTS {
-        pause(attempt).await;
+    let mut is_outcome_unknown = false;
+    for attempt in 0..MAX_ATTEMPTS {
+        backoff(attempt).await;
         let current = match read::record(store, id).await? {
             Some(found) if found.credential.version == expected => found,
-            _ if is_doubtful => return Err(Trouble::doubtful().into()),
+            _ if is_outcome_unknown => return Err(EtcdError::outcome_unknown().into()),
             _ => return Ok(false),
         };
         match remove(store, &[current], &Change::deleted(id.clone())).await? {
             Removed::Done => return Ok(true),
-            Removed::Not { is_doubtful: doubt } => is_doubtful |= doubt,
+            Removed::Not { is_outcome_unknown: is_unknown } => is_outcome_unknown |= is_unknown,
         }
     }
-    Err(Trouble::contended().into())
+    Err(EtcdError::contended().into())
 }
 
-/// What became of records that were to be removed together.
+/// The result of removing records together.
 pub(super) enum Removed {
     Done,
-    /// Something was not as it was read; if doubtful, perhaps because it was done.
+    /// Something has changed since it was read, possibly because an earlier attempt took effect.
     Not {
-        is_doubtful: bool,
+        is_outcome_unknown: bool,
     },
 }
 
-/// Removes these records, if all are as they were read, with all that leads to them.
+/// Removes records and their index entries, if no record has changed since it was read.
 pub(super) async fn remove(
     store: &Store,
     records: &[Found],
@@ -124,8 +123,8 @@ pub(super) async fn remove(
     for record in records {
         *changes.entry(record.credential.user_id.clone()).or_default() -= 1;
     }
-    let mut tally = Tally::of(store, changes).await;
-    tally.look_up(store).await?;
+    let mut counters = CounterUpdate::lock(&store.users, changes).await;
+    counters.fetch_unknown(&store.client, &store.keys).await?;
     let mut txn = Txn::default();
     for Found { credential, mod_revision, .. } in records {
         let key = store.keys.record(credential.id.as_str());
@@ -135,13 +134,13 @@ pub(super) async fn remove(
             txn.delete(entry.key);
         }
     }
-    tally.write(&store.keys, &mut txn);
-    feed::tell(&store.keys, &mut txn, std::slice::from_ref(change));
-    let answered = store.client.txn(&txn).await?;
-    if answered.answer.succeeded {
-        tally.done(answered.answer.header.revision);
+    counters.add_to(&store.keys, &mut txn);
+    feed::add_changes(&store.keys, &mut txn, std::slice::from_ref(change));
+    let sent = store.client.txn(&txn).await?;
+    if sent.answer.succeeded {
+        counters.committed(sent.answer.header.revision);
         return Ok(Removed::Done);
     }
-    tally.learn(answered.answer.ranges())?;
-    Ok(Removed::Not { is_doubtful: answered.is_doubtful })
+    counters.refresh(sent.answer.ranges())?;
+    Ok(Removed::Not { is_outcome_unknown: sent.is_outcome_unknown })
 }

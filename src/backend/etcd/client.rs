@@ -1,4 +1,4 @@
-//! Calls to a cluster: which member, how often, how long, with which token.
+//! Calls to a cluster: member selection, retries, timeouts and the login.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,40 +7,42 @@ use http::{HeaderValue, Uri};
 use hyper::body::Incoming;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
-    sync::Semaphore,
+    sync::{Mutex, Semaphore},
     time::{sleep, timeout},
 };
 
 use crate::clock::Clock;
+use crate::domain::SecretText;
 
-use super::error::{Trouble, TroubleKind};
-use super::http::Http;
-use super::login::Login;
-use super::members::{Member, Members};
-use super::wire::{Base64, Range, RangeAnswer, Status, Txn, TxnAnswer, Watch, WatchCreate};
+use super::error::{EtcdError, EtcdErrorKind};
+use super::transport::{Http, Member, Members};
+use super::wire::{
+    Authenticate, Authenticated, Base64, Range, RangeAnswer, Status, Txn, TxnAnswer, Watch,
+    WatchCreate,
+};
 
-/// How many calls may be under way; more wait, within their own time.
-const AT_ONCE: usize = 256;
+/// How many calls run at once. Further calls wait, within their own timeout.
+const MAX_CALLS: usize = 256;
 
-/// The pause before all members are asked once more.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause after all members have failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Calls to one cluster.
+/// A client of one cluster.
 pub(super) struct Client {
     http: Http,
     members: Members,
     login: Option<Login>,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
-    /// The time of a call, with all its attempts.
+    /// Timeout of a call, including its retries.
     timeout: Duration,
 }
 
-/// An answer, and what is to be known about how it came.
+/// The answer to a request.
 pub(super) struct Answered<T> {
     pub(super) answer: T,
-    /// Whether an earlier attempt at the same may have been done too.
-    pub(super) is_doubtful: bool,
+    /// Whether an earlier attempt at the same request may have taken effect too.
+    pub(super) is_outcome_unknown: bool,
 }
 
 impl Client {
@@ -51,7 +53,7 @@ impl Client {
         clock: Arc<dyn Clock>,
         timeout: Duration,
     ) -> Self {
-        let (members, permits) = (Members::new(endpoints), Semaphore::new(AT_ONCE));
+        let (members, permits) = (Members::new(endpoints), Semaphore::new(MAX_CALLS));
         Self { http, members, login, clock, permits, timeout }
     }
 
@@ -59,42 +61,41 @@ impl Client {
         &*self.clock
     }
 
-    /// The time of a call.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    pub(super) async fn range(&self, range: &Range) -> Result<RangeAnswer, Trouble> {
+    pub(super) async fn range(&self, range: &Range) -> Result<RangeAnswer, EtcdError> {
         Ok(self.call("/v3/kv/range", range).await?.answer)
     }
 
-    /// Sends a transaction until a member answers. Whether one that writes was done by an
-    /// attempt before the last is for the caller to find out; it can be sent twice if at
-    /// most one of two can find what it requires.
-    pub(super) async fn txn(&self, txn: &Txn) -> Result<Answered<TxnAnswer>, Trouble> {
+    /// Sends a transaction until a member answers. The transaction must be such that of two
+    /// attempts at most one can take effect. The caller finds out whether an earlier attempt
+    /// did.
+    pub(super) async fn txn(&self, txn: &Txn) -> Result<Answered<TxnAnswer>, EtcdError> {
         self.call("/v3/kv/txn", txn).await
     }
 
-    /// Reads that all see the same state.
+    /// Reads several ranges at the same revision.
     pub(super) async fn read(
         &self,
         ranges: impl IntoIterator<Item = Range>,
-    ) -> Result<TxnAnswer, Trouble> {
+    ) -> Result<TxnAnswer, EtcdError> {
         Ok(self.txn(&Txn::reading(ranges)).await?.answer)
     }
 
-    /// The state of some member.
-    pub(super) async fn status(&self) -> Result<Status, Trouble> {
+    /// Returns the status of some member.
+    pub(super) async fn status(&self) -> Result<Status, EtcdError> {
         Ok(self.call("/v3/maintenance/status", &serde_json::json!({})).await?.answer)
     }
 
-    /// Starts to watch a key, from this revision on.
-    pub(super) async fn watch(&self, key: Vec<u8>, revision: i64) -> Result<Incoming, Trouble> {
+    /// Starts to watch a key from this revision on.
+    pub(super) async fn watch(&self, key: Vec<u8>, revision: i64) -> Result<Incoming, EtcdError> {
         let key = Base64(key);
         let create_request = WatchCreate { key, start_revision: revision };
-        let body = encoded(&Watch { create_request });
+        let body = encode(&Watch { create_request });
         let http = &self.http;
-        let opened = self.attempts("/v3/watch", |uri, token| {
+        let opened = self.retry("/v3/watch", |uri, token| {
             let body = body.clone();
             async move { http.open(uri, token, body).await }
         });
@@ -104,67 +105,67 @@ impl Client {
     async fn call<T: DeserializeOwned>(
         &self,
         path: &str,
-        question: &impl Serialize,
-    ) -> Result<Answered<T>, Trouble> {
-        let body = encoded(question);
+        request: &impl Serialize,
+    ) -> Result<Answered<T>, EtcdError> {
+        let body = encode(request);
         let http = &self.http;
-        let called = self.attempts(path, |uri, token| {
+        let called = self.retry(path, |uri, token| {
             let body = body.clone();
             async move { http.call(uri, token, body).await }
         });
-        let Answered { answer, is_doubtful } = called.await?;
+        let Answered { answer, is_outcome_unknown } = called.await?;
         let answer = serde_json::from_slice(&answer)
-            .map_err(|_| Trouble::unexpected("etcd's answer is not the JSON that was asked for"))?;
-        Ok(Answered { answer, is_doubtful })
+            .map_err(|_| EtcdError::unexpected("etcd's answer is not the expected JSON"))?;
+        Ok(Answered { answer, is_outcome_unknown })
     }
 
-    /// Asks members until one answers, or the time is over.
-    async fn attempts<T, F>(
+    /// Asks one member after the other until one answers or the time is over.
+    async fn retry<T, F>(
         &self,
         path: &str,
         ask: impl Fn(Uri, Option<HeaderValue>) -> F,
-    ) -> Result<Answered<T>, Trouble>
+    ) -> Result<Answered<T>, EtcdError>
     where
-        F: Future<Output = Result<T, Trouble>>,
+        F: Future<Output = Result<T, EtcdError>>,
     {
         let mut last = None;
         let answered = async {
             let _permit = self.permits.acquire().await;
-            let (mut is_doubtful, mut is_renewed) = (false, false);
+            let (mut is_outcome_unknown, mut is_token_renewed) = (false, false);
             for tried in 0.. {
                 let member = self.members.pick(tried % self.members.len(), self.clock.now());
-                let trouble = match self.attempt(member, path, &ask).await {
+                let error = match self.attempt(member, path, &ask).await {
                     Ok(answer) => {
                         self.members.succeeded(member);
-                        return Ok(Answered { answer, is_doubtful });
+                        return Ok(Answered { answer, is_outcome_unknown });
                     }
-                    Err(trouble) => trouble,
+                    Err(error) => error,
                 };
-                if trouble.is(TroubleKind::TokenRefused) && !is_renewed {
-                    is_renewed = true;
+                if error.is(EtcdErrorKind::TokenRejected) && !is_token_renewed {
+                    is_token_renewed = true;
                     continue;
                 }
-                if !trouble.is_passing() {
-                    return Err(trouble);
+                if !error.is_transient() {
+                    return Err(error);
                 }
-                is_doubtful |= trouble.may_have_happened();
+                is_outcome_unknown |= error.may_have_taken_effect();
                 if member.failed(self.clock.now()) {
                     let endpoint = member.endpoint();
-                    tracing::warn!(endpoint, %trouble, "a member of etcd gave no answer");
+                    tracing::warn!(endpoint, %error, "a member of etcd does not answer");
                 }
-                last = Some(trouble);
+                last = Some(error);
                 if (tried + 1) % self.members.len() == 0 {
-                    sleep(PAUSE.mul_f64(rand::random_range(0.5..1.5))).await;
+                    sleep(RETRY_PAUSE.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
             }
-            Err(Trouble::timed_out())
+            Err(EtcdError::timed_out())
         };
         let answered = timeout(self.timeout, answered).await;
         answered.unwrap_or_else(|_| {
-            let trouble = Trouble::timed_out();
+            let error = EtcdError::timed_out();
             Err(match last {
-                Some(last) => trouble.with_source(last),
-                None => trouble,
+                Some(last) => error.with_source(last),
+                None => error,
             })
         })
     }
@@ -174,29 +175,75 @@ impl Client {
         member: &Member,
         path: &str,
         ask: impl Fn(Uri, Option<HeaderValue>) -> F,
-    ) -> Result<T, Trouble>
+    ) -> Result<T, EtcdError>
     where
-        F: Future<Output = Result<T, Trouble>>,
+        F: Future<Output = Result<T, EtcdError>>,
     {
         let asked = async {
             let uri = member.uri(path)?;
             let Some(login) = &self.login else { return ask(uri, None).await };
             let token = login.token(&self.http, member).await?;
             let answer = ask(uri, Some(token.clone())).await;
-            if answer.as_ref().is_err_and(|trouble| trouble.is(TroubleKind::TokenRefused)) {
+            if answer.as_ref().is_err_and(|error| error.is(EtcdErrorKind::TokenRejected)) {
                 login.forget(&token).await;
             }
             answer
         };
-        // A member that hangs must leave time for another.
-        let patience = match self.members.len() {
+        // A member that hangs must leave time for another one.
+        let attempt_timeout = match self.members.len() {
             1 => self.timeout,
             _ => self.timeout / 3,
         };
-        timeout(patience, asked).await.unwrap_or_else(|_| Err(Trouble::timed_out()))
+        timeout(attempt_timeout, asked).await.unwrap_or_else(|_| Err(EtcdError::timed_out()))
     }
 }
 
-pub(super) fn encoded(question: &impl Serialize) -> Bytes {
-    serde_json::to_vec(question).expect("values with text for keys always serialise").into()
+/// A user and password, and the last token that etcd issued for them.
+pub(super) struct Login {
+    name: String,
+    password: SecretText,
+    token: Mutex<Option<HeaderValue>>,
+}
+
+impl Login {
+    pub(super) fn new(name: String, password: SecretText) -> Self {
+        Self { name, password, token: Mutex::default() }
+    }
+
+    /// Returns the token; requests one from this member if there is none.
+    async fn token(&self, http: &Http, member: &Member) -> Result<HeaderValue, EtcdError> {
+        // Locked during the request, so that concurrent callers share one login.
+        let mut token = self.token.lock().await;
+        if let Some(token) = &*token {
+            return Ok(token.clone());
+        }
+        let login = Authenticate { name: &self.name, password: self.password.expose() };
+        let uri = member.uri("/v3/auth/authenticate")?;
+        let answer = http.call(uri, None, encode(&login)).await.map_err(|error| {
+            if error.is_transient() {
+                return error;
+            }
+            let message = "etcd rejects the user and password";
+            EtcdError::new(EtcdErrorKind::LoginRejected, message).with_source(error)
+        })?;
+        let Authenticated { token: text } = serde_json::from_slice(&answer)
+            .map_err(|_| EtcdError::unexpected("etcd's answer to the login has no token"))?;
+        let mut new = HeaderValue::try_from(text)
+            .map_err(|_| EtcdError::unexpected("etcd's token is not a valid header value"))?;
+        new.set_sensitive(true);
+        *token = Some(new.clone());
+        Ok(new)
+    }
+
+    /// Forgets a rejected token, unless it was replaced meanwhile.
+    async fn forget(&self, rejected: &HeaderValue) {
+        let mut token = self.token.lock().await;
+        if token.as_ref() == Some(rejected) {
+            *token = None;
+        }
+    }
+}
+
+fn encode(request: &impl Serialize) -> Bytes {
+    serde_json::to_vec(request).expect("structs with text keys always serialize").into()
 }

@@ -1,122 +1,54 @@
-//! What can go wrong.
+//! Why a call failed.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, OpenError, OpenErrorKind};
 
 use super::wire::Failure;
 
-type Source = Arc<dyn StdError + Send + Sync>;
-
-/// Why a store could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    kind: OpenErrorKind,
-    what: Cow<'static, str>,
-    source: Option<Source>,
-}
-
-/// The kinds of [`OpenError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OpenErrorKind {
-    /// What lies below the prefix is not a store of credentials.
-    Foreign,
-    /// There is no store, and it must exist.
-    Missing,
-    /// A later release of this crate wrote the store.
-    Newer,
-    /// etcd does not accept the login, or does not let this user read and write.
-    Refused,
-    /// The URL, an endpoint or a certificate is of no use.
-    Settings,
-    /// No endpoint gave an answer; retrying may help.
-    Unreachable,
-}
-
-impl OpenError {
-    pub(super) fn new(kind: OpenErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), source: None }
-    }
-
-    pub(super) fn settings(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(OpenErrorKind::Settings, what)
-    }
-
-    /// What sort of failure it is.
-    #[must_use]
-    pub fn kind(&self) -> OpenErrorKind {
-        self.kind
-    }
-}
-
-impl From<Trouble> for OpenError {
-    fn from(trouble: Trouble) -> Self {
-        let (kind, what) = match trouble.kind {
-            TroubleKind::LoginRefused | TroubleKind::TokenRefused => {
-                (OpenErrorKind::Refused, "etcd refuses the login")
-            }
-            _ => (OpenErrorKind::Unreachable, "etcd gives no answer"),
-        };
-        Self { kind, what: what.into(), source: Some(Arc::new(trouble)) }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl StdError for OpenError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
-}
-
-/// Why etcd did not do what it was asked. Holds neither keys nor values.
+/// Why a call to etcd failed. Holds neither keys nor values.
 ///
-/// Cheap to clone, so that all whose writes went together get the same.
+/// Cheap to clone, so that all writes of one transaction can return it.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    pub(super) kind: TroubleKind,
-    what: Cow<'static, str>,
-    source: Option<Source>,
+pub(super) struct EtcdError {
+    kind: EtcdErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TroubleKind {
-    /// The connection broke, or the member answered that it cannot say.
-    Broken,
-    /// The revision that was asked for is no longer kept.
+pub(super) enum EtcdErrorKind {
+    /// The member cannot serve at the moment. It has done nothing.
+    Busy,
+    /// etcd no longer keeps the requested revision.
     Compacted,
-    /// Others wrote in between, again and again.
+    /// The connection broke, or the member's error does not say what happened.
+    ConnectionLost,
+    /// Concurrent writes made all attempts fail.
     Contended,
-    /// The write may have been done or not.
-    Doubtful,
-    /// There is no room for more.
+    /// There is no space left.
     Full,
-    /// The user and password, or their rights, do not suffice.
-    LoginRefused,
-    /// The member cannot serve at the moment and has done nothing.
-    NotNow,
+    /// The user and password, or the user's permissions, are not sufficient.
+    LoginRejected,
+    /// The write may have taken effect.
+    OutcomeUnknown,
     /// There was no answer in time.
     TimedOut,
-    /// The token is no longer accepted.
-    TokenRefused,
-    /// More than one request or one answer may hold.
+    /// The token is no longer valid.
+    TokenRejected,
+    /// A request or an answer is larger than allowed.
     TooLarge,
-    /// A record is longer than one request may be.
+    /// A record is larger than a request may be.
     TooLong,
-    /// Something answered, but not as etcd does.
+    /// The answer is not one of etcd.
     Unexpected,
-    /// There is no connection: nothing was sent.
+    /// There is no connection. Nothing was sent.
     Unreachable,
 }
 
-impl Trouble {
-    pub(super) fn new(kind: TroubleKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), source: None }
+impl EtcdError {
+    pub(super) fn new(kind: EtcdErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), source: None }
     }
 
     pub(super) fn with_source(
@@ -128,93 +60,110 @@ impl Trouble {
     }
 
     pub(super) fn timed_out() -> Self {
-        Self::new(TroubleKind::TimedOut, "etcd did not answer in time")
+        Self::new(EtcdErrorKind::TimedOut, "etcd did not answer in time")
     }
 
-    pub(super) fn unexpected(what: &'static str) -> Self {
-        Self::new(TroubleKind::Unexpected, what)
+    pub(super) fn unexpected(message: &'static str) -> Self {
+        Self::new(EtcdErrorKind::Unexpected, message)
     }
 
     pub(super) fn contended() -> Self {
-        let what = "others wrote to the same records in between, again and again";
-        Self::new(TroubleKind::Contended, what)
+        let message = "too many concurrent writes to the same records";
+        Self::new(EtcdErrorKind::Contended, message)
     }
 
-    pub(super) fn doubtful() -> Self {
-        let what = "the connection was lost during the write, which may have happened or not";
-        Self::new(TroubleKind::Doubtful, what)
+    pub(super) fn outcome_unknown() -> Self {
+        let message = "outcome of the write unknown: the connection to etcd was lost";
+        Self::new(EtcdErrorKind::OutcomeUnknown, message)
     }
 
-    pub(super) fn full(what: impl fmt::Display) -> Self {
-        Self::new(TroubleKind::Full, format!("the credential store is full: {what}"))
+    pub(super) fn full(reason: impl fmt::Display) -> Self {
+        Self::new(EtcdErrorKind::Full, format!("the credential store is full: {reason}"))
     }
 
-    /// What a member said instead of an answer.
-    pub(super) fn answered(status: http::StatusCode, failure: Option<&Failure>) -> Self {
+    /// The error that a member returned.
+    pub(super) fn returned(status: http::StatusCode, failure: Option<&Failure>) -> Self {
         let Some(Failure { message, code }) = failure else {
-            return Self::new(TroubleKind::Broken, format!("etcd answered {status}"));
+            return Self::new(
+                EtcdErrorKind::ConnectionLost,
+                format!("etcd returned status {status}"),
+            );
         };
         let says = |text: &str| message.contains(text);
         let kind = match code {
             _ if says("space exceeded") => return Self::full(message),
-            _ if says("has been compacted") => TroubleKind::Compacted,
-            _ if says("too many requests") || says("future revision") => TroubleKind::NotNow,
-            _ if says("too large") || says("larger than max") => TroubleKind::TooLarge,
+            _ if says("has been compacted") => EtcdErrorKind::Compacted,
+            _ if says("too many requests") || says("future revision") => EtcdErrorKind::Busy,
+            _ if says("too large") || says("larger than max") => EtcdErrorKind::TooLarge,
             _ if says("invalid auth token") || says("auth store is old") => {
-                TroubleKind::TokenRefused
+                EtcdErrorKind::TokenRejected
             }
-            16 => TroubleKind::TokenRefused,
-            7 => TroubleKind::LoginRefused,
-            _ if says("authentication") || says("user name is empty") => TroubleKind::LoginRefused,
+            16 => EtcdErrorKind::TokenRejected,
+            7 => EtcdErrorKind::LoginRejected,
+            _ if says("authentication") || says("user name is empty") => {
+                EtcdErrorKind::LoginRejected
+            }
             // Invalid argument, not found, failed precondition, out of range, unimplemented.
-            3 | 5 | 9 | 11 | 12 => TroubleKind::Unexpected,
-            _ => TroubleKind::Broken,
+            3 | 5 | 9 | 11 | 12 => EtcdErrorKind::Unexpected,
+            _ => EtcdErrorKind::ConnectionLost,
         };
-        Self::new(kind, format!("etcd answered: {message}"))
+        Self::new(kind, format!("etcd returned an error: {message}"))
     }
 
-    /// Whether another member, or the same a little later, may do better.
-    pub(super) fn is_passing(&self) -> bool {
-        use TroubleKind::{Broken, NotNow, TimedOut, Unreachable};
-        matches!(self.kind, Broken | NotNow | TimedOut | Unreachable)
+    /// Whether another member, or a retry a little later, may succeed.
+    pub(super) fn is_transient(&self) -> bool {
+        use EtcdErrorKind::{Busy, ConnectionLost, TimedOut, Unreachable};
+        matches!(self.kind, Busy | ConnectionLost | TimedOut | Unreachable)
     }
 
-    /// Whether a write may have been done all the same.
-    pub(super) fn may_have_happened(&self) -> bool {
-        matches!(self.kind, TroubleKind::Broken | TroubleKind::TimedOut)
+    /// Whether a write may have taken effect in spite of the error.
+    pub(super) fn may_have_taken_effect(&self) -> bool {
+        matches!(self.kind, EtcdErrorKind::ConnectionLost | EtcdErrorKind::TimedOut)
     }
 
-    /// The same, where what was sent writes one record alone.
-    pub(super) fn of_one_record(mut self) -> Self {
-        if self.kind == TroubleKind::TooLarge {
-            self.kind = TroubleKind::TooLong;
+    /// The same error for a request that writes a single record.
+    pub(super) fn for_one_record(mut self) -> Self {
+        if self.kind == EtcdErrorKind::TooLarge {
+            self.kind = EtcdErrorKind::TooLong;
         }
         self
     }
 
-    pub(super) fn is(&self, kind: TroubleKind) -> bool {
+    pub(super) fn is(&self, kind: EtcdErrorKind) -> bool {
         self.kind == kind
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for EtcdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.message)
     }
 }
 
-impl StdError for Trouble {
+impl StdError for EtcdError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
 }
 
-impl From<Trouble> for BackendError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble.kind {
-            TroubleKind::TooLong => Self::Unstorable(Box::new(trouble)),
-            _ => Self::Unavailable(Box::new(trouble)),
+impl From<EtcdError> for BackendError {
+    fn from(error: EtcdError) -> Self {
+        match error.kind {
+            EtcdErrorKind::TooLong => Self::Unstorable(Box::new(error)),
+            _ => Self::Unavailable(Box::new(error)),
         }
+    }
+}
+
+impl From<EtcdError> for OpenError {
+    fn from(error: EtcdError) -> Self {
+        let (kind, message) = match error.kind {
+            EtcdErrorKind::LoginRejected | EtcdErrorKind::TokenRejected => {
+                (OpenErrorKind::PermissionDenied, "etcd rejects the login")
+            }
+            _ => (OpenErrorKind::Unavailable, "cannot reach etcd"),
+        };
+        Self::new(kind, message).with_source(error)
     }
 }
 
@@ -223,19 +172,19 @@ impl From<Trouble> for BackendError {
 /// The value is not repeated: it may hold a secret.
 #[derive(Clone, Debug)]
 pub(super) struct CorruptKey {
-    pub(super) key: String,
-    pub(super) what: &'static str,
+    key: String,
+    part: &'static str,
 }
 
 impl CorruptKey {
-    pub(super) fn new(key: &[u8], what: &'static str) -> Self {
-        Self { key: String::from_utf8_lossy(key).into_owned(), what }
+    pub(super) fn new(key: &[u8], part: &'static str) -> Self {
+        Self { key: String::from_utf8_lossy(key).into_owned(), part }
     }
 }
 
 impl fmt::Display for CorruptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of the key {:?} cannot be read", self.what, self.key)
+        write!(f, "cannot read {} of key {:?}", self.part, self.key)
     }
 }
 
@@ -247,36 +196,36 @@ impl From<CorruptKey> for BackendError {
     }
 }
 
-/// Why a write that others went along with failed.
+/// Why a write failed, or the transaction that it shared with others.
 #[derive(Clone, Debug)]
-pub(super) enum Failed {
+pub(super) enum WriteError {
     Corrupt(CorruptKey),
-    Trouble(Trouble),
+    Etcd(EtcdError),
 }
 
-impl Failed {
+impl WriteError {
     pub(super) fn is_too_large(&self) -> bool {
-        matches!(self, Self::Trouble(trouble) if trouble.is(TroubleKind::TooLarge))
+        matches!(self, Self::Etcd(error) if error.is(EtcdErrorKind::TooLarge))
     }
 }
 
-impl From<CorruptKey> for Failed {
+impl From<CorruptKey> for WriteError {
     fn from(corrupt: CorruptKey) -> Self {
         Self::Corrupt(corrupt)
     }
 }
 
-impl From<Trouble> for Failed {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<EtcdError> for WriteError {
+    fn from(error: EtcdError) -> Self {
+        Self::Etcd(error)
     }
 }
 
-impl From<Failed> for BackendError {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Corrupt(corrupt) => corrupt.into(),
-            Failed::Trouble(trouble) => trouble.into(),
+impl From<WriteError> for BackendError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Corrupt(corrupt) => corrupt.into(),
+            WriteError::Etcd(error) => error.into(),
         }
     }
 }

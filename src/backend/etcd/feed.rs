@@ -1,4 +1,4 @@
-//! What changes, as it happens: every write also puts one key, which subscriptions watch.
+//! The change feed: every write also writes its changes to one key, which subscriptions watch.
 
 use std::{
     fmt,
@@ -19,45 +19,46 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use crate::backend::{BackendError, Change, Changes, Notice, PULSE};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
-use super::Store;
-use super::error::{Trouble, TroubleKind};
+use super::error::{EtcdError, EtcdErrorKind};
 use super::keys::Keys;
+use super::store::Store;
 use super::wire::{Range, Txn, WatchResult, Watched};
 
-/// How long etcd may take to say what it knows before it counts as out of reach.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long etcd may take to deliver all changes up to now.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest line of a watch, in bytes.
+/// Maximum length of a line of a watch, in bytes.
 const MAX_LINE: usize = 4 << 20;
 
-/// The stored form of a [`Change`]. Its tags and members are on disk: add, never rename.
+/// The stored form of a [`Change`]. Its tags and members are on disk: add new ones, never rename
+/// one.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Told {
+enum StoredChange {
     Everything(()),
     Project(String),
     Record { id: String, key: Option<String> },
     User(String),
 }
 
-/// Adds to a transaction what it changes.
-pub(super) fn tell(keys: &Keys, txn: &mut Txn, changes: &[Change]) {
-    let told: Vec<_> = changes.iter().map(Told::of).collect();
-    let text = serde_json::to_vec(&told).expect("texts always serialise");
+/// Adds the changes of a transaction to it.
+pub(super) fn add_changes(keys: &Keys, txn: &mut Txn, changes: &[Change]) {
+    let stored: Vec<_> = changes.iter().map(StoredChange::of).collect();
+    let text = serde_json::to_vec(&stored).expect("structs with text keys always serialize");
     txn.put(keys.change(), text);
 }
 
-/// Adds to a transaction that these records are written.
-pub(super) fn tell_written<'a>(
+/// Adds the changes of written records to a transaction.
+pub(super) fn add_written<'a>(
     keys: &Keys,
     txn: &mut Txn,
     records: impl IntoIterator<Item = &'a Credential>,
 ) {
     let changes: Vec<_> = records.into_iter().map(Change::written).collect();
-    tell(keys, txn, &changes);
+    add_changes(keys, txn, &changes);
 }
 
-impl Told {
+impl StoredChange {
     fn of(change: &Change) -> Self {
         match change {
             Change::Everything => Self::Everything(()),
@@ -83,30 +84,30 @@ impl Told {
     }
 }
 
-/// The changes that are written in a value; everything if it cannot be read, as when a
-/// later release wrote it.
+/// Decodes changes. An unknown change, such as one of a later release, is decoded as
+/// [`Change::Everything`].
 fn changes_in(value: &[u8]) -> Vec<Change> {
-    match serde_json::from_slice::<Vec<Told>>(value) {
-        Ok(told) => told.into_iter().map(Told::change).collect(),
+    match serde_json::from_slice::<Vec<StoredChange>>(value) {
+        Ok(stored) => stored.into_iter().map(StoredChange::change).collect(),
         Err(_) => vec![Change::Everything],
     }
 }
 
-/// A watch of the key, and reads of it that tell whether the watch has come so far.
+/// A watch of the key. Reads of the key show how far the watch must get.
 pub(super) struct Subscription {
     store: Arc<Store>,
     watch: Incoming,
-    /// What came and is no whole line yet.
-    line: Vec<u8>,
-    /// All changes up to this revision have been told.
-    told: i64,
-    /// Whether it has been told that anything may have changed.
-    is_begun: bool,
+    /// The received part of the next lines.
+    buffer: Vec<u8>,
+    /// All changes up to this revision were reported.
+    reported: i64,
+    /// Whether the initial [`Change::Everything`] was reported.
+    is_started: bool,
     pulse: Interval,
 }
 
 /// Starts a subscription.
-pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, Trouble> {
+pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, EtcdError> {
     let started = async {
         let key = store.keys.change();
         let now = store.client.range(&Range::of(key.clone())).await?.header.revision;
@@ -116,17 +117,17 @@ pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, Troubl
         let mut subscription = Subscription {
             store: Arc::clone(store),
             watch,
-            line: Vec::new(),
-            told: now,
-            is_begun: false,
+            buffer: Vec::new(),
+            reported: now,
+            is_started: false,
             pulse,
         };
         while !subscription.next_result().await?.created {}
         Ok(subscription)
     };
-    // The answer to a watch that starts may take as long as that to any call.
+    // The first answer to a watch may take as long as a call.
     let limit = store.client.timeout();
-    timeout(limit, started).await.unwrap_or_else(|_| Err(Trouble::timed_out()))
+    timeout(limit, started).await.unwrap_or_else(|_| Err(EtcdError::timed_out()))
 }
 
 #[async_trait]
@@ -146,28 +147,28 @@ impl Changes for Subscription {
 }
 
 impl Subscription {
-    /// Tells all that is in the store by now and has not been told.
-    async fn complete(&mut self) -> Result<Notice, Trouble> {
-        let told = async {
+    /// Reports all changes up to now that were not reported yet.
+    async fn complete(&mut self) -> Result<Notice, EtcdError> {
+        let reported = async {
             let latest = self.latest().await?;
             let mut changes = Vec::new();
-            if !self.is_begun {
-                // A write that was done before the watch began may be answered after it.
+            if !self.is_started {
+                // A write from before the watch may return to its caller after it.
                 changes.push(Change::Everything);
             }
-            while self.told < latest {
+            while self.reported < latest {
                 let result = self.next_result().await?;
                 changes.extend(self.take(result));
             }
-            self.is_begun = true;
+            self.is_started = true;
             Ok(Notice { changes, is_complete: true })
         };
-        timeout(PATIENCE, told).await.unwrap_or_else(|_| Err(Trouble::timed_out()))
+        timeout(DELIVERY_TIMEOUT, reported).await.unwrap_or_else(|_| Err(EtcdError::timed_out()))
     }
 
-    /// Waits for the next pulse or for something to read: whether it is the pulse.
+    /// Waits for the next pulse or for data. Returns whether it is the pulse.
     async fn is_pulse(&mut self) -> bool {
-        let has_line = self.line.contains(&b'\n');
+        let has_line = self.buffer.contains(&b'\n');
         poll_fn(|context| {
             if self.pulse.poll_tick(context).is_ready() {
                 return Poll::Ready(true);
@@ -175,18 +176,18 @@ impl Subscription {
             if has_line {
                 return Poll::Ready(false);
             }
-            // What comes is kept in the line; an end shows at the next read.
+            // Data goes to the buffer. The end of the watch shows at the next read.
             let frame = ready!(Pin::new(&mut self.watch).poll_frame(context));
             if let Some(Ok(frame)) = frame {
-                keep(&mut self.line, frame);
+                append(&mut self.buffer, frame);
             }
             Poll::Ready(false)
         })
         .await
     }
 
-    /// When the key was last written.
-    async fn latest(&self) -> Result<i64, Trouble> {
+    /// Returns the revision that last wrote the key.
+    async fn latest(&self) -> Result<i64, EtcdError> {
         let range = Range::of(self.store.keys.change()).keys_only();
         let found = self.store.client.range(&range).await?.one();
         Ok(found.map_or(0, |found| found.mod_revision))
@@ -195,51 +196,57 @@ impl Subscription {
     fn take(&mut self, result: WatchResult) -> Vec<Change> {
         let mut changes = Vec::new();
         for event in result.events {
-            self.told = self.told.max(event.kv.mod_revision);
+            self.reported = self.reported.max(event.kv.mod_revision);
             changes.extend(changes_in(&event.kv.value.0));
         }
         changes
     }
 
-    /// What the watch says next.
-    async fn next_result(&mut self) -> Result<WatchResult, Trouble> {
+    /// Returns the next result of the watch.
+    async fn next_result(&mut self) -> Result<WatchResult, EtcdError> {
         loop {
-            if let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<_> = self.line.drain(..=end).collect();
-                let watched: Watched = serde_json::from_slice(&line)
-                    .map_err(|_| Trouble::unexpected("the watch says what no watch does"))?;
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<_> = self.buffer.drain(..=end).collect();
+                let watched: Watched = serde_json::from_slice(&line).map_err(|_| {
+                    EtcdError::unexpected("etcd's watch sent a line that is not a watch response")
+                })?;
                 return match watched.result {
                     Some(result) if !result.canceled => Ok(result),
-                    _ => Err(ended("etcd ended the watch")),
+                    _ => Err(ended("etcd canceled the watch")),
                 };
             }
-            if self.line.len() > MAX_LINE {
-                return Err(Trouble::new(TroubleKind::TooLarge, "a line of the watch is too long"));
+            if self.buffer.len() > MAX_LINE {
+                return Err(EtcdError::new(
+                    EtcdErrorKind::TooLarge,
+                    "etcd's watch sent a line that is too long",
+                ));
             }
             let frame = poll_fn(|context| Pin::new(&mut self.watch).poll_frame(context)).await;
             match frame {
-                Some(Ok(frame)) => keep(&mut self.line, frame),
-                Some(Err(error)) => return Err(ended("the watch broke").with_source(error)),
-                None => return Err(ended("the watch ended")),
+                Some(Ok(frame)) => append(&mut self.buffer, frame),
+                Some(Err(error)) => {
+                    return Err(ended("the watch lost its connection to etcd").with_source(error));
+                }
+                None => return Err(ended("etcd closed the watch")),
             }
         }
     }
 }
 
-/// Adds what a frame holds to what is there.
-fn keep(line: &mut Vec<u8>, frame: Frame<Bytes>) {
+/// Appends the data of a frame.
+fn append(buffer: &mut Vec<u8>, frame: Frame<Bytes>) {
     if let Ok(data) = frame.into_data() {
-        line.extend_from_slice(&data);
+        buffer.extend_from_slice(&data);
     }
 }
 
-fn ended(what: &'static str) -> Trouble {
-    Trouble::new(TroubleKind::Broken, what)
+fn ended(message: &'static str) -> EtcdError {
+    EtcdError::new(EtcdErrorKind::ConnectionLost, message)
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("told", &self.told).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("reported", &self.reported).finish_non_exhaustive()
     }
 }
 
@@ -248,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_is_read_back_and_what_is_not_known_is_everything() {
+    fn changes_round_trip_and_unknown_ones_are_decoded_as_everything() {
         let changes = [
             Change::Everything,
             Change::Project(ProjectId::from_stored("p")),
@@ -259,8 +266,8 @@ mod tests {
             Change::deleted(CredentialId::from_stored("\"i\"")),
             Change::User(UserId::from_stored("u")),
         ];
-        let told: Vec<_> = changes.iter().map(Told::of).collect();
-        assert_eq!(changes_in(&serde_json::to_vec(&told).unwrap()), changes);
+        let stored: Vec<_> = changes.iter().map(StoredChange::of).collect();
+        assert_eq!(changes_in(&serde_json::to_vec(&stored).unwrap()), changes);
         for other in ["", "[{\"renamed\":\"x\"}]", "{}"] {
             assert_eq!(changes_in(other.as_bytes()), [Change::Everything], "{other:?}");
         }

@@ -1,42 +1,21 @@
-//! Inserts. Those of one user that come at the same time go together, in one transaction:
-//! each moves the user's counter, so that one by one they would wait for each other.
+//! Inserts.
+//!
+//! Concurrent inserts of one user are stored in one transaction. Each moves the user's
+//! counter, so that separate transactions would conflict.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
 use crate::backend::BackendError;
 use crate::domain::{Credential, Quota, UserId};
 
-use super::Store;
-use super::error::{Failed, Trouble};
+use super::counters::{CounterUpdate, Insert, User};
+use super::error::{EtcdError, WriteError};
 use super::feed;
-use super::lanes::Lane;
-use super::tally::Tally;
+use super::record::{Draft, MAX_ATTEMPTS, backoff};
+use super::store::Store;
 use super::wire::Txn;
-use super::write::{ATTEMPTS, Draft, Fit, pause};
-
-/// The inserts of one user that wait.
-#[derive(Default)]
-pub(super) struct Queue(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    inserts: VecDeque<Insert>,
-    /// Whether there is a task that stores them.
-    is_served: bool,
-}
-
-struct Insert {
-    draft: Draft,
-    quota: Quota,
-    answer: oneshot::Sender<Result<(), BackendError>>,
-    /// Whether it may have been done already.
-    is_doubtful: bool,
-}
 
 /// Stores a record that must not exist yet.
 pub(super) async fn insert(
@@ -45,193 +24,164 @@ pub(super) async fn insert(
     quota: Quota,
 ) -> Result<(), BackendError> {
     let draft = Draft::new(&store.keys, credential)?;
-    store.room.admit(&store.client, draft.value.len()).await?;
-    let (answer, answered) = oneshot::channel();
-    let insert = Insert { draft, quota, answer, is_doubtful: false };
-    let lane = store.lanes.lane(&credential.user_id);
-    if lane.queue.add(insert) {
-        let served = Served { store: Arc::clone(store), lane: Arc::clone(&lane), is_done: false };
-        tokio::spawn(served.serve(credential.user_id.clone()));
+    store.size_limit.check(&store.client, draft.value.len()).await?;
+    let (result, finished) = oneshot::channel();
+    let insert = Insert { draft, quota, result, is_outcome_unknown: false };
+    let user = store.users.get(&credential.user_id);
+    if user.inserts.push(insert) {
+        let worker = Worker { store: Arc::clone(store), user: Arc::clone(&user), is_done: false };
+        tokio::spawn(worker.run(credential.user_id.clone()));
     }
-    // A task that ended early may have sent it.
-    answered.await.unwrap_or_else(|_| Err(Trouble::doubtful().into()))
+    // A worker that was aborted may have sent the insert.
+    finished.await.unwrap_or_else(|_| Err(EtcdError::outcome_unknown().into()))
 }
 
-impl Queue {
-    /// Whether a task is needed to store it.
-    fn add(&self, insert: Insert) -> bool {
-        let mut waiting = self.waiting();
-        waiting.inserts.push_back(insert);
-        !std::mem::replace(&mut waiting.is_served, true)
-    }
-
-    /// As many as fit one transaction; none, and then nobody serves any more, if there are
-    /// none.
-    fn take(&self) -> Vec<Insert> {
-        let mut waiting = self.waiting();
-        let (mut fit, mut taken) = (Fit::default(), Vec::new());
-        while waiting.inserts.front().is_some_and(|next| fit.admits(&next.draft)) {
-            let Some(next) = waiting.inserts.pop_front() else { break };
-            // Who asked for it may have given up.
-            if !next.answer.is_closed() {
-                fit.add(&next.draft);
-                taken.push(next);
-            }
-        }
-        waiting.is_served = !taken.is_empty();
-        taken
-    }
-
-    /// Puts back what has not been answered, in its order.
-    fn put_back(&self, inserts: Vec<Insert>) {
-        let mut waiting = self.waiting();
-        for insert in inserts.into_iter().rev() {
-            waiting.inserts.push_front(insert);
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A queue that a task serves; lets go of it when the task ends early, as with its runtime.
-struct Served {
+/// Stores the queued inserts of one user.
+struct Worker {
     store: Arc<Store>,
-    lane: Arc<Lane>,
+    user: Arc<User>,
     is_done: bool,
 }
 
-impl Served {
-    async fn serve(mut self, user_id: UserId) {
+impl Worker {
+    async fn run(mut self, user_id: UserId) {
         let mut attempt = 0;
         loop {
-            pause(attempt).await;
-            let mut tally = Tally::of(&self.store, BTreeMap::from([(user_id.clone(), 0)])).await;
-            let taken = self.lane.queue.take();
-            if taken.is_empty() {
+            backoff(attempt).await;
+            let change = BTreeMap::from([(user_id.clone(), 0)]);
+            let mut counter = CounterUpdate::lock(&self.store.users, change).await;
+            let batch = self.user.inserts.take();
+            if batch.is_empty() {
                 self.is_done = true;
                 return;
             }
-            let before = taken.len();
-            let mut left = together(&self.store, &mut tally, taken).await;
-            attempt = if left.len() < before { 0 } else { attempt + 1 };
-            if attempt == ATTEMPTS {
-                answer_all(std::mem::take(&mut left), &Trouble::contended().into());
+            let size = batch.len();
+            let mut left = insert_batch(&self.store, &mut counter, batch).await;
+            attempt = if left.len() < size { 0 } else { attempt + 1 };
+            if attempt == MAX_ATTEMPTS {
+                fail_all(std::mem::take(&mut left), &EtcdError::contended().into());
             }
-            self.lane.queue.put_back(left);
+            self.user.inserts.put_back(left);
         }
     }
 }
 
-impl Drop for Served {
+impl Drop for Worker {
     fn drop(&mut self) {
+        // The runtime ended.
         if !self.is_done {
-            let mut waiting = self.lane.queue.waiting();
-            waiting.is_served = false;
-            waiting.inserts.clear();
+            self.user.inserts.abort();
         }
     }
 }
 
-/// Stores these in one transaction; returns those that it must be tried again for.
-async fn together(store: &Store, tally: &mut Tally, inserts: Vec<Insert>) -> Vec<Insert> {
-    if inserts.iter().any(|insert| !insert.quota.admits(tally.held())) {
-        // Others may have made room.
-        tally.forget();
-        if let Err(failed) = tally.look_up(store).await {
-            answer_all(inserts, &failed);
+/// Stores the inserts that the quotas admit. Returns those to retry.
+async fn insert_batch(
+    store: &Store,
+    counter: &mut CounterUpdate,
+    batch: Vec<Insert>,
+) -> Vec<Insert> {
+    if batch.iter().any(|insert| !insert.quota.admits(counter.held())) {
+        // Other processes may have deleted records of the user.
+        counter.forget();
+        if let Err(error) = counter.fetch_unknown(&store.client, &store.keys).await {
+            fail_all(batch, &error);
             return Vec::new();
         }
     }
-    let (mut some, mut later) = (Vec::new(), Vec::new());
-    for insert in inserts {
-        let held = tally.held();
-        if insert.quota.admits(held + some.len() as u64) {
-            some.push(insert);
+    let (mut admitted, mut later) = (Vec::new(), Vec::new());
+    for insert in batch {
+        let held = counter.held();
+        if insert.quota.admits(held + admitted.len() as u64) {
+            admitted.push(insert);
         } else if insert.quota.admits(held) {
-            // Those before it may be refused.
+            // The earlier ones may be rejected.
             later.push(insert);
-        } else if insert.is_doubtful {
-            // It may be what fills the quota.
-            insert.answer(Err(Trouble::doubtful().into()));
+        } else if insert.is_outcome_unknown {
+            // Its earlier attempt may be what fills the quota.
+            insert.finish(Err(EtcdError::outcome_unknown().into()));
         } else {
-            insert.answer(Err(BackendError::QuotaExceeded));
+            insert.finish(Err(BackendError::QuotaExceeded));
         }
     }
-    if some.is_empty() {
+    if admitted.is_empty() {
         return later;
     }
-    let mut left = send_fitting(store, tally, some).await;
+    let mut left = send_in_parts(store, counter, admitted).await;
     left.append(&mut later);
     left
 }
 
-/// Sends these; in parts if etcd takes fewer bytes at once than it does by default. Returns
-/// those that were not answered.
-async fn send_fitting(store: &Store, tally: &mut Tally, some: Vec<Insert>) -> Vec<Insert> {
-    let mut parts = vec![some];
+/// Sends inserts; halves the transaction while etcd rejects it as too large. Returns those to
+/// retry.
+async fn send_in_parts(
+    store: &Store,
+    counter: &mut CounterUpdate,
+    inserts: Vec<Insert>,
+) -> Vec<Insert> {
+    let mut parts = vec![inserts];
     while let Some(part) = parts.pop() {
-        match send(store, tally, part).await {
+        match send(store, counter, part).await {
             Ok(left) if left.is_empty() => {}
-            // The quota may not admit the other parts any more.
+            // The quota may no longer admit the other parts.
             Ok(left) => return left.into_iter().chain(parts.into_iter().rev().flatten()).collect(),
-            Err((mut part, failed)) if failed.is_too_large() && part.len() > 1 => {
+            Err((mut part, error)) if error.is_too_large() && part.len() > 1 => {
                 let rest = part.split_off(part.len() / 2);
                 parts.extend([rest, part]);
             }
-            Err((part, failed)) => answer_all(part, &failed),
+            Err((part, error)) => fail_all(part, &error),
         }
     }
     Vec::new()
 }
 
-/// Sends these; returns those that were not answered.
+/// Sends inserts in one transaction. Returns those to retry.
 async fn send(
     store: &Store,
-    tally: &mut Tally,
-    mut some: Vec<Insert>,
-) -> Result<Vec<Insert>, (Vec<Insert>, Failed)> {
+    counter: &mut CounterUpdate,
+    mut inserts: Vec<Insert>,
+) -> Result<Vec<Insert>, (Vec<Insert>, WriteError)> {
     let mut txn = Txn::default();
-    for insert in &some {
-        insert.draft.add(&mut txn);
+    for insert in &inserts {
+        insert.draft.add_to(&mut txn);
     }
-    tally.set_change(i64::try_from(some.len()).unwrap_or(i64::MAX));
-    tally.write(&store.keys, &mut txn);
-    feed::tell_written(&store.keys, &mut txn, some.iter().map(|insert| &*insert.draft.credential));
-    let answered = match store.client.txn(&txn).await {
-        Ok(answered) => answered,
-        Err(trouble) if some.len() == 1 => return Err((some, trouble.of_one_record().into())),
-        Err(trouble) => return Err((some, trouble.into())),
+    counter.set_change(i64::try_from(inserts.len()).unwrap_or(i64::MAX));
+    counter.add_to(&store.keys, &mut txn);
+    let records = inserts.iter().map(|insert| &*insert.draft.credential);
+    feed::add_written(&store.keys, &mut txn, records);
+    let sent = match store.client.txn(&txn).await {
+        Ok(sent) => sent,
+        Err(error) if inserts.len() == 1 => return Err((inserts, error.for_one_record().into())),
+        Err(error) => return Err((inserts, error.into())),
     };
-    if answered.answer.succeeded {
-        tally.done(answered.answer.header.revision);
-        for insert in some {
-            insert.answer(Ok(()));
+    if sent.answer.succeeded {
+        counter.committed(sent.answer.header.revision);
+        for insert in inserts {
+            insert.finish(Ok(()));
         }
         return Ok(Vec::new());
     }
-    let mut ranges = answered.answer.ranges();
-    let found: Vec<_> = some.iter().map(|insert| insert.draft.found(&mut ranges)).collect();
-    let has_moved = match tally.learn(ranges) {
+    let mut ranges = sent.answer.ranges();
+    let found: Vec<_> = inserts.iter().map(|insert| insert.draft.conflicts(&mut ranges)).collect();
+    let has_moved = match counter.refresh(ranges) {
         Ok(has_moved) => has_moved,
-        Err(failed) => return Err((some, failed)),
+        Err(error) => return Err((inserts, error)),
     };
-    for insert in &mut some {
-        insert.is_doubtful |= answered.is_doubtful;
+    for insert in &mut inserts {
+        insert.is_outcome_unknown |= sent.is_outcome_unknown;
     }
     let mut left = Vec::new();
-    for (insert, found) in some.into_iter().zip(found) {
-        let is_its_own = found.stored.is_some_and(|stored| insert.draft.is(&stored));
-        if insert.is_doubtful && is_its_own {
-            insert.answer(Ok(()));
-        } else if insert.is_doubtful && has_moved {
-            // It may have been stored, and deleted since.
-            insert.answer(Err(Trouble::doubtful().into()));
-        } else if !insert.quota.admits(tally.held()) {
-            insert.answer(Err(BackendError::QuotaExceeded));
+    for (insert, found) in inserts.into_iter().zip(found) {
+        let is_stored = found.stored.is_some_and(|stored| insert.draft.is(&stored));
+        if insert.is_outcome_unknown && is_stored {
+            insert.finish(Ok(()));
+        } else if insert.is_outcome_unknown && has_moved {
+            // It may have been stored and deleted since.
+            insert.finish(Err(EtcdError::outcome_unknown().into()));
+        } else if !insert.quota.admits(counter.held()) {
+            insert.finish(Err(BackendError::QuotaExceeded));
         } else if found.is_taken {
-            insert.answer(Err(BackendError::AlreadyExists));
+            insert.finish(Err(BackendError::AlreadyExists));
         } else {
             left.push(insert);
         }
@@ -239,15 +189,8 @@ async fn send(
     Ok(left)
 }
 
-fn answer_all(inserts: Vec<Insert>, failed: &Failed) {
+fn fail_all(inserts: Vec<Insert>, error: &WriteError) {
     for insert in inserts {
-        insert.answer(Err(failed.clone().into()));
-    }
-}
-
-impl Insert {
-    fn answer(self, answer: Result<(), BackendError>) {
-        // Who asked may have gone away.
-        let _ = self.answer.send(answer);
+        insert.finish(Err(error.clone().into()));
     }
 }

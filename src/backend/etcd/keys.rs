@@ -1,18 +1,19 @@
-//! Where everything lies below the prefix.
+//! The layout of the keys below the prefix.
 //!
 //! | key | value |
 //! |---|---|
 //! | `a` access key | id |
-//! | `m` | what changed last |
+//! | `m` | the changes of the last write |
 //! | `p` project `a` access key, `p` project `i` id | id, nothing |
-//! | `q` user | how many records the user holds |
+//! | `q` user | the number of the user's records |
 //! | `r` id | the record |
 //! | `s` user, slot | id |
 //! | `u` user `a` access key, `u` user `i` id | id, nothing |
 //! | `v` | the version of this layout |
 //!
-//! Owners that something follows begin with their length, so that none is another's
-//! beginning; what lists are ordered by comes last. This is on disk: add, never change.
+//! Owners that are followed by something begin with their length, so that no owner is a prefix
+//! of another. The part that lists are ordered by comes last. This layout is on disk: add to
+//! it, never change it.
 
 use crate::backend::{ListQuery, Order};
 use crate::domain::{Credential, ProjectId, Slot, UserId};
@@ -23,16 +24,16 @@ pub(super) struct Keys {
     prefix: String,
 }
 
-/// A key other than the record's own that leads to a record.
+/// An index entry: a key, other than the record's own, that points to a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
-    /// Whether no other record may have it.
+    /// Whether only one record may have it.
     pub(super) is_unique: bool,
 }
 
-/// Whose records a purge takes.
+/// The owner of records.
 #[derive(Clone, Debug)]
 pub(super) enum Owner {
     Project(ProjectId),
@@ -40,7 +41,7 @@ pub(super) enum Owner {
 }
 
 impl Keys {
-    /// `prefix` ends with a slash.
+    /// `prefix` must end with a slash.
     pub(super) fn new(prefix: String) -> Self {
         Self { prefix }
     }
@@ -69,8 +70,7 @@ impl Keys {
         self.key('v', "")
     }
 
-    /// What all keys of an owner's records begin with, in this order; what follows is
-    /// the marker.
+    /// The prefix of an owner's entries in this order. The marker follows.
     pub(super) fn owned(&self, owner: &Owner, order: Order) -> Vec<u8> {
         let order = match order {
             Order::AccessKey => 'a',
@@ -82,8 +82,8 @@ impl Keys {
         }
     }
 
-    /// What the keys begin with that a query walks; what follows is the marker.
-    pub(super) fn walked(&self, query: &ListQuery) -> Vec<u8> {
+    /// The prefix of the entries that a query lists. The marker follows.
+    pub(super) fn listed(&self, query: &ListQuery) -> Vec<u8> {
         match (&query.user_id, &query.project_id, query.order) {
             (Some(id), _, order) => self.owned(&Owner::User(id.clone()), order),
             (None, Some(id), order) => self.owned(&Owner::Project(id.clone()), order),
@@ -92,22 +92,22 @@ impl Keys {
         }
     }
 
-    /// What the keys of all counters begin with; the user follows.
+    /// The prefix of all counters. The user follows.
     pub(super) fn counters(&self) -> Vec<u8> {
         self.key('q', "")
     }
 
-    /// What the keys of all users' records begin with.
+    /// The prefix of the entries of all users.
     pub(super) fn users(&self) -> Vec<u8> {
         self.key('u', "")
     }
 
-    /// What all keys that lead to records begin with.
-    pub(super) fn leading(&self) -> [Vec<u8>; 4] {
+    /// The prefixes of all index entries.
+    pub(super) fn index_prefixes(&self) -> [Vec<u8>; 4] {
         ['a', 'p', 's', 'u'].map(|kind| self.key(kind, ""))
     }
 
-    /// Everything but the record itself that leads to a record.
+    /// The index entries of a record.
     pub(super) fn entries(&self, credential: &Credential) -> Vec<Entry> {
         let id = credential.id.as_str();
         let entry = |key, value: &str| Entry { key, value: value.into(), is_unique: false };
@@ -138,21 +138,21 @@ fn sized(owner: &str) -> String {
     format!("{}:{owner}", owner.len())
 }
 
-/// The user of a key that begins with [`Keys::users`] and goes on like this.
+/// Returns the user of an entry from the rest of its key after [`Keys::users`].
 pub(super) fn user_of(rest: &[u8]) -> Option<UserId> {
     owner_of(rest).map(|(owner, _)| UserId::from_stored(owner))
 }
 
-/// Whether a key that begins as one of [`Keys::leading`], goes on like this and has this
-/// value leads to a record.
-pub(super) fn leads_to(rest: &[u8], value: &[u8], id: &str) -> bool {
+/// Whether an index entry points to a record. `rest` is its key after one of
+/// [`Keys::index_prefixes`].
+pub(super) fn points_to(rest: &[u8], value: &[u8], id: &str) -> bool {
     if value.is_empty() {
         return owner_of(rest).is_some_and(|(_, place)| place == [b"i", id.as_bytes()].concat());
     }
     value == id.as_bytes()
 }
 
-/// The owner that these bytes begin with, and what follows.
+/// Splits the owner, with its length, from the start of a key.
 fn owner_of(rest: &[u8]) -> Option<(&str, &[u8])> {
     let colon = rest.iter().position(|byte| *byte == b':')?;
     let length: usize = str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
@@ -160,8 +160,8 @@ fn owner_of(rest: &[u8]) -> Option<(&str, &[u8])> {
     Some((str::from_utf8(owner).ok()?, place))
 }
 
-/// The first key behind all that begin with this one.
-pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
+/// The first key after all keys with this prefix.
+pub(super) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -169,12 +169,12 @@ pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
             return end;
         }
     }
-    // Everything: etcd's word for it.
+    // etcd's notation for the end of all keys.
     vec![0]
 }
 
-/// The first key behind this one.
-pub(super) fn next_to(key: &[u8]) -> Vec<u8> {
+/// The first key after this one.
+pub(super) fn key_after(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
 
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_owner_is_anothers_beginning() {
+    fn no_owner_is_a_prefix_of_another() {
         let keys = Keys::new("x/".into());
         let of = |user: &str| keys.owned(&Owner::User(UserId::from_stored(user)), Order::Id);
         for (user, other) in [("amy", "amyi"), ("a", "a:1"), ("1:a", "a"), ("", "0:")] {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_read_back_from_the_keys_of_its_records() {
+    fn user_is_decoded_from_the_keys_of_its_records() {
         let keys = Keys::new("x/".into());
         for user in ["amy", "", "5:amy", "\u{e9}/i"] {
             let user = UserId::from_stored(user);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_leads_to_its_record_and_to_no_other() {
+    fn every_entry_points_to_its_record_and_to_no_other() {
         use crate::domain::{AccessKey, CredentialId, Kind, Material, Version};
 
         let keys = Keys::new("x/".into());
@@ -220,20 +220,21 @@ mod tests {
         let entries = keys.entries(&record);
         assert_eq!(entries.len(), 6);
         for entry in entries {
-            let walked = keys.leading().into_iter().find(|start| entry.key.starts_with(start));
-            let rest = &entry.key[walked.expect("one of them").len()..];
-            assert!(leads_to(rest, &entry.value, "an id"), "{entry:?}");
+            let prefix =
+                keys.index_prefixes().into_iter().find(|start| entry.key.starts_with(start));
+            let rest = &entry.key[prefix.expect("one of the prefixes").len()..];
+            assert!(points_to(rest, &entry.value, "an id"), "{entry:?}");
             for other in ["id", "n id", "ian id", ""] {
-                assert!(!leads_to(rest, &entry.value, other), "{entry:?}");
+                assert!(!points_to(rest, &entry.value, other), "{entry:?}");
             }
         }
     }
 
     #[test]
-    fn the_end_of_a_range_lies_behind_all_of_it() {
-        assert_eq!(behind(b"ab"), b"ac");
-        assert_eq!(behind(b"a\xff\xff"), b"b");
-        assert_eq!(behind(b"\xff"), b"\0");
-        assert!(next_to(b"ab") > b"ab".to_vec() && next_to(b"ab") < b"ab\x01".to_vec());
+    fn end_of_a_prefix_follows_all_of_its_keys() {
+        assert_eq!(end_of_prefix(b"ab"), b"ac");
+        assert_eq!(end_of_prefix(b"a\xff\xff"), b"b");
+        assert_eq!(end_of_prefix(b"\xff"), b"\0");
+        assert!(key_after(b"ab") > b"ab".to_vec() && key_after(b"ab") < b"ab\x01".to_vec());
     }
 }

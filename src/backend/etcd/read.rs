@@ -1,22 +1,31 @@
-//! Look-ups, and reads of many records.
+//! Lookups and lists.
 
 use std::sync::Arc;
 
-use crate::backend::BackendError;
+use tokio::task::JoinSet;
+
+use crate::backend::{BackendError, ListQuery, Order, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, Slot, UserId};
 
-use super::Store;
-use super::error::{CorruptKey, Trouble, TroubleKind};
+use super::error::{CorruptKey, EtcdError, EtcdErrorKind};
+use super::keys::{end_of_prefix, key_after};
 use super::record::{self, Found};
+use super::store::Store;
 use super::wire::{KeyValue, Range, RangeAnswer};
 
-/// How many records are read in one trip at the most.
-pub(super) const A_TRIP: usize = 100;
+/// How many records are read in one call.
+const READ_CHUNK: usize = 100;
 
-/// How often an entry may point to another record by the time that record is read.
-const GUESSES: usize = 16;
+/// How often an entry may change while its record is read.
+const MAX_GUESSES: usize = 16;
 
-/// The record with this id.
+/// How many records a list reads before their size is known.
+const FIRST_READ: usize = 12;
+
+/// How many calls for records a list makes at once.
+const MAX_CALLS: usize = 5;
+
+/// Finds the record with this id.
 pub(super) async fn record(
     store: &Store,
     id: &CredentialId,
@@ -25,36 +34,37 @@ pub(super) async fn record(
     answer.one().as_ref().map(record::decode).transpose()
 }
 
-/// The record with this access key.
+/// Finds the record with this access key.
 ///
-/// In one trip, since the id of nearly all records is that of the access key: both are
-/// asked for, and only a record that got another access key needs a second question.
+/// Takes one call, because the id of nearly all records is derived from the access key. Only a
+/// record whose access key was replaced takes a second call.
 pub(super) async fn by_access_key(
     store: &Store,
     access_key: &AccessKey,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
     let entry = store.keys.access_key(access_key.as_str());
-    pointed_at(store, entry, CredentialId::of(access_key).as_str().into()).await
+    follow(store, entry, CredentialId::of(access_key).as_str().into()).await
 }
 
-/// The record in a user's slot, in two trips.
+/// Finds the record in a user's slot, in two calls.
 pub(super) async fn by_slot(
     store: &Store,
     user_id: &UserId,
     slot: Slot,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    pointed_at(store, store.keys.slot(user_id, slot), String::new()).await
+    follow(store, store.keys.slot(user_id, slot), String::new()).await
 }
 
-/// The record whose id is the value of this entry, which is guessed at first.
+/// Finds the record that an entry points to. The id is guessed.
 ///
-/// Both are read in the same state. When it is another, the next guess is what was read.
-async fn pointed_at(
+/// The entry and the record are read at the same revision. If the entry has another id, that is
+/// the next guess.
+async fn follow(
     store: &Store,
     entry: Vec<u8>,
     mut guess: String,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    for _ in 0..GUESSES {
+    for _ in 0..MAX_GUESSES {
         let ranges = [entry.clone(), store.keys.record(&guess)].map(Range::of);
         let mut ranges = store.client.read(ranges).await?.ranges().map(RangeAnswer::one);
         let Some(found) = ranges.next().flatten() else { return Ok(None) };
@@ -65,48 +75,166 @@ async fn pointed_at(
         }
         guess = id_in(&found)?;
     }
-    Err(Trouble::contended().into())
+    Err(EtcdError::contended().into())
 }
 
-/// The id that is the value of an entry.
+/// Returns the id that an entry points to.
 pub(super) fn id_in(entry: &KeyValue) -> Result<String, BackendError> {
     let id = str::from_utf8(&entry.value.0);
     id.map(Into::into).map_err(|_| CorruptKey::new(&entry.key.0, "the id").into())
 }
 
-/// What follows the first bytes of an entry's key.
+/// Returns the text after the first bytes of an entry's key.
 pub(super) fn text_after(entry: &KeyValue, bytes: usize) -> Result<String, BackendError> {
     let text = entry.key.0.get(bytes..).and_then(|rest| str::from_utf8(rest).ok());
     text.map(Into::into).ok_or_else(|| CorruptKey::new(&entry.key.0, "the end").into())
 }
 
-/// The records with these ids, as they were at this revision; 0 is the latest.
-///
-/// In one trip, unless they are long.
+/// Reads the records with these ids at a revision; 0 is the latest. Takes one call, unless the
+/// records are long.
 pub(super) async fn records(
     store: &Store,
     ids: &[String],
     revision: i64,
-) -> Result<Vec<Option<KeyValue>>, Trouble> {
+) -> Result<Vec<Option<KeyValue>>, EtcdError> {
     let mut records = Vec::with_capacity(ids.len());
-    let mut at_once = A_TRIP;
+    let mut chunk = READ_CHUNK;
     while records.len() < ids.len() {
         let rest = &ids[records.len()..];
-        let some = &rest[..at_once.min(rest.len())];
+        let some = &rest[..chunk.min(rest.len())];
         let range = |id: &String| Range::of(store.keys.record(id)).at(revision);
         match store.client.read(some.iter().map(range)).await {
             Ok(answer) => {
                 let before = records.len();
                 records.extend(answer.ranges().map(RangeAnswer::one));
                 if records.len() != before + some.len() {
-                    return Err(Trouble::unexpected("etcd's answer has too few parts"));
+                    return Err(EtcdError::unexpected(
+                        "etcd's answer does not have one result per range",
+                    ));
                 }
             }
-            Err(trouble) if trouble.is(TroubleKind::TooLarge) && some.len() > 1 => {
-                at_once = some.len() / 2;
+            Err(error) if error.is(EtcdErrorKind::TooLarge) && some.len() > 1 => {
+                chunk = some.len() / 2;
             }
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         }
     }
     Ok(records)
+}
+
+/// Reads one page. All records are of the revision at the start, unless etcd has compacted it.
+pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, BackendError> {
+    let prefix = store.keys.listed(query);
+    let marker = |marker: &Option<String>| {
+        let marker = marker.as_deref().filter(|marker| !marker.is_empty())?;
+        Some([&*prefix, marker.as_bytes()].concat())
+    };
+    let start = marker(&query.after).map_or_else(|| prefix.clone(), |after| key_after(&after));
+    let end = marker(&query.before).unwrap_or_else(|| end_of_prefix(&prefix));
+    if start >= end {
+        return Ok(Page::default());
+    }
+    // If the entries alone select the records, no more are examined than the page can hold.
+    let is_selected =
+        query.kind.is_none() && (query.user_id.is_none() || query.project_id.is_none());
+    let examined = if is_selected { query.limit() } else { ListQuery::MAX_EXAMINED };
+    let scan = store.scan(&prefix, start, end, examined + 1).await?;
+
+    let mut items = Vec::with_capacity(scan.entries.len());
+    for entry in &scan.entries {
+        items.push(Item::of(entry, prefix.len(), query.order)?);
+    }
+    // `None` if etcd has compacted the revision. The latest state is as good, but records may
+    // have changed items.
+    let mut revision = scan.is_consistent.then_some(scan.revision);
+    let (mut page, mut bytes) = (Page::default(), 0);
+    let (mut read, mut bytes_read) = (0, 0);
+    while read < items.len() {
+        let some = &items[read..items.len().min(read + next_read(read, bytes_read))];
+        let mut found = records_of(store, some, revision).await;
+        if found.as_ref().is_err_and(|error| error.is(EtcdErrorKind::Compacted)) {
+            revision = None;
+            found = records_of(store, some, revision).await;
+        }
+        let first = read;
+        read += some.len();
+        for (index, (item, found)) in some.iter().zip(found?).enumerate() {
+            if first + index == ListQuery::MAX_EXAMINED {
+                page.next = Some(items[first + index - 1].marker.clone());
+                return Ok(page);
+            }
+            bytes_read += found.as_ref().map_or(0, |found| found.value.0.len());
+            let Some(found) = found else {
+                if revision.is_none() {
+                    continue;
+                }
+                return Err(CorruptKey::new(item.marker.as_bytes(), "the record").into());
+            };
+            let Some(credential) = record::decode_matching(&found, query)? else { continue };
+            if query.order.marker(&credential) != Some(&item.marker) {
+                continue;
+            }
+            if query.is_full(page.credentials.len(), bytes) {
+                let last = page.credentials.last();
+                page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+                return Ok(page);
+            }
+            bytes += credential.size();
+            page.credentials.push(credential);
+        }
+    }
+    if items.len() > examined {
+        // The page is short because of records that were deleted meanwhile. More follow.
+        page.next = items.last().map(|last| last.marker.clone());
+    }
+    Ok(page)
+}
+
+/// How many records to read next, after `read` records of `bytes` bytes in total: as many as are
+/// likely to have twice the size of a page.
+fn next_read(read: usize, bytes: usize) -> usize {
+    match read {
+        0 => FIRST_READ,
+        _ => (2 * ListQuery::MAX_BYTES / (bytes / read).max(1)).clamp(1, READ_CHUNK * MAX_CALLS),
+    }
+}
+
+/// An entry of the listed index.
+struct Item {
+    marker: String,
+    id: String,
+}
+
+impl Item {
+    fn of(entry: &KeyValue, prefix: usize, order: Order) -> Result<Self, BackendError> {
+        let marker = text_after(entry, prefix)?;
+        let id = match order {
+            Order::AccessKey => id_in(entry)?,
+            Order::Id => marker.clone(),
+        };
+        Ok(Self { marker, id })
+    }
+}
+
+/// Reads the records of these items at a revision or the latest one, with several concurrent
+/// calls.
+async fn records_of(
+    store: &Arc<Store>,
+    items: &[Item],
+    revision: Option<i64>,
+) -> Result<Vec<Option<KeyValue>>, EtcdError> {
+    let mut calls = JoinSet::new();
+    for (nth, some) in items.chunks(READ_CHUNK).enumerate() {
+        let revision = revision.unwrap_or_default();
+        let ids: Vec<_> = some.iter().map(|item| item.id.clone()).collect();
+        let store = Arc::clone(store);
+        calls.spawn(async move { (nth, records(&store, &ids, revision).await) });
+    }
+    let mut parts = Vec::new();
+    while let Some(call) = calls.join_next().await {
+        let (nth, part) = call.map_err(|_| EtcdError::unexpected("a read was aborted"))?;
+        parts.push((nth, part?));
+    }
+    parts.sort_unstable_by_key(|(nth, _)| *nth);
+    Ok(parts.into_iter().flat_map(|(_, part)| part).collect())
 }

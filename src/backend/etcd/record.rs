@@ -1,8 +1,9 @@
-//! Records as etcd keeps them: JSON of a stable form.
+//! Records in their stored form, which is JSON, and as part of a transaction.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::backend::{BackendError, ListQuery};
@@ -11,10 +12,11 @@ use crate::domain::{
     Status, UserId, Version, from_micros, to_micros,
 };
 
-use super::error::CorruptKey;
-use super::wire::KeyValue;
+use super::error::{CorruptKey, EtcdError, EtcdErrorKind};
+use super::keys::{Entry, Keys};
+use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 
-/// The stored form. Its members are on disk: add, never rename.
+/// The stored form. Its members are on disk: add new ones, never rename one.
 #[derive(Deserialize, Serialize)]
 struct Stored<'a> {
     id: Cow<'a, str>,
@@ -30,7 +32,7 @@ struct Stored<'a> {
     status: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delegation: Option<Cow<'a, str>>,
-    /// Absent in the records of earlier releases.
+    /// Absent from records of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root_key: Option<bool>,
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -44,7 +46,7 @@ fn is_empty(attributes: &Attributes) -> bool {
     attributes.is_empty()
 }
 
-/// The text that is stored.
+/// Encodes a record for storage.
 pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
     // Destructured in full so that a new field cannot be forgotten here.
     let Credential {
@@ -81,19 +83,19 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         version: version.get(),
     };
     let text = serde_json::to_vec(&stored);
-    Zeroizing::new(text.expect("values with text for keys always serialise"))
+    Zeroizing::new(text.expect("structs with text keys always serialize"))
 }
 
-/// A record that was read.
+/// A stored record.
 pub(super) struct Found {
     pub(super) credential: Arc<Credential>,
-    /// When it was made.
+    /// The revision that created it.
     pub(super) create_revision: i64,
-    /// When it was last written.
+    /// The revision that last wrote it.
     pub(super) mod_revision: i64,
 }
 
-/// Reads a stored record.
+/// Decodes a stored record.
 pub(super) fn decode(found: &KeyValue) -> Result<Found, BackendError> {
     let stored = parse(found)?;
     Ok(Found {
@@ -103,9 +105,9 @@ pub(super) fn decode(found: &KeyValue) -> Result<Found, BackendError> {
     })
 }
 
-/// Reads a stored record if it passes the filters of a query. What they drop is not read
-/// further: damage there is the trouble of those who ask for it.
-pub(super) fn admitted(
+/// Decodes a stored record if it passes the filters of a query. Other records are not decoded
+/// completely, so that a damaged one fails only the lists that include it.
+pub(super) fn decode_matching(
     found: &KeyValue,
     query: &ListQuery,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
@@ -156,4 +158,133 @@ fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
         version: Version::from_stored(stored.version),
     };
     Ok(credential.with_stored_root_key(root_key))
+}
+
+/// Maximum size of a transaction, in bytes: etcd's default limit of 1.5 MiB, less the overhead of
+/// a request.
+const MAX_BYTES: usize = 1_500_000;
+
+/// Maximum number of operations in a transaction. etcd's default limit is 128.
+pub(super) const MAX_OPERATIONS: usize = 120;
+
+/// How often a write is attempted while others write to the same records.
+pub(super) const MAX_ATTEMPTS: u32 = 64;
+
+/// A record to be written.
+pub(super) struct Draft {
+    pub(super) credential: Arc<Credential>,
+    pub(super) key: Vec<u8>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) value: Zeroizing<Vec<u8>>,
+    /// Approximate size of a transaction that writes only this record.
+    bytes: usize,
+}
+
+impl Draft {
+    /// Rejects a record that does not fit a transaction.
+    pub(super) fn new(keys: &Keys, credential: &Arc<Credential>) -> Result<Self, EtcdError> {
+        let mut draft = Self {
+            credential: Arc::clone(credential),
+            key: keys.record(credential.id.as_str()),
+            entries: keys.entries(credential),
+            value: encode(credential),
+            bytes: 0,
+        };
+        let mut alone = Txn::default();
+        draft.add_to(&mut alone);
+        // The change and the counter are added later.
+        let names = 4 * draft.key.len() + 2 * credential.user_id.as_str().len();
+        draft.bytes = alone.bytes() + names + 1_024;
+        if draft.bytes > MAX_BYTES {
+            let bytes = draft.bytes;
+            let message =
+                format!("the record takes {bytes} bytes in etcd, at most {MAX_BYTES} are allowed");
+            return Err(EtcdError::new(EtcdErrorKind::TooLong, message));
+        }
+        Ok(draft)
+    }
+
+    /// Adds the insert of this record to a transaction. If the transaction fails, it reads the
+    /// record and then each unique entry.
+    pub(super) fn add_to(&self, txn: &mut Txn) {
+        txn.require(self.key.clone(), 0);
+        txn.otherwise(Range::of(self.key.clone()));
+        txn.put(self.key.clone(), &**self.value);
+        for entry in &self.entries {
+            if entry.is_unique {
+                txn.require(entry.key.clone(), 0);
+                txn.otherwise(Range::of(entry.key.clone()));
+            }
+            txn.put(entry.key.clone(), &*entry.value);
+        }
+    }
+
+    /// Returns what a failed transaction read for this record.
+    pub(super) fn conflicts(&self, ranges: &mut impl Iterator<Item = RangeAnswer>) -> Conflicts {
+        let stored = ranges.next().and_then(RangeAnswer::one);
+        let unique = self.entries.iter().filter(|entry| entry.is_unique).count();
+        let others = ranges.take(unique).filter_map(RangeAnswer::one).count();
+        Conflicts { is_taken: stored.is_some() || others > 0, stored }
+    }
+
+    /// Whether the stored value is this record.
+    pub(super) fn is(&self, found: &KeyValue) -> bool {
+        *self.value == found.value.0
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&self.key).chain(self.entries.iter().map(|entry| &entry.key))
+    }
+
+    fn operations(&self) -> usize {
+        1 + self.entries.len()
+    }
+}
+
+/// What is stored in the place of a record.
+pub(super) struct Conflicts {
+    /// The record with the same id.
+    pub(super) stored: Option<KeyValue>,
+    /// Whether the id or a unique entry is taken.
+    pub(super) is_taken: bool,
+}
+
+/// The size of a transaction of several records.
+#[derive(Default)]
+pub(super) struct TxnBudget {
+    /// The keys to be written. Each may be written once.
+    keys: HashSet<Vec<u8>>,
+    users: HashSet<UserId>,
+    operations: usize,
+    bytes: usize,
+}
+
+impl TxnBudget {
+    /// Whether the transaction can hold this record too.
+    pub(super) fn fits(&self, draft: &Draft) -> bool {
+        let user = usize::from(!self.users.contains(&draft.credential.user_id));
+        self.operations + draft.operations() + user < MAX_OPERATIONS
+            && self.bytes + draft.bytes <= MAX_BYTES
+            && !draft.keys().any(|key| self.keys.contains(key))
+    }
+
+    pub(super) fn add(&mut self, draft: &Draft) {
+        self.operations += draft.operations();
+        self.operations += usize::from(self.users.insert(draft.credential.user_id.clone()));
+        self.bytes += draft.bytes;
+        self.keys.extend(draft.keys().cloned());
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Waits before another attempt. The random pause gets longer with each attempt, so that
+/// conflicting writers separate.
+pub(super) async fn backoff(attempt: u32) {
+    if attempt > 1 {
+        let longest = Duration::from_millis(u64::from(attempt.min(20)));
+        sleep(longest.mul_f64(rand::random())).await;
+    }
 }

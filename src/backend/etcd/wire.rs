@@ -1,5 +1,5 @@
-//! What is said to etcd's JSON gateway and what it answers: bytes are base64 in it, and
-//! 64-bit numbers are texts; what is zero is left out.
+//! The requests and responses of etcd's JSON gateway. Bytes are base64, 64-bit numbers are
+//! strings, and zero values are left out.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// Bytes, which are base64 on the wire.
+/// Bytes, encoded as base64.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Base64(pub(super) Vec<u8>);
 
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Base64 {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Base64, E> {
-                // The text is not repeated: it may hold a secret.
+                // The error does not repeat the text, which may hold a secret.
                 let bytes = BASE64.decode(text.as_bytes());
                 bytes.map(Base64).map_err(|_| E::custom("not base64"))
             }
@@ -46,14 +46,14 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-/// A number that is a text on the wire.
+/// Deserializes a number from a string.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {
         type Value = i64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number as a text")
+            f.write_str("a number as a string")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<i64, E> {
@@ -63,26 +63,26 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     deserializer.deserialize_str(Text)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
 fn as_text<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(number)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// A read of one key, or of all from `key` up to `end`, which is left out.
+/// Reads one key, or all keys from `key` up to and without `end`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Range {
     pub(super) key: Base64,
     #[serde(rename = "range_end", skip_serializing_if = "Option::is_none")]
     pub(super) end: Option<Base64>,
-    /// How many at the most; 0 is no bound.
+    /// Maximum number of keys; 0 for all.
     #[serde(skip_serializing_if = "is_zero", serialize_with = "as_text")]
     pub(super) limit: i64,
-    /// The state to read; 0 is the latest.
+    /// The revision to read; 0 for the latest.
     #[serde(skip_serializing_if = "is_zero", serialize_with = "as_text")]
     pub(super) revision: i64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -92,17 +92,17 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// The latest state of one key.
+    /// Reads one key at the latest revision.
     pub(super) fn of(key: Vec<u8>) -> Self {
         Self { key: Base64(key), ..Self::default() }
     }
 
-    /// All keys from one up to another, which is left out.
+    /// Reads all keys from `start` up to and without `end`.
     pub(super) fn between(start: Vec<u8>, end: Vec<u8>) -> Self {
         Self { end: Some(Base64(end)), ..Self::of(start) }
     }
 
-    /// The same in the state at this revision.
+    /// The same at this revision.
     pub(super) fn at(self, revision: i64) -> Self {
         Self { revision, ..self }
     }
@@ -112,13 +112,13 @@ impl Range {
     }
 }
 
-/// Writes that are done if all comparisons hold, and reads that are done if not.
+/// A transaction: writes if all comparisons are true, reads otherwise.
 #[derive(Default, Serialize)]
 pub(super) struct Txn {
     compare: Vec<Compare>,
     success: Vec<Op>,
     failure: Vec<Op>,
-    /// About how many bytes etcd counts against its limit of a request.
+    /// Approximate size of the request as etcd counts it.
     #[serde(skip)]
     bytes: usize,
 }
@@ -142,17 +142,17 @@ enum Op {
     Range(Range),
 }
 
-/// What an operation costs beyond its keys and values, in bytes; more than it does.
+/// Upper bound of the overhead of an operation, in bytes.
 const OVERHEAD: usize = 24;
 
 impl Txn {
-    /// Reads that belong together: all see the same state.
+    /// Reads several ranges at the same revision.
     pub(super) fn reading(ranges: impl IntoIterator<Item = Range>) -> Self {
         let success = ranges.into_iter().map(Op::Range).collect();
         Self { success, ..Self::default() }
     }
 
-    /// The key must have been written last at this revision; 0: must not be there.
+    /// Requires that the key was last written at this revision; 0: that it does not exist.
     pub(super) fn require(&mut self, key: Vec<u8>, mod_revision: i64) {
         self.bytes += key.len() + OVERHEAD;
         self.compare.push(Compare {
@@ -174,7 +174,7 @@ impl Txn {
         self.success.push(Op::Delete { key: Base64(key) });
     }
 
-    /// Reads this if a comparison does not hold. The answers come in this order.
+    /// Reads a range if a comparison is false. The answers are in the order of the calls.
     pub(super) fn otherwise(&mut self, range: Range) {
         self.bytes += range.key.0.len() + OVERHEAD;
         self.failure.push(Op::Range(range));
@@ -188,7 +188,7 @@ impl Txn {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Header {
-    /// The state that was read or made.
+    /// The revision that was read or written.
     #[serde(deserialize_with = "number")]
     pub(super) revision: i64,
 }
@@ -209,13 +209,13 @@ pub(super) struct KeyValue {
 pub(super) struct RangeAnswer {
     pub(super) header: Header,
     pub(super) kvs: Vec<KeyValue>,
-    /// How many there are, whatever the limit.
+    /// The number of keys in the range, whatever the limit.
     #[serde(deserialize_with = "number")]
     pub(super) count: i64,
 }
 
 impl RangeAnswer {
-    /// The answer to a read of one key.
+    /// The key, if a single key was read.
     pub(super) fn one(self) -> Option<KeyValue> {
         self.kvs.into_iter().next()
     }
@@ -225,7 +225,7 @@ impl RangeAnswer {
 #[serde(default)]
 pub(super) struct TxnAnswer {
     pub(super) header: Header,
-    /// Whether all comparisons held.
+    /// Whether all comparisons were true.
     pub(super) succeeded: bool,
     responses: Vec<OpAnswer>,
 }
@@ -237,7 +237,7 @@ struct OpAnswer {
 }
 
 impl TxnAnswer {
-    /// What the reads gave, in their order.
+    /// The results of the reads, in order.
     pub(super) fn ranges(self) -> impl Iterator<Item = RangeAnswer> {
         self.responses.into_iter().filter_map(|answer| answer.response_range)
     }
@@ -262,12 +262,12 @@ pub(super) struct Authenticated {
     pub(super) token: String,
 }
 
-/// What a failed call is answered with.
+/// The response to a failed call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Failure {
     pub(super) message: String,
-    /// The status of gRPC.
+    /// The gRPC status code.
     pub(super) code: u32,
 }
 
@@ -311,13 +311,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_is_said_as_the_gateway_reads_it() {
+    fn transaction_is_encoded_for_the_gateway() {
         let mut txn = Txn::default();
         txn.require(b"k".to_vec(), 0);
         txn.put(b"k".to_vec(), "v");
         txn.delete(b"d".to_vec());
         txn.otherwise(Range::between(b"k".to_vec(), b"l".to_vec()).at(7).keys_only());
-        let said = json!({
+        let expected = json!({
             "compare": [
                 {"result": "EQUAL", "target": "MOD", "key": "aw==", "mod_revision": "0"},
             ],
@@ -329,11 +329,11 @@ mod tests {
                 "key": "aw==", "range_end": "bA==", "revision": "7", "keys_only": true,
             }}],
         });
-        assert_eq!(serde_json::to_value(&txn).unwrap(), said);
+        assert_eq!(serde_json::to_value(&txn).unwrap(), expected);
     }
 
     #[test]
-    fn what_is_left_out_of_an_answer_is_zero() {
+    fn missing_members_of_an_answer_are_zero() {
         let text = r#"{"header":{"revision":"9"},"responses":[
             {"response_range":{"header":{},"kvs":[{"key":"aw==","mod_revision":"3"}],"count":"1"}},
             {"response_put":{}},{"response_range":{}}]}"#;

@@ -1,4 +1,4 @@
-//! How to open a session.
+//! Opens sessions.
 
 use std::{
     fmt,
@@ -10,17 +10,18 @@ use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connection::Link;
-use super::era::{Era, Eras, Term};
-use super::error::{OpenError, OpenErrorKind};
-use super::together::{Boxed, in_order};
+use crate::backend::{OpenError, OpenErrorKind};
+
+use super::error::open_failed;
+use super::session::{Boxed, Session, join_in_order};
+use super::timeline::{LatestTimeline, SessionTimeline, Timeline};
 use super::{schema, statements};
 
-/// The connection under a client: what must run for it to get anywhere.
+/// The connection of a client, which must be polled for the client to make progress.
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// How long a migration may take, with the wait for another server that does the same.
-const MIGRATION: Duration = Duration::from_mins(10);
+/// How long a migration may take, including the wait for another server that migrates.
+const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +30,14 @@ pub(super) enum Role {
     Write,
 }
 
-/// Where the servers are, and how to get in.
+/// The servers and how to log in.
 pub(super) struct Connector {
     hosts: Vec<Config>,
-    /// The server that let us in last: the first one to try.
+    /// The server that accepted the last session, which is tried first.
     last: AtomicUsize,
-    /// Told when a session is opened: others may try at once.
+    /// Notified when a session is opened, so that others retry at once.
     opened: Notify,
-    eras: Eras,
+    latest_timeline: LatestTimeline,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
     statement_timeout: Duration,
@@ -52,50 +53,57 @@ impl Connector {
         for host in &mut hosts {
             host.connect_timeout(connect_timeout);
         }
-        let (last, opened, eras) = (AtomicUsize::new(0), Notify::new(), Eras::new());
-        Self { hosts, last, opened, eras, tls, connect_timeout, statement_timeout }
+        Self {
+            hosts,
+            last: AtomicUsize::new(0),
+            opened: Notify::new(),
+            latest_timeline: LatestTimeline::new(),
+            tls,
+            connect_timeout,
+            statement_timeout,
+        }
     }
 
     pub(super) fn statement_timeout(&self) -> Duration {
         self.statement_timeout
     }
 
-    /// How long it may take until one of the servers has let us in.
-    pub(super) fn patience(&self) -> Duration {
+    /// How long it may take until one of the servers has accepted a session.
+    pub(super) fn open_timeout(&self) -> Duration {
         self.connect_timeout * u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)
     }
 
-    /// Opens a session to a store that is there, with what runs it.
-    pub(super) async fn open(&self, role: Role) -> Result<(Link, JoinHandle<()>), OpenError> {
+    /// Opens a session to an existing store. Returns it with the task that runs it.
+    pub(super) async fn open(&self, role: Role) -> Result<(Session, JoinHandle<()>), OpenError> {
         let opened = self.on_some_host(|host| Box::pin(self.open_on(host, role))).await?;
         self.opened.notify_waiters();
         Ok(opened)
     }
 
-    /// Waits until somebody has opened a session.
+    /// Waits until a session is opened anywhere in this process.
     pub(super) async fn opened(&self) {
         self.opened.notified().await;
     }
 
-    /// Opens a bare session and brings the store to the current schema; makes it unless it
-    /// must exist.
+    /// Migrates the store to the current schema. Creates the store if the database is empty,
+    /// unless it must exist.
     pub(super) async fn migrate(&self, existing: bool) -> Result<(), OpenError> {
-        self.survey().await;
-        let (client, ..) = self.on_some_host(|host| Box::pin(self.enter(host))).await?;
-        // Unlike others, this may wait: for another server that does the same.
-        let migrating = timeout(MIGRATION, schema::migrate(&client, existing));
-        migrating.await.unwrap_or_else(|_| {
-            let what = "the server did not bring the store to the current schema in time";
-            Err(OpenError::new(OpenErrorKind::Unreachable, what))
+        self.observe_all_hosts().await;
+        let (client, ..) = self.on_some_host(|host| Box::pin(self.log_in(host))).await?;
+        // Without the session's timeouts: this may wait for another server that migrates.
+        let migration = timeout(MIGRATION_TIMEOUT, schema::migrate(&client, existing));
+        migration.await.unwrap_or_else(|_| {
+            let what = "the server did not migrate the store in time";
+            Err(OpenError::new(OpenErrorKind::Unavailable, what))
         })
     }
 
-    /// Looks at all servers, of which some may have been left behind.
-    pub(super) async fn survey(&self) {
+    /// Contacts all servers to find out which timeline is the latest.
+    pub(super) async fn observe_all_hosts(&self) {
         if self.hosts.len() > 1 {
-            let look =
-                |host| Box::pin(timeout(self.connect_timeout, self.enter(host))) as Boxed<'_, _>;
-            in_order(self.hosts.iter().map(look).collect()).await;
+            let observe =
+                |host| Box::pin(timeout(self.connect_timeout, self.log_in(host))) as Boxed<'_, _>;
+            join_in_order(self.hosts.iter().map(observe).collect()).await;
         }
     }
 
@@ -103,69 +111,73 @@ impl Connector {
         &self,
         host: &Config,
         role: Role,
-    ) -> Result<(Link, JoinHandle<()>), OpenError> {
-        let (client, term, driver) = self.enter(host).await?;
+    ) -> Result<(Session, JoinHandle<()>), OpenError> {
+        let (client, timeline, driver) = self.log_in(host).await?;
         self.prepare(&client, role).await?;
         let (tls, limit) = (self.tls.clone(), self.statement_timeout);
-        let link = Link::new(client, term, driver.abort_handle(), tls, limit);
-        let link = match role {
-            Role::Read => link,
-            Role::Write => link.for_writing().await.map_err(OpenError::driver)?,
+        let session = Session::new(client, timeline, driver.abort_handle(), tls, limit);
+        let session = match role {
+            Role::Read => session,
+            Role::Write => session.for_writing().await.map_err(open_failed)?,
         };
-        Ok((link, driver))
+        Ok((session, driver))
     }
 
-    /// Opens a bare session, with what runs it.
-    async fn enter(&self, host: &Config) -> Result<(Client, Term, JoinHandle<()>), OpenError> {
+    /// Opens a connection without any settings. Returns it with the task that runs it.
+    async fn log_in(
+        &self,
+        host: &Config,
+    ) -> Result<(Client, SessionTimeline, JoinHandle<()>), OpenError> {
         let (client, wire) = self.client_on(host).await?;
         let driver = tokio::spawn(run(wire));
-        let term = self.term(&client).await?;
-        Ok((client, term, driver))
+        let timeline = self.timeline(&client).await?;
+        Ok((client, timeline, driver))
     }
 
-    /// A bare client and its connection, which the caller runs.
+    /// Opens a connection that the caller runs.
     pub(super) async fn client_on(&self, host: &Config) -> Result<(Client, Wire), OpenError> {
-        host.connect(self.tls.clone()).await.map_err(OpenError::driver)
+        host.connect(self.tls.clone()).await.map_err(open_failed)
     }
 
-    /// For how long a session is good; refuses a server that was left behind.
-    pub(super) async fn term(&self, client: &Client) -> Result<Term, OpenError> {
-        let era = Era::of(client).await.map_err(OpenError::driver)?;
-        self.eras.begin(era).ok_or_else(|| {
-            let what = "no server that can be reached took over last";
-            OpenError::new(OpenErrorKind::Unreachable, what)
+    /// Returns the timeline of a new session; rejects a server that was left behind by a
+    /// failover.
+    pub(super) async fn timeline(&self, client: &Client) -> Result<SessionTimeline, OpenError> {
+        let timeline = Timeline::of(client).await.map_err(open_failed)?;
+        self.latest_timeline.observe(timeline).ok_or_else(|| {
+            let what = "the server is an old primary; the promoted server cannot be reached";
+            OpenError::new(OpenErrorKind::Unavailable, what)
         })
     }
 
     async fn prepare(&self, client: &Client, role: Role) -> Result<(), OpenError> {
-        self.bound(client).await?;
+        self.set_timeouts(client).await?;
         for setting in statements::SET_PLANS {
-            // Only PostgreSQL itself has these, and not each release has all.
+            // Only PostgreSQL has these, and not every release has all of them.
             if let Err(error) = client.batch_execute(setting).await {
-                tracing::debug!(%error, setting, "the server plans by itself");
+                tracing::debug!(%error, setting, "the server does not support a planner setting");
             }
         }
         if role == Role::Write {
             let shown = client.query_one(statements::SHOW_COMMIT, &[]).await;
             if shown.is_ok_and(|row| row.try_get(0).is_ok_and(|value: &str| value == "off")) {
-                client.batch_execute(statements::SET_COMMIT).await.map_err(OpenError::driver)?;
+                client.batch_execute(statements::SET_COMMIT).await.map_err(open_failed)?;
             }
         }
         schema::check(client).await
     }
 
-    /// Has the server give up in time what it does in this session.
-    pub(super) async fn bound(&self, client: &Client) -> Result<(), OpenError> {
+    /// Sets the server's own timeouts for a session.
+    pub(super) async fn set_timeouts(&self, client: &Client) -> Result<(), OpenError> {
         let millis = self.statement_timeout.as_millis();
         let timeout = statements::set_timeout(millis);
-        client.batch_execute(&timeout).await.map_err(OpenError::driver)?;
+        client.batch_execute(&timeout).await.map_err(open_failed)?;
         if let Err(error) = client.batch_execute(&statements::set_lock_timeout(millis)).await {
-            tracing::debug!(%error, "the server does not bound the wait for a lock");
+            tracing::debug!(%error, "the server has no lock timeout");
         }
         Ok(())
     }
 
-    /// Tries the servers one after the other, each for a limited time.
+    /// Tries the servers one after the other, each with the connect timeout.
     pub(super) async fn on_some_host<'a, T>(
         &'a self,
         work: impl Fn(&'a Config) -> Boxed<'a, Result<T, OpenError>>,
@@ -181,30 +193,32 @@ impl Connector {
                 }
                 Ok(Err(error)) => error,
                 Err(_) => {
-                    let what = "the server did not let us in in time";
-                    OpenError::new(OpenErrorKind::Unreachable, what)
+                    let what = "the server did not complete the login in time";
+                    OpenError::new(OpenErrorKind::Unavailable, what)
                 }
             };
-            // What a server that answers has to say is told before others' silence.
-            let worse = |failed: &OpenError| failed.kind() == OpenErrorKind::Unreachable;
-            if failed.as_ref().is_none_or(worse) {
+            // The error of a server that answers says more than that of an unreachable one.
+            let says_less = |failed: &OpenError| failed.kind() == OpenErrorKind::Unavailable;
+            if failed.as_ref().is_none_or(says_less) {
                 failed = Some(error);
             }
         }
-        Err(failed.unwrap_or_else(|| OpenError::new(OpenErrorKind::Invalid, "there is no server")))
+        Err(failed.unwrap_or_else(|| {
+            OpenError::new(OpenErrorKind::InvalidSetting, "the URL names no server")
+        }))
     }
 }
 
 /// Runs a connection until it is lost.
 async fn run(wire: Wire) {
     if let Err(error) = wire.await {
-        tracing::debug!(%error, "lost a connection to the credential store");
+        tracing::debug!(%error, "a connection to the credential store was lost");
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of the configuration only what holds no password.
+        // Only the parts of the configuration that hold no password.
         f.debug_struct("Connector")
             .field("hosts", &self.hosts.iter().map(Config::get_hosts).collect::<Vec<_>>())
             .finish_non_exhaustive()

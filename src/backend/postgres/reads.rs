@@ -1,4 +1,4 @@
-//! What is asked of the store.
+//! Lookups and lists.
 
 use std::{
     borrow::Cow,
@@ -18,51 +18,51 @@ use tokio_postgres::{Row, types::ToSql};
 use crate::backend::{BackendError, ListQuery, Page, row::COLUMNS};
 use crate::domain::{Credential, Kind, ProjectId, UserId};
 
-use super::connection::Values;
+use super::channel::Channel;
 use super::connector::{Connector, Role};
-use super::line::{Line, pause};
-use super::rows;
+use super::error::{PostgresError, Verdict, backoff};
+use super::rows::{self, escape};
+use super::session::Values;
 use super::statements::{self, List, Owner};
-use super::text::stored;
-use super::trouble::{Trouble, Verdict};
 
-/// How often to ask when other transactions are in the way.
-const TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
-/// How many look-ups are under way at once for each session, and as how many a read of
-/// many rows counts: what waits for a server that is slow must not fill the memory.
-const AT_ONCE: usize = 256;
-pub(super) const A_LIST: u32 = 16;
+/// How many lookups run at once in each session. Bounds the memory that waiting reads take
+/// while the server is slow.
+const MAX_LOOKUPS: usize = 256;
 
-/// A value of a statement.
+/// A read of many rows counts as this many lookups.
+pub(super) const LIST_WEIGHT: u32 = 16;
+
+/// A parameter of a statement.
 pub(super) type Value = Box<dyn ToSql + Send + Sync>;
 
-/// A text as it is stored.
+/// A text as a parameter, in its stored form.
 pub(super) fn text(text: &str) -> Value {
-    Box::new(stored(text).into_owned())
+    Box::new(escape(text).into_owned())
 }
 
-/// A few sessions that all reads share.
+/// The sessions that all reads share.
 #[derive(Debug)]
 pub(super) struct Reads {
-    lines: Arc<Lines>,
-    room: Arc<Semaphore>,
-    /// How long to wait for room.
-    patience: Duration,
+    channels: Arc<Channels>,
+    permits: Arc<Semaphore>,
+    queue_timeout: Duration,
 }
 
 #[derive(Debug)]
-struct Lines {
-    lines: Vec<Line>,
+struct Channels {
+    channels: Vec<Channel>,
     next: AtomicUsize,
 }
 
 impl Reads {
     pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
-        let lines = (0..count).map(|_| Line::start(Arc::clone(connector), Role::Read)).collect();
-        let room = Arc::new(Semaphore::new(AT_ONCE * count));
-        let lines = Arc::new(Lines { lines, next: AtomicUsize::new(0) });
-        Self { lines, room, patience: connector.statement_timeout() }
+        let channels =
+            (0..count).map(|_| Channel::start(Arc::clone(connector), Role::Read)).collect();
+        let permits = Arc::new(Semaphore::new(MAX_LOOKUPS * count));
+        let channels = Arc::new(Channels { channels, next: AtomicUsize::new(0) });
+        Self { channels, permits, queue_timeout: connector.statement_timeout() }
     }
 
     /// Finds one record.
@@ -71,29 +71,30 @@ impl Reads {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        let found = self.query(sql, values, 1).await.map_err(Trouble::into_backend_error)?;
+        let found = self.query(sql, values, 1).await.map_err(PostgresError::into_backend_error)?;
         found.first().map(rows::read).transpose().map(|found| found.map(Arc::new))
     }
 
-    /// Asks, when there is room for so much more. Whoever goes away meanwhile leaves the
-    /// room taken until the server has answered: the question is on its way all the same.
+    /// Runs a query when `weight` permits are free. If the caller goes away, the permits stay
+    /// taken until the server has answered: the query has been sent and runs.
     pub(super) async fn query(
         &self,
         sql: impl Into<Cow<'static, str>>,
         values: Vec<Value>,
         weight: u32,
-    ) -> Result<Vec<Row>, Trouble> {
-        let waiting = Arc::clone(&self.room).acquire_many_owned(weight);
-        let room = timeout(self.patience, waiting).await.map_err(|_| Trouble::Crowded)?;
-        let room = room.map_err(|_| Trouble::Gone)?;
-        let (lines, sql) = (Arc::clone(&self.lines), sql.into());
-        let asking = tokio::spawn(async move {
-            let _room = room;
+    ) -> Result<Vec<Row>, PostgresError> {
+        let permits = Arc::clone(&self.permits).acquire_many_owned(weight);
+        let permits = timeout(self.queue_timeout, permits).await;
+        let permits = permits.map_err(|_| PostgresError::Overloaded)?;
+        let permits = permits.map_err(|_| PostgresError::ShutDown)?;
+        let (channels, sql) = (Arc::clone(&self.channels), sql.into());
+        let task = tokio::spawn(async move {
+            let _permits = permits;
             let values: Vec<&(dyn ToSql + Sync)> =
                 values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-            lines.ask(&sql, &values).await
+            channels.query(&sql, &values).await
         });
-        asking.await.map_err(|_| Trouble::Gone)?
+        task.await.map_err(|_| PostgresError::ShutDown)?
     }
 
     /// Reads one page.
@@ -102,9 +103,9 @@ impl Reads {
             marker
                 .as_deref()
                 .filter(|marker| !marker.is_empty())
-                .map(|text| stored(text).into_owned())
+                .map(|text| escape(text).into_owned())
         };
-        let text = |text: &str| stored(text).into_owned();
+        let text = |text: &str| escape(text).into_owned();
         let (user, project) = (query.user_id.as_ref(), query.project_id.as_ref());
         let (user, mut project) =
             (user.map(UserId::as_str).map(text), project.map(ProjectId::as_str).map(text));
@@ -120,7 +121,7 @@ impl Reads {
         let list =
             List { order: query.order, owner, after: after.is_some(), before: before.is_some() };
         let (examined, rows) = (as_number(ListQuery::MAX_EXAMINED), as_number(query.limit() + 2));
-        // As they are stored, texts are no shorter: what is left out is not missed.
+        // Stored texts are never shorter than the originals, so the page is never too large.
         let bytes = as_number(ListQuery::MAX_BYTES);
 
         let given = [id, after, before].into_iter().flatten();
@@ -128,57 +129,55 @@ impl Reads {
         let numbers: [Value; 2] = [Box::new(bytes), Box::new(rows)];
         let filters: [Value; 3] = [Box::new(examined), Box::new(kind), Box::new(project)];
         values.extend(filters.into_iter().chain(numbers));
-        let found = self.query(statements::list(list), values, A_LIST).await;
-        page(&found.map_err(Trouble::into_backend_error)?, query)
+        let found = self.query(statements::list(list), values, LIST_WEIGHT).await;
+        page(&found.map_err(PostgresError::into_backend_error)?, query)
     }
 }
 
-impl Lines {
-    /// Asks; once more on another connection when the first one is lost, for asking
-    /// changes nothing.
-    async fn ask(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Trouble> {
-        let mut tries = 1;
-        let mut lost = false;
+impl Channels {
+    /// Runs a query. Retries on another connection if the first one is lost.
+    async fn query(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, PostgresError> {
+        let (mut attempt, mut is_lost) = (1, false);
         loop {
-            let link = self.line().link().await?;
-            let trouble = match link.query(sql, values).await {
+            let session = self.next().session().await?;
+            let error = match session.query(sql, values).await {
                 Ok(rows) => return Ok(rows),
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            match trouble.verdict() {
-                Verdict::Conflict if tries < TRIES => sleep(pause(tries)).await,
-                Verdict::Lost if !lost => lost = true,
-                Verdict::Stale if !lost => {
-                    lost = true;
-                    link.retire();
+            match error.verdict() {
+                Verdict::Conflict if attempt < MAX_ATTEMPTS => sleep(backoff(attempt)).await,
+                Verdict::Lost if !is_lost => is_lost = true,
+                Verdict::Stale if !is_lost => {
+                    is_lost = true;
+                    session.close();
                 }
-                _ => return Err(trouble),
+                _ => return Err(error),
             }
-            tries += 1;
+            attempt += 1;
         }
     }
 
-    /// The next line in turn; one that is down only if all are.
-    fn line(&self) -> &Line {
-        let (count, next) = (self.lines.len(), self.next.fetch_add(1, Ordering::Relaxed));
-        let mut turns = (0..count).map(|n| &self.lines[next.wrapping_add(n) % count]);
-        turns.find(|line| line.is_up()).unwrap_or(&self.lines[next % count])
+    /// The next channel in turn. Skips channels that are down, unless all are.
+    fn next(&self) -> &Channel {
+        let (count, next) = (self.channels.len(), self.next.fetch_add(1, Ordering::Relaxed));
+        let mut turns = (0..count).map(|n| &self.channels[next.wrapping_add(n) % count]);
+        turns.find(|channel| channel.is_up()).unwrap_or(&self.channels[next % count])
     }
 }
 
-/// Makes a page of what [`statements::list`] gives. What the filters drop is not read:
-/// a damaged row is the trouble of those who ask for it.
+/// Builds a page from the rows of [`statements::list`]. Rows that the filters exclude are not
+/// decoded, so that a damaged one fails only the lists that include it.
 fn page(found: &[Row], query: &ListQuery) -> Result<Page, BackendError> {
-    const PLACE: usize = COLUMNS.len();
+    const POSITION: usize = COLUMNS.len();
     let (mut page, mut bytes) = (Page::default(), 0);
     let mut last_examined = None;
     for row in found {
-        let (place, passes): (i64, bool) = (row.get(PLACE), row.get(PLACE + 1));
-        if place > as_number(ListQuery::MAX_EXAMINED) {
+        let (position, passes): (i64, bool) = (row.get(POSITION), row.get(POSITION + 1));
+        if position > as_number(ListQuery::MAX_EXAMINED) {
             page.next = last_examined;
             break;
         }
-        if place == as_number(ListQuery::MAX_EXAMINED) {
+        if position == as_number(ListQuery::MAX_EXAMINED) {
             last_examined = Some(rows::marker(row, query.order)?);
         }
         if !passes {

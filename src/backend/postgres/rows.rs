@@ -1,4 +1,4 @@
-//! Records as rows of this engine.
+//! Records as rows, and texts as columns.
 
 use std::borrow::Cow;
 
@@ -10,25 +10,18 @@ use crate::domain::Credential;
 
 use super::error::CorruptRow;
 use super::statements::TEXTS;
-use super::text::{original, stored};
-use super::told;
 
-/// The row of a record.
+/// Encodes a record as a row.
 pub(super) fn row_of(credential: &Credential) -> Row {
-    Row::of(credential, |text| stored(text).into_owned())
+    Row::of(credential, |text| escape(text).into_owned())
 }
 
-/// That a row was written, ready to be told.
-pub(super) fn told(row: &Row) -> String {
-    told::record(&row.id, row.access_key.as_deref())
-}
-
-/// About how many bytes a row takes on its way.
+/// Approximate size of a row on the wire, in bytes.
 pub(super) fn size(row: &Row) -> usize {
     row.material.len() + row.attributes.len() + 512
 }
 
-/// One row for a copy.
+/// The columns of a row, for `COPY`.
 pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
     [
         &row.id,
@@ -37,7 +30,7 @@ pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
         &row.project_id,
         &row.slot,
         &row.access_key,
-        // The driver takes a copy that nobody wipes.
+        // The driver copies it and does not wipe the copy.
         &*row.material,
         &row.status,
         &row.delegation,
@@ -49,7 +42,7 @@ pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
     ]
 }
 
-/// Rows on their way into a statement: one array for each column.
+/// Rows as parameters of a statement: one array for each column.
 pub(super) struct Arrays<'a> {
     texts: [Vec<Option<&'a str>>; TEXTS],
     numbers: [Vec<i64>; COLUMNS.len() - TEXTS],
@@ -85,29 +78,29 @@ impl<'a> Arrays<'a> {
     }
 }
 
-/// Reads a row of all columns.
+/// Decodes a row of all columns.
 pub(super) fn read(row: &tokio_postgres::Row) -> Result<Credential, BackendError> {
-    Given(row).credential().map_err(|column| corrupt(row, column))
+    RowColumns(row).credential().map_err(|column| corrupt(row, column))
 }
 
-/// Whether a row came with all that it has.
+/// Whether a row includes its material.
 pub(super) fn is_whole(row: &tokio_postgres::Row) -> bool {
     !matches!(row.try_get::<_, Option<&str>>(MATERIAL), Ok(None))
 }
 
-/// The marker of a row of all columns in this order, in which it has one.
+/// The marker of a row of all columns. The row must have one in this order.
 pub(super) fn marker(row: &tokio_postgres::Row, order: Order) -> Result<String, BackendError> {
-    Given(row).marker(order).map_err(|column| corrupt(row, column))
+    RowColumns(row).marker(order).map_err(|column| corrupt(row, column))
 }
 
 fn corrupt(row: &tokio_postgres::Row, column: &'static str) -> BackendError {
-    let id = Given(row).name(ID).unwrap_or_default().into_owned();
+    let id = RowColumns(row).name(ID).unwrap_or_default().into_owned();
     BackendError::Corrupt(Box::new(CorruptRow { id, column }))
 }
 
-struct Given<'a>(&'a tokio_postgres::Row);
+struct RowColumns<'a>(&'a tokio_postgres::Row);
 
-impl Columns for Given<'_> {
+impl Columns for RowColumns<'_> {
     fn raw(&self, column: usize) -> Result<Option<&str>, &'static str> {
         self.0.try_get(column).map_err(|_| COLUMNS[column])
     }
@@ -117,6 +110,87 @@ impl Columns for Given<'_> {
     }
 
     fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>> {
-        original(spelt)
+        unescape(spelt)
+    }
+}
+
+// Columns cannot hold NUL. A NUL is stored as two characters that begin with U+0001, and so is
+// U+0001 itself. The encoding is unambiguous, keeps the order of texts, and leaves all other
+// characters unchanged.
+
+const ESCAPED_NUL: &str = "\u{1}\u{1}";
+const ESCAPED_ONE: &str = "\u{1}\u{2}";
+
+/// Returns a text in the form that is stored.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte <= 1) {
+        return Cow::Borrowed(text);
+    }
+    let mut stored = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character {
+            '\0' => stored.push_str(ESCAPED_NUL),
+            '\u{1}' => stored.push_str(ESCAPED_ONE),
+            other => stored.push(other),
+        }
+    }
+    Cow::Owned(stored)
+}
+
+/// Reverses [`escape`]; `None` if the text is not in its form.
+pub(super) fn unescape(stored: &str) -> Option<Cow<'_, str>> {
+    if !stored.contains('\u{1}') {
+        return Some(Cow::Borrowed(stored));
+    }
+    let mut original = String::with_capacity(stored.len());
+    let mut characters = stored.chars();
+    while let Some(character) = characters.next() {
+        original.push(match character {
+            '\u{1}' => match characters.next()? {
+                '\u{1}' => '\0',
+                '\u{2}' => '\u{1}',
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(Cow::Owned(original))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_texts_round_trip_and_keep_their_order() {
+        let texts = [
+            "",
+            "\0",
+            "\0\0",
+            "\0\u{1}",
+            "\0a",
+            "\u{1}",
+            "\u{1}\0",
+            "\u{1}\u{1}",
+            "\u{1}\u{2}",
+            "\u{1}b",
+            "\u{2}",
+            "a",
+            "a\0",
+            "a\0b",
+            "a\u{1}",
+            "ab",
+            "\u{e4}",
+            "\u{1F511}",
+        ];
+        for pair in texts.windows(2) {
+            assert!(pair[0] < pair[1] && escape(pair[0]) < escape(pair[1]), "{pair:?}");
+        }
+        for text in texts {
+            assert!(!escape(text).contains('\0'), "{text:?}");
+            assert_eq!(unescape(&escape(text)).as_deref(), Some(text));
+        }
+        assert_eq!(unescape("\u{1}"), None);
+        assert_eq!(unescape("\u{1}x"), None);
     }
 }

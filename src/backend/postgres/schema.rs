@@ -3,67 +3,68 @@
 use tokio::time::sleep;
 use tokio_postgres::{Client, error::SqlState};
 
-use super::error::{OpenError, OpenErrorKind};
-use super::line::pause;
+use crate::backend::{OpenError, OpenErrorKind};
+
+use super::error::{backoff, open_failed};
+
 use super::statements;
 
-/// What brings a store from one version to the next. Stores out there have run these:
-/// add, never change.
+/// The steps from one version to the next. Deployed stores have run them: add new ones, never
+/// change one.
 const MIGRATIONS: [&str; 2] =
     [include_str!("migrations/0001_credentials.sql"), include_str!("migrations/0002_root_key.sql")];
 
 /// The newest version.
 const LATEST: i64 = 2;
 
-/// How often to try what another server may be doing at the same time.
-const TRIES: u32 = 20;
+const MAX_ATTEMPTS: u32 = 20;
 
-/// Brings a database to the newest schema, or refuses it before it is touched: also one
-/// without a store, if that must exist.
+/// Migrates a database to the newest schema. Rejects a database before changing it if it holds
+/// something else, or if it holds no store and the store must exist.
 ///
-/// Servers that start at once queue for the one row of `credential_store`, and who
-/// comes second finds the work done.
+/// Servers that start at the same time lock the only row of `credential_store` in turn. All
+/// but the first find the migration done.
 pub(super) async fn migrate(client: &Client, existing: bool) -> Result<(), OpenError> {
     check_encoding(client).await?;
-    for _ in 1..TRIES {
+    for _ in 1..MAX_ATTEMPTS {
         match migrate_all(client, existing).await {
-            Err(Step::Again(error)) => {
+            Err(StepError::Conflict(error)) => {
                 tracing::debug!(%error, "another server may be migrating the store");
-                // Whatever was begun, so that the next try starts afresh.
+                // Ends the transaction of this attempt, if it has one.
                 let _ = client.batch_execute(statements::ROLLBACK).await;
-                sleep(pause(3)).await;
+                sleep(backoff(3)).await;
             }
-            Err(Step::Failed(error)) => return Err(error),
+            Err(StepError::Failed(error)) => return Err(error),
             Ok(()) => return Ok(()),
         }
     }
-    migrate_all(client, existing).await.map_err(|step| match step {
-        Step::Again(error) => OpenError::driver(error),
-        Step::Failed(error) => error,
+    migrate_all(client, existing).await.map_err(|error| match error {
+        StepError::Conflict(error) => open_failed(error),
+        StepError::Failed(error) => error,
     })
 }
 
-/// Refuses a store that is not of this release's schema.
+/// Checks that the store has the schema of this release.
 pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
-    let row = client.query_opt(statements::VERSION, &[]).await.map_err(OpenError::driver)?;
+    let row = client.query_opt(statements::VERSION, &[]).await.map_err(open_failed)?;
     let version = row.as_ref().map(|row| row.get(0));
     match version {
         Some(LATEST) => Ok(()),
-        Some(version) => Err(refused(version)),
-        None => Err(OpenError::new(OpenErrorKind::Corrupt, "the store has lost its version")),
+        Some(version) => Err(wrong_version(version)),
+        None => Err(OpenError::new(OpenErrorKind::Corrupt, "the store has no schema version")),
     }
 }
 
-/// Why it did not come to an end.
-enum Step {
-    /// Another transaction may have been in the way.
-    Again(tokio_postgres::Error),
+/// Why a migration did not complete.
+enum StepError {
+    /// Another transaction may have interfered; retry.
+    Conflict(tokio_postgres::Error),
     Failed(OpenError),
 }
 
-impl From<tokio_postgres::Error> for Step {
+impl From<tokio_postgres::Error> for StepError {
     fn from(error: tokio_postgres::Error) -> Self {
-        // When two make a table at once, one of them hears of it as a duplicate in the
+        // If two sessions create a table at the same time, one of them gets a duplicate in the
         // engine's own tables.
         let races = [
             &SqlState::DUPLICATE_TABLE,
@@ -74,27 +75,27 @@ impl From<tokio_postgres::Error> for Step {
             &SqlState::UNIQUE_VIOLATION,
         ];
         match error.code() {
-            Some(code) if races.contains(&code) => Self::Again(error),
-            _ => Self::Failed(OpenError::driver(error)),
+            Some(code) if races.contains(&code) => Self::Conflict(error),
+            _ => Self::Failed(open_failed(error)),
         }
     }
 }
 
-async fn migrate_all(client: &Client, existing: bool) -> Result<(), Step> {
+async fn migrate_all(client: &Client, existing: bool) -> Result<(), StepError> {
     let tables = client.query(statements::TABLES, &[]).await?;
     let tables: Vec<&str> = tables.iter().map(|row| row.get(0)).collect();
     if !tables.contains(&"credential_store") {
         if !tables.is_empty() {
-            let what = "the database has a table `credentials` that is another application's";
-            return Err(Step::Failed(OpenError::new(OpenErrorKind::Foreign, what)));
+            let what = "the database has a table `credentials` of another application";
+            return Err(StepError::Failed(OpenError::new(OpenErrorKind::Foreign, what)));
         }
         if existing {
-            let what = "the database holds no store of credentials";
-            return Err(Step::Failed(OpenError::new(OpenErrorKind::Missing, what)));
+            let what = "the database has no credential store";
+            return Err(StepError::Failed(OpenError::new(OpenErrorKind::NotFound, what)));
         }
         client.batch_execute(statements::CREATE_STORE).await?;
     }
-    // Without a lock first: a user who may not write it needs to find it done only.
+    // Reads without a lock first: a user without the right to write must pass here.
     let mut version = version(client, statements::VERSION).await?;
     if version.is_none() {
         client.batch_execute(statements::FIRST_VERSION).await?;
@@ -106,9 +107,8 @@ async fn migrate_all(client: &Client, existing: bool) -> Result<(), Step> {
     Ok(())
 }
 
-/// Applies the next migration, if another server has not done it meanwhile; gives the
-/// version after it.
-async fn migrate_once(client: &Client) -> Result<Option<i64>, Step> {
+/// Applies the next migration, unless another server has done so. Returns the version after it.
+async fn migrate_once(client: &Client) -> Result<Option<i64>, StepError> {
     client.batch_execute(statements::BEGIN).await?;
     let version = version(client, statements::LOCKED_VERSION).await?.unwrap_or(0);
     let next = usize::try_from(version).ok().filter(|_| version < LATEST);
@@ -117,7 +117,7 @@ async fn migrate_once(client: &Client) -> Result<Option<i64>, Step> {
         return if version == LATEST {
             Ok(Some(version))
         } else {
-            Err(Step::Failed(refused(version)))
+            Err(StepError::Failed(wrong_version(version)))
         };
     };
     client.batch_execute(migration).await?;
@@ -132,23 +132,22 @@ async fn version(client: &Client, sql: &str) -> Result<Option<i64>, tokio_postgr
 }
 
 async fn check_encoding(client: &Client) -> Result<(), OpenError> {
-    let row = client.query_one(statements::SHOW_ENCODING, &[]).await.map_err(OpenError::driver)?;
+    let row = client.query_one(statements::SHOW_ENCODING, &[]).await.map_err(open_failed)?;
     let encoding: &str = row.get(0);
     if encoding.eq_ignore_ascii_case("utf8") || encoding.eq_ignore_ascii_case("utf-8") {
         return Ok(());
     }
-    let what = format!("the database has the encoding {encoding}, and the store needs UTF8");
+    let what = format!("the encoding of the database must be UTF8, is {encoding}");
     Err(OpenError::new(OpenErrorKind::Foreign, what))
 }
 
-fn refused(version: i64) -> OpenError {
+fn wrong_version(version: i64) -> OpenError {
     if version > LATEST {
-        let what = format!(
-            "the store has schema version {version}, and this release knows none above {LATEST}"
-        );
+        let what =
+            format!("the store has schema version {version}; this release supports up to {LATEST}");
         return OpenError::new(OpenErrorKind::Newer, what);
     }
-    let what = format!("the store is not of the current schema, but of version {version}");
+    let what = format!("the store has schema version {version} instead of {LATEST}");
     OpenError::new(OpenErrorKind::Corrupt, what)
 }
 
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_is_that_after_all_migrations() {
+    fn latest_version_equals_the_number_of_migrations() {
         assert_eq!(usize::try_from(LATEST), Ok(MIGRATIONS.len()));
     }
 }

@@ -1,47 +1,44 @@
-//! Every statement, so that an engine of another family needs this one file anew.
+//! All SQL.
 //!
-//! They are standard SQL where there is a standard, and else what engines that speak
-//! PostgreSQL's protocol have in common; those with `pg_notify` alone need
-//! PostgreSQL's own. A statement that writes takes many rows at once, as one array
-//! for each column.
+//! The statements are standard SQL where possible, otherwise SQL that the engines with
+//! PostgreSQL's protocol have in common. Only those with `pg_notify` require PostgreSQL. A
+//! statement that writes takes many rows at once, as one array for each column.
 
 use std::sync::LazyLock;
 
 use crate::backend::{Order, row::COLUMNS};
 
-/// How many of the columns are text; the others, behind them, are numbers.
+/// How many of the columns are texts. The columns after them are numbers.
 pub(super) const TEXTS: usize = 11;
 
-// Of a session.
+// Sessions.
 
-/// What a session needs of every engine; its argument is milliseconds.
 pub(super) fn set_timeout(millis: u128) -> String {
     format!("SET statement_timeout = {millis}")
 }
 
-/// Lets a transaction take longer than its session.
+/// Sets the timeout of the statements of one transaction.
 pub(super) fn set_local_timeout(millis: u128) -> String {
     format!("SET LOCAL statement_timeout = {millis}")
 }
 
-/// How long a session waits for one lock; not each engine has this. Its argument is
-/// milliseconds.
+/// Sets how long a session waits for one lock. Not every engine supports this.
 ///
-/// A commit is no statement, and may wait too: those that tell of changes wait for each
-/// other, and so for one that waits for its standby. Without a bound of their own such
-/// sessions would stay on the server when they are given up, and take all places there.
+/// The statement timeout does not bound a commit. Commits that notify wait for each other, and
+/// so for one that waits for its standby. Without a lock timeout, abandoned sessions of this
+/// kind would stay on the server until it accepts no more connections.
 pub(super) fn set_lock_timeout(millis: u128) -> String {
     format!("SET lock_timeout = {millis}")
 }
 
-/// Lets a transaction wait for locks as long as it may take.
+/// Sets the lock timeout of one transaction.
 pub(super) fn set_local_lock_timeout(millis: u128) -> String {
     format!("SET LOCAL lock_timeout = {millis}")
 }
 
-/// Has PostgreSQL walk indexes in order always. Statements are planned once, perhaps
-/// on an empty table, and must not scan or sort when it has grown. Engines without
-/// these settings refuse them, and plan by themselves.
+/// Makes PostgreSQL always walk indexes in order. Statements are planned once, perhaps on an
+/// empty table, and must not scan or sort once the table has grown. Engines without these
+/// settings reject them.
 pub(super) const SET_PLANS: [&str; 5] = [
     "SET plan_cache_mode = force_generic_plan",
     "SET enable_seqscan = off",
@@ -50,27 +47,27 @@ pub(super) const SET_PLANS: [&str; 5] = [
     "SET enable_incremental_sort = off",
 ];
 
-/// Whether a commit waits for the disk, and has it wait.
+/// Whether a commit waits for the disk, and the setting that makes it wait.
 pub(super) const SHOW_COMMIT: &str = "SHOW synchronous_commit";
 pub(super) const SET_COMMIT: &str = "SET synchronous_commit = on";
 
 pub(super) const SHOW_ENCODING: &str = "SHOW server_encoding";
 
-/// Which of several servers took over last: what they have in common, and a number, in
-/// hexadecimal digits, that grows with each promotion. Only PostgreSQL itself tells it.
-pub(super) const ERA: &str = "SELECT CAST(system_identifier AS text),
+/// The server's system identifier, which its standbys share, and its timeline in hexadecimal
+/// digits, which grows with each promotion. Only PostgreSQL itself supports this.
+pub(super) const TIMELINE: &str = "SELECT CAST(system_identifier AS text),
     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()";
 
-/// A number that tells two stores in one database apart.
+/// A number that differs between two stores in one database.
 pub(super) const STORE_NUMBER: &str = "SELECT CAST(CAST('credentials' AS regclass) AS oid)";
 
-/// Hears what is told of this store.
+/// Subscribes to the notifications of this store.
 pub(super) fn listen(number: u32) -> String {
-    format!("LISTEN \"{}\"", channel(number))
+    format!("LISTEN \"{}\"", notify_channel(number))
 }
 
-/// Where it is told.
-pub(super) fn channel(number: u32) -> String {
+/// The channel for the notifications of this store.
+pub(super) fn notify_channel(number: u32) -> String {
     format!("tower_credentials_{number}")
 }
 
@@ -79,7 +76,7 @@ pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const PING: &str = "SELECT 1";
 
-// Of the schema. The one row of `credential_store` is what starting servers queue for.
+// The schema. Starting servers lock the only row of `credential_store` in turn.
 
 pub(super) const TABLES: &str = "SELECT table_name FROM information_schema.tables
     WHERE table_schema = current_schema()
@@ -95,7 +92,7 @@ pub(super) fn set_version(version: i64) -> String {
     format!("UPDATE credential_store SET version = {version} WHERE one = 1")
 }
 
-// Of reads.
+// Reads.
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM credentials", columns("")));
@@ -109,7 +106,7 @@ pub(super) static BY_IDS: LazyLock<String> =
 pub(super) const LAST_USED: &str = "SELECT id, last_used FROM credentials
     WHERE id = ANY($1::text[]) AND last_used IS NOT NULL";
 
-/// Whose records a list shows; it decides which index is walked.
+/// Whose records a list shows. Selects the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Nobody,
@@ -117,7 +114,7 @@ pub(super) enum Owner {
     User,
 }
 
-/// Which list: what its text depends on.
+/// The parts of a list query that change its SQL.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     pub(super) order: Order,
@@ -126,16 +123,16 @@ pub(super) struct List {
     pub(super) before: bool,
 }
 
-/// One page. Its values: the owner and the markers, as far as there are any; then how
-/// many rows to examine, the type and the project that count, or NULL, how many bytes to
-/// send, and how many rows.
+/// Reads one page. Parameters: the owner and the markers, as far as given; then how many rows
+/// to examine, the type and the project to filter by, or NULL, how many bytes to return, and
+/// how many rows.
 ///
-/// The innermost query walks one index in order and stops. It compares pairs, so that
-/// no other index has its order: one that is by the marker alone could be walked from
-/// end to end for an owner with few records. Around it come the filters, and then the
-/// lengths of what passed are added up. Rows behind those that the page can hold come
-/// without their material, just to say that they are there; so do the last that is
-/// examined, for its marker, and the one behind it.
+/// The innermost query walks one index in order and stops. It compares pairs, so that no other
+/// index has its order: an index on the marker alone could be walked from end to end for an
+/// owner with few records. The next query applies the filters, and the next one sums up the
+/// lengths of the rows that passed. Rows beyond what the page can hold are returned without
+/// their material, only to show that they exist. So are the last examined row, for its marker,
+/// and the one after it.
 pub(super) fn list(of: List) -> String {
     let column = match of.order {
         Order::AccessKey => "access_key",
@@ -179,12 +176,12 @@ pub(super) fn list(of: List) -> String {
     });
     let sent = sent.join(", ");
     format!(
-        "SELECT {sent}, place, passes FROM (
+        "SELECT {sent}, row_no, passes FROM (
             SELECT *, sum(CASE WHEN passes
                 THEN octet_length(material) + octet_length(attributes) ELSE 0 END)
                 OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
             FROM (
-                SELECT *, row_number() OVER (ORDER BY {order}) AS place,
+                SELECT *, row_number() OVER (ORDER BY {order}) AS row_no,
                     ({kind}::text IS NULL OR kind = {kind})
                     AND ({project}::text IS NULL OR coalesce(project_id = {project}, false))
                     AS passes
@@ -193,66 +190,66 @@ pub(super) fn list(of: List) -> String {
                     ORDER BY {order} LIMIT {examined}::bigint + 1
                 ) AS walked
             ) AS numbered
-            WHERE passes OR place >= {examined}::bigint
+            WHERE passes OR row_no >= {examined}::bigint
         ) AS measured
         ORDER BY {order} LIMIT {rows}::bigint"
     )
 }
 
-// Of writes.
+// Writes.
 
-/// The rows that a statement takes: an array for each column, and for these further
-/// ones of numbers.
-fn rows(further: &[&str]) -> String {
+/// The rows that a statement takes: an array for each column and for each of these additional
+/// numbers.
+fn rows(additional: &[&str]) -> String {
     let number =
         |n: usize| if n <= TEXTS { format!("${n}::text[]") } else { format!("${n}::bigint[]") };
-    let arrays: Vec<_> = (1..=COLUMNS.len() + further.len()).map(number).collect();
-    let names: Vec<_> = COLUMNS.iter().chain(further).copied().collect();
+    let arrays: Vec<_> = (1..=COLUMNS.len() + additional.len()).map(number).collect();
+    let names: Vec<_> = COLUMNS.iter().chain(additional).copied().collect();
     format!("unnest({}) AS v ({})", arrays.join(", "), names.join(", "))
 }
 
-/// A statement that writes and gives the ids of what it wrote, and one that tells of it
-/// too. The latter takes two further values: the channel, and what to say on it.
+/// A statement that writes and returns the ids of the written rows, and the same statement with
+/// a notification. The latter takes two additional parameters: the channel and the payloads.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) quiet: String,
-    pub(super) telling: String,
+pub(super) struct WriteStatement {
+    pub(super) plain: String,
+    pub(super) notifying: String,
 }
 
-impl Written {
-    /// `values` is how many the statement takes.
-    fn new(quiet: String, values: usize) -> Self {
-        let (channel, told) = (values + 1, values + 2);
-        let telling = format!(
-            "WITH written AS ({quiet})
+impl WriteStatement {
+    /// `values` is the number of parameters of the statement.
+    fn new(plain: String, values: usize) -> Self {
+        let (notify_channel, payloads) = (values + 1, values + 2);
+        let notifying = format!(
+            "WITH written AS ({plain})
             SELECT id FROM written
-            UNION ALL SELECT CAST(pg_notify(${channel}::text, told.payload) AS text)
-            FROM unnest(${told}::text[]) AS told (payload)
+            UNION ALL SELECT CAST(pg_notify(${notify_channel}::text, sent.payload) AS text)
+            FROM unnest(${payloads}::text[]) AS sent (payload)
             WHERE EXISTS (SELECT 1 FROM written)"
         );
-        Self { quiet, telling }
+        Self { plain, notifying }
     }
 }
 
-pub(super) static INSERT: LazyLock<Written> = LazyLock::new(|| {
+pub(super) static INSERT: LazyLock<WriteStatement> = LazyLock::new(|| {
     let (into, from, rows) = (columns(""), columns("v."), rows(&[]));
-    let quiet = format!(
+    let plain = format!(
         "INSERT INTO credentials ({into}) SELECT {from} FROM {rows}
         ON CONFLICT DO NOTHING RETURNING id"
     );
-    Written::new(quiet, COLUMNS.len())
+    WriteStatement::new(plain, COLUMNS.len())
 });
 
-/// Has whoever counts these users' records next wait for this transaction. Its users
-/// come sorted, so that no two wait for each other.
+/// Locks these users until the end of the transaction, so that their records are counted by one
+/// transaction at a time. The users must be sorted, so that no two transactions deadlock.
 pub(super) const LOCK_OWNERS: &str = "INSERT INTO credential_owners (user_id)
     SELECT user_id FROM unnest($1::text[]) AS v (user_id)
     ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id";
 
-/// Inserts what the quotas admit. Its further values: for each row the most that its
-/// user may hold, or NULL, and how many rows of the same user stand before it; and how
-/// far to count at the most. Gives for each row its id, whether it was written, whether
-/// the quota admitted it, and how many its user held before.
+/// Inserts the rows that the quotas admit. Additional parameters: for each row its user's quota,
+/// or NULL, and the number of earlier rows of the same user; and up to which number to count.
+/// Returns for each row its id, whether it was written, whether the quota admitted it, and how
+/// many records its user had before.
 pub(super) static INSERT_LIMITED: LazyLock<String> = LazyLock::new(|| {
     let (into, from, rows) = (columns(""), columns("w."), rows(&["most", "before"]));
     let most = COLUMNS.len() + 3;
@@ -277,31 +274,31 @@ pub(super) static INSERT_LIMITED: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-// Rows that are changed are named twice: by the ids alone, so that no way to join them
-// with what comes for them can read the whole table.
+// Changed rows are selected twice. The condition on the ids alone ensures that no join strategy
+// reads the whole table.
 
-/// Further values: the versions that are expected.
-pub(super) static UPDATE: LazyLock<Written> = LazyLock::new(|| {
+/// Additional parameter: the expected versions.
+pub(super) static UPDATE: LazyLock<WriteStatement> = LazyLock::new(|| {
     let set: Vec<_> = COLUMNS[1..].iter().map(|column| format!("{column} = v.{column}")).collect();
     let (set, rows) = (set.join(", "), rows(&["expected"]));
-    let quiet = format!(
+    let plain = format!(
         "UPDATE credentials AS c SET {set} FROM {rows}
         WHERE c.id = ANY($1::text[]) AND c.id = v.id AND c.version = v.expected RETURNING c.id"
     );
-    Written::new(quiet, COLUMNS.len() + 1)
+    WriteStatement::new(plain, COLUMNS.len() + 1)
 });
 
-/// A version that is NULL is any.
-pub(super) static DELETE: LazyLock<Written> = LazyLock::new(|| {
-    let quiet = "DELETE FROM credentials AS c
+/// NULL as the version matches any version.
+pub(super) static DELETE: LazyLock<WriteStatement> = LazyLock::new(|| {
+    let plain = "DELETE FROM credentials AS c
         USING unnest($1::text[], $2::bigint[]) AS v (id, expected)
         WHERE c.id = ANY($1::text[]) AND c.id = v.id
         AND c.version = coalesce(v.expected, c.version) RETURNING c.id";
-    Written::new(quiet.into(), 2)
+    WriteStatement::new(plain.into(), 2)
 });
 
-/// Tells which of these states are stored, and writes them as they are: the commit waits
-/// until they are as durable as any other write, on synchronous standbys too.
+/// Returns which of these versions are stored. Rewrites them unchanged, so that the commit waits
+/// until they are as durable as any other write, also on synchronous standbys.
 pub(super) const CONFIRM: &str = "UPDATE credentials AS c SET version = c.version
     FROM unnest($1::text[], $2::bigint[]) AS v (id, version)
     WHERE c.id = v.id AND c.version = v.version RETURNING c.id";
@@ -309,19 +306,19 @@ pub(super) const CONFIRM: &str = "UPDATE credentials AS c SET version = c.versio
 pub(super) const PURGE_PROJECT: &str = "DELETE FROM credentials WHERE project_id = $1";
 pub(super) const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = $1";
 
-/// Rows that know of a later use are not touched.
-pub(super) const NOTE: &str = "UPDATE credentials AS c SET last_used = v.last_used
+/// Rows with a later use are not changed.
+pub(super) const RECORD_USES: &str = "UPDATE credentials AS c SET last_used = v.last_used
     FROM unnest($1::text[], $2::bigint[]) AS v (id, last_used)
     WHERE c.id = ANY($1::text[]) AND c.id = v.id
     AND (c.last_used IS NULL OR c.last_used < v.last_used)";
 
-pub(super) const TELL: &str =
-    "SELECT pg_notify($1::text, told.payload) FROM unnest($2::text[]) AS told (payload)";
+pub(super) const NOTIFY: &str =
+    "SELECT pg_notify($1::text, sent.payload) FROM unnest($2::text[]) AS sent (payload)";
 
-/// Sends nothing that anybody hears; an engine that tells no changes refuses it.
-pub(super) const TRY_TELLING: &str = "SELECT pg_notify('tower_credentials_try', '')";
+/// Sends a notification that nobody listens to. Fails on an engine without notifications.
+pub(super) const TRY_NOTIFY: &str = "SELECT pg_notify('tower_credentials_try', '')";
 
-/// Takes rows as they come, all or none: the quickest way for rows that are new.
+/// Stores new rows, all or none.
 pub(super) static COPY: LazyLock<String> =
     LazyLock::new(|| format!("COPY credentials ({}) FROM STDIN (FORMAT binary)", columns("")));
 

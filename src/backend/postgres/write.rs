@@ -1,4 +1,4 @@
-//! What the writers are asked to do, and how many of one kind are done at once.
+//! The writes of a batch, and the statements that carry them out.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,13 +7,13 @@ use tokio_postgres::types::ToSql;
 use crate::backend::row::Row;
 use crate::domain::Quota;
 
-use super::connection::{LONG, Link, Values};
+use super::error::PostgresError;
+use super::notify;
 use super::rows::{self, Arrays};
-use super::statements::{self, Written};
-use super::told;
-use super::trouble::Trouble;
+use super::session::{LONG_FACTOR, Session, Values};
+use super::statements::{self, WriteStatement};
 
-/// One write, with all that it needs. Its texts are those of the columns.
+/// One write with all its parameters. The texts are those of the columns.
 pub(super) enum Write {
     /// At this version, or at any.
     Delete {
@@ -24,15 +24,15 @@ pub(super) enum Write {
         row: Row,
         quota: Quota,
     },
-    /// Ids, and the second of a use of each.
-    Note {
-        uses: Vec<(String, i64)>,
-    },
     PurgeProject {
         project_id: String,
     },
     PurgeUser {
         user_id: String,
+    },
+    /// Ids, each with the second of a use.
+    RecordUses {
+        uses: Vec<(String, i64)>,
     },
     Update {
         row: Row,
@@ -40,29 +40,30 @@ pub(super) enum Write {
     },
 }
 
-/// Which writes can be done together.
+/// The kinds of writes. A batch holds writes of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Delete,
     Insert,
-    Note,
     Purge,
+    RecordUses,
     Update,
 }
 
-/// What came of a write.
+/// The result of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was refused for the sake of another in the batch that was refused itself.
-    Again,
-    /// It is done; how many rows it changed.
+pub(super) enum WriteResult {
+    /// Written; how many rows were changed.
     Done(u64),
-    /// No answer came, and it is not there now; it may have been, or come to be.
-    Doubtful,
-    /// The quota does not admit it.
-    Full,
+    /// The quota does not admit the insert.
+    QuotaExceeded,
+    /// Not written, because of another write of the batch that was not written either.
+    Retry,
     /// The id, the access key or the slot is taken.
     Taken,
+    /// The server did not answer, and the record is not there now. The write may have taken
+    /// effect, or may still do so.
+    Unknown,
 }
 
 impl Write {
@@ -70,35 +71,34 @@ impl Write {
         match self {
             Self::Delete { .. } => Kind::Delete,
             Self::Insert { .. } => Kind::Insert,
-            Self::Note { .. } => Kind::Note,
             Self::PurgeProject { .. } | Self::PurgeUser { .. } => Kind::Purge,
+            Self::RecordUses { .. } => Kind::RecordUses,
             Self::Update { .. } => Kind::Update,
         }
     }
 
-    /// The record that it is about; no two of one record are done together.
+    /// The id of the record. A batch holds no two writes of one record.
     pub(super) fn id(&self) -> Option<&str> {
         match self {
             Self::Delete { id, .. } => Some(id),
             Self::Insert { row, .. } | Self::Update { row, .. } => Some(&row.id),
-            Self::Note { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => None,
+            Self::PurgeProject { .. } | Self::PurgeUser { .. } | Self::RecordUses { .. } => None,
         }
     }
 
-    /// What others must let go of before it is done: its user where a quota is checked,
-    /// the record otherwise.
-    pub(super) fn waits_for(&self) -> Option<&str> {
+    /// What the write locks: its user if a quota is checked, otherwise the record.
+    pub(super) fn lock(&self) -> Option<&str> {
         match self {
             Self::Insert { row, quota: Quota::AtMost(_) } => Some(&row.user_id),
             _ => self.id(),
         }
     }
 
-    /// About how many bytes it takes on its way.
+    /// Approximate size on the wire, in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Insert { row, .. } | Self::Update { row, .. } => rows::size(row),
-            Self::Note { uses } => uses.len() * 100,
+            Self::RecordUses { uses } => uses.len() * 100,
             Self::Delete { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => 100,
         }
     }
@@ -110,66 +110,78 @@ impl Write {
         }
     }
 
-    fn told(&self) -> Option<String> {
+    /// The change to notify others of.
+    fn change(&self) -> Option<String> {
         Some(match self {
-            Self::Delete { id, .. } => told::record(id, None),
-            Self::Insert { row, .. } | Self::Update { row, .. } => rows::told(row),
-            Self::Note { .. } => return None,
-            Self::PurgeProject { project_id } => told::project(project_id),
-            Self::PurgeUser { user_id } => told::user(user_id),
+            Self::Delete { id, .. } => notify::record(id, None),
+            Self::Insert { row, .. } | Self::Update { row, .. } => {
+                notify::record(&row.id, row.access_key.as_deref())
+            }
+            Self::PurgeProject { project_id } => notify::project(project_id),
+            Self::PurgeUser { user_id } => notify::user(user_id),
+            Self::RecordUses { .. } => return None,
         })
     }
 }
 
-/// Does these writes, all of one kind and no two of one record; all or none are done.
+/// Writes a batch: all of it or nothing. All writes are of one kind, no two of one record.
 pub(super) async fn apply(
-    link: &Link,
+    session: &Session,
     kind: Kind,
     writes: &[&Write],
-) -> Result<Vec<Outcome>, Trouble> {
-    // All go about it in one order, so that no two batches wait for each other.
+) -> Result<Vec<WriteResult>, PostgresError> {
+    // All batches lock in one order, so that no two deadlock.
     let mut sorted = writes.to_vec();
     sorted.sort_unstable_by_key(|write| write.id());
     match kind {
         Kind::Delete => {
-            delete(link, &sorted).await.map(|done| by_id(writes, &done, Outcome::Done(0)))
+            let ids = delete(session, &sorted).await?;
+            Ok(results(writes, &ids, WriteResult::Done(0)))
         }
         Kind::Insert if writes.iter().any(|write| limit(write).is_some()) => {
-            let held = insert_limited(link, &sorted).await?;
-            Ok(within_quotas(writes, &held))
+            let inserted = insert_limited(session, &sorted).await?;
+            Ok(limited_results(writes, &inserted))
         }
         Kind::Insert => {
-            insert(link, &sorted).await.map(|done| by_id(writes, &done, Outcome::Taken))
+            let ids = insert(session, &sorted).await?;
+            Ok(results(writes, &ids, WriteResult::Taken))
         }
-        Kind::Note => note(link, &sorted).await.map(|()| vec![Outcome::Done(0); writes.len()]),
         Kind::Purge => {
-            let mut outcomes = Vec::new();
+            let mut results = Vec::new();
             for write in writes {
-                outcomes.push(Outcome::Done(purge(link, write).await?));
+                results.push(WriteResult::Done(purge(session, write).await?));
             }
-            Ok(outcomes)
+            Ok(results)
+        }
+        Kind::RecordUses => {
+            record_uses(session, &sorted).await?;
+            Ok(vec![WriteResult::Done(0); writes.len()])
         }
         Kind::Update => {
-            update(link, &sorted).await.map(|done| by_id(writes, &done, Outcome::Done(0)))
+            let ids = update(session, &sorted).await?;
+            Ok(results(writes, &ids, WriteResult::Done(0)))
         }
     }
 }
 
-/// What came of inserts that may have been done, by their versions: nobody else has them.
-/// Nothing is inserted.
-pub(super) async fn confirm(link: &Link, writes: &[&Write]) -> Result<Vec<Outcome>, Trouble> {
+/// Finds out which inserts of an earlier attempt took effect, by their unique versions.
+/// Inserts nothing.
+pub(super) async fn confirm(
+    session: &Session,
+    writes: &[&Write],
+) -> Result<Vec<WriteResult>, PostgresError> {
     let rows = || writes.iter().filter_map(|write| write.row());
     let ids: Vec<&str> = rows().map(|row| &*row.id).collect();
     let versions: Vec<i64> = rows().map(|row| row.version).collect();
-    let stored = link.query(statements::CONFIRM, &[&ids, &versions]).await?;
-    let stored: Done = stored.iter().map(|row| row.get(0)).collect();
-    Ok(by_id(writes, &stored, Outcome::Doubtful))
+    let stored = session.query(statements::CONFIRM, &[&ids, &versions]).await?;
+    let stored: WrittenIds = stored.iter().map(|row| row.get(0)).collect();
+    Ok(results(writes, &stored, WriteResult::Unknown))
 }
 
-/// The ids of what was written, as [`Written`] gives them.
-type Done = BTreeSet<String>;
+/// The ids that a [`WriteStatement`] returns.
+type WrittenIds = BTreeSet<String>;
 
-async fn delete(link: &Link, writes: &[&Write]) -> Result<Done, Trouble> {
+async fn delete(session: &Session, writes: &[&Write]) -> Result<WrittenIds, PostgresError> {
     let (mut ids, mut versions) = (Vec::new(), Vec::new());
     for write in writes {
         if let Write::Delete { id, expected } = write {
@@ -177,15 +189,15 @@ async fn delete(link: &Link, writes: &[&Write]) -> Result<Done, Trouble> {
             versions.push(*expected);
         }
     }
-    written(link, &statements::DELETE, vec![&ids, &versions], writes).await
+    execute(session, &statements::DELETE, vec![&ids, &versions], writes).await
 }
 
-async fn insert(link: &Link, writes: &[&Write]) -> Result<Done, Trouble> {
+async fn insert(session: &Session, writes: &[&Write]) -> Result<WrittenIds, PostgresError> {
     let arrays = Arrays::of(writes.iter().filter_map(|write| write.row()));
-    written(link, &statements::INSERT, arrays.values(), writes).await
+    execute(session, &statements::INSERT, arrays.values(), writes).await
 }
 
-async fn update(link: &Link, writes: &[&Write]) -> Result<Done, Trouble> {
+async fn update(session: &Session, writes: &[&Write]) -> Result<WrittenIds, PostgresError> {
     let arrays = Arrays::of(writes.iter().filter_map(|write| write.row()));
     let versions: Vec<i64> = writes
         .iter()
@@ -196,43 +208,47 @@ async fn update(link: &Link, writes: &[&Write]) -> Result<Done, Trouble> {
         .collect();
     let mut values = arrays.values();
     values.push(&versions);
-    written(link, &statements::UPDATE, values, writes).await
+    execute(session, &statements::UPDATE, values, writes).await
 }
 
-async fn written(
-    link: &Link,
-    statement: &Written,
+async fn execute(
+    session: &Session,
+    statement: &WriteStatement,
     mut values: Vec<&(dyn ToSql + Sync)>,
     writes: &[&Write],
-) -> Result<Done, Trouble> {
-    let rows = match link.channel() {
-        None => link.query(&statement.quiet, &values).await?,
-        Some(channel) => {
-            let payloads = told::payloads(writes.iter().filter_map(|write| write.told()));
-            values.extend([&channel as &(dyn ToSql + Sync), &payloads]);
-            link.query(&statement.telling, &values).await?
+) -> Result<WrittenIds, PostgresError> {
+    let rows = match session.notify_channel() {
+        None => session.query(&statement.plain, &values).await?,
+        Some(notify_channel) => {
+            let payloads = notify::payloads(writes.iter().filter_map(|write| write.change()));
+            values.extend([&notify_channel as &(dyn ToSql + Sync), &payloads]);
+            session.query(&statement.notifying, &values).await?
         }
     };
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn by_id(writes: &[&Write], done: &Done, otherwise: Outcome) -> Vec<Outcome> {
-    let is_done = |write: &&Write| write.id().is_some_and(|id| done.contains(id));
-    writes.iter().map(|w| if is_done(w) { Outcome::Done(1) } else { otherwise }).collect()
+/// The result of each write; `otherwise` for those that are not among the written ids.
+fn results(writes: &[&Write], written: &WrittenIds, otherwise: WriteResult) -> Vec<WriteResult> {
+    let is_written = |write: &&Write| write.id().is_some_and(|id| written.contains(id));
+    writes.iter().map(|w| if is_written(w) { WriteResult::Done(1) } else { otherwise }).collect()
 }
 
-/// What an insert under quotas gave, by id.
-type Held = HashMap<String, Limited>;
+/// The results of inserts with quotas, by id.
+type LimitedInserts = HashMap<String, LimitedInsert>;
 
-struct Limited {
+struct LimitedInsert {
     is_stored: bool,
-    /// Whether the quota had room for it and for all of its user's before it.
+    /// Whether the quota admits this insert and all of its user's before it.
     is_admitted: bool,
-    /// How many records the user held before the batch.
+    /// How many records the user had before the batch.
     held: u64,
 }
 
-async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble> {
+async fn insert_limited(
+    session: &Session,
+    writes: &[&Write],
+) -> Result<LimitedInserts, PostgresError> {
     let owners: BTreeSet<&str> = writes
         .iter()
         .filter(|write| limit(write).is_some())
@@ -240,7 +256,7 @@ async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble>
         .collect();
     let owners: Vec<&str> = owners.into_iter().collect();
     let limits: Vec<Option<i64>> = writes.iter().map(|write| limit(write)).collect();
-    let most = limits.iter().flatten().max().copied().unwrap_or_default();
+    let max_limit = limits.iter().flatten().max().copied().unwrap_or_default();
     let mut of_user: HashMap<&str, i64> = HashMap::new();
     let mut before = Vec::with_capacity(writes.len());
     for row in writes.iter().filter_map(|write| write.row()) {
@@ -251,47 +267,47 @@ async fn insert_limited(link: &Link, writes: &[&Write]) -> Result<Held, Trouble>
 
     let arrays = Arrays::of(writes.iter().filter_map(|write| write.row()));
     let mut values = arrays.values();
-    values.extend([&limits as &(dyn ToSql + Sync), &before, &most]);
+    values.extend([&limits as &(dyn ToSql + Sync), &before, &max_limit]);
     let insert = &**statements::INSERT_LIMITED;
     let locked: [&(dyn ToSql + Sync); 1] = [&owners];
     let mut steps: Vec<(&str, Values<'_>)> =
         vec![(statements::LOCK_OWNERS, &locked), (insert, &values)];
-    let payloads = told::payloads(writes.iter().filter_map(|write| write.told()));
-    let telling: Vec<&(dyn ToSql + Sync)>;
-    let channel = link.channel();
-    if let Some(channel) = &channel {
-        telling = vec![channel, &payloads];
-        steps.push((statements::TELL, &telling));
+    let payloads = notify::payloads(writes.iter().filter_map(|write| write.change()));
+    let parameters: Vec<&(dyn ToSql + Sync)>;
+    let notify_channel = session.notify_channel();
+    if let Some(notify_channel) = &notify_channel {
+        parameters = vec![notify_channel, &payloads];
+        steps.push((statements::NOTIFY, &parameters));
     }
-    let answers = link.transaction(&steps, 1).await?;
+    let answers = session.transaction(&steps, 1).await?;
     let rows = answers.get(1).map_or(&[][..], |answer| &answer.rows);
     let limited = |row: &tokio_postgres::Row| {
         let held = row.get::<_, i64>(3).unsigned_abs();
-        (row.get(0), Limited { is_stored: row.get(1), is_admitted: row.get(2), held })
+        (row.get(0), LimitedInsert { is_stored: row.get(1), is_admitted: row.get(2), held })
     };
     Ok(rows.iter().map(limited).collect())
 }
 
-/// What became of inserts under quotas. Each was counted behind others of its user in
-/// the batch; where one of those was not stored after all, there may be room.
-fn within_quotas(writes: &[&Write], held: &Held) -> Vec<Outcome> {
+/// The result of each insert. An insert was counted after the earlier ones of its user in the
+/// batch. If one of those was not stored, the quota may admit it on a retry.
+fn limited_results(writes: &[&Write], inserted: &LimitedInserts) -> Vec<WriteResult> {
     let mut stored: HashMap<&str, u64> = HashMap::new();
     for row in writes.iter().filter_map(|write| write.row()) {
-        let is_stored = held.get(&row.id).is_some_and(|limited| limited.is_stored);
+        let is_stored = inserted.get(&row.id).is_some_and(|insert| insert.is_stored);
         *stored.entry(&row.user_id).or_default() += u64::from(is_stored);
     }
-    let outcome = |write: &&Write| {
-        let Write::Insert { row, quota } = write else { return Outcome::Taken };
-        let Some(limited) = held.get(&row.id) else { return Outcome::Taken };
-        let now = limited.held + stored.get(&*row.user_id).copied().unwrap_or_default();
+    let result = |write: &&Write| {
+        let Write::Insert { row, quota } = write else { return WriteResult::Taken };
+        let Some(insert) = inserted.get(&row.id) else { return WriteResult::Taken };
+        let now = insert.held + stored.get(&*row.user_id).copied().unwrap_or_default();
         match quota {
-            _ if limited.is_stored => Outcome::Done(1),
-            _ if limited.is_admitted => Outcome::Taken,
-            quota if quota.admits(now) => Outcome::Again,
-            _ => Outcome::Full,
+            _ if insert.is_stored => WriteResult::Done(1),
+            _ if insert.is_admitted => WriteResult::Taken,
+            quota if quota.admits(now) => WriteResult::Retry,
+            _ => WriteResult::QuotaExceeded,
         }
     };
-    writes.iter().map(outcome).collect()
+    writes.iter().map(result).collect()
 }
 
 fn limit(write: &Write) -> Option<i64> {
@@ -301,10 +317,10 @@ fn limit(write: &Write) -> Option<i64> {
     }
 }
 
-async fn note(link: &Link, writes: &[&Write]) -> Result<(), Trouble> {
+async fn record_uses(session: &Session, writes: &[&Write]) -> Result<(), PostgresError> {
     let mut latest: HashMap<&str, i64> = HashMap::new();
     for write in writes {
-        let Write::Note { uses } = write else { continue };
+        let Write::RecordUses { uses } = write else { continue };
         for (id, second) in uses {
             let known = latest.entry(id).or_insert(*second);
             *known = (*known).max(*second);
@@ -313,10 +329,10 @@ async fn note(link: &Link, writes: &[&Write]) -> Result<(), Trouble> {
     let mut latest: Vec<_> = latest.into_iter().collect();
     latest.sort_unstable();
     let (ids, seconds): (Vec<&str>, Vec<i64>) = latest.into_iter().unzip();
-    link.query(statements::NOTE, &[&ids, &seconds]).await.map(drop)
+    session.query(statements::RECORD_USES, &[&ids, &seconds]).await.map(drop)
 }
 
-async fn purge(link: &Link, write: &Write) -> Result<u64, Trouble> {
+async fn purge(session: &Session, write: &Write) -> Result<u64, PostgresError> {
     let (sql, id) = match write {
         Write::PurgeProject { project_id } => (statements::PURGE_PROJECT, project_id),
         Write::PurgeUser { user_id } => (statements::PURGE_USER, user_id),
@@ -324,13 +340,13 @@ async fn purge(link: &Link, write: &Write) -> Result<u64, Trouble> {
     };
     let owner: [&(dyn ToSql + Sync); 1] = [id];
     let mut steps: Vec<(&str, Values<'_>)> = vec![(sql, &owner)];
-    let payloads = told::payloads(write.told());
-    let telling: Vec<&(dyn ToSql + Sync)>;
-    let channel = link.channel();
-    if let Some(channel) = &channel {
-        telling = vec![channel, &payloads];
-        steps.push((statements::TELL, &telling));
+    let payloads = notify::payloads(write.change());
+    let parameters: Vec<&(dyn ToSql + Sync)>;
+    let notify_channel = session.notify_channel();
+    if let Some(notify_channel) = &notify_channel {
+        parameters = vec![notify_channel, &payloads];
+        steps.push((statements::NOTIFY, &parameters));
     }
-    let answers = link.transaction(&steps, LONG).await?;
+    let answers = session.transaction(&steps, LONG_FACTOR).await?;
     Ok(answers.first().map_or(0, |answer| answer.changed))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{OpenError, OpenErrorKind};
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// How long a statement waits for another process's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,11 +64,11 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let what = format!("cannot create {}: its folder does not exist", path.display());
-            Err(OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error))
+            Err(OpenError::new(OpenErrorKind::Unavailable, what).with_source(error))
         }
         Err(error) => {
             let what = format!("cannot create {}", path.display());
-            Err(OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error))
+            Err(OpenError::new(OpenErrorKind::Unavailable, what).with_source(error))
         }
         Ok(()) => Ok(()),
     }

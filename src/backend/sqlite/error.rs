@@ -4,92 +4,22 @@ use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
 
 use rusqlite::ErrorCode;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, OpenError, OpenErrorKind};
 
-/// Why a store could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    kind: OpenErrorKind,
-    what: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-/// The kinds of [`OpenError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OpenErrorKind {
-    /// Another process holds the file locked; retrying may help.
-    Busy,
-    /// The file is damaged.
-    Corrupt,
-    /// The file is no store of credentials, but another application's.
-    Foreign,
-    /// The file cannot be created, read or written.
-    Inaccessible,
-    /// A later release of this crate wrote the file.
-    Newer,
-}
-
-impl OpenError {
-    pub(super) fn new(kind: OpenErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
-    }
-
-    pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    /// What the engine said about this file.
-    pub(super) fn engine(path: &Path, error: rusqlite::Error) -> Self {
-        let path = path.display();
-        let (kind, what) = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (OpenErrorKind::Busy, format!("another process holds {path} locked"))
-            }
-            Some(ErrorCode::DatabaseCorrupt) => {
-                (OpenErrorKind::Corrupt, format!("{path} is damaged"))
-            }
-            Some(ErrorCode::NotADatabase) => {
-                (OpenErrorKind::Foreign, format!("{path} is not an SQLite file"))
-            }
-            _ => (OpenErrorKind::Inaccessible, format!("cannot open {path}")),
-        };
-        Self::new(kind, what).with_source(error)
-    }
-
-    /// What a file that could be opened before, and now cannot, means for a call.
-    pub(super) fn into_backend_error(self) -> BackendError {
-        if self.is_damage() {
-            BackendError::Corrupt(Box::new(self))
-        } else {
-            BackendError::Unavailable(Box::new(self))
+/// What the engine's error means for opening this file.
+pub(super) fn open_failed(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.display();
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (OpenErrorKind::Busy, format!("another process holds {path} locked"))
         }
-    }
-
-    /// Whether the file is there, but cannot be read as a store.
-    fn is_damage(&self) -> bool {
-        use OpenErrorKind::{Corrupt, Foreign, Newer};
-        matches!(self.kind, Corrupt | Foreign | Newer)
-    }
-
-    /// What sort of failure it is.
-    #[must_use]
-    pub fn kind(&self) -> OpenErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl StdError for OpenError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
+        Some(ErrorCode::DatabaseCorrupt) => (OpenErrorKind::Corrupt, format!("{path} is damaged")),
+        Some(ErrorCode::NotADatabase) => {
+            (OpenErrorKind::Foreign, format!("{path} is not an SQLite file"))
+        }
+        _ => (OpenErrorKind::Unavailable, format!("cannot open {path}")),
+    };
+    OpenError::new(kind, message).with_source(error)
 }
 
 /// A row that cannot be read as a credential.

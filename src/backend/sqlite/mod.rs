@@ -25,10 +25,8 @@ use self::write::Write;
 use self::writer::Writer;
 
 use super::row::version_number;
-use super::{BackendError, CredentialBackend, ListQuery, Page};
+use super::{BackendError, CredentialBackend, ListQuery, OpenError, OpenErrorKind, Page};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
-
-pub use self::error::{OpenError, OpenErrorKind};
 
 /// Keeps credentials in an SQLite file.
 ///
@@ -106,7 +104,7 @@ impl SqliteBackend {
         // takes no name for one of its own, such as `file:...` or `:memory:`.
         let path = std::path::absolute(path).map_err(|error| {
             let what = format!("cannot resolve the path {}", path.display());
-            OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+            OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
         })?;
         connection::create_file(&path)?;
         let place = Arc::new(Place::new(path));

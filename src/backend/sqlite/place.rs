@@ -14,8 +14,9 @@ use std::{
 use rusqlite::Connection;
 
 use super::connection::{open_reader, open_writer};
-use super::error::{OpenError, OpenErrorKind};
+use super::error::open_failed;
 use super::schema;
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// The path of the file, and what was last opened there.
 pub(super) struct Place {
@@ -145,7 +146,7 @@ impl Place {
         if known.file.is_some_and(|known| known != file) {
             self.discard_log(known).map_err(|error| {
                 let what = format!("cannot tidy up before {} is opened", self.path.display());
-                OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+                OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
             })?;
         }
         let mut connection = open_writer(&self.path).map_err(|error| self.engine(error))?;
@@ -183,7 +184,7 @@ impl Place {
     fn file(&self) -> Result<Identity, OpenError> {
         identity(&self.path).map_err(|error| {
             let what = format!("{} is not there", self.path.display());
-            OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+            OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
         })
     }
 
@@ -194,11 +195,11 @@ impl Place {
     }
 
     fn moved(&self, how: &str) -> OpenError {
-        OpenError::new(OpenErrorKind::Inaccessible, format!("{} {how}", self.path.display()))
+        OpenError::new(OpenErrorKind::Unavailable, format!("{} {how}", self.path.display()))
     }
 
     fn engine(&self, error: rusqlite::Error) -> OpenError {
-        OpenError::engine(&self.path, error)
+        open_failed(&self.path, error)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -13,8 +13,8 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use crate::backend::BackendError;
 
 use super::connection::BUSY_TIMEOUT;
-use super::error::OpenError;
 use super::place::{Opened, Place};
+use crate::backend::OpenError;
 
 /// More connections than this do not make reads faster, only memory scarcer.
 const MOST: usize = 4;

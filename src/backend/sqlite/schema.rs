@@ -4,7 +4,8 @@ use std::{path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use super::error::{OpenError, OpenErrorKind};
+use super::error::open_failed;
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// Marks the file as ours, in its header: `tCrd`.
 const APPLICATION_ID: i32 = 0x7443_7264;
@@ -44,23 +45,23 @@ pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), Open
 
 fn read_version(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
     // One transaction, so that all it looks at is from one moment.
-    let snapshot = connection.transaction().map_err(|error| OpenError::engine(path, error))?;
+    let snapshot = connection.transaction().map_err(|error| open_failed(path, error))?;
     version_of(&snapshot, path)
 }
 
 /// Brings a file to the newest schema, or refuses it before it is touched.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let engine = |error| OpenError::engine(path, error);
+    let engine = |error| open_failed(path, error);
 
     // The engine falls back to reading when it may not write.
     if connection.is_readonly("main").map_err(engine)? {
         let what = format!("{} is not writable", path.display());
-        return Err(OpenError::new(OpenErrorKind::Inaccessible, what));
+        return Err(OpenError::new(OpenErrorKind::Unavailable, what));
     }
     let mut version = read_version(connection, path)?;
     if switch_to_wal(connection).map_err(engine)? != "wal" {
         let what = format!("the file system of {} admits no write-ahead log", path.display());
-        return Err(OpenError::new(OpenErrorKind::Inaccessible, what));
+        return Err(OpenError::new(OpenErrorKind::Unavailable, what));
     }
     while version < LATEST {
         version = migrate_once(connection, path)?;
@@ -71,7 +72,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
 /// Applies the next migration, if another process has not done it meanwhile;
 /// returns the version after it.
 fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
-    let engine = |error| OpenError::engine(path, error);
+    let engine = |error| open_failed(path, error);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
     let version = version_of(&transaction, path)?;
@@ -87,7 +88,7 @@ fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenErr
 
 /// The file's version, if it is ours or empty.
 fn version_of(snapshot: &Transaction<'_>, path: &Path) -> Result<u32, OpenError> {
-    let engine = |error| OpenError::engine(path, error);
+    let engine = |error| open_failed(path, error);
     let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
     let application = snapshot.pragma_query_value(None, "application_id", number);
     let application = application.map_err(engine)?;

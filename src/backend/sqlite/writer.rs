@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::{BackendError, Change, Loaded, hub::Hub};
 
-use super::error::{BatchFailed, OpenError, OpenErrorKind, Trouble, WriterGone};
+use super::error::{BatchFailed, Trouble, WriterGone};
 use super::place::{Opened, Place};
 use super::write::{Done, Write, data_version};
+use crate::backend::{OpenError, OpenErrorKind};
 
 /// How many writes one transaction takes at the most, and how many wait in the
 /// queue; further callers wait for a place in it, in order.
@@ -45,7 +46,7 @@ impl Writer {
             .spawn(move || worker.run())
             .map_err(|error| {
                 let what = "cannot start the thread that writes";
-                OpenError::new(OpenErrorKind::Inaccessible, what).with_source(error)
+                OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
             })?;
         Ok(Self { queue: Some(queue), hub, thread: Some(thread) })
     }

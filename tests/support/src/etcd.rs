@@ -1,4 +1,4 @@
-//! Clusters of etcd that the tests start themselves, on free ports of this machine.
+//! etcd clusters that tests start on loopback.
 
 use std::{
     env,
@@ -15,27 +15,27 @@ use tempfile::TempDir;
 
 use crate::installed;
 
-/// How long a cluster may take until it has a leader.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a cluster may take to elect a leader.
+const LEADER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a member may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same when a million records are looked at.
-const SHRUNK: Duration = Duration::from_mins(15);
+/// How long a compaction or defragmentation of a million records may take.
+const SHRINK_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Runs a program until it ends or nobody holds the other end of the standard input any
-/// more, so that nothing outlives the tests, however they end. Tells its process id.
+/// Runs a program until it ends or the standard input is closed, so that it never outlives the
+/// tests. Prints its process id.
 const GUARD: &str = r#""$@" </dev/null & echo $!; cat >/dev/null
 kill -9 $! 2>/dev/null; wait; test -z "$REMOVE" || rm -rf "$REMOVE""#;
 
-/// Whether there is an etcd to start; says so on stderr if not.
+/// Whether etcd is installed. If not, prints that to stderr.
 pub fn is_installed() -> bool {
     installed::has("etcd", Command::new("etcd").arg("--version"))
 }
 
-/// The URL of a cluster that all tests of this program share: that of
-/// `TOWER_CREDENTIALS_ETCD_URL`, or one of three members that ends with the program.
+/// The URL of the cluster that all tests of this process share: `TOWER_CREDENTIALS_ETCD_URL`, or a
+/// cluster of three members that ends with the process.
 fn shared() -> Option<String> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     if let Ok(url) = env::var("TOWER_CREDENTIALS_ETCD_URL") {
@@ -50,8 +50,8 @@ fn shared() -> Option<String> {
     SHARED.get_or_init(start).as_ref().map(Cluster::url)
 }
 
-/// The URL of a place in that cluster where nothing lies yet. What is written there stays,
-/// below `tower-credentials-test/`.
+/// The URL of an empty prefix in the shared cluster. Its keys remain, below
+/// `tower-credentials-test/`.
 pub fn place(name: &str) -> Option<String> {
     let url = shared()?;
     let (cluster, query) = url.split_at(url.find('?').unwrap_or(url.len()));
@@ -60,13 +60,13 @@ pub fn place(name: &str) -> Option<String> {
     Some(format!("{cluster}/tower-credentials-test/{name}-{random:x}{query}"))
 }
 
-/// Members on this machine, which end when it is dropped.
+/// The members of a cluster. They end when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    /// That of its URL.
+    /// The scheme of its URL.
     scheme: &'static str,
     members: Vec<Member>,
-    // Removed when the members have ended: after them.
+    // Declared after the members, so that it is removed after they have ended.
     #[allow(dead_code, reason = "dropping it removes the folder")]
     folder: Option<TempDir>,
 }
@@ -86,13 +86,13 @@ struct Running {
 }
 
 impl Cluster {
-    /// Starts so many members with these further arguments, and waits for their leader.
+    /// Starts members with these additional arguments, and waits for a leader.
     pub fn start(members: usize, arguments: &[&str]) -> Self {
         Self::start_behind(members, arguments, &|_, port| port)
     }
 
-    /// The same, where members reach each other through doors: this is given each of them
-    /// with the port on which it listens for the others, and gives the port to call.
+    /// The same with proxies between members. `doors` gets the index and the peer port of a member,
+    /// and returns the port that its peers connect to.
     pub fn start_behind(
         members: usize,
         arguments: &[&str],
@@ -111,7 +111,7 @@ impl Cluster {
         doors: &dyn Fn(usize, u16) -> u16,
         remove: Option<&Path>,
     ) -> Self {
-        // Held all at once, so that no port is given twice.
+        // All are bound at the same time, so that no port is used twice.
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let held: Vec<_> = (0..2 * members).map(|_| listen()).collect();
         let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
@@ -153,30 +153,29 @@ impl Cluster {
         cluster
     }
 
-    /// As [`EtcdBackend::connect`](tower_credentials::backend::etcd::EtcdBackend::connect)
-    /// takes it.
+    /// The URL for [`EtcdBackend::open`](tower_credentials::backend::etcd::EtcdBackend::open).
     pub fn url(&self) -> String {
         self.url_of(&(0..self.members.len()).collect::<Vec<_>>())
     }
 
-    /// The URL of some of its members alone.
+    /// The URL of some members alone.
     pub fn url_of(&self, members: &[usize]) -> String {
         let host = |member: &usize| format!("127.0.0.1:{}", self.port(*member));
         let hosts: Vec<_> = members.iter().map(host).collect();
         format!("{}://{}", self.scheme, hosts.join(","))
     }
 
-    /// Where a member is called.
+    /// The client port of a member.
     pub fn port(&self, member: usize) -> u16 {
         self.members[member].port
     }
 
-    /// The process of a member that runs.
+    /// The process id of a running member.
     pub fn pid(&self, member: usize) -> &str {
         &self.members[member].running.as_ref().unwrap().pid
     }
 
-    /// Kills a member as `kill -9` does.
+    /// Kills a member with `kill -9`.
     pub fn kill(&mut self, member: usize) {
         if let Some(Running { mut guard, pid }) = self.members[member].running.take() {
             signal("KILL", &pid);
@@ -185,14 +184,14 @@ impl Cluster {
         }
     }
 
-    /// Starts a member that was killed, on what it had on its disk.
+    /// Starts a killed member with its data.
     pub fn restart(&mut self, member: usize) {
         let Member { arguments, remove, running, .. } = &mut self.members[member];
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "sh", "etcd"]).args(arguments).stderr(Stdio::null());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env("REMOVE", remove.as_deref().unwrap_or("".as_ref()));
-        // Debian's package says so on its other machines.
+        // Debian's package requires this on some architectures.
         command.env("ETCD_UNSUPPORTED_ARCH", env::consts::ARCH.replace("aarch64", "arm64"));
         let mut guard = command.spawn().unwrap();
         let mut pid = String::new();
@@ -200,22 +199,22 @@ impl Cluster {
         *running = Some(Running { guard, pid: pid.trim().into() });
     }
 
-    /// Stops a member without ending it: its connections stay open, and nothing comes.
+    /// Suspends a member. Its connections stay open, but it does not answer.
     pub fn suspend(&self, member: usize) {
         signal("STOP", self.pid(member));
     }
 
-    /// Lets a member go on.
+    /// Resumes a member.
     pub fn resume(&self, member: usize) {
         signal("CONT", self.pid(member));
     }
 
-    /// Which member leads, as far as those that can be asked say.
+    /// The leader, according to the members that answer.
     pub fn leader(&self) -> Option<usize> {
         (0..self.members.len()).find(|member| self.is_leader(*member))
     }
 
-    /// Waits until another member leads than this one, which may believe that it does.
+    /// Waits until another member is the leader. This one may still consider itself the leader.
     pub fn wait_for_leader_but(&self, member: usize) {
         let leads = |it: &Self| {
             let others = (0..it.members.len()).filter(|other| *other != member);
@@ -224,7 +223,7 @@ impl Cluster {
         wait_until(|| leads(self));
     }
 
-    /// Has this member lead.
+    /// Makes this member the leader.
     pub fn hand_to(&self, member: usize) {
         let leader = self.wait_for_leader();
         if leader == member {
@@ -236,7 +235,7 @@ impl Cluster {
         wait_until(|| self.is_leader(member));
     }
 
-    /// How many watches a member has.
+    /// The number of watches of a member.
     pub fn watches(&self, member: usize) -> usize {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port(member))).unwrap();
         write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
@@ -252,7 +251,7 @@ impl Cluster {
         status.is_some_and(|it| it["leader"] == it["header"]["member_id"])
     }
 
-    /// The id of the leader that a member knows of, if of any.
+    /// The id of the leader that a member knows, if any.
     pub fn led_by(&self, member: usize) -> Option<String> {
         let status = self.call(member, "/v3/maintenance/status", &json!({})).unwrap();
         status["leader"].as_str().filter(|id| *id != "0").map(Into::into)
@@ -268,7 +267,7 @@ impl Cluster {
         leader.unwrap()
     }
 
-    /// Asks a member's gateway; `None` if it does not answer.
+    /// Calls a member's gateway; `None` if it does not answer.
     pub fn call(&self, member: usize, path: &str, question: &Value) -> Option<Value> {
         self.call_as("", member, path, question)
     }
@@ -281,7 +280,7 @@ impl Cluster {
         path: &str,
         question: &Value,
     ) -> Option<Value> {
-        self.ask(token, member, path, question, ANSWER)
+        self.ask(token, member, path, question, ANSWER_TIMEOUT)
     }
 
     fn ask(
@@ -290,11 +289,11 @@ impl Cluster {
         member: usize,
         path: &str,
         question: &Value,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<Value> {
         let port = self.members[member].port;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(patience)).unwrap();
+        stream.set_read_timeout(Some(timeout)).unwrap();
         let body = question.to_string();
         // An answer to HTTP/1.0 comes in one piece and ends the connection.
         let mut head = format!("Content-Length: {}", body.len());
@@ -309,7 +308,7 @@ impl Cluster {
         is_ok.then(|| serde_json::from_str(body.trim()).unwrap())
     }
 
-    /// How much memory a member has, in bytes, but for its file that is mapped.
+    /// The memory of a member in bytes, without its mapped file.
     pub fn resident_memory(&self, member: usize) -> u64 {
         let pid = self.pid(member);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -317,33 +316,33 @@ impl Cluster {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     }
 
-    /// Has all that was overwritten or deleted forgotten.
+    /// Compacts all old revisions.
     pub fn compact(&self) {
         let status = self.call(0, "/v3/maintenance/status", &json!({})).unwrap();
         let revision = &status["header"]["revision"];
         let question = json!({"revision": revision, "physical": true});
-        self.ask("", 0, "/v3/kv/compaction", &question, SHRUNK);
+        self.ask("", 0, "/v3/kv/compaction", &question, SHRINK_TIMEOUT);
     }
 
-    /// Has a member give back the room that is free in its file.
+    /// Defragments a member.
     pub fn defragment(&self) {
-        self.ask("", 0, "/v3/maintenance/defragment", &json!({}), SHRUNK).unwrap();
+        self.ask("", 0, "/v3/maintenance/defragment", &json!({}), SHRINK_TIMEOUT).unwrap();
     }
 
-    /// Writes a key past the store.
+    /// Writes a key, bypassing the store.
     pub fn put(&self, key: &str, value: &str) {
         let put = json!({"key": base64(key), "value": base64(value)});
         self.call(0, "/v3/kv/put", &put).unwrap();
     }
 
-    /// Reads a key past the store.
+    /// Reads a key, bypassing the store.
     pub fn get(&self, key: &str) -> Option<String> {
         let answer = self.call(0, "/v3/kv/range", &json!({"key": base64(key)})).unwrap();
         let value = answer["kvs"][0]["value"].as_str()?;
         Some(String::from_utf8(data_encoding::BASE64.decode(value.as_bytes()).unwrap()).unwrap())
     }
 
-    /// Deletes a key past the store.
+    /// Deletes a key, bypassing the store.
     pub fn delete(&self, key: &str) {
         self.call(0, "/v3/kv/deleterange", &json!({"key": base64(key)})).unwrap();
     }
@@ -357,24 +356,24 @@ impl Drop for Cluster {
     }
 }
 
-/// As the gateway takes keys and values.
+/// The form in which the gateway expects keys and values.
 pub fn base64(text: &str) -> String {
     data_encoding::BASE64.encode(text.as_bytes())
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {
     const STEP: Duration = Duration::from_millis(50);
-    for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
+    for _ in 0..LEADER_TIMEOUT.as_millis() / STEP.as_millis() {
         if holds() {
             return;
         }
         std::thread::sleep(STEP);
     }
-    panic!("no leader after {PATIENCE:?}");
+    panic!("no leader after {LEADER_TIMEOUT:?}");
 }
 
 fn signal(signal: &str, pid: &str) {
-    // The shell's own: a bare machine has no program of that name.
+    // The shell's built-in: a minimal machine has no program `kill`.
     let command = format!("kill -{signal} {pid}");
     Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status().unwrap();
 }

@@ -1,4 +1,4 @@
-//! A lab of private PostgreSQL servers on loopback, each in a folder of its own.
+//! PostgreSQL servers that tests start on loopback, each in a temporary folder.
 
 use std::{
     env, fs,
@@ -23,27 +23,26 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::installed;
 
-/// Whoever these tests log in as, and its password.
+/// The user that the tests log in as, and its password.
 pub const USER: &str = "keeper";
 pub const PASSWORD: &str = "open-sesame-5432";
 
-/// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may take to start.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// One server. It is stopped, and its folder removed, when it is dropped, and also when
-/// the process ends without that.
+/// A server. Stopped, and its folder removed, when dropped or when the process ends.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
     child: Option<Child>,
     folder: TempDir,
-    /// Closed when this process ends, which the watchdog waits for.
+    /// The watchdog waits until this is closed, at the latest when the process ends.
     _watched: ChildStdin,
     watchdog: Child,
 }
 
 impl Server {
-    /// A new server with these settings, or `None` where PostgreSQL is not installed.
+    /// Starts a new server with these settings; `None` if PostgreSQL is not installed.
     pub fn start(settings: &[&str]) -> Option<Self> {
         Self::start_in(settings, |data| {
             let words = data.with_file_name("password");
@@ -55,7 +54,7 @@ impl Server {
         })
     }
 
-    /// A standby that follows this server, and replays what it commits.
+    /// Starts a standby of this server.
     pub fn standby(&self, name: &str, settings: &[&str]) -> Self {
         let copied = Self::start_in(settings, |data| {
             let mut copy = program("pg_basebackup");
@@ -63,7 +62,7 @@ impl Server {
             copy.args(["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-d", &primary]);
             run(copy.arg("-D").arg(data));
         });
-        copied.expect("there is a server already")
+        copied.expect("PostgreSQL is installed")
     }
 
     fn start_in(settings: &[&str], fill: impl FnOnce(&Path)) -> Option<Self> {
@@ -89,7 +88,7 @@ impl Server {
         let text = fs::read_to_string(&path).unwrap() + &lines;
         fs::write(&path, text).unwrap();
 
-        // Ends the server whatever becomes of this process; never another's.
+        // Ends the server even if this process is killed, and no other server.
         let script = "cat >/dev/null; pid=$(head -1 \"$0/data/postmaster.pid\" 2>/dev/null) \
             && grep -q \"$0\" \"/proc/$pid/cmdline\" && kill -QUIT \"$pid\" && sleep 0.5; \
             rm -rf \"$0\"";
@@ -103,7 +102,7 @@ impl Server {
         Some(server)
     }
 
-    /// Starts it again where it was, on the same port.
+    /// Starts the server again, on the same port.
     pub fn restart(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let mut postgres = program("postgres");
@@ -113,7 +112,7 @@ impl Server {
         self.wait();
     }
 
-    /// Waits until it lets somebody in.
+    /// Waits until the server accepts connections.
     fn wait(&mut self) {
         let started = Instant::now();
         loop {
@@ -123,17 +122,17 @@ impl Server {
                 return;
             }
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            let late = started.elapsed() > PATIENCE;
+            let late = started.elapsed() > START_TIMEOUT;
             let said = || fs::read_to_string(self.log()).unwrap_or_default();
             assert!(!late && ended.is_none(), "no server: {}", said());
             sleep(Duration::from_millis(50));
         }
     }
 
-    /// Ends it as a loss of power does, but for the disk: its memory is gone.
+    /// Kills all processes of the server. Its memory is lost, but not what it wrote to files.
     pub fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
-        // Standing still it starts no others, and sees none of them end.
+        // While suspended, it starts no other processes and does not see them end.
         signal("STOP", child.id());
         let others = children(child.id());
         child.kill().unwrap();
@@ -143,7 +142,7 @@ impl Server {
         }
     }
 
-    /// Stops it in good order: sessions are ended.
+    /// Shuts the server down, which terminates its sessions.
     pub fn stop(&mut self) {
         let mut child = self.child.take().unwrap();
         signal("INT", child.id());
@@ -156,10 +155,10 @@ impl Server {
         run(promote.args(["promote", "-w", "-D"]).arg(self.data()));
     }
 
-    /// Makes a primary that was killed a standby of the one that took its place; it is to
-    /// be started again. It must have been set to `wal_log_hints` and to keep its log.
+    /// Turns a killed primary into a standby of the server that replaced it. It must be restarted
+    /// afterwards, and must have the setting `wal_log_hints` and keep its log.
     pub async fn rewind(&self, primary: &Self, name: &str) {
-        // It goes by what the last checkpoint says.
+        // `pg_rewind` uses the last checkpoint.
         connect(&primary.url("postgres")).await.batch_execute("CHECKPOINT").await.unwrap();
         let mut rewind = program("pg_rewind");
         rewind.args(["-R", "--no-sync", "--target-pgdata"]).arg(self.data());
@@ -167,7 +166,7 @@ impl Server {
         run(rewind.args(["--source-server", &source]));
     }
 
-    /// Has commits wait for the standby of this name, which follows already.
+    /// Makes commits wait for the standby of this name, which must be running.
     pub async fn commit_with(&self, name: &str) {
         let client = connect(&self.url("postgres")).await;
         let wait = format!("ALTER SYSTEM SET synchronous_standby_names = '\"{name}\"'");
@@ -180,10 +179,10 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, following).await.expect("the standby follows");
+        tokio::time::timeout(START_TIMEOUT, following).await.expect("the standby follows");
     }
 
-    /// Has commits wait for no standby.
+    /// Makes commits wait for no standby.
     pub async fn commit_alone(&self) {
         let client = connect(&self.url("postgres")).await;
         let alone = "ALTER SYSTEM RESET synchronous_standby_names";
@@ -191,7 +190,7 @@ impl Server {
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     }
 
-    /// Has the whole server stand still, or go on.
+    /// Suspends or resumes all processes of the server.
     pub fn pause(&self, paused: bool) {
         let name = if paused { "STOP" } else { "CONT" };
         let pid = self.child.as_ref().unwrap().id();
@@ -200,7 +199,7 @@ impl Server {
         }
     }
 
-    /// Changes a setting, for when it is started again.
+    /// Changes a setting, which takes effect at the next start.
     pub fn set(&self, line: &str) {
         let file = self.data().join("postgresql.conf");
         let text = fs::read_to_string(&file).unwrap();
@@ -223,7 +222,7 @@ impl Server {
         self.folder.path().join("log")
     }
 
-    /// How many lines of its log begin like this: after the name of a database.
+    /// Counts the lines of the log with this beginning. Each line starts with a database name.
     pub fn said(&self, beginning: &str) -> usize {
         let log = fs::read_to_string(self.log()).unwrap();
         log.lines().filter(|line| line.starts_with(beginning)).count()
@@ -260,15 +259,14 @@ impl Drop for Server {
     }
 }
 
-/// The server that the tests of this process share; `None` where there is none.
+/// The server that the tests of this process share; `None` if PostgreSQL is not installed.
 pub fn shared() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(|| Server::start(&["fsync = off"])).as_ref()
 }
 
-/// The URL of a new, empty database for a test that does nothing to the server: on that of
-/// `TOWER_CREDENTIALS_POSTGRES_URL`, or on the one that tests share. `None` where there is
-/// neither.
+/// The URL of a new, empty database for a test that does not change the server: on the server of
+/// `TOWER_CREDENTIALS_POSTGRES_URL`, or on the shared one. `None` if there is neither.
 pub async fn database() -> Option<String> {
     match env::var("TOWER_CREDENTIALS_POSTGRES_URL") {
         Ok(url) => Some(database_on(&url).await),
@@ -276,8 +274,7 @@ pub async fn database() -> Option<String> {
     }
 }
 
-/// The URL of a new database on the server of this one. It stays; those of earlier runs are
-/// dropped.
+/// Creates a database on the server of this URL, and drops those of earlier runs.
 async fn database_on(url: &str) -> String {
     const NAMES: &str = "tower_credentials_test_";
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -290,7 +287,7 @@ async fn database_on(url: &str) -> String {
             let name: &str = row.get(0);
             let made_at = name[NAMES.len()..].split('_').next().and_then(|it| it.parse().ok());
             if made_at.is_some_and(|at: u64| at + 2 * 60 * 60 < now) {
-                // Others may do the same.
+                // Other processes may do the same.
                 let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await;
             }
         }
@@ -302,7 +299,7 @@ async fn database_on(url: &str) -> String {
     renamed(url, &name)
 }
 
-/// The same URL with another database; always with a query, to which a test may add.
+/// The URL with another database. It always has a query, to which a test may add.
 fn renamed(url: &str, database: &str) -> String {
     let (rest, query) = url.split_once('?').unwrap_or((url, "sslmode=prefer"));
     let (scheme, rest) = rest.split_once("://").expect("a URL");
@@ -321,7 +318,7 @@ fn is_installed() -> bool {
     installed::has("PostgreSQL server", program("postgres").arg("--version"))
 }
 
-/// A program of the newest PostgreSQL of this machine, as a user who may run it.
+/// A program of the newest installed PostgreSQL, run as a user that may run it.
 pub fn program(name: &str) -> Command {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin"));
@@ -337,12 +334,12 @@ pub fn program(name: &str) -> Command {
     if let Some((user, group)) = account() {
         command.uid(user).gid(group);
     }
-    // Somewhere that everybody may be.
+    // A folder that every user may enter.
     command.current_dir("/");
     command
 }
 
-/// Whom to be instead of root, who may not run a server.
+/// The account to use instead of root, which may not run a server.
 fn account() -> Option<(u32, u32)> {
     let probe = tempfile::tempdir().unwrap();
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(probe.path()).unwrap());
@@ -365,12 +362,12 @@ fn run(command: &mut Command) {
 }
 
 fn signal(name: &str, pid: u32) {
-    // The shell's own: a bare machine has no program of that name.
+    // The shell's built-in: a minimal machine has no program `kill`.
     let command = format!("kill -{name} {pid}");
     Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status().unwrap();
 }
 
-/// The processes that a server runs for itself and for its clients.
+/// The child processes of a server.
 fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
@@ -380,7 +377,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Gives a file to whoever runs the servers, and to nobody else.
+/// Makes a file accessible only to the account that runs the servers.
 pub fn give_to_server(file: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -389,7 +386,7 @@ pub fn give_to_server(file: &Path) {
     }
 }
 
-/// Ends the sessions of an application on this database.
+/// Terminates the sessions of an application on this database.
 pub async fn end_sessions(client: &Client, application: &str) {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE application_name = $1 AND datname = current_database()";
@@ -403,14 +400,14 @@ pub async fn sessions(client: &Client, application: &str) -> i64 {
     client.query_one(sql, &[&application]).await.unwrap().get(0)
 }
 
-/// Waits until some session of this database waits for another's lock.
+/// Waits until some session of this database waits for a lock.
 pub async fn until_blocked(client: &Client) {
     let blocked = async {
         while !is_waiting(client, "Lock").await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, blocked).await.expect("something is in the way");
+    tokio::time::timeout(START_TIMEOUT, blocked).await.expect("a session waits for a lock");
 }
 
 /// Whether some session of this database waits for this event, or for one of this type.

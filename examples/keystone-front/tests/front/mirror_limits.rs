@@ -118,7 +118,7 @@ async fn root_key_is_kept_here_and_not_mirrored() {
 /// A mirror, and the store behind it.
 fn mirrored(keystone: &Keystone) -> (Limited<Mirrored<MemoryBackend>>, MemoryBackend) {
     let login = ServiceLogin::password("front", "password", "service");
-    let client = KeystoneClient::builder(&*keystone.url, login).build().unwrap();
+    let client = KeystoneClient::builder(&*keystone.url).login(login).build().unwrap();
     let store = MemoryBackend::default();
     (Limited::new(Mirrored::new(store.clone(), client, Covering::All)), store)
 }

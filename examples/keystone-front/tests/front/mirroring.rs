@@ -24,7 +24,8 @@ use crate::{
 async fn mirrored() -> Mirrored<MemoryBackend> {
     let keystone = Keystone::start().await;
     let login = ServiceLogin::password("front", "password", "service");
-    let client = KeystoneClient::builder(&*keystone.url, login).timeout(Duration::from_mins(1));
+    let client =
+        KeystoneClient::builder(&*keystone.url).login(login).timeout(Duration::from_mins(1));
     mirrored_to(client.build().unwrap())
 }
 
@@ -310,7 +311,7 @@ async fn a_key_keeps_its_access_key_in_keystone_until_that_has_the_new_one() {
 async fn a_key_that_changes_hands_is_keystones_again_if_that_fails() {
     let keystone = Keystone::start().await;
     let login = ServiceLogin::password("front", "password", "service");
-    let client = KeystoneClient::builder(&*keystone.url, login).build().unwrap();
+    let client = KeystoneClient::builder(&*keystone.url).login(login).build().unwrap();
     let store = mirrored_to(client);
     let mut made = Credential::new(
         CredentialId::of(&AccessKey::new("key").unwrap()),

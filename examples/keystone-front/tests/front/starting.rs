@@ -33,7 +33,9 @@ async fn a_signal_to_stop_ends_it_in_peace() {
 
 #[tokio::test]
 async fn a_start_that_fails_says_why_in_words() {
-    for (keystone, why) in [("not a url", "--keystone"), ("127.0.0.1:5000", "not a URL")] {
+    for (keystone, why) in
+        [("not a url", "--keystone"), ("127.0.0.1:5000", "the URL must have the form")]
+    {
         let (fine, _, said) = Front::before(keystone).run(&["--listen", "127.0.0.1:0"]).await;
         assert!(!fine && said.contains("error: ") && said.contains(why), "{said}");
     }

@@ -8,11 +8,8 @@ use std::{
 
 use tower_credentials::{
     backend::{
-        BackendError,
-        etcd::{self, EtcdBackend},
-        memory::MemoryBackend,
-        postgres::{self, PostgresBackend},
-        sqlite::SqliteBackend,
+        BackendError, OpenErrorKind, etcd::EtcdBackend, memory::MemoryBackend,
+        postgres::PostgresBackend, sqlite::SqliteBackend,
     },
     domain::CredentialId,
     usage::UsageLog,
@@ -77,13 +74,11 @@ fn sqlite(path: PathBuf, expected: Expected) -> Result<Store, Unopened> {
 async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
     let builder = || PostgresBackend::builder(url);
     let backend = match expected {
-        Expected::Any => builder().connect().await,
-        Expected::Existing => builder().existing().connect().await,
-        Expected::New => match builder().existing().connect().await {
+        Expected::Any => builder().build().await,
+        Expected::Existing => builder().existing().build().await,
+        Expected::New => match builder().existing().build().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == postgres::OpenErrorKind::Missing => {
-                builder().connect().await
-            }
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().build().await,
             Err(error) => Err(error),
         },
     };
@@ -92,15 +87,13 @@ async fn postgres(url: &str, expected: Expected) -> Result<Store, Unopened> {
 }
 
 async fn etcd(url: &str, expected: Expected) -> Result<Store, Unopened> {
-    let builder = || EtcdBackend::from_url(url);
+    let builder = || EtcdBackend::builder(url);
     let backend = match expected {
-        Expected::Any => builder()?.connect().await,
-        Expected::Existing => builder()?.existing().connect().await,
-        Expected::New => match builder()?.existing().connect().await {
+        Expected::Any => builder().build().await,
+        Expected::Existing => builder().existing().build().await,
+        Expected::New => match builder().existing().build().await {
             Ok(_) => return Err(there_already(&redacted(url))),
-            Err(error) if error.kind() == etcd::OpenErrorKind::Missing => {
-                builder()?.connect().await
-            }
+            Err(error) if error.kind() == OpenErrorKind::NotFound => builder().build().await,
             Err(error) => Err(error),
         },
     };

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use tower_credentials::backend::{encrypted, etcd, postgres, sqlite};
+use tower_credentials::backend::{OpenError, OpenErrorKind};
 
 /// Why a store could not be opened.
 #[derive(Debug)]
@@ -40,46 +40,17 @@ impl Unopened {
     }
 }
 
-impl From<sqlite::OpenError> for Unopened {
-    fn from(error: sqlite::OpenError) -> Self {
-        use sqlite::OpenErrorKind::{Corrupt, Foreign, Newer};
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        use OpenErrorKind::{
+            Corrupt, Foreign, InvalidSetting, KeysUnavailable, MissingKey, Newer, NotSealed,
+            WrongKey,
+        };
         let trouble = match error.kind() {
             Corrupt | Foreign | Newer => Trouble::Unreadable,
+            KeysUnavailable | MissingKey | NotSealed | WrongKey => Trouble::Keys,
+            InvalidSetting => Trouble::Setting,
             _ => Trouble::Unavailable,
-        };
-        Self::caused(trouble, error)
-    }
-}
-
-impl From<postgres::OpenError> for Unopened {
-    fn from(error: postgres::OpenError) -> Self {
-        use postgres::OpenErrorKind::{Corrupt, Foreign, Invalid, Newer};
-        let trouble = match error.kind() {
-            Corrupt | Foreign | Newer => Trouble::Unreadable,
-            Invalid => Trouble::Setting,
-            _ => Trouble::Unavailable,
-        };
-        Self::caused(trouble, error)
-    }
-}
-
-impl From<etcd::OpenError> for Unopened {
-    fn from(error: etcd::OpenError) -> Self {
-        use etcd::OpenErrorKind::{Foreign, Newer, Settings};
-        let trouble = match error.kind() {
-            Foreign | Newer => Trouble::Unreadable,
-            Settings => Trouble::Setting,
-            _ => Trouble::Unavailable,
-        };
-        Self::caused(trouble, error)
-    }
-}
-
-impl From<encrypted::OpenError> for Unopened {
-    fn from(error: encrypted::OpenError) -> Self {
-        let trouble = match error.kind() {
-            encrypted::OpenErrorKind::Unavailable => Trouble::Unavailable,
-            _ => Trouble::Keys,
         };
         Self::caused(trouble, error)
     }
