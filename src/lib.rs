@@ -213,6 +213,17 @@ mod read;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod s3;
+#[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "encryption",
+        feature = "etcd",
+        feature = "postgres",
+        feature = "sqlite"
+    )))
+)]
+pub mod secret_files;
 mod service;
 pub mod signature;
 #[cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))]

@@ -6,19 +6,22 @@ use crate::{
     progress::Progress,
     transfer::{Copying, Failed, Side},
 };
-use example_support::store::{Expected, SecretFiles, redacted};
+use tower_credentials::{
+    backend::{OpenMode, redact_url},
+    secret_files::SecretFiles,
+};
 
 pub(crate) async fn run(
     from: &StoreArgs,
     to: &StoreArgs,
     files: SecretFiles,
 ) -> Result<Outcome, Failure> {
-    let source = open(from, files, Expected::Existing).await.map_err(reading)?;
-    let target = open(to, files, Expected::Any).await.map_err(writing)?;
+    let source = open(from, files, OpenMode::Existing).await.map_err(reading)?;
+    let target = open(to, files, OpenMode::Create).await.map_err(writing)?;
 
     let progress = Progress::of_records("copying");
-    let source = Side { keys: source.backend(), usage: source.usage };
-    let target = Side { keys: target.keys as _, usage: target.usage };
+    let source = Side { keys: source.backend() as _, usage: source.usage_log() };
+    let target = Side { keys: target.backend() as _, usage: target.usage_log() };
     let mut copying = Copying::new(&source, target);
     let copied = copying.run(|records| progress.add(records)).await;
     drop(progress);
@@ -28,7 +31,7 @@ pub(crate) async fn run(
     });
     let Copying { loader, damages, .. } = copying;
     let outcome =
-        Outcome::default().with("from", redacted(&from.url)).with("to", redacted(&to.url));
+        Outcome::default().with("from", redact_url(&from.url)).with("to", redact_url(&to.url));
     Ok(damages.tell(loader.tally().tell(outcome).failing(failure)))
 }
 

@@ -16,11 +16,11 @@ use crate::{
     seal::Seal,
     walk::{Damages, Met, Records, Walk},
 };
-use example_support::store::{Expected, SecretFiles, Store, redacted};
 use tempfile::{NamedTempFile, PersistError};
 use tower_credentials::{
-    backend::Order,
+    backend::{OpenMode, Order, Store, redact_url},
     clock::{Clock, SystemClock},
+    secret_files::SecretFiles,
 };
 
 pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, Failure> {
@@ -35,7 +35,7 @@ pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, 
         return Err(there_already(&file));
     }
     let seal = seal_with(seal, files)?;
-    let store = open(&args, files, Expected::Existing).await?;
+    let store = open(&args, files, OpenMode::Existing).await?;
 
     let mut damages = Damages::default();
     let records = if to_stdout {
@@ -48,7 +48,7 @@ pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, 
         records
     };
     let outcome = Outcome::default()
-        .with("store", redacted(&args.url))
+        .with("store", redact_url(&args.url))
         .with("file", file.display().to_string())
         .with("sealed", is_sealed)
         .with("records", records);
@@ -65,7 +65,7 @@ async fn write<W: Write>(
     let progress = Progress::of_records("exporting");
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
-    let walk = Walk::new(&store.backend(), Order::Id).with_uses(store.usage.clone());
+    let walk = Walk::new(store.backend(), Order::Id).with_uses(store.usage_log());
     let mut walk = walk.ahead();
     while let Some(met) = walk.next().await? {
         match met {

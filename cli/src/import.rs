@@ -12,7 +12,6 @@ use crate::{
     seal::{Counting, Key, SealOf, seal_of},
     walk::Records,
 };
-use example_support::store::{Expected, SecretFiles, redacted};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -23,6 +22,10 @@ use std::{
 use tokio::{
     sync::mpsc,
     task::{JoinError, spawn_blocking},
+};
+use tower_credentials::{
+    backend::{OpenMode, redact_url},
+    secret_files::SecretFiles,
 };
 
 /// How many records are handed on together, and how many such parts wait.
@@ -37,9 +40,9 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
     let mut input = open_file(&file, "reading")?;
     if let Some(folder) = &key.keystone_keys {
         let keys = keystone::keys(folder)?;
-        let store = open(&args, files, Expected::Any).await?;
+        let store = open(&args, files, OpenMode::Create).await?;
         let outcome = keystone::import(input, &keys, &store).await?;
-        return Ok(outcome.with("store", redacted(&args.url)));
+        return Ok(outcome.with("store", redact_url(&args.url)));
     }
     let key = Arc::new(open_with(key, &mut input, files)?);
     if !from_stdin && !salvage {
@@ -50,11 +53,11 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
             .map_err(|error| panicked(&error))??;
         input = open_file(&file, "importing")?;
     }
-    let store = open(&args, files, Expected::Any).await?;
-    let mut loader = Loader::new(store.keys, store.usage);
+    let store = open(&args, files, OpenMode::Create).await?;
+    let mut loader = Loader::new(store.backend(), store.usage_log());
     let imported = import(input, key, &mut loader).await;
     let outcome = Outcome::default()
-        .with("store", redacted(&args.url))
+        .with("store", redact_url(&args.url))
         .with("file", file.display().to_string())
         .failing(imported.err());
     Ok(loader.tally().tell(outcome))

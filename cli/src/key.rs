@@ -11,8 +11,10 @@ use crate::{
     outcome::{Exit, Failure, Outcome},
 };
 use age::secrecy::{ExposeSecret, SecretString};
-use example_support::store::SecretFiles;
-use tower_credentials::backend::encrypted::{KeyErrorKind, KeyRing};
+use tower_credentials::{
+    backend::encrypted::{KeyErrorKind, KeyRing},
+    secret_files::SecretFiles,
+};
 use zeroize::Zeroizing;
 
 pub(crate) fn run(
@@ -71,11 +73,11 @@ fn lines(file: &Path, files: SecretFiles) -> Result<Vec<SecretString>, Failure> 
     {
         return Ok(Vec::new());
     }
-    let problem = |what| Failure::new(Exit::Problem, what);
     // A server's ring is the server's, also when root changes it.
-    let text = files.read_of_any_owner(file).map_err(problem)?;
+    let text = files.read_any_owner(file).map_err(|error| Failure::of(Exit::Problem, &error))?;
     // So that nothing is made of a file that is no ring.
-    parse(file, &text)?;
+    let text = text.expose();
+    parse(file, text)?;
     let lines = text.split(['\n', ';']);
     Ok(lines.filter(|line| !line.trim().is_empty()).map(SecretString::from).collect())
 }

@@ -19,13 +19,12 @@ use crate::{
     outcome::{Exit, Failure, Outcome},
     patience::patiently,
 };
-use example_support::store::Store;
 use serde_json::{Map, Value};
-use tower_credentials::keystone::records::{fingerprint, from_keystone};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, Loaded, encrypted::FernetKeys},
+    backend::{BackendError, CredentialBackend, Loaded, Store, encrypted::FernetKeys},
     clock::{Clock, SystemClock},
     domain::Credential,
+    keystone::records::{fingerprint, from_keystone},
 };
 
 /// How many records are loaded at once.
@@ -93,7 +92,8 @@ async fn load(
     store: &Store,
     tally: &mut Tally,
 ) -> Result<(), BackendError> {
-    let outcomes = patiently(|| store.keys.load(records)).await?;
+    let backend = store.backend();
+    let outcomes = patiently(|| backend.load(records)).await?;
     for (record, outcome) in records.iter().zip(outcomes) {
         match outcome {
             Loaded::Stored => tally.stored += 1,
@@ -107,7 +107,8 @@ async fn load(
 
 /// Whether an earlier import stored it: Keystone tells no times and no versions.
 async fn is_there(record: &Credential, store: &Store) -> Result<bool, BackendError> {
-    let held = patiently(|| store.keys.get(&record.id)).await;
+    let backend = store.backend();
+    let held = patiently(|| backend.get(&record.id)).await;
     match held {
         Ok(held) => Ok(held.is_some_and(|held| fingerprint(&held) == fingerprint(record))),
         Err(BackendError::Corrupt(_)) => Ok(false),

@@ -34,11 +34,14 @@ use crate::{
     options::{Command, Options, StoreArgs},
     outcome::{Exit, Failure, Outcome},
 };
-use example_support::store::{Expected, SecretFiles, Store};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     time::timeout,
+};
+use tower_credentials::{
+    backend::{OpenMode, Store, redact_url},
+    secret_files::SecretFiles,
 };
 
 /// How long what is under way may take to clean up; what waits for a person or a pipe does not
@@ -64,7 +67,8 @@ fn main() -> ExitCode {
         let what = "stdout takes the export or the outcome, not both";
         Failure::new(Exit::Usage, what).into()
     } else {
-        until_interrupted(run(options.command, options.secret_files)).unwrap_or_else(Outcome::from)
+        until_interrupted(run(options.command, options.secret_files.into()))
+            .unwrap_or_else(Outcome::from)
     };
     outcome.tell(name, options.json, stdout);
     ExitCode::from(outcome.exit() as u8)
@@ -104,11 +108,11 @@ async fn run(command: Command, files: SecretFiles) -> Result<Outcome, Failure> {
         Command::Export(export) => export::run(export, files).await,
         Command::Import(import) => import::run(import, files).await,
         Command::Init(store) => {
-            open::open(&store, files, Expected::New).await.map(|it| about(&it, &store))
+            open::open(&store, files, OpenMode::CreateNew).await.map(|it| about(&it, &store))
         }
         Command::Key { file, id, standby } => key::run(&file, &id, standby, files),
         Command::Migrate(store) => {
-            open::open(&store, files, Expected::Existing).await.map(|it| about(&it, &store))
+            open::open(&store, files, OpenMode::Existing).await.map(|it| about(&it, &store))
         }
         Command::Remove { url, ids } => remove::run(&url, &ids).await,
         Command::Reseal { store, adopt } => reseal::run(&store, adopt, files).await,
@@ -132,7 +136,7 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 /// A store, for people to see.
 fn about(store: &Store, args: &StoreArgs) -> Outcome {
     Outcome::default()
-        .with("store", example_support::store::redacted(&args.url))
-        .with("engine", store.engine.name())
-        .with("sealed", store.seal.is_some())
+        .with("store", redact_url(&args.url))
+        .with("engine", store.engine())
+        .with("sealed", store.encrypted().is_some())
 }

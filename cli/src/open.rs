@@ -1,27 +1,38 @@
 //! Opening the store that a command is about.
-use crate::{options::StoreArgs, outcome::Failure};
-use example_support::store::{Expected, Plain, SecretFiles, Store, key_ring};
+
+use tower_credentials::{
+    backend::{OpenMode, Store, encrypted::KeyRing},
+    secret_files::SecretFiles,
+};
+
+use crate::{
+    options::StoreArgs,
+    outcome::{Exit, Failure},
+};
 
 /// Opens a store, with its keys if it is sealed.
 pub(crate) async fn open(
     args: &StoreArgs,
     files: SecretFiles,
-    expected: Expected,
+    mode: OpenMode,
 ) -> Result<Store, Failure> {
-    let Some(name) = &args.key_ring else {
-        return Ok(Store::open(&args.url, expected).await?.plain().await?);
-    };
-    // The keys first: without them no store is to be made.
-    let keys = key_ring(name, files)?;
-    Ok(Store::open(&args.url, expected).await?.sealed(keys, Plain::Refused).await?)
+    let mut store = Store::builder(&args.url).mode(mode);
+    if let Some(name) = &args.key_ring {
+        store = store.keys(key_ring(name, files)?);
+    }
+    Ok(store.build().await?)
 }
 
-/// Opens a store that may hold plain records too, to seal them.
+/// Opens a store that may contain plain records too, to seal them.
 pub(crate) async fn adopt(
     args: &StoreArgs,
     files: SecretFiles,
     key_ring_name: &str,
 ) -> Result<Store, Failure> {
-    let keys = key_ring(key_ring_name, files)?;
-    Ok(Store::open(&args.url, Expected::Existing).await?.sealed(keys, Plain::Adopted).await?)
+    let store = Store::builder(&args.url).mode(OpenMode::Existing);
+    Ok(store.keys(key_ring(key_ring_name, files)?).accept_plain(true).build().await?)
+}
+
+fn key_ring(name: &str, files: SecretFiles) -> Result<KeyRing, Failure> {
+    KeyRing::resolve(name, files).map_err(|error| Failure::of(Exit::Problem, &error))
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::outcome::{Exit, Failure};
+use crate::outcome::Failure;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
-use example_support::store::{self, SecretFiles};
+use example_support::store::SecretFileOptions;
+use tower_credentials::{backend::resolve_url, secret_files::SecretFiles};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
 ///
@@ -20,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) secret_files: SecretFiles,
+    pub(crate) secret_files: SecretFileOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -131,7 +132,7 @@ impl Command {
             Self::Remove { url, .. } => vec![url],
         };
         for url in urls {
-            *url = store::url(url, files).map_err(|what| Failure::new(Exit::Usage, what))?;
+            *url = resolve_url(url, files)?;
         }
         Ok(self)
     }

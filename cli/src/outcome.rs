@@ -2,9 +2,8 @@
 
 use std::{error::Error, io};
 
-use example_support::store::{Trouble, Unopened};
 use serde_json::{Map, Value, json};
-use tower_credentials::backend::BackendError;
+use tower_credentials::backend::{BackendError, OpenError, OpenErrorKind};
 
 /// The exit codes. Scripts rely on them: add, never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +56,18 @@ impl From<BackendError> for Failure {
     }
 }
 
-impl From<Unopened> for Failure {
-    fn from(error: Unopened) -> Self {
-        let exit = match error.trouble {
-            Trouble::AlreadyThere => Exit::Conflict,
-            Trouble::Unavailable => Exit::Unavailable,
-            Trouble::Keys | Trouble::Unreadable => Exit::Problem,
-            Trouble::Setting | Trouble::Url => Exit::Usage,
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        use OpenErrorKind::{
+            AlreadyExists, Busy, InvalidSetting, NotFound, PermissionDenied, Sealed, Unavailable,
+            Unsupported,
+        };
+        let exit = match error.kind() {
+            AlreadyExists => Exit::Conflict,
+            Busy | NotFound | PermissionDenied | Unavailable => Exit::Unavailable,
+            InvalidSetting | Unsupported => Exit::Usage,
+            Sealed => return Self::new(Exit::Problem, format!("{error}: --key-ring")),
+            _ => Exit::Problem,
         };
         Self::of(exit, &error)
     }

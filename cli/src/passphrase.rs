@@ -11,7 +11,7 @@ use std::{
 
 use crate::outcome::{Exit, Failure};
 use age::secrecy::{ExposeSecret, SecretString};
-use example_support::store::SecretFiles;
+use tower_credentials::secret_files::SecretFiles;
 
 /// The variable that may hold it.
 pub(crate) const VARIABLE: &str = "CREDENTIALS_PASSPHRASE";
@@ -20,8 +20,8 @@ const TERMINAL: &str = "/dev/tty";
 
 /// The first line of a file.
 pub(crate) fn from_file(path: &Path, files: SecretFiles) -> Result<SecretString, Failure> {
-    let text = files.read(path).map_err(|what| Failure::new(Exit::Usage, what))?;
-    let line = text.lines().next().unwrap_or_default();
+    let text = files.read(path).map_err(|error| Failure::of(Exit::Usage, &error))?;
+    let line = text.expose().lines().next().unwrap_or_default();
     checked(line, &path.display().to_string())
 }
 

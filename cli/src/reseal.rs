@@ -6,10 +6,14 @@ use crate::{
     outcome::{Exit, Failure, Outcome},
     progress::Progress,
 };
-use example_support::store::{Expected, SecretFiles, redacted};
 use tower_credentials::{
-    backend::encrypted::{ResealProgress, Resealed},
+    backend::{
+        OpenMode,
+        encrypted::{ResealProgress, Resealed},
+        redact_url,
+    },
     domain::CredentialId,
+    secret_files::SecretFiles,
 };
 
 /// How many records that cannot be opened are told one by one.
@@ -26,10 +30,10 @@ pub(crate) async fn run(
     let store = if is_adopted {
         adopt(args, files, key_ring).await
     } else {
-        open(args, files, Expected::Existing).await
+        open(args, files, OpenMode::Existing).await
     }?;
-    let outcome = Outcome::default().with("store", redacted(&args.url));
-    let Some(seal) = &store.seal else { return Ok(outcome) };
+    let outcome = Outcome::default().with("store", redact_url(&args.url));
+    let Some(seal) = store.encrypted() else { return Ok(outcome) };
 
     let progress = Progress::of_records("resealing");
     let mut shown = 0;

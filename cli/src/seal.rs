@@ -12,7 +12,7 @@ use age::{
     DecryptError, Decryptor, Encryptor, Identity, IdentityFile, Recipient, scrypt,
     secrecy::SecretString, stream::StreamWriter, x25519,
 };
-use example_support::store::SecretFiles;
+use tower_credentials::secret_files::SecretFiles;
 
 /// How every sealed file starts.
 const MAGIC: &[u8] = b"age-encryption.org/";
@@ -91,8 +91,9 @@ impl Key {
             let what = format!("cannot read the keys in {}: {error}", path.display());
             Failure::new(Exit::Usage, what)
         };
-        let text = files.read(path).map_err(|what| Failure::new(Exit::Usage, what))?;
-        let file = IdentityFile::from_buffer(text.as_bytes()).map_err(|error| unusable(&error))?;
+        let text = files.read(path).map_err(|error| Failure::of(Exit::Usage, &error))?;
+        let file = IdentityFile::from_buffer(text.expose().as_bytes())
+            .map_err(|error| unusable(&error))?;
         file.into_identities().map(Self::Identities).map_err(|error| unusable(&error))
     }
 

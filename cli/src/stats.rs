@@ -12,18 +12,18 @@ use crate::{
     progress::Progress,
     walk::{Damages, Met, Records, Walk},
 };
-use example_support::store::{Expected, SecretFiles, redacted};
 use serde_json::{Map, Value};
 use tower_credentials::{
-    backend::Order,
+    backend::{OpenMode, Order, redact_url},
     domain::{Credential, Kind, Status},
+    secret_files::SecretFiles,
 };
 
 pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome, Failure> {
-    let store = open(args, files, Expected::Existing).await?;
+    let store = open(args, files, OpenMode::Existing).await?;
     let (mut counts, mut damages) = (Counts::default(), Damages::default());
     let progress = Progress::of_records("counting");
-    let mut walk = Walk::new(&store.backend(), Order::Id).ahead();
+    let mut walk = Walk::new(store.backend(), Order::Id).ahead();
     while let Some(met) = walk.next().await? {
         match met {
             Met::Damaged(record) => damages.add(record),
@@ -37,8 +37,9 @@ pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome,
     }
     drop(progress);
     let outcome =
-        Outcome::default().with("store", redacted(&args.url)).with("engine", store.engine.name());
-    Ok(damages.tell(counts.tell(outcome).with("disk_bytes", store.engine.disk_bytes())))
+        Outcome::default().with("store", redact_url(&args.url)).with("engine", store.engine());
+    Ok(damages
+        .tell(counts.tell(outcome).with("disk_bytes", store.maintenance().disk_bytes().await?)))
 }
 
 #[derive(Default)]

@@ -38,7 +38,7 @@ impl Copying {
     /// Starts to read; must be called within a runtime.
     pub(crate) fn new(from: &Side<dyn CredentialBackend>, to: Side<dyn BulkLoad>) -> Self {
         let uses = from.usage.clone().filter(|_| to.usage.is_some());
-        let walk = Walk::new(&from.keys, Order::Id).with_uses(uses).ahead();
+        let walk = Walk::new(Arc::clone(&from.keys), Order::Id).with_uses(uses).ahead();
         Self { walk, loader: Loader::new(to.keys, to.usage), damages: Damages::default() }
     }
 

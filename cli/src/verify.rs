@@ -10,14 +10,14 @@ use crate::{
     progress::Progress,
     walk::{Damages, Met, Records, Walk},
 };
-use example_support::store::{Engine, Expected, Keeps, SecretFiles, Store, redacted};
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, Damaged, ListQuery, Order, encrypted::Encrypted,
-        etcd::Recount,
+        BackendError, CredentialBackend, Damaged, ListQuery, OpenMode, Order, Recount, Store,
+        StoreBackend, encrypted::Encrypted, redact_url,
     },
     domain::{AccessKey, Credential, CredentialId},
+    secret_files::SecretFiles,
 };
 
 type Backend = Arc<dyn CredentialBackend>;
@@ -36,11 +36,12 @@ pub(crate) async fn run(
     repair: bool,
     files: SecretFiles,
 ) -> Result<Outcome, Failure> {
-    let store = open(args, files, Expected::Existing).await?;
+    let store = open(args, files, OpenMode::Existing).await?;
     let mut found = Found::default();
-    by_id(&store.backend(), &mut found).await?;
-    by_access_key(&store.backend(), &mut found).await?;
-    let outcome = Outcome::default().with("store", redacted(&args.url));
+    let backend: Backend = store.backend();
+    by_id(&backend, &mut found).await?;
+    by_access_key(&backend, &mut found).await?;
+    let outcome = Outcome::default().with("store", redact_url(&args.url));
     let outcome = found.tell(outcome.with("records", found.records));
     // What was found is told, whatever comes of the rest.
     let outcome = match counters(&store, repair).await {
@@ -48,7 +49,7 @@ pub(crate) async fn run(
         Ok(None) => outcome,
         Err(error) => outcome.failing(Failure::from(error)),
     };
-    let Some(seal) = &store.seal else { return Ok(outcome) };
+    let Some(seal) = store.encrypted() else { return Ok(outcome) };
     Ok(match seals(seal).await {
         Ok(seals) => outcome
             .with("keys_in_use", seals.keys)
@@ -60,10 +61,8 @@ pub(crate) async fn run(
 
 /// Whether the counters are right that quotas go by, in a store that keeps some.
 async fn counters(store: &Store, repair: bool) -> Result<Option<Recount>, BackendError> {
-    let Engine::Etcd(etcd) = &store.engine else { return Ok(None) };
-    let count =
-        || async { if repair { etcd.recount().await } else { etcd.check_counters().await } };
-    patiently(count).await.map(Some)
+    let store = store.maintenance();
+    patiently(|| if repair { store.recount() } else { store.check_counters() }).await
 }
 
 fn tell_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
@@ -86,7 +85,7 @@ struct Seals {
     plain: u64,
 }
 
-async fn seals(seal: &Encrypted<Arc<dyn Keeps>>) -> Result<Seals, BackendError> {
+async fn seals(seal: &Encrypted<Arc<dyn StoreBackend>>) -> Result<Seals, BackendError> {
     let (mut plain, mut outdated, mut after) = (0, 0, None);
     loop {
         let page = patiently(|| seal.verify_page(after.as_ref())).await?;
@@ -155,7 +154,7 @@ impl Found {
 /// Every record that is listed must be found, by its id, its access key and its slot.
 async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
     let progress = Progress::of_records("looking up");
-    let mut walk = Walk::new(backend, Order::Id).ahead();
+    let mut walk = Walk::new(Arc::clone(backend), Order::Id).ahead();
     // Behind which record the next ones were listed.
     let mut before = String::new();
     while let Some(met) = walk.next().await? {
@@ -195,7 +194,7 @@ async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
 /// What is listed by access key must be what its id finds.
 async fn by_access_key(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
     let progress = Progress::of_records("listing access keys");
-    let mut walk = Walk::new(backend, Order::AccessKey).ahead();
+    let mut walk = Walk::new(Arc::clone(backend), Order::AccessKey).ahead();
     while let Some(met) = walk.next().await? {
         let records = match met {
             Met::Damaged(Damaged { marker, error, .. }) => {

@@ -47,8 +47,8 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn new(backend: &Arc<dyn CredentialBackend>, order: Order) -> Self {
-        Self { backend: Arc::clone(backend), order, after: Some(String::new()), usage: None }
+    pub(crate) fn new(backend: Arc<dyn CredentialBackend>, order: Order) -> Self {
+        Self { backend, order, after: Some(String::new()), usage: None }
     }
 
     /// Tells when records were last used, too.

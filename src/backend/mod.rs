@@ -22,10 +22,13 @@ pub mod etcd;
 mod feed;
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod hub;
+mod maintenance;
 mod open_error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 mod source;
+mod store;
+mod url;
 
 #[cfg(feature = "memory")]
 #[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
@@ -39,12 +42,22 @@ pub mod sqlite;
 
 #[cfg(feature = "s3")]
 pub(crate) use self::source::look_up;
+#[cfg(any(
+    feature = "encryption",
+    feature = "etcd",
+    feature = "postgres",
+    feature = "sqlite"
+))]
+pub use self::url::resolve_url;
 pub use self::{
     around::{Damaged, Part, list_around},
     bulk::{BulkLoad, Loaded, MAX_LOAD},
     feed::{Change, ChangeFeed, Changes, Notice, PULSE},
-    open_error::{OpenError, OpenErrorKind},
+    maintenance::{Maintenance, Recount, is_sealed},
+    open_error::{OpenError, OpenErrorKind, OpenMode},
     source::{Direct, KeySource, Known},
+    store::{Store, StoreBackend, StoreBuilder, open},
+    url::redact_url,
 };
 
 /// Stores credentials on behalf of the layer.

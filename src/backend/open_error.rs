@@ -1,6 +1,5 @@
 use std::{error::Error as StdError, fmt};
 
-#[cfg(feature = "sqlite")]
 use super::BackendError;
 
 /// Why a store could not be opened. Never contains a password or a key.
@@ -59,6 +58,15 @@ impl OpenError {
         Self::new(OpenErrorKind::InvalidSetting, message)
     }
 
+    /// The error of a store that failed when a record was read from it.
+    pub(super) fn backend(error: BackendError) -> Self {
+        let (kind, message) = match error {
+            BackendError::Corrupt(_) => (OpenErrorKind::Corrupt, "the store cannot be read"),
+            _ => (OpenErrorKind::Unavailable, "the store cannot be reached"),
+        };
+        Self::new(kind, message).with_source(error)
+    }
+
     pub(super) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -68,6 +76,7 @@ impl OpenError {
     }
 
     /// Whether the store exists but cannot be read.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) fn is_damage(&self) -> bool {
         use OpenErrorKind::{Corrupt, Foreign, Newer};
         matches!(self.kind, Corrupt | Foreign | Newer)
@@ -100,4 +109,17 @@ impl StdError for OpenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// Whether a store must exist when it is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OpenMode {
+    /// A store that does not exist is created.
+    #[default]
+    Create,
+    /// The store must not exist, and is created.
+    CreateNew,
+    /// The store must exist.
+    Existing,
 }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend,
+        BackendError, CredentialBackend, Maintenance,
         encrypted::{Encrypted, Resealed},
         sqlite::SqliteBackend,
     },

@@ -17,7 +17,10 @@ use tokio::{
     sync::RwLock,
 };
 use tower_credentials::{
-    backend::{BackendError, BulkLoad, ChangeFeed, CredentialBackend, Loaded, etcd::EtcdBackend},
+    backend::{
+        BackendError, BulkLoad, ChangeFeed, CredentialBackend, Loaded, Maintenance,
+        etcd::EtcdBackend,
+    },
     domain::Quota,
 };
 
@@ -125,7 +128,7 @@ async fn insert_is_acknowledged_although_its_answer_was_lost() {
             assert_eq!(direct.get(&record.id).await.unwrap(), Some(record));
         }
     }
-    assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
+    assert_eq!(direct.check_counters().await.unwrap().unwrap().wrong, 0);
     let full = direct.insert(&pair("bob"), Quota::AtMost(35)).await;
     assert!(matches!(full, Err(BackendError::QuotaExceeded)), "{full:?}");
 }
@@ -153,7 +156,7 @@ async fn retried_insert_does_not_restore_a_record_that_was_deleted_meanwhile() {
         assert!(matches!(result, Err(BackendError::Unavailable(_))), "{result:?}");
         assert_eq!(direct.get(&record.id).await.unwrap(), None);
     }
-    assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
+    assert_eq!(direct.check_counters().await.unwrap().unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +184,7 @@ async fn updates_and_loads_with_lost_answers_are_acknowledged_and_deletes_are_no
     assert_eq!(backend.load(&records).await.unwrap(), [Loaded::Stored; 5]);
     assert!(proxy.has_lost());
     assert_eq!(backend.load(&records).await.unwrap(), [Loaded::AlreadyThere; 5]);
-    assert_eq!(direct.check_counters().await.unwrap().wrong, 0);
+    assert_eq!(direct.check_counters().await.unwrap().unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

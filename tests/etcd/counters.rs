@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend},
+    backend::{BackendError, CredentialBackend, Maintenance},
     domain::{Credential, CredentialId, Quota, Slot, UserId},
 };
 
@@ -43,7 +43,7 @@ async fn racing_inserts_of_two_processes_fill_a_quota_and_never_exceed_it() {
         assert!(handles[0].delete(&stored[0].id, stored[0].version).await.unwrap());
         handles[1].insert(&pair(&user), Quota::AtMost(QUOTA)).await.unwrap();
     }
-    assert_eq!(handles[0].check_counters().await.unwrap().wrong, 0);
+    assert_eq!(handles[0].check_counters().await.unwrap().unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn racing_writes_of_two_processes_to_one_record_have_one_winner() {
         assert_ne!(updated, deleted);
         assert_eq!(handles[0].get(&winner.id).await.unwrap(), updated.then_some(next));
     }
-    assert_eq!(handles[0].check_counters().await.unwrap().wrong, 0);
+    assert_eq!(handles[0].check_counters().await.unwrap().unwrap().wrong, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,7 @@ async fn damaged_counters_are_corrected_during_other_writes() {
     let gone = pair("gone");
     insert(&backend, &gone).await.unwrap();
     assert!(backend.delete(&gone.id, gone.version).await.unwrap());
-    let sound = backend.check_counters().await.unwrap();
+    let sound = backend.check_counters().await.unwrap().unwrap();
     assert_eq!((sound.users, sound.wrong), (21, 0));
 
     let is_over = Arc::new(AtomicBool::new(false));
@@ -160,20 +160,20 @@ async fn damaged_counters_are_corrected_during_other_writes() {
     let full = backend.insert(&pair("user-7"), Quota::AtMost(4)).await;
     assert!(matches!(full, Err(BackendError::QuotaExceeded)), "{full:?}");
 
-    let found = backend.check_counters().await.unwrap();
+    let found = backend.check_counters().await.unwrap().unwrap();
     assert_eq!((found.users, found.wrong), (21, 6));
-    let repaired = backend.recount().await.unwrap();
+    let repaired = backend.recount().await.unwrap().unwrap();
     assert_eq!((repaired.users, repaired.wrong), (21, 6));
     // Repeated, because a write between count and correction is rare.
     for round in 0..40 {
         cluster.put(&format!("tower-credentials/quser-{}", round % 4), "1000");
-        backend.recount().await.unwrap();
+        backend.recount().await.unwrap().unwrap();
     }
     is_over.store(true, Ordering::SeqCst);
     for writer in writers {
         writer.await.unwrap();
     }
-    let after = backend.recount().await.unwrap();
+    let after = backend.recount().await.unwrap().unwrap();
     assert_eq!((after.users, after.wrong), (21, 0));
     for user in ["user-7", "user-8", "user-9"] {
         backend.insert(&pair(user), Quota::AtMost(4)).await.unwrap();
@@ -186,7 +186,7 @@ async fn damaged_counters_are_corrected_during_other_writes() {
     let fresh = connect(&cluster).await;
     let refused = insert(&fresh, &pair("user-9")).await;
     assert!(matches!(refused, Err(BackendError::Corrupt(_))), "{refused:?}");
-    assert_eq!(backend.recount().await.unwrap().wrong, 1);
+    assert_eq!(backend.recount().await.unwrap().unwrap().wrong, 1);
     insert(&fresh, &pair("user-9")).await.unwrap();
     assert_eq!(fresh.get(&CredentialId::from_stored("none")).await.unwrap(), None);
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::sleep};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
+    backend::{BackendError, CredentialBackend, ListQuery, Maintenance, Order, etcd::EtcdBackend},
     domain::{
         Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version, generate_pair,
     },
@@ -146,7 +146,7 @@ impl Load {
              deleted ones there again, quotas full {full} times, nothing acknowledged for {silence:.2?} at the longest"
         );
         assert_eq!((lost, revived), (0, 0));
-        assert_eq!(backend.check_counters().await.unwrap().wrong, 0);
+        assert_eq!(backend.check_counters().await.unwrap().unwrap().wrong, 0);
         silence
     }
 }

@@ -4,7 +4,9 @@ use std::{fs::OpenOptions, path::Path, process::Command};
 
 use rusqlite::Connection;
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
+    backend::{
+        BackendError, CredentialBackend, ListQuery, Maintenance, Order, sqlite::SqliteBackend,
+    },
     domain::{Kind, ProjectId},
 };
 

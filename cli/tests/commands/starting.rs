@@ -14,7 +14,7 @@ fn a_store_is_made_once() {
     assert!(tool.path("a.db").exists());
     let again = tool.json(&["init", "sqlite:a.db"]);
     assert_eq!(again["exit"], 4);
-    assert_eq!(again["error"], "a.db is a store already");
+    assert_eq!(again["error"], "a.db already exists");
     tool.fine(&["stats", "sqlite:a.db"]);
 }
 
@@ -28,13 +28,13 @@ fn a_store_that_is_not_there_is_not_made_by_reading_it() {
         }
         let told = tool.json(&arguments);
         assert_eq!(told["exit"], 3, "{told}");
-        assert_eq!(told["error"], "a.db is not there");
+        assert_eq!(told["error"], "a.db does not exist");
         assert!(!tool.path("a.db").exists() && !tool.path("out").exists(), "{command}");
     }
     let told = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!(
         (&told["exit"], told["error"].as_str().unwrap()),
-        (&3.into(), "the store to read: a.db is not there")
+        (&3.into(), "the store to read: a.db does not exist")
     );
     assert!(!tool.path("b.db").exists());
     let told = tool.json(&["init", "sqlite:no/such/folder/a.db"]);

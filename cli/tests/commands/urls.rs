@@ -38,9 +38,9 @@ fn a_file_that_others_can_read_or_that_holds_no_url_is_refused_and_not_repeated(
         (&*nowhere(), 0o640, "chmod 600"),
         (&nowhere(), 0o604, "chmod 600"),
         (&nowhere(), 0o602, "chmod 600"),
-        ("hush\n", 0o600, "url holds no URL"),
+        ("hush\n", 0o600, "url does not contain the URL"),
         ("", 0o600, "url is empty"),
-        ("env:HUSH", 0o600, "url holds no URL"),
+        ("env:HUSH", 0o600, "url does not contain the URL"),
     ] {
         write_url(&tool, text, mode);
         for command in [&["stats", "@url"][..], &["copy", "sqlite:a.db", "@url"]] {

@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities =
-        Identities::load(options.identities, options.store.secret_files, options.listen)?;
+        Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
     let only_loopback = identities.are_public();
 

@@ -3,11 +3,13 @@
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use example_support::{backend::StoreOptions, store};
+use example_support::backend::StoreOptions;
 use http::Uri;
 use tower_credentials::{
+    backend::{OpenError, resolve_url},
     keystone::{KeystoneClient, ServiceLogin},
     policy::{DelegatedCallers, RolePolicy},
+    secret_files::SecretFiles,
     tls::TlsConfig,
 };
 
@@ -145,8 +147,8 @@ impl Options {
     }
 
     /// The URL of the store, if one is named.
-    pub fn backend(&self) -> Result<Option<String>, String> {
-        let url = |said: &String| store::url(said, self.store.secret_files);
+    pub fn backend(&self) -> Result<Option<String>, OpenError> {
+        let url = |name: &String| resolve_url(name, self.store.secret_files.into());
         self.backend.as_ref().map(url).transpose()
     }
 
@@ -174,8 +176,8 @@ impl Options {
     /// The front's own client of Keystone.
     pub fn client(&self) -> Result<KeystoneClient, Box<dyn Error>> {
         let path = &self.service_password_file;
-        let password = self.store.secret_files.read(path)?;
-        let password = password.trim_end_matches(['\r', '\n']);
+        let password = SecretFiles::from(self.store.secret_files).read(path)?;
+        let password = password.expose().trim_end_matches(['\r', '\n']);
         if password.is_empty() {
             return Err(format!("{}: there is no password in it", path.display()).into());
         }

@@ -46,7 +46,7 @@ use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::Trac
 /// What the command line asks for cannot be had; the message is for people.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities =
-        Identities::load(options.identities, options.store.secret_files, options.listen)?;
+        Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
     let only_loopback = identities.are_public();
 

@@ -1,19 +1,15 @@
 //! The keys of a server.
 
-#![allow(dead_code, reason = "one example opens its store itself")]
-
 use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use tower_credentials::{
-    backend::{CredentialBackend, cached::Cached},
+    backend::{CredentialBackend, Store, cached::Cached, encrypted::KeyRing, resolve_url},
+    secret_files::SecretFiles,
     usage::UsageLog,
 };
 
-use super::{
-    figures,
-    store::{self, Expected, Plain, SecretFiles, Store, Trouble, URLS, key_ring},
-};
+use super::{figures, store::SecretFileOptions};
 
 /// Whatever keeps the keys, with what was looked up lately in memory.
 pub type Keys = Cached<Arc<dyn CredentialBackend>>;
@@ -45,7 +41,7 @@ pub struct StoreOptions {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     figures_every: u64,
     #[command(flatten)]
-    pub secret_files: SecretFiles,
+    pub secret_files: SecretFileOptions,
 }
 
 /// Opens the store that a command line names; without a name, this SQLite file.
@@ -54,23 +50,19 @@ pub async fn open(
     file: &Path,
     options: &StoreOptions,
 ) -> Result<(Keys, Option<Arc<dyn UsageLog>>), Box<dyn Error>> {
+    let files = SecretFiles::from(options.secret_files);
     let url = match url {
-        Some(url) => store::url(url, options.secret_files)?,
+        Some(url) => resolve_url(url, files)?,
         None => format!("sqlite:{}", file.display()),
     };
-    let store = Store::open(&url, Expected::Any).await.map_err(|error| match error.trouble {
-        Trouble::Url => format!("--backend takes {URLS}").into(),
-        _ => Box::<dyn Error>::from(error),
-    })?;
-    let store = match &options.key_ring {
-        Some(name) => {
-            let plain = if options.adopt { Plain::Adopted } else { Plain::Refused };
-            store.sealed(key_ring(name, options.secret_files)?, plain).await?
-        }
-        None => store.plain().await?,
-    };
-    let keys = Cached::builder(store.backend()).ttl(Duration::from_secs(options.key_ttl)).build();
-    keys.follow(store.keys);
+    let mut store = Store::builder(url);
+    if let Some(name) = &options.key_ring {
+        store = store.keys(KeyRing::resolve(name, files)?).accept_plain(options.adopt);
+    }
+    let store = store.build().await?;
+    let backend: Arc<dyn CredentialBackend> = store.backend();
+    let keys = Cached::builder(backend).ttl(Duration::from_secs(options.key_ttl)).build();
+    keys.follow(store.backend());
     figures::log(keys.clone(), Duration::from_secs(options.figures_every));
-    Ok((keys, store.usage))
+    Ok((keys, store.usage_log()))
 }

@@ -14,19 +14,11 @@ pub(super) fn missing_keys(ids: &[&str]) -> OpenError {
     OpenError::new(OpenErrorKind::MissingKey, message)
 }
 
-/// The error for a key provider that failed.
-pub(super) fn no_keys(error: KeyError) -> OpenError {
-    let message = "there are no keys to open the store with";
-    OpenError::new(OpenErrorKind::KeysUnavailable, message).with_source(error)
-}
-
-/// The error for a store that failed when it was asked about its keys.
-pub(super) fn store_failed(error: BackendError) -> OpenError {
-    let (kind, message) = match error {
-        BackendError::Corrupt(_) => (OpenErrorKind::Corrupt, "the store cannot be read"),
-        _ => (OpenErrorKind::Unavailable, "the store cannot be reached"),
-    };
-    OpenError::new(kind, message).with_source(error)
+impl From<KeyError> for OpenError {
+    fn from(error: KeyError) -> Self {
+        let message = "cannot read the keys of the store";
+        Self::new(OpenErrorKind::KeysUnavailable, message).with_source(error)
+    }
 }
 
 /// Why a text could not be opened.

@@ -65,10 +65,11 @@ impl FernetKeys {
         let mut keys = Vec::new();
         for (_, name) in numbers.iter().rev() {
             let path = folder.join(name);
-            let key = FernetKey::parse(read_private(&path)?.trim_ascii()).ok_or_else(|| {
-                let what = format!("{} holds no Fernet key", path.display());
-                KeyError::new(KeyErrorKind::Invalid, what)
-            })?;
+            let key =
+                FernetKey::parse(read_private(&path)?.expose().trim_ascii()).ok_or_else(|| {
+                    let what = format!("{} holds no Fernet key", path.display());
+                    KeyError::new(KeyErrorKind::Invalid, what)
+                })?;
             keys.push(key);
         }
         if keys.is_empty() {

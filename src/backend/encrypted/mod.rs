@@ -94,7 +94,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use self::error::{Unreadable, no_keys};
+use self::error::Unreadable;
 use self::open::Plain;
 use self::register::{ID, OWNER};
 use self::sealer::Sealer;
@@ -178,7 +178,7 @@ impl<B: CredentialBackend> Encrypted<B> {
     }
 
     async fn settled(backend: B, keys: impl KeyProvider, plain: Plain) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(&keys.key_ring().await.map_err(no_keys)?);
+        let sealer = Sealer::new(&keys.key_ring().await?);
         let witness = Witness::new(&open::settle(&backend, &sealer, plain).await?);
         Ok(Self(Arc::new(Inner { backend, sealer, witness })))
     }

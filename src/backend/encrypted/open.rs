@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::error::store_failed;
 use super::register::{self, Register, State};
 use super::sealer::{Sealer, is_sealed};
 use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
@@ -26,7 +25,7 @@ pub(super) async fn settle<B: CredentialBackend>(
     plain: Plain,
 ) -> Result<Register, OpenError> {
     for _ in 0..TRIES {
-        let Some(record) = backend.get(&register::id()).await.map_err(store_failed)? else {
+        let Some(record) = backend.get(&register::id()).await.map_err(OpenError::backend)? else {
             make(backend, sealer, plain).await?;
             continue;
         };
@@ -42,7 +41,7 @@ pub(super) async fn settle<B: CredentialBackend>(
         let mut state = current.state;
         state.put_in_use(sealer.newest());
         let changed = register::change(backend, sealer, state, current.version).await;
-        if let Some(changed) = changed.map_err(store_failed)? {
+        if let Some(changed) = changed.map_err(OpenError::backend)? {
             return Ok(changed);
         }
     }
@@ -60,10 +59,10 @@ async fn make<B: CredentialBackend>(
         // What cannot be read is there too, and left to be told by whoever seals the rest.
         Err(BackendError::Corrupt(_)) if plain == Plain::Adopt => {
             let state = State::new(sealer.newest(), true);
-            register::make(backend, sealer, state).await.map_err(store_failed)?;
+            register::make(backend, sealer, state).await.map_err(OpenError::backend)?;
             return Ok(());
         }
-        first => first.map_err(store_failed)?,
+        first => first.map_err(OpenError::backend)?,
     };
     if let (Some(first), Plain::Refuse) = (&first, plain) {
         // A register that somebody else made meanwhile is read in the next try.
@@ -84,7 +83,7 @@ async fn make<B: CredentialBackend>(
         });
     }
     let state = State::new(sealer.newest(), first.is_some());
-    register::make(backend, sealer, state).await.map_err(store_failed)?;
+    register::make(backend, sealer, state).await.map_err(OpenError::backend)?;
     Ok(())
 }
 

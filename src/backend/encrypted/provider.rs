@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 use async_trait::async_trait;
 
 use super::ring::KeyRing;
+use crate::secret_files::SecretFileError;
 
 /// Gives the keys that secrets are sealed with, from wherever they are kept: a key
 /// management service, a hardware module, a file.
@@ -73,6 +74,12 @@ pub enum KeyErrorKind {
 impl KeyError {
     pub(super) fn new(kind: KeyErrorKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), source: None }
+    }
+
+    pub(super) fn from_file(error: SecretFileError) -> Self {
+        let kind =
+            if error.is_exposed() { KeyErrorKind::Exposed } else { KeyErrorKind::Inaccessible };
+        Self { kind, what: "cannot read the key file".into(), source: Some(error.into()) }
     }
 
     /// Says that whoever has the keys gave none, and why.

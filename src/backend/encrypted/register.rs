@@ -7,12 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::error::missing_keys;
 use super::sealer::{Sealer, SealingKey, random_nonce};
 use super::text::NONCE;
+pub(super) use crate::backend::maintenance::SEAL_RECORD as ID;
 use crate::backend::{BackendError, CredentialBackend};
 use crate::backend::{OpenError, OpenErrorKind};
 use crate::domain::{Blob, Credential, CredentialId, Kind, Material, Quota, UserId, Version};
-
-/// The id of the register. It sorts before the ids of records.
-pub(super) const ID: &str = "!tower-sealed-keys";
 
 /// The owner of the register and its type, which no other record may have.
 pub(super) const OWNER: &str = "tower-sealed-keys";

@@ -1,6 +1,6 @@
 //! The keys that secrets are sealed with.
 
-use std::{fmt, fs::File, io::Read, path::Path};
+use std::{fmt, path::Path};
 
 use data_encoding::BASE64;
 use rand::{TryRng, rngs::SysRng};
@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::provider::{KeyError, KeyErrorKind};
 use crate::domain::SecretText;
+use crate::secret_files::SecretFiles;
 
 /// Longest id of a key, in bytes.
 const MAX_ID: usize = 32;
@@ -84,7 +85,7 @@ impl KeyRing {
     /// of [`parse`](Self::parse).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
-        Self::parse(&read_private(path)?).map_err(|error| error.within(&path.display()))
+        Self::parse(read_private(path)?.expose()).map_err(|error| error.within(&path.display()))
     }
 
     /// Reads a ring from an environment variable, where `;` may end its lines.
@@ -99,6 +100,23 @@ impl KeyRing {
             KeyError::new(KeyErrorKind::Inaccessible, what)
         })?;
         Self::parse(&text).map_err(|error| error.within(&name))
+    }
+
+    /// Reads the ring that a command line or a configuration names: `env:NAME` for an
+    /// environment variable, or the path of a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env) and [`from_file`](Self::from_file), but `files` says
+    /// which files are accepted.
+    pub fn resolve(name: &str, files: SecretFiles) -> Result<Self, KeyError> {
+        match name.strip_prefix("env:") {
+            Some(variable) => Self::from_env(variable),
+            None => {
+                let text = files.read(name.as_ref()).map_err(KeyError::from_file)?;
+                Self::parse(text.expose()).map_err(|error| error.within(&name))
+            }
+        }
     }
 
     /// Makes a new key: a line for the text of a ring.
@@ -170,41 +188,9 @@ fn key_of(line: &str) -> Option<(&str, Zeroizing<[u8; 32]>)> {
     is_key_id(id).then(|| (id, Zeroizing::new(bytes)))
 }
 
-/// The text of a file that is the owner's alone. What is looked at is the file that is
-/// read, whatever the path means a moment later.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
-    let inaccessible = |error| {
-        let what = format!("cannot read {}", path.display());
-        KeyError::new(KeyErrorKind::Inaccessible, what).with_source(error)
-    };
-    let mut file = File::open(path).map_err(inaccessible)?;
-    let length = file.metadata().map_err(inaccessible)?.len();
-    if is_exposed(&file).map_err(inaccessible)? {
-        let what = format!(
-            "{} can be read or written by others than its owner: chmod 600 it, and change \
-             its keys if they may have been read",
-            path.display()
-        );
-        return Err(KeyError::new(KeyErrorKind::Exposed, what));
-    }
-    // Room for all of it at once: a text that grew would leave copies behind.
-    let room = usize::try_from(length).unwrap_or_default().saturating_add(1);
-    let mut text = Zeroizing::new(String::with_capacity(room.min(1 << 20)));
-    file.read_to_string(&mut text).map_err(inaccessible)?;
-    Ok(text)
-}
-
-#[cfg(unix)]
-fn is_exposed(file: &File) -> std::io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-
-    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
-}
-
-/// Elsewhere nobody can tell from here.
-#[cfg(not(unix))]
-fn is_exposed(_: &File) -> std::io::Result<bool> {
-    Ok(false)
+/// Reads a file of keys that only its owner can read.
+pub(super) fn read_private(path: &Path) -> Result<SecretText, KeyError> {
+    SecretFiles::new().read_any_owner(path).map_err(KeyError::from_file)
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::backend::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Page,
+    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Maintenance,
+    Page, Recount,
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 use super::error::EtcdError;
 use super::keys::Owner;
-use super::maintenance::{self, Recount};
 use super::store::Store;
-use super::{change, feed, insert, load, read};
+use super::{change, feed, insert, load, maintenance, read};
 
 /// How much longer than one call an operation of several calls may take, so that the error of
 /// the call is returned instead of a timeout.
@@ -79,41 +79,6 @@ pub struct EtcdBackend {
 impl EtcdBackend {
     pub(super) fn new(store: Store) -> Self {
         Self { store: Arc::new(store) }
-    }
-
-    /// Counts the records of every user and corrects the counters that quotas are checked
-    /// with.
-    ///
-    /// May run during other writes. This crate never makes a counter wrong; other programs
-    /// that write below the prefix may.
-    ///
-    /// # Errors
-    ///
-    /// Only the errors common to every method; see [`BackendError`].
-    pub async fn recount(&self) -> Result<Recount, BackendError> {
-        maintenance::recount(&self.store, true).await
-    }
-
-    /// As [`recount`](Self::recount), but corrects nothing.
-    ///
-    /// # Errors
-    ///
-    /// Only the errors common to every method; see [`BackendError`].
-    pub async fn check_counters(&self) -> Result<Recount, BackendError> {
-        maintenance::recount(&self.store, false).await
-    }
-
-    /// Deletes the record with this id at any version, even if it cannot be read. Returns
-    /// `false` if it does not exist.
-    ///
-    /// The index entries of a record that cannot be read are searched in the whole index. That
-    /// takes some seconds per hundred thousand records.
-    ///
-    /// # Errors
-    ///
-    /// Only the errors common to every method; see [`BackendError`].
-    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
-        maintenance::discard(&self.store, id).await
     }
 
     /// Bounds an operation that takes several calls, or waits for others, to the time of one
@@ -201,5 +166,26 @@ impl ChangeFeed for EtcdBackend {
 impl fmt::Debug for EtcdBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdBackend").field("keys", &self.store.keys).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Maintenance for EtcdBackend {
+    /// The index entries of a record that cannot be read are searched in the whole index. That
+    /// takes some seconds per hundred thousand records.
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        maintenance::discard(&self.store, id).await
+    }
+
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+        maintenance::recount(&self.store, false).await.map(Some)
+    }
+
+    async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+        maintenance::recount(&self.store, true).await.map(Some)
+    }
+
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+        Ok(None)
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::backend::{BackendError, Change, Order};
+use crate::backend::{BackendError, Change, Order, Recount};
 use crate::domain::{CredentialId, UserId};
 
 use super::change::{Removed, remove};
@@ -186,16 +186,6 @@ async fn find_pointers(store: &Store, id: &CredentialId) -> Result<Pointers, Bac
         }
     }
     Ok(pointers)
-}
-
-/// The result of a recount.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recount {
-    /// The number of users that have or had a record.
-    pub users: u64,
-    /// The number of users whose counter differed from the number of their records.
-    pub wrong: u64,
 }
 
 /// Counts the records of every user; corrects wrong counters if `repair` is set.

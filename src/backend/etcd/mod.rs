@@ -21,4 +21,4 @@ mod store;
 mod transport;
 mod wire;
 
-pub use self::{backend::EtcdBackend, builder::EtcdBuilder, maintenance::Recount};
+pub use self::{backend::EtcdBackend, builder::EtcdBuilder};

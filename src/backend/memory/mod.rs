@@ -17,7 +17,9 @@ use async_trait::async_trait;
 
 use self::shelf::{Entry, Shelf};
 
-use super::{BackendError, Change, CredentialBackend, ListQuery, Page, hub::Hub};
+use super::{
+    BackendError, Change, CredentialBackend, ListQuery, Maintenance, Page, Recount, hub::Hub,
+};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 /// Keeps credentials in memory, for as long as the process lives.
@@ -131,6 +133,31 @@ impl CredentialBackend for MemoryBackend {
         let doomed = state.projects().get(project_id).map(Shelf::records).unwrap_or_default();
         state.hub.tell(|| vec![Change::Project(project_id.clone())]);
         Ok(state.remove_all(&doomed))
+    }
+}
+
+#[async_trait]
+impl Maintenance for MemoryBackend {
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        let mut state = self.write();
+        let Some(current) = state.all.get(id.as_str()).cloned() else {
+            return Ok(false);
+        };
+        state.forget(&current);
+        state.hub.tell(|| vec![Change::deleted(id.clone())]);
+        Ok(true)
+    }
+
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+        Ok(None)
     }
 }
 

@@ -11,7 +11,8 @@ use tokio_postgres::Row;
 
 use crate::backend::row::version_number;
 use crate::backend::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Page,
+    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Maintenance,
+    Page, Recount,
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 use crate::usage::{UsageError, UsageLog, whole_seconds};
@@ -143,16 +144,6 @@ impl PostgresBackend {
         &self.0.reads
     }
 
-    /// Deletes the record with this id at any version, even if it cannot be read. Returns
-    /// `false` if it does not exist.
-    ///
-    /// # Errors
-    ///
-    /// Only the errors common to every method; see [`BackendError`].
-    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
-        self.delete_at(id, None).await
-    }
-
     async fn delete_at(
         &self,
         id: &CredentialId,
@@ -246,6 +237,25 @@ impl ChangeFeed for PostgresBackend {
 
 /// Uses of unknown keys are ignored, and those of a key are deleted with it. Concurrent
 /// reports are written together.
+#[async_trait]
+impl Maintenance for PostgresBackend {
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        self.delete_at(id, None).await
+    }
+
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+        Ok(None)
+    }
+}
+
 #[async_trait]
 impl UsageLog for PostgresBackend {
     async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {

@@ -13,7 +13,10 @@ mod usage;
 mod write;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -25,7 +28,10 @@ use self::write::Write;
 use self::writer::Writer;
 
 use super::row::version_number;
-use super::{BackendError, CredentialBackend, ListQuery, OpenError, OpenErrorKind, Page};
+use super::{
+    BackendError, CredentialBackend, ListQuery, Maintenance, OpenError, OpenErrorKind, OpenMode,
+    Page, Recount,
+};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 
 /// Keeps credentials in an SQLite file.
@@ -87,44 +93,21 @@ pub struct SqliteBackend {
 }
 
 impl SqliteBackend {
-    /// Opens a file of credentials; makes it if there is none, in a folder that
+    /// Opens a file of credentials; creates it if it does not exist, in a folder that
     /// exists, and brings it to the current schema.
     ///
-    /// Blocks while it reads and writes the file, and for some seconds if another
-    /// process holds it locked: call it where blocking is allowed.
+    /// The same as `SqliteBackend::builder(path).build()`.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], whose [`kind`](OpenError::kind) tells a missing folder from
-    /// another application's file or that of a later release. What is not a file
-    /// of credentials is not touched.
+    /// Those of [`SqliteBuilder::build`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
-        // Absolute, so that it means the same file for good, and so that the engine
-        // takes no name for one of its own, such as `file:...` or `:memory:`.
-        let path = std::path::absolute(path).map_err(|error| {
-            let what = format!("cannot resolve the path {}", path.display());
-            OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
-        })?;
-        connection::create_file(&path)?;
-        let place = Arc::new(Place::new(path));
-        let writer = place.first_writer()?;
-        Ok(Self {
-            readers: Arc::new(Readers::new(Arc::clone(&place))),
-            writer: Arc::new(Writer::start(writer, place)?),
-            // One is written while the next one is in the queue.
-            loads: Arc::new(Semaphore::new(2)),
-        })
+        Self::builder(path).build()
     }
 
-    /// Deletes the record with this id at whatever version, also one that cannot be read;
-    /// `false` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// None but those of every call: see [`BackendError`].
-    pub async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
-        self.delete_at(id, None).await
+    /// Starts to open a file of credentials.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteBuilder {
+        SqliteBuilder { path: path.as_ref().into(), mode: OpenMode::default() }
     }
 
     async fn delete_at(
@@ -141,6 +124,73 @@ impl SqliteBackend {
             return Ok(found);
         }
         self.readers.run(move |connection| queries::find(connection, &lookup)).await
+    }
+}
+
+/// Opens an [`SqliteBackend`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder opens nothing until `build` is called"]
+pub struct SqliteBuilder {
+    path: PathBuf,
+    mode: OpenMode,
+}
+
+impl SqliteBuilder {
+    /// Whether the file must exist.
+    ///
+    /// Default: [`OpenMode::Create`].
+    pub fn mode(mut self, mode: OpenMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Opens the file and brings it to the current schema.
+    ///
+    /// Blocks while it reads and writes the file, and for some seconds if another
+    /// process holds the file locked: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose [`kind`](OpenError::kind) distinguishes a missing folder from
+    /// another application's file and from the file of a later release. A file that is not
+    /// a file of credentials is not changed.
+    pub fn build(self) -> Result<SqliteBackend, OpenError> {
+        let Self { path, mode } = self;
+        // Absolute, so that it means the same file for good, and so that the engine
+        // takes no name for one of its own, such as `file:...` or `:memory:`.
+        let absolute = std::path::absolute(&path).map_err(|error| {
+            let what = format!("cannot resolve the path {}", path.display());
+            OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
+        })?;
+        if mode != OpenMode::Create {
+            check_existence(&path, mode)?;
+        }
+        connection::create_file(&absolute)?;
+        let place = Arc::new(Place::new(absolute));
+        let writer = place.first_writer()?;
+        Ok(SqliteBackend {
+            readers: Arc::new(Readers::new(Arc::clone(&place))),
+            writer: Arc::new(Writer::start(writer, place)?),
+            // One is written while the next one is in the queue.
+            loads: Arc::new(Semaphore::new(2)),
+        })
+    }
+}
+
+fn check_existence(path: &Path, mode: OpenMode) -> Result<(), OpenError> {
+    let exists = path.try_exists().map_err(|error| {
+        let what = format!("cannot look for {}", path.display());
+        OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
+    })?;
+    let path = path.display();
+    match mode {
+        OpenMode::CreateNew if exists => {
+            Err(OpenError::new(OpenErrorKind::AlreadyExists, format!("{path} already exists")))
+        }
+        OpenMode::Existing if !exists => {
+            Err(OpenError::new(OpenErrorKind::NotFound, format!("{path} does not exist")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -198,5 +248,25 @@ impl CredentialBackend for SqliteBackend {
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
         let write = Write::PurgeProject { project_id: project_id.as_str().into() };
         Ok(self.writer.write(write).await?.rows)
+    }
+}
+
+#[async_trait]
+impl Maintenance for SqliteBackend {
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        self.delete_at(id, None).await
+    }
+
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    /// The file and its write-ahead log.
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+        Ok(self.readers.place.disk_bytes())
     }
 }

@@ -57,6 +57,12 @@ impl Place {
         &self.path
     }
 
+    /// The size of the file and its write-ahead log, if the file can be read.
+    pub(super) fn disk_bytes(&self) -> Option<u64> {
+        let size = |path: &Path| fs::metadata(path).map(|file| file.len());
+        Some(size(&self.path).ok()? + size(&self.beside("-wal")).unwrap_or_default())
+    }
+
     /// Opens the file for writing and brings it to the current schema; an empty file
     /// becomes a store.
     pub(super) fn first_writer(&self) -> Result<Opened, OpenError> {

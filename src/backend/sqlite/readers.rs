@@ -22,7 +22,7 @@ const MOST: usize = 4;
 /// A few connections, opened when first needed, that read in parallel with each
 /// other and with the writer.
 pub(super) struct Readers {
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Opened>>,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    error::Error,
     path::Path,
 };
 
@@ -12,10 +13,10 @@ use tower_credentials::{
     auth::StaticTokens,
     directory::{Project, StaticDirectory, User},
     domain::{Caller, ProjectId, Scope, UserId},
+    secret_files::SecretFiles,
 };
 
 use super::Current;
-use crate::store::SecretFiles;
 
 /// See `development.toml` for an example of each table.
 #[derive(Deserialize)]
@@ -77,8 +78,11 @@ pub(super) fn read(path: Option<&Path>, files: SecretFiles) -> Result<Current, S
         return parse(include_str!("development.toml"))
             .map_err(|fault| format!("development.toml, {fault}"));
     };
-    let text = files.read(path)?;
-    parse(&text).map_err(|fault| format!("{}, {fault}", path.display()))
+    let text = files.read(path).map_err(|error| match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })?;
+    parse(text.expose()).map_err(|fault| format!("{}, {fault}", path.display()))
 }
 
 fn parse(text: &str) -> Result<Current, String> {

@@ -20,9 +20,8 @@ use tower_credentials::{
         DelegatedAccess, Directory, DirectoryError, Membership, Project, StaticDirectory, User,
     },
     domain::{Caller, Delegation, ProjectId, UserId},
+    secret_files::SecretFiles,
 };
-
-use crate::store::SecretFiles;
 
 /// Who may call, and who exists. A clone is another handle to the same.
 #[derive(Clone, Debug)]

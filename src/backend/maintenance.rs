@@ -1,0 +1,95 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use super::{BackendError, CredentialBackend};
+use crate::domain::CredentialId;
+
+/// The id of the record that says which keys a sealed store uses. It sorts before the ids
+/// of all other records.
+pub(super) const SEAL_RECORD: &str = "!tower-sealed-keys";
+
+/// Repairs a store and measures it, for the tools of operators.
+///
+/// Every store of this crate implements it, without sealing: a record can be discarded
+/// without the key that it is sealed with.
+#[async_trait]
+pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
+    /// Deletes the record with this id at any version, even if the record cannot be read;
+    /// returns `false` if there is no such record.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError>;
+
+    /// Compares the counters that quotas use with the records, and changes nothing; returns
+    /// `None` if the store has no counters.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError>;
+
+    /// Compares the counters that quotas use with the records, and corrects them; returns
+    /// `None` if the store has no counters. Others may write meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn recount(&self) -> Result<Option<Recount>, BackendError>;
+
+    /// Returns how many bytes the store takes on disk; `None` if that is not known.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError>;
+}
+
+/// The result of comparing the counters of quotas with the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recount {
+    /// The number of users who have a record or a counter.
+    pub users: u64,
+    /// The number of users whose counter differed from the number of their records.
+    pub wrong: u64,
+}
+
+/// Returns whether the secrets in a store are sealed, that is, whether the store must be
+/// opened through `Encrypted` (feature `encryption`).
+///
+/// # Errors
+///
+/// Those of [`CredentialBackend::get`].
+pub async fn is_sealed<B: CredentialBackend + ?Sized>(backend: &B) -> Result<bool, BackendError> {
+    let record = backend.get(&CredentialId::from_stored(SEAL_RECORD)).await?;
+    Ok(record.is_some())
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: Maintenance + ?Sized> Maintenance for $pointer<T> {
+            async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+                (**self).discard(id).await
+            }
+
+            async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+                (**self).check_counters().await
+            }
+
+            async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+                (**self).recount().await
+            }
+
+            async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+                (**self).disk_bytes().await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
