@@ -187,7 +187,9 @@ pub mod auth;
 mod authority;
 pub mod backend;
 mod body;
+mod builder;
 pub mod clock;
+mod config;
 #[cfg(feature = "conformance")]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
@@ -214,6 +216,7 @@ mod read;
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod s3;
 mod service;
+mod shared;
 pub mod signature;
 #[cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))))]
@@ -229,9 +232,11 @@ pub use async_trait::async_trait;
 
 pub use self::{
     body::ResponseBody,
+    builder::CredentialLayerBuilder,
+    config::ConfigError,
     dialect::Dialect,
     error::{Error, ErrorKind},
     future::ResponseFuture,
-    layer::{ConfigError, CredentialLayer, CredentialLayerBuilder},
+    layer::CredentialLayer,
     service::CredentialService,
 };

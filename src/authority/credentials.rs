@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use super::{
-    Authority, LAST_USED, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race,
+    checks::Authority,
+    listing::End,
+    outcome::{LAST_USED, Listing, Outcome},
+    write::Address,
 };
 use crate::{
     backend::{ListQuery, Order},
@@ -12,7 +15,7 @@ use crate::{
         AccessKey, Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId,
         SecretKey, UserId, Version,
     },
-    error::{Error, ErrorKind},
+    error::Error,
     policy::{Action, Decision, ListScope, Target},
 };
 
@@ -86,10 +89,12 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         match command {
             CredentialCommand::Create(command) => self.create_credential(caller, command).await,
-            CredentialCommand::Delete(id) => self.delete_credential(caller, &id).await,
+            CredentialCommand::Delete(id) => {
+                self.delete(caller, Action::DeleteCredential, Address::Credential(&id)).await
+            }
             CredentialCommand::List(command) => self.list_credentials(caller, command).await,
             CredentialCommand::Show(id) => {
-                let credential = self.find(caller, Action::ShowCredential, &id).await?;
+                let credential = self.find_credential(caller, Action::ShowCredential, &id).await?;
                 Ok(Outcome::Shown(self.credential_view(caller, credential)))
             }
             CredentialCommand::Update(command) => self.update_credential(caller, command).await,
@@ -129,10 +134,7 @@ impl Authority {
         credential.access_key = access_key;
         credential.attributes = attributes;
         credential.delegation.clone_from(&caller.delegation);
-        let credential = Arc::new(credential);
-        self.backend().insert(&credential, self.quota).await?;
-        log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.new_view(credential)))
+        self.insert(caller, credential).await
     }
 
     async fn list_credentials(
@@ -155,58 +157,17 @@ impl Authority {
                 query.user_id = Some(id);
             }
             ListScope::Nothing | ListScope::User(_) => {
-                return Ok(Outcome::Listed(Listing::empty()));
+                return Ok(Outcome::Listed(Listing::default()));
             }
         }
-        let listed = |record: &Credential| {
-            !matches!(record.material, Material::Password { .. })
-                && matches.iter().all(|it| it.admits(record))
-                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        self.start_after(&mut query, marker).await?;
+        let view = |record: Arc<Credential>| {
+            let is_listed = !matches!(record.material, Material::Password { .. })
+                && matches.iter().all(|it| it.admits(&record))
+                && self.allows(caller, action, &record);
+            is_listed.then(|| self.credential_view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(caller, query, marker, limit, listed).await?))
-    }
-
-    /// A page of what passes, in order of id from behind the marker on, and whether
-    /// more of it follows. The marker is the id of a record that the query admits.
-    pub(super) async fn page(
-        &self,
-        caller: &Caller,
-        mut query: ListQuery,
-        marker: Option<String>,
-        limit: Option<usize>,
-        listed: impl Fn(&Credential) -> bool + Send,
-    ) -> Result<Listing, Error> {
-        if let Some(marker) = &marker {
-            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
-            if !record.is_some_and(|record| query.admits(&record)) {
-                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
-            }
-        }
-        query.after = marker;
-        let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
-        if limit == 0 {
-            return Ok(Listing::empty());
-        }
-        // One more than fits, to know whether anything follows that would be shown.
-        let mut query = query.with_limit(limit + 1);
-        let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
-        for _ in 0..MAX_READS {
-            let page = self.backend().list(&query).await?;
-            query.after = page.next;
-            for credential in page.credentials.into_iter().filter(|record| listed(record)) {
-                if views.len() == limit || bytes >= ListQuery::MAX_BYTES {
-                    let next = views.last().map(|last| last.credential.id.to_string());
-                    return Ok(Listing { views, next });
-                }
-                bytes += credential.size();
-                views.push(self.credential_view(caller, credential));
-            }
-            if query.after.is_none() {
-                break;
-            }
-        }
-        // The end, or as far as one list looks: the next one goes on from there.
-        Ok(Listing { views, next: query.after })
+        Ok(Outcome::Listed(self.page(query, limit, End::Marked, view).await?))
     }
 
     async fn update_credential(
@@ -214,43 +175,23 @@ impl Authority {
         caller: &Caller,
         command: UpdateCredential,
     ) -> Result<Outcome, Error> {
-        let action = Action::UpdateCredential;
-        for _ in 0..RACES {
-            let stored = self.find(caller, action, &command.id).await?;
-            if !command.leaves_alone(&stored, self.usage.is_some()) {
+        let (action, address) = (Action::UpdateCredential, Address::Credential(&command.id));
+        let change = |stored: &Credential, changed: &mut Credential| {
+            if !command.leaves_alone(stored, self.usage.is_some()) {
                 return Err(Error::bad_request("Only the blob of a credential can be changed."));
             }
-            let mut changed = Credential::clone(&stored).touched(self.clock.now());
-            command.apply(&stored, &mut changed)?;
+            command.apply(stored, changed)?;
             // Again, for what it is about to become.
-            self.permit(caller, action, Target::record(&changed))?;
-            let credential = Arc::new(changed);
-            if self.backend().update(&credential, stored.version).await? {
-                log_change("updated", caller, &credential);
-                return Ok(Outcome::Updated(self.credential_view(caller, credential)));
-            }
-        }
-        Err(lost_race())
-    }
-
-    async fn delete_credential(
-        &self,
-        caller: &Caller,
-        id: &CredentialId,
-    ) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find(caller, Action::DeleteCredential, id).await?;
-            if self.backend().delete(&stored.id, stored.version).await? {
-                log_change("deleted", caller, &stored);
-                return Ok(Outcome::Deleted);
-            }
-        }
-        Err(lost_race())
+            self.permit(caller, action, Target::record(changed))?;
+            Ok(true)
+        };
+        let credential = self.update(caller, action, address, change).await?;
+        Ok(Outcome::Updated(self.credential_view(caller, credential)))
     }
 
     /// The record on which the caller may do this. That there is none is told
     /// only to those who may do it to all of them.
-    async fn find(
+    pub(super) async fn find_credential(
         &self,
         caller: &Caller,
         action: Action,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Authority, Outcome};
+use super::checks::Authority;
 use crate::{
     domain::{AccessKey, Caller, SecretKey},
     error::{Error, ErrorKind},
@@ -42,14 +42,15 @@ trait Signed {
 }
 
 impl Authority {
-    pub(super) async fn run_signature(
+    /// Verifies a signature on behalf of a caller.
+    pub(crate) async fn verify(
         &self,
         caller: &Caller,
         command: SignatureCommand,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Verified, Error> {
         self.permit(caller, Action::ValidateSignature, Target::default())?;
         let now = self.clock.now();
-        let verified = match command {
+        Ok(match command {
             SignatureCommand::Ec2(request) => {
                 let signer = self.signer(&*request?, now).await?;
                 let issuer = self.issuer.as_deref().ok_or_else(not_offered)?;
@@ -65,8 +66,7 @@ impl Authority {
                 let signer = self.signer(&request?, now).await?;
                 Verified { signer, issued_at: now, expires_at: now + RELIED_ON, token: None }
             }
-        };
-        Ok(Outcome::Verified(Box::new(verified)))
+        })
     }
 
     /// Who signed this.
@@ -89,7 +89,7 @@ impl Authority {
             });
         };
         // The time last: an old request does not tell whether the key is good.
-        if !genuine || !is_fresh(signed.freshness(), now, self.signature_ttl) {
+        if !genuine || !is_fresh(signed.freshness(), now, self.max_skew) {
             return Err(Error::unauthenticated());
         }
 

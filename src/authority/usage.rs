@@ -4,38 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::{Authority, Outcome, View};
+use super::{
+    checks::Authority,
+    outcome::{LastUsed, Outcome, View},
+};
 use crate::{
     domain::Credential,
     log,
     usage::{UsageError, whole_seconds},
 };
 
-/// The name of the member and attribute on every wire.
-pub(crate) const LAST_USED: &str = "last_used";
-
 /// How long the log may take; an answer without it is better than a late one.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a view tells of a credential's last use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LastUsed {
-    /// It was at this time.
-    At(SystemTime),
-    /// No use of it is known.
-    Never,
-    /// There is no log: a member of this name is the client's own.
-    NoLog,
-    /// Nothing, though there is a log: it was not asked, or could not tell.
-    Untold,
-}
-
 impl Authority {
-    /// What a view tells before the log is asked.
-    pub(super) fn untold(&self) -> LastUsed {
-        if self.usage.is_some() { LastUsed::Untold } else { LastUsed::NoLog }
-    }
-
     /// Asks the log of all that is about to be shown. What was made just now was never
     /// used, and nobody wants to be told so.
     pub(super) async fn with_last_use(&self, mut outcome: Outcome) -> Outcome {
@@ -44,7 +26,7 @@ impl Authority {
             Outcome::Shown(view) | Outcome::Updated(view) => {
                 self.tell(std::slice::from_mut(view)).await;
             }
-            Outcome::Created(_) | Outcome::Deleted | Outcome::Verified(_) => {}
+            Outcome::Created(_) | Outcome::Deleted => {}
         }
         outcome
     }

@@ -47,6 +47,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("backend", &["clock", "domain", "flight", "log", "tls", "usage"]),
     ("body", &[]),
     ("clock", &[]),
+    ("config", &["dialect", "origin"]),
     ("conformance", &["backend", "domain", "usage"]),
     ("dialect", &["authority", "directory", "domain", "error", "origin", "signature"]),
     ("directory", &["domain"]),
@@ -68,7 +69,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// The middleware itself: knows everything, and nothing knows it.
-const TOP: &[&str] = &["layer", "lib", "service"];
+const TOP: &[&str] = &["builder", "layer", "lib", "service", "shared"];
 
 #[test]
 fn modules_know_only_whom_they_may() {

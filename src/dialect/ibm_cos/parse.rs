@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::request::Parts;
 
 use crate::{
-    authority::{CreateKey, KeyCommand, ListKeys, UpdateKey},
+    authority::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
     dialect::{
         json::{self, Node, Object},
         media::{self, ContentType, Format},
@@ -27,12 +27,12 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
     json::refuse_delegation(credential)?;
 
     let mut attributes = Attributes::new();
-    if let Some(subject) = json::optional_string(credential, "subject_ibm_id")? {
+    if let Some(subject) = json::optional_string(credential, SUBJECT)? {
         let fits = (1..=MAX_SUBJECT).contains(&subject.len());
         if !fits || subject.contains(char::is_control) {
             return Err(Error::bad_request("subject_ibm_id is empty, too long, or not printable."));
         }
-        attributes.insert("subject_ibm_id".into(), subject.into());
+        attributes.insert(SUBJECT.into(), subject.into());
     }
 
     let blob = blob(credential)?;

@@ -9,13 +9,9 @@ use quick_xml::{
     name::ResolveResult,
 };
 
-use super::{
-    grant::Parsed,
-    json::one_of,
-    names::{self, ATOM, IDENTITY},
-    render::Entry,
-};
+use super::entry::{Entry, Parsed, one_of};
 use crate::{
+    dialect::v2_names::{self, ATOM, IDENTITY},
     domain::{Blob, SecretText, Slot},
     error::Error,
 };
@@ -38,7 +34,7 @@ pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
             Event::Start(element) if parsed.is_none() => {
                 let ResolveResult::Bound(namespace) = namespace else { return Err(unknown()) };
                 let name = element.local_name();
-                let slot = names::slot_of_element(name.as_ref(), namespace.as_ref());
+                let slot = v2_names::slot_of_element(name.as_ref(), namespace.as_ref());
                 parsed = Some(attributes(slot.ok_or_else(unknown)?, &element)?);
                 open = true;
             }
@@ -135,7 +131,7 @@ pub(super) fn fault(name: &str, code: u16, message: &str) -> Vec<u8> {
 }
 
 fn element(body: &mut String, entry: &Entry<'_>) {
-    let (name, namespace) = names::element_of(entry.slot);
+    let (name, namespace) = v2_names::element_of(entry.slot);
     push(body, format_args!("<{name} xmlns=\"{namespace}\""));
     let attributes =
         [("username", Some(entry.username)), ("key", entry.secret), ("signature", entry.signature)];

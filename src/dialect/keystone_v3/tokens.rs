@@ -15,7 +15,7 @@ use crate::{
     authority::Verified,
     dialect::{
         json::{self, Node, Object},
-        keystone::{self, Frame},
+        keystone,
     },
     directory::{Domain, Role},
     domain::{AccessKey, Delegation},
@@ -60,8 +60,9 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
     request.prepare().map(Box::new).map_err(refusal)
 }
 
-pub(super) fn render(verified: &Verified, frame: &Frame) -> Response<Full<Bytes>> {
-    let mut response = frame.body(StatusCode::OK, &Body { token: shape(verified) });
+/// The response to either, which only takes `POST`.
+pub(crate) fn verified(verified: &Verified) -> Response<Full<Bytes>> {
+    let mut response = keystone::body(StatusCode::OK, &Body { token: shape(verified) });
     if let Some(token) = &verified.token {
         let id = HeaderValue::try_from(token.id.expose());
         let mut id = id.expect("it was looked at when it was issued");

@@ -1,4 +1,4 @@
-//! The names of the three types, in paths, JSON and XML.
+//! The names of v2.0's three types of credentials, in paths, JSON and XML.
 
 use crate::domain::Slot;
 
