@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{AccessKey, Credential, Delegation, Material, SecretKey, SecretText};
+use super::{AccessKey, Delegation, SecretKey, SecretText};
 
 /// The members of a key pair's blob that no update may change.
 const FIXED: [&str; 4] = ["trust_id", "app_cred_id", "access_token_id", "access_id"];
@@ -183,34 +183,6 @@ impl Blob {
                 _ => Delegation::AccessToken { id },
             })),
             _ => Err(InvalidBlob(())),
-        }
-    }
-}
-
-impl Credential {
-    /// The record as the blob of a v3 credential, without its secret: what a key pair is
-    /// called by and bound to. `None` for records that are no key pair.
-    #[must_use]
-    pub fn blob_without_secret(&self) -> Option<Blob> {
-        let access_key = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?;
-        Some(Blob::of_pair(access_key, None, self.delegation.as_ref()))
-    }
-
-    /// The record as the blob of a v3 credential: the one it came with, or one
-    /// made of its key pair. `None` for password grants, which v3 does not show.
-    #[must_use]
-    pub fn blob(&self) -> Option<Blob> {
-        let pair = |access_key: &AccessKey| {
-            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
-        };
-        match &self.material {
-            Material::Blob(blob) => Some(blob.clone()),
-            Material::Grant { username, .. } => Some(match &self.access_key {
-                Some(access_key) => pair(access_key),
-                None => pair(&AccessKey::from_stored(&**username)),
-            }),
-            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
-            Material::Password { .. } => None,
         }
     }
 }

@@ -8,7 +8,9 @@ use std::{
 use rand::RngExt;
 use serde_json::{Map, Value};
 
-use super::{AccessKey, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, UserId};
+use super::{
+    AccessKey, Blob, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, UserId,
+};
 
 /// Members that a dialect does not know and gives back as they came.
 pub type Attributes = Map<String, Value>;
@@ -100,6 +102,32 @@ impl Credential {
     #[must_use]
     pub fn secret_key(&self) -> Option<&SecretKey> {
         self.material.secret_key()
+    }
+
+    /// The record as the blob of a v3 credential, without its secret: what a key pair is
+    /// called by and bound to. `None` for records that are no key pair.
+    #[must_use]
+    pub fn blob_without_secret(&self) -> Option<Blob> {
+        let access_key = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?;
+        Some(Blob::of_pair(access_key, None, self.delegation.as_ref()))
+    }
+
+    /// The record as the blob of a v3 credential: the one it came with, or one
+    /// made of its key pair. `None` for password grants, which v3 does not show.
+    #[must_use]
+    pub fn blob(&self) -> Option<Blob> {
+        let pair = |access_key: &AccessKey| {
+            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
+        };
+        match &self.material {
+            Material::Blob(blob) => Some(blob.clone()),
+            Material::Grant { username, .. } => Some(match &self.access_key {
+                Some(access_key) => pair(access_key),
+                None => pair(&AccessKey::from_stored(&**username)),
+            }),
+            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
+            Material::Password { .. } => None,
+        }
     }
 
     /// About how many bytes of text it holds.
@@ -288,7 +316,6 @@ fn whole_micros(time: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Blob;
 
     fn record(user_id: &str, root_key: Option<bool>, material: Material) -> Credential {
         let access_key = AccessKey::new("AK").unwrap();
