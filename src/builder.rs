@@ -19,21 +19,19 @@ use crate::{
     usage::UsageLog,
 };
 
-/// Bodies larger than this are refused unless the builder says otherwise:
-/// Keystone's own limit.
+/// The default limit of a body in bytes, as Keystone's.
 const BODY_LIMIT: usize = 114_688;
 
-/// Bodies that take longer than this are refused unless the builder says otherwise.
+/// The default time in which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Signed requests that are older than this are refused unless the builder says
-/// otherwise: Keystone's own `auth_ttl`.
+/// The default of how much a signed request's time may differ from the clock, as
+/// Keystone's `auth_ttl`.
 const MAX_SKEW: Duration = Duration::from_mins(15);
 
 impl CredentialLayer {
-    /// A layer that answers every dialect of [`Dialect::ALL`] on its default
-    /// prefix, with the default of every setting of the
-    /// [builder](CredentialLayer::builder).
+    /// Creates a layer that serves every dialect of [`Dialect::ALL`] on its default
+    /// prefix. Every setting of the [builder](CredentialLayer::builder) has its default.
     ///
     /// # Panics
     ///
@@ -42,7 +40,7 @@ impl CredentialLayer {
         Self::builder(validator, backend).build().expect("the defaults are consistent")
     }
 
-    /// Starts a layer that differs from the default.
+    /// Returns a builder of a layer with other settings than the default.
     pub fn builder(
         validator: impl TokenValidator,
         backend: impl CredentialBackend,
@@ -70,6 +68,8 @@ impl CredentialLayer {
 }
 
 /// Settings of a [`CredentialLayer`].
+///
+/// Each setter replaces the value that an earlier call of it set.
 ///
 /// ```
 /// use tower_credentials::{
@@ -106,7 +106,7 @@ pub struct CredentialLayerBuilder {
 }
 
 impl CredentialLayerBuilder {
-    /// Answers only these dialects, each on its default prefix.
+    /// Serves only these dialects, each on its default prefix.
     ///
     /// Default: [`Dialect::ALL`].
     pub fn dialects(mut self, dialects: impl IntoIterator<Item = Dialect>) -> Self {
@@ -114,7 +114,7 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Puts a dialect under another path; adds it if it is not answered yet.
+    /// Serves a dialect under another path. Adds the dialect if it is not served yet.
     ///
     /// Default: [`Dialect::default_prefix`].
     pub fn prefix(mut self, dialect: Dialect, prefix: impl Into<String>) -> Self {
@@ -123,12 +123,12 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Answers only requests for these hosts, compared without regard to case and to a
-    /// dot at the end, and without the port unless one is given here.
+    /// Responds only to requests for these hosts. Case and a final dot do not count, nor
+    /// does the port unless it is given here. Default: all hosts.
     ///
     /// For apps that are reached under several names and have paths of their own
-    /// that look like these. It also keeps out pages whose host name resolves to this
-    /// service without its owner's knowledge (DNS rebinding). Default: all hosts.
+    /// that look like these. The setting also keeps out pages whose host name resolves to
+    /// this service without its owner's knowledge (DNS rebinding).
     pub fn hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator,
@@ -138,26 +138,26 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// What links to this service start with, such as `https://keys.example.com`.
-    ///
-    /// Needed behind a proxy that ends TLS or a router that strips a prefix, and behind a
-    /// proxy that replaces `Host`: pages of this URL's scheme, host and port may change
-    /// something (see [`trusted_origins`](Self::trusted_origins)).
+    /// Sets the start of links to this service, such as `https://keys.example.com`.
     /// Default: scheme and host of the request.
+    ///
+    /// Needed behind a proxy that terminates TLS, a router that strips a prefix, or a proxy
+    /// that replaces `Host`. Pages of this URL's scheme, host and port may change
+    /// credentials (see [`trusted_origins`](Self::trusted_origins)).
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
         self
     }
 
-    /// Whether links follow `Forwarded`, `X-Forwarded-Proto`, `X-Forwarded-Host` and
-    /// `X-Forwarded-Prefix`.
+    /// Sets whether links follow `Forwarded`, `X-Forwarded-Proto`, `X-Forwarded-Host` and
+    /// `X-Forwarded-Prefix`. Default: no.
     ///
     /// The forwarded host and scheme then also decide which
     /// [origin](Self::trusted_origins) is the request's own.
     ///
-    /// Only for services that nobody reaches but through a proxy that sets these
-    /// headers: otherwise any client chooses what links look like. A
-    /// [`base_url`](Self::base_url) wins. Default: no.
+    /// Only for services that are reachable through a proxy alone, if the proxy sets these
+    /// headers. Otherwise any client could choose the links. A
+    /// [`base_url`](Self::base_url) takes precedence.
     pub fn trust_forwarded_headers(mut self, trust: bool) -> Self {
         self.trust_forwarded = trust;
         self
@@ -167,7 +167,7 @@ impl CredentialLayerBuilder {
     /// `https://console.example.com`. Default: only pages of the request's own host.
     ///
     /// A browser sends the credentials that it remembers for this service with the
-    /// requests of any page. So `POST`, `PUT`, `PATCH` and `DELETE` return 403 if
+    /// requests of any page. Therefore `POST`, `PUT`, `PATCH` and `DELETE` return 403 if
     ///
     /// - `Sec-Fetch-Site` is `cross-site`, or
     /// - `Origin` is not the request's own: the host and port of `Host` (in HTTP/2, of
@@ -193,7 +193,7 @@ impl CredentialLayerBuilder {
         self
     }
 
-    /// Who may do what. Default: [`RolePolicy`].
+    /// Sets the policy, which decides who may do what. Default: [`RolePolicy`].
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policy = Arc::new(policy);
         self
@@ -234,90 +234,92 @@ impl CredentialLayerBuilder {
     /// Sets how long the directory's last answer about the owner of a key counts, beyond
     /// its age, while the directory cannot be asked. Default: 60 seconds. Zero: not at all.
     ///
-    /// This is about `s3tokens` and `ec2tokens`. After that time they answer 503; for a key
-    /// that was never asked for, or whose last answer was negative, from the start.
-    /// Requests that create keys are answered with 503 whenever the directory cannot be
+    /// This setting is about `s3tokens` and `ec2tokens`. After that time they return 503. For
+    /// a key without an earlier answer, or whose last answer was negative, they return 503
+    /// from the start. Requests that create keys return 503 whenever the directory cannot be
     /// asked.
     pub fn directory_grace(mut self, grace: Duration) -> Self {
         self.owners = self.owners.with_grace(grace);
         self
     }
 
-    /// Who issues the tokens of `ec2tokens`. Default: nobody, so that these
-    /// requests go to the inner service. A directory is needed too.
+    /// Sets the issuer of the tokens that `ec2tokens` returns. `ec2tokens` also needs a
+    /// directory. Default: none, and these requests go to the inner service.
     pub fn issuer(mut self, issuer: impl TokenIssuer) -> Self {
         self.issuer = Some(Arc::new(issuer));
         self
     }
 
-    /// Tells when keys were last used, from this log. Default: nobody is told.
+    /// Sets the log that knows when keys were last used. Default: none.
     ///
-    /// What IBM's dialect and v3 show, list and change then has a member `last_used`:
-    /// `2026-01-02T03:04:05Z`, or null as long as no use is known. The answer to a create
-    /// has none. Whoever may see a key may see it. When the log fails, or takes longer
-    /// than half a second, the member is left out. v2 and OS-EC2 have no room for it.
+    /// In IBM's dialect and v3, credentials that are shown, listed or changed then have a
+    /// member `last_used`: `2026-01-02T03:04:05Z`, or null as long as no use is known. The
+    /// response to a create does not have the member. Every caller who may see a key may see
+    /// it. If the log fails, or takes longer than half a second, the member is left out. v2
+    /// and OS-EC2 have no room for it.
     ///
-    /// Clients cannot write it. In v3, where they may give a credential members of their
-    /// own, one of this name is dropped from a create, and no matter in a change; one that
-    /// was stored without a log is kept, hidden, and shown again when there is none.
+    /// Clients cannot write the member. In v3 they may give a credential members of their
+    /// own. A create drops such a member of this name, and a change ignores it. A member
+    /// that was stored without a log is kept but hidden, and shown again without a log.
     ///
-    /// The log is filled by a [`UsageRecorder`](crate::usage::UsageRecorder) that
-    /// whoever checks signatures tells of each use.
+    /// A [`UsageRecorder`](crate::usage::UsageRecorder) fills the log. The code that verifies
+    /// signatures reports each use to the recorder.
     pub fn usage(mut self, log: impl UsageLog) -> Self {
         self.usage = Some(Arc::new(log));
         self
     }
 
-    /// Whether `s3tokens` and `ec2tokens` answer an unknown access key as they
-    /// answer a wrong signature, with 401. Default: no, it is 404, which Keystone
-    /// answers and which Ceph RGW needs to tell its client `InvalidAccessKeyId`.
+    /// Sets whether `s3tokens` and `ec2tokens` return 401 for an unknown access key, as for
+    /// a wrong signature. Default: no. They return 404, as Keystone does: Ceph RGW needs
+    /// that status to return `InvalidAccessKeyId` to its client.
     pub fn hide_unknown_keys(mut self, hide: bool) -> Self {
         self.hide_unknown_keys = hide;
         self
     }
 
-    /// How old a request may be whose signature `s3tokens` or `ec2tokens` validates,
-    /// and how far ahead of the clock. Default: 15 minutes, as Keystone's `auth_ttl`.
+    /// Sets how much the time of a signed request that `s3tokens` or `ec2tokens` verifies
+    /// may differ from the clock, in either direction. Default: 15 minutes, as Keystone's
+    /// `auth_ttl`.
     ///
-    /// Presigned URLs of AWS version 4 hold no longer either: what is signed of them
-    /// tells when they were signed, and not until when they are good.
-    pub fn max_skew(mut self, age: Duration) -> Self {
-        self.max_skew = age;
+    /// This also limits presigned URLs of AWS version 4: the string to sign contains the
+    /// signing time but not the expiry.
+    pub fn max_skew(mut self, skew: Duration) -> Self {
+        self.max_skew = skew;
         self
     }
 
-    /// How many credentials one user may hold. Default: [`Quota::Unlimited`].
+    /// Sets how many credentials one user may have. Default: [`Quota::Unlimited`].
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quota = quota;
         self
     }
 
-    /// The largest body that is read, in bytes. Default: 114,688.
+    /// Sets the limit of a request's body, in bytes. Default: 114,688.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// How long a body may take to arrive. Default: 30 seconds.
+    /// Sets the time in which a body must arrive. Default: 30 seconds.
     ///
-    /// Measured with tokio's timer: the layer's own answers need a tokio runtime
-    /// with time enabled.
+    /// The timeout uses tokio's timer: the layer's own responses need a tokio runtime with
+    /// time enabled.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// Where the time comes from. Default: [`SystemClock`].
+    /// Sets the source of the current time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Finishes the layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if no request could ever be answered as configured.
+    /// [`ConfigError`] if a setting is invalid, or two settings contradict each other.
     pub fn build(self) -> Result<CredentialLayer, ConfigError> {
         // Destructured in full so that a new setting cannot be forgotten here.
         let Self {

@@ -13,20 +13,20 @@ use crate::{
 pub enum ConfigError {
     /// The base URL is not an `http` or `https` URL.
     InvalidBaseUrl,
-    /// A host is not of the form `name` or `name:port`, so that no request is for it.
+    /// A host is not of the form `name` or `name:port`.
     InvalidHost(String),
     /// An origin is not of the form `scheme://host` or `scheme://host:port`. `null`
     /// cannot be trusted: it is the origin of any sandboxed page.
     InvalidOrigin(String),
-    /// A prefix does not start with a slash, or ends with one.
+    /// A prefix does not start with a slash, or ends with a slash.
     InvalidPrefix(String),
-    /// No dialect is left to answer.
+    /// The list of dialects is empty.
     NoDialect,
-    /// One prefix holds the other, so that both dialects would own its paths.
+    /// One prefix contains the other, so that both dialects would own its paths.
     OverlappingPrefixes(String, String),
-    /// No body could ever be accepted.
+    /// The body limit is zero.
     ZeroBodyLimit,
-    /// No body could ever arrive in time.
+    /// The body timeout is zero.
     ZeroBodyTimeout,
 }
 
@@ -41,12 +41,12 @@ impl fmt::Display for ConfigError {
                 write!(f, "origin {origin:?} must be scheme://host or scheme://host:port")
             }
             Self::InvalidPrefix(prefix) => {
-                write!(f, "prefix {prefix:?} must start with a slash and not end with one")
+                write!(f, "prefix {prefix:?} must start with a slash and must not end with a slash")
             }
-            Self::NoDialect => f.write_str("no dialect to answer"),
+            Self::NoDialect => f.write_str("at least one dialect must be served"),
             Self::OverlappingPrefixes(a, b) => write!(f, "prefixes {a:?} and {b:?} overlap"),
-            Self::ZeroBodyLimit => f.write_str("a body limit of zero accepts no body"),
-            Self::ZeroBodyTimeout => f.write_str("a body timeout of zero accepts no body"),
+            Self::ZeroBodyLimit => f.write_str("the body limit must be at least 1 byte"),
+            Self::ZeroBodyTimeout => f.write_str("the body timeout must be greater than zero"),
         }
     }
 }

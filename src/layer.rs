@@ -18,11 +18,11 @@ pub struct CredentialLayer {
 }
 
 impl CredentialLayer {
-    /// Whether the layer itself responds to a request, so that the inner service does
-    /// not see it.
+    /// Returns true if the layer itself responds to a request, so that the inner service
+    /// does not see the request.
     ///
-    /// For services around this one that treat credential requests in another way, such
-    /// as one that admits them from some networks only. Allocates nothing for requests
+    /// For services around this one that treat credential requests differently, such as a
+    /// service that admits them from some networks only. Allocates nothing for requests
     /// that pass through.
     #[must_use]
     pub fn answers<B>(&self, request: &Request<B>) -> bool {

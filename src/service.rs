@@ -1,4 +1,4 @@
-//! [`CredentialService`]: route a request, or pass it on.
+//! [`CredentialService`]: responds to credential requests, and passes on all others.
 
 use std::{
     error::Error as StdError,
@@ -17,11 +17,11 @@ use crate::{
     shared::{Shared, private},
 };
 
-/// Answers credential requests and passes every other one to the inner service.
+/// Responds to credential requests, and passes every other request to the inner service.
 ///
-/// Made by [`CredentialLayer`](crate::CredentialLayer); see the [crate docs](crate)
-/// for an example. Readiness is the inner service's: behind a limiter a
-/// credential request waits its turn like any other.
+/// [`CredentialLayer`](crate::CredentialLayer) creates it; see the [crate docs](crate) for
+/// an example. Readiness is the inner service's: behind a limiter, a credential request
+/// waits its turn like any other request.
 #[derive(Clone, Debug)]
 pub struct CredentialService<S> {
     inner: S,
@@ -31,6 +31,21 @@ pub struct CredentialService<S> {
 impl<S> CredentialService<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
+    }
+
+    /// A reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// A mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 

@@ -13,23 +13,23 @@ use crate::{
     usage::UsageLog,
 };
 
-/// Everything the use cases need; no HTTP.
+/// What the use cases need.
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) backend: Arc<dyn CredentialBackend>,
-    /// The directory, and its answers about owners of keys. Without a directory, any user
-    /// and project exists and everybody belongs everywhere.
+    /// The directory, and its answers about owners of keys. Without a directory, every user
+    /// and project exists, and every user has a place in every project.
     pub(crate) owners: Owners,
-    /// Without one, no tokens are issued.
+    /// Without an issuer, `ec2tokens` is not served.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
-    /// Without one, nobody is told when a key was last used.
+    /// Without a log, views do not contain the last use.
     pub(crate) usage: Option<Arc<dyn UsageLog>>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quota: Quota,
-    /// Whether an unknown access key is answered like a wrong signature.
+    /// Whether an unknown access key looks like a wrong signature.
     pub(crate) hide_unknown_keys: bool,
-    /// How old a signed request may be, and how far ahead of our clock.
+    /// How much the time of a signed request may differ from the clock.
     pub(crate) max_skew: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Authority {
         self.policy.decide(caller, action, Target::record(credential)) == Decision::Allow
     }
 
-    /// What is asked for before there is a record.
+    /// The target of an action for which no record is known yet.
     pub(super) fn target<'a>(
         &self,
         user_id: &'a UserId,
@@ -64,8 +64,8 @@ impl Authority {
         }
     }
 
-    // The pointers implement the traits too; calling through them would box every
-    // future twice.
+    // The pointers implement the traits too. A call through them would box every future
+    // twice.
 
     pub(super) fn backend(&self) -> &dyn CredentialBackend {
         &*self.backend
@@ -75,22 +75,22 @@ impl Authority {
         self.owners.directory()
     }
 
-    /// The user, who must exist; `None` if there is no directory to tell.
+    /// The user, who must exist; `None` without a directory.
     pub(super) async fn require_user(&self, id: &UserId) -> Result<Option<User>, Error> {
         let Some(directory) = self.directory() else { return Ok(None) };
         let user = directory.user(id).await?;
         user.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such user."))
     }
 
-    /// The project, which must exist; `None` if there is no directory to tell.
+    /// The project, which must exist; `None` without a directory.
     pub(super) async fn require_project(&self, id: &ProjectId) -> Result<Option<Project>, Error> {
         let Some(directory) = self.directory() else { return Ok(None) };
         let project = directory.project(id).await?;
         project.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such project."))
     }
 
-    /// The user, who must exist and may get something new. What a disabled user
-    /// has can still be seen and revoked.
+    /// The user, who must exist and be enabled, as for a create. Credentials of a disabled
+    /// user can still be shown and deleted.
     pub(super) async fn require_enabled_user(&self, id: &UserId) -> Result<Option<User>, Error> {
         let user = self.require_user(id).await?;
         if user.as_ref().is_some_and(|user| !user.enabled) {
@@ -99,7 +99,7 @@ impl Authority {
         Ok(user)
     }
 
-    /// The same for a project.
+    /// Checks the same of a project.
     pub(super) async fn require_enabled_project(&self, id: &ProjectId) -> Result<(), Error> {
         let project = self.require_project(id).await?;
         if project.is_some_and(|project| !project.enabled) {
@@ -108,7 +108,7 @@ impl Authority {
         Ok(())
     }
 
-    /// The user's place in the project, where this kind of creation requires one.
+    /// Checks that the user has a place in the project, if this kind of create requires it.
     pub(super) async fn require_place(
         &self,
         action: Action,
@@ -121,7 +121,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether the user has a place in the project; without a directory everybody has.
+    /// Whether the user has a place in the project. Without a directory every user has.
     pub(super) async fn has_place(
         &self,
         user: &UserId,

@@ -28,7 +28,7 @@ pub(crate) enum CredentialCommand {
     Update(UpdateCredential),
 }
 
-/// A new credential, as the client wrote it.
+/// A new credential, as the client sent it.
 #[derive(Debug)]
 pub(crate) struct CreateCredential {
     pub(crate) kind: Kind,
@@ -38,13 +38,13 @@ pub(crate) struct CreateCredential {
     pub(crate) attributes: Attributes,
 }
 
-/// Which credentials; the filters narrow together.
+/// Which credentials to list. A record must pass all filters.
 #[derive(Debug, Default)]
 pub(crate) struct ListCredentials {
     pub(crate) user_id: Option<UserId>,
     pub(crate) kind: Option<Kind>,
     pub(crate) matches: Vec<Match>,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct ListCredentials {
 pub(crate) struct Match {
     pub(crate) field: Field,
     pub(crate) matching: Matching,
-    /// Whether upper and lower case are the same.
+    /// Whether to ignore case.
     pub(crate) fold_case: bool,
     pub(crate) text: String,
 }
@@ -77,7 +77,7 @@ pub(crate) enum Matching {
 pub(crate) struct UpdateCredential {
     pub(crate) id: CredentialId,
     pub(crate) blob: Blob,
-    /// The other members that the client wrote, which must be as stored.
+    /// The other members that the client sent, which must be as stored.
     pub(crate) others: Attributes,
 }
 
@@ -108,8 +108,8 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         let CreateCredential { kind, user_id, project_id, blob, mut attributes } = command;
         if self.usage.is_some() {
-            // The log's to tell: what a client reads elsewhere and writes here, and what
-            // it makes up, would come to light once there is no log any more.
+            // Clients may copy the member from a response, or make it up. If it were stored,
+            // it would be shown once the layer has no log any more.
             attributes.remove(LAST_USED);
         }
         let access_key = kind.is_ec2().then(|| new_pair(&blob)).transpose()?;
@@ -181,7 +181,7 @@ impl Authority {
                 return Err(Error::bad_request("Only the blob of a credential can be changed."));
             }
             command.apply(stored, changed)?;
-            // Again, for what it is about to become.
+            // Permitted again, as the record will be.
             self.permit(caller, action, Target::record(changed))?;
             Ok(true)
         };
@@ -189,8 +189,8 @@ impl Authority {
         Ok(Outcome::Updated(self.credential_view(caller, credential)))
     }
 
-    /// The record on which the caller may do this. That there is none is told
-    /// only to those who may do it to all of them.
+    /// Finds the record, on which the caller may perform this action. Only callers who may
+    /// perform it on every record learn that a record does not exist.
     pub(super) async fn find_credential(
         &self,
         caller: &Caller,
@@ -214,15 +214,15 @@ impl Authority {
     }
 }
 
-/// A client named a delegation that is not its own. To drop it would make the key
-/// stronger than its author asked for.
+/// The client named a delegation that is not its own. Without it, the key would be
+/// stronger than the client asked for.
 fn foreign(name: &'static str) -> Error {
     Error::bad_request(format!("{name} must be that of the token, or absent."))
 }
 
-/// The access key of a key pair that a client brings.
+/// The access key in the blob of a new key pair.
 fn new_pair(blob: &Blob) -> Result<AccessKey, Error> {
-    // More would be hashed for a longer secret than for a key that is not there.
+    // A longer secret would cost more hashing than a missing key.
     if let Some(secret) = blob.secret_key() {
         SecretKey::new(secret.expose())?;
     }
@@ -249,13 +249,13 @@ impl Match {
 }
 
 impl UpdateCredential {
-    /// Whether what is given beside the blob is as it is stored; with a log of uses,
-    /// `logged`, its member is nobody's to change.
+    /// Whether the other members are as stored. With a usage log (`logged`), the value of
+    /// `last_used` does not matter.
     fn leaves_alone(&self, stored: &Credential, logged: bool) -> bool {
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
         self.others.iter().all(|(name, given)| match name.as_str() {
             "id" => given == stored.id.as_str(),
-            // Nobody stores them.
+            // Links are not stored.
             "links" => true,
             LAST_USED if logged => true,
             "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
@@ -276,12 +276,12 @@ impl UpdateCredential {
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
-        // What was no key pair before may become one, and is bound by what it says.
+        // An opaque blob may become a key pair, which its delegation binds.
         if changed.delegation.is_none() {
             changed.delegation = before.delegation()?;
         }
         if let Material::Grant { username, signature, .. } = &stored.material {
-            // Its name is what v2 knows it by.
+            // v2 addresses the record by its name.
             let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
             let secret = secret.cloned().ok_or_else(|| {
                 Error::bad_request("Only the secret of a granted credential can be changed.")

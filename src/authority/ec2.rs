@@ -22,18 +22,18 @@ pub(crate) enum Ec2Command {
     Show { user_id: UserId, access_key: AccessKey },
 }
 
-/// A new key pair; both keys are made here.
+/// A new key pair; both keys are generated.
 #[derive(Debug)]
 pub(crate) struct CreateEc2 {
     pub(crate) user_id: UserId,
-    /// `None` if the client named none that could be one.
+    /// `None` if the client named no valid project.
     pub(crate) project_id: Option<ProjectId>,
 }
 
 #[derive(Debug)]
 pub(crate) struct ListEc2 {
     pub(crate) user_id: UserId,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -83,7 +83,7 @@ impl Authority {
     async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {
         let ListEc2 { user_id, marker, limit } = command;
         let action = Action::ListEc2;
-        // Somebody else's keys are those in the caller's own project, as in IBM's dialect.
+        // Another user's keys are those in the caller's own project, as in IBM's dialect.
         let project_id = caller.project_id().filter(|_| user_id != caller.user_id);
         self.permit(caller, action, self.target(&user_id, project_id, None))?;
         self.require_user(&user_id).await?;
@@ -98,9 +98,9 @@ impl Authority {
         Ok(Outcome::Listed(self.page(query, limit, End::Marked, view).await?))
     }
 
-    /// The key pair on which the caller may do this. As in Keystone, whoever asks for
-    /// themselves is told of one that there is not, and the user in the path must
-    /// exist, but need not be the owner.
+    /// Finds the key pair, on which the caller may perform this action. As in Keystone, a
+    /// missing key pair is not found for every caller, and the user in the path must exist,
+    /// but need not be the owner.
     pub(super) async fn find_ec2(
         &self,
         caller: &Caller,

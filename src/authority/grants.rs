@@ -27,14 +27,14 @@ pub(crate) enum GrantCommand {
     Update { user_id: UserId, grant: Grant },
 }
 
-/// What is granted: the parsed body of a grant or an update.
+/// The parsed body of a grant or an update.
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) username: String,
     pub(crate) proof: Proof,
 }
 
-/// What proves that somebody is the name it was granted to.
+/// The secret part of a grant.
 #[derive(Debug)]
 pub(crate) enum Proof {
     Ec2 { secret: SecretKey, signature: SecretText },
@@ -45,9 +45,9 @@ pub(crate) enum Proof {
 #[derive(Debug)]
 pub(crate) struct ListGrants {
     pub(crate) user_id: UserId,
-    /// Only what belongs to this slot's type.
+    /// Lists only this type.
     pub(crate) slot: Option<Slot>,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -96,13 +96,13 @@ impl Authority {
         let project_id = self.grant_project(caller, &user_id).await?;
 
         let (slot, username) = (grant.slot(), grant.username.clone());
-        // Asked before a password is hashed: that costs too much to give away.
+        // Checked before a password is hashed, which is expensive.
         if slot == Slot::Password && self.backend().find_by_slot(&user_id, slot).await?.is_some() {
             return Err(BackendError::AlreadyExists.into());
         }
         let material = grant.into_material().await?;
         for _ in 0..TRIES {
-            // A password is no key pair, so its name is no access key.
+            // A password is not a key pair, so its name is not an access key.
             let wanted = (slot != Slot::Password).then(|| AccessKey::from_stored(&*username));
             let access_key = self.free_access_key(&user_id, wanted.clone()).await?;
             let id = match &access_key {
@@ -124,7 +124,7 @@ impl Authority {
                     if slot_taken || self.free_access_key(&user_id, wanted).await? == before {
                         return Err(error);
                     }
-                    // The same user took the access key meanwhile: go without one.
+                    // The same user took the access key meanwhile: store none.
                 }
                 result => return result,
             }
@@ -132,8 +132,8 @@ impl Authority {
         Err(lost_race())
     }
 
-    /// The access key of a new grant: the wanted one if it is free; none if the
-    /// same user holds it already under another type.
+    /// The access key of a new grant: the wanted one, or none if the same user already has
+    /// it under another type.
     async fn free_access_key(
         &self,
         user_id: &UserId,
@@ -142,12 +142,12 @@ impl Authority {
         let Some(wanted) = wanted else { return Ok(None) };
         match self.backend().find_by_access_key(&wanted).await? {
             Some(holder) if holder.user_id == *user_id => Ok(None),
-            // Taken by another user. The insert says so, after the quota.
+            // If another user has it, the insert reports that, after the quota.
             Some(_) | None => Ok(Some(wanted)),
         }
     }
 
-    /// The user's default project, else the caller's, else none.
+    /// The project of a new grant: the user's default project, else the caller's, else none.
     async fn grant_project(
         &self,
         caller: &Caller,
@@ -173,7 +173,7 @@ impl Authority {
             Some(slot @ (Slot::Password | Slot::S3)) => {
                 self.list_slot(caller, &user_id, slot, query.after, limit).await?
             }
-            // Other key pairs are listed as this type, beside the slot's own.
+            // Other key pairs are listed as this type too, beside the slot's own.
             Some(Slot::Ec2) | None => {
                 let view = |record: Arc<Credential>| {
                     let listed = listed_as(&record);
@@ -187,7 +187,7 @@ impl Authority {
         Ok(Outcome::Listed(listing))
     }
 
-    /// A type of which a user has at most one.
+    /// Lists a type of which a user has at most one record.
     async fn list_slot(
         &self,
         caller: &Caller,
@@ -213,14 +213,14 @@ impl Authority {
         grant: Grant,
     ) -> Result<Outcome, Error> {
         let (slot, username) = (grant.slot(), grant.username.clone());
-        // Asked before the password is hashed: that costs too much to give away.
+        // Checked before the password is hashed, which is expensive.
         self.find_grant(caller, Action::UpdateGrant, user_id, slot).await?;
         let material = grant.into_material().await?;
         let change = |stored: &Credential, changed: &mut Credential| {
             if let Material::Grant { username: kept, .. } = &stored.material
                 && *kept != username
             {
-                // The name of a key is what its signatures are looked up by.
+                // Signatures are looked up by the name of the key.
                 let message = "The username of a credential cannot be changed.";
                 return Err(Error::bad_request(message));
             }
@@ -232,7 +232,7 @@ impl Authority {
         Ok(Outcome::Updated(self.view(caller, credential)))
     }
 
-    /// The record in a slot on which the caller may do this.
+    /// Finds the record in a slot, on which the caller may perform this action.
     pub(super) async fn find_grant(
         &self,
         caller: &Caller,
@@ -250,7 +250,7 @@ impl Authority {
 }
 
 impl Grant {
-    /// What is stored of it. Hashing a password blocks, so that is done aside.
+    /// The stored form. A blocking thread hashes the password.
     async fn into_material(self) -> Result<Material, Error> {
         let username = self.username;
         Ok(match self.proof {
@@ -266,7 +266,7 @@ impl Grant {
     }
 }
 
-/// As which type v2 lists a record: a slot's own, and `ec2` for other key pairs.
+/// The type under which v2 lists a record: that of its slot, and `ec2` for other key pairs.
 pub(crate) fn listed_as(credential: &Credential) -> Option<Slot> {
     let pair = credential.kind.is_ec2() && credential.access_key.is_some();
     credential.slot.or_else(|| pair.then_some(Slot::Ec2))

@@ -30,7 +30,7 @@ pub(crate) enum KeyCommand {
     Update(UpdateKey),
 }
 
-/// A new key pair; what is `None` is the caller's own or is made.
+/// A new key pair. A missing user or project is the caller's own, a missing key is generated.
 #[derive(Debug)]
 pub(crate) struct CreateKey {
     pub(crate) user_id: Option<UserId>,
@@ -41,7 +41,8 @@ pub(crate) struct CreateKey {
     pub(crate) attributes: Attributes,
 }
 
-/// Whose keys; a project without a user means its root keys, neither the caller's own.
+/// Whose keys to list. A project without a user means its root keys; neither means the
+/// caller's own keys.
 #[derive(Debug)]
 pub(crate) struct ListKeys {
     pub(crate) user_id: Option<UserId>,
@@ -51,7 +52,7 @@ pub(crate) struct ListKeys {
     pub(crate) limit: Option<usize>,
 }
 
-/// A change of status. The other members must be as stored, where they are given.
+/// A change of status. The other members must be as stored, if they are given.
 #[derive(Debug)]
 pub(crate) struct UpdateKey {
     pub(crate) access_key: AccessKey,
@@ -90,7 +91,7 @@ impl Authority {
         let action = Action::CreateKey;
         self.permit_about(caller, action, &user_id, Some(&project_id)).await?;
 
-        // A root key belongs to the project itself: no such user need exist.
+        // A root key belongs to the project: no such user need exist.
         let root = user_id.is_root_of(&project_id);
         if !root {
             self.require_enabled_user(&user_id).await?;
@@ -123,9 +124,9 @@ impl Authority {
         self.insert(caller, credential).await
     }
 
-    /// Permits a request about this user's keys in this project, in the order in which
-    /// IBM's dialect tells its refusals apart: no role for the call; the caller has no
-    /// place in the project; the roles do not reach the target.
+    /// Permits a request about this user's keys in this project. Refuses it in the order of
+    /// IBM's dialect: the caller has no role for the action; the caller has no place in the
+    /// project; the caller's roles do not reach the target.
     async fn permit_about(
         &self,
         caller: &Caller,
@@ -160,7 +161,7 @@ impl Authority {
             (None, Some(project_id)) => UserId::root_of(project_id),
             (None, None) => caller.user_id.clone(),
         };
-        // Somebody else's keys, without a project, are those in the caller's own.
+        // Another user's keys, without a project, are those in the caller's own project.
         let own = user_id == caller.user_id;
         let implied = if own { None } else { caller.project_id() };
         let project_id = command.project_id.as_ref().or(implied);
@@ -223,14 +224,14 @@ impl Authority {
         Ok(Outcome::Updated(self.view(caller, credential)))
     }
 
-    /// The key pair on which the caller may do this.
+    /// Finds the key pair, on which the caller may perform this action.
     pub(super) async fn find_key(
         &self,
         caller: &Caller,
         action: Action,
         access_key: &AccessKey,
     ) -> Result<Arc<Credential>, Error> {
-        // A caller who may do this to nothing at all is told so before the store is asked.
+        // A caller who may do this to no record is refused before the store is asked.
         self.permit(caller, action, Target::default())?;
         let found = self.backend().find_by_access_key(access_key).await?;
         let credential =

@@ -1,4 +1,4 @@
-//! The use cases: command in, outcome out. No HTTP, no wire format.
+//! The use cases: a command leads to an outcome. No HTTP, no wire format.
 
 use crate::{domain::Caller, error::Error};
 

@@ -11,7 +11,7 @@ use crate::{
 /// The name of the member and attribute on every wire.
 pub(crate) const LAST_USED: &str = "last_used";
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Created(View),
@@ -37,39 +37,39 @@ pub(crate) struct Listing {
     pub(crate) next: Option<String>,
 }
 
-/// What a view tells of a credential's last use.
+/// When a credential was last used, as far as a view says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LastUsed {
-    /// It was at this time.
+    /// At this time.
     At(SystemTime),
     /// No use of it is known.
     Never,
-    /// There is no log: a member of this name is the client's own.
+    /// The layer has no log: a member of this name is the client's own.
     NoLog,
-    /// Nothing, though there is a log: it was not asked, or could not tell.
-    Untold,
+    /// Unknown: the log was not asked, or failed.
+    Unknown,
 }
 
 impl Authority {
     /// The credential with its secret, if the caller may see that in IBM's dialect or v2.
     pub(super) fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
         let secret_visible = self.allows(caller, Action::ShowSecret, &credential);
-        View { credential, secret_visible, last_used: self.untold() }
+        View { credential, secret_visible, last_used: self.unknown() }
     }
 
     /// The same for v3 and OS-EC2.
     pub(super) fn credential_view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
         let secret_visible = self.allows(caller, Action::ShowCredentialSecret, &credential);
-        View { credential, secret_visible, last_used: self.untold() }
+        View { credential, secret_visible, last_used: self.unknown() }
     }
 
     /// A new credential, with its secret: nobody else has it yet.
     pub(super) fn new_view(&self, credential: Arc<Credential>) -> View {
-        View { credential, secret_visible: true, last_used: self.untold() }
+        View { credential, secret_visible: true, last_used: self.unknown() }
     }
 
-    /// What a view reports before the log is asked.
-    fn untold(&self) -> LastUsed {
-        if self.usage.is_some() { LastUsed::Untold } else { LastUsed::NoLog }
+    /// The last use before the log is asked.
+    fn unknown(&self) -> LastUsed {
+        if self.usage.is_some() { LastUsed::Unknown } else { LastUsed::NoLog }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes: the one place that inserts, changes and deletes records, and logs that.
+//! Inserts, changes and deletes records, and logs it: no other code of the use cases does.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ enum Change {
 }
 
 impl Authority {
-    /// The record on which the caller may do this.
+    /// Finds the record, on which the caller may perform this action.
     async fn find(
         &self,
         caller: &Caller,

@@ -49,7 +49,7 @@ impl Frame {
         Self { prefix: prefix.len(), allow, action, head_only }
     }
 
-    /// What links to the dialect's paths start with: `http://host/v3`.
+    /// The start of links to the dialect's paths: `http://host/v3`.
     pub(super) fn base(&self, context: &RenderContext<'_>) -> String {
         let mut base = context.origin();
         base.push_str(context.head.uri.path().get(..self.prefix).unwrap_or_default());
@@ -139,11 +139,11 @@ pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// The members of a body. An empty one is an object without any.
+/// The members of a body. An empty body is an object without members.
 ///
 /// # Errors
 ///
-/// A bad request, never 415, if it is in another media type or no JSON object.
+/// A bad request, never 415, if the media type is not JSON or the body is not an object.
 pub(super) fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
     if body.is_empty() {
         return Ok(Object::new());
@@ -173,7 +173,7 @@ fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// `req-` and a random UUID. It tells requests apart and guards nothing.
+/// `req-` and a random UUID. It need not be secret.
 fn request_id() -> HeaderValue {
     let number: u128 = rand::rng().random();
     // Version 4, variant 1.

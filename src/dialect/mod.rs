@@ -37,7 +37,7 @@ pub(crate) use self::{
     routed::{Routed, Served, Task},
 };
 
-/// One wire format that the layer answers.
+/// A wire format that the layer serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -54,18 +54,17 @@ pub enum Dialect {
     /// OpenStack Identity v3: `/v3/credentials`,
     /// `/v3/users/{user}/credentials/OS-EC2`, `/v3/s3tokens` and `/v3/ec2tokens`.
     ///
-    /// Credentials of every type, key pairs, and the validation of signatures, as
-    /// Keystone 2026.2 answers, in JSON. Signatures are validated where there is a
-    /// directory, and `ec2tokens` where there is an issuer of tokens besides; other
-    /// apps get these requests themselves.
+    /// Credentials of every type, key pairs, and the verification of signatures, as in
+    /// Keystone 2026.2, in JSON. `s3tokens` needs a directory, and `ec2tokens` also needs an
+    /// issuer of tokens; without them the app gets these requests.
     KeystoneV3,
 }
 
 impl Dialect {
-    /// Every dialect that this version of the crate ships.
+    /// Every dialect that this version of the crate has.
     pub const ALL: &'static [Self] = &[Self::IbmCos, Self::KeystoneV2, Self::KeystoneV3];
 
-    /// The path under which the dialect lives unless the builder says otherwise:
+    /// Returns the path of the dialect, unless the builder sets another one:
     /// `/credentials`, `/v2.0` and `/v3`.
     #[must_use]
     pub fn default_prefix(self) -> &'static str {
@@ -141,12 +140,12 @@ pub(crate) enum Frame {
 }
 
 impl Frame {
-    /// Checks that the request names a content type that the dialect takes, whether it
-    /// has a body or not.
+    /// Checks that the request names a content type that the dialect accepts, also without
+    /// a body.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedMediaType`] if it names none, two, or another one.
+    /// [`ErrorKind::UnsupportedMediaType`] if it names none, two, or another type.
     pub(crate) fn check_content_type(&self, headers: &HeaderMap) -> Result<(), Error> {
         let (taken, message): (&[Format], _) = match self {
             Self::KeystoneV2(_) => (

@@ -1,6 +1,6 @@
-//! OS-EC2: a user's key pairs, under `/v3` and, as an alias, under `/v2.0`.
+//! OS-EC2: a user's key pairs, under `/v3` and, as an alias, `/v2.0`.
 //!
-//! | | method and path under `/users/{user}` | answer |
+//! | | method and path under `/users/{user}` | response |
 //! |---|---|---|
 //! | E1 | `GET /credentials/OS-EC2` | 200, the user's key pairs |
 //! | E2 | `POST /credentials/OS-EC2` | 201, a new key pair |
@@ -93,7 +93,7 @@ impl Operation {
     }
 
     pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Ec2Command, Error> {
-        // A text that cannot be an id is nobody's.
+        // No user has an invalid id.
         let no_such_user = |_| Error::new(ErrorKind::NotFound, "No such user.");
         let user_id = UserId::new(&*self.user_id).map_err(no_such_user)?;
         Ok(match &self.call {
@@ -209,8 +209,8 @@ fn shape<'a>(view: &'a View, base: &str) -> Shape<'a> {
     }
 }
 
-/// The project that a body names; `None` if it names none that could be one.
-/// A body with one of v2's wrappers has it inside.
+/// The project that a body names, or `None` if it names no valid project. A body may have
+/// one of v2's wrappers around the member.
 fn project_id(head: &Parts, body: &[u8]) -> Result<Option<ProjectId>, Error> {
     let body = keystone::read(head, body)?;
     let wrapped = body.iter().find_map(|(name, node)| match node {

@@ -1,4 +1,4 @@
-//! How much work one list may cause, counted in pages of the store.
+//! How much work and memory one list may cause, counted in pages of the store and in bytes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,7 +39,7 @@ async fn world_with(records: usize, opaque: bool) -> (World, Arc<Flaky>) {
 }
 
 #[tokio::test]
-async fn an_ibm_list_of_one_passes_over_many_keys_in_few_pages() {
+async fn ibm_list_of_one_skips_many_keys_in_few_pages() {
     let (world, store) = world_with(5_000, false).await;
     let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
     assert_eq!(answer.ids(), ["z"]);
@@ -47,7 +47,7 @@ async fn an_ibm_list_of_one_passes_over_many_keys_in_few_pages() {
 }
 
 #[tokio::test]
-async fn an_ibm_list_looks_through_a_bounded_number_of_pages() {
+async fn ibm_list_reads_a_bounded_number_of_pages() {
     let (world, store) = world_with(70_000, false).await;
     let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
     assert_eq!(answer.status, 200);
@@ -55,7 +55,7 @@ async fn an_ibm_list_looks_through_a_bounded_number_of_pages() {
 }
 
 #[tokio::test]
-async fn a_v2_list_that_looked_far_enough_goes_on_at_its_next_link() {
+async fn v2_list_that_reached_its_read_limit_continues_at_its_next_link() {
     let (world, store) = world_with(3_000, true).await;
     let path = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     let (mut link, mut found) = (format!("{path}?limit=1"), Vec::new());
@@ -72,7 +72,7 @@ async fn a_v2_list_that_looked_far_enough_goes_on_at_its_next_link() {
 }
 
 #[tokio::test]
-async fn a_v2_list_of_a_type_of_which_there_is_one_reads_no_page() {
+async fn v2_list_of_a_type_with_one_record_reads_no_page() {
     let (world, store) = world_with(10, false).await;
     let path = format!("/v2.0/users/{CAROL}/OS-KSS3/credentials");
     let grant = r#"{"s3Credentials": {"username": "c", "secret": "s", "signature": ""}}"#;

@@ -131,7 +131,7 @@ fn cost(authority: &Authority, command: SignatureCommand) -> (usize, ErrorKind) 
 }
 
 #[test]
-fn as_much_is_hashed_for_an_unknown_key_as_for_a_wrong_signature() {
+fn unknown_key_costs_as_much_hashing_as_a_wrong_signature() {
     for hide in [false, true] {
         let authority = tokio_test::block_on(authority(hide));
         let expected = wrong("long").map(|(version, command)| (version, cost(&authority, command)));

@@ -1,6 +1,6 @@
 //! The container-mode Credentials Management API of IBM Cloud Object Storage.
 //!
-//! | | method and path | answer |
+//! | | method and path | response |
 //! |---|---|---|
 //! | I1 | `POST /credentials` | 201, the key with its secret |
 //! | I2 | `GET /credentials` | 200, a page of keys |
@@ -8,7 +8,7 @@
 //! | I4 | `PATCH /credentials/{access}` | 200, the changed key |
 //! | I5 | `DELETE /credentials/{access}` | 204 |
 //!
-//! All with and without a trailing slash. The key's id is its access key.
+//! A trailing slash changes nothing. The key's id is its access key.
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};
@@ -22,7 +22,7 @@ mod render;
 
 pub(super) use render::outcome;
 
-/// Where the dialect lives when the app does not say otherwise.
+/// The default prefix.
 pub(super) const PREFIX: &str = "/credentials";
 
 const COLLECTION: &str = "GET, POST";

@@ -1,4 +1,4 @@
-//! From the wire: bodies and queries of the IBM COS dialect.
+//! Parses bodies and queries of the IBM COS dialect.
 
 use std::borrow::Cow;
 
@@ -59,7 +59,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
 pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     let query = head.uri.query();
     let value = |name| path::query_value(query, name);
-    // An empty marker is no marker, as an empty path segment is no id.
+    // An empty marker counts as absent, as an empty path segment is not an id.
     let marker = |name| value(name).map(|marker| marker.filter(|marker| !marker.is_empty()));
     Ok(KeyCommand::List(ListKeys {
         user_id: value("user_id")?.map(UserId::new).transpose()?,
@@ -70,7 +70,7 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     }))
 }
 
-/// I4. Takes the whole object and the reduced one that holds just the status.
+/// I4. Accepts the whole object and the reduced object with only the status.
 pub(super) fn update(
     access_key: &AccessKey,
     head: &Parts,
@@ -106,7 +106,7 @@ fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
     }
 }
 
-/// The blob: IBM's tables say a string, all its samples show an object.
+/// The blob: a string in IBM's tables, an object in all its samples.
 fn blob<'a>(credential: &'a Object<'_>) -> Result<Option<Cow<'a, Object<'a>>>, Error> {
     match credential.get("blob") {
         None | Some(Node::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! To the wire: statuses, headers and bodies of the IBM COS dialect.
+//! Renders statuses, headers and bodies of the IBM COS dialect.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,7 +84,7 @@ pub(in crate::dialect) fn outcome(
     }
 }
 
-/// IBM shows no error body; the rest of its API is Keystone's, and so is this.
+/// IBM documents no error body. The rest of its API is Keystone's, and so is this body.
 pub(super) fn error(
     error: &Error,
     allow: &'static str,
@@ -108,7 +108,7 @@ pub(super) fn error(
     let mut response = respond(status, Some(body), context, context.now);
     let headers = response.headers_mut();
     match status {
-        // RFC 9110 wants `Allow` on every 405, whatever this dialect means by it.
+        // RFC 9110 requires `Allow` on every 405, whatever this dialect means by 405.
         StatusCode::METHOD_NOT_ALLOWED => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -131,7 +131,7 @@ fn one(status: StatusCode, view: &View, context: &RenderContext<'_>) -> Response
 
 fn shape(view: &View) -> Shape<'_> {
     let credential = &*view.credential;
-    // Every key pair that this dialect reaches was found by its access key.
+    // This dialect finds key pairs by their access key, so each has one.
     let access = credential.access_key.as_ref().map_or("", AccessKey::as_str);
     let secret = credential.secret_key().filter(|_| view.secret_visible);
     Shape {
@@ -156,7 +156,7 @@ fn respond(
     timestamp: SystemTime,
 ) -> Response<Full<Bytes>> {
     let mut headers = HeaderMap::with_capacity(8);
-    // No Content-Type on 204: IBM's sample has one, for a body that is not there.
+    // No Content-Type on 204: IBM's sample has one, but no body.
     if body.is_some() {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trans_ids_have_swifts_form_and_tell_the_time() {
+    fn trans_ids_have_swifts_form_and_contain_the_time() {
         let id = trans_id(UNIX_EPOCH + Duration::from_secs(0x56eb_522a));
         let (random, time) =
             id.to_str().unwrap().strip_prefix("tx").unwrap().split_once('-').unwrap();

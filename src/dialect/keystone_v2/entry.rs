@@ -22,13 +22,13 @@ pub(super) struct Entry<'a> {
 pub(super) struct Parsed {
     pub(super) slot: Slot,
     pub(super) username: Option<String>,
-    /// `password`, or `secret` (JSON) and `key` (XML), either in either format.
+    /// `password`; or `secret` (JSON) or `key` (XML), whose names both formats accept.
     pub(super) secret: Option<SecretText>,
     pub(super) signature: Option<SecretText>,
 }
 
 impl Parsed {
-    /// Checks that every member is there, as the schema says, and can be stored.
+    /// Checks that every member is present, as the schema requires, and can be stored.
     pub(super) fn into_grant(self) -> Result<Grant, Error> {
         let Self { slot, username, secret, signature } = self;
         let username = username.ok_or_else(|| Error::bad_request("username is required."))?;
@@ -40,7 +40,7 @@ impl Parsed {
                 Proof::Password(password)
             }
             Slot::Ec2 | Slot::S3 => {
-                // The name becomes the access key where that is free.
+                // The name becomes the access key if that is free.
                 AccessKey::new(&*username)?;
                 let secret = secret.ok_or_else(|| Error::bad_request("secret is required."))?;
                 let secret = SecretKey::new(secret.expose())?;
@@ -58,7 +58,7 @@ impl Parsed {
     }
 }
 
-/// Two names of one member: at most one may be used, unless they agree.
+/// The value of a member with two names: both may be present only if they agree.
 pub(super) fn one_of<'a>(
     one: Option<&'a str>,
     other: Option<&'a str>,

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
 };
 
-/// Reads one credential object: a body with exactly one root member.
+/// Parses one credential object: a body with exactly one root member.
 pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     let body = strict::object(body)?;
     let mut roots = body.iter();

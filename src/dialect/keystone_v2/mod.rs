@@ -1,6 +1,6 @@
 //! OpenStack Identity v2.0: OS-KSADM, OS-KSEC2 and OS-KSS3.
 //!
-//! | | method and path under `/v2.0/users/{user}` | answer |
+//! | | method and path under `/v2.0/users/{user}` | response |
 //! |---|---|---|
 //! | K1 | `GET /OS-KSADM/credentials` | 200, a page of the user's credentials |
 //! | K2 | `POST /OS-KSADM/credentials` | 201, the grant |
@@ -10,9 +10,9 @@
 //! | K6 | `GET /OS-KSADM/credentials/{type}/{type}` | 200, a page of one type |
 //! | K7-K12 | the same under `/OS-KSS3/credentials`, for S3 credentials only | |
 //!
-//! `OS-OS-KSS3` is an older name of `OS-KSS3`. A trailing slash changes nothing;
-//! a last segment that ends in `.json` or `.xml` chooses the answer's format,
-//! before `Accept` does. In K6 both types are the same one.
+//! `OS-OS-KSS3` is an older name of `OS-KSS3`. A trailing slash changes nothing. A last
+//! segment that ends in `.json` or `.xml` chooses the format of the response, before
+//! `Accept` does. In K6 both types must be the same.
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};
@@ -37,14 +37,14 @@ mod json;
 mod render;
 mod xml;
 
-/// Where the dialect lives when the app does not say otherwise.
+/// The default prefix.
 pub(super) const PREFIX: &str = "/v2.0";
 
 /// What to do.
 #[derive(Debug)]
 pub(crate) struct Operation {
     user_id: String,
-    /// Whether the path is OS-KSS3's, where everything is about S3 credentials.
+    /// Whether the path is of OS-KSS3, which is about S3 credentials only.
     s3_only: bool,
     call: Call,
 }
@@ -69,7 +69,7 @@ pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
     Routed::Ours(frame, target.operation(method))
 }
 
-/// The segments of a path that is ours, as written.
+/// The segments of a path of the dialect, as the client sent them.
 struct Target<'a> {
     user_id: &'a str,
     s3_only: bool,
@@ -136,7 +136,7 @@ impl Operation {
     }
 
     pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<GrantCommand, Error> {
-        // An id that cannot be is nobody's.
+        // No user has an invalid id.
         let no_such_user = |_| Error::new(ErrorKind::NotFound, "No such user.");
         let user_id = UserId::new(&*self.user_id).map_err(no_such_user)?;
         Ok(match self.call {

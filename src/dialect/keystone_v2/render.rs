@@ -1,4 +1,4 @@
-//! To the wire: statuses, headers and faults of the v2.0 dialect.
+//! Renders statuses, headers and faults of the v2.0 dialect.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -94,7 +94,7 @@ fn many(listing: &Listing, format: Format, context: &RenderContext<'_>) -> Vec<u
     }
 }
 
-/// The same request, from after this marker on.
+/// A link to the same list after this marker.
 fn next_link(marker: &str, context: &RenderContext<'_>) -> String {
     let uri = &context.head.uri;
     let mut link = context.origin();
@@ -108,7 +108,8 @@ fn next_link(marker: &str, context: &RenderContext<'_>) -> String {
     link
 }
 
-/// A key pair that was not granted here has no signature; its access key is the name.
+/// The entry of a record. A key pair that is not a grant has no signature, and its access
+/// key is the name.
 fn entry(view: &View) -> Entry<'_> {
     let credential = &*view.credential;
     let slot = listed_as(credential).unwrap_or(Slot::Ec2);

@@ -18,10 +18,10 @@ use crate::{
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Reads one credential element, which must be the whole document and empty.
+/// Parses one credential element, which must be the whole document and empty.
 ///
-/// A document type is refused before anything in it could be expanded; only the
-/// predefined entities and character references mean anything.
+/// Rejects a document type before anything in it could be expanded. Only the predefined
+/// entities and character references are known.
 pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     let text = std::str::from_utf8(body).map_err(|_| malformed())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -52,9 +52,9 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
     let (mut username, mut password, mut secret, mut key, mut signature) =
         (None, None, None, None, None);
     for attribute in element.attributes() {
-        // This is also where an attribute that is there twice is refused.
+        // The parser rejects duplicate attributes here.
         let attribute = attribute.map_err(|_| malformed())?;
-        let place = match attribute.key.as_ref() {
+        let member = match attribute.key.as_ref() {
             b"username" => &mut username,
             b"password" => &mut password,
             b"secret" => &mut secret,
@@ -65,7 +65,7 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
             }
             _ => continue,
         };
-        *place = Some(
+        *member = Some(
             attribute
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(|_| malformed())?
@@ -156,7 +156,7 @@ mod tests {
     const EC2: &str = "http://docs.openstack.org/identity/api/ext/OS-KSEC2/v1.0";
 
     #[test]
-    fn a_qualified_element_is_read_with_predefined_entities() {
+    fn qualified_element_is_parsed_with_predefined_entities() {
         let body = format!(
             "<?xml version=\"1.0\"?><!-- c --><a:ec2Credentials xmlns:a=\"{EC2}\" \
              username=\"amy\" key=\"a&amp;b&#33;\" signature=\"\"> </a:ec2Credentials>\n"
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_and_broken_documents_are_refused() {
+    fn hostile_and_broken_documents_are_rejected() {
         let good =
             format!("<ec2Credentials xmlns=\"{EC2}\" username=\"a\" key=\"b\" signature=\"c\"/>");
         assert!(read(good.as_bytes()).is_ok());
@@ -199,17 +199,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
             let _ = read(&body);
         }
 
         #[test]
-        fn no_document_makes_it_panic(body in "(<|>|/|!|\\?|\"|'|=|&|;|xmlns|a| |-|\\[|\\]){0,40}") {
+        fn no_document_makes_the_parser_panic(body in "(<|>|/|!|\\?|\"|'|=|&|;|xmlns|a| |-|\\[|\\]){0,40}") {
             let _ = read(body.as_bytes());
         }
 
         #[test]
-        fn what_is_written_is_read_again(username in "[!-~]{1,20}", key in "[ -~]{1,20}") {
+        fn rendered_entry_is_parsed_again(username in "[!-~]{1,20}", key in "[ -~]{1,20}") {
             let entry = Entry {
                 slot: Slot::S3, username: &username, secret: Some(&key), signature: Some("s"),
             };

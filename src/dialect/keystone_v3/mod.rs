@@ -1,17 +1,17 @@
-//! OpenStack Identity v3: credentials, and the signatures made with them.
+//! OpenStack Identity v3: credentials, and the verification of signatures.
 //!
-//! | | method and path under `/v3` | answer |
+//! | | method and path under `/v3` | response |
 //! |---|---|---|
 //! | C1 | `GET /credentials` | 200, a page of credentials |
 //! | C2 | `POST /credentials` | 201, the credential |
 //! | C3 | `GET /credentials/{id}` | 200, the credential |
 //! | C4 | `PATCH /credentials/{id}` | 200, the changed credential |
 //! | C5 | `DELETE /credentials/{id}` | 204 |
-//! | T1 | `POST /ec2tokens` | 200, a token for who signed |
-//! | T2 | `POST /s3tokens` | 200, who signed |
+//! | T1 | `POST /ec2tokens` | 200, the signer with a token |
+//! | T2 | `POST /s3tokens` | 200, the signer |
 //!
-//! E1 to E4 are [`os_ec2`](mod@super::os_ec2)'s. Trailing slashes change nothing. T2 is
-//! ours if there is a directory, T1 if there is an issuer of tokens besides.
+//! E1 to E4 are in [`os_ec2`](mod@super::os_ec2). Trailing slashes change nothing. T2 needs
+//! a directory, T1 also needs an issuer of tokens.
 
 use http::{Method, request::Parts};
 
@@ -33,7 +33,7 @@ mod tokens;
 pub(super) use render::outcome;
 pub(crate) use tokens::verified;
 
-/// Where the dialect lives when the app does not say otherwise.
+/// The default prefix.
 pub(super) const PREFIX: &str = "/v3";
 
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";

@@ -1,4 +1,4 @@
-//! To the wire: v3 credentials.
+//! Renders v3 credentials.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -69,7 +69,7 @@ impl Serialize for Shape<'_> {
         let mut map = serializer.serialize_map(None)?;
         let last_used = self.view.last_used;
         for (name, value) in &credential.attributes {
-            // From before there was a log; hidden as long as there is one.
+            // A member that was stored without a log is hidden while the layer has a log.
             if last_used == LastUsed::NoLog || name != last_used::NAME {
                 map.serialize_entry(name, value)?;
             }
