@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project::pin_project;
 
-/// Response body of [`CredentialService`](crate::CredentialService), and of the service
+/// The response body of [`CredentialService`](crate::CredentialService), and of the service
 /// that verifies S3 requests.
 #[pin_project]
 #[derive(Debug)]

@@ -1,18 +1,18 @@
 //! Injected time.
 //!
-//! Everything that needs the current time asks a [`Clock`], so that expiry and
-//! time stamps can be tested without sleeping.
+//! All code that needs the current time gets it from a [`Clock`], so that tests of expiry
+//! and time stamps need not sleep.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-/// Tells the current time.
+/// Returns the current time.
 ///
 /// # Contract
 ///
 /// [`now`](Self::now) never blocks and may go backwards only when the wall
 /// clock does.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current wall-clock time.
+    /// Returns the current wall-clock time.
     fn now(&self) -> SystemTime;
 }
 

@@ -1,4 +1,4 @@
-//! One error for everything that can go wrong with a credential request.
+//! [`Error`]: why a credential request was refused or failed.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -12,9 +12,9 @@ use crate::{
 
 /// Why a credential request was refused or failed.
 ///
-/// It never leaves the layer as a service error: dialects render it as a
-/// response, and the layer also puts it, as `Arc<Error>`, into that response's
-/// extensions, so that an outer layer can see the cause that the client is not told.
+/// The layer never returns it as a service error. Dialects render it as a response. The
+/// layer also puts it, as `Arc<Error>`, into the extensions of that response, so that an
+/// outer layer can see the cause, which the client does not get.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -64,13 +64,14 @@ impl Error {
         Self::new(ErrorKind::NotFound, "No such credential.")
     }
 
-    /// What kind of refusal or failure this is.
+    /// Returns the kind of refusal or failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What the client is told: never a secret, and never why the service failed.
+    /// Returns the text for the client. It never contains a secret or the cause of a
+    /// failure of the service.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -89,35 +90,35 @@ impl StdError for Error {
     }
 }
 
-/// What kind of refusal or failure an [`Error`] is. Dialects map each to a status.
+/// The kind of refusal or failure that an [`Error`] is. Dialects map each kind to a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The request does not follow the specification.
     BadRequest,
-    /// The credential, or its place, is taken; or it changed while being changed.
+    /// The id, access key or slot is taken, or another writer changed the credential.
     Conflict,
-    /// The caller may not make this call.
+    /// The caller may not do this.
     Forbidden,
-    /// The store holds something that cannot be read.
+    /// A stored record cannot be read.
     Internal,
-    /// The path is ours, the method is not offered there.
+    /// The layer serves the path, but not with this method.
     MethodNotAllowed,
-    /// There is no such credential, user or project, or the caller may not know of it.
+    /// The credential, user or project does not exist, or the caller may not know of it.
     NotFound,
-    /// The user is known but has no place in the project.
+    /// The user exists but has no place in the project.
     NotInProject,
     /// The body is larger than the layer's limit.
     PayloadTooLarge,
-    /// The user holds as many credentials as allowed.
+    /// The user has as many credentials as the quota allows.
     QuotaExceeded,
     /// The body did not arrive in time.
     RequestTimeout,
-    /// There is no token, or it is not valid.
+    /// The token is missing or not valid.
     Unauthenticated,
-    /// The store, the validator or the directory is down; retrying may help.
+    /// The store, the validator or the directory is unavailable; retrying may help.
     Unavailable,
-    /// The body is in a media type that the dialect does not take.
+    /// The dialect does not accept the media type of the body.
     UnsupportedMediaType,
     /// The token's user is disabled.
     UserDisabled,
@@ -126,7 +127,7 @@ pub enum ErrorKind {
 impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         let (kind, message) = match error {
-            // One text for all: which of them it was is nobody's business.
+            // One text for all, so that the client does not learn which it was.
             AuthError::Expired | AuthError::Invalid => {
                 (ErrorKind::Unauthenticated, UNAUTHENTICATED)
             }

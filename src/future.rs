@@ -27,8 +27,8 @@ enum State<F> {
     Own(Handler),
 }
 
-/// Infallible by type: whatever goes wrong is already rendered as a response,
-/// so the layer adds no error of its own to the stack.
+/// Infallible by type: every refusal and failure is already rendered as a response, so
+/// the layer adds no error of its own to the stack.
 pub(crate) type Handler = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
 
 impl<F> ResponseFuture<F> {

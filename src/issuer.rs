@@ -1,4 +1,4 @@
-//! Who can issue tokens for those whose signature proved right.
+//! [`TokenIssuer`]: issues tokens to clients with a valid signature.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::SystemTime};
 
@@ -14,48 +14,48 @@ use crate::{
 ///
 /// # Contract
 ///
-/// * The token is good for exactly this project and these roles, and tells that it
-///   was obtained with a key: a validator must mark its caller with
-///   [`Delegation::Ec2Credential`], or keys could make keys.
-/// * Nothing of it is logged.
+/// * The token is valid for exactly this project and these roles. It says that it was
+///   obtained with a key: a validator must mark its caller with
+///   [`Delegation::Ec2Credential`], or keys could create keys.
+/// * The issuer does not log the token.
 #[async_trait]
 pub trait TokenIssuer: fmt::Debug + Send + Sync + 'static {
-    /// Issues a token for who signed.
+    /// Issues a token to a signer.
     ///
     /// # Errors
     ///
-    /// [`IssueError`] if that cannot be done now.
+    /// [`IssueError`] if no token can be issued now.
     async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError>;
 }
 
-/// Who made a signature that proved right, and what it is good for.
+/// The owner of the key that made a valid signature, and what the key is good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signer {
-    /// The owner of the key; for a root key, a user with the id and name of the project,
-    /// who need not exist.
+    /// The owner of the key. For a root key, a user with the id and name of the project;
+    /// no such user need exist.
     pub user: User,
     /// The project of the key.
     pub project: Project,
-    /// The roles there: the user's, or those of the key's delegation. A root key has none.
+    /// The roles in the project: the user's, or those of the key's delegation. A root key
+    /// has none.
     pub roles: Vec<Role>,
-    /// The delegation that the key was made under.
+    /// The delegation under which the key was created.
     pub delegation: Option<Delegation>,
 }
 
 /// A token that was issued.
 #[derive(Clone, Debug)]
 pub struct IssuedToken {
-    /// The token itself, which goes into `X-Subject-Token`: printable ASCII without
-    /// spaces.
+    /// The token, for the header `X-Subject-Token`: printable ASCII without spaces.
     pub id: SecretText,
-    /// Since when it is good.
+    /// When it was issued.
     pub issued_at: SystemTime,
-    /// Until when.
+    /// When it expires.
     pub expires_at: SystemTime,
-    /// Ids under which its use can be followed.
+    /// The ids for audits of its use.
     pub audit_ids: Vec<String>,
-    /// The service catalog that clients are told, an array in Keystone's form.
+    /// The service catalog for clients, an array in Keystone's form.
     pub catalog: Value,
 }
 
@@ -64,7 +64,7 @@ pub struct IssuedToken {
 pub struct IssueError(Box<dyn StdError + Send + Sync>);
 
 impl IssueError {
-    /// Wraps what went wrong.
+    /// Wraps the cause.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(source.into())

@@ -1,17 +1,16 @@
 //! Hand out, list, disable and revoke S3 access keys, as a tower layer.
 //!
-//! Object stores that speak S3 need somebody to manage access keys. This crate
-//! is that somebody as middleware: [`CredentialLayer`] wraps any tower-compatible
-//! app, answers the credential paths of the HTTP APIs that S3 operators already
-//! have tools for, and lets every other request through untouched. What is
-//! minted lies in a [`CredentialBackend`], where the wrapped store looks its
-//! signing secrets up: a key works at once, and stops at once when it is
-//! disabled or deleted.
+//! Object stores that speak S3 need a service that manages access keys. This crate is
+//! that service as middleware. [`CredentialLayer`] wraps any tower-compatible app. It
+//! responds on the credential paths of HTTP APIs that S3 operators already have tools
+//! for, and passes every other request through untouched. The keys are stored in a
+//! [`CredentialBackend`], where the wrapped store looks up its signing secrets: a new key
+//! works at once, and stops working at once when it is disabled or deleted.
 //!
 //! # Example
 //!
-//! You bring a [`TokenValidator`], which says who is calling, and a backend.
-//! Good ones of both are here.
+//! The layer needs a [`TokenValidator`], which authenticates the caller, and a backend.
+//! The crate ships implementations of both.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -43,14 +42,14 @@
 //! let response = service.clone().oneshot(request).await?;
 //! assert_eq!(response.status(), StatusCode::OK);
 //!
-//! // Credential requests are answered by the layer, never by the app.
+//! // The layer responds to credential requests, the app never sees them.
 //! let request = Request::post("/credentials")
 //!     .header("X-Auth-Token", "open-sesame")
 //!     .body(Full::from(r#"{"credential": {"type": "ec2"}}"#))?;
 //! let response = service.clone().oneshot(request).await?;
 //! assert_eq!(response.status(), StatusCode::CREATED);
 //!
-//! // And only for who may make them.
+//! // Callers without a valid token are rejected.
 //! let request = Request::post("/credentials").body(Full::default())?;
 //! let response = service.oneshot(request).await?;
 //! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -63,38 +62,40 @@
 //! | part | trait | ships | default |
 //! |---|---|---|---|
 //! | who is calling? | [`TokenValidator`] | [`StaticTokens`](auth::StaticTokens), [`KeystoneValidator`] | none |
-//! | where do keys live? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`], [`EtcdBackend`]; sealed by [`Encrypted`] | none |
-//! | who exists? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
-//! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | nobody |
+//! | where are keys stored? | [`CredentialBackend`] | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`], [`EtcdBackend`]; sealed by [`Encrypted`] | none |
+//! | which users and projects exist? | [`Directory`](directory::Directory) | [`StaticDirectory`](directory::StaticDirectory), [`OpenDirectory`](directory::OpenDirectory), [`KeystoneDirectory`] | open |
+//! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | none |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
-//! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`] | nobody is told |
-//! | what changed elsewhere? | [`ChangeFeed`](backend::ChangeFeed) | every backend | nobody is told |
+//! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`] | none |
+//! | what did other processes change? | [`ChangeFeed`](backend::ChangeFeed) | every backend | none |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
-//! Which wire formats are answered, and where, says [`Dialect`]. Some operations need
-//! more than a backend: `s3tokens` a directory, `ec2tokens` an issuer besides; without
-//! them these requests are the app's own.
+//! [`Dialect`] lists the wire formats and their paths. Two operations need more than a
+//! backend: `s3tokens` needs a directory, `ec2tokens` also needs an issuer. Without them
+//! these requests go to the app.
 //!
 //! # Making the store accept the keys
 //!
 //! With the feature `s3`, `S3AuthLayer` verifies S3 requests before the store sees them,
-//! and tells it who signed: see the module `s3`. Behind it may be anything that is a
-//! tower service; `examples/object_gateway` is a small store of its own. Stores that are
-//! built on the crate `s3s` take `S3sAuth`, as `examples/accesser` does. Give them the
+//! and passes on who signed: see the module `s3`. The store behind it can be any tower
+//! service; `examples/object_gateway` is a small one. Stores that are built on the crate
+//! `s3s` use `S3sAuth`, as `examples/accesser` does. Give them the
 //! [directory](CredentialLayerBuilder::directory) too: a key then stops working when its
 //! owner leaves the project.
 //!
 //! # What passes through
 //!
-//! Requests on other paths; requests for other
-//! [hosts](CredentialLayerBuilder::hosts), if any are set; and **S3 traffic, which
-//! wins a shared path**: a bucket may be called `credentials`, so a request with
-//! an AWS signature and without an `X-Auth-Token` always goes to the app. What
-//! S3 does without a signature in head or query (form uploads, anonymous reads,
-//! CORS preflights) does not reach a bucket of that name: give the layer another
-//! [prefix](CredentialLayerBuilder::prefix) or host where that matters. A request
-//! that passes costs no allocation, and its future is as large as the app's own.
+//! - Requests on other paths.
+//! - Requests for other [hosts](CredentialLayerBuilder::hosts), if any are set.
+//! - **S3 requests, also on a shared path**: a bucket may be called `credentials`, so a
+//!   request with an AWS signature and without an `X-Auth-Token` always goes to the app.
+//!   S3 requests without a signature in head or query (form uploads, anonymous reads,
+//!   CORS preflights) do not reach a bucket of that name. Give the layer another
+//!   [prefix](CredentialLayerBuilder::prefix) or host where that matters.
+//!
+//! A request that passes through costs no allocation, and its future is as large as the
+//! app's own.
 //!
 //! # Browsers
 //!
@@ -125,39 +126,40 @@
 //!
 //! # Runtime
 //!
-//! The layer's own answers need a tokio runtime with time enabled: bodies are
-//! read against a timeout, and passwords are hashed on a blocking thread.
+//! The layer's own responses need a tokio runtime with time enabled: the layer reads
+//! bodies with a timeout, and hashes passwords on a blocking thread.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `memory` | yes | [`MemoryBackend`], no dependency |
-//! | `cache` | | [`Cached`]: look-ups by access key from memory |
+//! | `cache` | | [`Cached`]: lookups by access key from memory |
 //! | `encryption` | | [`Encrypted`]: secrets sealed at rest |
-//! | `etcd` | | [`EtcdBackend`], an HTTP client with TLS |
-//! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], an HTTP client with TLS |
-//! | `postgres` | | [`PostgresBackend`], a driver with TLS |
+//! | `etcd` | | [`EtcdBackend`], with an HTTP client and TLS |
+//! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], with an HTTP client and TLS |
+//! | `postgres` | | [`PostgresBackend`], with a driver and TLS |
 //! | `s3` | | [`s3`], the data plane: [`S3AuthLayer`](s3::S3AuthLayer) and its parts |
 //! | `s3s` | | `S3sAuth` and `S3sGuardLayer`, the same keys and rules for stores on the crate `s3s` |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
 //! | `full` | | all of the above |
-//! | `conformance` | | [`conformance`], the suite for authors of backends |
+//! | `conformance` | | [`conformance`], the test suite for authors of backends |
 //!
-//! Features add API and never change behaviour.
+//! Features add API and never change behavior.
 //!
 //! # Security
 //!
-//! Secrets are redacted in `Debug`, wiped when dropped, compared in constant
-//! time and never logged; they are stored as they are, because signatures are
-//! made with them, unless [`Encrypted`] seals them. Callers are authenticated before a body is read, bodies are
-//! bounded in size and time, and a key that a caller may not see looks like one
-//! that does not exist. Every response of the layer carries `Cache-Control: no-store`.
-//! Put TLS in front: tokens and new secrets cross the wire in the clear otherwise.
+//! Secrets are redacted in `Debug`, wiped when dropped, compared in constant time and
+//! never logged. They are stored in plain text, because verifying a signature needs the
+//! secret, unless [`Encrypted`] seals them. The layer authenticates callers before it
+//! reads a body, and bounds bodies in size and time. A key that a caller may not see looks
+//! like one that does not exist. Every response of the layer has
+//! `Cache-Control: no-store`. Put TLS in front: without it, tokens and new secrets cross
+//! the network in plain text.
 //!
-//! One line is logged for each change of a credential, at `info`, with target
-//! `tower_credentials::audit`. Ids and access keys, which clients choose, are quoted in
-//! log lines, and control and bidirectional characters are escaped.
+//! The layer logs one line for each change of a credential, at `info`, with target
+//! `tower_credentials::audit`. Log lines quote ids and access keys, which clients choose,
+//! and escape control and bidirectional characters.
 //!
 //! [`Cached`]: backend::cached::Cached
 //! [`CredentialBackend`]: backend::CredentialBackend
@@ -187,7 +189,9 @@ pub mod auth;
 mod authority;
 pub mod backend;
 mod body;
+mod builder;
 pub mod clock;
+mod config;
 #[cfg(feature = "conformance")]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
@@ -225,6 +229,7 @@ pub mod s3;
 )]
 pub mod secret_files;
 mod service;
+mod shared;
 pub mod signature;
 #[cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))))]
@@ -240,9 +245,11 @@ pub use async_trait::async_trait;
 
 pub use self::{
     body::ResponseBody,
+    builder::CredentialLayerBuilder,
+    config::ConfigError,
     dialect::Dialect,
     error::{Error, ErrorKind},
     future::ResponseFuture,
-    layer::{ConfigError, CredentialLayer, CredentialLayerBuilder},
+    layer::CredentialLayer,
     service::CredentialService,
 };

@@ -1,4 +1,4 @@
-//! Text for log lines.
+//! Escapes text for log lines.
 
 use std::{
     error::Error as StdError,
@@ -7,8 +7,8 @@ use std::{
 
 use tracing::field::{DisplayValue, display};
 
-/// The cause of an error, for a log line. Other people's errors may repeat what a
-/// client sent, so control and bidirectional characters are escaped.
+/// The cause of an error, for a log line. Errors of other crates may repeat what a client
+/// sent, so control and bidirectional characters are escaped.
 pub(crate) fn cause<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> Option<DisplayValue<Escaped<&'a (dyn StdError + 'static)>>> {
@@ -31,7 +31,7 @@ impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
-                // Not within quotes, so these end nothing.
+                // The text is not in quotes, so these need no escape.
                 '"' | '\'' | '\\' => self.0.write_char(c)?,
                 _ => write!(self.0, "{}", c.escape_debug())?,
             }
@@ -44,7 +44,7 @@ impl fmt::Write for Escaping<'_, '_> {
 mod tests {
     use super::*;
 
-    /// Line ends, what moves a terminal's cursor, and what reverses text.
+    /// Line ends, and characters that move a terminal's cursor or reverse text.
     const HOSTILE: [char; 16] = [
         '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{200e}', '\u{200f}', '\u{61c}',
         '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{feff}',
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_text_escapes_the_same() {
+    fn debug_of_text_escapes_the_same_characters() {
         let text = format!("{:?}", String::from_iter(HOSTILE));
         assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{text:?}");
     }

@@ -1,4 +1,4 @@
-//! Who may do what: the whole authorization table.
+//! Who may do what: the authorization table.
 
 use std::{fmt, sync::Arc};
 
@@ -18,41 +18,48 @@ pub(crate) use self::owner::{Owner, Owners, Standing};
 ///
 /// # Contract
 ///
-/// Decisions are pure functions of caller, action and target. Targets are built
-/// from paths, parsed ids and stored records only; nothing else that a client
-/// sends ever gets into them.
+/// Decisions are pure functions of caller, action and target. The layer builds targets from
+/// paths, parsed ids and stored records only, and from nothing else that a client sends.
 pub trait Policy: fmt::Debug + Send + Sync + 'static {
-    /// Whether the caller may do this to the target.
+    /// Decides whether the caller may perform the action on the target.
     ///
-    /// Asked before the store is, with what is known then, and again for every
-    /// record before it is shown or changed.
+    /// The layer asks before it reads the store, with the part of the target that is known
+    /// by then, and again for every record before it is shown or changed.
     fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision;
 
-    /// Which records a list may hold; narrows the query, beside the decision
-    /// that is made for each of them. `None` if the caller may not list at all.
+    /// Returns which records a list may contain, or `None` if the caller may not list at
+    /// all. The scope narrows the query; the layer still asks for a decision about each
+    /// record.
     fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope>;
 
-    /// Whether the directory must give the owner of a new credential a place in its
-    /// project, for this kind of creation. Without a directory it is not asked, and root
-    /// keys need none.
+    /// Returns true if this kind of create requires that the owner of the new credential has
+    /// a place in its project. The layer does not ask without a directory, nor about root
+    /// keys.
     fn requires_place(&self, action: Action) -> bool;
 }
 
-impl<T: Policy + ?Sized> Policy for Arc<T> {
-    fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-        (**self).decide(caller, action, target)
-    }
+macro_rules! forward {
+    ($pointer:ident) => {
+        impl<T: Policy + ?Sized> Policy for $pointer<T> {
+            fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
+                (**self).decide(caller, action, target)
+            }
 
-    fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
-        (**self).list_scope(caller, action)
-    }
+            fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
+                (**self).list_scope(caller, action)
+            }
 
-    fn requires_place(&self, action: Action) -> bool {
-        (**self).requires_place(action)
-    }
+            fn requires_place(&self, action: Action) -> bool {
+                (**self).requires_place(action)
+            }
+        }
+    };
 }
 
-/// What a caller wants to do.
+forward!(Arc);
+forward!(Box);
+
+/// An action of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
@@ -80,17 +87,17 @@ pub enum Action {
     ListGrants,
     /// List key pairs.
     ListKeys,
-    /// See a v3 credential.
+    /// Show a v3 credential.
     ShowCredential,
-    /// See the secret of a credential that the caller may see in v3 or through OS-EC2.
+    /// Show the secret of a credential that the caller may see in v3 or through OS-EC2.
     ShowCredentialSecret,
-    /// See a key pair through OS-EC2.
+    /// Show a key pair through OS-EC2.
     ShowEc2,
-    /// See a v2 grant.
+    /// Show a v2 grant.
     ShowGrant,
-    /// See a key pair, without its secret.
+    /// Show a key pair, without its secret.
     ShowKey,
-    /// See the secret of a key pair that the caller may see in IBM's dialect or in v2.
+    /// Show the secret of a key pair that the caller may see in IBM's dialect or in v2.
     ShowSecret,
     /// Change a v3 credential's blob.
     UpdateCredential,
@@ -98,28 +105,29 @@ pub enum Action {
     UpdateGrant,
     /// Change a key pair's status.
     UpdateKey,
-    /// Have a signature validated that somebody else made.
+    /// Have a signature verified that another client made.
     ValidateSignature,
 }
 
-/// What something is to be done to; `None` where it is not known yet.
+/// The target of an action. A field is `None` if its value is not known yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Target<'a> {
     /// The owner.
     pub user_id: Option<&'a UserId>,
-    /// The project; of a record, `None` also if it has none.
+    /// The project; `None` also for a record without a project.
     pub project_id: Option<&'a ProjectId>,
-    /// The type of the record; `None` only while there is no record yet.
+    /// The type of the record; `None` only while no record is known.
     pub kind: Option<&'a Kind>,
-    /// Whether it is a root key, which belongs to the project and to no user.
+    /// Whether the record is a root key, which belongs to the project and to no user.
     pub root_key: bool,
-    /// Whether a directory knows who has a place in which project, so that a key for a
-    /// project in which its owner has none is refused where it is used.
+    /// Whether the layer has a directory, which knows who has a place in which project. Then
+    /// a key for a project in which its owner has no place is rejected when it is used.
     pub directory: bool,
 }
 
 impl<'a> Target<'a> {
-    /// A stored record.
+    /// The target of an action on a stored record.
     #[must_use]
     pub fn record(credential: &'a Credential) -> Self {
         Self {
@@ -132,28 +140,28 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A [`Policy`]'s answer.
+/// The decision of a [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It may be done.
+    /// The caller may perform the action.
     Allow,
-    /// It may not be done.
+    /// The caller may not perform the action.
     Forbid,
-    /// It may not be done, and the answer must not reveal whether the target exists.
+    /// The caller may not perform the action, and must not learn whether the target exists.
     Hide,
 }
 
-/// Which records a list may hold.
+/// Which records a list may contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListScope {
-    /// Everybody's.
+    /// All records.
     All,
     /// No records. The answer is the same as for an empty store.
     Nothing,
-    /// One project's.
+    /// The records of one project.
     Project(ProjectId),
-    /// One user's.
+    /// The records of one user.
     User(UserId),
 }
 

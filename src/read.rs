@@ -1,4 +1,4 @@
-//! Reading a request's body within bounds.
+//! Reads a request's body within bounds of size and time.
 
 use std::{
     error::Error as StdError,
@@ -14,12 +14,13 @@ use http_body_util::BodyExt;
 
 use crate::error::{Error, ErrorKind};
 
-/// Reads a whole body, of at most `limit` bytes, in at most `timeout`.
+/// Reads a whole body of at most `limit` bytes within `timeout`.
 ///
 /// # Errors
 ///
-/// Payload too large, at once if the length says so beforehand; request timeout;
-/// a bad request if the body breaks off.
+/// - [`ErrorKind::PayloadTooLarge`], without reading if the declared length is too large.
+/// - [`ErrorKind::RequestTimeout`] if the body does not end in time.
+/// - [`ErrorKind::BadRequest`] if the body ends with an error.
 pub(crate) async fn body<B>(body: B, limit: usize, timeout: Duration) -> Result<Bytes, Error>
 where
     B: Body,
@@ -29,7 +30,7 @@ where
         return Err(too_large());
     }
     let mut collecting = pin!(collect(body, limit));
-    // Most bodies are there already, and need no timer.
+    // Most bodies have arrived already, and need no timer.
     if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx))).await {
         return result;
     }
@@ -51,7 +52,7 @@ where
     let broken = |error: B::Error| Error::bad_request("The body broke off.").with_source(error);
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let data = within(data, limit - first.len().max(whole.len()))?;
         // A body in one piece, as most are, is not copied.
@@ -65,7 +66,7 @@ where
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-/// One chunk, unless there is no room left for it.
+/// Returns a chunk, unless it exceeds the room that is left.
 fn within(mut data: impl bytes::Buf, room: usize) -> Result<Bytes, Error> {
     let size = data.remaining();
     if size > room { Err(too_large()) } else { Ok(data.copy_to_bytes(size)) }

@@ -1,4 +1,4 @@
-//! [`CredentialService`]: route a request, or pass it on.
+//! [`CredentialService`]: responds to credential requests, and passes on all others.
 
 use std::{
     error::Error as StdError,
@@ -6,40 +6,46 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use tower::Service;
 
 use crate::{
-    auth::{Presented, presented},
-    authority::Outcome,
     body::ResponseBody,
-    dialect::{Exchange, Moment, Routed},
-    domain::Caller,
-    error::{Error, ErrorKind},
+    dialect::{Routed, options},
     future::ResponseFuture,
-    layer::App,
-    log,
-    origin::Host,
-    read,
+    shared::{Shared, private},
 };
 
-/// Answers credential requests and passes every other one to the inner service.
+/// Responds to credential requests, and passes every other request to the inner service.
 ///
-/// Made by [`CredentialLayer`](crate::CredentialLayer); see the [crate docs](crate)
-/// for an example. Readiness is the inner service's: behind a limiter a
-/// credential request waits its turn like any other.
+/// [`CredentialLayer`](crate::CredentialLayer) creates it; see the [crate docs](crate) for
+/// an example. Readiness is the inner service's: behind a limiter, a credential request
+/// waits its turn like any other request.
 #[derive(Clone, Debug)]
 pub struct CredentialService<S> {
     inner: S,
-    app: Arc<App>,
+    shared: Arc<Shared>,
 }
 
 impl<S> CredentialService<S> {
-    pub(crate) fn new(inner: S, app: Arc<App>) -> Self {
-        Self { inner, app }
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// A reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// A mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -59,125 +65,16 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (exchange, refusal) = match self.app.route(&request) {
-            Routed::Matched(exchange) => (exchange, None),
+        let (frame, operation) = match self.shared.route(&request) {
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
-            Routed::Options(exchange) => {
-                return ResponseFuture::own(Box::pin(async move { private(exchange.options()) }));
+            Routed::Options(allow) => {
+                return ResponseFuture::own(Box::pin(async move { private(options(allow)) }));
             }
-            Routed::Refused(exchange, error) => (exchange, Some(error)),
+            Routed::Ours(frame, operation) => (frame, operation),
         };
-        let app = Arc::clone(&self.app);
-        ResponseFuture::own(Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let result = match refusal {
-                _ if app.is_foreign(&head) => Err(Error::foreign_origin()),
-                Some(error) => Err(error),
-                None => app.handle(&exchange, &head, body).await,
-            };
-            app.respond(&exchange, &head, result)
-        }))
+        let shared = Arc::clone(&self.shared);
+        ResponseFuture::own(Box::pin(
+            async move { shared.respond(&frame, operation, request).await },
+        ))
     }
-}
-
-impl App {
-    /// Whose request it is. Sync, on the path as written, without allocation
-    /// for requests that are not ours.
-    fn route<B>(&self, request: &Request<B>) -> Routed<Exchange> {
-        let path = request.uri().path();
-        for (dialect, prefix) in &self.dialects {
-            if !path.starts_with(prefix) {
-                continue;
-            }
-            // A bucket may be called `credentials`: a signed request is the store's.
-            if presented::is_signed_for_s3(request) || !self.answers_for(request) {
-                return Routed::NotOurs;
-            }
-            let routed = dialect.route(prefix, request.method(), path, self.served);
-            if !matches!(routed, Routed::NotOurs) {
-                return routed;
-            }
-        }
-        Routed::NotOurs
-    }
-
-    pub(crate) fn is_ours<B>(&self, request: &Request<B>) -> bool {
-        !matches!(self.route(request), Routed::NotOurs)
-    }
-
-    fn answers_for<B>(&self, request: &Request<B>) -> bool {
-        if self.hosts.is_empty() {
-            return true;
-        }
-        let host = Host::of(request.uri(), request.headers());
-        host.is_some_and(|host| self.hosts.iter().any(|known| known.covers(&host)))
-    }
-
-    /// Whether a page of another origin asks for a change.
-    fn is_foreign(&self, head: &Parts) -> bool {
-        let changes =
-            matches!(head.method, Method::DELETE | Method::PATCH | Method::POST | Method::PUT);
-        changes && !self.origins.admit(&head.uri, &head.headers)
-    }
-
-    async fn handle<B>(&self, exchange: &Exchange, head: &Parts, body: B) -> Result<Outcome, Error>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
-        // Not through the pointer, whose own implementation would box it twice.
-        let caller = (*self.validator).validate(&presented).await?;
-        self.check_expiry(&caller)?;
-        // A browser sends Basic credentials that it remembers with any form of any page,
-        // but no form has one of these types.
-        if matches!(presented, Presented::Basic { .. })
-            && matches!(head.method, Method::PATCH | Method::POST | Method::PUT)
-        {
-            exchange.check_content_type(&head.headers)?;
-        }
-        let body = if exchange.takes_body() {
-            let body = read::body(body, self.body_limit, self.body_timeout).await?;
-            // The token may have expired while the body arrived.
-            self.check_expiry(&caller)?;
-            body
-        } else {
-            Bytes::new()
-        };
-        let command = exchange.parse(head, &body)?;
-        self.authority.run(&caller, command).await
-    }
-
-    fn check_expiry(&self, caller: &Caller) -> Result<(), Error> {
-        let is_over = caller.expires_at.is_some_and(|end| end <= self.authority.clock.now());
-        if is_over { Err(Error::unauthenticated()) } else { Ok(()) }
-    }
-
-    fn respond(
-        &self,
-        exchange: &Exchange,
-        head: &Parts,
-        result: Result<Outcome, Error>,
-    ) -> Response<Full<Bytes>> {
-        let now = self.authority.clock.now();
-        let (base_url, trust_forwarded) = (self.base_url.as_deref(), self.trust_forwarded);
-        let moment = Moment { now, head, base_url, trust_forwarded };
-        let mut response = private(exchange.render(result.as_ref(), &moment));
-        if let Err(error) = result {
-            if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-                let source = log::cause(&error);
-                let cause = error.source().and_then(log::cause);
-                tracing::error!(source, cause, "credential request failed");
-            }
-            response.extensions_mut().insert(Arc::new(error));
-        }
-        response
-    }
-}
-
-/// Forbids caches to store a response, which may hold a secret.
-fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    response
 }

@@ -40,7 +40,7 @@ where
 }
 
 #[tokio::test]
-async fn a_layer_on_the_outermost_router_answers_and_keeps_all_routes() {
+async fn layer_on_the_outermost_router_responds_and_keeps_all_routes() {
     let app = Router::new().nest("/sub", router()).merge(router()).layer(layer());
     assert_eq!(status(&app, "/mine").await, StatusCode::OK);
     assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
@@ -50,7 +50,7 @@ async fn a_layer_on_the_outermost_router_answers_and_keeps_all_routes() {
 }
 
 #[tokio::test]
-async fn a_wrapped_router_answers_below_a_nest_service() {
+async fn wrapped_router_responds_below_a_nest_service() {
     let app = Router::new().nest_service("/sub", layer().layer(router()));
     assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
     assert_eq!(status(&app, "/sub/credentials/").await, StatusCode::OK);
@@ -59,7 +59,7 @@ async fn a_wrapped_router_answers_below_a_nest_service() {
 }
 
 #[tokio::test]
-async fn a_prefix_reaches_into_a_nested_router_from_the_top() {
+async fn prefix_reaches_into_a_nested_router_from_the_top() {
     let layer = builder().prefix(Dialect::IbmCos, "/sub/credentials").build().unwrap();
     let app = Router::new().nest("/sub", router()).layer(layer);
     assert_eq!(status(&app, "/sub/mine").await, StatusCode::OK);
@@ -68,7 +68,7 @@ async fn a_prefix_reaches_into_a_nested_router_from_the_top() {
 }
 
 #[tokio::test]
-async fn a_wrapped_router_answers_as_a_fallback_service() {
+async fn wrapped_router_responds_as_a_fallback_service() {
     let app = router().fallback_service(layer().layer(Router::new()));
     assert_eq!(status(&app, "/mine").await, StatusCode::OK);
     assert_eq!(status(&app, "/credentials").await, StatusCode::OK);
@@ -95,14 +95,14 @@ async fn a_plain_service_builder_does_without_axum() {
 }
 
 #[tokio::test]
-async fn only_the_chosen_dialects_are_answered() {
+async fn only_the_chosen_dialects_are_served() {
     let app = router().layer(builder().dialects([Dialect::KeystoneV2]).build().unwrap());
     assert_eq!(status(&app, GRANTS).await, StatusCode::OK);
     assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn only_the_chosen_hosts_are_answered() {
+async fn only_the_chosen_hosts_are_served() {
     let hosts = ["Keys.example.com", "[::1]", "other.example.com:8338"];
     let app = router().layer(builder().hosts(hosts).build().unwrap());
     let to = |hosts: &[&'static str]| {
@@ -149,7 +149,7 @@ async fn only_the_chosen_hosts_are_answered() {
 }
 
 #[test]
-fn a_layer_says_which_requests_it_answers() {
+fn layer_reports_which_requests_it_responds_to() {
     let layer = builder().hosts(["keys.example.com"]).build().unwrap();
     let answers = |method: &str, uri: &str, header: (&str, &str)| {
         let request = Request::builder().method(method).uri(uri).header(header.0, header.1);
@@ -171,7 +171,7 @@ fn a_layer_says_which_requests_it_answers() {
 }
 
 #[test]
-fn mistakes_are_told_when_the_layer_is_built() {
+fn invalid_settings_fail_when_the_layer_is_built() {
     let refused = |builder: CredentialLayerBuilder| builder.build().unwrap_err();
     assert_eq!(refused(builder().dialects([])), ConfigError::NoDialect);
     assert_eq!(refused(builder().body_limit(0)), ConfigError::ZeroBodyLimit);
@@ -216,4 +216,12 @@ fn mistakes_are_told_when_the_layer_is_built() {
         assert!(matches!(refused(overlap), ConfigError::OverlappingPrefixes(..)), "{one} {other}");
     }
     assert!(builder().prefix(Dialect::IbmCos, "/v2.0x").build().is_ok());
+}
+
+#[test]
+fn service_gives_access_to_the_inner_service() {
+    let mut service = layer().layer("inner");
+    assert_eq!(*service.get_ref(), "inner");
+    *service.get_mut() = "changed";
+    assert_eq!(service.into_inner(), "changed");
 }

@@ -29,7 +29,7 @@ fn layer() -> CredentialLayer {
     CredentialLayer::new(StaticTokens::new(), MemoryBackend::default())
 }
 
-/// An app that itself allocates nothing, and says which request reached it.
+/// An app that allocates nothing, and reports which request reached it.
 #[derive(Clone)]
 struct App;
 
@@ -129,7 +129,7 @@ fn signed_s3_requests_on_our_paths_pass_through_without_allocating() {
 }
 
 #[tokio::test]
-async fn a_token_makes_a_signed_request_ours() {
+async fn signed_request_with_a_token_is_ours() {
     let service = layer().layer(App);
     for (target, headers) in [
         ("/credentials", &[("authorization", "AWS4-HMAC-SHA256 x"), ("x-auth-token", "t")][..]),
@@ -144,7 +144,7 @@ async fn a_token_makes_a_signed_request_ours() {
 }
 
 #[test]
-fn the_response_future_is_as_large_as_the_apps_own() {
+fn response_future_is_as_large_as_the_apps_own() {
     fn sizes<S: Service<Request<AxumBody>>>(_: &S) -> (usize, usize) {
         (size_of::<S::Future>(), size_of::<ResponseFuture<S::Future>>())
     }
@@ -156,7 +156,7 @@ fn the_response_future_is_as_large_as_the_apps_own() {
 }
 
 #[test]
-fn layer_service_and_future_are_what_hosts_ask_for() {
+fn layer_service_and_future_meet_the_bounds_of_hosts() {
     fn host<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn spawnable<T: Send>(_: &T) {}
     let layer = layer();
@@ -190,7 +190,7 @@ fn readiness_and_errors_of_the_inner_service_are_forwarded() {
 }
 
 #[test]
-fn a_rejected_token_never_reaches_the_inner_service() {
+fn request_with_a_rejected_token_never_reaches_the_inner_service() {
     let (mut service, mut inner) =
         mock::spawn_layer::<Request<Full<Bytes>>, Response<Full<Bytes>>, _>(layer());
     assert_ready_ok!(service.poll_ready());
@@ -202,7 +202,7 @@ fn a_rejected_token_never_reaches_the_inner_service() {
 }
 
 #[tokio::test]
-async fn the_apps_body_keeps_its_size_its_end_and_its_error() {
+async fn body_of_the_app_keeps_its_size_its_end_and_its_error() {
     let app = service_fn(|request: Request<Full<Bytes>>| async move {
         let body = if request.uri().path() == "/empty" { Full::default() } else { "hello".into() };
         Ok::<_, Infallible>(Response::new(body))
@@ -221,7 +221,7 @@ async fn the_apps_body_keeps_its_size_its_end_and_its_error() {
 }
 
 #[tokio::test]
-async fn an_axum_app_keeps_its_own_routes() {
+async fn axum_app_keeps_its_own_routes() {
     let app = Router::new().route("/mine", get(|| async { "mine" })).layer(layer());
     let get = |path: &str| {
         let request = Request::get(path).body(AxumBody::empty()).unwrap();

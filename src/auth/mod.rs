@@ -1,4 +1,4 @@
-//! Who is calling.
+//! [`TokenValidator`]: authenticates callers.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -11,23 +11,21 @@ mod static_tokens;
 
 pub use static_tokens::{InvalidToken, StaticTokens};
 
-/// Says who presents a token.
+/// Authenticates callers by what they present.
 ///
 /// # Contract
 ///
-/// * Only a token that is valid **now** yields a caller; one that is expired,
-///   revoked or unknown is refused, and a failure to find out is
-///   [`AuthError::Unavailable`], never a caller and never
-///   [`AuthError::Invalid`].
-/// * The caller's roles are those in the token's scope, and
-///   [`Caller::delegation`] is set whenever the caller did not log in as the
-///   user itself: getting this wrong lets a trust or an application credential
-///   mint keys that outlive it.
-/// * Nothing that is presented is logged.
+/// * Only a token that is valid **now** yields a caller. A validator rejects a token that is
+///   expired, revoked or unknown. If it cannot find out, it returns
+///   [`AuthError::Unavailable`], never a caller and never [`AuthError::Invalid`].
+/// * The caller's roles are those in the token's scope.
+/// * [`Caller::delegation`] is set whenever the caller did not log in as the user. Otherwise
+///   a trust or an application credential could mint keys that outlive it.
+/// * The validator does not log tokens and passwords.
 #[async_trait]
 pub trait TokenValidator: fmt::Debug + Send + Sync + 'static {
-    /// Validates what a client presented. The caller is shared, so that a
-    /// validator that remembers callers need not copy them.
+    /// Validates what a client presented. The caller is shared, so that a validator with a
+    /// cache need not copy it.
     ///
     /// # Errors
     ///
@@ -35,8 +33,9 @@ pub trait TokenValidator: fmt::Debug + Send + Sync + 'static {
     async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError>;
 }
 
-/// What a client presented to say who it is.
+/// What a client presents to authenticate.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Presented {
     /// HTTP Basic credentials.
     Basic {
@@ -49,17 +48,17 @@ pub enum Presented {
     Token(SecretText),
 }
 
-/// Why a caller was not let in.
+/// Why a caller is not authenticated.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// It was valid once.
+    /// The token has expired.
     Expired,
-    /// It is not a valid token, or not this user's.
+    /// The token is not valid, or is not this user's.
     Invalid,
-    /// Whoever knows could not be asked; retrying may help.
+    /// The source of tokens is unavailable; retrying may help.
     Unavailable(Box<dyn StdError + Send + Sync>),
-    /// The token is valid, its user is disabled.
+    /// The token is valid, but its user is disabled.
     UserDisabled,
 }
 

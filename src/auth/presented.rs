@@ -1,4 +1,4 @@
-//! What a request presents: a token, Basic credentials, or an S3 signature.
+//! Parses what a request presents: a token, Basic credentials, or an S3 signature.
 
 use data_encoding::BASE64;
 use http::{HeaderMap, Request, header};
@@ -8,8 +8,8 @@ use crate::domain::SecretText;
 
 const X_AUTH_TOKEN: &str = "x-auth-token";
 
-/// The token or Basic credentials of a request. `X-Auth-Token` wins; of a header
-/// that is there twice the first counts.
+/// The token or Basic credentials of a request. `X-Auth-Token` takes precedence. The first of
+/// duplicate headers counts.
 pub(crate) fn presented(headers: &HeaderMap) -> Option<Presented> {
     if let Some(token) = headers.get(X_AUTH_TOKEN) {
         let token = token.to_str().ok().filter(|token| !token.is_empty())?;
@@ -32,7 +32,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<Presented> {
     None
 }
 
-/// Whether this is S3 traffic: it carries an AWS signature, and no token.
+/// Whether this is an S3 request: it has an AWS signature, and no token.
 pub(crate) fn is_signed_for_s3<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     if headers.contains_key(X_AUTH_TOKEN) {

@@ -12,10 +12,10 @@ use crate::domain::{Caller, SecretText};
 
 /// A fixed set of tokens and the callers they stand for.
 ///
-/// Only the SHA-256 of each token is kept; every lookup compares with all of
-/// them in constant time. Tokens must be hard to guess: a hash without salt
-/// protects nothing else. With HTTP Basic the password is the token, and the
-/// user name must be the caller's user id or the name given with the token.
+/// Keeps only the SHA-256 of each token. Every lookup compares with all of them in constant
+/// time. Tokens must be hard to guess, because the hashes have no salt. With HTTP Basic the
+/// password is the token, and the user name must be the caller's user id or the name given
+/// with the token.
 ///
 /// ```
 /// use tower_credentials::{auth::StaticTokens, domain::{Caller, ProjectId, Scope, UserId}};
@@ -41,24 +41,24 @@ struct Entry {
 struct TokenDigest([u8; 32]);
 
 impl StaticTokens {
-    /// An empty set, which lets nobody in.
+    /// Creates an empty set, which authenticates no caller.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a token. If it is there already the first caller keeps it.
+    /// Adds a token. If the set has the token already, the first caller keeps it.
     #[must_use]
     pub fn with_token(self, token: &str, username: impl Into<String>, caller: Caller) -> Self {
         self.with(TokenDigest::of(token), username.into(), caller)
     }
 
-    /// Adds a token by the hex SHA-256 of its text, so that a configuration
-    /// need not hold the token itself.
+    /// Adds a token by the hex SHA-256 of its text, so that a configuration need not contain
+    /// the token.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] if it is not 64 hex digits.
+    /// [`InvalidToken`] if the text is not 64 hex digits.
     pub fn with_token_sha256(
         self,
         hex: &str,
@@ -75,7 +75,7 @@ impl StaticTokens {
         self
     }
 
-    /// The first entry with this token. Looks at all, whichever matches.
+    /// The first entry with this token. Compares with all entries, whichever matches.
     fn find(&self, token: &SecretText) -> Option<&Entry> {
         let digest = TokenDigest::of(token.expose());
         let (mut found, mut at) = (Choice::from(0), 0_u64);
@@ -124,7 +124,7 @@ pub struct InvalidToken(());
 
 impl fmt::Display for InvalidToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the SHA-256 of a token: 64 hex digits are needed")
+        f.write_str("the SHA-256 of a token must be 64 hex digits")
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_names_its_caller_and_no_other_text_names_any() {
+    async fn token_authenticates_its_caller_and_no_other_text_does() {
         let tokens = StaticTokens::new()
             .with_token("one", "a", caller("u-a"))
             .with_token("two", "b", caller("u-b"))
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_basic_password_is_good_for_its_own_user_only() {
+    async fn basic_password_authenticates_its_own_user_only() {
         let tokens = StaticTokens::new().with_token("one", "amy", caller("u-a"));
         assert!(tokens.validate(&basic("amy", "one")).await.is_ok());
         assert!(tokens.validate(&basic("u-a", "one")).await.is_ok());
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hashed_token_is_as_good_as_its_text() {
+    async fn hashed_token_authenticates_like_its_text() {
         let digest = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
         let tokens = StaticTokens::new().with_token_sha256(digest, "a", caller("u")).unwrap();
         assert!(tokens.validate(&token("one")).await.is_ok());

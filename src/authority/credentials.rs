@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use super::{
-    Authority, LAST_USED, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race,
+    checks::Authority,
+    listing::End,
+    outcome::{LAST_USED, Listing, Outcome},
+    write::Address,
 };
 use crate::{
     backend::{ListQuery, Order},
@@ -12,7 +15,7 @@ use crate::{
         AccessKey, Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId,
         SecretKey, UserId, Version,
     },
-    error::{Error, ErrorKind},
+    error::Error,
     policy::{Action, Decision, ListScope, Target},
 };
 
@@ -25,7 +28,7 @@ pub(crate) enum CredentialCommand {
     Update(UpdateCredential),
 }
 
-/// A new credential, as the client wrote it.
+/// A new credential, as the client sent it.
 #[derive(Debug)]
 pub(crate) struct CreateCredential {
     pub(crate) kind: Kind,
@@ -35,13 +38,13 @@ pub(crate) struct CreateCredential {
     pub(crate) attributes: Attributes,
 }
 
-/// Which credentials; the filters narrow together.
+/// Which credentials to list. A record must pass all filters.
 #[derive(Debug, Default)]
 pub(crate) struct ListCredentials {
     pub(crate) user_id: Option<UserId>,
     pub(crate) kind: Option<Kind>,
     pub(crate) matches: Vec<Match>,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -51,7 +54,7 @@ pub(crate) struct ListCredentials {
 pub(crate) struct Match {
     pub(crate) field: Field,
     pub(crate) matching: Matching,
-    /// Whether upper and lower case are the same.
+    /// Whether to ignore case.
     pub(crate) fold_case: bool,
     pub(crate) text: String,
 }
@@ -74,7 +77,7 @@ pub(crate) enum Matching {
 pub(crate) struct UpdateCredential {
     pub(crate) id: CredentialId,
     pub(crate) blob: Blob,
-    /// The other members that the client wrote, which must be as stored.
+    /// The other members that the client sent, which must be as stored.
     pub(crate) others: Attributes,
 }
 
@@ -86,10 +89,12 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         match command {
             CredentialCommand::Create(command) => self.create_credential(caller, command).await,
-            CredentialCommand::Delete(id) => self.delete_credential(caller, &id).await,
+            CredentialCommand::Delete(id) => {
+                self.delete(caller, Action::DeleteCredential, Address::Credential(&id)).await
+            }
             CredentialCommand::List(command) => self.list_credentials(caller, command).await,
             CredentialCommand::Show(id) => {
-                let credential = self.find(caller, Action::ShowCredential, &id).await?;
+                let credential = self.find_credential(caller, Action::ShowCredential, &id).await?;
                 Ok(Outcome::Shown(self.credential_view(caller, credential)))
             }
             CredentialCommand::Update(command) => self.update_credential(caller, command).await,
@@ -103,8 +108,8 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         let CreateCredential { kind, user_id, project_id, blob, mut attributes } = command;
         if self.usage.is_some() {
-            // The log's to tell: what a client reads elsewhere and writes here, and what
-            // it makes up, would come to light once there is no log any more.
+            // Clients may copy the member from a response, or make it up. If it were stored,
+            // it would be shown once the layer has no log any more.
             attributes.remove(LAST_USED);
         }
         let access_key = kind.is_ec2().then(|| new_pair(&blob)).transpose()?;
@@ -129,10 +134,7 @@ impl Authority {
         credential.access_key = access_key;
         credential.attributes = attributes;
         credential.delegation.clone_from(&caller.delegation);
-        let credential = Arc::new(credential);
-        self.backend().insert(&credential, self.quota).await?;
-        log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.new_view(credential)))
+        self.insert(caller, credential).await
     }
 
     async fn list_credentials(
@@ -155,58 +157,17 @@ impl Authority {
                 query.user_id = Some(id);
             }
             ListScope::Nothing | ListScope::User(_) => {
-                return Ok(Outcome::Listed(Listing::empty()));
+                return Ok(Outcome::Listed(Listing::default()));
             }
         }
-        let listed = |record: &Credential| {
-            !matches!(record.material, Material::Password { .. })
-                && matches.iter().all(|it| it.admits(record))
-                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        self.start_after(&mut query, marker).await?;
+        let view = |record: Arc<Credential>| {
+            let is_listed = !matches!(record.material, Material::Password { .. })
+                && matches.iter().all(|it| it.admits(&record))
+                && self.allows(caller, action, &record);
+            is_listed.then(|| self.credential_view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(caller, query, marker, limit, listed).await?))
-    }
-
-    /// A page of what passes, in order of id from behind the marker on, and whether
-    /// more of it follows. The marker is the id of a record that the query admits.
-    pub(super) async fn page(
-        &self,
-        caller: &Caller,
-        mut query: ListQuery,
-        marker: Option<String>,
-        limit: Option<usize>,
-        listed: impl Fn(&Credential) -> bool + Send,
-    ) -> Result<Listing, Error> {
-        if let Some(marker) = &marker {
-            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
-            if !record.is_some_and(|record| query.admits(&record)) {
-                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
-            }
-        }
-        query.after = marker;
-        let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
-        if limit == 0 {
-            return Ok(Listing::empty());
-        }
-        // One more than fits, to know whether anything follows that would be shown.
-        let mut query = query.with_limit(limit + 1);
-        let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
-        for _ in 0..MAX_READS {
-            let page = self.backend().list(&query).await?;
-            query.after = page.next;
-            for credential in page.credentials.into_iter().filter(|record| listed(record)) {
-                if views.len() == limit || bytes >= ListQuery::MAX_BYTES {
-                    let next = views.last().map(|last| last.credential.id.to_string());
-                    return Ok(Listing { views, next });
-                }
-                bytes += credential.size();
-                views.push(self.credential_view(caller, credential));
-            }
-            if query.after.is_none() {
-                break;
-            }
-        }
-        // The end, or as far as one list looks: the next one goes on from there.
-        Ok(Listing { views, next: query.after })
+        Ok(Outcome::Listed(self.page(query, limit, End::Marked, view).await?))
     }
 
     async fn update_credential(
@@ -214,43 +175,23 @@ impl Authority {
         caller: &Caller,
         command: UpdateCredential,
     ) -> Result<Outcome, Error> {
-        let action = Action::UpdateCredential;
-        for _ in 0..RACES {
-            let stored = self.find(caller, action, &command.id).await?;
-            if !command.leaves_alone(&stored, self.usage.is_some()) {
+        let (action, address) = (Action::UpdateCredential, Address::Credential(&command.id));
+        let change = |stored: &Credential, changed: &mut Credential| {
+            if !command.leaves_alone(stored, self.usage.is_some()) {
                 return Err(Error::bad_request("Only the blob of a credential can be changed."));
             }
-            let mut changed = Credential::clone(&stored).touched(self.clock.now());
-            command.apply(&stored, &mut changed)?;
-            // Again, for what it is about to become.
-            self.permit(caller, action, Target::record(&changed))?;
-            let credential = Arc::new(changed);
-            if self.backend().update(&credential, stored.version).await? {
-                log_change("updated", caller, &credential);
-                return Ok(Outcome::Updated(self.credential_view(caller, credential)));
-            }
-        }
-        Err(lost_race())
+            command.apply(stored, changed)?;
+            // Permitted again, as the record will be.
+            self.permit(caller, action, Target::record(changed))?;
+            Ok(true)
+        };
+        let credential = self.update(caller, action, address, change).await?;
+        Ok(Outcome::Updated(self.credential_view(caller, credential)))
     }
 
-    async fn delete_credential(
-        &self,
-        caller: &Caller,
-        id: &CredentialId,
-    ) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find(caller, Action::DeleteCredential, id).await?;
-            if self.backend().delete(&stored.id, stored.version).await? {
-                log_change("deleted", caller, &stored);
-                return Ok(Outcome::Deleted);
-            }
-        }
-        Err(lost_race())
-    }
-
-    /// The record on which the caller may do this. That there is none is told
-    /// only to those who may do it to all of them.
-    async fn find(
+    /// Finds the record, on which the caller may perform this action. Only callers who may
+    /// perform it on every record learn that a record does not exist.
+    pub(super) async fn find_credential(
         &self,
         caller: &Caller,
         action: Action,
@@ -273,15 +214,15 @@ impl Authority {
     }
 }
 
-/// A client named a delegation that is not its own. To drop it would make the key
-/// stronger than its author asked for.
+/// The client named a delegation that is not its own. Without it, the key would be
+/// stronger than the client asked for.
 fn foreign(name: &'static str) -> Error {
     Error::bad_request(format!("{name} must be that of the token, or absent."))
 }
 
-/// The access key of a key pair that a client brings.
+/// The access key in the blob of a new key pair.
 fn new_pair(blob: &Blob) -> Result<AccessKey, Error> {
-    // More would be hashed for a longer secret than for a key that is not there.
+    // A longer secret would cost more hashing than a missing key.
     if let Some(secret) = blob.secret_key() {
         SecretKey::new(secret.expose())?;
     }
@@ -308,13 +249,13 @@ impl Match {
 }
 
 impl UpdateCredential {
-    /// Whether what is given beside the blob is as it is stored; with a log of uses,
-    /// `logged`, its member is nobody's to change.
+    /// Whether the other members are as stored. With a usage log (`logged`), the value of
+    /// `last_used` does not matter.
     fn leaves_alone(&self, stored: &Credential, logged: bool) -> bool {
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
         self.others.iter().all(|(name, given)| match name.as_str() {
             "id" => given == stored.id.as_str(),
-            // Nobody stores them.
+            // Links are not stored.
             "links" => true,
             LAST_USED if logged => true,
             "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
@@ -335,12 +276,12 @@ impl UpdateCredential {
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
-        // What was no key pair before may become one, and is bound by what it says.
+        // An opaque blob may become a key pair, which its delegation binds.
         if changed.delegation.is_none() {
             changed.delegation = before.delegation()?;
         }
         if let Material::Grant { username, signature, .. } = &stored.material {
-            // Its name is what v2 knows it by.
+            // v2 addresses the record by its name.
             let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
             let secret = secret.cloned().ok_or_else(|| {
                 Error::bad_request("Only the secret of a granted credential can be changed.")

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Outcome, RACES, log_change, lost_race};
+use super::{checks::Authority, listing::End, outcome::Outcome, write::Address};
 use crate::{
     backend::{ListQuery, Order},
     domain::{
@@ -11,7 +11,7 @@ use crate::{
         generate_pair,
     },
     error::{Error, ErrorKind},
-    policy::{Action, Decision, Target},
+    policy::{Action, Target},
 };
 
 #[derive(Debug)]
@@ -22,18 +22,18 @@ pub(crate) enum Ec2Command {
     Show { user_id: UserId, access_key: AccessKey },
 }
 
-/// A new key pair; both keys are made here.
+/// A new key pair; both keys are generated.
 #[derive(Debug)]
 pub(crate) struct CreateEc2 {
     pub(crate) user_id: UserId,
-    /// `None` if the client named none that could be one.
+    /// `None` if the client named no valid project.
     pub(crate) project_id: Option<ProjectId>,
 }
 
 #[derive(Debug)]
 pub(crate) struct ListEc2 {
     pub(crate) user_id: UserId,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -47,7 +47,8 @@ impl Authority {
         match command {
             Ec2Command::Create(command) => self.create_ec2(caller, command).await,
             Ec2Command::Delete { user_id, access_key } => {
-                self.delete_ec2(caller, &user_id, &access_key).await
+                let address = Address::Ec2(&user_id, &access_key);
+                self.delete(caller, Action::DeleteEc2, address).await
             }
             Ec2Command::List(command) => self.list_ec2(caller, command).await,
             Ec2Command::Show { user_id, access_key } => {
@@ -76,49 +77,31 @@ impl Authority {
         credential.project_id = Some(project_id);
         credential.access_key = Some(access_key);
         credential.delegation.clone_from(&caller.delegation);
-        let credential = Arc::new(credential);
-        self.backend().insert(&credential, self.quota).await?;
-        log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.new_view(credential)))
+        self.insert(caller, credential).await
     }
 
     async fn list_ec2(&self, caller: &Caller, command: ListEc2) -> Result<Outcome, Error> {
         let ListEc2 { user_id, marker, limit } = command;
         let action = Action::ListEc2;
-        // Somebody else's keys are those in the caller's own project, as in IBM's dialect.
+        // Another user's keys are those in the caller's own project, as in IBM's dialect.
         let project_id = caller.project_id().filter(|_| user_id != caller.user_id);
         self.permit(caller, action, self.target(&user_id, project_id, None))?;
         self.require_user(&user_id).await?;
 
         let mut query = ListQuery::new(Order::Id);
         (query.user_id, query.kind) = (Some(user_id), Some(Kind::ec2()));
-        let listed = |record: &Credential| {
-            record.access_key.is_some()
-                && self.policy.decide(caller, action, Target::record(record)) == Decision::Allow
+        self.start_after(&mut query, marker).await?;
+        let view = |record: Arc<Credential>| {
+            let is_listed = record.access_key.is_some() && self.allows(caller, action, &record);
+            is_listed.then(|| self.credential_view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(caller, query, marker, limit, listed).await?))
+        Ok(Outcome::Listed(self.page(query, limit, End::Marked, view).await?))
     }
 
-    async fn delete_ec2(
-        &self,
-        caller: &Caller,
-        user_id: &UserId,
-        access_key: &AccessKey,
-    ) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find_ec2(caller, Action::DeleteEc2, user_id, access_key).await?;
-            if self.backend().delete(&stored.id, stored.version).await? {
-                log_change("deleted", caller, &stored);
-                return Ok(Outcome::Deleted);
-            }
-        }
-        Err(lost_race())
-    }
-
-    /// The key pair on which the caller may do this. As in Keystone, whoever asks for
-    /// themselves is told of one that there is not, and the user in the path must
-    /// exist, but need not be the owner.
-    async fn find_ec2(
+    /// Finds the key pair, on which the caller may perform this action. As in Keystone, a
+    /// missing key pair is not found for every caller, and the user in the path must exist,
+    /// but need not be the owner.
+    pub(super) async fn find_ec2(
         &self,
         caller: &Caller,
         action: Action,

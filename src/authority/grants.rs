@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, View, log_change, lost_race};
+use super::{
+    checks::Authority,
+    listing::End,
+    outcome::{Listing, Outcome},
+    write::{Address, TRIES, lost_race},
+};
 use crate::{
     backend::{BackendError, ListQuery, Order},
     domain::{
@@ -10,7 +15,7 @@ use crate::{
         SecretKey, SecretText, Slot, UserId, Version,
     },
     error::{Error, ErrorKind},
-    policy::{Action, Decision, Target},
+    policy::{Action, Target},
 };
 
 #[derive(Debug)]
@@ -22,14 +27,14 @@ pub(crate) enum GrantCommand {
     Update { user_id: UserId, grant: Grant },
 }
 
-/// What is granted: the parsed body of a grant or an update.
+/// The parsed body of a grant or an update.
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) username: String,
     pub(crate) proof: Proof,
 }
 
-/// What proves that somebody is the name it was granted to.
+/// The secret part of a grant.
 #[derive(Debug)]
 pub(crate) enum Proof {
     Ec2 { secret: SecretKey, signature: SecretText },
@@ -40,9 +45,9 @@ pub(crate) enum Proof {
 #[derive(Debug)]
 pub(crate) struct ListGrants {
     pub(crate) user_id: UserId,
-    /// Only what belongs to this slot's type.
+    /// Lists only this type.
     pub(crate) slot: Option<Slot>,
-    /// Id of the last record of the page before.
+    /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
 }
@@ -68,7 +73,7 @@ impl Authority {
                 self.create_grant(caller, user_id, grant).await
             }
             GrantCommand::Delete { user_id, slot } => {
-                self.delete_grant(caller, &user_id, slot).await
+                self.delete(caller, Action::DeleteGrant, Address::Grant(&user_id, slot)).await
             }
             GrantCommand::List(command) => self.list_grants(caller, command).await,
             GrantCommand::Show { user_id, slot } => {
@@ -91,13 +96,13 @@ impl Authority {
         let project_id = self.grant_project(caller, &user_id).await?;
 
         let (slot, username) = (grant.slot(), grant.username.clone());
-        // Asked before a password is hashed: that costs too much to give away.
+        // Checked before a password is hashed, which is expensive.
         if slot == Slot::Password && self.backend().find_by_slot(&user_id, slot).await?.is_some() {
             return Err(BackendError::AlreadyExists.into());
         }
         let material = grant.into_material().await?;
-        for _ in 0..RACES {
-            // A password is no key pair, so its name is no access key.
+        for _ in 0..TRIES {
+            // A password is not a key pair, so its name is not an access key.
             let wanted = (slot != Slot::Password).then(|| AccessKey::from_stored(&*username));
             let access_key = self.free_access_key(&user_id, wanted.clone()).await?;
             let id = match &access_key {
@@ -106,35 +111,29 @@ impl Authority {
             };
             let kind = if slot == Slot::Password { Kind::password() } else { Kind::ec2() };
             let (now, version) = (self.clock.now(), Version::fresh());
-            let user_id = user_id.clone();
-            let mut credential = Credential::new(id, kind, user_id, material.clone(), now, version);
+            let (owner, material) = (user_id.clone(), material.clone());
+            let mut credential = Credential::new(id, kind, owner, material, now, version);
             credential.project_id.clone_from(&project_id);
             credential.slot = Some(slot);
             credential.delegation.clone_from(&caller.delegation);
+            let before = access_key.clone();
             credential.access_key = access_key;
-            let credential = Arc::new(credential);
-            match self.backend().insert(&credential, self.quota).await {
-                Ok(()) => {
-                    log_change("created", caller, &credential);
-                    return Ok(Outcome::Created(self.new_view(credential)));
-                }
-                Err(BackendError::AlreadyExists) => {
-                    let owner = &credential.user_id;
-                    let slot_taken = self.backend().find_by_slot(owner, slot).await?.is_some();
-                    let now_free = self.free_access_key(owner, wanted).await?;
-                    if slot_taken || now_free == credential.access_key {
-                        return Err(BackendError::AlreadyExists.into());
+            match self.insert(caller, credential).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    let slot_taken = self.backend().find_by_slot(&user_id, slot).await?.is_some();
+                    if slot_taken || self.free_access_key(&user_id, wanted).await? == before {
+                        return Err(error);
                     }
-                    // The same user took the access key meanwhile: go without one.
+                    // The same user took the access key meanwhile: store none.
                 }
-                Err(error) => return Err(error.into()),
+                result => return result,
             }
         }
         Err(lost_race())
     }
 
-    /// The access key of a new grant: the wanted one if it is free; none if the
-    /// same user holds it already under another type.
+    /// The access key of a new grant: the wanted one, or none if the same user already has
+    /// it under another type.
     async fn free_access_key(
         &self,
         user_id: &UserId,
@@ -143,12 +142,12 @@ impl Authority {
         let Some(wanted) = wanted else { return Ok(None) };
         match self.backend().find_by_access_key(&wanted).await? {
             Some(holder) if holder.user_id == *user_id => Ok(None),
-            // Taken by another user. The insert says so, after the quota.
+            // If another user has it, the insert reports that, after the quota.
             Some(_) | None => Ok(Some(wanted)),
         }
     }
 
-    /// The user's default project, else the caller's, else none.
+    /// The project of a new grant: the user's default project, else the caller's, else none.
     async fn grant_project(
         &self,
         caller: &Caller,
@@ -167,79 +166,44 @@ impl Authority {
         let ListGrants { user_id, slot, marker, limit } = command;
         self.permit(caller, Action::ListGrants, self.target(&user_id, None, None))?;
         self.require_user(&user_id).await?;
-        if let Some(marker) = &marker {
-            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
-            if record.is_none_or(|record| record.user_id != user_id) {
-                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
-            }
-        }
-
-        let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let mut query = ListQuery::new(Order::Id);
+        query.user_id = Some(user_id.clone());
+        self.start_after(&mut query, marker).await?;
         let listing = match slot {
-            _ if limit == 0 => Listing { views: Vec::new(), next: None },
             Some(slot @ (Slot::Password | Slot::S3)) => {
-                self.list_slot(caller, &user_id, slot, marker, limit).await?
+                self.list_slot(caller, &user_id, slot, query.after, limit).await?
             }
-            // Other key pairs are listed as this type, beside the slot's own.
-            Some(Slot::Ec2) | None => self.list_all(caller, user_id, slot, marker, limit).await?,
+            // Other key pairs are listed as this type too, beside the slot's own.
+            Some(Slot::Ec2) | None => {
+                let view = |record: Arc<Credential>| {
+                    let listed = listed_as(&record);
+                    let is_listed = listed.is_some_and(|it| slot.is_none_or(|slot| slot == it))
+                        && self.allows(caller, Action::ListGrants, &record);
+                    is_listed.then(|| self.view(caller, record))
+                };
+                self.page(query, limit, End::Marked, view).await?
+            }
         };
         Ok(Outcome::Listed(listing))
     }
 
-    /// A type of which a user has at most one.
+    /// Lists a type of which a user has at most one record.
     async fn list_slot(
         &self,
         caller: &Caller,
         user_id: &UserId,
         slot: Slot,
-        marker: Option<String>,
-        limit: usize,
+        after: Option<String>,
+        limit: Option<usize>,
     ) -> Result<Listing, Error> {
-        let found = self.backend().find_by_slot(user_id, slot).await?;
-        let follows = |record: &Credential| marker.is_none_or(|it| record.id.as_str() > &*it);
-        let shown = found.filter(|record| self.lists(caller, record) && follows(record));
-        let views = shown.into_iter().take(limit).map(|record| self.view(caller, record));
-        Ok(Listing { views: views.collect(), next: None })
-    }
-
-    async fn list_all(
-        &self,
-        caller: &Caller,
-        user_id: UserId,
-        slot: Option<Slot>,
-        marker: Option<String>,
-        limit: usize,
-    ) -> Result<Listing, Error> {
-        let mut query = ListQuery::new(Order::Id).with_limit(limit + 1);
-        query.user_id = Some(user_id);
-        query.after = marker;
-        // One more than fits, to know whether anything follows that would be shown.
-        let mut views: Vec<View> = Vec::new();
-        for _ in 0..MAX_READS {
-            let page = self.backend().list(&query).await?;
-            let shown = page.credentials.into_iter().filter(|record| {
-                listed_as(record).is_some_and(|listed| slot.is_none_or(|slot| slot == listed))
-                    && self.lists(caller, record)
-            });
-            let room = limit + 1 - views.len();
-            views.extend(shown.take(room).map(|record| self.view(caller, record)));
-            query.after = page.next;
-            if views.len() > limit || query.after.is_none() {
-                break;
-            }
-        }
-        if views.len() <= limit {
-            // The end, or as far as one list looks: the next one goes on from there.
-            return Ok(Listing { views, next: query.after });
-        }
-        views.truncate(limit);
-        let next = views.last().map(|last| last.credential.id.to_string());
-        Ok(Listing { views, next })
-    }
-
-    fn lists(&self, caller: &Caller, record: &Credential) -> bool {
-        let target = Target::record(record);
-        self.policy.decide(caller, Action::ListGrants, target) == Decision::Allow
+        let mut found = self.backend().find_by_slot(user_id, slot).await?;
+        found = found.filter(|record| {
+            limit != Some(0)
+                && after.is_none_or(|marker| *record.id.as_str() > *marker)
+                && self.allows(caller, Action::ListGrants, record)
+        });
+        let views = found.into_iter().map(|record| self.view(caller, record)).collect();
+        Ok(Listing { views, next: None })
     }
 
     async fn update_grant(
@@ -249,45 +213,27 @@ impl Authority {
         grant: Grant,
     ) -> Result<Outcome, Error> {
         let (slot, username) = (grant.slot(), grant.username.clone());
-        // Asked before the password is hashed: that costs too much to give away.
+        // Checked before the password is hashed, which is expensive.
         self.find_grant(caller, Action::UpdateGrant, user_id, slot).await?;
         let material = grant.into_material().await?;
-        for _ in 0..RACES {
-            let stored = self.find_grant(caller, Action::UpdateGrant, user_id, slot).await?;
-            // The name of a key is what its signatures are looked up by.
-            let renamed = matches!(&stored.material, Material::Grant { username: kept, .. } if *kept != username);
-            if renamed {
-                return Err(Error::bad_request("The username of a credential cannot be changed."));
+        let change = |stored: &Credential, changed: &mut Credential| {
+            if let Material::Grant { username: kept, .. } = &stored.material
+                && *kept != username
+            {
+                // Signatures are looked up by the name of the key.
+                let message = "The username of a credential cannot be changed.";
+                return Err(Error::bad_request(message));
             }
-            let mut changed = Credential::clone(&stored).touched(self.clock.now());
             changed.material = material.clone();
-            let changed = Arc::new(changed);
-            if self.backend().update(&changed, stored.version).await? {
-                log_change("updated", caller, &changed);
-                return Ok(Outcome::Updated(self.view(caller, changed)));
-            }
-        }
-        Err(lost_race())
+            Ok(true)
+        };
+        let address = Address::Grant(user_id, slot);
+        let credential = self.update(caller, Action::UpdateGrant, address, change).await?;
+        Ok(Outcome::Updated(self.view(caller, credential)))
     }
 
-    async fn delete_grant(
-        &self,
-        caller: &Caller,
-        user_id: &UserId,
-        slot: Slot,
-    ) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find_grant(caller, Action::DeleteGrant, user_id, slot).await?;
-            if self.backend().delete(&stored.id, stored.version).await? {
-                log_change("deleted", caller, &stored);
-                return Ok(Outcome::Deleted);
-            }
-        }
-        Err(lost_race())
-    }
-
-    /// The record in a slot on which the caller may do this.
-    async fn find_grant(
+    /// Finds the record in a slot, on which the caller may perform this action.
+    pub(super) async fn find_grant(
         &self,
         caller: &Caller,
         action: Action,
@@ -304,7 +250,7 @@ impl Authority {
 }
 
 impl Grant {
-    /// What is stored of it. Hashing a password blocks, so that is done aside.
+    /// The stored form. A blocking thread hashes the password.
     async fn into_material(self) -> Result<Material, Error> {
         let username = self.username;
         Ok(match self.proof {
@@ -320,7 +266,7 @@ impl Grant {
     }
 }
 
-/// As which type v2 lists a record: a slot's own, and `ec2` for other key pairs.
+/// The type under which v2 lists a record: that of its slot, and `ec2` for other key pairs.
 pub(crate) fn listed_as(credential: &Credential) -> Option<Slot> {
     let pair = credential.kind.is_ec2() && credential.access_key.is_some();
     credential.slot.or_else(|| pair.then_some(Slot::Ec2))

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Authority, Listing, MAX_PAGE, MAX_READS, Outcome, RACES, log_change, lost_race, no_place,
+    checks::{Authority, no_place},
+    listing::End,
+    outcome::{Outcome, View},
+    write::Address,
 };
 use crate::{
     backend::{ListQuery, Order},
@@ -15,6 +18,9 @@ use crate::{
     policy::{Action, ListScope, Target},
 };
 
+/// The name of the one attribute that IBM's dialect shows: the owner's IAM identity.
+pub(crate) const SUBJECT: &str = "subject_ibm_id";
+
 #[derive(Debug)]
 pub(crate) enum KeyCommand {
     Create(CreateKey),
@@ -24,7 +30,7 @@ pub(crate) enum KeyCommand {
     Update(UpdateKey),
 }
 
-/// A new key pair; what is `None` is the caller's own or is made.
+/// A new key pair. A missing user or project is the caller's own, a missing key is generated.
 #[derive(Debug)]
 pub(crate) struct CreateKey {
     pub(crate) user_id: Option<UserId>,
@@ -35,7 +41,8 @@ pub(crate) struct CreateKey {
     pub(crate) attributes: Attributes,
 }
 
-/// Whose keys; a project without a user means its root keys, neither the caller's own.
+/// Whose keys to list. A project without a user means its root keys; neither means the
+/// caller's own keys.
 #[derive(Debug)]
 pub(crate) struct ListKeys {
     pub(crate) user_id: Option<UserId>,
@@ -45,7 +52,7 @@ pub(crate) struct ListKeys {
     pub(crate) limit: Option<usize>,
 }
 
-/// A change of status. The other members must be as stored, where they are given.
+/// A change of status. The other members must be as stored, if they are given.
 #[derive(Debug)]
 pub(crate) struct UpdateKey {
     pub(crate) access_key: AccessKey,
@@ -63,7 +70,9 @@ impl Authority {
     ) -> Result<Outcome, Error> {
         match command {
             KeyCommand::Create(command) => self.create_key(caller, command).await,
-            KeyCommand::Delete(access_key) => self.delete_key(caller, &access_key).await,
+            KeyCommand::Delete(access_key) => {
+                self.delete(caller, Action::DeleteKey, Address::Key(&access_key)).await
+            }
             KeyCommand::List(command) => self.list_keys(caller, command).await,
             KeyCommand::Show(access_key) => {
                 let credential = self.find_key(caller, Action::ShowKey, &access_key).await?;
@@ -82,7 +91,7 @@ impl Authority {
         let action = Action::CreateKey;
         self.permit_about(caller, action, &user_id, Some(&project_id)).await?;
 
-        // A root key belongs to the project itself: no such user need exist.
+        // A root key belongs to the project: no such user need exist.
         let root = user_id.is_root_of(&project_id);
         if !root {
             self.require_enabled_user(&user_id).await?;
@@ -112,15 +121,12 @@ impl Authority {
         credential.status = command.status;
         credential.attributes = command.attributes;
         credential.delegation.clone_from(&caller.delegation);
-        let credential = Arc::new(credential);
-        self.backend().insert(&credential, self.quota).await?;
-        log_change("created", caller, &credential);
-        Ok(Outcome::Created(self.new_view(credential)))
+        self.insert(caller, credential).await
     }
 
-    /// Permits a request about this user's keys in this project, in the order in which
-    /// IBM's dialect tells its refusals apart: no role for the call; the caller has no
-    /// place in the project; the roles do not reach the target.
+    /// Permits a request about this user's keys in this project. Refuses it in the order of
+    /// IBM's dialect: the caller has no role for the action; the caller has no place in the
+    /// project; the caller's roles do not reach the target.
     async fn permit_about(
         &self,
         caller: &Caller,
@@ -155,7 +161,7 @@ impl Authority {
             (None, Some(project_id)) => UserId::root_of(project_id),
             (None, None) => caller.user_id.clone(),
         };
-        // Somebody else's keys, without a project, are those in the caller's own.
+        // Another user's keys, without a project, are those in the caller's own project.
         let own = user_id == caller.user_id;
         let implied = if own { None } else { caller.project_id() };
         let project_id = command.project_id.as_ref().or(implied);
@@ -173,12 +179,7 @@ impl Authority {
                 self.require_place(action, &user_id, project_id).await?;
             }
         }
-        let limit = command.limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
-        if limit == 0 {
-            return Ok(Outcome::Listed(Listing { views: Vec::new(), next: None }));
-        }
-
-        let mut query = ListQuery::new(Order::AccessKey).with_limit(limit);
+        let mut query = ListQuery::new(Order::AccessKey);
         query.kind = Some(Kind::ec2());
         query.project_id = command.project_id;
         query.after = command.after;
@@ -195,76 +196,42 @@ impl Authority {
         }
         query.user_id = Some(user_id);
 
-        // A page of the store may be short and still have a next one, which this
-        // dialect cannot say: a short page is the end to its clients. So it is
-        // filled, as far as that is bounded.
-        let mut views = Vec::new();
-        for _ in 0..MAX_READS {
-            let page = self.backend().list(&query).await?;
-            let shown = page.credentials.into_iter().filter(|credential| {
-                (!root || credential.is_root_key()) && self.allows(caller, action, credential)
-            });
-            let missing = limit - views.len();
-            views.extend(shown.take(missing).map(|credential| self.view(caller, credential)));
-            query.after = page.next;
-            if views.len() == limit || query.after.is_none() {
-                break;
-            }
-            // Some were passed over, so there may be many of them.
-            query = query.with_limit(MAX_PAGE);
-        }
-        Ok(Outcome::Listed(Listing { views, next: None }))
+        let view = |record: Arc<Credential>| {
+            let is_listed = (!root || record.is_root_key()) && self.allows(caller, action, &record);
+            is_listed.then(|| self.view(caller, record)).map(shortened)
+        };
+        Ok(Outcome::Listed(self.page(query, command.limit, End::Short, view).await?))
     }
 
     async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find_key(caller, Action::UpdateKey, &command.access_key).await?;
-            let same = command.user_id.as_ref().is_none_or(|id| *id == stored.user_id)
-                && command
-                    .project_id
-                    .as_ref()
-                    .is_none_or(|id| Some(id) == stored.project_id.as_ref())
-                && command.secret_key.as_ref().is_none_or(|key| {
-                    // Who may not see the secret may not guess it here either.
-                    self.may_see_secret(caller, &stored) && Some(key) == stored.secret_key()
+        let change = |stored: &Credential, changed: &mut Credential| {
+            let UpdateKey { status, user_id, project_id, secret_key, .. } = &command;
+            let same = user_id.as_ref().is_none_or(|id| *id == stored.user_id)
+                && project_id.as_ref().is_none_or(|id| Some(id) == stored.project_id.as_ref())
+                && secret_key.as_ref().is_none_or(|key| {
+                    // A caller who may not see the secret may not guess it here either.
+                    self.allows(caller, Action::ShowSecret, stored)
+                        && Some(key) == stored.secret_key()
                 });
             if !same {
                 return Err(Error::bad_request("Only the status of a credential can be changed."));
             }
-            let status = command.status.unwrap_or(stored.status);
-            if status == stored.status {
-                return Ok(Outcome::Updated(self.view(caller, stored)));
-            }
-            let mut changed = Credential::clone(&stored).touched(self.clock.now());
-            changed.status = status;
-            let changed = Arc::new(changed);
-            if self.backend().update(&changed, stored.version).await? {
-                log_change("updated", caller, &changed);
-                return Ok(Outcome::Updated(self.view(caller, changed)));
-            }
-        }
-        Err(lost_race())
+            changed.status = status.unwrap_or(stored.status);
+            Ok(changed.status != stored.status)
+        };
+        let address = Address::Key(&command.access_key);
+        let credential = self.update(caller, Action::UpdateKey, address, change).await?;
+        Ok(Outcome::Updated(self.view(caller, credential)))
     }
 
-    async fn delete_key(&self, caller: &Caller, access_key: &AccessKey) -> Result<Outcome, Error> {
-        for _ in 0..RACES {
-            let stored = self.find_key(caller, Action::DeleteKey, access_key).await?;
-            if self.backend().delete(&stored.id, stored.version).await? {
-                log_change("deleted", caller, &stored);
-                return Ok(Outcome::Deleted);
-            }
-        }
-        Err(lost_race())
-    }
-
-    /// The key pair on which the caller may do this.
-    async fn find_key(
+    /// Finds the key pair, on which the caller may perform this action.
+    pub(super) async fn find_key(
         &self,
         caller: &Caller,
         action: Action,
         access_key: &AccessKey,
     ) -> Result<Arc<Credential>, Error> {
-        // A caller who may do this to nothing at all is told so before the store is asked.
+        // A caller who may do this to no record is refused before the store is asked.
         self.permit(caller, action, Target::default())?;
         let found = self.backend().find_by_access_key(access_key).await?;
         let credential =
@@ -272,4 +239,21 @@ impl Authority {
         self.permit(caller, action, Target::record(&credential))?;
         Ok(credential)
     }
+}
+
+/// The view of a key pair without what IBM's dialect does not show: a blob and other
+/// attributes that came through v3.
+///
+/// The dialect cannot say that more follows, so its pages should not end early because of
+/// bytes that it leaves out.
+fn shortened(view: View) -> View {
+    let Credential { material, attributes, .. } = &*view.credential;
+    let is_short = matches!(material, Material::KeyPair { .. });
+    if is_short && attributes.keys().all(|name| name == SUBJECT) {
+        return view;
+    }
+    let mut credential = Credential::clone(&view.credential);
+    credential.material = Material::KeyPair { secret: credential.secret_key().cloned() };
+    credential.attributes.retain(|name, _| name == SUBJECT);
+    View { credential: Arc::new(credential), ..view }
 }

@@ -1,8 +1,8 @@
-//! Signatures that somebody else made: who made them, and what they are good for.
+//! Verifies signatures that clients made for another service.
 
 use std::time::{Duration, SystemTime};
 
-use super::{Authority, Outcome};
+use super::checks::Authority;
 use crate::{
     domain::{AccessKey, Caller, SecretKey},
     error::{Error, ErrorKind},
@@ -11,30 +11,30 @@ use crate::{
     signature::{Ec2Signed, Freshness, S3TokensRequest, decoy, is_fresh},
 };
 
-/// How long what is told of a signer may be relied on, where no token is issued.
-const RELIED_ON: Duration = Duration::from_hours(1);
+/// How long a response about a signer is valid if no token is issued.
+const VALIDITY: Duration = Duration::from_hours(1);
 
-/// A request that somebody signed. What cannot be one is an error, which only
-/// those may see who may ask at all.
+/// A signed request to verify. A request that cannot be parsed is an error, which only
+/// callers who may verify signatures get to see.
 #[derive(Debug)]
 pub(crate) enum SignatureCommand {
-    /// Who signed, with a token for them.
+    /// Returns the signer, with a token.
     Ec2(Result<Box<Ec2Signed>, Error>),
-    /// Who signed.
+    /// Returns the signer.
     S3(Result<S3TokensRequest, Error>),
 }
 
-/// Who signed.
+/// The signer of a request with a valid signature.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) signer: Signer,
     pub(crate) issued_at: SystemTime,
     pub(crate) expires_at: SystemTime,
-    /// The token, if one was asked for.
+    /// The token, for `ec2tokens`.
     pub(crate) token: Option<IssuedToken>,
 }
 
-/// What the versions of signatures have in common.
+/// What the two kinds of signed requests have in common.
 trait Signed {
     fn access_key(&self) -> &AccessKey;
     fn freshness(&self) -> Freshness;
@@ -42,34 +42,36 @@ trait Signed {
 }
 
 impl Authority {
-    pub(super) async fn run_signature(
+    /// Verifies a signature on behalf of a caller.
+    pub(crate) async fn verify(
         &self,
         caller: &Caller,
         command: SignatureCommand,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Verified, Error> {
         self.permit(caller, Action::ValidateSignature, Target::default())?;
         let now = self.clock.now();
-        let verified = match command {
+        Ok(match command {
             SignatureCommand::Ec2(request) => {
                 let signer = self.signer(&*request?, now).await?;
                 let issuer = self.issuer.as_deref().ok_or_else(not_offered)?;
                 let token = issuer.issue(&signer).await?;
                 if !token.id.expose().bytes().all(|b| b.is_ascii_graphic()) {
-                    // It goes into a header, here and whenever it is used.
-                    return Err(Error::unavailable("a token was issued that cannot be sent"));
+                    // The token goes into a header, here and whenever it is used.
+                    return Err(Error::unavailable(
+                        "the issued token is not printable ASCII without spaces",
+                    ));
                 }
                 let (issued_at, expires_at) = (token.issued_at, token.expires_at);
                 Verified { signer, issued_at, expires_at, token: Some(token) }
             }
             SignatureCommand::S3(request) => {
                 let signer = self.signer(&request?, now).await?;
-                Verified { signer, issued_at: now, expires_at: now + RELIED_ON, token: None }
+                Verified { signer, issued_at: now, expires_at: now + VALIDITY, token: None }
             }
-        };
-        Ok(Outcome::Verified(Box::new(verified)))
+        })
     }
 
-    /// Who signed this.
+    /// The owner of the key that signed this.
     async fn signer(
         &self,
         signed: &(impl Signed + Sync),
@@ -79,7 +81,7 @@ impl Authority {
         let found = found.filter(|found| found.kind.is_ec2());
         let usable = found.as_ref().filter(|found| found.is_usable());
         let secret = usable.and_then(|found| found.secret_key());
-        // As much is hashed for a key that is not there as for one that is.
+        // A missing key costs as much hashing as a key that exists.
         let genuine = signed.verify(secret.unwrap_or(decoy())) && secret.is_some();
         let Some(credential) = found else {
             return Err(if self.hide_unknown_keys {
@@ -88,8 +90,8 @@ impl Authority {
                 Error::new(ErrorKind::NotFound, "EC2 access key not found.")
             });
         };
-        // The time last: an old request does not tell whether the key is good.
-        if !genuine || !is_fresh(signed.freshness(), now, self.signature_ttl) {
+        // The time comes last: an old request does not reveal whether the key is good.
+        if !genuine || !is_fresh(signed.freshness(), now, self.max_skew) {
             return Err(Error::unauthenticated());
         }
 
@@ -108,12 +110,12 @@ impl Authority {
     }
 }
 
-/// The user or project of a key is gone, which Keystone does not hide.
+/// The user or project of a key does not exist, which Keystone does not hide.
 fn gone() -> Error {
     Error::new(ErrorKind::NotFound, "The user or project of the key does not exist.")
 }
 
-/// Routed here without what is needed to answer.
+/// The operation lacks the directory or the issuer that it needs.
 fn not_offered() -> Error {
     Error::new(ErrorKind::NotFound, "Not offered here.")
 }

@@ -1,77 +1,58 @@
-//! When the credentials that are shown were last used.
+//! Looks up when credentials that are shown were last used.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::{Authority, Outcome, View};
+use super::{
+    checks::Authority,
+    outcome::{LastUsed, Outcome, View},
+};
 use crate::{
     domain::Credential,
     log,
     usage::{UsageError, whole_seconds},
 };
 
-/// The name of the member and attribute on every wire.
-pub(crate) const LAST_USED: &str = "last_used";
-
-/// How long the log may take; an answer without it is better than a late one.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// What a view tells of a credential's last use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LastUsed {
-    /// It was at this time.
-    At(SystemTime),
-    /// No use of it is known.
-    Never,
-    /// There is no log: a member of this name is the client's own.
-    NoLog,
-    /// Nothing, though there is a log: it was not asked, or could not tell.
-    Untold,
-}
+/// The timeout of the log: a response without the last use is better than a late response.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Authority {
-    /// What a view tells before the log is asked.
-    pub(super) fn untold(&self) -> LastUsed {
-        if self.usage.is_some() { LastUsed::Untold } else { LastUsed::NoLog }
-    }
-
-    /// Asks the log of all that is about to be shown. What was made just now was never
-    /// used, and nobody wants to be told so.
+    /// Adds the last use to all credentials that are about to be shown. A new credential was
+    /// never used, and its view does not say so.
     pub(super) async fn with_last_use(&self, mut outcome: Outcome) -> Outcome {
         match &mut outcome {
-            Outcome::Listed(listing) => self.tell(&mut listing.views).await,
+            Outcome::Listed(listing) => self.look_up(&mut listing.views).await,
             Outcome::Shown(view) | Outcome::Updated(view) => {
-                self.tell(std::slice::from_mut(view)).await;
+                self.look_up(std::slice::from_mut(view)).await;
             }
-            Outcome::Created(_) | Outcome::Deleted | Outcome::Verified(_) => {}
+            Outcome::Created(_) | Outcome::Deleted => {}
         }
         outcome
     }
 
-    async fn tell(&self, views: &mut [View]) {
+    async fn look_up(&self, views: &mut [View]) {
         let Some(log) = self.usage.as_deref().filter(|_| !views.is_empty()) else { return };
         let ids: Vec<_> = views.iter().map(|view| view.credential.id.clone()).collect();
-        let told = timeout(PATIENCE, log.last_used(&ids)).await;
-        let told = told.unwrap_or_else(|late| Err(UsageError::new(late)));
-        let told = match told {
-            Ok(told) => told,
+        let found = timeout(TIMEOUT, log.last_used(&ids)).await;
+        let found = match found.unwrap_or_else(|late| Err(UsageError::new(late))) {
+            Ok(found) => found,
             Err(error) => {
                 let cause = log::cause(&error);
-                tracing::warn!(%error, cause, "uses of keys are left out of an answer");
+                tracing::warn!(%error, cause, "usage log failed; a response leaves out when keys were last used");
                 return;
             }
         };
         for view in views {
-            let at = told.get(&view.credential.id).copied();
+            let at = found.get(&view.credential.id).copied();
             let own = at.filter(|at| !is_older(*at, &view.credential));
             view.last_used = own.map_or(LastUsed::Never, LastUsed::At);
         }
     }
 }
 
-/// Whether this was a use of another key, deleted since, with the same access key:
-/// what is known of it may be reported when the new one is there already.
+/// Whether this was a use of an earlier key with the same access key. Its use may be
+/// reported after it was deleted and the new key was created.
 fn is_older(use_at: SystemTime, credential: &Credential) -> bool {
     whole_seconds(use_at) < whole_seconds(credential.created_at)
 }

@@ -1,4 +1,4 @@
-//! Reading JSON bodies strictly.
+//! Parses JSON bodies strictly.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -12,26 +12,26 @@ use crate::{domain::Blob, error::Error};
 /// The members of a JSON object, borrowed from the body where they can be.
 pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
 
-/// A JSON value, as far as a dialect asks for it.
+/// A JSON value, as far as dialects use it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node<'a> {
     Null,
     Object(Object<'a>),
-    /// An array, a number or a truth value: nothing that is asked for.
+    /// An array, a number or a boolean: no dialect uses their values.
     Other,
     String(Cow<'a, str>),
 }
 
 /// Parses a body that must be a JSON object.
 ///
-/// An object with the same member twice is refused, at any depth: which of the
-/// two counts is a matter of the parser, and another one may stand in front.
-/// Nesting is bounded by the parser.
+/// Rejects an object with a duplicate member, at any depth: parsers differ in which of the
+/// two they take, and another parser may have checked the body before. The parser bounds
+/// the nesting.
 pub(super) fn object(body: &[u8]) -> Result<Object<'_>, Error> {
     match serde_json::from_slice(body) {
         Ok(Node::Object(members)) => Ok(members),
         Ok(_) => Err(Error::bad_request("The body must be a JSON object.")),
-        // The parser's own text may repeat what the client sent.
+        // The parser's own message may repeat what the client sent.
         Err(_) => Err(Error::bad_request("The body is not valid JSON.")),
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn member_object<'a>(
     }
 }
 
-/// A member that must be a string, if it is there and not null.
+/// A member that must be a string, if it is present and not null.
 pub(super) fn optional_string<'a>(
     members: &'a Object<'_>,
     name: &'static str,
@@ -59,8 +59,8 @@ pub(super) fn optional_string<'a>(
     }
 }
 
-/// Refuses an object that names a delegation, in a dialect that has no room for one: to
-/// drop it would make the key stronger than its author asked for.
+/// Rejects an object that names a delegation, in a dialect that has no room for it. Without
+/// the delegation, the key would be stronger than the client asked for.
 pub(super) fn refuse_delegation(members: &Object<'_>) -> Result<(), Error> {
     let named = |name: &&str| !matches!(members.get(*name), None | Some(Node::Null));
     match Blob::DELEGATION.into_iter().find(named) {
@@ -69,7 +69,7 @@ pub(super) fn refuse_delegation(members: &Object<'_>) -> Result<(), Error> {
     }
 }
 
-/// A member that must be there and a string.
+/// A member that must be present and a string.
 pub(super) fn required_string<'a>(
     members: &'a Object<'_>,
     name: &'static str,
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
-        // Each is looked at, since a repeated member may hide in it.
+        // Every item is parsed: it may contain a duplicate member.
         while items.next_element::<Node<'de>>()?.is_some() {}
         Ok(Node::Other)
     }
@@ -131,21 +131,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
         let mut object = Object::new();
         while let Some(Name(name)) = members.next_key()? {
             if object.insert(name, members.next_value()?).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
         }
         Ok(Node::Object(object))
     }
 }
 
-/// The name of a member, borrowed if it holds no escapes.
+/// The name of a member, borrowed if it has no escapes.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(NodeVisitor)? {
             Node::String(name) => Ok(Self(name)),
-            _ => Err(D::Error::custom("a member's name is no string")),
+            _ => Err(D::Error::custom("the name of a member is not a string")),
         }
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_objects_without_repeated_members_are_taken() {
+    fn only_whole_objects_without_duplicate_members_are_accepted() {
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
         for bad in [
             "",
@@ -188,12 +188,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
             let _ = object(&body);
         }
 
         #[test]
-        fn what_is_taken_is_what_the_plain_parser_reads(text in "\\{(\"[a-c]\":[0-9]{1,3},?){0,3}\\}") {
+        fn accepted_members_are_those_of_the_plain_parser(text in "\\{(\"[a-c]\":[0-9]{1,3},?){0,3}\\}") {
             if let Ok(members) = object(text.as_bytes()) {
                 let plain: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap();
                 prop_assert!(members.keys().eq(plain.keys()));

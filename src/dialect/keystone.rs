@@ -1,19 +1,20 @@
-//! What all answers of Keystone's own wire format share: v3's and OS-EC2's, which
-//! also lives under v2.0.
+//! What all responses in Keystone's own wire format share: those of v3, and of OS-EC2,
+//! which is also under v2.0.
 //!
-//! `Vary` and a fresh `x-openstack-request-id` are on every answer; a 401 names the
-//! service in `WWW-Authenticate`; errors are `{"error": {..}}`; bodies end in a
-//! newline. `HEAD` works wherever `GET` does, and `OPTIONS` tells the methods to
-//! anybody.
+//! Every response has `Vary` and a fresh `x-openstack-request-id`. A 401 names the
+//! service in `WWW-Authenticate`. Errors are `{"error": {..}}`, and bodies end in a
+//! newline. `HEAD` works wherever `GET` does, and `OPTIONS` returns the methods to any
+//! caller.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_body::Body;
 use http_body_util::Full;
 use rand::RngExt;
 use serde::Serialize;
 
 use super::{
-    ErrorObject, Moment, RETRY_AFTER,
+    context::{ErrorObject, RETRY_AFTER, RenderContext},
     json::{self, Object},
     media::{self, ContentType, Format},
 };
@@ -23,79 +24,60 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const VARY: HeaderValue = HeaderValue::from_static("X-Auth-Token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// How a request came, as far as its answer depends on it.
-#[derive(Clone, Debug)]
-pub(super) struct Frame {
-    /// How much of the path is the dialect's prefix.
+/// How to respond to one request.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The length of the dialect's prefix in the path.
     prefix: usize,
     /// The methods of the path, for `Allow`.
     allow: &'static str,
-    /// Whether the answer goes without its body.
+    /// Keystone's name of the operation; empty if the request is refused as it stands.
+    action: &'static str,
+    /// Whether the response goes without its body.
     head_only: bool,
 }
 
 impl Frame {
-    /// The frame of a request, and its method, where `HEAD` counts as `GET`.
-    pub(super) fn new<'a>(
+    /// The frame of a request to do this action.
+    pub(super) fn new(
         prefix: &str,
-        method: &'a Method,
+        method: &Method,
         allow: &'static str,
-    ) -> (Self, &'a Method) {
+        action: &'static str,
+    ) -> Self {
         let head_only = *method == Method::HEAD;
-        let frame = Self { prefix: prefix.len(), allow, head_only };
-        (frame, if head_only { &Method::GET } else { method })
+        Self { prefix: prefix.len(), allow, action, head_only }
     }
 
-    /// What links to the dialect's paths start with: `http://host/v3`.
-    pub(super) fn base(&self, moment: &Moment<'_>) -> String {
-        let mut base = moment.origin();
-        base.push_str(moment.head.uri.path().get(..self.prefix).unwrap_or_default());
+    /// The start of links to the dialect's paths: `http://host/v3`.
+    pub(super) fn base(&self, context: &RenderContext<'_>) -> String {
+        let mut base = context.origin();
+        base.push_str(context.head.uri.path().get(..self.prefix).unwrap_or_default());
         base
     }
 
-    /// An answer with this body.
+    /// A response with this body.
     pub(super) fn body(&self, status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-        let mut text = serde_json::to_vec(body).expect("strings and numbers always serialise");
-        text.push(b'\n');
-        let mut response = Self::empty(status);
+        let mut response = self::body(status, body);
         if self.head_only {
-            response.headers_mut().insert(header::CONTENT_LENGTH, text.len().into());
-        } else {
-            *response.body_mut() = Full::new(text.into());
+            let length = response.body().size_hint().exact().unwrap_or_default();
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            *response.body_mut() = Full::default();
         }
-        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
         response
     }
 
-    /// An answer without a body.
-    pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::VARY, VARY);
-        headers.insert(REQUEST_ID, request_id());
-        response
-    }
-
-    /// What may be done on the path, for `OPTIONS`.
-    pub(super) fn options(&self) -> Response<Full<Bytes>> {
-        let mut response = Self::empty(StatusCode::OK);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
-        response
-    }
-
-    /// A refusal or failure. `action` is Keystone's name of what was asked for.
+    /// The response to a request that is refused or failed.
     pub(super) fn error(
         &self,
         error: &Error,
-        action: &'static str,
-        moment: &Moment<'_>,
+        context: &RenderContext<'_>,
     ) -> Response<Full<Bytes>> {
         let status = status(error.kind());
         let named;
-        let error = if error.kind() == ErrorKind::Forbidden && !action.is_empty() {
+        let error = if error.kind() == ErrorKind::Forbidden && !self.action.is_empty() {
             let message = error.message().trim_end_matches('.');
-            named = Error::new(ErrorKind::Forbidden, format!("{message}: {action}."));
+            named = Error::new(ErrorKind::Forbidden, format!("{message}: {}.", self.action));
             &named
         } else {
             error
@@ -104,7 +86,7 @@ impl Frame {
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
-                let uri = self.base(moment);
+                let uri = self.base(context);
                 // A host that cannot stand in a header, or would end the quotes, is
                 // not repeated.
                 let quotable = !uri.contains(['"', '\\']);
@@ -125,11 +107,43 @@ impl Frame {
     }
 }
 
-/// The members of a body. An empty one is an object without any.
+/// The method of a request, where `HEAD` counts as `GET`.
+pub(super) fn routed_method(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
+}
+
+/// The response to `OPTIONS`.
+pub(crate) fn options(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut response = empty(StatusCode::OK);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// A response with this body.
+pub(super) fn body(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    let mut text = serde_json::to_vec(body).expect("strings and numbers always serialise");
+    text.push(b'\n');
+    let mut response = empty(status);
+    *response.body_mut() = Full::new(text.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A response without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, VARY);
+    headers.insert(REQUEST_ID, request_id());
+    response
+}
+
+/// The members of a body. An empty body is an object without members.
 ///
 /// # Errors
 ///
-/// A bad request, never 415, if it is in another media type or no JSON object.
+/// A bad request, never 415, if the media type is not JSON or the body is not an object.
 pub(super) fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
     if body.is_empty() {
         return Ok(Object::new());
@@ -159,7 +173,7 @@ fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// `req-` and a random UUID. It tells requests apart and guards nothing.
+/// `req-` and a random UUID. It need not be secret.
 fn request_id() -> HeaderValue {
     let number: u128 = rand::rng().random();
     // Version 4, variant 1.

@@ -1,4 +1,4 @@
-//! When a credential was last used, where a dialect has room for it.
+//! The member `last_used`, in the dialects that have room for it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +14,12 @@ pub(super) const NAME: &str = crate::authority::LAST_USED;
 pub(super) struct LastUse(Option<SystemTime>);
 
 impl LastUse {
-    /// `None` if the member is left out.
+    /// The value, or `None` if the member is left out.
     pub(super) fn of(last_used: LastUsed) -> Option<Self> {
         match last_used {
             LastUsed::At(time) => Some(Self(Some(time))),
             LastUsed::Never => Some(Self(None)),
-            LastUsed::NoLog | LastUsed::Untold => None,
+            LastUsed::NoLog | LastUsed::Unknown => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Links of Keystone's lists, and the page that they lead to.
+//! Links of Keystone's lists, and the page that a query asks for.
 
 use http::request::Parts;
 use percent_encoding::{
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::path;
 use crate::error::Error;
 
-/// All but what RFC 3986 calls unreserved.
+/// All characters but the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The `links` of a list.
@@ -17,13 +17,13 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub(super) struct Links {
     #[serde(rename = "self")]
     own: String,
-    /// Always null: nothing leads back, in Keystone neither.
+    /// Always null, as in Keystone.
     previous: Option<String>,
     next: Option<String>,
 }
 
 impl Links {
-    /// The links of a list at this URL, asked for with this query.
+    /// The links of a list at this URL, requested with this query.
     pub(super) fn new(url: String, query: Option<&str>, next: Option<&str>) -> Self {
         let next = next.map(|marker| {
             let kept = query.unwrap_or_default().split('&');
@@ -44,18 +44,18 @@ impl Links {
     }
 }
 
-/// Marker and page size that a query asks for.
+/// The marker and the page size in a query.
 ///
 /// # Errors
 ///
-/// A bad request if the size is no whole number, or the marker no UTF-8.
+/// A bad request if the size is not a whole number, or the marker is not UTF-8.
 pub(super) fn page(head: &Parts) -> Result<(Option<String>, Option<usize>), Error> {
     let query = head.uri.query();
     let marker = path::query_value(query, "marker")?.filter(|marker| !marker.is_empty());
     Ok((marker, path::query_limit(query)?))
 }
 
-/// A path segment for a link.
+/// A path segment, encoded for a link.
 pub(super) fn encoded(segment: &str) -> PercentEncode<'_> {
     utf8_percent_encode(segment, RESERVED)
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// The formats that a dialect may speak.
+/// The formats that dialects use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -10,12 +10,12 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// `application/json`, `application/xml`, `text/xml`, and whatever is built
-    /// on them (`application/vnd.openstack.identity-v2.0+json`).
+    /// Recognizes `application/json`, `application/xml`, `text/xml`, and types with their
+    /// suffix (`application/vnd.openstack.identity-v2.0+json`).
     fn of(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let (main, sub) = essence.split_once('/')?;
-        // What stands behind the last plus is what it is built on.
+        // The suffix follows the last plus sign.
         let base = sub.rsplit_once('+').map_or(sub, |(_, base)| base);
         let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         if is(main, "application") && is(base, "json") {
@@ -28,7 +28,7 @@ impl Format {
     }
 }
 
-/// What a request says of its body.
+/// The content type that a request names.
 pub(super) enum ContentType {
     Format(Format),
     Missing,
@@ -43,7 +43,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> ContentType {
     }
 }
 
-/// The format of the body, if the request names one content type and it is known.
+/// The format of the body, if the request names exactly one content type, and that is known.
 pub(super) fn sole_content_type(headers: &HeaderMap) -> Option<Format> {
     let mut named = headers.get_all(header::CONTENT_TYPE).iter();
     match (named.next(), named.next()) {
@@ -52,7 +52,7 @@ pub(super) fn sole_content_type(headers: &HeaderMap) -> Option<Format> {
     }
 }
 
-/// Which of the two formats the client would rather have; JSON if it does not say.
+/// The format that the client prefers; JSON if it does not say.
 pub(super) fn preferred(headers: &HeaderMap) -> Format {
     let mut best = (Format::Json, 0.0);
     for range in headers.get_all(header::ACCEPT).iter().filter_map(text).flat_map(|s| s.split(','))
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_heaviest_known_format_is_preferred_and_json_without_one() {
+    fn known_format_with_the_greatest_weight_is_preferred_and_json_by_default() {
         assert_eq!(preferred(&HeaderMap::new()), Format::Json);
         assert_eq!(accept("application/xml"), Format::Xml);
         assert_eq!(accept("application/vnd.openstack.identity-v2.0+xml"), Format::Xml);

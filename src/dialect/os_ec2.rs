@@ -1,6 +1,6 @@
-//! OS-EC2: a user's key pairs, under `/v3` and, as an alias, under `/v2.0`.
+//! OS-EC2: a user's key pairs, under `/v3` and, as an alias, `/v2.0`.
 //!
-//! | | method and path under `/users/{user}` | answer |
+//! | | method and path under `/users/{user}` | response |
 //! |---|---|---|
 //! | E1 | `GET /credentials/OS-EC2` | 200, the user's key pairs |
 //! | E2 | `POST /credentials/OS-EC2` | 201, a new key pair |
@@ -16,45 +16,40 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use super::{
-    Moment, Routed,
+    context::RenderContext,
     json::{self, Node},
-    keystone::{self, Frame},
+    keystone,
     links::{self, Links},
     path,
+    routed::Routed,
+    v2_names,
 };
 use crate::{
-    authority::{Command, CreateEc2, Ec2Command, ListEc2, Outcome, View},
-    domain::{AccessKey, Delegation, ProjectId, SecretKey, UserId},
+    authority::{CreateEc2, Ec2Command, ListEc2, Outcome, View},
+    domain::{AccessKey, Delegation, ProjectId, SecretKey, Slot, UserId},
     error::{Error, ErrorKind},
 };
 
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS";
 
-/// The wrappers of a v2 body for an EC2 credential.
-const V2_ROOTS: [&str; 3] =
-    ["OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials", "ec2Credentials"];
-
-/// One matched request.
+/// What to do.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    frame: Frame,
+pub(crate) struct Operation {
     user_id: String,
-    operation: Operation,
+    call: Call,
 }
 
 #[derive(Debug)]
-enum Operation {
+enum Call {
     Create,
     Delete(AccessKey),
     List,
-    /// On a path of ours that cannot be answered, whoever asks.
-    Refused,
     Show(AccessKey),
 }
 
-/// Routes what follows a prefix; it starts with a slash.
-pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Exchange> {
+/// Routes what follows a prefix: nothing, or text that starts with a slash.
+pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Frame, Operation> {
     let Some(rest) = rest.strip_prefix("/users/") else { return Routed::NotOurs };
     let mut segments = rest.trim_end_matches('/').split('/');
     let user_id = segments.next().filter(|id| !id.is_empty());
@@ -67,100 +62,104 @@ pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Exchang
         return Routed::NotOurs;
     }
     let allow = if access_key.is_some() { MEMBER } else { COLLECTION };
-    let (frame, method) = Frame::new(prefix, method, allow);
-    let mut exchange = Exchange { frame, user_id: String::new(), operation: Operation::Refused };
     if *method == Method::OPTIONS {
-        return Routed::Options(exchange);
+        return Routed::Options(allow);
     }
-    match path::decode_segment(user_id) {
-        Ok(user_id) => exchange.user_id = user_id,
-        Err(error) => return Routed::Refused(exchange, error),
-    }
-    let access_key = access_key.map(path::decode_segment).transpose();
-    let access_key = access_key.map(|key| key.map(AccessKey::from_stored));
-    exchange.operation = match (method, access_key) {
-        (_, Err(error)) => return Routed::Refused(exchange, error),
-        (&Method::GET, Ok(None)) => Operation::List,
-        (&Method::POST, Ok(None)) => Operation::Create,
-        (&Method::GET, Ok(Some(access_key))) => Operation::Show(access_key),
-        (&Method::DELETE, Ok(Some(access_key))) => Operation::Delete(access_key),
-        _ => return Routed::Refused(exchange, Error::method_not_allowed()),
+    let operation = Operation::new(method, user_id, access_key);
+    let (action, user_id) = match &operation {
+        Ok(operation) => (operation.action(), operation.user_id.clone()),
+        Err(_) => ("", String::new()),
     };
-    Routed::Matched(exchange)
+    let frame = keystone::Frame::new(prefix, method, allow, action);
+    Routed::Ours(Frame { frame, user_id }, operation)
 }
 
-impl Exchange {
-    /// Whether the operation takes a body.
-    pub(super) fn takes_body(&self) -> bool {
-        matches!(self.operation, Operation::Create)
+impl Operation {
+    fn new(method: &Method, user_id: &str, access_key: Option<&str>) -> Result<Self, Error> {
+        let user_id = path::decode_segment(user_id)?;
+        let access_key = access_key.map(path::decode_segment).transpose()?;
+        let call = match (keystone::routed_method(method), access_key) {
+            (&Method::GET, None) => Call::List,
+            (&Method::POST, None) => Call::Create,
+            (&Method::GET, Some(key)) => Call::Show(AccessKey::from_stored(key)),
+            (&Method::DELETE, Some(key)) => Call::Delete(AccessKey::from_stored(key)),
+            _ => return Err(Error::method_not_allowed()),
+        };
+        Ok(Self { user_id, call })
     }
 
-    /// The request in domain words; the body is empty for operations that take none.
-    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Command, Error> {
-        // An id that cannot be is nobody's.
+    pub(super) fn takes_body(&self) -> bool {
+        matches!(self.call, Call::Create)
+    }
+
+    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Ec2Command, Error> {
+        // No user has an invalid id.
         let no_such_user = |_| Error::new(ErrorKind::NotFound, "No such user.");
         let user_id = UserId::new(&*self.user_id).map_err(no_such_user)?;
-        let command = match &self.operation {
-            Operation::Create => {
+        Ok(match &self.call {
+            Call::Create => {
                 Ec2Command::Create(CreateEc2 { user_id, project_id: project_id(head, body)? })
             }
-            Operation::Delete(access_key) => {
+            Call::Delete(access_key) => {
                 Ec2Command::Delete { user_id, access_key: access_key.clone() }
             }
-            Operation::List => {
+            Call::List => {
                 let (marker, limit) = links::page(head)?;
                 Ec2Command::List(ListEc2 { user_id, marker, limit })
             }
-            Operation::Refused => unreachable!("refused before it is parsed"),
-            Operation::Show(access_key) => {
-                Ec2Command::Show { user_id, access_key: access_key.clone() }
-            }
-        };
-        Ok(Command::Ec2(command))
-    }
-
-    pub(super) fn options(&self) -> Response<Full<Bytes>> {
-        self.frame.options()
-    }
-
-    pub(super) fn render(
-        &self,
-        result: Result<&Outcome, &Error>,
-        moment: &Moment<'_>,
-    ) -> Response<Full<Bytes>> {
-        let outcome = match result {
-            Ok(outcome) => outcome,
-            Err(error) => return self.frame.error(error, self.action(), moment),
-        };
-        let base = self.frame.base(moment);
-        match outcome {
-            Outcome::Created(view) => {
-                self.frame.body(StatusCode::CREATED, &One { credential: shape(view, &base) })
-            }
-            Outcome::Deleted => Frame::empty(StatusCode::NO_CONTENT),
-            Outcome::Listed(listing) => {
-                let credentials = listing.views.iter().map(|view| shape(view, &base)).collect();
-                let user_id = links::encoded(&self.user_id);
-                let path = format!("{base}/users/{user_id}/credentials/OS-EC2");
-                let links = Links::new(path, moment.head.uri.query(), listing.next.as_deref());
-                self.frame.body(StatusCode::OK, &Many { credentials, links })
-            }
-            Outcome::Shown(view) | Outcome::Updated(view) => {
-                self.frame.body(StatusCode::OK, &One { credential: shape(view, &base) })
-            }
-            Outcome::Verified(_) => unreachable!("no signature is verified here"),
-        }
+            Call::Show(access_key) => Ec2Command::Show { user_id, access_key: access_key.clone() },
+        })
     }
 
     /// Keystone's name of the operation.
     fn action(&self) -> &'static str {
-        match self.operation {
-            Operation::Create => "identity:ec2_create_credential",
-            Operation::Delete(_) => "identity:ec2_delete_credential",
-            Operation::List => "identity:ec2_list_credentials",
-            Operation::Refused => "",
-            Operation::Show(_) => "identity:ec2_get_credential",
+        match self.call {
+            Call::Create => "identity:ec2_create_credential",
+            Call::Delete(_) => "identity:ec2_delete_credential",
+            Call::List => "identity:ec2_list_credentials",
+            Call::Show(_) => "identity:ec2_get_credential",
         }
+    }
+}
+
+/// How to respond.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    frame: keystone::Frame,
+    /// The user in the path, for links; empty if the request is refused as it stands.
+    user_id: String,
+}
+
+impl Frame {
+    pub(super) fn outcome(
+        &self,
+        outcome: &Outcome,
+        context: &RenderContext<'_>,
+    ) -> Response<Full<Bytes>> {
+        let base = self.frame.base(context);
+        let one = |view| One { credential: shape(view, &base) };
+        match outcome {
+            Outcome::Created(view) => self.frame.body(StatusCode::CREATED, &one(view)),
+            Outcome::Deleted => keystone::empty(StatusCode::NO_CONTENT),
+            Outcome::Listed(listing) => {
+                let credentials = listing.views.iter().map(|view| shape(view, &base)).collect();
+                let user_id = links::encoded(&self.user_id);
+                let path = format!("{base}/users/{user_id}/credentials/OS-EC2");
+                let links = Links::new(path, context.head.uri.query(), listing.next.as_deref());
+                self.frame.body(StatusCode::OK, &Many { credentials, links })
+            }
+            Outcome::Shown(view) | Outcome::Updated(view) => {
+                self.frame.body(StatusCode::OK, &one(view))
+            }
+        }
+    }
+
+    pub(super) fn error(
+        &self,
+        error: &Error,
+        context: &RenderContext<'_>,
+    ) -> Response<Full<Bytes>> {
+        self.frame.error(error, context)
     }
 }
 
@@ -210,12 +209,12 @@ fn shape<'a>(view: &'a View, base: &str) -> Shape<'a> {
     }
 }
 
-/// The project that a body names; `None` if it names none that could be one.
-/// A body with one of v2's wrappers has it inside.
+/// The project that a body names, or `None` if it names no valid project. A body may have
+/// one of v2's wrappers around the member.
 fn project_id(head: &Parts, body: &[u8]) -> Result<Option<ProjectId>, Error> {
     let body = keystone::read(head, body)?;
-    let wrapped = V2_ROOTS.iter().find_map(|root| match body.get(*root) {
-        Some(Node::Object(members)) => Some(members),
+    let wrapped = body.iter().find_map(|(name, node)| match node {
+        Node::Object(members) if v2_names::slot_of_root(name) == Some(Slot::Ec2) => Some(members),
         _ => None,
     });
     json::refuse_delegation(&body)?;

@@ -1,4 +1,4 @@
-//! Paths and query strings.
+//! Parses paths and query strings.
 
 use std::borrow::Cow;
 
@@ -6,11 +6,11 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::Error;
 
-/// What follows a prefix of whole segments: `""`, or something that starts with `/`.
+/// The rest of a path after a prefix of whole segments: `""`, or text that starts with `/`.
 ///
-/// Compared as the client wrote it. An encoded spelling of a prefix is
-/// somebody else's path: decoding first would make this layer and the app
-/// disagree about which of them owns it.
+/// Compares the path as the client sent it. An encoded spelling of a prefix is not the
+/// layer's path: with decoding first, the layer and the app would disagree about who owns
+/// the path.
 pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
@@ -20,8 +20,8 @@ pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 ///
 /// # Errors
 ///
-/// A bad request if there is an encoded slash or control character in it, or it
-/// is not UTF-8.
+/// A bad request if the segment has an encoded slash or control character, or is not
+/// UTF-8.
 pub(super) fn decode_segment(segment: &str) -> Result<String, Error> {
     let text = percent_decode_str(segment).decode_utf8();
     match text {
@@ -52,17 +52,17 @@ pub(super) fn query_value(query: Option<&str>, name: &str) -> Result<Option<Stri
     Ok(None)
 }
 
-/// A page size from the query, if there is one.
+/// The page size in a query, if there is one.
 ///
 /// # Errors
 ///
-/// A bad request if it is not a whole number from zero up.
+/// A bad request if it is not a whole number.
 pub(super) fn query_limit(query: Option<&str>) -> Result<Option<usize>, Error> {
     let Some(text) = query_value(query, "limit")? else { return Ok(None) };
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Error::bad_request("limit must be a whole number from 0 up."));
     }
-    // More digits than a number holds is still just more than the most.
+    // A number too large for the type exceeds the longest page anyway.
     Ok(Some(text.parse().unwrap_or(usize::MAX)))
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_matches_only_whole_segments_as_written() {
+    fn prefix_matches_only_whole_segments_as_sent() {
         assert_eq!(after_prefix("/credentials", "/credentials"), Some(""));
         assert_eq!(after_prefix("/credentials/x", "/credentials"), Some("/x"));
         for other in ["/credentialsx", "/Credentials", "/%63redentials", "//credentials", ""] {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_decoded_once_and_holds_no_slash_or_control_character() {
+    fn segment_is_decoded_once_and_has_no_slash_or_control_character() {
         assert_eq!(decode_segment("a%3Ab").unwrap(), "a:b");
         assert_eq!(decode_segment("a%252Fb").unwrap(), "a%2Fb");
         assert_eq!(decode_segment("100%").unwrap(), "100%");
@@ -107,13 +107,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_query_makes_it_panic(query in ".{0,64}") {
+        fn no_query_makes_the_parser_panic(query in ".{0,64}") {
             let _ = query_limit(Some(&query));
             let _ = query_value(Some(&query), "marker");
         }
 
         #[test]
-        fn any_value_survives_being_encoded(value in "[^\u{0}]{0,20}") {
+        fn encoded_value_is_decoded_again(value in "[^\u{0}]{0,20}") {
             let encoded = percent_encoding::utf8_percent_encode(
                 &value, percent_encoding::NON_ALPHANUMERIC);
             let query = format!("x=1&marker={encoded}");

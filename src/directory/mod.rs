@@ -1,4 +1,4 @@
-//! Which users and projects exist, who belongs where, and with which roles.
+//! [`Directory`]: which users and projects exist, and which places users have in projects.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
@@ -11,15 +11,15 @@ mod static_directory;
 
 pub use self::{open::OpenDirectory, static_directory::StaticDirectory};
 
-/// Knows users, projects and memberships.
+/// Knows users, projects and places of users in projects.
 ///
 /// # Contract
 ///
-/// * "Not there" is `None`, never an error; a failure to find out is an error,
-///   never `None`: otherwise an outage would look like a deleted user.
+/// * "Not found" is `None`, never an error. A failure is an error, never `None`: otherwise an
+///   outage would look like a deleted user.
 /// * Answers may be as old as the implementation documents, and no older.
-/// * Data planes remember answers until the [revision](Self::revision) changes, or
-///   for one second if the directory reports no revision.
+/// * Data planes remember answers until the [revision](Self::revision) changes, or for one
+///   second if the directory reports no revision.
 #[async_trait]
 pub trait Directory: fmt::Debug + Send + Sync + 'static {
     /// Returns true if every user and project exists and no place is known, as in
@@ -41,39 +41,39 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
     /// under the new number.
     fn revision(&self) -> Option<u64>;
 
-    /// The user with this id.
+    /// Returns the user with this id.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if whoever knows could not be asked.
+    /// [`DirectoryError`] if the lookup fails.
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError>;
 
-    /// The project with this id.
+    /// Returns the project with this id.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if whoever knows could not be asked.
+    /// [`DirectoryError`] if the lookup fails.
     async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError>;
 
-    /// The user's place in the project, with its roles there; `None` if the user
-    /// has no place in it.
+    /// Returns the user's place in the project with the user's roles there, or `None` if the
+    /// user has no place in it.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if whoever knows could not be asked.
+    /// [`DirectoryError`] if the lookup fails.
     async fn membership(
         &self,
         user_id: &UserId,
         project_id: &ProjectId,
     ) -> Result<Option<Membership>, DirectoryError>;
 
-    /// What a delegation that a stored credential carries is good for now;
-    /// `None` if it has ended or was never known. `user_id` is the credential's
-    /// owner: some delegations can only be looked up by it.
+    /// Returns what the delegation of a stored credential is good for now, or `None` if the
+    /// delegation has ended or is unknown. `user_id` is the owner of the credential: some
+    /// delegations can only be looked up by owner.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if whoever knows could not be asked.
+    /// [`DirectoryError`] if the lookup fails.
     async fn delegation(
         &self,
         user_id: &UserId,
@@ -93,7 +93,7 @@ pub struct User {
     pub domain: Domain,
     /// Whether the user may do anything.
     pub enabled: bool,
-    /// The project that is meant when none is named.
+    /// The project that applies if a request names none.
     pub default_project_id: Option<ProjectId>,
 }
 
@@ -116,7 +116,7 @@ pub struct Project {
     pub name: String,
     /// The domain that the project belongs to.
     pub domain: Domain,
-    /// Whether anything may be done in it.
+    /// Whether the project may be used.
     pub enabled: bool,
 }
 
@@ -147,7 +147,7 @@ impl Default for Domain {
 /// A user's place in a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// The user's effective roles there; none, if the place has none.
+    /// The user's effective roles there; empty if the place has no roles.
     pub roles: Vec<Role>,
 }
 
@@ -167,16 +167,16 @@ pub struct DelegatedAccess {
     pub user_id: UserId,
     /// The only project in which it may be used, if it is bound to one.
     pub project_id: Option<ProjectId>,
-    /// The roles it gives there.
+    /// The roles that it gives there.
     pub roles: Vec<Role>,
 }
 
-/// The directory could not be asked; retrying may help.
+/// A lookup in the directory failed; retrying may help.
 #[derive(Debug)]
 pub struct DirectoryError(Box<dyn StdError + Send + Sync>);
 
 impl DirectoryError {
-    /// Wraps what went wrong.
+    /// Wraps the cause.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(source.into())
@@ -237,7 +237,7 @@ macro_rules! forward {
 forward!(Arc);
 forward!(Box);
 
-/// Returns the directory for a builder to keep; `None` if it is open.
+/// The directory for a builder to keep, or `None` if it is open.
 pub(crate) fn unless_open(directory: impl Directory) -> Option<Arc<dyn Directory>> {
     if directory.is_open() { None } else { Some(Arc::new(directory)) }
 }

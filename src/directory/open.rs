@@ -1,18 +1,18 @@
-//! The directory of an app that has none.
+//! The directory for an app without one.
 
 use async_trait::async_trait;
 
 use super::{DelegatedAccess, Directory, DirectoryError, Membership, Project, User};
 use crate::domain::{Delegation, ProjectId, UserId};
 
-/// Lets any user and project exist and everybody belong everywhere, without
-/// roles. Delegations are unknown to it.
+/// A directory in which every user and project exists, and every user has a place without
+/// roles in every project. It knows no delegations.
 ///
-/// The default: fit for apps whose tokens are scoped to existing projects and
-/// whose callers manage only their own keys. Without a real directory an
-/// administrator's spelling mistake makes a key for a user who does not exist.
+/// This is the default. It suits apps whose tokens are scoped to existing projects and whose
+/// callers manage only their own keys. Without a real directory, an administrator's spelling
+/// mistake creates a key for a user who does not exist.
 ///
-/// Builders treat it as no directory at all.
+/// Builders treat it as no directory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenDirectory;
 

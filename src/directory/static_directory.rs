@@ -1,4 +1,4 @@
-//! A fixed set of users, projects and memberships.
+//! [`StaticDirectory`]: a fixed set of users and projects.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{DelegatedAccess, Directory, DirectoryError, Membership, Project, Role, User};
 use crate::domain::{Delegation, ProjectId, UserId};
 
-/// A fixed set of users, projects and memberships; it knows no delegations.
+/// A fixed set of users, projects, and places of users in projects. It knows no delegations.
 #[derive(Clone, Debug, Default)]
 pub struct StaticDirectory {
     users: HashMap<UserId, User>,
@@ -16,7 +16,7 @@ pub struct StaticDirectory {
 }
 
 impl StaticDirectory {
-    /// An empty directory, in which nobody exists.
+    /// Creates an empty directory.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -36,7 +36,8 @@ impl StaticDirectory {
         self
     }
 
-    /// Gives a user a place in a project, with these roles beside any it has there.
+    /// Gives a user a place in a project, and adds these roles to those that the user has
+    /// there.
     #[must_use]
     pub fn with_member<I>(mut self, user_id: UserId, project_id: ProjectId, roles: I) -> Self
     where
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_what_was_added_exists() {
+    async fn only_added_users_and_projects_exist() {
         let (amy, demo) = (UserId::new("amy").unwrap(), ProjectId::new("demo").unwrap());
         let directory = StaticDirectory::new()
             .with_user(User::new(amy.clone(), "Amy"))

@@ -8,12 +8,12 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{AccessKey, Credential, Delegation, Material, SecretKey, SecretText};
+use super::{AccessKey, Delegation, SecretKey, SecretText};
 
 /// The members of a key pair's blob that no update may change.
 const FIXED: [&str; 4] = ["trust_id", "app_cred_id", "access_token_id", "access_id"];
 
-/// The text of a Keystone v3 blob, kept to the letter, and the secret in it.
+/// The text of a Keystone v3 blob, byte for byte, and the secret in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     text: SecretText,
@@ -21,16 +21,16 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// The members of a key pair's blob that say under which delegation it was made.
+    /// The members of a key pair's blob that name the delegation of the key pair.
     pub(crate) const DELEGATION: [&str; 3] = ["trust_id", "app_cred_id", "access_token_id"];
 
-    /// Takes a blob. If it is the JSON text of an object with a string member
-    /// `secret` that is not empty, that is its secret key; any other text is opaque.
+    /// Creates a blob. If the text is the JSON text of an object with a string member `secret`
+    /// that is not empty, that is its secret key. Any other text is opaque.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         let text = SecretText::new(text);
         let secret = match members(&text).remove("secret") {
-            // Anybody could sign with nothing.
+            // Every client could sign with an empty secret.
             Some(Value::String(secret)) if !secret.is_empty() => {
                 Some(SecretKey::from_stored(secret))
             }
@@ -39,7 +39,7 @@ impl Blob {
         Self { text, secret }
     }
 
-    /// The blob of a key pair, in the form in which Keystone's OS-EC2 writes it.
+    /// Creates the blob of a key pair, in the form in which Keystone's OS-EC2 writes it.
     ///
     /// ```
     /// use tower_credentials::domain::{AccessKey, Blob, SecretKey};
@@ -76,26 +76,28 @@ impl Blob {
         Self { text: SecretText::new(text), secret: secret_key.cloned() }
     }
 
-    /// The text as it came. Whoever calls this answers for where it goes.
+    /// Returns the text as it came. The caller must not leak it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    /// The secret key in it, if there is one.
+    /// Returns the secret key in it, if there is one.
     #[must_use]
     pub fn secret_key(&self) -> Option<&SecretKey> {
         self.secret.as_ref()
     }
 
-    /// The access key in the blob of a key pair.
+    /// Returns the access key in the blob of a key pair.
     ///
     /// # Errors
     ///
-    /// [`InvalidBlob`] if it is not the JSON text of an object with a string
-    /// `access` that can be created, if `secret` is there and neither null nor a
-    /// string with something in it, or if a member is there twice: whoever reads
-    /// it next might take the other one.
+    /// [`InvalidBlob`]
+    ///
+    /// - if the text is not the JSON text of an object with a string `access` that is a valid
+    ///   access key;
+    /// - if `secret` is present, not null, and not a string with text;
+    /// - if a member is duplicate: another parser might take the other value.
     pub fn access_key(&self) -> Result<AccessKey, InvalidBlob> {
         let Once(object) = serde_json::from_str(self.expose()).map_err(|_| InvalidBlob(()))?;
         let Some(Value::String(access_key)) = object.get("access") else {
@@ -109,8 +111,9 @@ impl Blob {
         AccessKey::new(&**access_key).map_err(|_| InvalidBlob(()))
     }
 
-    /// Whether the blob of a key pair names no delegation but this one; a member that is
-    /// null is absent. Otherwise the name of the first member that names another.
+    /// Checks that the blob of a key pair names no other delegation than this one. A member
+    /// that is null counts as absent. The error is the name of the first member that names
+    /// another delegation.
     pub(crate) fn names_no_other_delegation(
         &self,
         delegation: Option<&Delegation>,
@@ -125,8 +128,8 @@ impl Blob {
         Self::DELEGATION.into_iter().find(is_foreign).map_or(Ok(()), Err)
     }
 
-    /// The blob of a key pair that is made under this delegation: it names that
-    /// one and no other. Its text stays as it is if it does so already.
+    /// Returns the blob of a key pair that is created under this delegation: the blob names
+    /// this delegation and no other. The text stays as it is if it does so already.
     pub(crate) fn bound_to(self, delegation: Option<&Delegation>) -> Self {
         let mut object = members(&self.text);
         let stamp = delegation.and_then(member);
@@ -148,9 +151,8 @@ impl Blob {
         Self { text: SecretText::new(text), secret: self.secret }
     }
 
-    /// Whether the members that no update may change are the same in both; one
-    /// that is null is as one that is not there. Otherwise the name of the first
-    /// that is not.
+    /// Checks that the members that no update may change are the same in both. A member that
+    /// is null counts as absent. The error is the name of the first member that differs.
     pub(crate) fn same_origin(&self, other: &Self) -> Result<(), &'static str> {
         let (one, two) = (members(&self.text), members(&other.text));
         let given = |object: &Map<String, Value>, name: &str| {
@@ -162,14 +164,14 @@ impl Blob {
         }
     }
 
-    /// The delegation that the blob of a key pair names, as Keystone wrote it
-    /// there. Whether an application credential was restricted is not in it; it
-    /// is taken to have been.
+    /// Returns the delegation that the blob of a key pair names, as Keystone writes it. The
+    /// blob does not contain whether an application credential is restricted, so it counts as
+    /// restricted.
     ///
     /// # Errors
     ///
-    /// [`InvalidBlob`] if it names more than one, or one by something else than a
-    /// text: without its bounds the key would be good for too much.
+    /// [`InvalidBlob`] if the blob names two delegations, or an id is not a string: without the
+    /// delegation the key would be too strong.
     pub fn delegation(&self) -> Result<Option<Delegation>, InvalidBlob> {
         let mut object = members(&self.text);
         let mut named = Self::DELEGATION
@@ -187,37 +189,9 @@ impl Blob {
     }
 }
 
-impl Credential {
-    /// The record as the blob of a v3 credential, without its secret: what a key pair is
-    /// called by and bound to. `None` for records that are no key pair.
-    #[must_use]
-    pub fn blob_without_secret(&self) -> Option<Blob> {
-        let access_key = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?;
-        Some(Blob::of_pair(access_key, None, self.delegation.as_ref()))
-    }
-
-    /// The record as the blob of a v3 credential: the one it came with, or one
-    /// made of its key pair. `None` for password grants, which v3 does not show.
-    #[must_use]
-    pub fn blob(&self) -> Option<Blob> {
-        let pair = |access_key: &AccessKey| {
-            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
-        };
-        match &self.material {
-            Material::Blob(blob) => Some(blob.clone()),
-            Material::Grant { username, .. } => Some(match &self.access_key {
-                Some(access_key) => pair(access_key),
-                None => pair(&AccessKey::from_stored(&**username)),
-            }),
-            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
-            Material::Password { .. } => None,
-        }
-    }
-}
-
-/// A text that is not the blob of a key pair.
+/// An error for text that is not the blob of a key pair.
 ///
-/// The text is not repeated: it may hold secrets.
+/// The error does not contain the text, which may contain secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidBlob(());
 
@@ -229,7 +203,7 @@ impl fmt::Display for InvalidBlob {
 
 impl StdError for InvalidBlob {}
 
-/// An object in which each member is there once.
+/// An object without duplicate members.
 struct Once(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Once {
@@ -251,14 +225,14 @@ impl<'de> Visitor<'de> for OnceVisitor {
         let mut object = Map::new();
         while let Some((name, value)) = members.next_entry()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
         }
         Ok(Once(object))
     }
 }
 
-/// The members of an object's JSON text; none of any other text.
+/// The members of an object's JSON text. Other text has no members.
 fn members(text: &SecretText) -> Map<String, Value> {
     match serde_json::from_str(text.expose()) {
         Ok(Value::Object(members)) => members,
@@ -285,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_keeps_its_spacing_and_gives_its_secret() {
+    fn blob_keeps_its_spacing_and_returns_its_secret() {
         let blob = Blob::new(r#"{ "secret" : "b" }"#);
         assert_eq!(blob.expose(), r#"{ "secret" : "b" }"#);
         assert_eq!(blob.secret_key().unwrap().expose(), "b");
@@ -295,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blob_of_a_key_pair_is_an_object_with_an_access_key() {
+    fn blob_of_a_key_pair_is_an_object_with_an_access_key() {
         for good in [r#"{"access":"a"}"#, r#"{"access":"a","secret":null,"x":{"x":1}}"#] {
             assert_eq!(Blob::new(good).access_key().unwrap().as_str(), "a", "{good}");
         }
@@ -342,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_blob_names_the_delegation_it_was_made_under() {
+    fn bound_blob_names_its_delegation() {
         let plain = r#"{"access": "a", "trust_id": null}"#;
         assert_eq!(Blob::new(plain).bound_to(None).expose(), plain);
         let lie = Blob::new(r#"{"access":"a","trust_id":"x","app_cred_id":7,"z":[1]}"#);
@@ -354,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_may_change_no_member_that_tells_the_origin() {
+    fn update_may_not_change_a_member_that_names_the_origin() {
         let stored = Blob::new(r#"{"access":"a","trust_id":"t1","access_id":null}"#);
         let same = Blob::new(r#"{"access":"b","secret":"s","trust_id":"t1"}"#);
         assert_eq!(stored.same_origin(&same), Ok(()));
@@ -371,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_blob_says_the_delegation_and_quotes_what_it_holds() {
+    fn created_blob_names_the_delegation_and_quotes_its_members() {
         let access = AccessKey::new(r#"a"b"#).unwrap();
         let blob = Blob::of_pair(&access, None, Some(&trust()));
         assert_eq!(blob.expose(), r#"{"access": "a\"b", "trust_id": "t1"}"#);
@@ -381,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_names_one_delegation_or_none_in_words() {
+    fn blob_names_at_most_one_delegation_by_a_string() {
         for none in ["no JSON", "{}", r#"{"trust_id":null,"app_cred_id":null}"#] {
             assert_eq!(Blob::new(none).delegation(), Ok(None), "{none}");
         }

@@ -1,33 +1,33 @@
-//! Who is calling.
+//! [`Caller`]: an authenticated caller.
 
 use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{Delegation, ProjectId, UserId};
 
-/// Who the validator says is calling.
+/// A caller, as the validator reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller {
-    /// The user on whose authority the call is made.
+    /// The user on whose authority the caller acts.
     pub user_id: UserId,
-    /// What the token is good for.
+    /// The scope of the token.
     pub scope: Scope,
-    /// Names of the caller's roles in that scope.
+    /// The names of the caller's roles in that scope.
     pub roles: BTreeSet<String>,
-    /// How the caller came to act for the user, when not by the user's own login.
+    /// How the caller came to act for the user, if not by the user's own login.
     pub delegation: Option<Delegation>,
-    /// When the token ends; never, if `None`.
+    /// When the token expires; `None` if it does not.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Caller {
-    /// A caller without roles, delegation and expiry.
+    /// Creates a caller without roles, delegation and expiry.
     #[must_use]
     pub fn new(user_id: UserId, scope: Scope) -> Self {
         Self { user_id, scope, roles: BTreeSet::new(), delegation: None, expires_at: None }
     }
 
-    /// Sets the role names.
+    /// Replaces the role names.
     #[must_use]
     pub fn with_roles<I>(mut self, roles: I) -> Self
     where
@@ -45,20 +45,20 @@ impl Caller {
         self
     }
 
-    /// Sets when the token ends.
+    /// Sets when the token expires.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
         self.expires_at = Some(expires_at);
         self
     }
 
-    /// Whether the caller has this role.
+    /// Returns true if the caller has this role.
     #[must_use]
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.contains(name)
     }
 
-    /// The project the token is scoped to, if any.
+    /// Returns the project that the token is scoped to, if any.
     #[must_use]
     pub fn project_id(&self) -> Option<&ProjectId> {
         match &self.scope {
@@ -68,7 +68,7 @@ impl Caller {
     }
 }
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
@@ -78,6 +78,6 @@ pub enum Scope {
     Project(ProjectId),
     /// The whole system.
     System,
-    /// Nothing in particular.
+    /// No scope.
     Unscoped,
 }

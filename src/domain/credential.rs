@@ -1,4 +1,4 @@
-//! The stored record.
+//! [`Credential`]: the stored record.
 
 use std::{
     fmt,
@@ -8,56 +8,58 @@ use std::{
 use rand::RngExt;
 use serde_json::{Map, Value};
 
-use super::{AccessKey, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, UserId};
+use super::{
+    AccessKey, Blob, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, UserId,
+};
 
-/// Members that a dialect does not know and gives back as they came.
+/// Members that a dialect does not know and returns as they came.
 pub type Attributes = Map<String, Value>;
 
 /// One stored record: an access key with its secret, or an opaque blob, owned by
 /// a user, optionally within a project.
 ///
-/// One record serves every dialect: a key made in one is visible, usable and
+/// One record serves every dialect: a key that was created in one is visible, usable and
 /// revocable in the others.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Credential {
     /// Never changes; unique in a store.
     pub id: CredentialId,
-    /// What it is: `ec2` for key pairs.
+    /// The type: `ec2` for key pairs.
     pub kind: Kind,
     /// The owner.
     pub user_id: UserId,
-    /// The project that it is for, if any.
+    /// The project, if any.
     pub project_id: Option<ProjectId>,
-    /// The place of a v2 grant; at most one record per user and slot.
+    /// The slot of a v2 grant; at most one record per user and slot.
     pub slot: Option<Slot>,
-    /// What lookups go by; unique in a store. Opaque records have none.
+    /// The key for lookups; unique in a store. Opaque records have none.
     pub access_key: Option<AccessKey>,
-    /// What it holds.
+    /// The content.
     pub material: Material,
-    /// Whether it may be used.
+    /// Whether the credential may be used.
     pub status: Status,
-    /// The delegation under which it was made, which bounds its use.
+    /// The delegation under which the credential was created, which limits its use.
     pub delegation: Option<Delegation>,
     /// Whether it is a project's root key; `None` in a record of an earlier release
     /// with [equal ids](Self::has_equal_ids), which did not say. Stores keep it for
     /// records with equal ids. Read it through [`is_root_key`](Self::is_root_key).
     pub root_key: Option<bool>,
-    /// Members that round-trip.
+    /// Members that are returned as they came.
     pub attributes: Attributes,
-    /// When it was made; whole microseconds.
+    /// When the credential was created; whole microseconds.
     pub created_at: SystemTime,
-    /// When it was last written; whole microseconds.
+    /// When the credential was last written; whole microseconds.
     pub updated_at: SystemTime,
     /// Changes with every write.
     pub version: Version,
 }
 
 impl Credential {
-    /// A new active record of this owner, without project, slot, access key,
-    /// delegation and attributes.
+    /// Creates an active record of this owner, without project, slot, access key, delegation
+    /// and attributes.
     ///
-    /// Times are cut to whole microseconds, which every store can keep.
+    /// Cuts times to whole microseconds, which every store can keep.
     #[must_use]
     pub fn new(
         id: CredentialId,
@@ -86,8 +88,8 @@ impl Credential {
         }
     }
 
-    /// The record after a change at this time: with its next version, and saying whether
-    /// it is a root key.
+    /// Returns the record for a change at this time: with its next version, and a mark that
+    /// says whether it is a root key.
     #[must_use]
     pub fn touched(mut self, now: SystemTime) -> Self {
         self.root_key = Some(self.is_root_key());
@@ -96,16 +98,42 @@ impl Credential {
         self
     }
 
-    /// The secret that signatures are made with, if there is one.
+    /// Returns the secret for signatures, if there is one.
     #[must_use]
     pub fn secret_key(&self) -> Option<&SecretKey> {
         self.material.secret_key()
     }
 
-    /// About how many bytes of text it holds.
+    /// Returns the record as the blob of a v3 credential without its secret: the access key
+    /// and the delegation of a key pair. `None` for records that are not key pairs.
+    #[must_use]
+    pub fn blob_without_secret(&self) -> Option<Blob> {
+        let access_key = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?;
+        Some(Blob::of_pair(access_key, None, self.delegation.as_ref()))
+    }
+
+    /// Returns the record as the blob of a v3 credential: its own blob, or a new blob with its
+    /// key pair. `None` for password grants, which v3 does not show.
+    #[must_use]
+    pub fn blob(&self) -> Option<Blob> {
+        let pair = |access_key: &AccessKey| {
+            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
+        };
+        match &self.material {
+            Material::Blob(blob) => Some(blob.clone()),
+            Material::Grant { username, .. } => Some(match &self.access_key {
+                Some(access_key) => pair(access_key),
+                None => pair(&AccessKey::from_stored(&**username)),
+            }),
+            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
+            Material::Password { .. } => None,
+        }
+    }
+
+    /// Returns the approximate size of its text in bytes.
     ///
-    /// Clients choose the length of blobs and attributes, so records are counted in
-    /// bytes where many are held at once.
+    /// Clients choose the length of blobs and attributes, so code that keeps many records in
+    /// memory limits them in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let material = match &self.material {
@@ -124,42 +152,42 @@ impl Credential {
         material + attributes
     }
 
-    /// Whether this is a project's root key, which belongs to no user.
+    /// Returns true if this is a project's root key, which belongs to no user.
     ///
-    /// A root key says so in its record, and its user id is the project's id; equal ids
-    /// alone make no root key.
+    /// The record of a root key has a mark, and its user id is the project's id. Equal ids
+    /// alone do not make a root key.
     ///
-    /// Earlier releases did not mark records. Of their records with equal ids, those
-    /// that IBM's dialect wrote are root keys: key pairs with a secret of their own, in
-    /// no slot and under no delegation. v3 keeps a blob instead, and v2 a slot. OS-EC2
-    /// leaves the same form, but only for a user whose id is the id of a project. The
-    /// rule gives such a key nothing new: earlier releases took every record with equal
-    /// ids for a root key. [`is_assumed_root_key`](Self::is_assumed_root_key) finds them.
+    /// Earlier releases did not mark records. Of their records with equal ids, those that
+    /// IBM's dialect wrote are root keys: key pairs with a secret of their own, without a slot
+    /// and a delegation. v3 stores a blob instead, and v2 a slot. OS-EC2 stores the same form,
+    /// but only for a user whose id is the id of a project. The rule gives such a key no new
+    /// rights: earlier releases treated every record with equal ids as a root key.
+    /// [`is_assumed_root_key`](Self::is_assumed_root_key) finds these records.
     #[must_use]
     pub fn is_root_key(&self) -> bool {
         self.has_equal_ids() && self.root_key.unwrap_or_else(|| self.has_form_of_root_key())
     }
 
-    /// Whether an earlier release wrote this record and its form alone makes it a root
-    /// key.
+    /// Returns true if an earlier release wrote this record, and only its form makes it a
+    /// root key.
     #[must_use]
     pub fn is_assumed_root_key(&self) -> bool {
         self.root_key.is_none() && self.is_root_key()
     }
 
-    /// Whether the owner's id is the id of the project, as it is of every root key.
+    /// Returns true if the owner's id is the id of the project, as for every root key.
     #[must_use]
     pub fn has_equal_ids(&self) -> bool {
         self.project_id.as_ref().is_some_and(|id| self.user_id.is_root_of(id))
     }
 
-    /// What a store keeps of [`root_key`](Self::root_key).
+    /// The mark that a store keeps of [`root_key`](Self::root_key).
     #[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]
     pub(crate) fn stored_root_key(&self) -> Option<bool> {
         self.root_key.filter(|_| self.has_equal_ids())
     }
 
-    /// The record with what a store kept of its [`root_key`](Self::root_key).
+    /// The record with the mark that a store kept of its [`root_key`](Self::root_key).
     #[cfg(any(feature = "etcd", feature = "postgres", feature = "sqlite"))]
     pub(crate) fn with_stored_root_key(mut self, stored: Option<bool>) -> Self {
         self.root_key = if self.has_equal_ids() { stored } else { Some(false) };
@@ -171,7 +199,8 @@ impl Credential {
         pair && self.kind.is_ec2() && self.slot.is_none() && self.delegation.is_none()
     }
 
-    /// Whether signatures with it are accepted: an active key pair with a secret.
+    /// Returns true if the credential can make valid signatures: it is an active key pair
+    /// with a secret.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.kind.is_ec2()
@@ -184,15 +213,15 @@ impl Credential {
 /// Whether a credential may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// It may.
+    /// It may be used.
     #[default]
     Active,
-    /// Its signatures are refused.
+    /// Its signatures are rejected.
     Inactive,
 }
 
 impl Status {
-    /// The word for it on the wire and in stores: `Active` or `Inactive`.
+    /// Returns the word on the wire and in stores: `Active` or `Inactive`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -201,14 +230,14 @@ impl Status {
         }
     }
 
-    /// Reads the word; exactly as written, in no other case.
+    /// Parses the word. Case matters.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Active, Self::Inactive].into_iter().find(|status| status.as_str() == word)
     }
 }
 
-/// The place of a v2 grant.
+/// The slot of a v2 grant: its type, of which a user has at most one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     /// `OS-KSEC2-ec2Credentials`.
@@ -220,7 +249,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// The word for it in stores: `ec2`, `password` or `s3`.
+    /// Returns the word in stores: `ec2`, `password` or `s3`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -230,43 +259,43 @@ impl Slot {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Ec2, Self::Password, Self::S3].into_iter().find(|slot| slot.as_str() == word)
     }
 }
 
-/// Tells two states of a record apart.
+/// Distinguishes two states of a record.
 ///
-/// New records start at a random number and each write adds one, so that a key
-/// that was deleted and made again never looks like its former self.
+/// New records start at a random number, and each write adds one. So a key that was deleted
+/// and created again never has the version of the earlier key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// Room is left above, so that adding one never overflows a signed column.
+    /// Leaves room above, so that adding one never overflows a signed column.
     const START: u64 = (1 << 62) - 1;
 
-    /// The version of a new record. It needs to be another one, not to be secret.
+    /// Returns the version of a new record. It must be a new number, but need not be secret.
     #[must_use]
     pub fn fresh() -> Self {
         Self(rand::rng().random::<u64>() & Self::START)
     }
 
-    /// The version after one more write.
+    /// Returns the version after another write.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    /// The number for a store to keep: never above [`i64::MAX`] in practice.
+    /// Returns the number for a store: never above [`i64::MAX`] in practice.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
     }
 
-    /// Takes a number that a store kept.
+    /// Creates the version from the number in a store.
     #[must_use]
     pub fn from_stored(number: u64) -> Self {
         Self(number)
@@ -288,7 +317,6 @@ fn whole_micros(time: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Blob;
 
     fn record(user_id: &str, root_key: Option<bool>, material: Material) -> Credential {
         let access_key = AccessKey::new("AK").unwrap();
@@ -306,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_mark_makes_a_root_key_and_only_of_its_own_project() {
+    fn marked_record_is_a_root_key_of_its_own_project_only() {
         assert!(record("demo", Some(true), pair()).is_root_key());
         assert!(!record("demo", Some(false), pair()).is_root_key());
         assert!(!record("amy", Some(true), pair()).is_root_key());

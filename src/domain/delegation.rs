@@ -1,14 +1,13 @@
-//! How a caller came to act for a user.
+//! [`Delegation`]: how a caller came to act for a user.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// How a caller came to act for a user, when not by the user's own login.
+/// How a caller came to act for a user, if not by the user's own login.
 ///
-/// The validator says who is delegated; the policy only looks at that. A record
-/// made by a delegated caller carries the delegation, so that redeeming the key
-/// grants no more than the delegation did.
+/// The validator sets it, and the policy reads it. A record that a delegated caller creates
+/// carries the delegation, so that redeeming the key grants no more than the delegation did.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delegation {
@@ -21,12 +20,12 @@ pub enum Delegation {
     ApplicationCredential {
         /// Id of the application credential.
         id: String,
-        /// Whether it is barred from managing credentials of its own.
+        /// Whether it may not manage credentials.
         restricted: bool,
     },
-    /// A token that was itself obtained with an EC2 or S3 key.
+    /// A token that was obtained with an EC2 or S3 key.
     Ec2Credential,
-    /// A login method that is not the user's own and has no id here.
+    /// Another login method that is not the user's own.
     Other,
     /// A trust between two users.
     Trust {
@@ -36,7 +35,7 @@ pub enum Delegation {
 }
 
 impl Delegation {
-    /// The text that stores keep: JSON of a stable form.
+    /// Returns the text for stores: JSON of a stable form.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
     pub fn encode(&self) -> String {
@@ -52,7 +51,7 @@ impl Delegation {
         serde_json::to_string(&stored).expect("strings always serialise")
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; `None` if the text is anything else.
+    /// Parses the text that [`encode`](Self::encode) returns, or returns `None`.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         Some(match serde_json::from_str(text).ok()? {
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_survives_being_stored_and_nothing_else_is_read() {
+    fn every_form_is_decoded_as_it_was_encoded_and_other_text_is_not_decoded() {
         let id = || "a \"quoted\" id".to_owned();
         let forms = [
             Delegation::AccessToken { id: id() },

@@ -1,4 +1,4 @@
-//! Identifiers of users, projects and credentials.
+//! Ids of users, projects and credentials.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::{AccessKey, RandomError};
 
-/// Longest id of a user or project, in bytes.
+/// The longest id of a user or project, in bytes.
 const MAX_ID: usize = 256;
 
-/// Longest credential type, in characters (Keystone's column width).
+/// The longest credential type, in characters (Keystone's column width).
 const MAX_KIND: usize = 255;
 
 macro_rules! owner_id {
@@ -28,7 +28,7 @@ macro_rules! owner_id {
             ///
             /// # Errors
             ///
-            /// [`InvalidId`] if it is empty, longer than 256 bytes, or holds a
+            /// [`InvalidId`] if the text is empty, longer than 256 bytes, or has a
             /// control character or a slash.
             pub fn new(id: impl Into<String>) -> Result<Self, InvalidId> {
                 let id = id.into();
@@ -40,7 +40,7 @@ macro_rules! owner_id {
                 }
             }
 
-            /// Takes an id that was parsed before, as a store returns it.
+            /// Creates an id from text that was parsed before, such as that of a store.
             #[must_use]
             pub fn from_stored(id: impl Into<String>) -> Self {
                 Self(id.into().into_boxed_str())
@@ -54,7 +54,7 @@ macro_rules! owner_id {
 macro_rules! text {
     ($name:ident) => {
         impl $name {
-            /// The id as text.
+            /// Returns the id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -76,41 +76,41 @@ macro_rules! text {
 }
 
 owner_id! {
-    /// Id of a user.
+    /// The id of a user.
     UserId
 }
 
 owner_id! {
-    /// Id of a project (Keystone), storage account (IBM COS) or tenant (v2).
+    /// The id of a project (Keystone), storage account (IBM COS) or tenant (v2).
     ProjectId
 }
 
 impl UserId {
-    /// Whether this stands for the project itself: the owner of its root keys,
-    /// which are an IBM storage account's own and no user's.
+    /// Returns true if this id is the project's: the owner of its root keys, which belong to
+    /// an IBM storage account and to no user.
     #[must_use]
     pub fn is_root_of(&self, project_id: &ProjectId) -> bool {
         self.0 == project_id.0
     }
 
-    /// The owner of a project's root keys.
+    /// Returns the owner of a project's root keys.
     #[must_use]
     pub fn root_of(project_id: &ProjectId) -> Self {
         Self(project_id.0.clone())
     }
 }
 
-/// Id of a stored credential; never changes during its life.
+/// The id of a stored credential, which never changes.
 ///
-/// For key pairs the lowercase hex SHA-256 of the access key it was made with,
-/// as Keystone does; otherwise 32 random hex digits. Ordered bytewise.
+/// For key pairs, the lowercase hex SHA-256 of the first access key, as in Keystone; otherwise
+/// 32 random hex digits. Ordered bytewise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialId(Box<str>);
 
 text!(CredentialId);
 
 impl CredentialId {
-    /// The id of a key pair that is made with this access key.
+    /// Returns the id of a key pair that is created with this access key.
     ///
     /// ```
     /// use tower_credentials::domain::{AccessKey, CredentialId};
@@ -127,26 +127,26 @@ impl CredentialId {
         Self(HEXLOWER.encode(&digest).into_boxed_str())
     }
 
-    /// A new id for a credential that has no access key.
+    /// Generates an id for a credential without an access key.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if the operating system has no randomness to give.
+    /// [`RandomError`] if the operating system returns no random bytes.
     pub fn random() -> Result<Self, RandomError> {
         let mut bytes = [0; 16];
         SysRng.try_fill_bytes(&mut bytes).map_err(RandomError::new)?;
         Ok(Self(HEXLOWER.encode(&bytes).into_boxed_str()))
     }
 
-    /// Takes an id as a store or a client gives it; one that was never issued
-    /// simply finds nothing.
+    /// Creates an id from the text of a store or a client. An id that was never issued finds
+    /// no credential.
     #[must_use]
     pub fn from_stored(id: impl Into<String>) -> Self {
         Self(id.into().into_boxed_str())
     }
 }
 
-/// What a credential is: `ec2` for key pairs, or any other Keystone type.
+/// The type of a credential: `ec2` for key pairs, or any other Keystone type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(Cow<'static, str>);
 
@@ -155,16 +155,16 @@ text!(Kind);
 impl Kind {
     /// The type of all key pairs.
     pub const EC2: &'static str = "ec2";
-    /// The type under which v2 password grants are kept.
+    /// The type of v2 password grants.
     pub const PASSWORD: &'static str = "password";
 
     /// Parses a type.
     ///
     /// # Errors
     ///
-    /// [`InvalidId`] if it is empty, longer than 255 characters, holds a control
-    /// character, or is `ec2` in any other case: such a record would escape
-    /// every rule that is made for key pairs.
+    /// [`InvalidId`] if the text is empty, longer than 255 characters, has a control
+    /// character, or is `ec2` in another case: such a record would escape every rule for key
+    /// pairs.
     pub fn new(kind: impl Into<String>) -> Result<Self, InvalidId> {
         let kind = kind.into();
         let fits = !kind.is_empty() && kind.chars().count() <= MAX_KIND;
@@ -176,41 +176,41 @@ impl Kind {
         }
     }
 
-    /// The type of key pairs.
+    /// Returns the type of key pairs.
     #[must_use]
     pub fn ec2() -> Self {
         Self(Cow::Borrowed(Self::EC2))
     }
 
-    /// The type of v2 password grants.
+    /// Returns the type of v2 password grants.
     #[must_use]
     pub fn password() -> Self {
         Self(Cow::Borrowed(Self::PASSWORD))
     }
 
-    /// Takes a type that was parsed before, as a store returns it.
+    /// Creates a type from text that was parsed before, such as that of a store.
     #[must_use]
     pub fn from_stored<'a>(kind: impl Into<Cow<'a, str>>) -> Self {
         let kind = kind.into();
         if kind == Self::EC2 { Self::ec2() } else { Self(Cow::Owned(kind.into_owned())) }
     }
 
-    /// Whether this is the type of key pairs.
+    /// Returns true if this is the type of key pairs.
     #[must_use]
     pub fn is_ec2(&self) -> bool {
         self.0 == Self::EC2
     }
 }
 
-/// A text that cannot be an id.
+/// An error for text that is not a valid id.
 ///
-/// The offending text is not repeated: it came from a client.
+/// The error does not contain the text, which came from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId(());
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a valid id: empty, too long, or with a control character or slash")
+        f.write_str("invalid id: empty, too long, or with a control character or slash")
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owner_ids_are_bounded_and_hold_no_slash_or_control_character() {
+    fn owner_ids_are_bounded_and_have_no_slash_or_control_character() {
         assert!(UserId::new("a".repeat(256)).is_ok());
         for bad in [String::new(), "a".repeat(257), "a/b".into(), "a\nb".into(), "\u{85}".into()] {
             assert!(UserId::new(bad.clone()).is_err(), "{bad:?}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn ec2_in_another_case_is_no_type() {
+    fn ec2_in_another_case_is_not_a_type() {
         assert!(Kind::new("ec2").unwrap().is_ec2());
         assert!(Kind::new("EC2").is_err());
         assert!(Kind::new("eC2").is_err());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_a_key_pair_is_keystones() {
+    fn id_of_a_key_pair_is_the_same_as_in_keystone() {
         let key = AccessKey::new("181920").unwrap();
         assert!(CredentialId::of(&key).as_str().starts_with("3d3367228f9c"));
         assert!(CredentialId::of(&key).as_str().ends_with("2510"));

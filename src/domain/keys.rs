@@ -7,16 +7,16 @@ use rand::{TryRng, rngs::SysRng};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Longest access key that can be created, in bytes.
+/// The longest access key that can be created, in bytes.
 const MAX_ACCESS_KEY: usize = 128;
 
-/// Longest secret key that can be created, in bytes.
+/// The longest secret key that can be created, in bytes.
 const MAX_SECRET_KEY: usize = 256;
 
 /// The public half of a key pair; unique in a store.
 ///
-/// New ones are 1 to 128 printable ASCII characters without `/`, `:` and space:
-/// a slash ends the key in a signature's scope, and gateways split it at a colon.
+/// New access keys have 1 to 128 printable ASCII characters without `/`, `:` and space: a slash
+/// ends the key in a signature's scope, and gateways split it at a colon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKey(Box<str>);
 
@@ -25,7 +25,7 @@ impl AccessKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] if it breaks the rules above.
+    /// [`InvalidKey`] if the text breaks the rules above.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidKey> {
         let key = key.into();
         let allowed = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
@@ -36,23 +36,23 @@ impl AccessKey {
         }
     }
 
-    /// Makes a new access key: 32 lowercase hex digits from the operating system.
+    /// Generates an access key: 32 lowercase hex digits from the operating system.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if the operating system has no randomness to give.
+    /// [`RandomError`] if the operating system returns no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         Ok(Self(random_hex::<16>()?.as_str().into()))
     }
 
-    /// Takes an access key as a store or a request gives it; one that was never
-    /// created simply finds nothing.
+    /// Creates an access key from the text of a store or a request. An access key that was
+    /// never created finds no credential.
     #[must_use]
     pub fn from_stored(key: impl Into<String>) -> Self {
         Self(key.into().into_boxed_str())
     }
 
-    /// The access key as text.
+    /// Returns the access key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,8 +73,8 @@ impl AsRef<str> for AccessKey {
 
 /// The secret half of a key pair.
 ///
-/// New ones are 1 to 256 printable ASCII characters. Signatures are made with
-/// the text itself, so it cannot be kept as a hash.
+/// New secrets have 1 to 256 printable ASCII characters. Verifying a signature needs the text,
+/// so stores cannot keep a hash instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(SecretText);
 
@@ -83,8 +83,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] if it is empty, longer than 256 bytes, or holds anything
-    /// but printable ASCII.
+    /// [`InvalidKey`] if the text is empty, longer than 256 bytes, or not printable ASCII.
     pub fn new(secret: impl Into<String>) -> Result<Self, InvalidKey> {
         let secret = SecretText::new(secret);
         let text = secret.expose();
@@ -96,22 +95,22 @@ impl SecretKey {
         }
     }
 
-    /// Makes a new secret: 48 lowercase hex digits from the operating system.
+    /// Generates a secret: 48 lowercase hex digits from the operating system.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if the operating system has no randomness to give.
+    /// [`RandomError`] if the operating system returns no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         Ok(Self(SecretText(mem::take(&mut *random_hex::<24>()?))))
     }
 
-    /// Takes a secret that was accepted before, as a store returns it.
+    /// Creates a secret from text that was accepted before, such as that of a store.
     #[must_use]
     pub fn from_stored(secret: impl Into<String>) -> Self {
         Self(SecretText::new(secret))
     }
 
-    /// The secret itself. Whoever calls this answers for where it goes.
+    /// Returns the secret as text. The caller must not leak it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
@@ -130,12 +129,12 @@ impl ConstantTimeEq for SecretKey {
     }
 }
 
-/// Makes a new key pair, as [`AccessKey::generate`] and [`SecretKey::generate`]
-/// do, with one call to the operating system.
+/// Generates a key pair, as [`AccessKey::generate`] and [`SecretKey::generate`] do, with one
+/// call to the operating system.
 ///
 /// # Errors
 ///
-/// [`RandomError`] if the operating system has no randomness to give.
+/// [`RandomError`] if the operating system returns no random bytes.
 pub fn generate_pair() -> Result<(AccessKey, SecretKey), RandomError> {
     let mut bytes = Zeroizing::new([0; 16 + 24]);
     SysRng.try_fill_bytes(&mut *bytes).map_err(RandomError::new)?;
@@ -144,8 +143,8 @@ pub fn generate_pair() -> Result<(AccessKey, SecretKey), RandomError> {
     Ok((AccessKey(HEXLOWER.encode(access).into_boxed_str()), SecretKey(secret)))
 }
 
-/// A text that holds a secret: redacted in `Debug`, never displayed, wiped when
-/// dropped, compared in constant time.
+/// Secret text: redacted in `Debug`, without `Display`, wiped when dropped, compared in
+/// constant time.
 #[derive(Clone)]
 pub struct SecretText(String);
 
@@ -156,7 +155,7 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the text. The caller must not leak it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -189,21 +188,21 @@ impl PartialEq for SecretText {
 
 impl Eq for SecretText {}
 
-/// A text that cannot be an access key or a secret.
+/// An error for text that is not a valid access key or secret.
 ///
-/// The offending text is not repeated: it may be a secret.
+/// The error does not contain the text, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey(());
 
 impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a valid key: empty, too long, or with a character that is not allowed")
+        f.write_str("invalid key: empty, too long, or with a character that is not allowed")
     }
 }
 
 impl StdError for InvalidKey {}
 
-/// The operating system had no randomness to give.
+/// The operating system returned no random bytes.
 #[derive(Debug)]
 pub struct RandomError(Box<dyn StdError + Send + Sync>);
 
@@ -215,7 +214,7 @@ impl RandomError {
 
 impl fmt::Display for RandomError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no randomness from the operating system")
+        f.write_str("the operating system returned no random bytes")
     }
 }
 
@@ -225,13 +224,13 @@ impl StdError for RandomError {
     }
 }
 
-/// Wipes all of it at once; `Zeroizing` goes through a vector byte by byte.
+/// Wipes the whole text at once; `Zeroizing` wipes a vector byte by byte.
 fn wipe(bytes: &mut Vec<u8>) {
     bytes.spare_capacity_mut().zeroize();
     bytes.as_mut_slice().zeroize();
 }
 
-/// `N` random bytes as lowercase hex, without a copy left behind.
+/// `N` random bytes as lowercase hex. Leaves no copy in memory.
 fn random_hex<const N: usize>() -> Result<Zeroizing<String>, RandomError> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).map_err(RandomError::new)?;
@@ -245,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn access_keys_hold_no_slash_colon_space_or_control_character() {
+    fn access_keys_have_no_slash_colon_space_or_control_character() {
         assert!(AccessKey::new("test_user").is_ok());
         assert!(AccessKey::new("k".repeat(128)).is_ok());
         for bad in ["", "a/b", "a:b", "a b", "a\u{7f}", "ä", &"k".repeat(129)] {
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_a_secret_does_not_tell_it() {
+    fn debug_of_a_secret_does_not_contain_it() {
         let key = SecretKey::new("topsecret").unwrap();
         let text = SecretText::new("topsecret");
         assert!(!format!("{key:?}{text:?}").contains("topsecret"));

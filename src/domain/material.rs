@@ -1,4 +1,4 @@
-//! What a credential holds, in the form in which it came.
+//! [`Material`]: the content of a credential.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Blob, PasswordHash, SecretKey, SecretText};
 
-/// What a credential holds, in the form in which it came.
+/// The content of a credential, in the form in which the client sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Material {
-    /// A v3 blob, kept to the letter.
+    /// A v3 blob, byte for byte.
     Blob(Blob),
     /// A v2 grant of an EC2 or S3 credential.
     Grant {
-        /// The name it was granted under; the access key too, if that was free.
+        /// The name of the grant; also the access key, if that was free.
         username: String,
         /// The secret key.
         secret: SecretKey,
-        /// The `signature` member, which has no documented meaning and round-trips.
+        /// The `signature` member, which has no documented meaning and is returned as it came.
         signature: SecretText,
     },
     /// A key pair whose access key is the record's.
@@ -28,15 +28,15 @@ pub enum Material {
     },
     /// A v2 password grant.
     Password {
-        /// The name it was granted under.
+        /// The name of the grant.
         username: String,
-        /// All that is kept of the password.
+        /// The hash of the password.
         hash: PasswordHash,
     },
 }
 
 impl Material {
-    /// The secret that signatures are made with, if there is one.
+    /// Returns the secret for signatures, if there is one.
     #[must_use]
     pub fn secret_key(&self) -> Option<&SecretKey> {
         match self {
@@ -47,7 +47,7 @@ impl Material {
         }
     }
 
-    /// The text that stores keep: JSON of a stable form, holding the secrets.
+    /// Returns the text for stores: JSON of a stable form. The text contains the secrets.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
     pub fn encode(&self) -> SecretText {
@@ -68,11 +68,11 @@ impl Material {
         SecretText::new(serde_json::to_string(&stored).expect("strings always serialise"))
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Parses the text that [`encode`](Self::encode) returns.
     ///
     /// # Errors
     ///
-    /// [`InvalidMaterial`] if the text is anything else.
+    /// [`InvalidMaterial`] for any other text.
     pub fn decode(text: &str) -> Result<Self, InvalidMaterial> {
         Self::of_members(text).ok_or(InvalidMaterial(()))
     }
@@ -105,7 +105,7 @@ enum Stored<'a> {
     Password { username: Cow<'a, str>, hash: Cow<'a, str> },
 }
 
-/// The same, as it is read: flat, since reading a tagged form would buffer it first.
+/// The same for parsing: flat, because serde buffers a tagged form.
 #[derive(Deserialize)]
 struct Members {
     form: Form,
@@ -127,7 +127,7 @@ enum Form {
 
 /// A stored text that is not the material of a credential.
 ///
-/// The text is not repeated: it may hold secrets.
+/// The error does not contain the text, which may contain secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidMaterial(());
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_survives_being_stored() {
+    fn every_form_is_decoded_as_it_was_encoded() {
         let secret = SecretKey::new("s3cr3t \"quoted\" \\").unwrap();
         let forms = [
             Material::Blob(Blob::new(r#"{ "access" : "a",  "secret":"b", "x": [1.50] }"#)),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_material_is_refused() {
+    fn text_that_is_not_material_is_rejected() {
         for bad in ["", "{}", r#"{"form":"pair"#, r#"{"form":"password","username":"","hash":""}"#]
         {
             assert!(Material::decode(bad).is_err(), "{bad:?}");

@@ -1,8 +1,9 @@
-//! Times as stores keep them.
+//! Times in the form in which stores keep them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Microseconds since 1970. Times beyond the number's 290,000 years are its ends.
+/// Returns the microseconds since 1970. Times that are too far away become the least or the
+/// greatest number.
 #[must_use]
 pub fn to_micros(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
@@ -11,7 +12,8 @@ pub fn to_micros(time: SystemTime) -> i64 {
     }
 }
 
-/// The time that [`to_micros`] counted; `None` if the system cannot tell it.
+/// Returns the time for a result of [`to_micros`], or `None` if the system cannot represent
+/// it.
 #[must_use]
 pub fn from_micros(micros: i64) -> Option<SystemTime> {
     let distance = Duration::from_micros(micros.unsigned_abs());

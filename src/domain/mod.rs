@@ -1,6 +1,6 @@
-//! Pure data and the rules that hold for it everywhere.
+//! The data of the crate, and the rules that apply to it everywhere.
 //!
-//! Nothing here knows HTTP, a wire format or a store.
+//! Nothing here depends on HTTP, a wire format or a store.
 
 mod blob;
 mod caller;

@@ -9,15 +9,15 @@ use subtle::ConstantTimeEq;
 
 use super::{RandomError, SecretText};
 
-/// Rounds of PBKDF2 with HMAC-SHA-256, as OWASP advises for it.
+/// Rounds of PBKDF2 with HMAC-SHA-256, as OWASP recommends.
 const ROUNDS: u32 = 600_000;
 
 const SALT: usize = 16;
 const HASH: usize = 32;
 const SCHEME: &str = "pbkdf2-sha256";
 
-/// A salted, slow hash of a password; all that is kept of a v2
-/// `passwordCredentials` grant's password.
+/// A salted, slow hash of a password. Records of v2 `passwordCredentials` grants contain only
+/// this.
 ///
 /// Text form: `pbkdf2-sha256$<rounds>$<salt>$<hash>`, both in unpadded base64.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,19 +30,19 @@ pub struct PasswordHash {
 impl PasswordHash {
     /// Hashes a password with a new salt.
     ///
-    /// Takes a noticeable fraction of a second of CPU by design: call it where
-    /// blocking is allowed.
+    /// Uses a noticeable fraction of a second of CPU time by design. Call it on a thread that
+    /// may block.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if the operating system has no randomness to give.
+    /// [`RandomError`] if the operating system returns no random bytes.
     pub fn derive(password: &SecretText) -> Result<Self, RandomError> {
         let mut salt = [0; SALT];
         SysRng.try_fill_bytes(&mut salt).map_err(RandomError::new)?;
         Ok(Self { rounds: ROUNDS, salt, hash: stretch(password, &salt, ROUNDS) })
     }
 
-    /// Whether this is the hash of the password. As slow as [`derive`](Self::derive).
+    /// Returns true if this is the hash of the password. As slow as [`derive`](Self::derive).
     #[must_use]
     pub fn verify(&self, password: &SecretText) -> bool {
         stretch(password, &self.salt, self.rounds).ct_eq(&self.hash).into()
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_knows_its_password_and_no_other_also_after_a_round_trip() {
+    fn hash_verifies_its_own_password_only_also_after_a_round_trip() {
         let hash = PasswordHash::derive(&SecretText::new("correct horse")).unwrap();
         let again = PasswordHash::decode(&hash.encode()).unwrap();
         assert!(again.verify(&SecretText::new("correct horse")));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_hash_is_refused() {
+    fn text_that_is_not_a_hash_is_rejected() {
         for bad in ["", "pbkdf2-sha256$1$AA$AA", "md5$1$$", "pbkdf2-sha256$x$$"] {
             assert!(PasswordHash::decode(bad).is_none(), "{bad:?}");
         }

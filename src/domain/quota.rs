@@ -1,6 +1,6 @@
-//! How many credentials one user may hold.
+//! [`Quota`].
 
-/// How many credentials one user may hold.
+/// How many credentials one user may have.
 ///
 /// All of the user's records count, whatever their type, status or project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// Whether a user who holds `held` credentials may get one more.
+    /// Returns true if a user with `held` credentials may get another one.
     #[must_use]
     pub fn admits(self, held: u64) -> bool {
         match self {

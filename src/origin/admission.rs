@@ -1,10 +1,10 @@
-//! Which requests of browsers may change something.
+//! [`Origins`]: which requests of browsers may change credentials.
 
 use http::{HeaderMap, Uri, header};
 
 use super::{Forwarded, Host, Origin};
 
-/// The origins whose pages may change something.
+/// The origins whose pages may change credentials.
 #[derive(Debug)]
 pub(crate) struct Origins {
     /// The origin of the configured base URL.
@@ -14,8 +14,8 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
-    /// Whether a request comes from a page that may change something, or from a client
-    /// that is not a browser.
+    /// Whether a request comes from a page that may change credentials, or from a client that
+    /// is not a browser.
     ///
     /// Browsers send `Origin` with every request that is not `GET` or `HEAD`, and
     /// `Sec-Fetch-Site` with every request over HTTPS or to loopback; pages cannot set
@@ -38,7 +38,7 @@ impl Origins {
         }
     }
 
-    /// Whether it is the origin that the client reached the service at.
+    /// Whether the origin is that under which the client reaches the service.
     fn is_own(&self, origin: &Origin<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
         if let Some(base) = &self.base
             && base.host.has_name_of(&origin.host)
@@ -46,8 +46,8 @@ impl Origins {
             if base == origin {
                 return true;
             }
-            // The base URL says which scheme this host has: a page that came over HTTP
-            // may be forged by anybody on the way.
+            // This host has the scheme of the base URL. A page that came over HTTP may have
+            // been forged on the network.
             if !base.has_scheme(&origin.scheme) {
                 return false;
             }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_host_is_compared_with_its_port_and_without_its_case() {
+    fn own_host_is_compared_with_its_port_and_without_case() {
         let own = origins(None, &[]);
         for (host, origin, expected) in [
             ("keys.test", "https://keys.test", true),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_url_is_compared_with_its_scheme() {
+    fn base_url_is_compared_with_its_scheme() {
         let based = origins(Some("https://keys.test"), &[]);
         for (host, origin, expected) in [
             ("inner:8338", "https://keys.test", true),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_headers_replace_the_host_where_they_are_trusted() {
+    fn trusted_forwarded_headers_replace_the_host() {
         let trusting = Origins { trust_forwarded: true, ..origins(None, &[]) };
         let forwarded = [
             ("host", "inner:8338"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_origin_may_come_from_another_site_and_nobody_else() {
+    fn only_a_trusted_origin_may_come_from_another_site() {
         let trusting = origins(None, &["https://console.test", "app://localhost"]);
         let cross = ("sec-fetch-site", "cross-site");
         let host = ("host", "keys.test");
@@ -193,7 +193,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_the_pages_of_the_host_are_its_own(
+        fn only_pages_of_the_host_are_its_own(
             host in "[a-c]{1,2}\\.test", port in 1_u16..4, other in "[a-c]{1,2}\\.test",
             other_port in 1_u16..4,
         ) {
@@ -206,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn no_origin_makes_it_panic(text in "[ -~]{0,40}") {
+        fn no_origin_makes_the_check_panic(text in "[ -~]{0,40}") {
             let mut headers = HeaderMap::new();
             headers.insert("origin", text.parse().unwrap());
             let _ = origins(None, &[]).admit(&Uri::from_static("/"), &headers);

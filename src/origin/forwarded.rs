@@ -1,9 +1,9 @@
-//! What a proxy in front says of a request.
+//! [`Forwarded`]: what a proxy reports about a request.
 
 use http::HeaderMap;
 
-/// What a proxy says that the client used. What is no host, scheme or path is as
-/// if it were not there.
+/// The scheme, host and path prefix that the client used, as a proxy reports them. Invalid
+/// values count as absent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded<'a> {
     pub(crate) scheme: Option<&'a str>,
@@ -12,8 +12,8 @@ pub(crate) struct Forwarded<'a> {
 }
 
 impl<'a> Forwarded<'a> {
-    /// RFC 7239's header, and the older ones where it says nothing. Of a chain of
-    /// proxies the first is the one that the client reached.
+    /// Parses RFC 7239's header, and the older headers for values that it lacks. In a chain of
+    /// proxies, the client reached the first.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let first = |name: &str| {
             let text = headers.get(name)?.to_str().ok()?;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_says_scheme_host_and_prefix_in_either_form() {
+    fn scheme_host_and_prefix_are_parsed_in_both_forms() {
         let old = headers(&[
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "cloud.example, inner"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_scheme_or_path_is_left_out() {
+    fn invalid_hosts_schemes_and_paths_are_ignored() {
         let bad = headers(&[
             ("x-forwarded-proto", "javascript"),
             ("x-forwarded-host", "a\"b"),

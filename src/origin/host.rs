@@ -1,4 +1,4 @@
-//! Hosts, as `Host`, URLs and `Origin` name them.
+//! [`Host`]: a host in the header `Host`, a URL or an `Origin`.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
@@ -6,8 +6,8 @@ use http::{HeaderMap, Uri, header};
 
 /// A host, with its port if one is given.
 ///
-/// Names are compared without regard to case and to a dot at the end; IPv6 addresses,
-/// which are in brackets, by their value.
+/// Names are equal regardless of case and a final dot. IPv6 addresses, which are in brackets,
+/// are equal if their values are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host<'a> {
     name: Name<'a>,
@@ -16,19 +16,19 @@ pub(crate) struct Host<'a> {
 
 #[derive(Clone, Debug)]
 enum Name<'a> {
-    /// A DNS name or an IPv4 address, without the dot at its end.
+    /// A DNS name or an IPv4 address, without the final dot.
     Text(Cow<'a, str>),
     V6(Ipv6Addr),
 }
 
 impl<'a> Host<'a> {
-    /// The host that a request is for. `None` if the request names none, two, or one
-    /// that cannot be parsed.
+    /// The host that a request is for. `None` if the request names no host, two hosts, or an
+    /// invalid host.
     pub(crate) fn of(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
         Self::parse(host_text(uri, headers)?)
     }
 
-    /// Parses `host` or `host:port`; an empty port is no port.
+    /// Parses `host` or `host:port`. An empty port counts as absent.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (name, rest) = if let Some(text) = text.strip_prefix('[') {
             let (address, rest) = text.split_once(']')?;
@@ -48,13 +48,13 @@ impl<'a> Host<'a> {
         Some(Self { name, port })
     }
 
-    /// Whether both are the same host, whatever their ports are.
+    /// Whether both have the same name. Ports do not count.
     pub(crate) fn has_name_of(&self, other: &Host<'_>) -> bool {
         self.name == other.name
     }
 
-    /// Whether a request for the other host is for this one: any port will do unless
-    /// this one names a port.
+    /// Whether a request for the other host is for this host. The port counts only if this
+    /// host has a port.
     pub(crate) fn covers(&self, other: &Host<'_>) -> bool {
         self.has_name_of(other) && (self.port.is_none() || self.port == other.port)
     }
@@ -88,9 +88,9 @@ impl PartialEq for Name<'_> {
 
 impl Eq for Name<'_> {}
 
-/// The host of a request as the client wrote it. HTTP/2 and absolute URIs have it in
-/// the URI, which wins. `None` if there are two `Host` headers: which one others go by
-/// is not known.
+/// The host of a request as the client sent it. HTTP/2 and absolute URIs have it in the URI,
+/// which takes precedence. `None` if there are two `Host` headers: other software may use the
+/// other one.
 pub(crate) fn host_text<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut named = headers.get_all(header::HOST).iter();
     let header = named.next();
@@ -101,7 +101,7 @@ pub(crate) fn host_text<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a 
         Some(authority) => authority.as_str(),
         None => header?.to_str().ok()?,
     };
-    // The part before an @ names a user, not the host.
+    // The part before an @ is the user info.
     Some(host.rsplit_once('@').map_or(host, |(_, host)| host))
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_a_port_covers_every_port() {
+    fn host_without_a_port_covers_every_port() {
         assert!(host("keys.test").covers(&host("Keys.test.:8338")));
         assert!(host("keys.test:8338").covers(&host("keys.test:8338")));
         assert!(!host("keys.test:8338").covers(&host("keys.test")));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_wins_over_the_header_and_two_headers_name_no_host() {
+    fn uri_takes_precedence_over_the_header_and_two_headers_name_no_host() {
         let of = |uri: &'static str, hosts: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for host in hosts {
@@ -208,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}") {
+        fn no_text_makes_the_parser_panic(text in ".{0,40}") {
             let _ = Host::parse(&text);
         }
 

@@ -1,4 +1,4 @@
-//! Which host a request is for, and from which page a browser sends it.
+//! The host that a request is for, and the origin of the page that sends it.
 
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ impl<'a> Origin<'a> {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
-    /// The port that is meant where none is given.
+    /// The port of the scheme.
     fn default_port(&self) -> Option<u16> {
         match () {
             () if self.has_scheme("http") => Some(80),
@@ -51,7 +51,7 @@ impl<'a> Origin<'a> {
         self.host.port.or(self.default_port())
     }
 
-    /// Whether a page of this origin was served by this host, over HTTP or HTTPS.
+    /// Whether this host serves pages of this origin, over HTTP or HTTPS.
     fn is_of(&self, host: &Host<'_>) -> bool {
         let default = self.default_port();
         default.is_some() && self.host.has_name_of(host) && self.port() == host.port.or(default)
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_is_the_schemes() {
+    fn default_port_is_that_of_the_scheme() {
         assert_eq!(origin("http://h"), origin("HTTP://H.:80"));
         assert_eq!(origin("https://h"), origin("https://h:443"));
         assert_ne!(origin("https://h"), origin("http://h"));

@@ -1,6 +1,6 @@
-//! What a key is good for now: the one rule of use.
+//! The rule of use: what a key is good for now.
 //!
-//! Every data plane asks here, after the signature has been verified.
+//! Every data plane checks it after it has verified the signature.
 
 mod owners;
 mod remembered;
@@ -14,7 +14,7 @@ pub(crate) use self::owners::Owners;
 #[cfg(feature = "s3")]
 pub(crate) use self::remembered::Remembered;
 
-/// What a key is good for now, by its owner.
+/// What a key is good for now.
 #[derive(Debug)]
 pub(crate) enum Standing {
     /// The key may be used.
@@ -27,8 +27,8 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    /// Keystone's own rule on top: a user without a role in the project may do nothing
-    /// there. Root keys belong to no user.
+    /// Adds Keystone's rule: a user without a role in the project may do nothing there. Root
+    /// keys belong to no user.
     fn requiring_role(self, credential: &Credential) -> Self {
         match self {
             Self::Good(owner) if owner.roles.is_empty() && !credential.is_root_key() => {
@@ -39,7 +39,7 @@ impl Standing {
     }
 }
 
-/// For whom a key stands.
+/// The owner of a key.
 #[derive(Debug)]
 pub(crate) struct Owner {
     /// The user; for a root key, one with the project's id and name.
@@ -61,7 +61,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Asks for what the rule needs of this key, and for nothing once the answer is clear.
+    /// Looks up the facts that the rule needs for this key, until the decision is clear.
     async fn gather(
         directory: &dyn Directory,
         credential: &Credential,
@@ -100,7 +100,7 @@ impl Facts {
 /// | of a user, in a project | user, project | the user has a place in the project |
 /// | root key of a project | project | |
 /// | of a user, without a project | user | |
-/// | with a delegation | as above | the delegation stands, for the same user and project, in place of a place |
+/// | with a delegation | as above | the delegation is valid for the same user and project, instead of a place |
 fn judge(credential: &Credential, facts: Facts) -> Standing {
     let project = match (&credential.project_id, facts.project) {
         (None, _) => None,
@@ -131,13 +131,13 @@ fn judge(credential: &Credential, facts: Facts) -> Standing {
     }
 }
 
-/// Whether the delegation may be used in the project of a key. A delegation that is bound
-/// to a project covers no key without one.
+/// Whether the delegation is valid in the project of a key. A delegation that is bound to a
+/// project does not cover a key without a project.
 fn covers(access: &DelegatedAccess, project_id: Option<&ProjectId>) -> bool {
     access.project_id.as_ref().is_none_or(|bound| project_id == Some(bound))
 }
 
-/// The owner of a root key: the project itself, which no user stands for.
+/// The owner of a root key: the project itself, shown as a user.
 fn root_of(credential: &Credential, project: &Project) -> User {
     let mut user = User::new(credential.user_id.clone(), project.name.clone());
     user.domain = project.domain.clone();

@@ -1,7 +1,7 @@
-//! [`RolePolicy`]: the default policy, and its two tables.
+//! [`RolePolicy`]: the default policy with its two tables.
 
 use super::{Action, Decision, ListScope, Policy, Target};
-use crate::domain::{Caller, Delegation, Kind, ProjectId, Scope};
+use crate::domain::{Caller, Delegation, Kind, Scope};
 
 /// The default policy: roles by name.
 ///
@@ -18,16 +18,17 @@ use crate::domain::{Caller, Delegation, Kind, ProjectId, Scope};
 /// | `impersonate` | extends the four roles above to all projects; shows others' secrets | | |
 /// | `service` | see key pairs through OS-EC2, if so [configured](Self::service_sees_key_pairs) | | validate |
 ///
-/// The own project is the one that the token is scoped to. An own key without a project
-/// counts as in it; other users' keys without a project are for admins only. Root keys
-/// belong to a project and to no user. Callers see the secrets of their own keys; other
-/// secrets are left out of every answer but the one to the create. Of other users' records
-/// these roles reach key pairs only, not v3 credentials of other types. OS-EC2 takes only callers whose token is scoped to a project or to the
-/// system; callers without a scope may list and see their own keys. Delegated callers may
-/// do nothing; [`DelegatedCallers`] says what can be allowed.
+/// The own project is the project that the token is scoped to. A caller's own key without a
+/// project counts as in it. Other users' keys without a project are for admins only. Root
+/// keys belong to a project and to no user. Callers see the secrets of their own keys. Other
+/// secrets are left out of every response but that to the create. Of other users' records,
+/// these roles reach key pairs only, not v3 credentials of other types. OS-EC2 accepts only
+/// callers whose token is scoped to a project or to the system; callers without a scope may
+/// list and see their own keys. Delegated callers may do nothing, unless
+/// [`DelegatedCallers`] allows it.
 ///
-/// With a directory, the owner of a new key needs a place in the key's project, whoever
-/// creates it. Root keys need none.
+/// With a directory, the owner of a new key needs a place in the key's project, no matter
+/// who creates the key. Root keys need none.
 ///
 /// With [`RoleTable::Keystone`], v3 and OS-EC2 follow Keystone 2026.2 instead:
 ///
@@ -38,9 +39,9 @@ use crate::domain::{Caller, Delegation, Kind, ProjectId, Scope};
 /// | the owner | everything | list, see; create and delete with role `member` |
 /// | `service` | | see, if so configured |
 ///
-/// There, who may see a credential sees its secret. With a directory, owners may create
-/// keys for any project: without a place in it such a key is refused where it is used.
-/// Without a directory they may name only the project of their token.
+/// In this table, a caller who may see a credential sees its secret. With a directory, owners
+/// may create keys for any project: a key is rejected when it is used, if its owner has no
+/// place in the project. Without a directory they may name only the project of their token.
 ///
 /// ```
 /// use tower_credentials::policy::RolePolicy;
@@ -58,11 +59,11 @@ pub struct RolePolicy {
     pub delegated: DelegatedCallers,
     /// The names of the roles.
     pub names: RoleNames,
-    /// Whether role `service` is enough to see any key pair through OS-EC2, with
-    /// its secret: gateways that remember secrets then need no admin user.
-    /// Default: no, as in Keystone.
+    /// Whether callers with the role `service` may see every key pair through OS-EC2, with
+    /// its secret. Gateways that cache secrets then need no admin user. Default: no, as in
+    /// Keystone.
     pub service_sees_key_pairs: bool,
-    /// Which table is in force for v3 and OS-EC2.
+    /// The table for v3 and OS-EC2.
     pub table: RoleTable,
 }
 
@@ -73,13 +74,13 @@ pub enum RoleTable {
     /// The roles of IBM's dialect, in every dialect.
     #[default]
     Strict,
-    /// Keystone's own rules. For what stands in front of a Keystone.
+    /// Keystone's own rules, for a layer in front of a Keystone.
     Keystone,
 }
 
-/// What [`RolePolicy`] lets delegated callers do with v3 credentials: those with a
-/// trust, an application credential, an `OAuth1` token, or an unknown login method.
-/// What they may do is also bounded by the [table](RoleTable).
+/// What [`RolePolicy`] lets delegated callers do with v3 credentials: callers with a trust,
+/// an application credential, an `OAuth1` token, or an unknown login method. The
+/// [table](RoleTable) also limits them.
 ///
 /// Tokens that were obtained with an EC2 or S3 key may do nothing under any of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,14 +89,15 @@ pub enum DelegatedCallers {
     /// Nothing; their lists are empty. As in Keystone 2026.2.
     #[default]
     Refused,
-    /// Admins reach key pairs as v3 credentials, others nothing; Keystone 2026.2's
-    /// one exception. Restricted application credentials create no key pairs, and no
-    /// delegated caller changes one: its delegation would not bind the new secret.
+    /// Admins reach key pairs as v3 credentials, other callers reach nothing. This is the one
+    /// exception in Keystone 2026.2. Restricted application credentials may not create key
+    /// pairs, and no delegated caller may change a key pair: the delegation would not bind
+    /// the new secret.
     AdminKeyPairs,
-    /// What their user may, with credentials of exactly the token's project. What
-    /// they create carries their delegation. Restricted application credentials create
-    /// no key pairs, and no delegated caller changes one. Otherwise as in Keystone
-    /// before 2026.2.
+    /// Delegated callers may do what their user may, with credentials of exactly the token's
+    /// project. Credentials that they create carry their delegation. Restricted application
+    /// credentials may not create key pairs, and no delegated caller may change a key pair.
+    /// Otherwise as in Keystone before 2026.2.
     WithinProject,
 }
 
@@ -157,11 +159,7 @@ impl Policy for RolePolicy {
                 Decision::Forbid
             }
             _ if admin => Decision::Allow,
-            Action::CreateGrant
-            | Action::DeleteGrant
-            | Action::ListGrants
-            | Action::ShowGrant
-            | Action::UpdateGrant => Decision::Forbid,
+            _ if is_of_grants(action) => Decision::Forbid,
             Action::ShowEc2 | Action::ShowCredentialSecret
                 if service && self.service_sees_key_pairs =>
             {
@@ -179,26 +177,19 @@ impl Policy for RolePolicy {
 
     fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
         let own = || Some(ListScope::User(caller.user_id.clone()));
-        if caller.delegation.is_some() {
-            match action {
-                Action::ListEc2 => {}
-                Action::DeleteCredential
-                | Action::ListCredentials
-                | Action::ShowCredential
-                | Action::UpdateCredential => {
-                    let admin = caller.has_role(&self.names.admin);
-                    match self.delegated {
-                        DelegatedCallers::Refused => return Some(ListScope::Nothing),
-                        DelegatedCallers::AdminKeyPairs if !admin => {
-                            return Some(ListScope::Nothing);
-                        }
-                        DelegatedCallers::AdminKeyPairs | DelegatedCallers::WithinProject => {}
-                    }
-                }
-                _ => return None,
+        let admin = caller.has_role(&self.names.admin);
+        if caller.delegation.is_some() && action != Action::ListEc2 {
+            // v3's lists are empty for delegated callers, all others are refused.
+            let is_listed = is_of_credentials(action)
+                && !matches!(action, Action::CreateCredential | Action::ShowCredentialSecret);
+            match self.delegated {
+                _ if !is_listed => return None,
+                DelegatedCallers::Refused => return Some(ListScope::Nothing),
+                DelegatedCallers::AdminKeyPairs if !admin => return Some(ListScope::Nothing),
+                DelegatedCallers::AdminKeyPairs | DelegatedCallers::WithinProject => {}
             }
         }
-        if caller.has_role(&self.names.admin) {
+        if admin {
             return Some(ListScope::All);
         }
         if self.table == RoleTable::Keystone && is_of_keystone(action) {
@@ -230,7 +221,7 @@ impl RolePolicy {
         Self { table: RoleTable::Keystone, ..Self::default() }
     }
 
-    /// Keystone's table, for callers who are no admins.
+    /// Keystone's table, for callers who are not admins.
     fn lets_as_keystone(&self, caller: &Caller, action: Action, target: Target<'_>) -> bool {
         let own = owns(caller, target);
         match action {
@@ -244,18 +235,16 @@ impl RolePolicy {
         }
     }
 
-    /// The strict table, for callers who are no admins.
+    /// The strict table, for callers who are not admins.
     fn decide_by_roles(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-        if !self.holds_role_for(caller, action) {
-            return Decision::Forbid;
-        }
-        if self.covers(caller, action, target) {
+        if self.reaches(caller, action, target) {
             return Decision::Allow;
         }
         match action {
-            // Where the caller may see the key there is nothing to hide.
+            // A key that the caller may see need not be hidden.
             Action::DeleteKey | Action::ShowKey | Action::UpdateKey
-                if !self.covers(caller, Action::ShowKey, target) =>
+                if self.holds_role_for(caller, action)
+                    && !self.reaches(caller, Action::ShowKey, target) =>
             {
                 Decision::Hide
             }
@@ -263,7 +252,7 @@ impl RolePolicy {
         }
     }
 
-    /// Whether a delegated caller gets as far as the question what its roles allow.
+    /// Whether the delegation lets the caller perform the action, if its roles do.
     fn lets_delegated(
         &self,
         caller: &Caller,
@@ -274,43 +263,29 @@ impl RolePolicy {
         if *delegation == Delegation::Ec2Credential {
             return false;
         }
-        let (credentials, ec2) = match action {
-            // Validating is no use of credentials, but a service's own business.
-            Action::ValidateSignature => return true,
-            Action::CreateCredential
-            | Action::DeleteCredential
-            | Action::ListCredentials
-            | Action::ShowCredential
-            | Action::ShowCredentialSecret
-            | Action::UpdateCredential => (true, false),
-            Action::CreateEc2 | Action::DeleteEc2 | Action::ListEc2 | Action::ShowEc2 => {
-                (false, true)
-            }
-            _ => (false, false),
-        };
-        // Without a record only lists are asked about further: what they hold is
-        // looked at one by one.
+        // Validating a signature is not about the caller's own credentials.
+        if action == Action::ValidateSignature {
+            return true;
+        }
+        let ec2 = is_of_ec2(action);
+        if !ec2 && !is_of_credentials(action) {
+            return false;
+        }
+        let within_project = self.delegated == DelegatedCallers::WithinProject;
+        // The layer asks again for each record.
         let Some(kind) = target.kind else {
-            return match self.delegated {
-                DelegatedCallers::WithinProject => {
-                    credentials || ec2 && caller.project_id().is_some()
-                }
-                _ => credentials,
-            };
+            return !ec2 || within_project && caller.project_id().is_some();
         };
         match self.delegated {
             DelegatedCallers::Refused => false,
             DelegatedCallers::AdminKeyPairs => {
-                credentials
-                    && kind.is_ec2()
+                !ec2 && kind.is_ec2()
                     && caller.has_role(&self.names.admin)
                     && !bars_new_pair(delegation, action)
             }
             DelegatedCallers::WithinProject => {
-                let own_project = caller.project_id();
-                (credentials || ec2)
-                    && own_project.is_some()
-                    && target.project_id == own_project
+                caller.project_id().is_some()
+                    && target.project_id == caller.project_id()
                     && !(kind.is_ec2() && bars_new_pair(delegation, action))
             }
         }
@@ -321,7 +296,7 @@ impl RolePolicy {
         caller.scope == Scope::System && caller.has_role(&self.names.reader)
     }
 
-    /// The roles for an action on keys: for own keys, and for everybody's.
+    /// The roles for an action: that for own keys, and that for all keys.
     fn roles_for(&self, action: Action) -> (&str, &str) {
         let names = &self.names;
         if changes(action) {
@@ -336,25 +311,20 @@ impl RolePolicy {
         caller.has_role(user) || caller.has_role(admin)
     }
 
-    /// Whether the caller's roles for this action reach the target. What is not
-    /// known of the target does not stand in the way: the record itself is
-    /// checked again when it is.
-    fn covers(&self, caller: &Caller, action: Action, target: Target<'_>) -> bool {
-        let (user, admin) = self.roles_for(action);
+    /// Whether the caller's roles for this action reach the target. Unknown fields of the
+    /// target match everything: the layer asks again when it has the record.
+    fn reaches(&self, caller: &Caller, action: Action, target: Target<'_>) -> bool {
         let everywhere = caller.has_role(&self.names.impersonate);
-        let in_own_project =
-            |id: &ProjectId| everywhere || caller.project_id().is_some_and(|own| own == id);
-        let own = owns(caller, target);
-
-        let as_user = caller.has_role(user) && own && target.project_id.is_none_or(in_own_project);
-        let as_admin = caller.has_role(admin)
-            && (own || is_pair(target))
+        let in_own_project = |id| everywhere || caller.project_id() == Some(id);
+        let own = owns(caller, target) && target.project_id.is_none_or(in_own_project);
+        let others = caller.has_role(self.roles_for(action).1)
+            && is_pair(target)
             && match target.project_id {
                 Some(id) => in_own_project(id),
-                // Without a type there is no record yet, and its project may be any.
-                None => own || everywhere && target.kind.is_none(),
+                // Without a type no record is known yet, and its project may be any.
+                None => everywhere && target.kind.is_none(),
             };
-        as_user || as_admin
+        self.holds_role_for(caller, action) && (own || others)
     }
 }
 
@@ -362,50 +332,54 @@ fn allow(allowed: bool) -> Decision {
     if allowed { Decision::Allow } else { Decision::Forbid }
 }
 
-/// Whether the caller is the owner, or could be as far as the target is known. Nobody
-/// owns a root key.
+/// Whether the caller is the owner, or may be, as far as the target is known. No user owns
+/// a root key.
 fn owns(caller: &Caller, target: Target<'_>) -> bool {
     !target.root_key && target.user_id.is_none_or(|id| *id == caller.user_id)
 }
 
-/// Whether the target is a key pair, or could be as far as it is known.
+/// Whether the target is a key pair, or may be, as far as it is known.
 fn is_pair(target: Target<'_>) -> bool {
     target.kind.is_none_or(Kind::is_ec2)
 }
 
-/// Whether a new record stays in the project of the token. With a directory it need not:
-/// a key for a project in which its owner has no place is refused where it is used.
+/// Whether a new record is in the project of the token. With a directory it need not be: a
+/// key for a project in which its owner has no place is rejected when it is used.
 fn names_own_project(caller: &Caller, target: Target<'_>) -> bool {
     target.directory || target.project_id.is_none() || target.project_id == caller.project_id()
 }
 
-/// Whether this action on a key pair makes a new one that the delegation must not make.
+/// Whether the delegation must not perform this action on a key pair, which makes a new pair.
 fn bars_new_pair(delegation: &Delegation, action: Action) -> bool {
     match action {
         Action::CreateCredential | Action::CreateEc2 => {
             matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. })
         }
-        // A new secret in an old pair is a new pair, which the delegation would not bind.
+        // A new secret makes a new pair, which the delegation would not bind.
         Action::UpdateCredential => true,
         _ => false,
     }
 }
 
-/// Whether an action is one that Keystone has rules of its own for.
+/// Whether Keystone has rules of its own for an action.
 fn is_of_keystone(action: Action) -> bool {
+    is_of_credentials(action) || is_of_ec2(action)
+}
+
+fn is_of_credentials(action: Action) -> bool {
     matches!(
         action,
         Action::CreateCredential
-            | Action::CreateEc2
             | Action::DeleteCredential
-            | Action::DeleteEc2
             | Action::ListCredentials
-            | Action::ListEc2
             | Action::ShowCredential
             | Action::ShowCredentialSecret
-            | Action::ShowEc2
             | Action::UpdateCredential
     )
+}
+
+fn is_of_ec2(action: Action) -> bool {
+    matches!(action, Action::CreateEc2 | Action::DeleteEc2 | Action::ListEc2 | Action::ShowEc2)
 }
 
 fn is_of_grants(action: Action) -> bool {
@@ -437,7 +411,8 @@ fn changes(action: Action) -> bool {
     )
 }
 
-/// Whether OS-EC2 takes the caller's token, for what owners may do `unscoped` or not.
+/// Whether OS-EC2 accepts the scope of the caller's token. `unscoped` tells whether it
+/// accepts a token without a scope.
 fn takes_scope(caller: &Caller, unscoped: bool) -> bool {
     match caller.scope {
         Scope::Project(_) | Scope::System => true,

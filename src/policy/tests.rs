@@ -173,7 +173,7 @@ fn listing_admin_sees_all_keys_of_the_own_project() {
 }
 
 #[test]
-fn what_may_be_seen_but_not_managed_is_forbidden_rather_than_hidden() {
+fn key_that_may_be_seen_but_not_managed_is_forbidden_rather_than_hidden() {
     assert_table(
         &["key_management_user", "key_listing_admin"],
         [
@@ -255,7 +255,7 @@ fn delegated_callers_may_do_nothing_even_as_admin() {
 }
 
 #[test]
-fn a_caller_without_a_project_reaches_only_own_keys_without_one() {
+fn caller_without_a_project_reaches_only_own_keys_without_a_project() {
     let caller = Caller::new(UserId::new("me").unwrap(), Scope::Unscoped)
         .with_roles(["key_management_admin", "key_listing_admin"]);
     for (target, expected) in TARGETS.into_iter().zip([H, A, H, H, H, H, H]) {
@@ -278,7 +278,7 @@ fn only_admins_reach_another_users_key_without_a_project() {
 }
 
 #[test]
-fn a_user_whose_id_is_the_projects_is_not_the_owner_of_its_root_keys() {
+fn user_with_the_id_of_a_project_does_not_own_its_root_keys() {
     let mut caller = caller(&["key_management_user", "key_listing_user"]);
     caller.user_id = UserId::new("mine").unwrap();
     assert_eq!(decide(&caller, Action::CreateKey, ("mine", Some("mine"))), F);
@@ -287,7 +287,7 @@ fn a_user_whose_id_is_the_projects_is_not_the_owner_of_its_root_keys() {
 }
 
 #[test]
-fn lists_are_narrowed_to_what_the_roles_reach() {
+fn lists_are_narrowed_to_the_records_that_the_roles_reach() {
     let scope = |roles: &[&str]| {
         let actions = [Action::ListKeys, Action::ListCredentials, Action::ShowCredential];
         let scopes = actions.map(|it| RolePolicy::default().list_scope(&caller(roles), it));
@@ -311,7 +311,7 @@ fn lists_are_narrowed_to_what_the_roles_reach() {
 }
 
 #[test]
-fn v3_changes_are_narrowed_to_what_the_management_roles_reach() {
+fn v3_changes_are_narrowed_to_the_records_that_the_management_roles_reach() {
     for action in [Action::UpdateCredential, Action::DeleteCredential] {
         let scope = |roles: &[&str]| RolePolicy::default().list_scope(&caller(roles), action);
         let me = Some(ListScope::User(UserId::new("me").unwrap()));
@@ -374,7 +374,7 @@ fn service_sees_key_pairs_only_if_that_is_configured() {
 }
 
 #[test]
-fn creations_require_a_place_but_for_those_that_keystones_table_leaves_to_use() {
+fn creates_require_a_place_except_in_keystones_table() {
     let creates =
         [Action::CreateKey, Action::CreateGrant, Action::CreateCredential, Action::CreateEc2];
     let strict = creates.map(|action| RolePolicy::default().requires_place(action));

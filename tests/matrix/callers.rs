@@ -60,7 +60,7 @@ const ROLES: [&[&str]; 34] = [
     &[ADMIN, IMPERSONATE],
 ];
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     Domain,
@@ -152,7 +152,7 @@ impl Subject {
     }
 }
 
-/// The token of every caller; no answer may repeat it.
+/// The token of every caller, which no response may repeat.
 pub(crate) const TOKEN: &str = "token-that-no-answer-repeats";
 
 /// Every delegation that a caller may come with.
@@ -204,7 +204,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all
 }
 
-/// Those who act by a delegation.
+/// Callers with a delegation.
 pub(crate) fn delegated() -> Vec<Subject> {
     let mut all = Vec::new();
     for delegation in delegations() {

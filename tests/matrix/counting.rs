@@ -1,4 +1,4 @@
-//! What was checked, and what was wrong.
+//! Counts the checks and collects the failures.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,7 +7,7 @@ use crate::{operations::Wire, running::Minted};
 /// How many lines of each fault are printed.
 const EXAMPLES: usize = 3;
 
-/// What came of a part of the matrix.
+/// The result of a part of the matrix.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     cells: BTreeMap<Wire, usize>,

@@ -1,4 +1,4 @@
-//! Who exists, who belongs where, and how the layer under test is set up.
+//! Users, projects and places, and the settings of the layer under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ pub(crate) const TWIN: &str = "twin";
 pub(crate) const ALICE: &str = "user-alice";
 /// A colleague at home.
 pub(crate) const BOB: &str = "user-bob";
-/// A stranger, who has a place in the other project only.
+/// A user with a place in the other project only.
 pub(crate) const CAROL: &str = "user-carol";
-/// A user with a place in both projects, whose default is the other one.
+/// A user with a place in both projects, whose default is the other project.
 pub(crate) const FRANK: &str = "user-frank";
 /// A user without a place anywhere.
 pub(crate) const DAVE: &str = "user-dave";
@@ -33,7 +33,7 @@ pub(crate) const GHOST: &str = "user-ghost";
 pub(crate) const USERS: [&str; 7] = [ALICE, BOB, CAROL, FRANK, DAVE, GHOST, TWIN];
 pub(crate) const PROJECTS: [&str; 4] = [HOME, AWAY, VOID, TWIN];
 
-/// What a directory knows, as the oracle sees it.
+/// The facts in a directory, as the oracle sees them.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// Every user, and whether it is enabled.
@@ -48,7 +48,7 @@ pub(crate) struct Facts {
     pub(crate) standing: Option<Standing>,
 }
 
-/// What all delegations are good for, where they stand.
+/// The rights of all valid delegations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     pub(crate) user: &'static str,
@@ -133,12 +133,12 @@ pub(crate) enum Table {
     Strict,
 }
 
-/// What the layer knows of users and projects.
+/// The directory of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Knows {
     /// It has no directory.
     Nothing,
-    /// It has a directory in which everybody exists.
+    /// It has a directory in which every user exists.
     Open,
     /// It has a directory of [`Facts::new`].
     Facts,

@@ -1,4 +1,4 @@
-//! Compares an answer and the store after it with what the rules say.
+//! Compares a response, and the store after it, with the rules.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -28,7 +28,7 @@ pub(crate) struct Cell<'a> {
 
 type Store = [Arc<Credential>];
 
-/// Judges an answer; what is wrong with it goes into the report.
+/// Checks a response, and adds failures to the report.
 pub(crate) fn judge(
     cell: &Cell<'_>,
     answer: &Answer,
@@ -63,7 +63,7 @@ pub(crate) fn judge(
 
 fn describe(cell: &Cell<'_>) -> String {
     let text = format!("{:?}", cell.operation);
-    // The number of a record says little.
+    // The number of a record is not helpful in a report.
     let name = |seed: &(usize, &Seed)| text.contains(&format!("Record({})", seed.0));
     let record = cell.oracle.records.iter().enumerate().find(name);
     record.map_or(text.clone(), |(_, seed)| format!("{text} ({})", seed.name))
@@ -216,7 +216,7 @@ impl Cell<'_> {
         Err(format!("list lacks {} records and shows {} more", missing.len(), extra.len()))
     }
 
-    /// The names of the records in an answer.
+    /// The names of the records in a response.
     fn names(&self, answer: &Answer) -> Result<Vec<String>, String> {
         let body: Value =
             serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;

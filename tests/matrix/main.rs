@@ -126,7 +126,7 @@ fn open_directory_counts_as_none() {
 }
 
 #[test]
-fn delegated_callers_reach_what_their_setting_admits() {
+fn delegated_callers_reach_the_records_that_their_setting_admits() {
     let operations = operations::all(&records::all());
     for (name, table, delegated) in [
         ("strict, admins by delegation", Table::Strict, DelegatedCallers::AdminKeyPairs),

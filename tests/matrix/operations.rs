@@ -49,7 +49,7 @@ pub(crate) enum Prefix {
     V3,
 }
 
-/// One request, but for its caller.
+/// A request without its caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Operation {
     IbmCreate {
@@ -153,7 +153,7 @@ impl Operation {
         }
     }
 
-    /// The name of the operation, without what it is about.
+    /// The name of the operation, without its target.
     pub(crate) fn kind(&self) -> String {
         let text = format!("{self:?}");
         text.split([' ', '(']).next().unwrap().to_owned()

@@ -59,12 +59,12 @@ pub(crate) struct Planes {
     tokens: World,
 }
 
-/// What came of a use.
+/// The result of a use.
 #[derive(Debug)]
 pub(crate) struct Use {
     pub(crate) admitted: bool,
     pub(crate) status: StatusCode,
-    /// User and project of the key, as the store behind the plane is told.
+    /// User and project of the key, as the plane passes them to the store.
     pub(crate) signer: Option<(String, Option<String>)>,
     /// Status line, headers and body.
     pub(crate) text: String,
@@ -186,7 +186,7 @@ impl Planes {
     }
 }
 
-/// Sends a request through the layer to a store that answers with who signed.
+/// Sends a request through the layer to a store that returns the signer.
 async fn behind(layer: &S3AuthLayer, request: Request<Empty<Bytes>>) -> Use {
     let store = service_fn(async |request: Request<_>| {
         let key: &VerifiedKey = request.extensions().get().unwrap();
@@ -198,7 +198,7 @@ async fn behind(layer: &S3AuthLayer, request: Request<Empty<Bytes>>) -> Use {
     answer(layer.layer(store), request).await
 }
 
-/// Who signed a request that reached the store.
+/// The signer of a request that reached the store.
 #[derive(Clone, Debug)]
 struct Reached(String, Option<String>);
 

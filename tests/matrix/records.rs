@@ -20,7 +20,7 @@ use crate::{
     world::START,
 };
 
-/// What a record holds.
+/// The content of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A v3 key pair, as text.
@@ -31,7 +31,7 @@ pub(crate) enum Form {
     GrantWithoutKey(Slot),
     /// A key pair of IBM's dialect or OS-EC2.
     Pair,
-    /// A credential that is no key pair.
+    /// A credential that is not a key pair.
     Totp,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Seed {
     pub(crate) form: Form,
     /// Whether it is a root key, by the rules.
     pub(crate) root: bool,
-    /// What its mark says.
+    /// Its mark as a root key.
     mark: Option<bool>,
     pub(crate) delegation: Option<Delegation>,
     pub(crate) active: bool,

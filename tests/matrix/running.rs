@@ -1,4 +1,4 @@
-//! Sends each request of the matrix and compares what comes of it with the oracle.
+//! Sends each request of the matrix and compares the result with the oracle.
 
 use std::{sync::Arc, thread};
 

@@ -1,6 +1,6 @@
-//! Searches answers for secrets.
+//! Searches responses for secrets.
 //!
-//! A record's secret may stand in an answer only if the caller may read it by the rules.
+//! A response may contain a record's secret only if the rules let the caller read it.
 //! An error holds no secret, not even one of the request, and no answer repeats a token.
 
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use crate::{
 const STORED: &str = "secret-of-";
 const FRESH: &str = "fresh-secret-";
 
-/// The answer as text: status line, headers and body.
+/// The response as text: status line, headers and body.
 pub(crate) fn text(answer: &Answer) -> String {
     let mut text = format!("{}\n", answer.status);
     for (name, value) in &answer.headers {
@@ -25,7 +25,7 @@ pub(crate) fn text(answer: &Answer) -> String {
     text
 }
 
-/// The record whose secret the answer should hold.
+/// The record whose secret the response should contain.
 fn shown<'a>(cell: &Cell<'a>) -> Option<&'a Seed> {
     let expected = cell.oracle.expected(cell.caller, cell.operation);
     let Some(Success::Shown(number)) = expected.success else { return None };

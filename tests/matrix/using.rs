@@ -1,4 +1,4 @@
-//! Uses the keys that came of creates, before and after their owners lose what they had.
+//! Uses created keys, before and after their owners lose their rights.
 
 use std::{
     collections::HashSet,
@@ -184,7 +184,7 @@ impl Using<'_> {
     }
 }
 
-/// What a plane answers to a key that may not be used.
+/// The response of a plane to a key that may not be used.
 fn is_refusal(plane: Plane, result: &Use) -> bool {
     let status = result.status.as_u16();
     match plane {

@@ -12,7 +12,7 @@ use crate::{
 
 const KSEC2: &str = "http://docs.openstack.org/identity/api/ext/OS-KSEC2/v1.0";
 
-/// Every operation of both dialects, with a body where it takes one.
+/// Every operation of both dialects, with a body if it takes a body.
 fn operations() -> Vec<(&'static str, String)> {
     let (collection, key) = ("/credentials".to_owned(), "/credentials/k".to_owned());
     let member = bobs("/ec2Credentials");
@@ -56,7 +56,7 @@ async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_until_its_last_moment() {
+async fn token_is_valid_until_its_last_moment() {
     let world = World::new();
     let get = async || world.get("/credentials").token("ends-in-a-minute").send().await.status;
     world.clock.advance(Duration::from_micros(59_999_999));
@@ -66,7 +66,7 @@ async fn a_token_is_good_until_its_last_moment() {
 }
 
 #[tokio::test]
-async fn json_that_is_broken_or_no_object_is_400() {
+async fn json_that_is_broken_or_not_an_object_is_400() {
     let world = World::new();
     let good = ec2().to_string();
     let truncated = &good[..good.len() - 1];
@@ -117,7 +117,7 @@ async fn json_that_is_broken_or_no_object_is_400() {
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_repeat_what_was_sent() {
+async fn refusal_does_not_repeat_the_request() {
     let world = World::new();
     for body in [
         "{\"credential\":{\"type\":\"ec2\",\"blob\":{\"access\":\"a\",\"secret\":\"hunter2\\n\"}}}",
@@ -190,7 +190,7 @@ async fn xml_that_is_hostile_or_broken_is_400() {
 }
 
 #[tokio::test]
-async fn unknown_methods_are_405_with_the_methods_there_are_whoever_asks() {
+async fn unknown_methods_are_405_with_the_methods_of_the_path_for_any_caller() {
     let world = World::new();
     for (uri, allow, methods) in [
         ("/credentials", "GET, POST", ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"]),

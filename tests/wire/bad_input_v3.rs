@@ -94,7 +94,7 @@ async fn members_that_stand_for_the_same_are_400() {
 }
 
 #[tokio::test]
-async fn a_blob_of_a_megabyte_is_413_and_where_it_fits_it_comes_back_whole() {
+async fn blob_of_a_megabyte_is_413_and_below_the_limit_is_returned_whole() {
     let blob = "\u{1F511}\n\"".repeat(170_000);
     let refusing = world();
     let body = opaque(BOB, "cert", &blob);
@@ -108,7 +108,7 @@ async fn a_blob_of_a_megabyte_is_413_and_where_it_fits_it_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn json_that_is_broken_or_no_object_is_400_on_every_path_with_a_body() {
+async fn json_that_is_broken_or_not_an_object_is_400_on_every_path_with_a_body() {
     let Signing { world, .. } = Signing::new().await;
     make(&world, &ec2(BOB, DEMO, "b")).await;
     let deep = format!("{{\"credential\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
@@ -146,7 +146,7 @@ async fn json_that_is_broken_or_no_object_is_400_on_every_path_with_a_body() {
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_repeat_what_was_sent() {
+async fn refusal_does_not_repeat_the_request() {
     let world = world();
     make(&world, &ec2(BOB, DEMO, "b")).await;
     let bad = |name: &str, value: Value| {
@@ -201,7 +201,7 @@ async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
         ("POST", S3TOKENS.into()),
         ("POST", EC2TOKENS.into()),
     ] {
-        // The body is wrong too, which is told only to those who are known.
+        // The body is wrong too, but only authenticated callers learn that.
         let call = || world.call(method, &uri).text("text/plain", "{");
         for call in [
             call(),

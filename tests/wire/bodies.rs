@@ -28,7 +28,7 @@ fn code(answer: &Answer) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_that_says_so_is_413_without_being_read() {
+async fn body_that_declares_too_large_a_size_is_413_without_being_read() {
     let world = World::new();
     for (root, uri) in both() {
         let call = world.post(&uri).token("dev-admin").header("content-type", "application/json");

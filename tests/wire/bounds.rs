@@ -1,9 +1,10 @@
-//! How much work one list may cause, counted in pages of the store.
+//! How much work and memory one list may cause, counted in pages of the store and in bytes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::Value;
 use tower_credentials::{
-    backend::CredentialBackend,
+    backend::{CredentialBackend, ListQuery},
     domain::{
         AccessKey, Blob, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey,
         UserId, Version,
@@ -38,7 +39,7 @@ async fn world_with(records: usize, opaque: bool) -> (World, Arc<Flaky>) {
 }
 
 #[tokio::test]
-async fn an_ibm_list_of_one_passes_over_many_keys_in_few_pages() {
+async fn ibm_list_of_one_skips_many_keys_in_few_pages() {
     let (world, store) = world_with(5_000, false).await;
     let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
     assert_eq!(answer.ids(), ["z"]);
@@ -46,7 +47,7 @@ async fn an_ibm_list_of_one_passes_over_many_keys_in_few_pages() {
 }
 
 #[tokio::test]
-async fn an_ibm_list_looks_through_a_bounded_number_of_pages() {
+async fn ibm_list_reads_a_bounded_number_of_pages() {
     let (world, store) = world_with(70_000, false).await;
     let answer = world.get("/credentials?limit=1").token("dev-alice").send().await;
     assert_eq!(answer.status, 200);
@@ -54,7 +55,7 @@ async fn an_ibm_list_looks_through_a_bounded_number_of_pages() {
 }
 
 #[tokio::test]
-async fn a_v2_list_that_looked_far_enough_goes_on_at_its_next_link() {
+async fn v2_list_that_reached_its_read_limit_continues_at_its_next_link() {
     let (world, store) = world_with(3_000, true).await;
     let path = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     let (mut link, mut found) = (format!("{path}?limit=1"), Vec::new());
@@ -71,7 +72,7 @@ async fn a_v2_list_that_looked_far_enough_goes_on_at_its_next_link() {
 }
 
 #[tokio::test]
-async fn a_v2_list_of_a_type_of_which_there_is_one_reads_no_page() {
+async fn v2_list_of_a_type_with_one_record_reads_no_page() {
     let (world, store) = world_with(10, false).await;
     let path = format!("/v2.0/users/{CAROL}/OS-KSS3/credentials");
     let grant = r#"{"s3Credentials": {"username": "c", "secret": "s", "signature": ""}}"#;
@@ -86,4 +87,85 @@ async fn a_v2_list_of_a_type_of_which_there_is_one_reads_no_page() {
     assert_eq!(listed("?limit=0").await, 0);
     assert_eq!(listed(&format!("?marker={id}")).await, 0);
     assert_eq!(store.take_pages(), 0);
+}
+
+/// How many bytes each record of [`large`] has at least.
+const LARGE: usize = 100_000;
+
+/// A world with thirty key pairs of alice, `a00` to `a29`, as v3 takes them: with much text
+/// in the blob, or in an attribute.
+async fn large(attribute: bool) -> World {
+    let world = World::new();
+    let text = "x".repeat(LARGE);
+    for number in 0..30 {
+        let key = AccessKey::new(format!("a{number:02}")).unwrap();
+        let pad = if attribute { "" } else { &text };
+        let blob = format!(r#"{{"access":"{}","secret":"s","pad":"{pad}"}}"#, key.as_str());
+        let (id, owner) = (CredentialId::of(&key), UserId::new(ALICE).unwrap());
+        let (now, material) = (std::time::UNIX_EPOCH + START, Material::Blob(Blob::new(blob)));
+        let mut record = Credential::new(id, Kind::ec2(), owner, material, now, Version::fresh());
+        record.project_id = Some(ProjectId::new(DEMO).unwrap());
+        record.access_key = Some(key);
+        if attribute {
+            record.attributes.insert("subject_ibm_id".into(), text.clone().into());
+        }
+        world.backend.insert(&record.into(), Quota::Unlimited).await.unwrap();
+    }
+    world
+}
+
+/// Reads all pages of a list, each of which must end at the bound, and checks that they hold
+/// all thirty records. `next` finds the path of the next page.
+async fn pages(world: &World, path: &str, next: impl Fn(&Value) -> Option<String>) {
+    // The record that reaches the bound is the last one.
+    let most = ListQuery::MAX_BYTES / LARGE + 1;
+    let (mut path, mut found, mut pages) = (path.to_owned(), BTreeSet::new(), 0);
+    loop {
+        let page = world.get(&path).token("dev-admin").send().await.json();
+        let records = page["credentials"].as_array().unwrap();
+        assert!(records.len() <= most, "{} records in a page of {path}", records.len());
+        found.extend(records.iter().map(Value::to_string));
+        pages += 1;
+        match next(&page) {
+            Some(next) => path = next,
+            None => break,
+        }
+    }
+    assert_eq!(found.len(), 30, "{path}");
+    assert!(pages >= 3, "{pages} pages of {path}");
+}
+
+#[tokio::test]
+async fn v3_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
+    let next = |page: &Value| page["links"]["next"].as_str().map(str::to_owned);
+    pages(&large(false).await, "/v3/credentials", next).await;
+}
+
+#[tokio::test]
+async fn os_ec2_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
+    let next = |page: &Value| page["links"]["next"].as_str().map(str::to_owned);
+    let path = format!("/v3/users/{ALICE}/credentials/OS-EC2");
+    pages(&large(false).await, &path, next).await;
+}
+
+#[tokio::test]
+async fn v2_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
+    let next = |page: &Value| page["credentials_links"][0]["href"].as_str().map(str::to_owned);
+    let path = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
+    pages(&large(false).await, &path, next).await;
+}
+
+#[tokio::test]
+async fn ibm_list_of_large_members_ends_at_the_bound_and_continues_after_its_last_id() {
+    let next = |page: &Value| {
+        let last = page["credentials"].as_array().unwrap().last()?;
+        Some(format!("/credentials?marker={}", last["id"].as_str().unwrap()))
+    };
+    pages(&large(true).await, "/credentials", next).await;
+}
+
+#[tokio::test]
+async fn ibm_list_is_not_shortened_by_blobs_that_it_does_not_show() {
+    let answer = large(false).await.get("/credentials").token("dev-admin").send().await;
+    assert_eq!(answer.ids().len(), 30);
 }

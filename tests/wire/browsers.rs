@@ -1,4 +1,4 @@
-//! What browsers may have the layer do: pages of other origins change nothing, and
+//! Requests of browsers: pages of other origins change nothing, and
 //! forms never pass for calls of the API.
 
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! One record, every dialect.
+//! Every dialect sees the same record.
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -23,7 +23,7 @@ async fn names(world: &World) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_key_minted_at_ibm_is_visible_and_usable_in_v2_until_it_is_disabled_or_deleted() {
+async fn ibm_key_is_visible_and_usable_in_v2_until_it_is_disabled_or_deleted() {
     let world = World::new();
     let body = pair(BOB, DEMO, "minted");
     let minted = world.post("/credentials").token("dev-bob").json(&body).send().await;
@@ -106,12 +106,12 @@ async fn password_grants_are_invisible_at_ibm() {
             assert_eq!(one.status, 404, "{method} {token}");
         }
     }
-    // The name is nobody's access key, so anybody may mint it.
+    // The name is not an access key, so any user may mint it.
     world.mint(ALICE, DEMO, "amy").await;
 }
 
 #[tokio::test]
-async fn a_root_key_belongs_to_no_user_of_v2() {
+async fn root_key_belongs_to_no_user_in_v2() {
     let world = World::new();
     world.mint(DEMO, DEMO, "root").await;
     assert!(names(&world).await.is_empty());
@@ -120,7 +120,7 @@ async fn a_root_key_belongs_to_no_user_of_v2() {
 }
 
 #[tokio::test]
-async fn dialects_that_are_not_answered_are_the_inner_services() {
+async fn dialects_that_are_not_served_pass_through() {
     let world = World::with(|builder| builder.dialects([Dialect::KeystoneV2]));
     assert_eq!(world.get("/credentials").token("dev-bob").send().await.status, 418);
     assert_eq!(world.get(&bobs("")).token("dev-admin").send().await.status, 200);

@@ -1,4 +1,4 @@
-//! One record, seen in v3 and in the dialects beside it.
+//! v3 and the other dialects see the same record.
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -34,7 +34,7 @@ fn blob(credential: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_key_minted_at_ibm_is_a_credential_of_v3_and_can_be_deleted_there() {
+async fn ibm_key_is_a_v3_credential_and_can_be_deleted_in_v3() {
     let world = world();
     let mut body = crate::world::pair(BOB, DEMO, "minted");
     body["credential"]["subject_ibm_id"] = "IBMid-1".into();
@@ -58,7 +58,7 @@ async fn a_key_minted_at_ibm_is_a_credential_of_v3_and_can_be_deleted_there() {
 }
 
 #[tokio::test]
-async fn a_key_pair_made_in_v3_is_shown_disabled_and_deleted_at_ibm() {
+async fn v3_key_pair_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
     let world = world();
     let text = r#"{ "secret": "s",  "access": "k", "note": 1 }"#;
     make(&world, &pair_of(BOB, DEMO, text)).await;
@@ -140,7 +140,7 @@ async fn grants_of_v2_are_key_pairs_of_v3_also_where_two_share_a_name() {
 }
 
 #[tokio::test]
-async fn password_grants_are_invisible_in_v3_to_everybody() {
+async fn password_grants_are_invisible_in_v3_to_all_callers() {
     let world = world();
     grant(&world, &password()).await;
     let query = ListQuery::new(Order::Id);
@@ -165,7 +165,7 @@ async fn password_grants_are_invisible_in_v3_to_everybody() {
 }
 
 #[tokio::test]
-async fn other_types_are_of_no_concern_to_ibm_and_os_ec2() {
+async fn ibm_and_os_ec2_ignore_other_types() {
     let world = world();
     let cert = make(&world, &opaque(ALICE, "cert", &blob_of("c", "s"))).await;
     let id = cert["id"].as_str().unwrap();

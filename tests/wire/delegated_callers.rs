@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const TIME: &str = "20260102T030405Z";
 pub(crate) const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 
-/// Those who are delegated, but not by a key.
+/// Tokens of callers with a delegation other than a key.
 pub(crate) const NAMES: [&str; 5] = ["trust", "app", "restricted", "oauth", "method"];
 
 pub(crate) fn policy(delegated: DelegatedCallers) -> RolePolicy {
@@ -160,7 +160,7 @@ async fn delegated_admins_reach_key_pairs_as_credentials_if_that_is_let() {
 }
 
 #[tokio::test]
-async fn within_its_project_a_delegated_caller_may_what_its_user_may() {
+async fn delegated_caller_may_do_within_its_project_what_its_user_may() {
     let (world, totp) = filled(world_that(DelegatedCallers::WithinProject)).await;
     make(&world, &ec2(ALICE, OTHER, "elsewhere")).await;
     make(&world, &ec2(BOB, DEMO, "b")).await;
@@ -208,7 +208,7 @@ async fn within_its_project_a_delegated_caller_may_what_its_user_may() {
 }
 
 #[tokio::test]
-async fn restricted_application_credentials_make_no_key_pairs_on_either_path() {
+async fn restricted_application_credentials_create_no_key_pairs_on_either_path() {
     let (world, _) = filled(world_that(DelegatedCallers::WithinProject)).await;
     for (uri, body) in [
         (CREDENTIALS.into(), ec2(ALICE, DEMO, "x")),

@@ -1,4 +1,4 @@
-//! Keys that callers with a delegation made, and what they are good for.
+//! Keys that delegated callers created, and their rights.
 
 use serde_json::{Value, json};
 use tower_credentials::{domain::Delegation, policy::DelegatedCallers};
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_a_delegated_caller_makes_carries_its_delegation_on_every_path() {
+async fn credentials_of_a_delegated_caller_carry_its_delegation_on_every_path() {
     let world = world_that(DelegatedCallers::WithinProject);
     for (name, delegation, member) in [
         ("trust", trust(), Some(("trust_id", "t"))),
@@ -76,7 +76,7 @@ async fn what_a_delegated_caller_makes_carries_its_delegation_on_every_path() {
     }
 }
 
-/// What `s3tokens` says of the key `key`, which a caller with this token made.
+/// The response of `s3tokens` about the key `key`, which a caller with this token created.
 async fn redeemed(signing: &Signing) -> (u16, Value) {
     let answer = signing.ask(S3TOKENS, &s3_v4("key", SECRET, TIME, SCOPE)).await;
     (answer.status.as_u16(), answer.json()["token"].take())
@@ -92,7 +92,7 @@ async fn made_by(token: &str) -> Signing {
 }
 
 #[tokio::test]
-async fn a_key_made_under_a_delegation_gives_the_roles_of_that_as_long_as_it_stands() {
+async fn key_of_a_delegation_gives_the_roles_of_the_delegation_while_it_is_valid() {
     for (token, delegation, name, shown) in [
         ("trust-alice", trust(), "OS-TRUST:trust", json!({"id": "t"})),
         (

@@ -1,4 +1,4 @@
-//! T1: tokens for those who signed EC2-style requests.
+//! T1: tokens for signers of EC2-style requests.
 
 use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
@@ -81,7 +81,7 @@ pub(crate) fn signed_at(access: &str, secret: &str, time: &str) -> Vec<Value> {
 
 /// T1.
 #[tokio::test]
-async fn t1_issues_a_token_for_who_signed_in_every_version() {
+async fn t1_issues_a_token_to_the_signer_in_every_version() {
     let signing = Signing::new().await;
     for (number, (version, body)) in (1..).zip(vectors()) {
         let answer = signing.ask(EC2TOKENS, &body).await;
@@ -141,7 +141,7 @@ async fn t1_is_for_services_and_admins() {
 
 /// T1.
 #[tokio::test]
-async fn t1_says_400_to_what_is_no_request_and_401_to_what_names_no_key_or_signature() {
+async fn t1_returns_400_for_an_invalid_request_and_401_without_a_key_or_signature() {
     let signing = Signing::new().await;
     for (version, changes, status) in [
         ("2", &[("/signature", Value::Null)][..], 401),
@@ -192,7 +192,7 @@ async fn t1_says_400_to_what_is_no_request_and_401_to_what_names_no_key_or_signa
 
 /// T1.
 #[tokio::test]
-async fn t1_tells_unknown_keys_unless_it_hides_them() {
+async fn t1_returns_404_for_unknown_keys_unless_it_hides_them() {
     let signing = Signing::new().await;
     make(&signing.world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
     for (unknown, secretless) in
@@ -218,7 +218,7 @@ async fn t1_tells_unknown_keys_unless_it_hides_them() {
 
 /// T1.
 #[tokio::test]
-async fn t1_follows_what_becomes_of_user_project_roles_and_parts() {
+async fn t1_follows_changes_of_user_project_and_roles() {
     let signing = Signing::new().await;
     let (registry, desk) = (&signing.registry, &signing.desk);
     let status = async || signing.status(EC2TOKENS, &vector("4")).await;

@@ -44,7 +44,7 @@ async fn t1_a_request_that_is_not_dated_or_badly_is_refused() {
         "params": {"Action": "Describe", "SignatureVersion": "1"},
     }});
     assert_refused(&signing.ask(EC2TOKENS, &undated).await, 401);
-    // A header is not signed: whoever replays the request could bring a new one.
+    // The header is not signed: a client who replays the request could replace it.
     let mut dated = undated;
     dated["credentials"]["headers"] = json!({"X-Amz-Date": BASIC});
     assert_refused(&signing.ask(EC2TOKENS, &dated).await, 401);

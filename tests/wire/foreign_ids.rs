@@ -73,7 +73,7 @@ async fn lookalike_user_id_is_another_user_in_every_dialect() {
         for (uri, body) in creates(&user, project) {
             for (token, expected) in [("zoe", 403), ("dev-admin", 404)] {
                 let refused = world.post(&uri).token(token).json(&body).send().await;
-                // A control character in a path is no id at all.
+                // A control character in a path is not part of a valid id.
                 let bad = [400, expected].contains(&refused.status.as_u16());
                 assert!(bad, "{token} {user:?} {uri}: {}", refused.status);
             }

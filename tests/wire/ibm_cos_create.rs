@@ -77,7 +77,7 @@ async fn i1_create_with_both_halves_stores_them_as_given() {
 }
 
 #[tokio::test]
-async fn i1_create_takes_a_blob_as_the_json_text_of_an_object_and_answers_with_an_object() {
+async fn i1_create_accepts_a_blob_as_json_text_and_returns_an_object() {
     let world = World::new();
     let blob = json!({"access": "key", "secret": "s3cr3t"}).to_string();
     let body = json!({"credential": {"type": "ec2", "blob": blob}});
@@ -88,7 +88,7 @@ async fn i1_create_takes_a_blob_as_the_json_text_of_an_object_and_answers_with_a
 }
 
 #[tokio::test]
-async fn i1_create_answers_alike_with_and_without_the_slash() {
+async fn i1_create_is_the_same_with_and_without_the_slash() {
     let world = World::new();
     for uri in ["/credentials", "/credentials/", "/credentials?x=y", "/credentials/?x=y"] {
         let answer = world.post(uri).token("dev-alice").json(&sample()).send().await;
@@ -104,7 +104,7 @@ async fn i1_create_defaults_to_the_caller_and_the_scope_of_the_token() {
     assert_eq!(body["credential"]["user_id"], CAROL);
     assert_eq!(body["credential"]["project_id"], OTHER);
 
-    // Without a scope there is no project to fall back on.
+    // A caller without a scope has no default project.
     let answer = create(&world, "unscoped-admin", &minimal).await;
     assert_eq!(answer.status, 400);
     let named = json!({"credential": {"type": "ec2", "project_id": DEMO}});
@@ -209,7 +209,7 @@ async fn i1_create_400_if_the_body_does_not_follow_the_specification() {
 }
 
 #[tokio::test]
-async fn i1_create_404_if_there_is_no_such_user_or_storage_account() {
+async fn i1_create_404_for_an_unknown_user_or_storage_account() {
     let world = World::new();
     for body in [pair("nobody", DEMO, "k"), pair(ALICE, "nowhere", "k")] {
         let answer = create(&world, "dev-admin", &body).await;
@@ -239,14 +239,14 @@ async fn i1_create_409_if_the_user_has_the_maximum_number_of_keys() {
     let message = "The user has reached the maximum number of credentials.";
     assert_eq!(answer.json()["error"]["message"], message);
 
-    // Others have their own quota, and what was deleted does not count.
+    // Other users have their own quota, and deleted keys do not count.
     assert_eq!(create(&world, "dev-admin", &pair(ALICE, DEMO, "three")).await.status, 201);
     assert_eq!(world.delete("/credentials/one").token("dev-admin").send().await.status, 204);
     assert_eq!(create(&world, "dev-admin", &pair(BOB, DEMO, "four")).await.status, 201);
 }
 
 #[tokio::test]
-async fn i1_create_409_if_the_access_key_is_taken_by_anybody() {
+async fn i1_create_409_if_any_user_has_the_access_key() {
     let world = World::new();
     world.mint(BOB, DEMO, "taken").await;
     for (user, project) in [(BOB, DEMO), (CAROL, OTHER)] {
@@ -257,7 +257,7 @@ async fn i1_create_409_if_the_access_key_is_taken_by_anybody() {
     assert_eq!(world.stored("taken").await.unwrap().user_id.as_str(), BOB);
 }
 
-/// One request with every fault at once, of which one after the other is mended.
+/// One request with all faults, which the test fixes one after the other.
 #[tokio::test]
 async fn i1_create_refuses_in_the_settled_order() {
     let world = World::with(|builder| builder.quota(Quota::AtMost(1)));

@@ -21,7 +21,7 @@ fn status(word: &str) -> Value {
     json!({"credential": {"blob": {"status": word}}})
 }
 
-/// What is shown of a key that [`World::mint`] made, to those who see its secret.
+/// The response about a key of [`World::mint`] to a caller who may see its secret.
 fn shape(user: &str, project: &str, access: &str, status: &str) -> Value {
     json!({
         "user_id": user, "project_id": project, "type": "ec2", "id": access,
@@ -86,7 +86,7 @@ async fn i2_list_405_if_the_user_has_no_place_in_the_storage_account() {
 }
 
 #[tokio::test]
-async fn i2_list_404_if_there_is_no_such_user_or_storage_account() {
+async fn i2_list_404_for_an_unknown_user_or_storage_account() {
     let world = World::new();
     for query in ["?user_id=nobody", "?project_id=nowhere", "?user_id=nobody&project_id=nowhere"] {
         assert_eq!(list(&world, "dev-admin", query).await.status, 404, "{query}");
@@ -166,7 +166,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn i3_show_answers_with_the_key() {
+async fn i3_show_returns_the_key() {
     let world = World::new();
     world.mint(ALICE, DEMO, "k.1~x").await;
     world.clock.advance(Duration::from_secs(5));
@@ -181,7 +181,7 @@ async fn i3_show_answers_with_the_key() {
 }
 
 #[tokio::test]
-async fn i3_show_404_if_there_is_no_such_key_or_it_is_not_to_be_known() {
+async fn i3_show_404_for_an_unknown_or_hidden_key() {
     let world = World::new();
     world.mint(BOB, DEMO, "bobs").await;
     let unknown = world.get("/credentials/unknown").token("dev-alice").send().await;
@@ -256,7 +256,7 @@ async fn i4_update_400_if_anything_but_the_status_would_change() {
 }
 
 #[tokio::test]
-async fn i4_update_404_whatever_the_body_says_if_the_key_is_not_to_be_known() {
+async fn i4_update_404_for_a_hidden_key_with_any_body() {
     let world = World::new();
     world.mint(BOB, DEMO, "bobs").await;
     let guess = json!({"credential": {"blob": {"secret": "secret-of-bobs"}}});
@@ -268,7 +268,7 @@ async fn i4_update_404_whatever_the_body_says_if_the_key_is_not_to_be_known() {
 }
 
 #[tokio::test]
-async fn i5_delete_removes_the_key_and_answers_without_a_body() {
+async fn i5_delete_removes_the_key_and_returns_no_body() {
     let world = World::new();
     world.mint(ALICE, DEMO, "k").await;
     let answer = world.delete("/credentials/k").token("dev-alice").send().await;

@@ -22,7 +22,7 @@ async fn world() -> World {
 
 const KEYS: [&str; 5] = ["own", "bobs", "carols", "root", "others-root"];
 
-/// What a caller gets for each of [`KEYS`].
+/// The statuses that a caller gets for each of [`KEYS`].
 async fn check(method: &str, table: &[(&str, [u16; 5])]) {
     for (token, expected) in table {
         let world = world().await;
@@ -84,7 +84,7 @@ async fn i1_i2_405_comes_before_403_only_for_the_callers_own_user_in_an_existing
         ("dev-alice", ALICE, OTHER, 405),
         ("impersonator", ALICE, OTHER, 405),
         ("dev-admin", ALICE, OTHER, 405),
-        // Nobody has a place in a project that does not exist.
+        // No user has a place in a project that does not exist.
         ("dev-alice", ALICE, "missing", 403),
         ("impersonator", ALICE, "missing", 404),
         // Another user's: the roles come first.
@@ -113,7 +113,7 @@ async fn i1_create_in_another_project_of_ones_own_needs_impersonate() {
 }
 
 #[tokio::test]
-async fn i1_create_always_tells_the_secret_for_nobody_has_it_yet() {
+async fn i1_create_always_returns_the_secret() {
     let world = World::new();
     let body = pair(BOB, DEMO, "k");
     let answer = world.post("/credentials").token("key-admin").json(&body).send().await;
@@ -186,7 +186,7 @@ const MANAGERS: [(&str, [u16; 5]); 11] = [
     ("key-admin", [2, 2, 404, 2, 404]),
     ("both-admin", [2, 2, 404, 2, 404]),
     ("dev-alice", [2, 404, 404, 404, 404]),
-    // What may be seen is not hidden, but may not be touched.
+    // A key that the caller may see is not hidden, but may not be changed.
     ("user-who-sees-all", [2, 403, 404, 403, 404]),
     ("list-admin", [403; 5]),
     ("dev-reader", [403; 5]),
@@ -212,7 +212,7 @@ async fn i5_delete_is_for_key_management() {
 }
 
 #[tokio::test]
-async fn secrets_are_shown_to_their_owner_and_to_those_who_impersonate() {
+async fn secrets_are_shown_to_their_owner_and_to_impersonators() {
     let world = world().await;
     for (token, access, shown) in [
         ("dev-alice", "own", true),
@@ -243,7 +243,7 @@ async fn secrets_are_shown_to_their_owner_and_to_those_who_impersonate() {
 }
 
 #[tokio::test]
-async fn basic_bearer_and_x_auth_token_all_say_who_is_calling_and_the_token_header_wins() {
+async fn basic_bearer_and_x_auth_token_authenticate_and_the_token_header_takes_precedence() {
     let world = world().await;
     let get = |headers: &[(&str, &str)]| {
         let call = world.get("/credentials/own");

@@ -136,7 +136,7 @@ async fn k1_to_k6_404_is_item_not_found() {
 }
 
 #[tokio::test]
-async fn k1_to_k6_405_is_bad_method_and_tells_the_methods_there_are() {
+async fn k1_to_k6_405_is_bad_method_and_lists_the_methods() {
     let world = World::new();
     for (rest, allow, methods) in [
         ("", "GET, POST", &["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"][..]),
@@ -226,7 +226,7 @@ async fn faults_follow_the_suffix_before_accept() {
     assert!(xml.text().contains("<unauthorized "), "{}", xml.text());
     let json = world.get(&bobs(".json")).header("accept", "application/xml").send().await;
     assert_eq!(json.json()["unauthorized"]["code"], 401);
-    // What was sent does not choose what is answered.
+    // The format of the request does not choose the format of the response.
     let sent = world.post(&bobs("")).token("dev-admin").xml("<broken").send().await;
     assert_eq!(sent.json()["badRequest"]["code"], 400);
 }

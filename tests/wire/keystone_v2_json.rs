@@ -43,7 +43,7 @@ async fn send(world: &World, method: &str, uri: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn k2_grant_answers_with_what_was_granted() {
+async fn k2_grant_returns_the_grant() {
     let world = World::new();
     let answer = grant(&world, &bobs(""), &ec2()).await;
     assert_eq!(answer.status, 201);
@@ -62,7 +62,7 @@ async fn k2_grant_answers_with_what_was_granted() {
 }
 
 #[tokio::test]
-async fn k1_list_shows_all_that_the_user_has_with_key_pairs_made_elsewhere() {
+async fn k1_list_shows_all_credentials_of_the_user_and_key_pairs_of_other_dialects() {
     let world = World::new();
     let empty = send(&world, "GET", &bobs("")).await;
     assert_eq!(empty.status, 200);
@@ -90,7 +90,7 @@ async fn k1_list_shows_all_that_the_user_has_with_key_pairs_made_elsewhere() {
 }
 
 #[tokio::test]
-async fn k3_get_by_type_answers_with_the_grant_of_that_type_only() {
+async fn k3_get_by_type_returns_the_grant_of_that_type_only() {
     let world = World::new();
     world.mint(BOB, DEMO, "minted").await;
     assert_eq!(send(&world, "GET", &bobs(EC2)).await.status, 404, "no slot, no grant");
@@ -153,7 +153,7 @@ async fn k5_delete_by_type_empties_the_slot_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn k6_list_by_type_shows_what_belongs_to_the_type() {
+async fn k6_list_by_type_shows_credentials_of_the_type() {
     let world = World::new();
     for body in [ec2(), s3(), password()] {
         grant(&world, &bobs(""), &body).await;
@@ -197,7 +197,7 @@ async fn k8_grant_under_os_kss3_grants_s3_credentials_only() {
 }
 
 #[tokio::test]
-async fn k9_get_under_os_kss3_answers_with_the_s3_credential() {
+async fn k9_get_under_os_kss3_returns_the_s3_credential() {
     let world = World::new();
     grant(&world, &bobs(""), &s3()).await;
     grant(&world, &bobs(""), &ec2()).await;
@@ -267,7 +267,7 @@ async fn lists_are_paged_by_limit_and_followed_by_links() {
 }
 
 #[tokio::test]
-async fn links_start_with_the_base_url_if_there_is_one_and_are_relative_without_a_host() {
+async fn links_start_with_the_base_url_or_are_relative_without_a_host() {
     let href = async |world: &World, uri: &str, host: Option<&str>| {
         for access in ["a", "b"] {
             world.mint(BOB, DEMO, access).await;
@@ -305,7 +305,7 @@ async fn a_marker_is_an_id_of_the_same_users_and_anything_else_is_404() {
 }
 
 #[tokio::test]
-async fn a_limit_is_a_whole_number_from_0_up_and_large_ones_are_brought_down() {
+async fn limit_must_be_a_whole_number_and_large_limits_are_clamped() {
     let world = World::new();
     world.mint(BOB, DEMO, "a").await;
     for (limit, length) in [("0", 0), ("1", 1), ("1000000000", 1)] {

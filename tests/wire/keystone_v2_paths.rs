@@ -154,7 +154,7 @@ async fn media_types_may_carry_the_version_and_parameters() {
 }
 
 #[tokio::test]
-async fn a_trailing_slash_changes_nothing_and_a_doubled_one_is_somebody_elses_path() {
+async fn trailing_slash_changes_nothing_and_path_with_a_double_slash_passes_through() {
     let world = World::new();
     let body = ec2();
     let slashed = world.post(&bobs("/")).token("dev-admin").json(&body).send().await;

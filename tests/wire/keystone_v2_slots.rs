@@ -1,4 +1,4 @@
-//! What a v2 grant is: one record per user and type, and what becomes of its name.
+//! v2 grants: one record per user and type, and its access key.
 
 use serde_json::{Value, json};
 use tower_credentials::domain::{Material, SecretText, Slot, UserId};
@@ -22,7 +22,7 @@ async fn grant(world: &World, user: &str, body: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_taken_is_a_conflict_whatever_the_name() {
+async fn taken_slot_is_a_conflict_under_any_name() {
     let world = World::new();
     assert_eq!(grant(&world, BOB, &key("ec2Credentials", "one")).await.status, 201);
     for name in ["one", "two"] {
@@ -52,7 +52,7 @@ async fn the_name_is_the_access_key_and_the_second_type_under_it_goes_without() 
 }
 
 #[tokio::test]
-async fn a_name_that_is_the_same_users_minted_key_is_granted_without_it_too() {
+async fn name_of_the_same_users_minted_key_is_granted_without_an_access_key() {
     let world = World::new();
     world.mint(BOB, DEMO, "minted").await;
     assert_eq!(grant(&world, BOB, &key("ec2Credentials", "minted")).await.status, 201);
@@ -61,7 +61,7 @@ async fn a_name_that_is_the_same_users_minted_key_is_granted_without_it_too() {
 }
 
 #[tokio::test]
-async fn a_name_that_another_user_holds_is_a_conflict() {
+async fn name_of_another_users_key_is_a_conflict() {
     let world = World::new();
     grant(&world, BOB, &key("ec2Credentials", "bobs")).await;
     world.mint(ALICE, DEMO, "alices").await;
@@ -70,7 +70,7 @@ async fn a_name_that_another_user_holds_is_a_conflict() {
             assert_eq!(grant(&world, CAROL, &key(root, name)).await.status, 409, "{root} {name}");
         }
     }
-    // A password's name is no access key.
+    // The name of a password is not an access key.
     assert_eq!(grant(&world, CAROL, &password()).await.status, 201);
     assert_eq!(grant(&world, BOB, &password()).await.status, 201);
 }
@@ -86,14 +86,14 @@ async fn a_grant_belongs_to_the_users_default_project_else_to_the_callers() {
     // Dave has no default project and no place in the caller's.
     let answer = grant(&world, DAVE, &key("ec2Credentials", "d")).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["forbidden"]["code"]), (403, &json!(403)));
-    // With a caller who has no project either, there is none.
+    // If the caller has no project either, the grant has no project.
     let answer = grant_as(&world, "unscoped-admin", DAVE, &key("ec2Credentials", "d")).await;
     assert_eq!(answer.status, 201);
     assert_eq!(world.stored("d").await.unwrap().project_id, None);
 }
 
 #[tokio::test]
-async fn a_password_is_taken_hashed_and_never_told() {
+async fn password_is_hashed_and_never_returned() {
     let world = World::new();
     let answers = [
         grant(&world, BOB, &password()).await,

@@ -41,7 +41,7 @@ async fn get(world: &World, uri: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn k2_grant_in_xml_answers_with_what_was_granted() {
+async fn k2_grant_in_xml_returns_the_grant() {
     let world = World::new();
     let answer = grant(&world, &bobs(""), &ec2_xml()).await;
     assert_eq!(answer.status, 201);
@@ -69,7 +69,7 @@ async fn delegations_in_xml_are_refused() {
 }
 
 #[tokio::test]
-async fn k1_list_in_xml_holds_an_element_for_each_credential_and_a_link() {
+async fn k1_list_in_xml_has_an_element_for_each_credential_and_a_link() {
     let world = World::new();
     let empty = get(&world, &bobs("")).await;
     let body = format!("{DECLARATION}<credentials xmlns=\"{IDENTITY}\"></credentials>\n");
@@ -122,7 +122,7 @@ async fn k4_update_by_type_in_xml() {
 }
 
 #[tokio::test]
-async fn k5_delete_by_type_in_xml_has_no_body_either() {
+async fn k5_delete_by_type_in_xml_returns_no_body() {
     let world = World::new();
     grant(&world, &bobs(""), &ec2_xml()).await;
     let call = world.delete(&bobs("/OS-KSEC2:ec2Credentials.xml")).token("dev-admin");
@@ -195,7 +195,7 @@ async fn one_format_may_come_in_and_the_other_go_out() {
     let answer = call.json(&s3()).send().await;
     assert_eq!(answer.text(), format!("{DECLARATION}{}\n", s3_xml()));
 
-    // What was granted in one format is the same in the other.
+    // A grant of one format is the same in the other.
     let shown = world.get(&bobs("/s3credentials")).token("dev-admin").send().await;
     assert_eq!(shown.json(), s3());
     let call = world.post(&bobs("")).token("dev-admin").json(&password());

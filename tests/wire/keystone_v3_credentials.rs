@@ -18,7 +18,7 @@ const ID: &str = "ff25d2389ab7917a77cc0c3546331401054d53cb7b2edeedb7b4e7742bb528
 
 /// C2.
 #[tokio::test]
-async fn c2_a_key_pair_is_answered_as_it_was_sent_with_the_hash_of_its_access_key_as_id() {
+async fn c2_key_pair_is_returned_as_sent_with_the_hash_of_its_access_key_as_id() {
     let world = world();
     let blob = format!("{{ \"secret\" : \"s\",\"access\":\"{ACCESS}\", \"x\": [1.50] }}");
     let body = pair_of(BOB, DEMO, &blob);
@@ -66,7 +66,7 @@ async fn c2_other_types_get_a_random_id_and_any_blob() {
 
 /// C2.
 #[tokio::test]
-async fn c2_what_is_missing_or_of_another_type_is_400() {
+async fn c2_missing_members_and_members_of_another_type_are_400() {
     let world = world();
     let good = ec2(BOB, DEMO, "k")["credential"].clone();
     let without = |name: &str| {
@@ -122,7 +122,7 @@ async fn c2_what_is_missing_or_of_another_type_is_400() {
 
 /// C2.
 #[tokio::test]
-async fn c2_unknown_users_and_projects_are_404_only_where_there_is_a_directory() {
+async fn c2_unknown_users_and_projects_are_404_only_with_a_directory() {
     let builder = CredentialLayer::builder(tokens(), MemoryBackend::default());
     let open = World { layer: builder.build().unwrap(), ..world() };
     for (world, status) in [(world(), 404), (open, 201)] {
@@ -145,7 +145,7 @@ async fn c2_unknown_users_and_projects_are_404_only_where_there_is_a_directory()
 
 /// C2.
 #[tokio::test]
-async fn c2_a_key_pair_may_have_no_project_if_that_is_said() {
+async fn c2_key_pair_may_have_a_null_project() {
     let world = world();
     let mut body = ec2(BOB, DEMO, "k");
     body["credential"]["project_id"] = Value::Null;

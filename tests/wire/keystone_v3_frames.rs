@@ -1,4 +1,4 @@
-//! What all answers of v3 and OS-EC2 have around them.
+//! Statuses and headers that all responses of v3 and OS-EC2 share.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ pub(crate) async fn signing() -> Signing {
 }
 
 #[tokio::test]
-async fn options_tell_the_methods_of_a_path_to_anybody() {
+async fn options_returns_the_methods_of_a_path_to_any_caller() {
     let Signing { world, .. } = signing().await;
     for (uri, allow) in paths() {
         for uri in [uri.clone(), format!("{uri}/"), format!("{uri}?x=y")] {
@@ -49,7 +49,7 @@ async fn options_tell_the_methods_of_a_path_to_anybody() {
 }
 
 #[tokio::test]
-async fn other_methods_are_405_with_the_methods_there_are_whoever_asks() {
+async fn other_methods_are_405_with_the_methods_of_the_path_for_any_caller() {
     let Signing { world, .. } = signing().await;
     for (uri, allow) in paths() {
         for method in ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "TRACE", "BREW", "get"] {
@@ -146,7 +146,7 @@ async fn trailing_slashes_change_nothing_and_other_paths_are_the_inner_services(
 }
 
 #[tokio::test]
-async fn ids_in_paths_are_decoded_once_and_hold_no_slash_or_control_character() {
+async fn ids_in_paths_are_decoded_once_and_have_no_slash_or_control_character() {
     let world = world();
     for bad in ["a%2Fb", "%2f", "k%00", "%0A", "%7f", "%ff", "%c2%85"] {
         for uri in [one(bad), pairs(bad, ""), pairs(bad, "/k"), pairs(BOB, &format!("/{bad}"))] {
@@ -205,7 +205,7 @@ async fn json_by_any_name_or_none_is_taken_and_everything_else_is_400() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_in_size_and_read_only_for_those_who_are_known() {
+async fn bodies_are_bounded_in_size_and_read_only_for_authenticated_callers() {
     let world = world();
     for uri in [CREDENTIALS.into(), pairs(BOB, ""), S3TOKENS.into()] {
         let body = || Full::from(vec![b' '; 114_689]);

@@ -161,7 +161,7 @@ async fn c1_inexact_filters_match_inside_at_the_start_and_at_the_end_in_either_c
 
 /// C1.
 #[tokio::test]
-async fn c1_unknown_parameters_are_ignored_whatever_they_hold() {
+async fn c1_unknown_parameters_are_ignored_with_any_value() {
     let world = world();
     make(&world, &ec2(BOB, DEMO, "b")).await;
     for query in [
@@ -182,7 +182,7 @@ async fn c1_unknown_parameters_are_ignored_whatever_they_hold() {
 
 /// C1.
 #[tokio::test]
-async fn c1_the_limit_counts_what_is_shown_and_next_leads_to_the_end() {
+async fn c1_limit_counts_shown_records_and_next_leads_to_the_end() {
     let world = world();
     let mut own = BTreeSet::new();
     for number in 0..7 {
@@ -205,7 +205,7 @@ async fn c1_the_limit_counts_what_is_shown_and_next_leads_to_the_end() {
 
 /// C1.
 #[tokio::test]
-async fn c1_a_limit_that_is_no_whole_number_is_400() {
+async fn c1_limit_that_is_not_a_whole_number_is_400() {
     let world = world();
     for bad in ["-1", "x", "", "1.5", "+1", "%31x", "1e3", "0x1"] {
         let answer = world.get(&format!("{CREDENTIALS}?limit={bad}")).token("dev-bob").send().await;

@@ -23,7 +23,7 @@ async fn patch(world: &World, token: &str, id: &str, body: &Value) -> Answer {
 
 /// C4.
 #[tokio::test]
-async fn c4_changes_the_blob_and_answers_with_the_whole_credential() {
+async fn c4_changes_the_blob_and_returns_the_whole_credential() {
     let world = world();
     let mut body = opaque(BOB, "totp", "old");
     body["credential"]["name"] = json!({"a": 1});
@@ -164,7 +164,7 @@ async fn c4_a_taken_access_key_is_409_and_changes_nothing() {
         let stored = world.stored(access).await.unwrap();
         assert_eq!(stored.secret_key().unwrap().expose(), format!("secret-of-{access}"));
     }
-    // The id that an access key would have now belongs to a record under another one.
+    // The id of this access key belongs to a record that now has another access key.
     assert_eq!(
         patch(&world, "dev-bob", &id_of("b"), &change(&blob_of("c", "s"))).await.status,
         200
@@ -176,7 +176,7 @@ async fn c4_a_taken_access_key_is_409_and_changes_nothing() {
 
 /// C4.
 #[tokio::test]
-async fn c4_the_members_that_tell_where_a_pair_comes_from_cannot_be_changed() {
+async fn c4_members_that_name_the_origin_of_a_pair_cannot_be_changed() {
     let world = world();
     make(&world, &ec2(BOB, DEMO, "k")).await;
     for name in ["trust_id", "app_cred_id", "access_token_id", "access_id"] {
@@ -225,7 +225,7 @@ async fn c4_a_key_pairs_blob_stays_one() {
 
 /// C4.
 #[tokio::test]
-async fn c4_a_key_minted_at_ibm_keeps_its_status_and_its_time() {
+async fn c4_ibm_key_keeps_its_status_and_its_time() {
     let world = world();
     world.mint(BOB, DEMO, "minted").await;
     let disable = json!({"credential": {"blob": {"status": "Inactive"}}});

@@ -15,7 +15,7 @@ async fn status(world: &World, method: &str, uri: &str, token: &str) -> u16 {
 
 /// C2.
 #[tokio::test]
-async fn c2_is_for_admins_and_for_oneself_and_asks_for_no_place_in_the_project() {
+async fn c2_is_for_admins_and_owners_and_requires_no_place_in_the_project() {
     let world = world();
     for (token, user, status) in [
         ("dev-bob", BOB, 201),
@@ -81,7 +81,7 @@ async fn c3_shows_to_owners_admins_and_system_readers_with_the_secret() {
 
 /// C3, C4 and C5.
 #[tokio::test]
-async fn that_an_id_is_not_there_is_told_only_to_who_may_do_this_to_all() {
+async fn only_callers_who_reach_every_record_learn_that_an_id_does_not_exist() {
     let world = world();
     make(&world, &ec2(ALICE, DEMO, "k")).await;
     for (token, methods) in [
@@ -92,7 +92,7 @@ async fn that_an_id_is_not_there_is_told_only_to_who_may_do_this_to_all() {
         ("domain-admin", [("GET", 404), ("PATCH", 404), ("DELETE", 404)]),
     ] {
         for (method, expected) in methods {
-            // The access key is no id, and an id in capitals is another one.
+            // The access key is not an id, and case matters in ids.
             for id in ["missing", "k", &id_of("k").to_uppercase(), &"x".repeat(5_000), "%C3%A4"] {
                 let found = status(&world, method, &one(id), token).await;
                 assert_eq!(found, expected, "{token} {method} {id}");

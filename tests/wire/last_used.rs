@@ -1,4 +1,4 @@
-//! When a key was last used: where it is shown, and that nobody else can say so.
+//! When a key was last used: which responses show it, and that clients cannot set it.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::world::{
 const USED: Duration = Duration::from_secs(1_458_262_574);
 const SHOWN: &str = "2016-03-18T00:56:14Z";
 
-/// What the log below does when it is asked.
+/// What the log below does with a lookup.
 #[derive(Clone, Copy, Debug, Default)]
 enum Mood {
     Fails,
@@ -33,7 +33,7 @@ enum Mood {
     Works,
 }
 
-/// The store's own log, which notes what it is asked.
+/// The store's own log, which records the lookups.
 #[derive(Clone, Debug, Default)]
 struct Log {
     store: MemoryBackend,
@@ -105,7 +105,7 @@ async fn get(world: &World, path: &str) -> Answer {
     answer
 }
 
-/// The member of a credential's answer; `None` if it has none.
+/// The member in the response about a credential, if it has the member.
 fn of_one(answer: &Answer) -> Option<Value> {
     answer.json()["credential"].get("last_used").cloned()
 }
@@ -118,7 +118,7 @@ fn of_list(answer: &Answer) -> Vec<Option<Value>> {
 }
 
 #[tokio::test]
-async fn ibm_shows_lists_and_updates_tell_the_last_use_and_null_if_there_was_none() {
+async fn ibm_shows_lists_and_updates_contain_the_last_use_or_null() {
     let (_, world) = used_and_unused().await;
     assert_eq!(of_one(&get(&world, "/credentials/used").await), Some(json!(SHOWN)));
     assert_eq!(of_one(&get(&world, "/credentials/unused").await), Some(Value::Null));
@@ -132,7 +132,7 @@ async fn ibm_shows_lists_and_updates_tell_the_last_use_and_null_if_there_was_non
 }
 
 #[tokio::test]
-async fn v3_shows_lists_and_changes_tell_the_last_use_and_null_if_there_was_none() {
+async fn v3_shows_lists_and_changes_contain_the_last_use_or_null() {
     let (_, world) = used_and_unused().await;
     let (used, unused) = (id_of("used"), id_of("unused"));
     assert_eq!(of_one(&get(&world, &one(&used)).await), Some(json!(SHOWN)));
@@ -148,7 +148,7 @@ async fn v3_shows_lists_and_changes_tell_the_last_use_and_null_if_there_was_none
 }
 
 #[tokio::test]
-async fn without_a_log_nothing_is_said_of_uses() {
+async fn responses_have_no_last_use_without_a_log() {
     let (log, _) = used_and_unused().await;
     let world = log.world(false);
     for path in ["/credentials/used", &one(&id_of("used"))] {
@@ -161,7 +161,7 @@ async fn without_a_log_nothing_is_said_of_uses() {
 }
 
 #[tokio::test]
-async fn v2_and_os_ec2_have_no_room_for_it_and_do_not_ask() {
+async fn v2_and_os_ec2_have_no_last_used_and_do_not_ask_the_log() {
     let (log, world) = used_and_unused().await;
     let without = log.world(false);
     for path in [
@@ -177,7 +177,7 @@ async fn v2_and_os_ec2_have_no_room_for_it_and_do_not_ask() {
 }
 
 #[tokio::test]
-async fn the_log_is_asked_once_per_answer_and_only_of_what_is_shown() {
+async fn log_is_asked_once_per_response_and_only_about_shown_credentials() {
     let (log, world) = used_and_unused().await;
     world.mint(BOB, DEMO, "bobs").await;
     assert!(log.questions().is_empty(), "creates do not ask");
@@ -187,7 +187,7 @@ async fn the_log_is_asked_once_per_answer_and_only_of_what_is_shown() {
     get(&world, &format!("{CREDENTIALS}?limit=2")).await;
     assert_eq!(log.questions(), [1, 1, 2, 2]);
 
-    // Whoever may not see a record is not told of it, nor is the log.
+    // A caller who may not see a record gets no last use, and the log is not asked.
     for path in ["/credentials/bobs", "/credentials/none", &one(&id_of("bobs"))] {
         let refused = world.get(path).token("dev-alice").send().await;
         assert!(!refused.status.is_success() && !refused.text().contains("last_used"), "{path}");
@@ -201,7 +201,7 @@ async fn the_log_is_asked_once_per_answer_and_only_of_what_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_fails_or_hangs_is_left_out_and_the_answer_comes_in_time() {
+async fn response_arrives_in_time_without_last_use_if_the_log_fails_or_hangs() {
     let (log, world) = used_and_unused().await;
     for mood in [Mood::Fails, Mood::Hangs] {
         log.set(mood);
@@ -223,7 +223,7 @@ async fn a_log_that_fails_or_hangs_is_left_out_and_the_answer_comes_in_time() {
 }
 
 #[tokio::test]
-async fn a_use_of_a_former_key_is_not_told_of_one_made_again() {
+async fn use_of_a_deleted_key_is_not_reported_for_its_successor() {
     let (log, world) = used_and_unused().await;
     world.delete("/credentials/used").token("dev-admin").send().await;
     world.clock.advance(Duration::from_secs(11));
@@ -240,7 +240,7 @@ async fn a_use_of_a_former_key_is_not_told_of_one_made_again() {
 }
 
 #[tokio::test]
-async fn with_a_log_no_client_of_v3_can_say_when_a_key_was_used() {
+async fn v3_clients_cannot_set_last_used_with_a_log() {
     let log = Log::default();
     let world = log.world(true);
     for (n, name) in ["last_used", "last-used", "last:used"].into_iter().enumerate() {
@@ -275,7 +275,7 @@ async fn with_a_log_a_record_can_be_sent_back_as_it_was_read() {
     let stored = world.stored("used").await.unwrap();
     assert!(stored.attributes.is_empty(), "{:?}", stored.attributes);
     assert_eq!(stored.secret_key().unwrap().expose(), "new-secret");
-    // Other members are no more changeable than before.
+    // Other members can be changed as little as before.
     read["credential"]["color"] = json!("red");
     let refused = world.patch(&path).token("dev-admin").json(&read).send().await;
     assert_eq!(refused.status, 400);
@@ -311,7 +311,7 @@ async fn without_a_log_the_member_is_the_clients_own_and_a_log_hides_it_and_lose
 }
 
 #[tokio::test]
-async fn ibm_clients_cannot_say_it_either() {
+async fn ibm_clients_cannot_set_last_used() {
     let log = Log::default();
     let world = log.world(true);
     let mut body = pair(ALICE, DEMO, "key");

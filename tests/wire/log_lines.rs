@@ -23,12 +23,12 @@ use crate::{
     world::{DEMO, START, World, escaped, pair},
 };
 
-/// What ids of stored records may hold: another line, a terminal's cursor and colors,
+/// Characters that ids of stored records may have: another line, a terminal's cursor and colors,
 /// text that runs backwards.
 const HOSTILE: &str = "x\n2026-01-02T03:04:05Z  INFO credential deleted\r\u{1b}[2K\u{1b}[31m\u{9b}\
                        \u{202e}\u{2066}\u{200f}\u{2028}\" caller=\"root";
 
-/// What ids of new records may hold: no control character and no slash.
+/// Characters that ids of new records may have: no control character and no slash.
 const REVERSED: &str = "x\u{202e}\u{2066}\u{200f}\u{2028}\" caller=\"root";
 
 /// Checks that the log consists of this many whole lines, each with printable text only.
@@ -161,7 +161,7 @@ async fn causes_of_failures_are_escaped() {
     thread_log::take();
     assert_eq!(world.get("/credentials").token("dev-alice").send().await.status, 200);
     let log = thread_log::take();
-    assert!(log.contains("uses of keys are left out"), "{log}");
+    assert!(log.contains("leaves out when keys were last used"), "{log}");
     assert_clean(&log, 1);
 }
 

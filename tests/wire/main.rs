@@ -1,6 +1,6 @@
-//! What clients of the IBM COS and Keystone v2 APIs see, byte by byte.
+//! The responses of the IBM COS and Keystone APIs, byte by byte.
 //!
-//! One program of many files, each about one subject: linking it once is a good
+//! One program of many files, each about one subject: linking it is a good
 //! part of the time that the tests take.
 
 mod bad_input;

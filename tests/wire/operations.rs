@@ -1,4 +1,4 @@
-//! Every operation of every dialect once, for tests of what all have in common.
+//! Every operation of every dialect once, for tests of common behavior.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// One operation, with a request that succeeds.
+/// An operation with a request that succeeds.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) wire: Wire,
@@ -37,11 +37,11 @@ pub(crate) enum Wire {
     OsEc2,
     V2,
     V3,
-    /// `s3tokens` and `ec2tokens`, which are asked by a service.
+    /// `s3tokens` and `ec2tokens`, which a service calls.
     Tokens,
 }
 
-/// Who asks, and how.
+/// The caller, and how it authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     Basic,
@@ -52,7 +52,7 @@ pub(crate) enum Login {
 }
 
 impl Operation {
-    /// All of them. They run in [`prepared`], each in one of its own.
+    /// All operations. Each runs in its own [`prepared`] world.
     pub(crate) fn all() -> Vec<Self> {
         let by_key = format!("/credentials/{ACCESS}");
         let by_id = one(&id_of(ACCESS));

@@ -11,7 +11,7 @@ use crate::world::{
     },
 };
 
-/// The prefixes under which the same is answered.
+/// The prefixes with the same responses.
 pub(crate) const PREFIXES: [&str; 2] = ["/v3", "/v2.0"];
 
 pub(crate) fn under(prefix: &str, user: &str, rest: &str) -> String {
@@ -29,7 +29,7 @@ fn is_hex(text: &str, len: usize) -> bool {
 
 /// E2 and K13.
 #[tokio::test]
-async fn e2_makes_both_keys_and_answers_with_them() {
+async fn e2_generates_both_keys_and_returns_them() {
     let world = world();
     for prefix in PREFIXES {
         let uri = under(prefix, BOB, "");
@@ -63,7 +63,7 @@ async fn e2_makes_both_keys_and_answers_with_them() {
 
 /// E2.
 #[tokio::test]
-async fn e2_a_project_that_is_missing_or_unknown_is_404_and_no_text_400() {
+async fn e2_missing_or_unknown_project_is_404_and_project_that_is_not_a_string_is_400() {
     let world = world();
     for (body, status) in [
         (json!({}), 404),
@@ -96,7 +96,7 @@ async fn e2_a_project_that_is_missing_or_unknown_is_404_and_no_text_400() {
 
 /// E2.
 #[tokio::test]
-async fn e2_a_full_quota_and_whoever_is_disabled_are_403() {
+async fn e2_full_quota_and_disabled_users_and_projects_are_403() {
     let registry = std::sync::Arc::new(Registry::over(directory()));
     let world = world_with(|builder| builder.quota(Quota::AtMost(1)).directory(registry.clone()));
     assert_eq!(status(&world, "POST", &pairs(BOB, ""), "dev-bob").await, 201);

@@ -45,7 +45,7 @@ async fn e2_is_for_admins_and_for_members_themselves_in_any_project() {
 
 /// E3, E4 and K13.
 #[tokio::test]
-async fn e3_and_e4_tell_unknown_keys_from_somebody_elses() {
+async fn e3_and_e4_distinguish_unknown_keys_from_other_users_keys() {
     let world = world();
     make(&world, &ec2(ALICE, DEMO, "a")).await;
     make(&world, &opaque(ALICE, "cert", r#"{"access":"c"}"#)).await;

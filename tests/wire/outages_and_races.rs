@@ -82,7 +82,7 @@ async fn a_disabled_user_is_403() {
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (403, &403.into()));
 }
 
-/// Both stores, with what keeps the file of the second there.
+/// Both stores, and the guard that keeps the file of the second.
 fn backends() -> (tempfile::TempDir, [Arc<dyn CredentialBackend>; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = SqliteBackend::open(folder.path().join("credentials.db")).unwrap();

@@ -1,4 +1,4 @@
-//! What the parts that an app brings make of a request: policy, directory, clock.
+//! Parts of the app: policy, directory, clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use tower_credentials::{
 
 use crate::world::{ALICE, BOB, CAROL, DEMO, OTHER, World, directory, pair};
 
-/// Lets everybody do everything, delegated or not.
+/// Allows every caller everything, delegated or not.
 #[derive(Debug)]
 struct Permissive;
 
@@ -31,7 +31,7 @@ impl Policy for Permissive {
 }
 
 #[tokio::test]
-async fn what_a_delegated_caller_makes_carries_the_delegation() {
+async fn credentials_of_a_delegated_caller_carry_the_delegation() {
     let world = World::with(|builder| builder.policy(Permissive));
     let key = world.post("/credentials").token("trust").json(&pair(ALICE, DEMO, "key"));
     assert_eq!(key.send().await.status, 201);
@@ -77,7 +77,7 @@ async fn a_disabled_user_or_project_gets_nothing_new_and_can_still_be_revoked() 
 }
 
 #[tokio::test]
-async fn an_open_directory_is_what_there_is_without_one() {
+async fn open_directory_is_the_same_as_no_directory() {
     use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 
     let without = CredentialLayer::builder(crate::world::tokens(), MemoryBackend::default());
@@ -100,7 +100,7 @@ async fn an_open_directory_is_what_there_is_without_one() {
 }
 
 #[tokio::test]
-async fn who_may_not_see_a_secret_may_not_guess_it_in_an_update() {
+async fn caller_who_may_not_see_a_secret_may_not_guess_it_in_an_update() {
     let world = World::new();
     world.mint(BOB, DEMO, "b").await;
     let update = async |token: &str, secret: &str| {
@@ -125,7 +125,7 @@ impl Clock for Off {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_far_off_breaks_no_answer() {
+async fn clock_far_in_the_future_breaks_no_response() {
     let day = Duration::from_hours(24);
     for now in [UNIX_EPOCH - day, UNIX_EPOCH, UNIX_EPOCH + day * 366 * 9_000] {
         let world = World::with(|builder| builder.clock(Off(now)));

@@ -1,4 +1,4 @@
-//! Requests nobody thought of.
+//! Random requests.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -124,7 +124,7 @@ proptest! {
         token in select(vec!["dev-bob", "dev-bob", "dev-admin", "nobody", ""]),
         body in body(),
     ) {
-        // What a request line cannot hold never reaches a service.
+        // A request line with other characters never reaches a service.
         prop_assume!(path.parse::<http::Uri>().is_ok());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! T1 and T2: what `s3tokens` and `ec2tokens` answer when the owner of a key may not use
+//! T1 and T2: the responses of `s3tokens` and `ec2tokens` if the owner of a key may not use
 //! it any more.
 
 use std::time::Duration;
@@ -133,7 +133,7 @@ async fn last_positive_answer_counts_for_the_grace_time_and_then_503() {
 }
 
 #[tokio::test]
-async fn key_that_was_refused_or_never_asked_for_is_503_in_an_outage() {
+async fn key_that_was_refused_or_never_looked_up_is_503_during_an_outage() {
     for (path, body) in requests(ACCESS, SECRET) {
         let signing = Signing::new().await;
         signing.registry.set_down(true);

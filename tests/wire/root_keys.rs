@@ -14,7 +14,7 @@ use crate::world::{
     v3::{CREDENTIALS, accesses, ec2, id_of, ids, one, pairs},
 };
 
-/// Tokens of a user who has the id of the project, beside those of everywhere.
+/// The usual tokens, and tokens of a user with the id of the project.
 fn with_twin() -> StaticTokens {
     let scope = || Scope::Project(ProjectId::new(DEMO).unwrap());
     let user_roles = ["member", "key_management_user", "key_listing_user"];
@@ -96,7 +96,7 @@ async fn root_keys_are_visible_to_admins_and_the_projects_key_admins_in_v3() {
 }
 
 #[tokio::test]
-async fn project_list_of_the_ibm_dialect_holds_root_keys_alone() {
+async fn project_list_of_the_ibm_dialect_has_root_keys_only() {
     let world = twin_world().await;
     let own = world.post(CREDENTIALS).token("twin").json(&ec2(DEMO, DEMO, "twins"));
     assert_eq!(own.send().await.status, 201);

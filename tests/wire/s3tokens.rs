@@ -42,7 +42,7 @@ pub(crate) fn v4() -> Value {
 
 /// T2.
 #[tokio::test]
-async fn t2_tells_who_signed_and_gives_no_token() {
+async fn t2_returns_the_signer_and_no_token() {
     let signing = Signing::new().await;
     for body in [v1(), v4()] {
         let answer = signing.ask(S3TOKENS, &body).await;
@@ -89,7 +89,7 @@ async fn t2_is_for_services_and_admins() {
         ("ec2-service", 403),
         ("ec2-admin", 403),
     ] {
-        // What is wrong with the body is told only to who may ask.
+        // Only callers who may verify signatures learn what is wrong with the body.
         for (body, status) in [(v4(), expected), (json!({}), expected.max(400))] {
             let answer = world.post(S3TOKENS).token(token).json(&body).send().await;
             assert_eq!(answer.status, status, "{token} {body}");
@@ -104,7 +104,7 @@ async fn t2_is_for_services_and_admins() {
 
 /// T2.
 #[tokio::test]
-async fn t2_may_be_asked_the_same_again_and_again() {
+async fn t2_returns_the_same_for_a_repeated_request() {
     let signing = Signing::new().await;
     for _ in 0..5 {
         assert_eq!(signing.status(S3TOKENS, &v4()).await, 200);
@@ -114,7 +114,7 @@ async fn t2_may_be_asked_the_same_again_and_again() {
 
 /// T2.
 #[tokio::test]
-async fn t2_says_400_to_what_is_no_request_and_401_to_what_names_no_key() {
+async fn t2_returns_400_for_an_invalid_request_and_401_without_a_key() {
     let signing = Signing::new().await;
     let good = v4()["credentials"].clone();
     let with = |name: &str, value: Value| {
@@ -163,7 +163,7 @@ async fn t2_says_400_to_what_is_no_request_and_401_to_what_names_no_key() {
 
 /// T2.
 #[tokio::test]
-async fn t2_an_unknown_key_is_404_and_one_that_is_of_no_use_401() {
+async fn t2_unknown_key_is_404_and_unusable_key_is_401() {
     let signing = Signing::new().await;
     let world = &signing.world;
     make(world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
@@ -191,7 +191,7 @@ async fn t2_an_unknown_key_is_404_and_one_that_is_of_no_use_401() {
             assert_refused(&answer, status);
         }
     }
-    // An old request does not tell whether a key is there.
+    // An old request does not reveal whether a key exists.
     let old = signer::s3_v4("unknown", SECRET, "20250102T030405Z", &SCOPE.replace("2026", "2025"));
     assert_eq!(signing.status(S3TOKENS, &old).await, 404);
     let deleted = world.delete("/credentials/inactive").token("dev-bob").send().await;
@@ -202,7 +202,7 @@ async fn t2_an_unknown_key_is_404_and_one_that_is_of_no_use_401() {
 
 /// T2.
 #[tokio::test]
-async fn t2_follows_what_becomes_of_user_project_and_roles() {
+async fn t2_follows_changes_of_user_project_and_roles() {
     let signing = Signing::new().await;
     let registry = &signing.registry;
     let status = async || signing.status(S3TOKENS, &v4()).await;
@@ -235,7 +235,7 @@ async fn t2_follows_what_becomes_of_user_project_and_roles() {
 
 /// T2.
 #[tokio::test]
-async fn t2_hides_which_keys_there_are_if_it_is_told_to() {
+async fn t2_hides_which_keys_exist_if_configured() {
     let signing = Signing::with(|builder| builder.hide_unknown_keys(true)).await;
     let told = async |access: &str, secret: &str| {
         let body = signer::s3_v4(access, secret, TIME, SCOPE);

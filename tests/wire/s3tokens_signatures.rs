@@ -34,7 +34,7 @@ async fn t2_a_request_is_fresh_for_a_quarter_of_an_hour_before_and_after() {
 
 /// T2.
 #[tokio::test]
-async fn t2_an_old_presigned_request_is_good_until_it_expires_but_not_for_longer_than_a_week() {
+async fn t2_old_presigned_request_is_valid_until_it_expires_and_for_at_most_a_week() {
     let signing = Signing::new().await;
     let now = 1_767_323_045;
     for (expires, expected) in [
@@ -73,7 +73,7 @@ async fn t2_a_request_that_is_not_dated_is_refused() {
 
 /// T2.
 #[tokio::test]
-async fn t2_a_signature_is_good_for_its_key_day_region_and_service_only() {
+async fn t2_signature_is_valid_for_its_key_day_region_and_service_only() {
     let signing = Signing::new().await;
     let text = |time: &str, scope: &str| format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{EMPTY}");
     for service in ["s3", "iam", "sts"] {
@@ -99,7 +99,7 @@ async fn t2_a_signature_is_good_for_its_key_day_region_and_service_only() {
             assert_eq!(signing.status(S3TOKENS, &body).await, 401, "{what}");
         }
     }
-    // Well signed, but not what S3 signs.
+    // A valid signature, but not of a string to sign of S3.
     for (time, scope) in [
         (TIME, "20260102/us-east-1/ec2/aws4_request"),
         (TIME, "20260102/us-east-1/S3/aws4_request"),
@@ -132,7 +132,7 @@ async fn t2_a_signature_is_good_for_its_key_day_region_and_service_only() {
 
 /// T2.
 #[tokio::test]
-async fn t2_base64_of_either_alphabet_is_taken_and_what_is_none_is_401() {
+async fn t2_both_base64_alphabets_are_accepted_and_other_text_is_401() {
     let signing = Signing::new().await;
     let text = format!("GET\n\n\n{DATE}\n/b/\u{ff}\u{fe}?>");
     let signature = signer::sha1(SECRET, &text);

@@ -1,4 +1,4 @@
-//! Nothing that is secret gets where it is not asked for.
+//! Secrets appear only in the responses that must contain them.
 
 use serde_json::json;
 use tower_credentials::{
@@ -69,7 +69,7 @@ async fn scenario(world: &World) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn a_whole_scenario_leaves_no_secret_in_the_log_and_one_line_per_change() {
+async fn whole_scenario_logs_no_secret_and_one_line_per_change() {
     thread_log::listen();
     let world = World::new();
     let answers = scenario(&world).await;
@@ -91,7 +91,7 @@ async fn a_whole_scenario_leaves_no_secret_in_the_log_and_one_line_per_change() 
 }
 
 #[tokio::test]
-async fn debug_of_everything_a_program_holds_tells_no_secret() {
+async fn debug_of_every_public_type_contains_no_secret() {
     let world = World::new();
     let mut told = Vec::new();
     for answer in scenario(&world).await {
@@ -111,7 +111,7 @@ async fn debug_of_everything_a_program_holds_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn refusals_and_failures_tell_no_secret_to_the_client() {
+async fn refusals_and_failures_return_no_secret_to_the_client() {
     let world = World::new();
     for answer in scenario(&world).await {
         if answer.status.is_success() {
@@ -196,7 +196,7 @@ async fn v3_scenario(signing: &Signing) -> (Vec<Answer>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn v3_leaves_no_secret_blob_signature_or_token_in_the_log() {
+async fn v3_logs_no_secret_blob_signature_or_token() {
     thread_log::listen();
     let signing = Signing::new().await;
     thread_log::take();
@@ -213,7 +213,7 @@ async fn v3_leaves_no_secret_blob_signature_or_token_in_the_log() {
 }
 
 #[tokio::test]
-async fn refusals_of_v3_and_validations_tell_no_secret_to_the_client() {
+async fn refusals_of_v3_and_validations_return_no_secret_to_the_client() {
     let (answers, secrets) = v3_scenario(&Signing::new().await).await;
     for answer in &answers {
         let told = format!("{:?} {}", answer.headers, answer.text());
@@ -228,7 +228,7 @@ async fn refusals_of_v3_and_validations_tell_no_secret_to_the_client() {
 }
 
 #[tokio::test]
-async fn debug_of_everything_about_v3_tells_no_secret() {
+async fn debug_of_every_v3_type_contains_no_secret() {
     let signing = Signing::new().await;
     let (_, secrets) = v3_scenario(&signing).await;
     let body = s3_v4(ACCESS, SECRET, TIME, SCOPE)["credentials"].take();

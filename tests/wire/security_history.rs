@@ -1,4 +1,4 @@
-//! What went wrong in Keystone once, one test each.
+//! Vulnerabilities of Keystone, one test each.
 
 use std::{
     fmt::Write,
@@ -80,7 +80,7 @@ async fn cve_2019_19687_a_list_rechecks_each_record_against_its_own_owner() {
 }
 
 #[tokio::test]
-async fn cve_2020_12689_a_key_made_with_a_delegated_token_is_bound_to_that_delegation() {
+async fn cve_2020_12689_key_created_with_a_delegated_token_is_bound_to_that_delegation() {
     for (token, delegation) in [("trust-alice", trust()), ("app-alice", app(false))] {
         let signing = Signing::with(|builder| builder.policy(within_project())).await;
         let body = pair_of(ALICE, DEMO, &blob_of("key", SECRET));
@@ -94,7 +94,7 @@ async fn cve_2020_12689_a_key_made_with_a_delegated_token_is_bound_to_that_deleg
 }
 
 #[tokio::test]
-async fn cve_2020_12691_a_change_moves_a_credential_to_nobody_and_nowhere() {
+async fn cve_2020_12691_change_cannot_move_a_credential_to_another_user_or_project() {
     let world = world();
     make(&world, &ec2(BOB, DEMO, "b")).await;
     for (name, value) in [("user_id", ALICE), ("project_id", OTHER), ("type", "cert")] {
@@ -121,7 +121,7 @@ async fn cve_2020_12691_a_change_moves_a_credential_to_nobody_and_nowhere() {
 }
 
 #[tokio::test]
-async fn cve_2020_12690_a_key_made_with_an_oauth1_token_gives_the_roles_of_that_token() {
+async fn cve_2020_12690_key_created_with_an_oauth1_token_gives_the_roles_of_that_token() {
     let signing = Signing::with(|builder| builder.policy(within_project())).await;
     let body = json!({"tenant_id": DEMO});
     let made = signing.world.post(&pairs(ALICE, "")).token("oauth-alice").json(&body).send().await;
@@ -175,7 +175,7 @@ async fn cve_2025_65073_signatures_are_validated_for_services_and_admins_only() 
 }
 
 #[tokio::test]
-async fn cve_2026_33551_restricted_application_credentials_and_readers_make_no_key_pairs() {
+async fn cve_2026_33551_restricted_application_credentials_and_readers_create_no_key_pairs() {
     let world = world_with(|builder| builder.policy(within_project()));
     make(&world, &ec2(BOB, DEMO, "b")).await;
     let tenant = json!({"tenant_id": DEMO});
@@ -225,7 +225,7 @@ async fn lp_2150089_delegated_tokens_reach_only_credentials_of_exactly_their_pro
     assert!(world.is_usable("there").await);
 }
 
-/// Writes down what it is asked about.
+/// Records the lookups.
 #[derive(Clone, Debug)]
 struct Witness {
     told: Arc<Mutex<String>>,
@@ -248,7 +248,7 @@ impl Policy for Witness {
 }
 
 #[tokio::test]
-async fn cve_2026_42999_what_bodies_and_queries_say_never_reaches_the_policy() {
+async fn cve_2026_42999_bodies_and_queries_never_reach_the_policy() {
     let witness = Witness { told: Arc::default(), policy: RolePolicy::keystone() };
     let world = world_with(|builder| builder.policy(witness.clone()));
     make(&world, &ec2(ALICE, DEMO, "a")).await;
@@ -280,7 +280,7 @@ async fn cve_2026_42999_what_bodies_and_queries_say_never_reaches_the_policy() {
 /// The user of a redeemed key is that of the record, whatever the request says, and
 /// there are no trusts to manage here.
 #[tokio::test]
-async fn cve_2026_42998_and_43000_who_signed_is_told_by_the_stored_record_alone() {
+async fn cve_2026_42998_and_43000_signer_comes_from_the_stored_record_alone() {
     let signing = Signing::with(|builder| builder.policy(within_project())).await;
     let mut body = s3_v4(ACCESS, SECRET, TIME, SCOPE);
     for (name, value) in [
@@ -310,7 +310,7 @@ async fn cve_2026_42998_and_43000_who_signed_is_told_by_the_stored_record_alone(
 
 /// Keystone's commit 910ebab.
 #[tokio::test]
-async fn commit_910ebab_a_token_obtained_with_a_key_is_no_token_for_this_api() {
+async fn commit_910ebab_token_obtained_with_a_key_is_rejected_by_this_api() {
     let world = world_with(|builder| builder.policy(within_project()));
     make(&world, &ec2(ALICE, DEMO, "a")).await;
     for (method, uri) in [
@@ -336,7 +336,7 @@ async fn commit_910ebab_a_token_obtained_with_a_key_is_no_token_for_this_api() {
 }
 
 #[tokio::test]
-async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see_no_blob() {
+async fn by_design_claimed_delegations_are_refused_and_policies_see_no_blob() {
     let witness = Witness { told: Arc::default(), policy: RolePolicy::keystone() };
     let world = world_with(|builder| builder.policy(witness.clone()));
     for name in ["trust_id", "app_cred_id", "access_token_id"] {
@@ -387,7 +387,7 @@ async fn by_design_delegations_that_a_client_claims_are_refused_and_policies_see
     let made = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
     assert_eq!(made.status, 201);
     assert!(world.stored("k").await.unwrap().delegation.is_none());
-    // Other types keep what they say.
+    // Other types keep their members.
     let body =
         json!({"credential": {"type": "totp", "user_id": BOB, "blob": r#"{"trust_id":"x"}"#}});
     assert_eq!(status(&world, "dev-bob", "POST", CREDENTIALS, &body).await, 201);

@@ -25,7 +25,7 @@ async fn status(world: &World, token: &str, method: &str, uri: &str, body: &Valu
     call.send().await.status.as_u16()
 }
 
-/// What each dialect answers to a create of this key: IBM's and the others' status.
+/// The status of a create of this key in IBM's dialect and in the others.
 async fn assert_create(world: &World, token: &str, owner: (&str, &str), expected: (u16, u16)) {
     let (user, project) = owner;
     for (dialect, uri, body) in creates(user, project, "k") {
@@ -120,7 +120,7 @@ async fn filled() -> World {
 }
 
 #[tokio::test]
-async fn v3_lists_hold_what_the_listing_roles_reach() {
+async fn v3_lists_contain_the_records_that_the_listing_roles_reach() {
     let world = filled().await;
     let totp = world.get(&format!("{CREDENTIALS}?type=totp")).token("dev-admin").send().await;
     let totp = ids(&totp).pop().unwrap();
@@ -182,7 +182,7 @@ async fn secrets_of_others_are_left_out_of_v3_and_os_ec2_without_impersonate() {
         let shown = world.get(&one(&id_of("own"))).token(token).send().await;
         assert!(shown.text().contains("secret-of-own"), "{token}");
     }
-    // Not in the answer to a change either.
+    // The response to a change does not have it either.
     let changed = change(&blob_of("bobs", "new"));
     let answer = world.patch(&one(&id_of("bobs"))).token("key-admin").json(&changed).send().await;
     assert_eq!(answer.status, 200);
@@ -190,7 +190,7 @@ async fn secrets_of_others_are_left_out_of_v3_and_os_ec2_without_impersonate() {
 }
 
 #[tokio::test]
-async fn v3_and_os_ec2_change_and_delete_only_what_the_management_roles_reach() {
+async fn v3_and_os_ec2_change_and_delete_only_records_that_the_management_roles_reach() {
     for (token, own, peers, foreign, root) in [
         ("dev-alice", true, false, false, false),
         ("key-user", true, false, false, false),
@@ -245,7 +245,7 @@ async fn key_admins_reach_no_opaque_credential_of_another_user() {
 }
 
 #[tokio::test]
-async fn os_ec2_lists_a_users_keys_to_those_whom_a_listing_role_lets() {
+async fn os_ec2_lists_a_users_keys_to_callers_with_a_listing_role() {
     let world = filled().await;
     for (token, user, expected) in [
         ("dev-alice", ALICE, Some("own")),

@@ -1,6 +1,6 @@
 //! The container-mode Credentials Management API of IBM Cloud Object Storage.
 //!
-//! | | method and path | answer |
+//! | | method and path | response |
 //! |---|---|---|
 //! | I1 | `POST /credentials` | 201, the key with its secret |
 //! | I2 | `GET /credentials` | 200, a page of keys |
@@ -8,125 +8,90 @@
 //! | I4 | `PATCH /credentials/{access}` | 200, the changed key |
 //! | I5 | `DELETE /credentials/{access}` | 204 |
 //!
-//! All with and without a trailing slash. The key's id is its access key.
+//! A trailing slash changes nothing. The key's id is its access key.
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
-use super::{Moment, Routed, path};
-use crate::{
-    authority::{Command, KeyCommand, Outcome},
-    domain::AccessKey,
-    error::Error,
-};
+use super::{context::RenderContext, path, routed::Routed};
+use crate::{authority::KeyCommand, domain::AccessKey, error::Error};
 
 mod parse;
 mod render;
 
-/// Where the dialect lives when the app does not say otherwise.
+pub(super) use render::outcome;
+
+/// The default prefix.
 pub(super) const PREFIX: &str = "/credentials";
 
 const COLLECTION: &str = "GET, POST";
 const MEMBER: &str = "DELETE, GET, PATCH";
 
-/// One matched request.
+/// What to do.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    operation: Operation,
-}
-
-#[derive(Debug)]
-enum Operation {
+pub(crate) enum Operation {
     Create,
     Delete(AccessKey),
     List,
-    /// On a path of ours that cannot be answered, whoever asks.
-    Refused {
-        allow: &'static str,
-    },
     Show(AccessKey),
     Update(AccessKey),
 }
 
-pub(super) fn route(prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
-    let Some(rest) = path::after_prefix(path, prefix) else { return Routed::NotOurs };
-    let operation = match rest.strip_prefix('/').unwrap_or(rest) {
-        "" => match *method {
-            Method::GET => Operation::List,
-            Method::POST => Operation::Create,
-            _ => return Operation::Refused { allow: COLLECTION }.wrong_method(),
-        },
-        rest => {
-            let id = rest.strip_suffix('/').unwrap_or(rest);
-            if id.is_empty() || id.contains('/') {
-                return Routed::NotOurs;
-            }
-            let id = match path::decode_segment(id) {
-                Ok(id) => AccessKey::from_stored(id),
-                Err(error) => {
-                    return Routed::Refused(Operation::Refused { allow: MEMBER }.into(), error);
-                }
-            };
-            match *method {
-                Method::DELETE => Operation::Delete(id),
-                Method::GET => Operation::Show(id),
-                Method::PATCH => Operation::Update(id),
-                _ => return Operation::Refused { allow: MEMBER }.wrong_method(),
-            }
-        }
-    };
-    Routed::Matched(operation.into())
-}
-
-impl Exchange {
-    /// Whether the operation takes a body.
-    pub(super) fn takes_body(&self) -> bool {
-        matches!(self.operation, Operation::Create | Operation::Update(_))
-    }
-
-    /// The request in domain words; the body is empty for operations that take none.
-    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Command, Error> {
-        let command = match &self.operation {
-            Operation::Create => parse::create(head, body)?,
-            Operation::Delete(access_key) => KeyCommand::Delete(access_key.clone()),
-            Operation::List => parse::list(head)?,
-            Operation::Refused { .. } => unreachable!("refused before it is parsed"),
-            Operation::Show(access_key) => KeyCommand::Show(access_key.clone()),
-            Operation::Update(access_key) => parse::update(access_key, head, body)?,
+/// Routes what follows a prefix: nothing, or text that starts with a slash.
+pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    if rest.is_empty() {
+        let operation = match *method {
+            Method::GET => Ok(Operation::List),
+            Method::POST => Ok(Operation::Create),
+            _ => Err(Error::method_not_allowed()),
         };
-        Ok(Command::Key(command))
+        return Routed::Ours(Frame { allow: COLLECTION }, operation);
     }
-
-    pub(super) fn render(
-        &self,
-        result: Result<&Outcome, &Error>,
-        moment: &Moment<'_>,
-    ) -> Response<Full<Bytes>> {
-        match result {
-            Ok(outcome) => render::outcome(outcome, moment),
-            Err(error) => render::error(error, self.operation.allow(), moment),
-        }
+    let id = rest.strip_suffix('/').unwrap_or(rest);
+    if id.is_empty() || id.contains('/') {
+        return Routed::NotOurs;
     }
+    let id = path::decode_segment(id).map(AccessKey::from_stored);
+    let operation = id.and_then(|id| match *method {
+        Method::DELETE => Ok(Operation::Delete(id)),
+        Method::GET => Ok(Operation::Show(id)),
+        Method::PATCH => Ok(Operation::Update(id)),
+        _ => Err(Error::method_not_allowed()),
+    });
+    Routed::Ours(Frame { allow: MEMBER }, operation)
 }
 
 impl Operation {
-    fn wrong_method(self) -> Routed<Exchange> {
-        Routed::Refused(self.into(), Error::method_not_allowed())
+    pub(super) fn takes_body(&self) -> bool {
+        matches!(self, Self::Create | Self::Update(_))
     }
 
-    /// The methods of the path, for `Allow`.
-    fn allow(&self) -> &'static str {
+    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
         match self {
-            Self::Create | Self::List => COLLECTION,
-            Self::Delete(_) | Self::Show(_) | Self::Update(_) => MEMBER,
-            Self::Refused { allow } => allow,
+            Self::Create => parse::create(head, body),
+            Self::Delete(access_key) => Ok(KeyCommand::Delete(access_key.clone())),
+            Self::List => parse::list(head),
+            Self::Show(access_key) => Ok(KeyCommand::Show(access_key.clone())),
+            Self::Update(access_key) => parse::update(access_key, head, body),
         }
     }
 }
 
-impl From<Operation> for Exchange {
-    fn from(operation: Operation) -> Self {
-        Self { operation }
+/// How to respond.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The methods of the path, for `Allow`.
+    allow: &'static str,
+}
+
+impl Frame {
+    pub(super) fn error(
+        &self,
+        error: &Error,
+        context: &RenderContext<'_>,
+    ) -> Response<Full<Bytes>> {
+        render::error(error, self.allow, context)
     }
 }

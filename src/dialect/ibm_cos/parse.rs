@@ -1,11 +1,11 @@
-//! From the wire: bodies and queries of the IBM COS dialect.
+//! Parses bodies and queries of the IBM COS dialect.
 
 use std::borrow::Cow;
 
 use http::request::Parts;
 
 use crate::{
-    authority::{CreateKey, KeyCommand, ListKeys, UpdateKey},
+    authority::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
     dialect::{
         json::{self, Node, Object},
         media::{self, ContentType, Format},
@@ -27,12 +27,12 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
     json::refuse_delegation(credential)?;
 
     let mut attributes = Attributes::new();
-    if let Some(subject) = json::optional_string(credential, "subject_ibm_id")? {
+    if let Some(subject) = json::optional_string(credential, SUBJECT)? {
         let fits = (1..=MAX_SUBJECT).contains(&subject.len());
         if !fits || subject.contains(char::is_control) {
             return Err(Error::bad_request("subject_ibm_id is empty, too long, or not printable."));
         }
-        attributes.insert("subject_ibm_id".into(), subject.into());
+        attributes.insert(SUBJECT.into(), subject.into());
     }
 
     let blob = blob(credential)?;
@@ -59,7 +59,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
 pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     let query = head.uri.query();
     let value = |name| path::query_value(query, name);
-    // An empty marker is no marker, as an empty path segment is no id.
+    // An empty marker counts as absent, as an empty path segment is not an id.
     let marker = |name| value(name).map(|marker| marker.filter(|marker| !marker.is_empty()));
     Ok(KeyCommand::List(ListKeys {
         user_id: value("user_id")?.map(UserId::new).transpose()?,
@@ -70,7 +70,7 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     }))
 }
 
-/// I4. Takes the whole object and the reduced one that holds just the status.
+/// I4. Accepts the whole object and the reduced object with only the status.
 pub(super) fn update(
     access_key: &AccessKey,
     head: &Parts,
@@ -106,7 +106,7 @@ fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
     }
 }
 
-/// The blob: IBM's tables say a string, all its samples show an object.
+/// The blob: a string in IBM's tables, an object in all its samples.
 fn blob<'a>(credential: &'a Object<'_>) -> Result<Option<Cow<'a, Object<'a>>>, Error> {
     match credential.get("blob") {
         None | Some(Node::Null) => Ok(None),

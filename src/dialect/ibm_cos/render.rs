@@ -1,4 +1,4 @@
-//! To the wire: statuses, headers and bodies of the IBM COS dialect.
+//! Renders statuses, headers and bodies of the IBM COS dialect.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,8 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    authority::{Outcome, View},
-    dialect::{ErrorObject, Moment, RETRY_AFTER, last_used::LastUse},
+    authority::{Outcome, SUBJECT, View},
+    dialect::{
+        context::{ErrorObject, RETRY_AFTER, RenderContext},
+        last_used::LastUse,
+    },
     domain::{AccessKey, SecretKey},
     error::{Error, ErrorKind},
 };
@@ -55,35 +58,37 @@ struct BlobShape<'a> {
     status: &'static str,
 }
 
-pub(super) fn outcome(outcome: &Outcome, moment: &Moment<'_>) -> Response<Full<Bytes>> {
+pub(in crate::dialect) fn outcome(
+    outcome: &Outcome,
+    context: &RenderContext<'_>,
+) -> Response<Full<Bytes>> {
     match outcome {
-        Outcome::Created(view) => one(StatusCode::CREATED, view, moment),
+        Outcome::Created(view) => one(StatusCode::CREATED, view, context),
         Outcome::Deleted => {
-            let mut response = respond(StatusCode::NO_CONTENT, None, moment, moment.now);
+            let mut response = respond(StatusCode::NO_CONTENT, None, context, context.now);
             accept_ranges(&mut response);
             response
         }
         Outcome::Listed(listing) => {
             let credentials = listing.views.iter().map(shape).collect();
             let body = Some(to_json(&Many { credentials }));
-            let mut response = respond(StatusCode::OK, body, moment, moment.now);
+            let mut response = respond(StatusCode::OK, body, context, context.now);
             accept_ranges(&mut response);
             response
         }
         Outcome::Shown(view) | Outcome::Updated(view) => {
-            let mut response = one(StatusCode::OK, view, moment);
+            let mut response = one(StatusCode::OK, view, context);
             accept_ranges(&mut response);
             response
         }
-        Outcome::Verified(_) => unreachable!("no signature is verified here"),
     }
 }
 
-/// IBM shows no error body; the rest of its API is Keystone's, and so is this.
+/// IBM documents no error body. The rest of its API is Keystone's, and so is this body.
 pub(super) fn error(
     error: &Error,
     allow: &'static str,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
     let status = match error.kind() {
         ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
@@ -100,10 +105,10 @@ pub(super) fn error(
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     };
     let body = to_json(&ErrorObject::new(status, error));
-    let mut response = respond(status, Some(body), moment, moment.now);
+    let mut response = respond(status, Some(body), context, context.now);
     let headers = response.headers_mut();
     match status {
-        // RFC 9110 wants `Allow` on every 405, whatever this dialect means by it.
+        // RFC 9110 requires `Allow` on every 405, whatever this dialect means by 405.
         StatusCode::METHOD_NOT_ALLOWED => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -119,14 +124,14 @@ pub(super) fn error(
     response
 }
 
-fn one(status: StatusCode, view: &View, moment: &Moment<'_>) -> Response<Full<Bytes>> {
+fn one(status: StatusCode, view: &View, context: &RenderContext<'_>) -> Response<Full<Bytes>> {
     let body = to_json(&One { credential: shape(view) });
-    respond(status, Some(body), moment, view.credential.updated_at)
+    respond(status, Some(body), context, view.credential.updated_at)
 }
 
 fn shape(view: &View) -> Shape<'_> {
     let credential = &*view.credential;
-    // Every key pair that this dialect reaches was found by its access key.
+    // This dialect finds key pairs by their access key, so each has one.
     let access = credential.access_key.as_ref().map_or("", AccessKey::as_str);
     let secret = credential.secret_key().filter(|_| view.secret_visible);
     Shape {
@@ -138,7 +143,7 @@ fn shape(view: &View) -> Shape<'_> {
         },
         project_id: credential.project_id.as_ref().map(AsRef::as_ref),
         kind: credential.kind.as_str(),
-        subject_ibm_id: credential.attributes.get("subject_ibm_id").and_then(Value::as_str),
+        subject_ibm_id: credential.attributes.get(SUBJECT).and_then(Value::as_str),
         id: access,
         last_used: LastUse::of(view.last_used),
     }
@@ -147,16 +152,16 @@ fn shape(view: &View) -> Shape<'_> {
 fn respond(
     status: StatusCode,
     body: Option<Vec<u8>>,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
     timestamp: SystemTime,
 ) -> Response<Full<Bytes>> {
     let mut headers = HeaderMap::with_capacity(8);
-    // No Content-Type on 204: IBM's sample has one, for a body that is not there.
+    // No Content-Type on 204: IBM's sample has one, but no body.
     if body.is_some() {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
-    headers.insert(header::DATE, moment.date());
-    headers.insert(X_TRANS_ID, trans_id(moment.now));
+    headers.insert(header::DATE, context.date());
+    headers.insert(X_TRANS_ID, trans_id(context.now));
     headers.insert(X_TIMESTAMP, x_timestamp(timestamp));
     let mut response = Response::new(Full::from(body.unwrap_or_default()));
     *response.status_mut() = status;
@@ -217,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trans_ids_have_swifts_form_and_tell_the_time() {
+    fn trans_ids_have_swifts_form_and_contain_the_time() {
         let id = trans_id(UNIX_EPOCH + Duration::from_secs(0x56eb_522a));
         let (random, time) =
             id.to_str().unwrap().strip_prefix("tx").unwrap().split_once('-').unwrap();

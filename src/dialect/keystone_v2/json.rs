@@ -3,21 +3,24 @@
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
-use super::{grant::Parsed, names, render::Entry};
+use super::entry::{Entry, Parsed, one_of};
 use crate::{
-    dialect::json::{self as strict, Node},
+    dialect::{
+        json::{self as strict, Node},
+        v2_names,
+    },
     domain::{SecretText, Slot},
     error::Error,
 };
 
-/// Reads one credential object: a body with exactly one root member.
+/// Parses one credential object: a body with exactly one root member.
 pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     let body = strict::object(body)?;
     let mut roots = body.iter();
     let (Some((root, Node::Object(members))), None) = (roots.next(), roots.next()) else {
         return Err(Error::bad_request("The body must hold one credential object."));
     };
-    let slot = names::slot_of_root(root)
+    let slot = v2_names::slot_of_root(root)
         .ok_or_else(|| Error::bad_request("The root member names no type of credential."))?;
     let text = |name| strict::optional_string(members, name);
     let secret = match slot {
@@ -33,19 +36,6 @@ pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
         secret: secret.map(SecretText::new),
         signature: text("signature")?.map(SecretText::new),
     })
-}
-
-/// Two names of one member: at most one may be used, unless they agree.
-pub(super) fn one_of<'a>(
-    one: Option<&'a str>,
-    other: Option<&'a str>,
-) -> Result<Option<&'a str>, Error> {
-    match (one, other) {
-        (Some(one), Some(other)) if one != other => {
-            Err(Error::bad_request("secret and key are given and differ."))
-        }
-        (one, other) => Ok(one.or(other)),
-    }
 }
 
 /// One credential.
@@ -89,7 +79,7 @@ impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { slot, username, secret, signature } = *self;
         let mut root = serializer.serialize_map(Some(1))?;
-        root.serialize_entry(names::root_of(slot), &Members { username, secret, signature })?;
+        root.serialize_entry(v2_names::root_of(slot), &Members { username, secret, signature })?;
         root.end()
     }
 }

@@ -1,6 +1,6 @@
 //! OpenStack Identity v2.0: OS-KSADM, OS-KSEC2 and OS-KSS3.
 //!
-//! | | method and path under `/v2.0/users/{user}` | answer |
+//! | | method and path under `/v2.0/users/{user}` | response |
 //! |---|---|---|
 //! | K1 | `GET /OS-KSADM/credentials` | 200, a page of the user's credentials |
 //! | K2 | `POST /OS-KSADM/credentials` | 201, the grant |
@@ -10,55 +10,51 @@
 //! | K6 | `GET /OS-KSADM/credentials/{type}/{type}` | 200, a page of one type |
 //! | K7-K12 | the same under `/OS-KSS3/credentials`, for S3 credentials only | |
 //!
-//! `OS-OS-KSS3` is an older name of `OS-KSS3`. A trailing slash changes nothing;
-//! a last segment that ends in `.json` or `.xml` chooses the answer's format,
-//! before `Accept` does. In K6 both types are the same one.
+//! `OS-OS-KSS3` is an older name of `OS-KSS3`. A trailing slash changes nothing. A last
+//! segment that ends in `.json` or `.xml` chooses the format of the response, before
+//! `Accept` does. In K6 both types must be the same.
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
 use super::{
-    Moment, Routed,
+    context::RenderContext,
+    links,
     media::{self, ContentType, Format},
     path,
+    routed::Routed,
+    v2_names,
 };
 use crate::{
-    authority::{Command, Grant, GrantCommand, ListGrants, Outcome},
+    authority::{Grant, GrantCommand, ListGrants, Outcome},
     domain::{Slot, UserId},
     error::{Error, ErrorKind},
 };
 
-mod grant;
+mod entry;
 mod json;
-mod names;
 mod render;
 mod xml;
 
-/// Where the dialect lives when the app does not say otherwise.
+/// The default prefix.
 pub(super) const PREFIX: &str = "/v2.0";
 
-/// One matched request.
+/// What to do.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Operation {
     user_id: String,
-    /// Whether the path is OS-KSS3's, where everything is about S3 credentials.
+    /// Whether the path is of OS-KSS3, which is about S3 credentials only.
     s3_only: bool,
-    operation: Operation,
-    /// The format that the path asks for.
-    suffix: Option<Format>,
-    /// The methods of the path, for `Allow`.
-    allow: &'static str,
+    call: Call,
 }
 
 #[derive(Debug)]
-enum Operation {
+enum Call {
     Create,
     Delete(Type),
     List,
     ListByType(Type, Type),
-    /// On a path of ours that cannot be answered, whoever asks.
-    Refused,
     Show(Type),
     Update(Type),
 }
@@ -66,41 +62,14 @@ enum Operation {
 /// The `{type}` of a path; `None` if there is no such type.
 type Type = Option<Slot>;
 
-pub(super) fn route(prefix: &str, method: &Method, path: &str) -> Routed<Exchange> {
-    let Some((target, suffix)) = Target::split(prefix, path) else { return Routed::NotOurs };
-    let mut exchange = Exchange {
-        user_id: String::new(),
-        s3_only: target.s3_only,
-        operation: Operation::Refused,
-        suffix,
-        allow: target.allow(),
-    };
-    match path::decode_segment(target.user_id) {
-        Ok(user_id) => exchange.user_id = user_id,
-        Err(error) => return Routed::Refused(exchange, error),
-    }
-    let slot = |name: &str| {
-        let slot = path::decode_segment(name).map(|name| names::slot_of_path(&name));
-        slot.map(|slot| slot.filter(|slot| !target.s3_only || *slot == Slot::S3))
-    };
-    let operation = match (method, target.types) {
-        (&Method::GET, (None, _)) => Ok(Operation::List),
-        (&Method::POST, (None, _)) => Ok(Operation::Create),
-        (&Method::GET, (Some(name), None)) => slot(name).map(Operation::Show),
-        (&Method::POST, (Some(name), None)) => slot(name).map(Operation::Update),
-        (&Method::DELETE, (Some(name), None)) => slot(name).map(Operation::Delete),
-        (&Method::GET, (Some(outer), Some(inner))) => {
-            slot(outer).and_then(|outer| Ok(Operation::ListByType(outer, slot(inner)?)))
-        }
-        _ => Err(Error::method_not_allowed()),
-    };
-    match operation {
-        Ok(operation) => Routed::Matched(Exchange { operation, ..exchange }),
-        Err(error) => Routed::Refused(exchange, error),
-    }
+/// Routes what follows a prefix: nothing, or text that starts with a slash.
+pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
+    let Some((target, suffix)) = Target::split(rest) else { return Routed::NotOurs };
+    let frame = Frame { suffix, allow: target.allow() };
+    Routed::Ours(frame, target.operation(method))
 }
 
-/// The segments of a path that is ours, as written.
+/// The segments of a path of the dialect, as the client sent them.
 struct Target<'a> {
     user_id: &'a str,
     s3_only: bool,
@@ -108,8 +77,8 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn split(prefix: &str, path: &'a str) -> Option<(Self, Option<Format>)> {
-        let rest = path::after_prefix(path, prefix)?.strip_prefix("/users/")?;
+    fn split(rest: &'a str) -> Option<(Self, Option<Format>)> {
+        let rest = rest.strip_prefix("/users/")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (rest, suffix) = match (rest.strip_suffix(".json"), rest.strip_suffix(".xml")) {
             (Some(rest), _) => (rest.strip_suffix('/').unwrap_or(rest), Some(Format::Json)),
@@ -139,53 +108,57 @@ impl<'a> Target<'a> {
             (Some(_), Some(_)) => "GET",
         }
     }
+
+    fn operation(&self, method: &Method) -> Result<Operation, Error> {
+        let user_id = path::decode_segment(self.user_id)?;
+        let slot = |name: &str| {
+            let slot = v2_names::slot_of_path(&path::decode_segment(name)?);
+            Ok::<Type, Error>(slot.filter(|slot| !self.s3_only || *slot == Slot::S3))
+        };
+        let call = match (method, self.types) {
+            (&Method::GET, (None, _)) => Call::List,
+            (&Method::POST, (None, _)) => Call::Create,
+            (&Method::GET, (Some(name), None)) => Call::Show(slot(name)?),
+            (&Method::POST, (Some(name), None)) => Call::Update(slot(name)?),
+            (&Method::DELETE, (Some(name), None)) => Call::Delete(slot(name)?),
+            (&Method::GET, (Some(outer), Some(inner))) => {
+                Call::ListByType(slot(outer)?, slot(inner)?)
+            }
+            _ => return Err(Error::method_not_allowed()),
+        };
+        Ok(Operation { user_id, s3_only: self.s3_only, call })
+    }
 }
 
-impl Exchange {
-    /// Whether the operation takes a body.
+impl Operation {
     pub(super) fn takes_body(&self) -> bool {
-        matches!(self.operation, Operation::Create | Operation::Update(_))
+        matches!(self.call, Call::Create | Call::Update(_))
     }
 
-    /// The request in domain words; the body is empty for operations that take none.
-    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Command, Error> {
-        // An id that cannot be is nobody's.
+    pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<GrantCommand, Error> {
+        // No user has an invalid id.
         let no_such_user = |_| Error::new(ErrorKind::NotFound, "No such user.");
         let user_id = UserId::new(&*self.user_id).map_err(no_such_user)?;
-        let command = match self.operation {
-            Operation::Create => GrantCommand::Create { user_id, grant: self.read(head, body)? },
-            Operation::Delete(slot) => GrantCommand::Delete { user_id, slot: known(slot)? },
-            Operation::List => {
+        Ok(match self.call {
+            Call::Create => GrantCommand::Create { user_id, grant: self.read(head, body)? },
+            Call::Delete(slot) => GrantCommand::Delete { user_id, slot: known(slot)? },
+            Call::List => {
                 let slot = self.s3_only.then_some(Slot::S3);
                 GrantCommand::List(list(user_id, slot, head)?)
             }
-            Operation::ListByType(outer, inner) => {
+            Call::ListByType(outer, inner) => {
                 let slot = known(outer.filter(|_| outer == inner))?;
                 GrantCommand::List(list(user_id, Some(slot), head)?)
             }
-            Operation::Refused => unreachable!("refused before it is parsed"),
-            Operation::Show(slot) => GrantCommand::Show { user_id, slot: known(slot)? },
-            Operation::Update(slot) => {
+            Call::Show(slot) => GrantCommand::Show { user_id, slot: known(slot)? },
+            Call::Update(slot) => {
                 let (slot, grant) = (known(slot)?, self.read(head, body)?);
                 if grant.slot() != slot {
                     return Err(Error::bad_request("The body is of another type than the path."));
                 }
                 GrantCommand::Update { user_id, grant }
             }
-        };
-        Ok(Command::Grant(command))
-    }
-
-    pub(super) fn render(
-        &self,
-        result: Result<&Outcome, &Error>,
-        moment: &Moment<'_>,
-    ) -> Response<Full<Bytes>> {
-        let format = self.suffix.unwrap_or_else(|| media::preferred(&moment.head.headers));
-        match result {
-            Ok(outcome) => render::outcome(outcome, format, moment),
-            Err(error) => render::fault(error, format, self.allow, moment),
-        }
+        })
     }
 
     fn read(&self, head: &Parts, body: &[u8]) -> Result<Grant, Error> {
@@ -199,7 +172,7 @@ impl Exchange {
                 ));
             }
         };
-        let grant = grant::check(parsed)?;
+        let grant = parsed.into_grant()?;
         if self.s3_only && grant.slot() != Slot::S3 {
             return Err(Error::bad_request("Only S3 credentials are granted here."));
         }
@@ -207,10 +180,40 @@ impl Exchange {
     }
 }
 
+/// How to respond.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The format that the path asks for.
+    suffix: Option<Format>,
+    /// The methods of the path, for `Allow`.
+    allow: &'static str,
+}
+
+impl Frame {
+    pub(super) fn outcome(
+        &self,
+        outcome: &Outcome,
+        context: &RenderContext<'_>,
+    ) -> Response<Full<Bytes>> {
+        render::outcome(outcome, self.format(context), context)
+    }
+
+    pub(super) fn error(
+        &self,
+        error: &Error,
+        context: &RenderContext<'_>,
+    ) -> Response<Full<Bytes>> {
+        render::fault(error, self.format(context), self.allow, context)
+    }
+
+    fn format(&self, context: &RenderContext<'_>) -> Format {
+        self.suffix.unwrap_or_else(|| media::preferred(&context.head.headers))
+    }
+}
+
 fn list(user_id: UserId, slot: Option<Slot>, head: &Parts) -> Result<ListGrants, Error> {
-    let query = head.uri.query();
-    let marker = path::query_value(query, "marker")?.filter(|marker| !marker.is_empty());
-    Ok(ListGrants { user_id, slot, marker, limit: path::query_limit(query)? })
+    let (marker, limit) = links::page(head)?;
+    Ok(ListGrants { user_id, slot, marker, limit })
 }
 
 fn known(slot: Type) -> Result<Slot, Error> {

@@ -1,51 +1,46 @@
-//! To the wire: statuses, headers and faults of the v2.0 dialect.
+//! Renders statuses, headers and faults of the v2.0 dialect.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{json, xml};
+use super::{entry::Entry, json, xml};
 use crate::{
     authority::{Listing, Outcome, View, listed_as},
-    dialect::{Moment, RETRY_AFTER, media::Format, path},
+    dialect::{
+        context::{RETRY_AFTER, RenderContext},
+        media::Format,
+        path,
+    },
     domain::{AccessKey, Material, SecretKey, Slot},
     error::{Error, ErrorKind},
 };
 
-/// A credential as v2 shows it.
-pub(super) struct Entry<'a> {
-    pub(super) slot: Slot,
-    pub(super) username: &'a str,
-    pub(super) secret: Option<&'a str>,
-    pub(super) signature: Option<&'a str>,
-}
-
 pub(super) fn outcome(
     outcome: &Outcome,
     format: Format,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
     let (status, body) = match outcome {
         Outcome::Created(view) => (StatusCode::CREATED, one(view, format)),
         Outcome::Deleted => {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            common_headers(&mut response, moment);
+            common_headers(&mut response, context);
             return response;
         }
-        Outcome::Listed(listing) => (StatusCode::OK, many(listing, format, moment)),
+        Outcome::Listed(listing) => (StatusCode::OK, many(listing, format, context)),
         Outcome::Shown(view) | Outcome::Updated(view) => (StatusCode::OK, one(view, format)),
-        Outcome::Verified(_) => unreachable!("no signature is verified here"),
     };
-    respond(status, format, body, moment)
+    respond(status, format, body, context)
 }
 
 pub(super) fn fault(
     error: &Error,
     format: Format,
     allow: &'static str,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
     let (status, name) = match error.kind() {
         ErrorKind::BadRequest => (StatusCode::BAD_REQUEST, "badRequest"),
@@ -65,7 +60,7 @@ pub(super) fn fault(
         Format::Json => json::fault(name, status.as_u16(), error.message()),
         Format::Xml => xml::fault(name, status.as_u16(), error.message()),
     };
-    let mut response = respond(status, format, body, moment);
+    let mut response = respond(status, format, body, context);
     let headers = response.headers_mut();
     match status {
         StatusCode::METHOD_NOT_ALLOWED => {
@@ -90,8 +85,8 @@ fn one(view: &View, format: Format) -> Vec<u8> {
     }
 }
 
-fn many(listing: &Listing, format: Format, moment: &Moment<'_>) -> Vec<u8> {
-    let next = listing.next.as_deref().map(|marker| next_link(marker, moment));
+fn many(listing: &Listing, format: Format, context: &RenderContext<'_>) -> Vec<u8> {
+    let next = listing.next.as_deref().map(|marker| next_link(marker, context));
     let entries = listing.views.iter().map(entry);
     match format {
         Format::Json => json::many(entries, next.as_deref()),
@@ -99,10 +94,10 @@ fn many(listing: &Listing, format: Format, moment: &Moment<'_>) -> Vec<u8> {
     }
 }
 
-/// The same request, from after this marker on.
-fn next_link(marker: &str, moment: &Moment<'_>) -> String {
-    let uri = &moment.head.uri;
-    let mut link = moment.origin();
+/// A link to the same list after this marker.
+fn next_link(marker: &str, context: &RenderContext<'_>) -> String {
+    let uri = &context.head.uri;
+    let mut link = context.origin();
     link.push_str(uri.path());
     link.push_str("?marker=");
     link.extend(utf8_percent_encode(marker, NON_ALPHANUMERIC));
@@ -113,7 +108,8 @@ fn next_link(marker: &str, moment: &Moment<'_>) -> String {
     link
 }
 
-/// A key pair that was not granted here has no signature; its access key is the name.
+/// The entry of a record. A key pair that is not a grant has no signature, and its access
+/// key is the name.
 fn entry(view: &View) -> Entry<'_> {
     let credential = &*view.credential;
     let slot = listed_as(credential).unwrap_or(Slot::Ec2);
@@ -141,7 +137,7 @@ fn respond(
     status: StatusCode,
     format: Format,
     body: Vec<u8>,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
@@ -150,12 +146,12 @@ fn respond(
         Format::Xml => HeaderValue::from_static("application/xml"),
     };
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    common_headers(&mut response, moment);
+    common_headers(&mut response, context);
     response
 }
 
-fn common_headers(response: &mut Response<Full<Bytes>>, moment: &Moment<'_>) {
+fn common_headers(response: &mut Response<Full<Bytes>>, context: &RenderContext<'_>) {
     let headers = response.headers_mut();
-    headers.insert(header::DATE, moment.date());
+    headers.insert(header::DATE, context.date());
     headers.insert(header::VARY, HeaderValue::from_static("Accept, X-Auth-Token"));
 }

@@ -9,23 +9,19 @@ use quick_xml::{
     name::ResolveResult,
 };
 
-use super::{
-    grant::Parsed,
-    json::one_of,
-    names::{self, ATOM, IDENTITY},
-    render::Entry,
-};
+use super::entry::{Entry, Parsed, one_of};
 use crate::{
+    dialect::v2_names::{self, ATOM, IDENTITY},
     domain::{Blob, SecretText, Slot},
     error::Error,
 };
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Reads one credential element, which must be the whole document and empty.
+/// Parses one credential element, which must be the whole document and empty.
 ///
-/// A document type is refused before anything in it could be expanded; only the
-/// predefined entities and character references mean anything.
+/// Rejects a document type before anything in it could be expanded. Only the predefined
+/// entities and character references are known.
 pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
     let text = std::str::from_utf8(body).map_err(|_| malformed())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -38,7 +34,7 @@ pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
             Event::Start(element) if parsed.is_none() => {
                 let ResolveResult::Bound(namespace) = namespace else { return Err(unknown()) };
                 let name = element.local_name();
-                let slot = names::slot_of_element(name.as_ref(), namespace.as_ref());
+                let slot = v2_names::slot_of_element(name.as_ref(), namespace.as_ref());
                 parsed = Some(attributes(slot.ok_or_else(unknown)?, &element)?);
                 open = true;
             }
@@ -56,9 +52,9 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
     let (mut username, mut password, mut secret, mut key, mut signature) =
         (None, None, None, None, None);
     for attribute in element.attributes() {
-        // This is also where an attribute that is there twice is refused.
+        // The parser rejects duplicate attributes here.
         let attribute = attribute.map_err(|_| malformed())?;
-        let place = match attribute.key.as_ref() {
+        let member = match attribute.key.as_ref() {
             b"username" => &mut username,
             b"password" => &mut password,
             b"secret" => &mut secret,
@@ -69,7 +65,7 @@ fn attributes(slot: Slot, element: &BytesStart<'_>) -> Result<Parsed, Error> {
             }
             _ => continue,
         };
-        *place = Some(
+        *member = Some(
             attribute
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(|_| malformed())?
@@ -135,7 +131,7 @@ pub(super) fn fault(name: &str, code: u16, message: &str) -> Vec<u8> {
 }
 
 fn element(body: &mut String, entry: &Entry<'_>) {
-    let (name, namespace) = names::element_of(entry.slot);
+    let (name, namespace) = v2_names::element_of(entry.slot);
     push(body, format_args!("<{name} xmlns=\"{namespace}\""));
     let attributes =
         [("username", Some(entry.username)), ("key", entry.secret), ("signature", entry.signature)];
@@ -160,7 +156,7 @@ mod tests {
     const EC2: &str = "http://docs.openstack.org/identity/api/ext/OS-KSEC2/v1.0";
 
     #[test]
-    fn a_qualified_element_is_read_with_predefined_entities() {
+    fn qualified_element_is_parsed_with_predefined_entities() {
         let body = format!(
             "<?xml version=\"1.0\"?><!-- c --><a:ec2Credentials xmlns:a=\"{EC2}\" \
              username=\"amy\" key=\"a&amp;b&#33;\" signature=\"\"> </a:ec2Credentials>\n"
@@ -171,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_and_broken_documents_are_refused() {
+    fn hostile_and_broken_documents_are_rejected() {
         let good =
             format!("<ec2Credentials xmlns=\"{EC2}\" username=\"a\" key=\"b\" signature=\"c\"/>");
         assert!(read(good.as_bytes()).is_ok());
@@ -203,17 +199,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
             let _ = read(&body);
         }
 
         #[test]
-        fn no_document_makes_it_panic(body in "(<|>|/|!|\\?|\"|'|=|&|;|xmlns|a| |-|\\[|\\]){0,40}") {
+        fn no_document_makes_the_parser_panic(body in "(<|>|/|!|\\?|\"|'|=|&|;|xmlns|a| |-|\\[|\\]){0,40}") {
             let _ = read(body.as_bytes());
         }
 
         #[test]
-        fn what_is_written_is_read_again(username in "[!-~]{1,20}", key in "[ -~]{1,20}") {
+        fn rendered_entry_is_parsed_again(username in "[!-~]{1,20}", key in "[ -~]{1,20}") {
             let entry = Entry {
                 slot: Slot::S3, username: &username, secret: Some(&key), signature: Some("s"),
             };

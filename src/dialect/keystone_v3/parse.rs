@@ -1,4 +1,4 @@
-//! From the wire: bodies and queries of v3 credentials.
+//! Parses bodies and queries of v3 credentials.
 
 use http::request::Parts;
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
         return Err(Error::bad_request("project_id is required for type ec2."));
     }
     let attributes = attributes(credential, body)?;
-    // Looked for among the names as they are stored: `trust-id` is `trust_id` there.
+    // The names are those that are stored, where `trust-id` is `trust_id`.
     if kind.is_ec2() {
         let named = |name: &&str| attributes.get(*name).is_some_and(|value| !value.is_null());
         if let Some(name) = Blob::DELEGATION.into_iter().find(named) {
@@ -54,7 +54,7 @@ pub(super) fn list(head: &Parts) -> Result<ListCredentials, Error> {
     let query = head.uri.query();
     let (marker, limit) = links::page(head)?;
     let mut list = ListCredentials { marker, limit, ..ListCredentials::default() };
-    // What can be no id or type simply finds nothing.
+    // An invalid id or type finds no record.
     list.user_id = path::query_value(query, "user_id")?.map(UserId::from_stored);
     list.kind = path::query_value(query, "type")?.map(Kind::from_stored);
     if !query.is_some_and(|query| query.contains("__") || query.contains('%')) {
@@ -94,8 +94,8 @@ fn blob<'a>(credential: &'a Object<'_>) -> Result<&'a str, Error> {
     }
 }
 
-/// The other members. Keystone renames those of new credentials: `:` and `-`
-/// become `_`; what would then stand for another member is refused.
+/// The other members. Keystone renames those of new credentials: `:` and `-` become `_`.
+/// A name that then is the name of another member is rejected.
 fn attributes(credential: &Object<'_>, body: &[u8]) -> Result<Attributes, Error> {
     let mut attributes = Attributes::new();
     if credential.keys().all(|name| KNOWN.contains(&&**name)) {
@@ -114,8 +114,8 @@ fn attributes(credential: &Object<'_>, body: &[u8]) -> Result<Attributes, Error>
     Ok(attributes)
 }
 
-/// The members of the credential with their values as they are, which the strict
-/// reading of the body leaves out.
+/// The members of the credential with all their values, some of which the strict parser
+/// leaves out.
 fn values(body: &[u8]) -> Attributes {
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(mut body)) => match body.remove("credential") {

@@ -1,42 +1,40 @@
-//! To the wire: v3 credentials.
+//! Renders v3 credentials.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::tokens;
 use crate::{
     authority::{LastUsed, Outcome, View},
     dialect::{
-        Moment,
-        keystone::Frame,
+        context::RenderContext,
+        keystone::{self, Frame},
         last_used::{self, LastUse},
         links::{self, Links},
     },
     domain::{Blob, ProjectId},
 };
 
-pub(super) fn outcome(
+pub(in crate::dialect) fn outcome(
     outcome: &Outcome,
     frame: &Frame,
-    moment: &Moment<'_>,
+    context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
-    let base = frame.base(moment);
+    let base = frame.base(context);
     let one = |view| One { credential: Shape { view, base: &base } };
     match outcome {
         Outcome::Created(view) => frame.body(StatusCode::CREATED, &one(view)),
-        Outcome::Deleted => Frame::empty(StatusCode::NO_CONTENT),
+        Outcome::Deleted => keystone::empty(StatusCode::NO_CONTENT),
         Outcome::Listed(listing) => {
             let shape = |view| Shape { view, base: &base };
             let credentials = listing.views.iter().map(shape).collect();
             let url = format!("{base}/credentials");
-            let links = Links::new(url, moment.head.uri.query(), listing.next.as_deref());
+            let links = Links::new(url, context.head.uri.query(), listing.next.as_deref());
             let truncated = listing.next.is_some();
             frame.body(StatusCode::OK, &Many { credentials, links, truncated })
         }
         Outcome::Shown(view) | Outcome::Updated(view) => frame.body(StatusCode::OK, &one(view)),
-        Outcome::Verified(verified) => tokens::render(verified, frame),
     }
 }
 
@@ -71,7 +69,7 @@ impl Serialize for Shape<'_> {
         let mut map = serializer.serialize_map(None)?;
         let last_used = self.view.last_used;
         for (name, value) in &credential.attributes {
-            // From before there was a log; hidden as long as there is one.
+            // A member that was stored without a log is hidden while the layer has a log.
             if last_used == LastUsed::NoLog || name != last_used::NAME {
                 map.serialize_entry(name, value)?;
             }

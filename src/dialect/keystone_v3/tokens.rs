@@ -1,4 +1,4 @@
-//! T1 and T2: the bodies of `ec2tokens` and `s3tokens`, and what they answer.
+//! T1 and T2: parses the bodies of `ec2tokens` and `s3tokens`, and renders the response.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -15,7 +15,7 @@ use crate::{
     authority::Verified,
     dialect::{
         json::{self, Node, Object},
-        keystone::{self, Frame},
+        keystone,
     },
     directory::{Domain, Role},
     domain::{AccessKey, Delegation},
@@ -25,7 +25,7 @@ use crate::{
 
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-/// The members that may hold the signed request; the first that holds something does.
+/// The members that may contain the signed request. The first that is not empty counts.
 const WRAPPERS: [&str; 3] = ["credentials", "credential", "ec2Credentials"];
 
 /// T2.
@@ -44,7 +44,7 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
     let signed = signed(&body)?;
     let access = access_key(signed)?;
     let text = |name| Ok::<_, Error>(json::optional_string(signed, name)?.map(str::to_owned));
-    // Without a signature there is nothing that could prove right.
+    // A missing signature is not valid.
     let signature = text("signature")?.filter(|signature| !signature.is_empty());
     let request = Ec2TokensRequest {
         access,
@@ -60,11 +60,12 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
     request.prepare().map(Box::new).map_err(refusal)
 }
 
-pub(super) fn render(verified: &Verified, frame: &Frame) -> Response<Full<Bytes>> {
-    let mut response = frame.body(StatusCode::OK, &Body { token: shape(verified) });
+/// The response to either, which only takes `POST`.
+pub(crate) fn verified(verified: &Verified) -> Response<Full<Bytes>> {
+    let mut response = keystone::body(StatusCode::OK, &Body { token: shape(verified) });
     if let Some(token) = &verified.token {
         let id = HeaderValue::try_from(token.id.expose());
-        let mut id = id.expect("it was looked at when it was issued");
+        let mut id = id.expect("the authority checks issued tokens");
         id.set_sensitive(true);
         response.headers_mut().insert(SUBJECT_TOKEN, id);
     }
@@ -105,7 +106,7 @@ fn access_key(signed: &Object<'_>) -> Result<AccessKey, Error> {
     }
 }
 
-/// A member that must be an object of strings, if it is there.
+/// A member that must be an object of strings, if it is present.
 fn strings(
     members: &Object<'_>,
     name: &'static str,
@@ -219,7 +220,7 @@ fn domain(domain: &Domain) -> DomainShape<'_> {
     DomainShape { id: &domain.id, name: &domain.name }
 }
 
-/// A random id in Keystone's form; it guards nothing.
+/// A random id in Keystone's form. It need not be secret.
 fn audit_id() -> String {
     BASE64URL_NOPAD.encode(&rand::rng().random::<[u8; 16]>())
 }

@@ -1,4 +1,4 @@
-//! [`Owners`]: asks the directory about owners of keys, and remembers the answers.
+//! [`Owners`]: looks up owners of keys in the directory, and remembers the answers.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::{
 /// How long the last answer counts beyond its age during an outage, unless set.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// How many keys are remembered at most.
+/// The number of keys that are remembered at most.
 const CAPACITY: usize = 10_000;
 
 /// How often the directory is asked for one request while its revision keeps changing.
@@ -40,13 +40,13 @@ impl Default for Owners {
 }
 
 impl Owners {
-    /// Those whose users must have a role in the project, as Keystone asks of keys that it
+    /// Requires that users have a role in the project, as Keystone does for keys that it
     /// redeems.
     pub(crate) fn with_roles() -> Self {
         Self { requires_role: true, ..Self::default() }
     }
 
-    /// Asks this directory; without one, every key is good.
+    /// Uses this directory. Without a directory, every key is good.
     pub(crate) fn with_directory(self, directory: Option<Arc<dyn Directory>>) -> Self {
         // Answers of another directory do not count.
         Self { directory, keys: Arc::default(), ..self }
@@ -67,8 +67,8 @@ impl Owners {
         Some(self.keys.get(credential))
     }
 
-    /// Whether the last answer about a key was positive, and still counts. Takes no lock
-    /// and allocates nothing.
+    /// Whether the last answer about a key is positive and still counts. Takes no lock and
+    /// allocates nothing.
     #[cfg(feature = "s3")]
     pub(crate) fn is_good(&self, remembered: &Remembered, now: SystemTime) -> bool {
         let revision = self.directory().and_then(Directory::revision);
@@ -91,7 +91,7 @@ impl Owners {
         self.ask(credential, &remembered, now).await
     }
 
-    /// The same, with what is remembered about the key at hand.
+    /// The same, with what is remembered about the key.
     pub(crate) async fn ask(
         &self,
         credential: &Credential,
@@ -147,7 +147,7 @@ struct Keys(Mutex<Generations>);
 
 type Generation = HashMap<CredentialId, (Version, Arc<Remembered>)>;
 
-/// The keys that were asked for lately, and those before them, which are forgotten next.
+/// The keys that were looked up lately, and those before them, which are evicted next.
 #[derive(Default)]
 struct Generations {
     young: Generation,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_of_a_key_is_another_key() {
+    fn another_version_of_a_key_is_remembered_separately() {
         let (keys, old) = (Keys::default(), record(0));
         let remembered = keys.get(&old);
         assert!(Arc::ptr_eq(&keys.get(&old), &remembered));

@@ -109,7 +109,7 @@ fn owners_do_everything_with_credentials_and_see_their_key_pairs() {
 }
 
 #[test]
-fn members_make_and_delete_their_key_pairs() {
+fn members_create_and_delete_their_key_pairs() {
     let policy = RolePolicy::keystone();
     for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE)] {
         assert_table(&policy, &caller(scope, &["member"]), [OWN; 5], [ec2; 4], F);
@@ -133,7 +133,7 @@ fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
 }
 
 #[test]
-fn owners_create_for_their_tokens_project_alone_where_no_directory_checks_it_later() {
+fn owners_create_for_their_tokens_project_only_without_a_directory() {
     let policy = RolePolicy::keystone();
     let (user, kind) = (UserId::new("me").unwrap(), Kind::ec2());
     let member = caller("mine", &["member"]);
@@ -205,7 +205,7 @@ fn services_validate_signatures_and_see_key_pairs_only_if_that_is_configured() {
 }
 
 #[test]
-fn the_names_of_v3s_roles_are_configurable() {
+fn names_of_v3s_roles_are_configurable() {
     let mut policy = RolePolicy::keystone();
     let names = &mut policy.names;
     for (name, new) in [
@@ -224,7 +224,7 @@ fn the_names_of_v3s_roles_are_configurable() {
 }
 
 #[test]
-fn lists_of_v3_are_narrowed_to_what_the_caller_may_see() {
+fn lists_of_v3_are_narrowed_to_the_records_that_the_caller_may_see() {
     let me = || Some(ListScope::User(UserId::new("me").unwrap()));
     let all = || Some(ListScope::All);
     let policy = RolePolicy::keystone();
@@ -275,7 +275,7 @@ const RECORDS: [(&str, Option<&str>, &str); 6] = [
 ];
 
 #[test]
-fn delegated_callers_are_refused_every_record_and_what_is_of_another_dialect() {
+fn delegated_callers_reach_no_record_and_no_other_dialect() {
     let roles = ["admin", "member", "service", "key_management_admin", "key_listing_admin"];
     for delegation in delegations() {
         let caller = caller("mine", &roles).with_delegation(delegation);
@@ -302,7 +302,7 @@ fn delegated_callers_are_refused_every_record_and_what_is_of_another_dialect() {
 }
 
 #[test]
-fn delegated_admins_reach_key_pairs_as_credentials_where_that_is_let() {
+fn delegated_admins_reach_key_pairs_as_credentials_if_configured() {
     let policy = letting(DelegatedCallers::AdminKeyPairs);
     for delegation in delegations() {
         let restricted =
@@ -327,7 +327,7 @@ fn delegated_admins_reach_key_pairs_as_credentials_where_that_is_let() {
 }
 
 #[test]
-fn delegated_callers_who_are_no_admins_hear_of_no_record_where_only_admins_are_let() {
+fn delegated_callers_who_are_not_admins_see_no_record_if_only_admins_may() {
     for table in [RoleTable::Keystone, RoleTable::Strict] {
         let policy = RolePolicy { table, ..letting(DelegatedCallers::AdminKeyPairs) };
         let roles = ["key_management_admin", "key_listing_admin", "impersonate"];
@@ -342,7 +342,7 @@ fn delegated_callers_who_are_no_admins_hear_of_no_record_where_only_admins_are_l
 }
 
 #[test]
-fn within_its_project_a_delegated_caller_lacks_only_new_secrets() {
+fn delegated_caller_within_its_project_lacks_only_new_secrets() {
     let policy = letting(DelegatedCallers::WithinProject);
     for delegation in delegations() {
         let restricted =
@@ -369,7 +369,7 @@ fn within_its_project_a_delegated_caller_lacks_only_new_secrets() {
 }
 
 #[test]
-fn who_came_with_a_key_may_do_nothing_under_any_setting() {
+fn caller_with_a_token_of_a_key_may_do_nothing_under_any_setting() {
     let roles = ["admin", "member", "reader", "service"];
     for mut policy in SETTINGS.map(letting) {
         policy.service_sees_key_pairs = true;

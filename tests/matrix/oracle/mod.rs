@@ -1,4 +1,4 @@
-//! What the rules say about each request, computed without a look at the crate's policy.
+//! The expected response to each request, computed without the crate's policy.
 //!
 //! The rules in short; the modules below spell them out for each dialect.
 //!
@@ -38,7 +38,7 @@ pub(crate) use self::{
     using::{Plane, admits, owner_stands},
 };
 
-/// What a create leaves in the store.
+/// The record that a create stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Made {
     pub(crate) user: &'static str,
@@ -124,10 +124,10 @@ impl<'a> Oracle<'a> {
         Rights { setting: self.setting, caller }
     }
 
-    /// What the rules say about the request.
+    /// The expected responses to the request.
     pub(crate) fn expected(&self, caller: &'a Subject, operation: &Operation) -> Expected {
         if operation.wire() == Wire::Tokens && self.facts.is_none() {
-            // Nobody knows who may do what, so that the path is the app's own.
+            // Without a directory the path is the app's own.
             return Expected::refused(418);
         }
         if caller.presents != Presents::Valid {
@@ -171,7 +171,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The numbers of the records of which this holds.
+    /// The numbers of the records for which this is true.
     fn numbers(&self, holds: impl Fn(&Seed) -> bool) -> Vec<usize> {
         let numbered = self.records.iter().enumerate();
         numbered.filter(|(_, seed)| holds(seed)).map(|(number, _)| number).collect()

@@ -1,4 +1,4 @@
-//! What a caller's roles, scope and delegation give it.
+//! The rights that a caller has by its roles, scope and delegation.
 
 use tower_credentials::{domain::Delegation, policy::DelegatedCallers};
 
@@ -41,7 +41,7 @@ impl Rights<'_> {
         self.caller.has(MEMBER)
     }
 
-    /// Whether the setting lets gateways read key pairs, and this is one.
+    /// Whether gateways may read key pairs, and the caller is a gateway.
     pub(crate) fn is_reading_gateway(&self) -> bool {
         self.setting.service_reads && self.caller.has(SERVICE)
     }
@@ -53,7 +53,7 @@ impl Rights<'_> {
         !of_key && self.caller.has_any(&[ADMIN, SERVICE])
     }
 
-    /// Whether OS-EC2 of Keystone answers the scope of the token.
+    /// Whether OS-EC2 of Keystone accepts the scope of the token.
     pub(crate) fn has_scope_of_os_ec2(&self) -> bool {
         matches!(self.caller.at, At::Project(_) | At::System)
     }
@@ -118,7 +118,7 @@ impl Rights<'_> {
         self.impersonates() || self.caller.project() == Some(project)
     }
 
-    /// Whether the caller is this owner; a root key's owner is nobody.
+    /// Whether the caller is this owner. No user owns a root key.
     pub(crate) fn is(&self, owner: Option<&str>) -> bool {
         owner == Some(self.caller.user)
     }

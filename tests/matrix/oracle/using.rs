@@ -1,4 +1,4 @@
-//! What the rules say about a request that is signed with a key.
+//! The expected response to a request that is signed with a key.
 //!
 //! A key does on a data plane at most what its owner's own token for its project could do
 //! now. With a directory, the user and the project exist and are enabled, and the user has

@@ -48,7 +48,7 @@ impl Oracle<'_> {
         self.record(which).is_some_and(|(_, seed)| seed.form != Form::Totp)
     }
 
-    /// Whether the table lets the caller make a credential of this user for this project.
+    /// Whether the table lets the caller create a credential of this user for this project.
     pub(super) fn v3_mints(
         &self,
         rights: &Rights<'_>,
@@ -68,7 +68,7 @@ impl Oracle<'_> {
         mints && rights.delegation_reaches(project, ec2) && !(ec2 && rights.is_restricted())
     }
 
-    /// What the directory says against a new credential.
+    /// The refusal of a new credential by the directory.
     pub(super) fn v3_existence(
         &self,
         rights: &Rights<'_>,
@@ -130,7 +130,7 @@ impl Oracle<'_> {
                 Expected::refused(404)
             }
             None if rights.is_keystones() && rights.is_system_reader() => Expected::refused(404),
-            // Who sees every record learns nothing more by a 404.
+            // A caller who sees every record learns nothing new from a 404.
             None if rights.is_admin() || rights.lists_all() && rights.impersonates() => {
                 Expected::refused_with(&[403, 404])
             }

@@ -1,4 +1,4 @@
-//! What a test logs.
+//! Collects the log lines of a test.
 
 use std::{
     cell::RefCell,
@@ -9,7 +9,7 @@ use std::{
 use tracing_subscriber::layer::SubscriberExt;
 
 thread_local! {
-    /// What this thread logged. Each test runs on a thread of its own.
+    /// The log lines of this thread. Each test runs on a thread of its own.
     static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,7 +40,7 @@ pub fn listen() {
     LOG.take();
 }
 
-/// What was logged since the last time this was asked.
+/// The log lines since the last call.
 pub fn take() -> String {
     String::from_utf8(LOG.take()).unwrap()
 }

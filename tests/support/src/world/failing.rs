@@ -24,10 +24,10 @@ use tower_credentials::{
 };
 
 use super::BoxError;
-/// What the parts below say is wrong.
+/// The cause that the parts below report.
 pub use super::registry::CAUSE;
 
-/// Refuses everybody, for a reason.
+/// A validator that rejects every caller.
 #[derive(Clone, Copy, Debug)]
 pub enum Refusing {
     Disabled,
@@ -46,7 +46,7 @@ impl TokenValidator for Refusing {
     }
 }
 
-/// A directory that cannot be asked.
+/// A directory whose lookups fail.
 #[derive(Clone, Copy, Debug)]
 pub struct DownDirectory;
 
@@ -85,7 +85,7 @@ impl Directory for DownDirectory {
     }
 }
 
-/// A store that goes away and comes back, and counts the pages that it is asked for.
+/// A store that can be made unavailable, and that counts the pages it returns.
 #[derive(Debug, Default)]
 pub struct Flaky {
     inner: MemoryBackend,
@@ -98,7 +98,7 @@ impl Flaky {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    /// How many pages were read since the last time this was asked.
+    /// The number of pages since the last call.
     pub fn take_pages(&self) -> usize {
         self.pages.swap(0, Ordering::SeqCst)
     }
@@ -162,7 +162,7 @@ impl CredentialBackend for Flaky {
     }
 }
 
-/// A body that counts how often it is asked for more, then ends as it is told to.
+/// A body that counts its polls, and ends as configured.
 #[derive(Debug)]
 pub struct Stream {
     chunks: std::vec::IntoIter<Bytes>,

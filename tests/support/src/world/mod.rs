@@ -1,5 +1,5 @@
 //! A small world to drive the layer in: users, projects, tokens, a clock, and
-//! an inner service that answers 418, so that what passes through shows.
+//! an inner service that returns 418, which shows that a request passed through.
 
 pub mod desk;
 pub mod failing;
@@ -41,7 +41,7 @@ pub const CAROL: &str = "60303ae22b998861bce3b28f33eec1be";
 pub const GATEWAY: &str = "8f434346648f6b96df89dda901c5176b";
 /// A user without a place anywhere and without a default project.
 pub const DAVE: &str = "da7e0000000000000000000000000000";
-/// A user of both projects, whose default is the other one.
+/// A user of both projects, whose default is the other project.
 pub const FRANK: &str = "f7a00000000000000000000000000000";
 
 /// When the clock starts: the `X-Timestamp` of the create page.
@@ -164,7 +164,7 @@ impl World {
         Self::with(|builder| builder)
     }
 
-    /// One whose layer is set up further.
+    /// A world whose layer has further settings.
     pub fn with(configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder) -> Self {
         Self::of(tokens(), Arc::new(MemoryBackend::default()), configure)
     }
@@ -177,7 +177,7 @@ impl World {
         Self::build(validator, backend, |builder| configure(builder.directory(directory())))
     }
 
-    /// One that nobody tells who exists and who belongs where.
+    /// A world without a directory.
     pub fn without_directory() -> Self {
         Self::build(tokens(), Arc::new(MemoryBackend::default()), |builder| builder)
     }

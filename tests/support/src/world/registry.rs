@@ -17,7 +17,7 @@ use tower_credentials::{
     domain::{Delegation, ProjectId, UserId},
 };
 
-/// Why it fails; nobody but the operator is to read it.
+/// The cause of its failures, which only the operator may read.
 pub const CAUSE: &str = "connection to db-7.internal refused";
 
 /// The users and projects of another directory, until they are changed.
@@ -53,7 +53,7 @@ impl Registry {
         }
     }
 
-    /// Whether it reports no revision, as a directory that does not hear of its changes.
+    /// Whether it reports no revision, as a directory without a change feed does.
     pub fn set_silent(&self, silent: bool) {
         self.silent.store(silent, Ordering::SeqCst);
     }
@@ -63,7 +63,7 @@ impl Registry {
         self.failing.store(failing, Ordering::SeqCst);
     }
 
-    /// How many questions it was asked since this was last called.
+    /// The number of lookups since the last call.
     pub fn take_calls(&self) -> usize {
         self.calls.swap(0, Ordering::SeqCst)
     }

@@ -126,7 +126,7 @@ impl Signing {
         Self { world, registry, desk }
     }
 
-    /// What the service is answered.
+    /// The response to the service.
     pub async fn ask(&self, path: &str, body: &Value) -> Answer {
         self.world.post(path).token("dev-service").json(body).send().await
     }
@@ -220,7 +220,7 @@ pub fn assert_refused(answer: &Answer, status: u16) {
     assert_eq!(challenged, status == 401, "{:?}", answer.headers);
 }
 
-/// Checks what all answers have in common.
+/// Checks what all responses have in common.
 #[track_caller]
 pub fn assert_framed(answer: &Answer) {
     assert_eq!(answer.header("vary"), "X-Auth-Token");

@@ -1,34 +1,38 @@
-//! What a response is rendered with, beside the outcome.
+//! What all dialects render responses with, beside the outcome.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderValue, request::Parts};
+use http::{HeaderValue, StatusCode, request::Parts};
+use serde::Serialize;
 
-use crate::origin::{Forwarded, host_text};
+use crate::{
+    error::Error,
+    origin::{Forwarded, host_text},
+};
 
 /// When a response is rendered, and for which request.
-pub(crate) struct Moment<'a> {
+pub(crate) struct RenderContext<'a> {
     /// The time of the response.
     pub(crate) now: SystemTime,
     /// The request's head.
     pub(crate) head: &'a Parts,
-    /// What links start with, if the app has said so.
+    /// What links start with, if the app sets it.
     pub(crate) base_url: Option<&'a str>,
-    /// Whether a proxy in front says what the client used.
+    /// Whether to trust a proxy's headers about the URL that the client used.
     pub(crate) trust_forwarded: bool,
 }
 
-impl Moment<'_> {
-    /// The time, for a `Date` header, whose format ends with the year 9999.
+impl RenderContext<'_> {
+    /// The time for a `Date` header. The format ends with the year 9999.
     pub(crate) fn date(&self) -> HeaderValue {
         let end = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         let date = httpdate::fmt_http_date(self.now.clamp(UNIX_EPOCH, end));
         HeaderValue::try_from(date).expect("a date is valid in a header")
     }
 
-    /// What a link to a path of this service starts with: the configured base
-    /// URL, else the scheme and host that the client used, as far as a trusted
-    /// proxy or the request tells, else nothing, which makes links relative.
+    /// What a link to a path of this service starts with: the configured base URL, else
+    /// the scheme and host that a trusted proxy or the request names, else nothing, which
+    /// makes links relative.
     pub(crate) fn origin(&self) -> String {
         if let Some(base_url) = self.base_url {
             return base_url.into();
@@ -44,5 +48,28 @@ impl Moment<'_> {
             return host.map_or_else(String::new, |host| format!("{scheme}://{host}{prefix}"));
         }
         host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
+    }
+}
+
+/// Seconds after which a client may try again during an outage.
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Keystone's error object.
+#[derive(Serialize)]
+pub(super) struct ErrorObject<'a> {
+    error: ErrorMembers<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorMembers<'a> {
+    code: u16,
+    title: &'static str,
+    message: &'a str,
+}
+
+impl<'a> ErrorObject<'a> {
+    pub(super) fn new(status: StatusCode, error: &'a Error) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        Self { error: ErrorMembers { code: status.as_u16(), title, message: error.message() } }
     }
 }

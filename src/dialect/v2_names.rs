@@ -1,4 +1,4 @@
-//! The names of the three types, in paths, JSON and XML.
+//! The names of v2.0's three types of credentials, in paths, JSON and XML.
 
 use crate::domain::Slot;
 
@@ -11,7 +11,7 @@ const KSS3: &str = "http://docs.openstack.org/identity/api/ext/OS-KSS3/v1.0";
 /// Namespace of links in lists.
 pub(super) const ATOM: &str = "http://www.w3.org/2005/Atom";
 
-/// The type that a path segment names, in any of its spellings.
+/// The type that a path segment names, in any spelling.
 pub(super) fn slot_of_path(name: &str) -> Option<Slot> {
     match name {
         "password" => Some(Slot::Password),
@@ -21,7 +21,7 @@ pub(super) fn slot_of_path(name: &str) -> Option<Slot> {
     }
 }
 
-/// The type that the root member of a JSON body names, in any of its spellings.
+/// The type that the root member of a JSON body names, in any spelling.
 pub(super) fn slot_of_root(name: &str) -> Option<Slot> {
     match name {
         "OS-KSEC2-ec2Credentials" | "OS-KSEC2:ec2Credentials" | "ec2Credentials" => Some(Slot::Ec2),
@@ -31,7 +31,7 @@ pub(super) fn slot_of_root(name: &str) -> Option<Slot> {
     }
 }
 
-/// The root member that answers carry.
+/// The root member in responses.
 pub(super) fn root_of(slot: Slot) -> &'static str {
     match slot {
         Slot::Ec2 => "OS-KSEC2-ec2Credentials",
@@ -49,7 +49,7 @@ pub(super) fn slot_of_element(name: &[u8], namespace: &[u8]) -> Option<Slot> {
         _ => return None,
     };
     let (_, canonical) = element_of(slot);
-    // The S3 developer guide once prints its namespace under a vendor's host.
+    // The S3 developer guide prints the namespace once under a vendor's host.
     let path = b"/identity/api/ext/OS-KSS3/v1.0";
     let vendors = slot == Slot::S3
         && namespace.starts_with(b"http://docs.rackspace")
@@ -57,7 +57,7 @@ pub(super) fn slot_of_element(name: &[u8], namespace: &[u8]) -> Option<Slot> {
     (namespace == canonical.as_bytes() || vendors).then_some(slot)
 }
 
-/// The XML element that answers carry, and its namespace.
+/// The XML element in responses, and its namespace.
 pub(super) fn element_of(slot: Slot) -> (&'static str, &'static str) {
     match slot {
         Slot::Ec2 => ("ec2Credentials", KSEC2),

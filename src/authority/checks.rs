@@ -1,0 +1,138 @@
+//! [`Authority`] itself, and the checks that its use cases share.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    backend::CredentialBackend,
+    clock::Clock,
+    directory::{Directory, Project, User},
+    domain::{Caller, Credential, Kind, ProjectId, Quota, UserId},
+    error::{Error, ErrorKind},
+    issuer::TokenIssuer,
+    policy::{Action, Decision, Owners, Policy, Target},
+    usage::UsageLog,
+};
+
+/// What the use cases need.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    pub(crate) backend: Arc<dyn CredentialBackend>,
+    /// The directory, and its answers about owners of keys. Without a directory, every user
+    /// and project exists, and every user has a place in every project.
+    pub(crate) owners: Owners,
+    /// Without an issuer, `ec2tokens` is not served.
+    pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
+    /// Without a log, views do not contain the last use.
+    pub(crate) usage: Option<Arc<dyn UsageLog>>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) quota: Quota,
+    /// Whether an unknown access key looks like a wrong signature.
+    pub(crate) hide_unknown_keys: bool,
+    /// How much the time of a signed request may differ from the clock.
+    pub(crate) max_skew: Duration,
+}
+
+impl Authority {
+    /// Whether the policy allows this action on a record.
+    pub(super) fn allows(&self, caller: &Caller, action: Action, credential: &Credential) -> bool {
+        self.policy.decide(caller, action, Target::record(credential)) == Decision::Allow
+    }
+
+    /// The target of an action for which no record is known yet.
+    pub(super) fn target<'a>(
+        &self,
+        user_id: &'a UserId,
+        project_id: Option<&'a ProjectId>,
+        kind: Option<&'a Kind>,
+    ) -> Target<'a> {
+        let (user_id, directory) = (Some(user_id), self.directory().is_some());
+        Target { user_id, project_id, kind, root_key: false, directory }
+    }
+
+    /// The policy's decision as a result.
+    pub(super) fn permit(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: Target<'_>,
+    ) -> Result<(), Error> {
+        match self.policy.decide(caller, action, target) {
+            Decision::Allow => Ok(()),
+            Decision::Forbid => Err(Error::forbidden()),
+            Decision::Hide => Err(Error::no_such_credential()),
+        }
+    }
+
+    // The pointers implement the traits too. A call through them would box every future
+    // twice.
+
+    pub(super) fn backend(&self) -> &dyn CredentialBackend {
+        &*self.backend
+    }
+
+    pub(super) fn directory(&self) -> Option<&dyn Directory> {
+        self.owners.directory()
+    }
+
+    /// The user, who must exist; `None` without a directory.
+    pub(super) async fn require_user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        let Some(directory) = self.directory() else { return Ok(None) };
+        let user = directory.user(id).await?;
+        user.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such user."))
+    }
+
+    /// The project, which must exist; `None` without a directory.
+    pub(super) async fn require_project(&self, id: &ProjectId) -> Result<Option<Project>, Error> {
+        let Some(directory) = self.directory() else { return Ok(None) };
+        let project = directory.project(id).await?;
+        project.map(Some).ok_or_else(|| Error::new(ErrorKind::NotFound, "No such project."))
+    }
+
+    /// The user, who must exist and be enabled, as for a create. Credentials of a disabled
+    /// user can still be shown and deleted.
+    pub(super) async fn require_enabled_user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        let user = self.require_user(id).await?;
+        if user.as_ref().is_some_and(|user| !user.enabled) {
+            return Err(Error::new(ErrorKind::Forbidden, "The user is disabled."));
+        }
+        Ok(user)
+    }
+
+    /// Checks the same of a project.
+    pub(super) async fn require_enabled_project(&self, id: &ProjectId) -> Result<(), Error> {
+        let project = self.require_project(id).await?;
+        if project.is_some_and(|project| !project.enabled) {
+            return Err(Error::new(ErrorKind::Forbidden, "The project is disabled."));
+        }
+        Ok(())
+    }
+
+    /// Checks that the user has a place in the project, if this kind of create requires it.
+    pub(super) async fn require_place(
+        &self,
+        action: Action,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<(), Error> {
+        if self.policy.requires_place(action) && !self.has_place(user, project).await? {
+            return Err(no_place());
+        }
+        Ok(())
+    }
+
+    /// Whether the user has a place in the project. Without a directory every user has.
+    pub(super) async fn has_place(
+        &self,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<bool, Error> {
+        let Some(directory) = self.directory() else { return Ok(true) };
+        Ok(directory.membership(user, project).await?.is_some())
+    }
+}
+
+/// The user has no place in the project.
+pub(super) fn no_place() -> Error {
+    Error::new(ErrorKind::NotInProject, "The user has no access to the project.")
+}

@@ -1,0 +1,75 @@
+//! What the use cases return.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::checks::Authority;
+use crate::{
+    domain::{Caller, Credential},
+    policy::Action,
+};
+
+/// The name of the member and attribute on every wire.
+pub(crate) const LAST_USED: &str = "last_used";
+
+/// The result of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Created(View),
+    Deleted,
+    Listed(Listing),
+    Shown(View),
+    Updated(View),
+}
+
+/// A credential as this caller may see it.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) secret_visible: bool,
+    pub(crate) last_used: LastUsed,
+}
+
+/// A page of views.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) views: Vec<View>,
+    /// The marker of the next page, if there is one.
+    pub(crate) next: Option<String>,
+}
+
+/// When a credential was last used, as far as a view says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastUsed {
+    /// At this time.
+    At(SystemTime),
+    /// No use of it is known.
+    Never,
+    /// The layer has no log: a member of this name is the client's own.
+    NoLog,
+    /// Unknown: the log was not asked, or failed.
+    Unknown,
+}
+
+impl Authority {
+    /// The credential with its secret, if the caller may see that in IBM's dialect or v2.
+    pub(super) fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
+        let secret_visible = self.allows(caller, Action::ShowSecret, &credential);
+        View { credential, secret_visible, last_used: self.unknown() }
+    }
+
+    /// The same for v3 and OS-EC2.
+    pub(super) fn credential_view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
+        let secret_visible = self.allows(caller, Action::ShowCredentialSecret, &credential);
+        View { credential, secret_visible, last_used: self.unknown() }
+    }
+
+    /// A new credential, with its secret: nobody else has it yet.
+    pub(super) fn new_view(&self, credential: Arc<Credential>) -> View {
+        View { credential, secret_visible: true, last_used: self.unknown() }
+    }
+
+    /// The last use before the log is asked.
+    fn unknown(&self) -> LastUsed {
+        if self.usage.is_some() { LastUsed::Unknown } else { LastUsed::NoLog }
+    }
+}

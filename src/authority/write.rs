@@ -1,0 +1,142 @@
+//! Inserts, changes and deletes records, and logs it: no other code of the use cases does.
+
+use std::sync::Arc;
+
+use super::{checks::Authority, outcome::Outcome};
+use crate::{
+    domain::{AccessKey, Caller, Credential, CredentialId, Slot, UserId},
+    error::{Error, ErrorKind},
+    policy::Action,
+};
+
+/// How often a write is tried that loses races with other writers.
+pub(super) const TRIES: usize = 8;
+
+/// How a dialect addresses a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Address<'a> {
+    /// v3: by its id.
+    Credential(&'a CredentialId),
+    /// OS-EC2: by its access key, and by a user who need not be the owner.
+    Ec2(&'a UserId, &'a AccessKey),
+    /// v2: by its owner and type.
+    Grant(&'a UserId, Slot),
+    /// IBM: by its access key.
+    Key(&'a AccessKey),
+}
+
+/// What is to become of a record.
+enum Change {
+    Delete,
+    Keep,
+    Update(Credential),
+}
+
+impl Authority {
+    /// Finds the record, on which the caller may perform this action.
+    async fn find(
+        &self,
+        caller: &Caller,
+        action: Action,
+        address: Address<'_>,
+    ) -> Result<Arc<Credential>, Error> {
+        match address {
+            Address::Credential(id) => self.find_credential(caller, action, id).await,
+            Address::Ec2(user_id, access_key) => {
+                self.find_ec2(caller, action, user_id, access_key).await
+            }
+            Address::Grant(user_id, slot) => self.find_grant(caller, action, user_id, slot).await,
+            Address::Key(access_key) => self.find_key(caller, action, access_key).await,
+        }
+    }
+
+    /// Stores a new credential.
+    pub(super) async fn insert(
+        &self,
+        caller: &Caller,
+        credential: Credential,
+    ) -> Result<Outcome, Error> {
+        let credential = Arc::new(credential);
+        self.backend().insert(&credential, self.quota).await?;
+        log_change("created", caller, &credential);
+        Ok(Outcome::Created(self.new_view(credential)))
+    }
+
+    /// Changes a record, and returns it as it is afterwards. `change` gets the stored record
+    /// and a copy to change; `false` leaves the record as it is.
+    pub(super) async fn update(
+        &self,
+        caller: &Caller,
+        action: Action,
+        address: Address<'_>,
+        change: impl Fn(&Credential, &mut Credential) -> Result<bool, Error> + Sync,
+    ) -> Result<Arc<Credential>, Error> {
+        let change = |stored: &Credential| {
+            let mut changed = stored.clone().touched(self.clock.now());
+            let is_changed = change(stored, &mut changed)?;
+            Ok(if is_changed { Change::Update(changed) } else { Change::Keep })
+        };
+        self.change(caller, action, address, change).await
+    }
+
+    pub(super) async fn delete(
+        &self,
+        caller: &Caller,
+        action: Action,
+        address: Address<'_>,
+    ) -> Result<Outcome, Error> {
+        self.change(caller, action, address, |_| Ok(Change::Delete)).await?;
+        Ok(Outcome::Deleted)
+    }
+
+    /// Finds a record, decides what is to become of it, and writes that if the record is
+    /// still at the same version. Starts again if it is not.
+    async fn change(
+        &self,
+        caller: &Caller,
+        action: Action,
+        address: Address<'_>,
+        change: impl Fn(&Credential) -> Result<Change, Error> + Sync,
+    ) -> Result<Arc<Credential>, Error> {
+        for _ in 0..TRIES {
+            let stored = self.find(caller, action, address).await?;
+            let (is_written, what, credential) = match change(&stored)? {
+                Change::Delete => {
+                    let is_deleted = self.backend().delete(&stored.id, stored.version).await?;
+                    (is_deleted, "deleted", stored)
+                }
+                Change::Keep => return Ok(stored),
+                Change::Update(changed) => {
+                    let changed = Arc::new(changed);
+                    let is_updated = self.backend().update(&changed, stored.version).await?;
+                    (is_updated, "updated", changed)
+                }
+            };
+            if is_written {
+                log_change(what, caller, &credential);
+                return Ok(credential);
+            }
+        }
+        Err(lost_race())
+    }
+}
+
+/// Logs who changed what, in one line per change. Clients choose ids and access keys:
+/// `Debug` quotes them and escapes what could forge another line.
+fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
+    tracing::info!(
+        target: "tower_credentials::audit",
+        credential_id = ?credential.id.as_str(),
+        access_key = credential.access_key.as_ref().map(|key| tracing::field::debug(key.as_str())),
+        user_id = ?credential.user_id.as_str(),
+        project_id = credential.project_id.as_ref().map(|id| tracing::field::debug(id.as_str())),
+        status = credential.status.as_str(),
+        caller = ?caller.user_id.as_str(),
+        "credential {what}"
+    );
+}
+
+/// The record kept changing.
+pub(super) fn lost_race() -> Error {
+    Error::new(ErrorKind::Conflict, "The credential is being changed by somebody else.")
+}

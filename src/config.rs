@@ -1,0 +1,100 @@
+//! [`ConfigError`], and the checks of a layer's settings that return it.
+
+use std::{error::Error as StdError, fmt};
+
+use crate::{
+    dialect::Dialect,
+    origin::{Host, Origin},
+};
+
+/// Why a layer cannot be built as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The base URL is not an `http` or `https` URL.
+    InvalidBaseUrl,
+    /// A host is not of the form `name` or `name:port`.
+    InvalidHost(String),
+    /// An origin is not of the form `scheme://host` or `scheme://host:port`. `null`
+    /// cannot be trusted: it is the origin of any sandboxed page.
+    InvalidOrigin(String),
+    /// A prefix does not start with a slash, or ends with a slash.
+    InvalidPrefix(String),
+    /// The list of dialects is empty.
+    NoDialect,
+    /// One prefix contains the other, so that both dialects would own its paths.
+    OverlappingPrefixes(String, String),
+    /// The body limit is zero.
+    ZeroBodyLimit,
+    /// The body timeout is zero.
+    ZeroBodyTimeout,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidBaseUrl => f.write_str("the base URL must be an http or https URL"),
+            Self::InvalidHost(host) => {
+                write!(f, "host {host:?} must be a name or an address, with or without a port")
+            }
+            Self::InvalidOrigin(origin) => {
+                write!(f, "origin {origin:?} must be scheme://host or scheme://host:port")
+            }
+            Self::InvalidPrefix(prefix) => {
+                write!(f, "prefix {prefix:?} must start with a slash and must not end with a slash")
+            }
+            Self::NoDialect => f.write_str("at least one dialect must be served"),
+            Self::OverlappingPrefixes(a, b) => write!(f, "prefixes {a:?} and {b:?} overlap"),
+            Self::ZeroBodyLimit => f.write_str("the body limit must be at least 1 byte"),
+            Self::ZeroBodyTimeout => f.write_str("the body timeout must be greater than zero"),
+        }
+    }
+}
+
+impl StdError for ConfigError {}
+
+pub(crate) fn check_prefixes(dialects: &[(Dialect, String)]) -> Result<(), ConfigError> {
+    if dialects.is_empty() {
+        return Err(ConfigError::NoDialect);
+    }
+    let malformed = |prefix: &&String| !prefix.starts_with('/') || prefix.ends_with('/');
+    if let Some(prefix) = dialects.iter().map(|(_, prefix)| prefix).find(malformed) {
+        return Err(ConfigError::InvalidPrefix(prefix.clone()));
+    }
+    let holds = |a: &str, b: &str| {
+        a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for (index, (_, one)) in dialects.iter().enumerate() {
+        for (_, other) in &dialects[index + 1..] {
+            if holds(one, other) || holds(other, one) {
+                return Err(ConfigError::OverlappingPrefixes(one.clone(), other.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The scheme, host and port that a base URL starts with.
+pub(crate) fn origin_of_url(url: &str) -> Result<Origin<'static>, ConfigError> {
+    let (scheme, rest) = url.split_once("://").ok_or(ConfigError::InvalidBaseUrl)?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let origin = ["http", "https"].contains(&scheme).then(|| format!("{scheme}://{host}"));
+    let origin = origin.as_deref().and_then(Origin::parse).map(Origin::into_owned);
+    origin.ok_or(ConfigError::InvalidBaseUrl)
+}
+
+pub(crate) fn parsed_origins(origins: &[String]) -> Result<Vec<Origin<'static>>, ConfigError> {
+    let parse = |text: &String| {
+        let origin = Origin::parse(text).map(Origin::into_owned);
+        origin.ok_or_else(|| ConfigError::InvalidOrigin(text.clone()))
+    };
+    origins.iter().map(parse).collect()
+}
+
+pub(crate) fn parsed_hosts(hosts: &[String]) -> Result<Vec<Host<'static>>, ConfigError> {
+    let parse = |text: &String| {
+        let host = Host::parse(text).map(Host::into_owned);
+        host.ok_or_else(|| ConfigError::InvalidHost(text.clone()))
+    };
+    hosts.iter().map(parse).collect()
+}

@@ -1,0 +1,165 @@
+//! [`Shared`]: what all services of a layer share, and what they do with a request.
+
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+
+use crate::{
+    auth::{Presented, TokenValidator, presented},
+    authority::Authority,
+    dialect::{self, Dialect, Frame, Operation, RenderContext, Routed, Served, Task},
+    domain::Caller,
+    error::{Error, ErrorKind},
+    log,
+    origin::{Host, Origins},
+    read,
+};
+
+/// What all services of a layer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) authority: Authority,
+    pub(crate) validator: Arc<dyn TokenValidator>,
+    pub(crate) dialects: Vec<(Dialect, String)>,
+    pub(crate) hosts: Vec<Host<'static>>,
+    pub(crate) origins: Origins,
+    pub(crate) base_url: Option<String>,
+    pub(crate) trust_forwarded: bool,
+    pub(crate) served: Served,
+    pub(crate) body_limit: usize,
+    pub(crate) body_timeout: Duration,
+}
+
+impl Shared {
+    /// Routes a request by its path as written. Allocates nothing for requests that are
+    /// not ours.
+    pub(crate) fn route<B>(&self, request: &Request<B>) -> Routed<Frame, Operation> {
+        let path = request.uri().path();
+        for (dialect, prefix) in &self.dialects {
+            if !path.starts_with(prefix) {
+                continue;
+            }
+            // A bucket may be called `credentials`: a signed request is the store's.
+            if presented::is_signed_for_s3(request) || !self.answers_for(request) {
+                return Routed::NotOurs;
+            }
+            let routed = dialect.route(prefix, request.method(), path, self.served);
+            if !matches!(routed, Routed::NotOurs) {
+                return routed;
+            }
+        }
+        Routed::NotOurs
+    }
+
+    pub(crate) fn is_ours<B>(&self, request: &Request<B>) -> bool {
+        !matches!(self.route(request), Routed::NotOurs)
+    }
+
+    fn answers_for<B>(&self, request: &Request<B>) -> bool {
+        if self.hosts.is_empty() {
+            return true;
+        }
+        let host = Host::of(request.uri(), request.headers());
+        host.is_some_and(|host| self.hosts.iter().any(|known| known.covers(&host)))
+    }
+
+    /// Whether a page of another origin asks for a change.
+    fn is_foreign(&self, head: &Parts) -> bool {
+        let changes =
+            matches!(head.method, Method::DELETE | Method::PATCH | Method::POST | Method::PUT);
+        changes && !self.origins.admit(&head.uri, &head.headers)
+    }
+
+    /// The response to a request that is ours.
+    pub(crate) async fn respond<B>(
+        &self,
+        frame: &Frame,
+        operation: Result<Operation, Error>,
+        request: Request<B>,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let result = match operation {
+            _ if self.is_foreign(&head) => Err(Error::foreign_origin()),
+            Ok(operation) => self.handle(frame, &operation, &head, body).await,
+            Err(error) => Err(error),
+        };
+        private(result.unwrap_or_else(|error| self.refuse(frame, &head, error)))
+    }
+
+    async fn handle<B>(
+        &self,
+        frame: &Frame,
+        operation: &Operation,
+        head: &Parts,
+        body: B,
+    ) -> Result<Response<Full<Bytes>>, Error>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
+        // Not through the pointer, whose own implementation would box it twice.
+        let caller = (*self.validator).validate(&presented).await?;
+        self.check_expiry(&caller)?;
+        // A browser sends Basic credentials that it remembers with any form of any page,
+        // but no form has one of these types.
+        if matches!(presented, Presented::Basic { .. })
+            && matches!(head.method, Method::PATCH | Method::POST | Method::PUT)
+        {
+            frame.check_content_type(&head.headers)?;
+        }
+        let body = if operation.takes_body() {
+            let body = read::body(body, self.body_limit, self.body_timeout).await?;
+            // The token may have expired while the body arrived.
+            self.check_expiry(&caller)?;
+            body
+        } else {
+            Bytes::new()
+        };
+        Ok(match operation.parse(head, &body)? {
+            Task::Run(command) => {
+                let outcome = self.authority.run(&caller, command).await?;
+                frame.outcome(&outcome, &self.context(head))
+            }
+            Task::Verify(command) => {
+                dialect::verified(&self.authority.verify(&caller, command).await?)
+            }
+        })
+    }
+
+    fn check_expiry(&self, caller: &Caller) -> Result<(), Error> {
+        let is_over = caller.expires_at.is_some_and(|end| end <= self.authority.clock.now());
+        if is_over { Err(Error::unauthenticated()) } else { Ok(()) }
+    }
+
+    /// Renders a refusal or failure, logs a failure, and keeps the cause for outer layers.
+    fn refuse(&self, frame: &Frame, head: &Parts, error: Error) -> Response<Full<Bytes>> {
+        let mut response = frame.error(&error, &self.context(head));
+        if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
+            let source = log::cause(&error);
+            let cause = error.source().and_then(log::cause);
+            tracing::error!(source, cause, "credential request failed");
+        }
+        response.extensions_mut().insert(Arc::new(error));
+        response
+    }
+
+    fn context<'a>(&'a self, head: &'a Parts) -> RenderContext<'a> {
+        let (base_url, trust_forwarded) = (self.base_url.as_deref(), self.trust_forwarded);
+        RenderContext { now: self.authority.clock.now(), head, base_url, trust_forwarded }
+    }
+}
+
+/// Forbids caches to store a response, which may hold a secret.
+pub(crate) fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}

@@ -1,0 +1,164 @@
+//! Who may know whom: the paths in `src` against one table, and no circles of files.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+mod source;
+
+use source::{Crate, File, circles, folder_of, sources, tokens, without_tests};
+
+/// Folders whose files still import each other in a circle. A folder leaves this list
+/// together with its last circle.
+const KNOWN_CIRCLES: &[&str] = &[
+    "backend/cached",
+    "backend/encrypted",
+    "backend/etcd",
+    "backend/postgres",
+    "backend/sqlite",
+    "s3",
+    "signature/ec2",
+    "signature/request",
+];
+
+/// Which modules each module may name. What is not here may name everything.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("auth", &["domain"]),
+    (
+        "authority",
+        &[
+            "backend",
+            "clock",
+            "directory",
+            "domain",
+            "error",
+            "issuer",
+            "log",
+            "policy",
+            "signature",
+            "usage",
+        ],
+    ),
+    ("backend", &["clock", "domain", "flight", "log", "tls", "usage"]),
+    ("body", &[]),
+    ("clock", &[]),
+    ("config", &["dialect", "origin"]),
+    ("conformance", &["backend", "domain", "usage"]),
+    ("dialect", &["authority", "directory", "domain", "error", "origin", "signature"]),
+    ("directory", &["domain"]),
+    ("domain", &[]),
+    ("error", &["auth", "backend", "directory", "domain", "issuer"]),
+    ("flight", &[]),
+    ("future", &["body"]),
+    ("fuzzing", &["domain", "s3", "signature"]),
+    ("issuer", &["directory", "domain"]),
+    ("keystone", &["auth", "clock", "directory", "domain", "flight", "tls"]),
+    ("log", &[]),
+    ("origin", &[]),
+    ("policy", &["directory", "domain"]),
+    ("read", &["error"]),
+    ("s3", &["backend", "body", "clock", "directory", "domain", "policy", "signature", "usage"]),
+    ("signature", &["domain"]),
+    ("tls", &[]),
+    ("usage", &["domain", "log"]),
+];
+
+/// The middleware itself: knows everything, and nothing knows it.
+const TOP: &[&str] = &["builder", "layer", "lib", "service", "shared"];
+
+#[test]
+fn modules_know_only_whom_they_may() {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in Crate::read().files {
+        let module = file.module.first().map_or("lib", String::as_str).to_owned();
+        let paths = file.imports.iter().map(|import| &import.path).chain(&file.paths);
+        let names = paths.filter(|path| path[0] == "crate").filter_map(|path| path.get(1));
+        uses.entry(module).or_default().extend(names.cloned());
+    }
+    assert!(uses.len() > MAY_KNOW.len(), "the sources were not found");
+    let modules: BTreeSet<String> = uses.keys().cloned().collect();
+    for (module, known) in &uses {
+        if TOP.contains(&module.as_str()) {
+            continue;
+        }
+        let allowed = MAY_KNOW.iter().find(|(name, _)| name == module);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{module} is not in the table"));
+        // The rest are macros and re-exports at the root, which belong to no module.
+        for name in known.intersection(&modules) {
+            let fine = name == module || allowed.contains(&name.as_str());
+            assert!(fine, "{module} names {name}, which it may not know");
+        }
+    }
+}
+
+#[test]
+fn no_dialect_knows_another() {
+    let dialects = ["ibm_cos", "keystone_v2", "keystone_v3"];
+    for own in dialects {
+        for (path, text) in sources(&Path::new("src/dialect").join(own)) {
+            let tokens = without_tests(&tokens(&text));
+            for other in dialects.iter().filter(|other| **other != own) {
+                assert!(!tokens.iter().any(|token| token == other), "{path} names {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_clock_reads_the_time() {
+    for (path, text) in sources(Path::new("src")) {
+        let tokens = without_tests(&tokens(&text)).join("");
+        let reads = tokens.contains("SystemTime::now(") || tokens.contains("Instant::now(");
+        assert_eq!(reads, path.ends_with("src/clock.rs"), "{path}");
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let source = Crate::read();
+    let circles = circles(&source.graph());
+    let folders: BTreeSet<_> = circles.iter().map(|circle| folder_of(circle)).collect();
+    let known = KNOWN_CIRCLES.iter().copied().map(str::to_owned).collect();
+    assert_eq!(folders, known, "all circles: {circles:#?}");
+}
+
+#[test]
+fn planted_circle_is_found_and_re_exports_make_none() {
+    let planted = |files: &[(&str, &str)]| {
+        let file = |(path, text): &(&str, &str)| File::parse(path, text);
+        circles(&Crate::new(files.iter().map(file).collect()).graph())
+    };
+    let circle = ["a.rs", "b/mod.rs"].map(str::to_owned).to_vec();
+    let root = ("lib.rs", "mod a; mod b; pub use a::A;");
+    let parent = "mod c; pub(crate) use self::c::C; use crate::a; struct B(a::A);";
+    // The re-export alone is no import: `C` is not used in `b/mod.rs`.
+    let child = ("b/c.rs", "use super::B; pub(crate) struct C(B);");
+    assert_eq!(
+        planted(&[root, ("a.rs", "pub struct A;"), ("b/mod.rs", parent), child]),
+        [[""; 0]; 0]
+    );
+    for user in [
+        "use crate::b::{self, B}; pub struct A(B);",
+        "pub struct A(crate::b::B);",
+        "use super::b::*; pub struct A(B);",
+        "use crate::b; pub struct A(b::B);",
+        "pub struct A; fn f() { let b = super::b::B::new(); }",
+    ] {
+        let found = planted(&[root, ("a.rs", user), ("b/mod.rs", parent), child]);
+        assert_eq!(found, std::slice::from_ref(&circle), "{user}");
+    }
+    for innocent in [
+        "pub struct A; // crate::b::B",
+        "pub struct A(&'static str); const TEXT: &str = \"crate::b::B\";",
+        "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+        "pub struct A; #[cfg(test)] use crate::b::B; fn f<'a>(_: &'a u8) {}",
+    ] {
+        let files = [root, ("a.rs", innocent), ("b/mod.rs", parent), child];
+        assert_eq!(planted(&files), [[""; 0]; 0], "{innocent}");
+    }
+    // A re-export that the file itself uses is an import.
+    let users = ("b/mod.rs", "mod c; pub use self::c::C; pub struct B(C);");
+    let found = planted(&[root, ("a.rs", "pub struct A;"), users, child]);
+    assert_eq!(found, [["b/c.rs", "b/mod.rs"]]);
+}
