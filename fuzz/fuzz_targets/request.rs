@@ -47,5 +47,6 @@ fuzz_target!(|data: &[u8]| {
                 assert!(names.split(';').any(|name| name == "host"));
             }
         }
+        _ => {}
     }
 });

@@ -23,7 +23,7 @@ pub enum Freshness {
 /// - [`Until`](Freshness::Until): up to and including that time, which must be at most seven
 ///   days ahead. `max_skew` does not matter.
 /// - [`Unknown`](Freshness::Unknown): never. An app that accepts such requests must decide so
-///   itself: they can be replayed for ever.
+///   itself: they can be replayed forever.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};

@@ -75,5 +75,5 @@ pub use self::{
     freshness::{Freshness, is_fresh},
     hash::decoy,
     s3tokens::S3TokensRequest,
-    signing_key::{ALGORITHM, CredentialScope, SignatureError, SigningKey, parse_signature},
+    signing_key::{CredentialScope, SignatureError, SigningKey, parse_signature},
 };

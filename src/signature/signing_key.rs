@@ -12,7 +12,7 @@ use super::hash::{self, equal, hmac_sha256};
 use crate::domain::SecretKey;
 
 /// The algorithm name of Signature Version 4 with secret keys.
-pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// The last part of every scope.
 const TERMINATOR: &str = "aws4_request";

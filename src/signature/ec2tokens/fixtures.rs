@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{AccessKey, SecretKey},
-    signature::{ALGORITHM, Ec2TokensRequest, SignatureError},
+    signature::{Ec2TokensRequest, SignatureError, signing_key::ALGORITHM},
 };
 
 pub(super) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";

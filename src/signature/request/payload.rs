@@ -5,6 +5,7 @@ use crate::signature::signing_key::parse_signature;
 
 /// What `x-amz-content-sha256` declares about the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Payload {
     /// The SHA-256 of the body, which is signed.
     Hash([u8; 32]),
@@ -16,6 +17,7 @@ pub enum Payload {
 
 /// How a body in chunks is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Streaming {
     /// Each chunk is signed: `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`.
     Signed,

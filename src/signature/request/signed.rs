@@ -5,7 +5,6 @@ use std::fmt;
 use super::{
     error::{RequestError, S3ErrorCode},
     head::{RequestHead, Scheme},
-    payload::Payload,
     query::Query,
     v2::{self, V2Request},
     v4::{self, V4Request},
@@ -15,6 +14,7 @@ use super::{
 ///
 /// `Debug` shows the access key only: everybody who has a signature can use it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum SignedRequest<'a> {
     /// AWS Signature Version 2.
     V2(V2Request<'a>),
@@ -67,16 +67,8 @@ impl<'a> SignedRequest<'a> {
         }
     }
 
-    /// Returns what the request declares about its body.
-    #[must_use]
-    pub fn payload(&self) -> Payload {
-        match self {
-            Self::V2(request) => request.payload(),
-            Self::V4(request) => request.payload(),
-        }
-    }
-
-    /// Copies what was parsed, so that the request can be moved meanwhile.
+    /// Copies the parsed parts, so that the request can be moved into a future without being
+    /// parsed again there.
     pub(crate) fn detach(self) -> Detached {
         Detached(match self {
             Self::V2(request) => Parsed::V2(request.detach()),
@@ -85,7 +77,7 @@ impl<'a> SignedRequest<'a> {
     }
 }
 
-/// What was parsed from a request, without the request.
+/// The parsed parts of a signed request, without its head.
 ///
 /// `Debug` shows nothing: everybody who has a signature can use it.
 pub(crate) struct Detached(Parsed);
@@ -96,7 +88,7 @@ enum Parsed {
 }
 
 impl Detached {
-    /// Returns to the head that this was parsed from.
+    /// Combines the parsed parts with the head that they were parsed from.
     pub(crate) fn attach(self, head: RequestHead<'_>) -> SignedRequest<'_> {
         match self.0 {
             Parsed::V2(parsed) => SignedRequest::V2(V2Request::attach(head, parsed)),

@@ -138,14 +138,14 @@ impl<'a> V2Request<'a> {
         Ok(Self { head, query, parsed })
     }
 
-    /// Copies what was parsed, without the head.
+    /// Copies the parsed parts, without the head.
     pub(super) fn detach(self) -> Parsed<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let Parsed { access_key, signature, date, freshness, payload } = self.parsed;
         Parsed { access_key: own(access_key), signature, date: own(date), freshness, payload }
     }
 
-    /// Returns to the head that this was parsed from.
+    /// Combines the parsed parts with the head that they were parsed from.
     pub(super) fn attach(head: RequestHead<'a>, parsed: Parsed<'static>) -> Self {
         Self { head, query: Query::of(head.uri()), parsed }
     }

@@ -154,7 +154,7 @@ impl<'a> V4Request<'a> {
         Ok(self)
     }
 
-    /// Copies what was parsed, without the head.
+    /// Copies the parsed parts, without the head.
     pub(super) fn detach(self) -> Parsed<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         // Written in full so that a new text cannot be forgotten here.
@@ -184,7 +184,7 @@ impl<'a> V4Request<'a> {
         }
     }
 
-    /// Returns to the head that this was parsed from.
+    /// Combines the parsed parts with the head that they were parsed from.
     pub(super) fn attach(head: RequestHead<'a>, parsed: Parsed<'static>) -> Self {
         Self { head, query: Query::of(head.uri()), parsed }
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{super::fixtures::*, is_old_boto, parse_header, write_query};
-use crate::signature::{ALGORITHM, Ec2TokensRequest, Freshness, SignatureError};
+use crate::signature::{Ec2TokensRequest, Freshness, SignatureError, signing_key::ALGORITHM};
 
 #[test]
 fn version_4_authorization_has_exactly_one_form() {
