@@ -2,7 +2,6 @@
 
 use crate::{
     format::{ReadError, Reader},
-    keystone,
     load::Loader,
     open::open,
     options::{Import, OpenWith},
@@ -38,10 +37,11 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
     let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
     let mut input = open_file(&file, "reading")?;
+    #[cfg(feature = "keystone")]
     if let Some(folder) = &key.keystone_keys {
-        let keys = keystone::keys(folder)?;
+        let keys = crate::keystone::keys(folder)?;
         let store = open(&args, files, OpenMode::Create).await?;
-        let outcome = keystone::import(input, &keys, &store).await?;
+        let outcome = crate::keystone::import(input, &keys, &store).await?;
         return Ok(outcome.with("store", redact_url(&args.url)));
     }
     let key = Arc::new(open_with(key, &mut input, files)?);

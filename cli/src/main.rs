@@ -2,15 +2,17 @@
 //! them.
 //!
 //! ```text
-//! cargo run --release --example credentials -- --help
+//! cargo run --release -p tower-credentials-cli -- --help
 //! ```
 
+mod command_line;
 mod copy;
 mod export;
 mod files;
 mod format;
 mod import;
 mod key;
+#[cfg(feature = "keystone")]
 mod keystone;
 mod load;
 mod open;
@@ -49,8 +51,8 @@ use tower_credentials::{
 const GRACE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let options: Options = example_support::store::parse();
-    example_support::log_to_stderr("warn");
+    let options: Options = command_line::parse();
+    command_line::log_to_stderr();
     let (name, stdout) = match &options.command {
         Command::Copy { .. } => ("copy", true),
         Command::Export(export) => ("export", export.file != Path::new("-")),

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::command_line::SecretFileOptions;
 use crate::outcome::Failure;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
-use example_support::store::SecretFileOptions;
 use tower_credentials::{backend::resolve_url, secret_files::SecretFiles};
 
 /// Looks after stores of credentials: makes, moves, counts and checks them.
@@ -204,6 +204,7 @@ pub(crate) struct OpenWith {
     /// Take a dump of the table `credential` of OpenStack Keystone, one row a line as JSON, whose
     /// blobs the keys in this folder open (/etc/keystone/credential-keys); `null` for a Keystone
     /// without keys.
+    #[cfg(feature = "keystone")]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keystone_keys: Option<PathBuf>,
 }

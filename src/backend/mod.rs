@@ -57,7 +57,7 @@ pub use self::{
     open_error::{OpenError, OpenErrorKind, OpenMode},
     source::{Direct, KeySource, Known},
     store::{Store, StoreBackend, StoreBuilder, open},
-    url::redact_url,
+    url::{redact_arguments, redact_url},
 };
 
 /// Stores credentials on behalf of the layer.

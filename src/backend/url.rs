@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+
 use super::open_error::OpenError;
 #[cfg(not(all(
     feature = "etcd",
@@ -84,6 +86,20 @@ pub fn redact_url(url: &str) -> String {
         shown.replace_range(start..end, HIDDEN);
     }
     shown
+}
+
+/// Returns a message about a command line without the passwords in its URLs.
+///
+/// Parsers of command lines repeat the arguments that they reject. Each argument, or the value
+/// after `=` in an option, is replaced by its [redacted](redact_url) form.
+#[must_use]
+pub fn redact_arguments(message: &str, arguments: impl IntoIterator<Item = OsString>) -> String {
+    arguments.into_iter().fold(message.to_owned(), |message, argument| {
+        let argument = argument.to_string_lossy();
+        let value = argument.split_once('=').filter(|(name, _)| name.starts_with('-'));
+        let value = value.map_or(&*argument, |(_, value)| value);
+        if value.is_empty() { message } else { message.replace(value, &redact_url(value)) }
+    })
 }
 
 /// Returns the URL that a command line or a configuration names.

@@ -2,10 +2,10 @@
 //! on one port, as an IBM COS accesser is.
 //!
 //! ```text
-//! cargo run --release --example accesser
+//! cargo run --profile try -p accesser -- --demo-key
 //! ```
 //!
-//! It prints three lines to paste: mint a key, use it, lock it out.
+//! It prints a key, and commands that use it and disable it.
 
 mod access;
 mod arriving;
@@ -19,6 +19,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use example_support::{
     backend::{self, StoreOptions},
+    hello::{self, DemoKey},
     identities::Identities,
     loopback::LoopbackLayer,
     server,
@@ -53,6 +54,9 @@ struct Options {
     /// How many credentials a user may hold; any number unless set.
     #[arg(long)]
     max_keys_per_user: Option<u32>,
+    /// Create a key for `alice` of the development identities, and print it.
+    #[arg(long, conflicts_with = "identities")]
+    demo_key: bool,
     /// Admits signatures of version 2, which sign less.
     #[arg(long)]
     signature_v2: bool,
@@ -86,6 +90,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
 
     let credentials = credentials.build()?;
+    let demo_key = if options.demo_key { Some(DemoKey::create(&credentials).await?) } else { None };
     // Credential requests are answered by the layer; everything else, also a
     // signed request to a bucket called `credentials`, reaches the store.
     let service = ServiceBuilder::new()
@@ -94,5 +99,5 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(LoopbackLayer::new(&credentials, only_loopback))
         .layer(credentials)
         .service(store::open(&buckets, keys, identities, options.signature_v2)?);
-    server::serve(options.listen, service, example_support::paste::print_lines).await
+    server::serve(options.listen, service, |address| hello::print(address, demo_key.as_ref())).await
 }

@@ -2,7 +2,7 @@
 //! calls itself, from a store of its own.
 //!
 //! ```text
-//! cargo run --release --example keystone_front -- --keystone http://127.0.0.1:5000 \
+//! cargo run --release -p keystone-front -- --keystone http://127.0.0.1:5000 \
 //!     --service-user NAME --service-password-file FILE --service-system
 //! ```
 //!

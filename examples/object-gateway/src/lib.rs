@@ -3,10 +3,10 @@
 //! requests only, and buckets belong to the project of the key that made them.
 //!
 //! ```text
-//! cargo run --release --example object_gateway
+//! cargo run --profile try -p object-gateway -- --demo-key
 //! ```
 //!
-//! It prints three lines to paste: mint a key, use it, lock it out. Objects are kept in
+//! It prints a key, and commands that use it and disable it. Objects are kept in
 //! memory, and gone when it ends.
 
 pub mod buckets;
@@ -28,7 +28,13 @@ pub mod xml;
 use std::{convert::Infallible, error::Error, path::Path, sync::Arc};
 
 use crate::{gateway::Gateway, options::Options, store::Store};
-use example_support::{backend, identities::Identities, loopback::LoopbackLayer, server};
+use example_support::{
+    backend,
+    hello::{self, DemoKey},
+    identities::Identities,
+    loopback::LoopbackLayer,
+    server,
+};
 use http::Request;
 use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder, service_fn};
@@ -68,6 +74,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
 
     let credentials = credentials.build()?;
+    let demo_key = if options.demo_key { Some(DemoKey::create(&credentials).await?) } else { None };
     let gateway = Gateway::new(Store::new(options.max_bytes), options.base_domain);
     let gateway = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
         let gateway = gateway.clone();
@@ -79,5 +86,5 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(LoopbackLayer::new(&credentials, only_loopback))
         .layer(credentials)
         .service(example_support::health::checked(verifying.build()?.layer(gateway)));
-    server::serve(options.listen, service, example_support::paste::print_lines).await
+    server::serve(options.listen, service, |address| hello::print(address, demo_key.as_ref())).await
 }

@@ -28,6 +28,9 @@ pub struct Options {
     /// Domain below which hosts name buckets, beside those that paths name.
     #[arg(long)]
     pub base_domain: Option<String>,
+    /// Create a key for `alice` of the development identities, and print it.
+    #[arg(long, conflicts_with = "identities")]
+    pub demo_key: bool,
     /// Admits signatures of version 2, which sign less.
     #[arg(long)]
     pub signature_v2: bool,

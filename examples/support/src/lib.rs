@@ -3,10 +3,10 @@
 pub mod backend;
 pub mod figures;
 pub mod health;
+pub mod hello;
 pub mod identities;
 pub mod idle;
 pub mod loopback;
-pub mod paste;
 pub mod server;
 pub mod store;
 

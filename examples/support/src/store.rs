@@ -3,19 +3,14 @@
 use std::{env, process};
 
 use clap::{Args, Parser};
-use tower_credentials::{backend::redact_url, secret_files::SecretFiles};
+use tower_credentials::{backend::redact_arguments, secret_files::SecretFiles};
 
 /// Parses the command line. An error message hides the passwords in it.
 pub fn parse<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| {
-        let original = error.render().to_string();
-        let redacted = env::args_os().fold(original.clone(), |message, argument| {
-            let argument = argument.to_string_lossy();
-            let value = argument.split_once('=').filter(|(name, _)| name.starts_with('-'));
-            let value = value.map_or(&*argument, |(_, value)| value);
-            if value.is_empty() { message } else { message.replace(value, &redact_url(value)) }
-        });
-        if redacted == original {
+        let message = error.render().to_string();
+        let redacted = redact_arguments(&message, env::args_os());
+        if redacted == message {
             error.exit();
         }
         eprint!("{redacted}");

@@ -4,8 +4,8 @@
 
 pub mod aws_sigv4;
 pub mod curl;
+pub mod hello;
 pub mod lifecycle;
-pub mod lines_to_paste;
 pub mod log_lines;
 pub mod loopback;
 pub mod object_store;
@@ -27,8 +27,8 @@ macro_rules! client_tests {
                 curl_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled
                 curl_does_so_over_http_2
             }
-            lines_to_paste {
-                the_lines_to_paste_mint_a_key_use_it_and_lock_it_out
+            hello {
+                the_hello_mint_a_key_use_it_and_lock_it_out
             }
             log_lines {
                 hostile_paths_ids_and_headers_are_escaped_in_the_log
