@@ -10,7 +10,7 @@ use super::sealer::Sealer;
 use super::text::SealedText;
 use super::{Encrypted, Inner};
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
 };
 use crate::domain::{Credential, CredentialId, Material};
 
@@ -136,9 +136,9 @@ impl<B: CredentialBackend> Encrypted<B> {
         self.0.witness.before(&self.0.backend, &self.0.sealer).await?;
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = match list_around(&self.0.backend, &query).await? {
-            Part::Records(page) => page,
-            Part::Damaged(Damaged { marker, next, .. }) => {
+        let page = match list_skipping_damaged(&self.0.backend, &query).await? {
+            ListStep::Records(page) => page,
+            ListStep::Damaged(Damaged { marker, next, .. }) => {
                 return Ok(ResealedPage {
                     examined: 1,
                     unreadable: vec![CredentialId::from_stored(marker)],

@@ -3,7 +3,7 @@
 use super::reseal::is_newest;
 use super::{Encrypted, register, sealer};
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
 };
 use crate::domain::CredentialId;
 
@@ -36,9 +36,9 @@ impl<B: CredentialBackend> Encrypted<B> {
     ) -> Result<VerifiedPage, BackendError> {
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = match list_around(&self.0.backend, &query).await? {
-            Part::Records(page) => page,
-            Part::Damaged(Damaged { marker, error, next }) => {
+        let page = match list_skipping_damaged(&self.0.backend, &query).await? {
+            ListStep::Records(page) => page,
+            ListStep::Damaged(Damaged { marker, error, next }) => {
                 return Ok(VerifiedPage {
                     examined: 1,
                     unreadable: vec![(CredentialId::from_stored(marker), error)],

@@ -1,6 +1,8 @@
 //! Lists that go around what cannot be read.
 
-use super::{BackendError, CredentialBackend, ListQuery, Order, Page};
+use super::credential_backend::CredentialBackend;
+use super::error::BackendError;
+use super::list::{ListQuery, Order, Page};
 use crate::domain::{AccessKey, CredentialId};
 
 /// No marker is longer, in characters; a search that gets here is one for nothing.
@@ -11,7 +13,7 @@ const TRIES: usize = 8;
 
 /// What comes first in a list.
 #[derive(Debug)]
-pub enum Part {
+pub enum ListStep {
     /// A record that cannot be read.
     Damaged(Damaged),
     /// Records, as on any page.
@@ -41,14 +43,14 @@ pub struct Damaged {
 ///
 /// Those of every call: see [`BackendError`]. [`BackendError::Corrupt`] is left for a store
 /// of which not even a page of nothing can be read.
-pub async fn list_around<B: CredentialBackend + ?Sized>(
+pub async fn list_skipping_damaged<B: CredentialBackend + ?Sized>(
     backend: &B,
     query: &ListQuery,
-) -> Result<Part, BackendError> {
+) -> Result<ListStep, BackendError> {
     let mut tries = 1;
     loop {
         let error = match backend.list(query).await {
-            Ok(page) => return Ok(Part::Records(page)),
+            Ok(page) => return Ok(ListStep::Records(page)),
             Err(error @ BackendError::Corrupt(_)) => error,
             Err(error) => return Err(error),
         };
@@ -78,7 +80,7 @@ struct Place {
 
 impl<B: CredentialBackend + ?Sized> Search<'_, B> {
     /// What comes first; `None` if the trouble is gone.
-    async fn part(&self) -> Result<Option<Part>, BackendError> {
+    async fn part(&self) -> Result<Option<ListStep>, BackendError> {
         // The longest page that can be read.
         let (mut fine, mut bad) = (0, self.query.limit());
         while bad - fine > 1 {
@@ -95,7 +97,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             return Ok(records);
         }
         let Err(error) = self.page(None, 1).await else { return Ok(None) };
-        Ok(Some(Part::Damaged(Damaged { marker, error, next })))
+        Ok(Some(ListStep::Damaged(Damaged { marker, error, next })))
     }
 
     /// The records of this page, and on behind the last of them.
@@ -103,12 +105,12 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         &self,
         before: Option<&str>,
         limit: usize,
-    ) -> Result<Option<Part>, BackendError> {
+    ) -> Result<Option<ListStep>, BackendError> {
         let mut page = self.page(before, limit).await?;
         let last = page.credentials.last().and_then(|last| self.query.order.marker(last));
         let Some(last) = last.map(Into::into) else { return Ok(None) };
         page.next = Some(last);
-        Ok(Some(Part::Records(page)))
+        Ok(Some(ListStep::Records(page)))
     }
 
     /// Finds the first record, which cannot be read, by asking for what lies before this
