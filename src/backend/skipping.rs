@@ -71,7 +71,7 @@ struct Search<'a, B: ?Sized> {
 }
 
 /// Where a record is.
-struct Place {
+struct Position {
     marker: String,
     next: Option<String>,
     /// Before which text all that precedes it lies.
@@ -90,7 +90,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         if fine > 0 {
             return self.records(None, fine).await;
         }
-        let Some(Place { marker, next, before }) = self.find().await? else { return Ok(None) };
+        let Some(Position { marker, next, before }) = self.find().await? else { return Ok(None) };
         // A store may look further than the page is long.
         let records = self.records(before.as_deref(), self.query.limit()).await?;
         if records.is_some() {
@@ -115,7 +115,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
 
     /// Finds the first record, which cannot be read, by asking for what lies before this
     /// text and that: only a page that the record is in fails.
-    async fn find(&self) -> Result<Option<Place>, BackendError> {
+    async fn find(&self) -> Result<Option<Position>, BackendError> {
         const LEAST: u32 = 1;
         let mut marker = String::new();
         for _ in 0..LONGEST {
@@ -126,7 +126,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
                     return Err(BackendError::Corrupt("no record can be read".into()));
                 }
                 let (next, before) = (Some(marker.clone()), Some(marker.clone()));
-                return Ok(Some(Place { marker, next, before }));
+                return Ok(Some(Position { marker, next, before }));
             }
             // The greatest character with which the marker does not lie beyond it.
             let (mut fine, mut bad) = (LEAST, u32::from(char::MAX) + 1);
@@ -152,7 +152,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
 
     /// The place of a record whose marker is no text: it lies behind all texts that begin
     /// like this.
-    async fn beside(&self, beginning: String) -> Result<Place, BackendError> {
+    async fn beside(&self, beginning: String) -> Result<Position, BackendError> {
         let next = behind(&beginning);
         if let Some(next) = &next {
             // What is there would be passed over.
@@ -169,7 +169,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             }
         }
         let before = Some(format!("{beginning}{}", char::MAX));
-        Ok(Place { marker: format!("{beginning}\u{fffd}"), next, before })
+        Ok(Position { marker: format!("{beginning}\u{fffd}"), next, before })
     }
 
     async fn is_damaged(&self, before: Option<&str>, limit: usize) -> Result<bool, BackendError> {

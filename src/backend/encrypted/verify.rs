@@ -1,7 +1,8 @@
 //! Looking for what cannot be opened.
 
-use super::reseal::is_newest;
-use super::{Encrypted, register, sealer};
+use super::backend::Encrypted;
+use super::register;
+use super::sealer::{self, is_newest};
 use crate::backend::{
     BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
 };
