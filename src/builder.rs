@@ -214,7 +214,7 @@ impl CredentialLayerBuilder {
     ///
     /// ```
     /// # use tower_credentials::{
-    /// #     CredentialLayer, auth::StaticTokens, backend::{Direct, memory::MemoryBackend},
+    /// #     CredentialLayer, auth::StaticTokens, backend::{Uncached, memory::MemoryBackend},
     /// #     directory::StaticDirectory, s3::S3AuthLayer,
     /// # };
     /// use std::sync::Arc;
@@ -223,7 +223,7 @@ impl CredentialLayerBuilder {
     /// let credentials = CredentialLayer::builder(StaticTokens::new(), keys.clone())
     ///     .directory(Arc::clone(&directory))
     ///     .build()?;
-    /// let s3 = S3AuthLayer::builder(Direct(keys)).directory(directory).build()?;
+    /// let s3 = S3AuthLayer::builder(Uncached(keys)).directory(directory).build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn directory(mut self, directory: impl Directory) -> Self {

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as StdError,
+    ffi::OsString,
     fmt::{self, Write as _},
 };
 
@@ -38,6 +39,48 @@ impl fmt::Write for Escaping<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Returns the URL for messages: with `***` in the place of a password.
+///
+/// The text need not be a valid URL.
+///
+/// ```
+/// use tower_credentials::backend::redact_url;
+///
+/// let url = "postgres://amy:hush@db.example/keys";
+/// assert_eq!(redact_url(url), "postgres://amy:***@db.example/keys");
+/// ```
+#[must_use]
+pub fn redact_url(url: &str) -> String {
+    const HIDDEN: &str = "***";
+    let mut shown = url.to_owned();
+    // Up to the last `@`: a password may contain one that should have been encoded.
+    if let Some(start) = shown.find("://").map(|at| at + 3)
+        && let Some(end) = shown.rfind('@').filter(|end| *end > start)
+        && let Some(colon) = shown[start..end].find(':')
+    {
+        shown.replace_range(start + colon + 1..end, HIDDEN);
+    }
+    if let Some(start) = shown.find("password=").map(|at| at + "password=".len()) {
+        let end = shown[start..].find(['&', ' ']).map_or(shown.len(), |end| start + end);
+        shown.replace_range(start..end, HIDDEN);
+    }
+    shown
+}
+
+/// Returns a message about a command line without the passwords in its URLs.
+///
+/// Parsers of command lines repeat the arguments that they reject. Each argument, or the value
+/// after `=` in an option, is replaced by its [redacted](redact_url) form.
+#[must_use]
+pub fn redact_arguments(message: &str, arguments: impl IntoIterator<Item = OsString>) -> String {
+    arguments.into_iter().fold(message.to_owned(), |message, argument| {
+        let argument = argument.to_string_lossy();
+        let value = argument.split_once('=').filter(|(name, _)| name.starts_with('-'));
+        let value = value.map_or(&*argument, |(_, value)| value);
+        if value.is_empty() { message } else { message.replace(value, &redact_url(value)) }
+    })
 }
 
 #[cfg(test)]

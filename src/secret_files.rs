@@ -11,6 +11,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::domain::SecretText;
+use crate::log::redact_url;
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -96,7 +97,7 @@ impl SecretFiles {
 
     fn read_of(self, path: &Path, owner: Owner) -> Result<SecretText, SecretFileError> {
         // A URL given by mistake may contain a password.
-        let name = crate::backend::redact_url(&path.display().to_string());
+        let name = redact_url(&path.display().to_string());
         let unreadable = |error: io::Error| {
             let message = format!("cannot read {name}");
             SecretFileError { message, is_exposed: false, source: Some(error) }

@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around},
+    backend::{
+        BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
+    },
     domain::{Credential, CredentialId},
     usage::{UsageError, UsageLog},
 };
@@ -77,12 +79,12 @@ impl Walk {
         while let Some(after) = self.after.clone() {
             let mut query = ListQuery::new(self.order);
             query.after = Some(after);
-            match patiently(|| list_around(&self.backend, &query)).await? {
-                Part::Damaged(mut damaged) => {
+            match patiently(|| list_skipping_damaged(&self.backend, &query)).await? {
+                ListStep::Damaged(mut damaged) => {
                     self.after = damaged.next.take();
                     return Ok(Some(Met::Damaged(damaged)));
                 }
-                Part::Records(page) => {
+                ListStep::Records(page) => {
                     self.after = page.next;
                     if !page.credentials.is_empty() {
                         return self.with_their_uses(page.credentials).await.map(Some);

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::BackendError;
+use super::error::BackendError;
 use crate::domain::Credential;
 
 /// How many records one load takes at the most.

@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::BackendError;
+use super::error::BackendError;
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
 /// How long a subscription waits at the most before it tells that there is nothing to
 /// tell.
-pub const PULSE: Duration = Duration::from_millis(250);
+pub const MAX_FEED_WAIT: Duration = Duration::from_millis(250);
 
 /// Tells those who remember records what changed in the store, whoever changed it.
 ///
@@ -21,7 +21,7 @@ pub const PULSE: Duration = Duration::from_millis(250);
 ///   [`Change::Everything`].
 /// * **In order.** Changes of one record are told in the order in which they were made.
 ///   The same change may be told twice.
-/// * **Silence is told from trouble.** A [`Notice`] comes every [`PULSE`] or so while
+/// * **Silence is told from trouble.** A [`Notice`] comes every [`MAX_FEED_WAIT`] or so while
 ///   the store can be reached, and says whether it is [complete](Notice::is_complete).
 ///   When the store cannot be reached, or when something may have been missed, the
 ///   subscription ends with an error; whoever subscribes anew takes everything for

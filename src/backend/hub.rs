@@ -7,7 +7,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{BackendError, Change, Notice, PULSE};
+use super::error::BackendError;
+use super::feed::{Change, MAX_FEED_WAIT, Notice};
 
 /// How many tellings wait for a listener; who is slower is told that everything changed.
 const BACKLOG: usize = 1_024;
@@ -42,10 +43,10 @@ impl Default for Hub {
 pub(super) struct Listener(broadcast::Receiver<Arc<[Change]>>);
 
 impl Listener {
-    /// What was told, after a [`PULSE`] at the latest; always complete.
+    /// What was told, after a [`MAX_FEED_WAIT`] at the latest; always complete.
     pub(super) async fn next(&mut self) -> Result<Notice, BackendError> {
         let mut notice = Notice { changes: Vec::new(), is_complete: true };
-        let first = timeout(PULSE, self.0.recv()).await;
+        let first = timeout(MAX_FEED_WAIT, self.0.recv()).await;
         match first {
             Err(_elapsed) => {}
             Ok(Ok(changes)) => notice.changes.extend_from_slice(&changes),

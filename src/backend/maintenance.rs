@@ -2,7 +2,8 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{BackendError, CredentialBackend};
+use super::credential_backend::CredentialBackend;
+use super::error::BackendError;
 use crate::domain::CredentialId;
 
 /// The id of the record that says which keys a sealed store uses. It sorts before the ids

@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, fmt};
 
-use super::BackendError;
+use super::error::BackendError;
 
 /// Why a store could not be opened. Never contains a password or a key.
 #[derive(Debug)]

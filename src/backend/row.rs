@@ -9,7 +9,7 @@ use crate::domain::{
     Status, UserId, Version, from_micros, to_micros,
 };
 
-use super::Order;
+use super::list::Order;
 
 /// All columns, in the order in which rows are given and taken: texts, and behind them
 /// three numbers.

@@ -4,12 +4,13 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 
-use super::{BackendError, CredentialBackend};
+use super::credential_backend::CredentialBackend;
+use super::error::BackendError;
 use crate::domain::{AccessKey, Credential};
 
 /// Finds keys for those who check signatures.
 ///
-/// [`Direct`] asks a backend for each request;
+/// [`Uncached`] asks a backend for each request;
 /// `Cached` (feature `cache`) remembers what it heard.
 ///
 /// # Contract
@@ -57,10 +58,10 @@ pub(crate) async fn look_up(
 
 /// Asks a backend for each request: no answer is ever old.
 #[derive(Clone, Debug)]
-pub struct Direct<B>(pub B);
+pub struct Uncached<B>(pub B);
 
 #[async_trait]
-impl<B: CredentialBackend> KeySource for Direct<B> {
+impl<B: CredentialBackend> KeySource for Uncached<B> {
     fn known(&self, _access_key: &str, _now: SystemTime) -> Option<Known> {
         None
     }

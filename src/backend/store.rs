@@ -1,9 +1,12 @@
 use std::{fmt, sync::Arc};
 
+use super::bulk::BulkLoad;
+use super::credential_backend::CredentialBackend;
+use super::feed::ChangeFeed;
 use super::maintenance::{Maintenance, is_sealed};
 use super::open_error::{OpenError, OpenErrorKind, OpenMode};
-use super::url::{Engine, redact_url};
-use super::{BulkLoad, ChangeFeed, CredentialBackend};
+use super::url::Engine;
+use crate::log::redact_url;
 use crate::usage::UsageLog;
 
 #[cfg(feature = "encryption")]

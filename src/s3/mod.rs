@@ -12,7 +12,7 @@
 //! use http_body_util::Full;
 //! use tower::{Layer, ServiceExt, service_fn};
 //! use tower_credentials::{
-//!     backend::{Direct, memory::MemoryBackend},
+//!     backend::{Uncached, memory::MemoryBackend},
 //!     s3::{S3AuthLayer, VerifiedBody, VerifiedKey},
 //! };
 //!
@@ -23,8 +23,8 @@
 //!     let hello = format!("hello, {}", key.user_id());
 //!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(hello)))
 //! });
-//! // With the feature `cache`, use `Cached` instead of `Direct` for cheap lookups.
-//! let service = S3AuthLayer::new(Direct(MemoryBackend::default())).layer(store);
+//! // With the feature `cache`, use `Cached` instead of `Uncached` for cheap lookups.
+//! let service = S3AuthLayer::new(Uncached(MemoryBackend::default())).layer(store);
 //!
 //! let request = Request::get("/bucket/object").header("host", "localhost");
 //! let response = service.oneshot(request.body(Full::default())?).await?;
@@ -62,7 +62,7 @@
 //! # How soon a revocation takes effect
 //!
 //! A change of the key takes effect on the next request if every request asks the store
-//! ([`Direct`](crate::backend::Direct)), and for writes that go through the same `Cached`
+//! ([`Uncached`](crate::backend::Uncached)), and for writes that go through the same `Cached`
 //! (feature `cache`). Writes of other processes take effect within the cache's `ttl`. Signing keys are cached by the version of their record: a change of the
 //! record invalidates them.
 //!
@@ -85,7 +85,7 @@
 //! use tower_credentials::{
 //!     CredentialLayer,
 //!     auth::StaticTokens,
-//!     backend::{Direct, memory::MemoryBackend},
+//!     backend::{Uncached, memory::MemoryBackend},
 //!     directory::{Project, StaticDirectory, User},
 //!     domain::{ProjectId, UserId},
 //!     s3::S3AuthLayer,
@@ -103,7 +103,7 @@
 //! let credentials = CredentialLayer::builder(StaticTokens::new(), keys.clone())
 //!     .directory(Arc::clone(&directory))
 //!     .build()?;
-//! let s3 = S3AuthLayer::builder(Direct(keys)).directory(directory).build()?;
+//! let s3 = S3AuthLayer::builder(Uncached(keys)).directory(directory).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

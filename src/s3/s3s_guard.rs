@@ -46,7 +46,7 @@ use crate::{
 /// use s3s::{S3, service::S3ServiceBuilder};
 /// use tower::{Layer, ServiceExt};
 /// use tower_credentials::{
-///     backend::{Direct, memory::MemoryBackend},
+///     backend::{Uncached, memory::MemoryBackend},
 ///     directory::StaticDirectory,
 ///     s3::{S3sAuth, S3sGuardLayer},
 /// };
@@ -59,7 +59,7 @@ use crate::{
 ///     // The operations of the store.
 /// }
 ///
-/// let keys = Direct(MemoryBackend::default());
+/// let keys = Uncached(MemoryBackend::default());
 /// let mut builder = S3ServiceBuilder::new(Store);
 /// builder.set_auth(S3sAuth::new(keys).directory(StaticDirectory::new()));
 /// let guard = S3sGuardLayer::builder().region("us-east-1").build()?;

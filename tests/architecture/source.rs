@@ -248,14 +248,6 @@ pub(crate) fn circles(graph: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<Vec<String>
     circles.into_iter().collect()
 }
 
-/// The innermost folder that holds all files of a circle.
-pub(crate) fn folder_of(circle: &[String]) -> String {
-    let folders = |file: &String| file.split('/').map(str::to_owned).collect::<Vec<_>>();
-    let (first, last) = (folders(&circle[0]), folders(&circle[circle.len() - 1]));
-    let same = first.iter().zip(&last).take_while(|(one, other)| one == other);
-    same.map(|(folder, _)| folder.as_str()).collect::<Vec<_>>().join("/")
-}
-
 /// The words and signs of a source file. Comments are left out, and of literals only the
 /// quotes stay.
 pub(crate) fn tokens(text: &str) -> Vec<String> {

@@ -14,7 +14,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_credentials::{
     async_trait,
     auth::StaticTokens,
-    backend::{Direct, memory::MemoryBackend},
+    backend::{Uncached, memory::MemoryBackend},
     clock::Clock,
     domain::{Caller, ProjectId, Scope, UserId},
     s3::{S3AuthLayer, S3sAuth, S3sGuardLayer, S3sGuardService, VerifiedKey},
@@ -82,8 +82,8 @@ impl Planes {
     pub(crate) fn new(store: &MemoryBackend, now: SystemTime) -> Self {
         let registry = Arc::new(Registry::over(Facts::new().directory()));
         let clock = Still(now);
-        let layer = || S3AuthLayer::builder(Direct(store.clone())).clock(clock);
-        let auth = || S3sAuth::new(Direct(store.clone())).clock(clock);
+        let layer = || S3AuthLayer::builder(Uncached(store.clone())).clock(clock);
+        let auth = || S3sAuth::new(Uncached(store.clone())).clock(clock);
         let guarded = |auth: S3sAuth| {
             let mut builder = S3ServiceBuilder::new(Objects);
             builder.set_auth(auth);

@@ -15,7 +15,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
-    backend::{CredentialBackend, Direct, memory::MemoryBackend},
+    backend::{CredentialBackend, Uncached, memory::MemoryBackend},
     clock::Clock,
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
@@ -95,7 +95,7 @@ impl Gate {
         let (backend, clock) = (MemoryBackend::default(), Watch::default());
         let record = Arc::new(record(ACCESS, SECRET));
         backend.insert(&record, Quota::Unlimited).await.unwrap();
-        let builder = S3AuthLayer::builder(Direct(backend.clone())).clock(clock.clone());
+        let builder = S3AuthLayer::builder(Uncached(backend.clone())).clock(clock.clone());
         Self { backend, clock, layer: set(builder).build().unwrap() }
     }
 

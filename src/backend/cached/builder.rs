@@ -2,8 +2,21 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Cached;
+use super::backend::Cached;
+use super::memory::Settings;
 use crate::clock::{Clock, SystemClock};
+
+impl<B> Cached<B> {
+    /// A cache over this backend, with the defaults.
+    pub fn new(backend: B) -> Self {
+        Self::builder(backend).build()
+    }
+
+    /// A cache over this backend, with settings.
+    pub fn builder(backend: B) -> CachedBuilder<B> {
+        CachedBuilder::new(backend)
+    }
+}
 
 /// Builds a [`Cached`].
 ///
@@ -13,15 +26,6 @@ pub struct CachedBuilder<B> {
     backend: B,
     settings: Settings,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) ttl: Duration,
-    pub(super) followed_ttl: Duration,
-    pub(super) absence_ttl: Duration,
-    pub(super) capacity: usize,
-    pub(super) absence_capacity: usize,
 }
 
 impl<B> CachedBuilder<B> {

@@ -7,9 +7,9 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::Inner;
+use super::lookup::Inner;
 use super::vouched::TRUST;
-use super::writes::Place;
+use super::writes::Partition;
 use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};
 use crate::log;
 
@@ -104,17 +104,18 @@ impl<B> Inner<B> {
     /// Forgets what was changed.
     fn apply(self: &Arc<Self>, notice: &Notice) {
         let writes = &self.memory.writes;
-        let places: Option<Vec<_>> = notice.changes.iter().map(|it| self.places(it)).collect();
-        match places {
+        let partitions: Option<Vec<_>> =
+            notice.changes.iter().map(|it| self.partitions(it)).collect();
+        match partitions {
             None => writes.count_everywhere(),
-            Some(places) if places.is_empty() => {}
-            Some(places) => writes.count(places.as_flattened()),
+            Some(partitions) if partitions.is_empty() => {}
+            Some(partitions) => writes.count(partitions.as_flattened()),
         }
         self.counts.changes.fetch_add(notice.changes.len() as u64, Relaxed);
     }
 
     /// Where a change counts; the second may be the first. `None` is everywhere.
-    fn places(&self, change: &Change) -> Option<[Place; 2]> {
+    fn partitions(&self, change: &Change) -> Option<[Partition; 2]> {
         let writes = &self.memory.writes;
         Some(match change {
             Change::Project(id) => [writes.project(id); 2],

@@ -1,17 +1,22 @@
 //! Lookups: from memory, or from the backend with one question for all who wait.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{runtime::Handle, time::timeout};
 
-use super::Inner;
 use super::error;
-use super::memory::{Heard, Recalled};
+use super::memory::{Heard, Memory, Recalled, Settings};
+use super::stats::Counts;
 use crate::backend::{BackendError, CredentialBackend, Known};
+use crate::clock::Clock;
 use crate::domain::{AccessKey, Credential};
+use crate::flight::Flights;
 use crate::log;
 
 /// Longer access keys are not remembered: none that long was created here, and
@@ -24,7 +29,33 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 /// An outage is told once in this many seconds, not for every key in use.
 const SECONDS_BETWEEN_WARNINGS: u64 = 10;
 
-pub(super) type Answer = Result<Heard, Arc<BackendError>>;
+type Answer = Result<Heard, Arc<BackendError>>;
+
+/// What all handles to one cache share.
+pub(super) struct Inner<B> {
+    pub(super) backend: B,
+    pub(super) settings: Settings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: Memory,
+    flights: Arc<Flights<Box<str>, Answer>>,
+    pub(super) counts: Counts,
+    /// When an outage was told of last, in seconds since 1970.
+    warned_at: AtomicU64,
+}
+
+impl<B> Inner<B> {
+    pub(super) fn new(backend: B, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            backend,
+            settings,
+            clock,
+            memory: Memory::new(settings),
+            flights: Arc::default(),
+            counts: Counts::default(),
+            warned_at: AtomicU64::default(),
+        }
+    }
+}
 
 impl<B: CredentialBackend> Inner<B> {
     /// What memory has; may have the backend asked for it anew, and does not wait

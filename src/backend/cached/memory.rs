@@ -12,10 +12,9 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 
-use super::builder::Settings;
 use super::name::Name;
 use super::vouched::Vouched;
-use super::writes::{Place, Stamp, Writes};
+use super::writes::{Partition, Stamp, Writes};
 use crate::domain::{AccessKey, Credential};
 
 /// How many parts lock apart from each other, if there is enough for all.
@@ -26,6 +25,16 @@ const MIN_SHARD: usize = 64;
 
 /// Records of up to this many bytes of text count as one, longer ones as several.
 const BYTES: usize = 4_096;
+
+/// The settings of a cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) ttl: Duration,
+    pub(super) followed_ttl: Duration,
+    pub(super) absence_ttl: Duration,
+    pub(super) capacity: usize,
+    pub(super) absence_capacity: usize,
+}
 
 /// Answers by access key: records, and absences, which push out no record.
 pub(super) struct Memory {
@@ -66,7 +75,7 @@ pub(super) struct Kept {
     pub(super) credential: Arc<Credential>,
     asked: Asked,
     /// Of the record, the access key, the user and the project.
-    places: [Place; 4],
+    partitions: [Partition; 4],
     /// How often it has been asked for anew since.
     refreshes: u16,
     weight: u16,
@@ -85,7 +94,7 @@ pub(super) enum Recalled {
 #[derive(Clone, Copy)]
 pub(super) struct Absence {
     asked: Asked,
-    place: [Place; 1],
+    partition: [Partition; 1],
 }
 
 impl Memory {
@@ -112,8 +121,8 @@ impl Memory {
     pub(super) fn recall(&self, access_key: &str, now: SystemTime) -> Option<Recalled> {
         let (now, name) = (nanos(now)?, access_key.as_bytes());
         // Taken apart, since moving it whole is a good part of a lookup's time.
-        if let Some(Kept { credential, asked, places, refreshes, .. }) = self.present.get(name)
-            && let Some(age) = self.age_of_present(asked, &places, now)
+        if let Some(Kept { credential, asked, partitions, refreshes, .. }) = self.present.get(name)
+            && let Some(age) = self.age_of_present(asked, &partitions, now)
         {
             let is_due = self.is_due(age, refreshes, now);
             return Some(Recalled::Present { credential, is_due });
@@ -135,7 +144,7 @@ impl Memory {
     pub(super) fn is_servable(&self, heard: &Heard, now: SystemTime) -> bool {
         let age = nanos(now).and_then(|now| match heard {
             Heard::Absent(absence) => self.age_of_absence(absence, now),
-            Heard::Present(kept) => self.age_of_present(kept.asked, &kept.places, now),
+            Heard::Present(kept) => self.age_of_present(kept.asked, &kept.partitions, now),
         });
         age.is_some()
     }
@@ -150,13 +159,13 @@ impl Memory {
         let writes = &self.writes;
         let key = writes.access_key(access_key);
         let Some(credential) = found else {
-            return Heard::Absent(Absence { asked, place: [key] });
+            return Heard::Absent(Absence { asked, partition: [key] });
         };
         let user = writes.user(&credential.user_id);
         let project = credential.project_id.as_ref().map_or(user, |id| writes.project(id));
-        let places = [writes.record(&credential.id), key, user, project];
+        let partitions = [writes.record(&credential.id), key, user, project];
         let weight = u16::try_from(1 + credential.size() / BYTES).unwrap_or(u16::MAX);
-        Heard::Present(Kept { credential, asked, places, refreshes: 0, weight })
+        Heard::Present(Kept { credential, asked, partitions, refreshes: 0, weight })
     }
 
     /// Remembers it, instead of what was heard before. The questions about one key
@@ -220,20 +229,20 @@ impl Memory {
             age.is_some()
         };
         self.present.retain(|_, kept| {
-            let age = now.and_then(|now| self.age_of_present(kept.asked, &kept.places, now));
+            let age = now.and_then(|now| self.age_of_present(kept.asked, &kept.partitions, now));
             look(age)
         });
         self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
         Duration::from_nanos(oldest.get())
     }
 
-    fn age_of_present(&self, asked: Asked, places: &[Place], now: u64) -> Option<u64> {
+    fn age_of_present(&self, asked: Asked, partitions: &[Partition], now: u64) -> Option<u64> {
         // Most answers are young, and need nobody to vouch for them. Whoever vouches is
-        // asked before the places: a feed that is back touches all of them first.
+        // asked before the partitions: a feed that is back touches all of them first.
         asked
             .age(now)
             .filter(|age| *age < self.ttl || *age < self.bound(now))
-            .filter(|_| self.writes.are_untouched(places, asked.stamp))
+            .filter(|_| self.writes.are_untouched(partitions, asked.stamp))
     }
 
     fn age_of_absence(&self, absence: &Absence, now: u64) -> Option<u64> {
@@ -241,7 +250,7 @@ impl Memory {
             .asked
             .age(now)
             .filter(|age| *age < self.absence_ttl)
-            .filter(|_| self.writes.are_untouched(&absence.place, absence.asked.stamp))
+            .filter(|_| self.writes.are_untouched(&absence.partition, absence.asked.stamp))
     }
 
     /// For how long an answer counts: longer while a feed vouches.

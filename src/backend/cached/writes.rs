@@ -11,9 +11,9 @@ use std::{
 
 use crate::domain::{AccessKey, CredentialId, ProjectId, UserId};
 
-/// How many places the writes of records and access keys share, and how many the
-/// purges of users and projects. What shares a place is asked for anew together:
-/// that costs a question and is never wrong. More places would not stay in the
+/// How many partitions the writes of records and access keys share, and how many the
+/// purges of users and projects. What shares a partition is asked for anew together:
+/// that costs a question and is never wrong. More partitions would not stay in the
 /// processor's memory, where every lookup goes through them.
 const RECORDS: usize = 1 << 14;
 const OWNERS: usize = 1 << 10;
@@ -22,12 +22,12 @@ const OWNERS: usize = 1 << 10;
 ///
 /// A question takes the [`Stamp`] before it is asked, and a write is counted after
 /// it was done and before it is answered. So an answer that missed a write has an
-/// older stamp than the write's places, whenever it arrives.
+/// older stamp than the write's partitions, whenever it arrives.
 pub(super) struct Writes {
     hasher: RandomState,
     count: AtomicU64,
     /// Those of records, then those of owners, which purges alone touch: a store
-    /// where many keys are made has its users' places in peace.
+    /// where many keys are made has its users' partitions in peace.
     last: Box<[AtomicU64]>,
 }
 
@@ -37,42 +37,42 @@ pub(super) struct Stamp(u64);
 
 /// Where the last write of a thing is found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u16);
+pub(super) struct Partition(u16);
 
 impl Writes {
     pub(super) fn stamp(&self) -> Stamp {
         Stamp(self.count.load(Ordering::SeqCst))
     }
 
-    pub(super) fn record(&self, id: &CredentialId) -> Place {
-        self.place(("record", id), 0, RECORDS)
+    pub(super) fn record(&self, id: &CredentialId) -> Partition {
+        self.partition(("record", id), 0, RECORDS)
     }
 
-    /// The place of the record that is made with this access key, as most are that
-    /// have it: a lookup then has one place less to see.
-    pub(super) fn access_key(&self, access_key: &AccessKey) -> Place {
+    /// The partition of the record that is made with this access key, as most are that
+    /// have it: a lookup then has one partition less to see.
+    pub(super) fn access_key(&self, access_key: &AccessKey) -> Partition {
         self.record(&CredentialId::of(access_key))
     }
 
-    pub(super) fn user(&self, id: &UserId) -> Place {
-        self.place(("user", id), RECORDS, OWNERS)
+    pub(super) fn user(&self, id: &UserId) -> Partition {
+        self.partition(("user", id), RECORDS, OWNERS)
     }
 
-    pub(super) fn project(&self, id: &ProjectId) -> Place {
-        self.place(("project", id), RECORDS, OWNERS)
+    pub(super) fn project(&self, id: &ProjectId) -> Partition {
+        self.partition(("project", id), RECORDS, OWNERS)
     }
 
-    /// Whether nothing was written in these places since.
-    pub(super) fn are_untouched(&self, places: &[Place], since: Stamp) -> bool {
-        places.iter().all(|place| {
-            let last = self.last.get(usize::from(place.0));
+    /// Whether nothing was written in these partitions since.
+    pub(super) fn are_untouched(&self, partitions: &[Partition], since: Stamp) -> bool {
+        partitions.iter().all(|partition| {
+            let last = self.last.get(usize::from(partition.0));
             last.is_some_and(|last| last.load(Ordering::Acquire) <= since.0)
         })
     }
 
-    /// Counts a write in these places when what this returns is dropped.
-    pub(super) fn under_way(self: &Arc<Self>, places: Vec<Place>) -> UnderWay {
-        UnderWay { writes: Arc::clone(self), places }
+    /// Counts a write in these partitions when what this returns is dropped.
+    pub(super) fn under_way(self: &Arc<Self>, partitions: Vec<Partition>) -> UnderWay {
+        UnderWay { writes: Arc::clone(self), partitions }
     }
 
     /// Counts a write of anything.
@@ -83,20 +83,20 @@ impl Writes {
         }
     }
 
-    /// Counts a write in these places.
-    pub(super) fn count(&self, places: &[Place]) {
+    /// Counts a write in these partitions.
+    pub(super) fn count(&self, partitions: &[Partition]) {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        for place in places {
-            if let Some(last) = self.last.get(usize::from(place.0)) {
+        for partition in partitions {
+            if let Some(last) = self.last.get(usize::from(partition.0)) {
                 last.fetch_max(number, Ordering::SeqCst);
             }
         }
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "below the number of places")]
-    fn place(&self, thing: impl Hash, from: usize, among: usize) -> Place {
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of partitions")]
+    fn partition(&self, thing: impl Hash, from: usize, among: usize) -> Partition {
         let at = self.hasher.hash_one(thing) % among as u64;
-        Place((from as u64 + at) as u16)
+        Partition((from as u64 + at) as u16)
     }
 }
 
@@ -118,12 +118,12 @@ impl fmt::Debug for Writes {
 #[derive(Debug)]
 pub(super) struct UnderWay {
     writes: Arc<Writes>,
-    places: Vec<Place>,
+    partitions: Vec<Partition>,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.writes.count(&self.places);
+        self.writes.count(&self.partitions);
     }
 }
 
@@ -134,13 +134,13 @@ mod tests {
     #[test]
     fn a_write_touches_its_places_for_all_who_asked_before_and_for_nobody_after() {
         let writes = Arc::new(Writes::default());
-        let place = writes.access_key(&AccessKey::from_stored("a"));
+        let partition = writes.access_key(&AccessKey::from_stored("a"));
         let before = writes.stamp();
-        let under_way = writes.under_way(vec![place]);
-        assert!(writes.are_untouched(&[place], before));
+        let under_way = writes.under_way(vec![partition]);
+        assert!(writes.are_untouched(&[partition], before));
         drop(under_way);
-        assert!(!writes.are_untouched(&[place], before));
-        assert!(writes.are_untouched(&[place], writes.stamp()));
+        assert!(!writes.are_untouched(&[partition], before));
+        assert!(writes.are_untouched(&[partition], writes.stamp()));
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             let record = writes.record(&CredentialId::from_stored(name.as_str()));
             let key = writes.access_key(&AccessKey::from_stored(name.as_str()));
             let [user, project, record, key] =
-                [user, project, record, key].map(|place| usize::from(place.0));
+                [user, project, record, key].map(|partition| usize::from(partition.0));
             assert!(record.max(key) < RECORDS && user.min(project) >= RECORDS);
             assert!(user.max(project) < RECORDS + OWNERS);
         }

@@ -2,8 +2,82 @@
 
 use std::{error::Error as StdError, fmt};
 
-use super::provider::KeyError;
 use crate::backend::{BackendError, OpenError, OpenErrorKind};
+use crate::secret_files::SecretFileError;
+
+/// Why there are no keys.
+///
+/// It never repeats anything of a key.
+#[derive(Debug)]
+pub struct KeyError {
+    kind: KeyErrorKind,
+    what: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`KeyError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyErrorKind {
+    /// Others than the owner may read or write the file.
+    Exposed,
+    /// What should hold the keys is not there or cannot be read.
+    Inaccessible,
+    /// What should hold the keys holds something else.
+    Invalid,
+    /// Whoever has the keys gave none; retrying may help.
+    Unavailable,
+}
+
+impl KeyError {
+    pub(super) fn new(kind: KeyErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), source: None }
+    }
+
+    pub(super) fn from_file(error: SecretFileError) -> Self {
+        let kind =
+            if error.is_exposed() { KeyErrorKind::Exposed } else { KeyErrorKind::Inaccessible };
+        Self { kind, what: "cannot read the key file".into(), source: Some(error.into()) }
+    }
+
+    /// Says that whoever has the keys gave none, and why.
+    #[must_use]
+    pub fn unavailable(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind: KeyErrorKind::Unavailable, what: what.into(), source: Some(source.into()) }
+    }
+
+    pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The same, with the name of what was read.
+    pub(super) fn within(mut self, place: &dyn fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
+    /// What sort of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl StdError for KeyError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
 
 /// The error for keys that are in use and missing from the ring.
 pub(super) fn missing_keys(ids: &[&str]) -> OpenError {

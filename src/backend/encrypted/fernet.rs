@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::provider::{KeyError, KeyErrorKind};
+use super::error::{KeyError, KeyErrorKind};
 use super::ring::read_private;
 use crate::domain::SecretText;
 

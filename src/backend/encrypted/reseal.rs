@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::backend::{Encrypted, Inner};
 use super::error::{Unconfirmed, Unopened};
 use super::register::{self, Register};
-use super::sealer::Sealer;
-use super::text::SealedText;
-use super::{Encrypted, Inner};
+use super::sealer::is_newest;
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
 };
-use crate::domain::{Credential, CredentialId, Material};
+use crate::domain::{Credential, CredentialId};
 
 /// How many records are written at the same time.
 const AT_ONCE: usize = 64;
@@ -136,9 +135,9 @@ impl<B: CredentialBackend> Encrypted<B> {
         self.0.witness.before(&self.0.backend, &self.0.sealer).await?;
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = match list_around(&self.0.backend, &query).await? {
-            Part::Records(page) => page,
-            Part::Damaged(Damaged { marker, next, .. }) => {
+        let page = match list_skipping_damaged(&self.0.backend, &query).await? {
+            ListStep::Records(page) => page,
+            ListStep::Damaged(Damaged { marker, next, .. }) => {
                 return Ok(ResealedPage {
                     examined: 1,
                     unreadable: vec![CredentialId::from_stored(marker)],
@@ -298,14 +297,4 @@ async fn reseal_record<B: CredentialBackend>(
     // Whoever keeps writing it uses the newest key or is found in the next pass, which is
     // made since this counts.
     Ok(One::Resealed)
-}
-
-/// Whether a record is sealed with the newest key; it is not opened.
-pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
-    match &record.material {
-        Material::Blob(blob) => {
-            SealedText::parse(blob.expose()).is_ok_and(|text| text.key_id == sealer.newest().id)
-        }
-        _ => false,
-    }
 }

@@ -1,12 +1,13 @@
 //! The keys that secrets are sealed with.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
+use async_trait::async_trait;
 use data_encoding::BASE64;
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
-use super::provider::{KeyError, KeyErrorKind};
+use super::error::{KeyError, KeyErrorKind};
 use crate::domain::SecretText;
 use crate::secret_files::SecretFiles;
 
@@ -173,6 +174,46 @@ impl fmt::Debug for KeyRing {
         f.debug_tuple("KeyRing").field(&self.ids().collect::<Vec<_>>()).finish()
     }
 }
+
+/// Gives the keys that secrets are sealed with, from wherever they are kept: a key
+/// management service, a hardware module, a file.
+///
+/// # Contract
+///
+/// * It is asked once for each store that is opened. A key that was given once keeps its
+///   id and its bytes.
+/// * Nothing of a key is logged, nor in an error.
+#[async_trait]
+pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
+    /// The keys, the newest one last.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if they cannot be had.
+    async fn key_ring(&self) -> Result<KeyRing, KeyError>;
+}
+
+/// The keys are at hand.
+#[async_trait]
+impl KeyProvider for KeyRing {
+    async fn key_ring(&self) -> Result<KeyRing, KeyError> {
+        Ok(self.clone())
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: KeyProvider + ?Sized> KeyProvider for $pointer<T> {
+            async fn key_ring(&self) -> Result<KeyRing, KeyError> {
+                (**self).key_ring().await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
 
 /// Whether this is the id of a key: it must stand in a sealed text without quotes.
 pub(super) fn is_key_id(id: &str) -> bool {

@@ -11,10 +11,9 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::error::{Unopened, Unreadable};
-use super::identity;
 use super::ring::KeyRing;
 use super::text::{self, NONCE, SealedText, TAG};
-use crate::domain::{Blob, Credential, Material};
+use crate::domain::{AccessKey, Blob, Credential, Delegation, Material, ProjectId, Slot};
 
 /// What the keys that are derived from a key of the ring are for. These are on disk.
 const FOR_SECRETS: &[u8] = b"tower-credentials/1/secrets";
@@ -142,7 +141,7 @@ impl SealingKey {
     /// A text that only this key opens, and only for this record. It holds these texts,
     /// one behind the other.
     pub(super) fn seal(&self, record: &Credential, plain: &[&str], nonce: Nonce) -> String {
-        let identity = identity::encode(&self.id, record);
+        let identity = identity(&self.id, record);
         let length: usize = plain.iter().map(|part| part.len()).sum();
         // Room for all of it at once: a buffer that grew would leave a copy behind.
         let mut sealed = Vec::with_capacity(NONCE + length + TAG);
@@ -168,7 +167,7 @@ impl SealingKey {
         let (Ok(nonce), Ok(tag)) = (Nonce::try_from(&*nonce), Tag::try_from(&*tag)) else {
             return Err(Unopened::Malformed);
         };
-        let identity = identity::encode(&self.id, record);
+        let identity = identity(&self.id, record);
         self.cipher
             .decrypt_inout_detached(&nonce, &identity, body.into(), &tag)
             .map_err(|_| Unopened::Altered)?;
@@ -179,7 +178,7 @@ impl SealingKey {
     fn nonce_for(&self, record: &Credential, plain: &[&str]) -> Nonce {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.nonces).expect("any length will do");
         // The identity says how long its parts are, so that this has one reading.
-        mac.update(&identity::encode(&self.id, record));
+        mac.update(&identity(&self.id, record));
         for part in plain {
             mac.update(part.as_bytes());
         }
@@ -241,4 +240,68 @@ fn with_material(record: &Credential, material: Material) -> Credential {
 /// Whether a record says of itself that it is sealed.
 pub(super) fn is_sealed(record: &Credential) -> bool {
     matches!(&record.material, Material::Blob(blob) if SealedText::is_claimed_by(blob.expose()))
+}
+
+/// Whether a record is sealed with the newest key; it is not opened.
+pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
+    match &record.material {
+        Material::Blob(blob) => {
+            SealedText::parse(blob.expose()).is_ok_and(|text| text.key_id == sealer.newest().id)
+        }
+        _ => false,
+    }
+}
+
+/// The first bytes of every identity, which name its form.
+const FORM: &[u8] = b"tower-credentials/1/record";
+
+/// The bytes that a sealed text is bound to: the key, and whose and what the record is.
+/// Not its attributes and times.
+///
+/// Each text follows its length, and what may be absent follows a byte that says whether
+/// it is there, so that no two records have the same bytes. It is on disk: the sealed
+/// text opens only with the very same.
+fn identity(key_id: &str, record: &Credential) -> Vec<u8> {
+    // Destructured in full so that a new field cannot be forgotten here.
+    let Credential {
+        id,
+        kind,
+        user_id,
+        project_id,
+        slot,
+        access_key,
+        material: _,
+        status,
+        delegation,
+        root_key: _,
+        attributes: _,
+        created_at: _,
+        updated_at: _,
+        version,
+    } = record;
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(FORM);
+    for part in [key_id, id.as_str(), kind.as_str(), user_id.as_str(), status.as_str()] {
+        put(&mut bytes, part);
+    }
+    put_optional(&mut bytes, project_id.as_ref().map(ProjectId::as_str));
+    put_optional(&mut bytes, slot.map(Slot::as_str));
+    put_optional(&mut bytes, access_key.as_ref().map(AccessKey::as_str));
+    put_optional(&mut bytes, delegation.as_ref().map(Delegation::encode).as_deref());
+    bytes.extend_from_slice(&version.get().to_le_bytes());
+    // Texts of earlier releases, which marked no record, end before this.
+    bytes.extend(record.stored_root_key().map(u8::from));
+    bytes
+}
+
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn put_optional(bytes: &mut Vec<u8>, text: Option<&str>) {
+    bytes.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put(bytes, text);
+    }
 }

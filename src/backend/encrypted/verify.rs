@@ -1,9 +1,10 @@
 //! Looking for what cannot be opened.
 
-use super::reseal::is_newest;
-use super::{Encrypted, register, sealer};
+use super::backend::Encrypted;
+use super::register;
+use super::sealer::{self, is_newest};
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, Order, Part, list_around,
+    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
 };
 use crate::domain::CredentialId;
 
@@ -36,9 +37,9 @@ impl<B: CredentialBackend> Encrypted<B> {
     ) -> Result<VerifiedPage, BackendError> {
         let mut query = ListQuery::new(Order::Id);
         query.after = after.map(|id| id.as_str().into());
-        let page = match list_around(&self.0.backend, &query).await? {
-            Part::Records(page) => page,
-            Part::Damaged(Damaged { marker, error, next }) => {
+        let page = match list_skipping_damaged(&self.0.backend, &query).await? {
+            ListStep::Records(page) => page,
+            ListStep::Damaged(Damaged { marker, error, next }) => {
                 return Ok(VerifiedPage {
                     examined: 1,
                     unreadable: vec![(CredentialId::from_stored(marker), error)],

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use crate::backend::{BackendError, Change, Changes, Notice, PULSE};
+use crate::backend::{BackendError, Change, Changes, MAX_FEED_WAIT, Notice};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
 use super::error::{EtcdError, EtcdErrorKind};
@@ -112,7 +112,7 @@ pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, EtcdEr
         let key = store.keys.change();
         let now = store.client.range(&Range::of(key.clone())).await?.header.revision;
         let watch = store.client.watch(key, now + 1).await?;
-        let mut pulse = interval(PULSE);
+        let mut pulse = interval(MAX_FEED_WAIT);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut subscription = Subscription {
             store: Arc::clone(store),

@@ -24,7 +24,7 @@ use super::timeline::SessionTimeline;
 const MAX_BYTES: usize = 7_900;
 
 /// How long to wait for a change before the server is pinged. Its answer must arrive within
-/// [`PULSE`](crate::backend::PULSE).
+/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT).
 const IDLE_TIMEOUT: Duration = Duration::from_millis(150);
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);

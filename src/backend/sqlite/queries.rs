@@ -1,13 +1,17 @@
 //! What the readers ask.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
 use crate::backend::{BackendError, ListQuery, Order, Page, row::COLUMNS};
-use crate::domain::Credential;
+use crate::domain::{Credential, CredentialId};
 
-use super::error::read_failed;
+use super::error::{CorruptRow, read_failed};
 use super::rows;
 
 /// Which record to find.
@@ -63,6 +67,33 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
     Ok(page)
 }
 
+/// Finds when these keys were last used.
+pub(super) fn last_used(
+    connection: &Connection,
+    ids: &[CredentialId],
+) -> Result<HashMap<CredentialId, SystemTime>, BackendError> {
+    let mut statement = connection.prepare_cached(LAST_USED).map_err(read_failed)?;
+    let mut found = HashMap::with_capacity(ids.len());
+    for id in ids {
+        let seconds = statement.query_row([id.as_str()], |row| row.get(0)).optional();
+        if let Some(seconds) = seconds.map_err(read_failed)? {
+            let time = from_seconds(seconds).ok_or_else(|| corrupt(id))?;
+            found.insert(id.clone(), time);
+        }
+    }
+    Ok(found)
+}
+
+fn from_seconds(seconds: i64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds.try_into().ok()?))
+}
+
+fn corrupt(id: &CredentialId) -> BackendError {
+    let id = id.as_str().into();
+    BackendError::Corrupt(Box::new(CorruptRow { id, column: "last_used" }))
+}
+
+const LAST_USED: &str = "SELECT last_used FROM credentials WHERE id = ? AND last_used IS NOT NULL";
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM credentials", COLUMNS.join(", ")));
 static BY_ACCESS_KEY: LazyLock<String> =
@@ -118,7 +149,7 @@ fn list_sql(query: &ListQuery) -> (String, Vec<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::sqlite::{schema, usage::LAST_USED};
+    use crate::backend::sqlite::schema;
     use crate::domain::{ProjectId, UserId};
 
     /// The steps of the engine's plan.

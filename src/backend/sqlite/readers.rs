@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use crate::backend::BackendError;
 
 use super::connection::BUSY_TIMEOUT;
-use super::place::{Opened, Place};
+use super::file::{DatabaseFile, Opened};
 use crate::backend::OpenError;
 
 /// More connections than this do not make reads faster, only memory scarcer.
@@ -22,16 +22,16 @@ const MOST: usize = 4;
 /// A few connections, opened when first needed, that read in parallel with each
 /// other and with the writer.
 pub(super) struct Readers {
-    pub(super) place: Arc<Place>,
+    pub(super) file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Opened>>,
 }
 
 impl Readers {
-    pub(super) fn new(place: Arc<Place>) -> Self {
+    pub(super) fn new(file: Arc<DatabaseFile>) -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
         let permits = Arc::new(Semaphore::new(cores.clamp(2, MOST)));
-        Self { place, permits, idle: Mutex::default() }
+        Self { file, permits, idle: Mutex::default() }
     }
 
     /// Lends a connection to a read, on a thread that may block.
@@ -71,7 +71,7 @@ impl Readers {
     ) -> Option<T> {
         let _permit = self.permits.try_acquire().ok()?;
         let opened = self.idle().pop()?;
-        if !self.place.is_current(&opened) {
+        if !self.file.is_current(&opened) {
             return None;
         }
         opened.connection.busy_timeout(Duration::ZERO).ok()?;
@@ -82,7 +82,7 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Opened, BackendError> {
-        self.place.reader(|| self.idle().pop()).map_err(OpenError::into_backend_error)
+        self.file.reader(|| self.idle().pop()).map_err(OpenError::into_backend_error)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Opened>> {
@@ -93,7 +93,7 @@ impl Readers {
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers").field("path", &self.place.path()).finish_non_exhaustive()
+        f.debug_struct("Readers").field("path", &self.file.path()).finish_non_exhaustive()
     }
 }
 

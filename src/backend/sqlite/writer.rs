@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::backend::{BackendError, Change, Loaded, hub::Hub};
 
 use super::error::{BatchFailed, Trouble, WriterGone};
-use super::place::{Opened, Place};
+use super::file::{DatabaseFile, Opened};
 use super::write::{Done, Write, data_version};
 use crate::backend::{OpenError, OpenErrorKind};
 
@@ -37,10 +37,10 @@ struct Job {
 }
 
 impl Writer {
-    pub(super) fn start(opened: Opened, place: Arc<Place>) -> Result<Self, OpenError> {
+    pub(super) fn start(opened: Opened, file: Arc<DatabaseFile>) -> Result<Self, OpenError> {
         let (queue, jobs) = mpsc::channel(MAX_BATCH);
         let hub = Hub::default();
-        let worker = Worker { place, opened: Some(opened), jobs, hub: hub.clone() };
+        let worker = Worker { file, opened: Some(opened), jobs, hub: hub.clone() };
         let thread = thread::Builder::new()
             .name("credentials-db".into())
             .spawn(move || worker.run())
@@ -78,7 +78,7 @@ impl Drop for Writer {
 }
 
 struct Worker {
-    place: Arc<Place>,
+    file: Arc<DatabaseFile>,
     /// `None` after a failure that may be the connection's own.
     opened: Option<Opened>,
     jobs: mpsc::Receiver<Job>,
@@ -135,7 +135,7 @@ impl Worker {
     /// A number that changes when another connection has written to the file, and when
     /// this one is a new one.
     fn look(&mut self) -> Result<u64, Trouble> {
-        let opened = self.place.writer(&mut self.opened)?;
+        let opened = self.file.writer(&mut self.opened)?;
         Ok(opened.opening << 32 | data_version(&opened.connection)? & u64::from(u32::MAX))
     }
 
@@ -144,10 +144,10 @@ impl Worker {
     /// On an error the file and the connection are as before it, unless the file was
     /// replaced meanwhile.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<Done, BackendError>>, Trouble> {
-        let opened = self.place.writer(&mut self.opened)?;
+        let opened = self.file.writer(&mut self.opened)?;
         let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
         // What went to a file that was taken away meanwhile is not acknowledged.
-        let moved = self.place.check(opened);
+        let moved = self.file.check(opened);
         if !keeps_connection(&opened.connection, results.as_ref().err()) {
             self.opened = None;
         }

@@ -23,7 +23,7 @@ use s3s::{
 use tower::{Layer, Service, ServiceExt};
 use tower_credentials::{
     async_trait,
-    backend::{CredentialBackend, Direct, memory::MemoryBackend},
+    backend::{CredentialBackend, Uncached, memory::MemoryBackend},
     clock::{Clock, SystemClock},
     domain::Quota,
     s3::{S3sAuth, S3sGuardLayer, S3sGuardLayerBuilder},
@@ -86,7 +86,7 @@ impl Guarded {
         let (backend, store) = (MemoryBackend::default(), Store::default());
         backend.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
         let mut builder = S3ServiceBuilder::new(store.clone());
-        builder.set_auth(S3sAuth::new(Direct(backend)));
+        builder.set_auth(S3sAuth::new(Uncached(backend)));
         let mut config = S3Config::default();
         config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));

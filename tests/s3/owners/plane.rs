@@ -10,7 +10,7 @@ use http_body_util::{Empty, Full};
 use s3s::{S3ErrorCode as Code, auth::S3Auth};
 use sha1::Sha1;
 use tower_credentials::{
-    backend::{CredentialBackend, Direct, KeySource, cached::Cached, memory::MemoryBackend},
+    backend::{CredentialBackend, KeySource, Uncached, cached::Cached, memory::MemoryBackend},
     clock::Clock,
     directory::{Directory, Project, StaticDirectory, User},
     domain::{Credential, Delegation, ProjectId, Quota, UserId},
@@ -101,7 +101,7 @@ impl Plane {
             Some(grace) => s3s.directory_grace(grace),
             None => s3s,
         };
-        let (cached, direct) = (gate(Arc::new(keys)), gate(Arc::new(Direct(backend.clone()))));
+        let (cached, direct) = (gate(Arc::new(keys)), gate(Arc::new(Uncached(backend.clone()))));
         Self { clock, cached, direct, s3s }
     }
 

@@ -1,6 +1,8 @@
 //! Lists that go around what cannot be read.
 
-use super::{BackendError, CredentialBackend, ListQuery, Order, Page};
+use super::credential_backend::CredentialBackend;
+use super::error::BackendError;
+use super::list::{ListQuery, Order, Page};
 use crate::domain::{AccessKey, CredentialId};
 
 /// No marker is longer, in characters; a search that gets here is one for nothing.
@@ -11,7 +13,7 @@ const TRIES: usize = 8;
 
 /// What comes first in a list.
 #[derive(Debug)]
-pub enum Part {
+pub enum ListStep {
     /// A record that cannot be read.
     Damaged(Damaged),
     /// Records, as on any page.
@@ -41,14 +43,14 @@ pub struct Damaged {
 ///
 /// Those of every call: see [`BackendError`]. [`BackendError::Corrupt`] is left for a store
 /// of which not even a page of nothing can be read.
-pub async fn list_around<B: CredentialBackend + ?Sized>(
+pub async fn list_skipping_damaged<B: CredentialBackend + ?Sized>(
     backend: &B,
     query: &ListQuery,
-) -> Result<Part, BackendError> {
+) -> Result<ListStep, BackendError> {
     let mut tries = 1;
     loop {
         let error = match backend.list(query).await {
-            Ok(page) => return Ok(Part::Records(page)),
+            Ok(page) => return Ok(ListStep::Records(page)),
             Err(error @ BackendError::Corrupt(_)) => error,
             Err(error) => return Err(error),
         };
@@ -69,7 +71,7 @@ struct Search<'a, B: ?Sized> {
 }
 
 /// Where a record is.
-struct Place {
+struct Position {
     marker: String,
     next: Option<String>,
     /// Before which text all that precedes it lies.
@@ -78,7 +80,7 @@ struct Place {
 
 impl<B: CredentialBackend + ?Sized> Search<'_, B> {
     /// What comes first; `None` if the trouble is gone.
-    async fn part(&self) -> Result<Option<Part>, BackendError> {
+    async fn part(&self) -> Result<Option<ListStep>, BackendError> {
         // The longest page that can be read.
         let (mut fine, mut bad) = (0, self.query.limit());
         while bad - fine > 1 {
@@ -88,14 +90,14 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         if fine > 0 {
             return self.records(None, fine).await;
         }
-        let Some(Place { marker, next, before }) = self.find().await? else { return Ok(None) };
+        let Some(Position { marker, next, before }) = self.find().await? else { return Ok(None) };
         // A store may look further than the page is long.
         let records = self.records(before.as_deref(), self.query.limit()).await?;
         if records.is_some() {
             return Ok(records);
         }
         let Err(error) = self.page(None, 1).await else { return Ok(None) };
-        Ok(Some(Part::Damaged(Damaged { marker, error, next })))
+        Ok(Some(ListStep::Damaged(Damaged { marker, error, next })))
     }
 
     /// The records of this page, and on behind the last of them.
@@ -103,17 +105,17 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         &self,
         before: Option<&str>,
         limit: usize,
-    ) -> Result<Option<Part>, BackendError> {
+    ) -> Result<Option<ListStep>, BackendError> {
         let mut page = self.page(before, limit).await?;
         let last = page.credentials.last().and_then(|last| self.query.order.marker(last));
         let Some(last) = last.map(Into::into) else { return Ok(None) };
         page.next = Some(last);
-        Ok(Some(Part::Records(page)))
+        Ok(Some(ListStep::Records(page)))
     }
 
     /// Finds the first record, which cannot be read, by asking for what lies before this
     /// text and that: only a page that the record is in fails.
-    async fn find(&self) -> Result<Option<Place>, BackendError> {
+    async fn find(&self) -> Result<Option<Position>, BackendError> {
         const LEAST: u32 = 1;
         let mut marker = String::new();
         for _ in 0..LONGEST {
@@ -124,7 +126,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
                     return Err(BackendError::Corrupt("no record can be read".into()));
                 }
                 let (next, before) = (Some(marker.clone()), Some(marker.clone()));
-                return Ok(Some(Place { marker, next, before }));
+                return Ok(Some(Position { marker, next, before }));
             }
             // The greatest character with which the marker does not lie beyond it.
             let (mut fine, mut bad) = (LEAST, u32::from(char::MAX) + 1);
@@ -150,7 +152,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
 
     /// The place of a record whose marker is no text: it lies behind all texts that begin
     /// like this.
-    async fn beside(&self, beginning: String) -> Result<Place, BackendError> {
+    async fn beside(&self, beginning: String) -> Result<Position, BackendError> {
         let next = behind(&beginning);
         if let Some(next) = &next {
             // What is there would be passed over.
@@ -167,7 +169,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             }
         }
         let before = Some(format!("{beginning}{}", char::MAX));
-        Ok(Place { marker: format!("{beginning}\u{fffd}"), next, before })
+        Ok(Position { marker: format!("{beginning}\u{fffd}"), next, before })
     }
 
     async fn is_damaged(&self, before: Option<&str>, limit: usize) -> Result<bool, BackendError> {

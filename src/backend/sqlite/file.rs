@@ -19,7 +19,7 @@ use super::schema;
 use crate::backend::{OpenError, OpenErrorKind};
 
 /// The path of the file, and what was last opened there.
-pub(super) struct Place {
+pub(super) struct DatabaseFile {
     path: PathBuf,
     /// Held while a connection is opened: only one thread at a time may tidy up.
     known: Mutex<Known>,
@@ -48,7 +48,7 @@ pub(super) struct Opened {
     pub(super) opening: u64,
 }
 
-impl Place {
+impl DatabaseFile {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, known: Mutex::default() }
     }

@@ -1,0 +1,195 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use super::error::BackendError;
+use super::list::{ListQuery, Page};
+use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
+
+/// Stores credentials on behalf of the layer.
+///
+/// # Contract
+///
+/// * **Writes are atomic and durable.** A write that returns `Ok` survives a crash, as far as
+///   the store persists anything. A write that returns an error changed nothing, unless the
+///   error is [`BackendError::Unavailable`]: then the outcome is unknown. The outcome is also
+///   unknown when the future of a write is dropped: the write happens completely or not at
+///   all, perhaps a little later.
+/// * **Uniqueness.** Ids, access keys, and pairs of user and slot are unique in the whole
+///   store. The check and the write are one step: exactly one of any number of racing writers
+///   wins.
+/// * **Quota.** [`insert`](Self::insert) also counts the user's records and writes in one
+///   step. A full quota is reported before a duplicate.
+/// * **Compare-and-set.** [`update`](Self::update) and [`delete`](Self::delete) act only on
+///   the version that they are called with.
+/// * **Reads see every write that completed before they started**, and return the record
+///   exactly as it was written, times to the microsecond.
+/// * **A record that does not exist is not an error**, but `None` or `false`.
+/// * **Order is bytewise**, the same in every store; see [`ListQuery`]. Ids, access keys and
+///   owners are compared bytewise too.
+/// * **No clock, no randomness, no rules.** Times and versions come in the record. The caller
+///   decides who may do what.
+/// * A clone or another [`Arc`] is another handle to the same data.
+///
+/// With the feature `conformance`, each clause is a test to run against your own
+/// implementation: see [`conformance`](crate::conformance).
+//
+// Deliberately no default bodies: a convenient default that reads and then
+// writes would compile for every backend and be wrong for most of them.
+#[async_trait]
+pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
+    /// Stores a credential that must not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// * [`BackendError::QuotaExceeded`] if the user already has as many records as the quota
+    ///   permits.
+    /// * [`BackendError::AlreadyExists`] if the id, the access key or the user's slot is
+    ///   taken, by any user.
+    /// * [`BackendError::Unstorable`] if the record or a name in it is too long for the store.
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError>;
+
+    /// Reads a credential by its id.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError>;
+
+    /// Reads a credential by its access key.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError>;
+
+    /// Reads the credential in a user's slot.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError>;
+
+    /// Reads a page of credentials, in order.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError>;
+
+    /// Replaces the record with this credential's id, if its version is `expected`. The new
+    /// state carries its own version.
+    ///
+    /// Everything but the id may change, including the owner. Quotas are not checked. Returns
+    /// `false` if the record does not exist or has another version, even if the new state
+    /// would also conflict with another record.
+    ///
+    /// # Errors
+    ///
+    /// * [`BackendError::AlreadyExists`] if another record has the new access key or slot.
+    /// * [`BackendError::Unstorable`] if the record or a name in it is too long for the store.
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError>;
+
+    /// Deletes the record with this id, if its version is `expected`.
+    ///
+    /// Returns `false` if the record does not exist or has another version.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError>;
+
+    /// Deletes all records of a user that exist when the call starts; returns their number.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError>;
+
+    /// Deletes all records of a project that exist when the call starts; returns their
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError>;
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: CredentialBackend + ?Sized> CredentialBackend for $pointer<T> {
+            async fn insert(
+                &self,
+                credential: &Arc<Credential>,
+                quota: Quota,
+            ) -> Result<(), BackendError> {
+                (**self).insert(credential, quota).await
+            }
+
+            async fn get(
+                &self,
+                id: &CredentialId,
+            ) -> Result<Option<Arc<Credential>>, BackendError> {
+                (**self).get(id).await
+            }
+
+            async fn find_by_access_key(
+                &self,
+                access_key: &AccessKey,
+            ) -> Result<Option<Arc<Credential>>, BackendError> {
+                (**self).find_by_access_key(access_key).await
+            }
+
+            async fn find_by_slot(
+                &self,
+                user_id: &UserId,
+                slot: Slot,
+            ) -> Result<Option<Arc<Credential>>, BackendError> {
+                (**self).find_by_slot(user_id, slot).await
+            }
+
+            async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+                (**self).list(query).await
+            }
+
+            async fn update(
+                &self,
+                credential: &Arc<Credential>,
+                expected: Version,
+            ) -> Result<bool, BackendError> {
+                (**self).update(credential, expected).await
+            }
+
+            async fn delete(
+                &self,
+                id: &CredentialId,
+                expected: Version,
+            ) -> Result<bool, BackendError> {
+                (**self).delete(id, expected).await
+            }
+
+            async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+                (**self).purge_user(user_id).await
+            }
+
+            async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+                (**self).purge_project(project_id).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);

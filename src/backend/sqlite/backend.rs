@@ -1,0 +1,271 @@
+//! The backend: one method for each operation on the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::backend::hub::{self, Listener};
+use crate::backend::row::version_number;
+use crate::backend::{
+    BackendError, BulkLoad, Change, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded,
+    MAX_LOAD, Maintenance, Notice, OpenError, Page, Recount,
+};
+use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
+use crate::usage::{UsageError, UsageLog, whole_seconds};
+
+use super::file::{DatabaseFile, Opened};
+use super::queries::{self, Lookup};
+use super::readers::{Readers, unavailable};
+use super::rows;
+use super::write::Write;
+use super::writer::Writer;
+
+/// Keeps credentials in an SQLite file.
+///
+/// The store for a service that runs as one process, or as a few on one machine:
+/// any number of processes may have the file open, on a local file system.
+///
+/// A write has reached the disk when it is answered; writes that come at the same
+/// time share one trip to the disk. While the file is locked by another program
+/// for more than two seconds, or the disk is full, writes are
+/// [`Unavailable`](BackendError::Unavailable) and reads go on; when that is over,
+/// so is the trouble.
+///
+/// When the file is removed or moved away while it is open, reads and writes are
+/// [`Unavailable`](BackendError::Unavailable) until it is back; it is never made
+/// anew. When another store is renamed to its path, such as a backup, the next call
+/// goes on with that one, and what `-wal` and `-shm` hold of the old one is deleted;
+/// so let a backup be one file, as `VACUUM INTO` makes it. What is there must pass
+/// the checks of [`open`](Self::open), or all is
+/// [`Corrupt`](BackendError::Corrupt). Without its `-wal` alone, the store takes no
+/// writes until it is opened anew. Never copy over the file, nor touch its `-shm`,
+/// while it is open: that cannot be noticed in time.
+///
+/// A record is looked up on the calling thread, which takes some microseconds, or as
+/// long as the disk takes for a page that is not in memory; everything else, and a
+/// look-up that would have to wait, is done on other threads. Lists use the blocking
+/// threads of the tokio runtime, so calls must be made within one. A clone is another handle to the same connections. Dropping the
+/// last handle blocks until the writes that are under way are done and the file
+/// is closed.
+///
+/// **The file holds secrets in plain text**, since signatures are checked with
+/// them. It is created readable by its owner only; back it up accordingly. What
+/// lies next to it with the endings `-wal` and `-shm` is part of it.
+///
+/// # Example
+///
+/// ```
+/// use tower_credentials::backend::{CredentialBackend, sqlite::SqliteBackend};
+/// use tower_credentials::domain::AccessKey;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("credentials.db");
+/// let backend = SqliteBackend::open(&path)?;
+/// let unknown = AccessKey::from_stored("nobody's");
+/// assert!(backend.find_by_access_key(&unknown).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteBackend {
+    // In this order: the connection that is closed last tidies up the files, and
+    // only the writer may.
+    readers: Arc<Readers>,
+    writer: Arc<Writer>,
+    /// A permit for each load that is under way or next.
+    loads: Arc<Semaphore>,
+}
+
+impl SqliteBackend {
+    pub(super) fn new(file: Arc<DatabaseFile>, opened: Opened) -> Result<Self, OpenError> {
+        Ok(Self {
+            readers: Arc::new(Readers::new(Arc::clone(&file))),
+            writer: Arc::new(Writer::start(opened, file)?),
+            // One is written while the next one is in the queue.
+            loads: Arc::new(Semaphore::new(2)),
+        })
+    }
+
+    async fn delete_at(
+        &self,
+        id: &CredentialId,
+        expected: Option<i64>,
+    ) -> Result<bool, BackendError> {
+        let write = Write::Delete { id: id.as_str().into(), expected };
+        Ok(self.writer.write(write).await?.rows > 0)
+    }
+
+    async fn find(&self, lookup: Lookup) -> Result<Option<Arc<Credential>>, BackendError> {
+        if let Some(found) = self.readers.at_once(|connection| queries::find(connection, &lookup)) {
+            return Ok(found);
+        }
+        self.readers.run(move |connection| queries::find(connection, &lookup)).await
+    }
+}
+
+#[async_trait]
+impl CredentialBackend for SqliteBackend {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
+        let write = Write::Insert { row: rows::row_of(credential), quota };
+        self.writer.write(write).await.map(drop)
+    }
+
+    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::Id(id.as_str().into())).await
+    }
+
+    async fn find_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::AccessKey(access_key.as_str().into())).await
+    }
+
+    async fn find_by_slot(
+        &self,
+        user_id: &UserId,
+        slot: Slot,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.find(Lookup::Slot { user_id: user_id.as_str().into(), slot: slot.as_str() }).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        let query = query.clone();
+        self.readers.run(move |connection| queries::list(connection, &query)).await
+    }
+
+    async fn update(
+        &self,
+        credential: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let expected = version_number(expected);
+        let write = Write::Update { row: rows::row_of(credential), expected };
+        Ok(self.writer.write(write).await?.rows > 0)
+    }
+
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
+        let expected = version_number(expected);
+        self.delete_at(id, Some(expected)).await
+    }
+
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
+        let write = Write::PurgeUser { user_id: user_id.as_str().into() };
+        Ok(self.writer.write(write).await?.rows)
+    }
+
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
+        let write = Write::PurgeProject { project_id: project_id.as_str().into() };
+        Ok(self.writer.write(write).await?.rows)
+    }
+}
+
+/// A load is one transaction, and two at the most are in the queue: whoever writes
+/// meanwhile waits for these and not for all that are wanted.
+#[async_trait]
+impl BulkLoad for SqliteBackend {
+    async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
+        let mut loaded = Vec::with_capacity(records.len());
+        for records in records.chunks(MAX_LOAD) {
+            let records = records.to_vec();
+            let rows =
+                spawn_blocking(move || records.iter().map(|record| rows::row_of(record)).collect());
+            let rows = rows.await.map_err(unavailable)?;
+            let turn = Arc::clone(&self.loads).acquire_owned().await.map_err(unavailable)?;
+            loaded.extend(self.writer.write(Write::Load { rows, turn }).await?.loaded);
+        }
+        Ok(loaded)
+    }
+}
+
+/// What is written through this backend and its clones is told one by one. That another
+/// process wrote to the file, or put another in its place, is noticed within a
+/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT) or so and told as [`Change::Everything`]: the engine
+/// does not say what. A subscription ends with the last handle.
+#[async_trait]
+impl ChangeFeed for SqliteBackend {
+    async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
+        let listener = self.writer.hub().listen();
+        let last = self.writer.write(Write::Look).await?.rows;
+        Ok(Box::new(SqliteChanges { listener, writer: Arc::downgrade(&self.writer), last }))
+    }
+}
+
+#[derive(Debug)]
+struct SqliteChanges {
+    listener: Listener,
+    writer: Weak<Writer>,
+    /// What the last look gave.
+    last: u64,
+}
+
+#[async_trait]
+impl Changes for SqliteChanges {
+    async fn next(&mut self) -> Result<Notice, BackendError> {
+        let mut notice = self.listener.next().await?;
+        let writer = self.writer.upgrade().ok_or_else(hub::over)?;
+        let look = writer.write(Write::Look).await?.rows;
+        if look != self.last {
+            self.last = look;
+            notice.changes.push(Change::Everything);
+        }
+        Ok(notice)
+    }
+}
+
+#[async_trait]
+impl Maintenance for SqliteBackend {
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
+        self.delete_at(id, None).await
+    }
+
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    async fn recount(&self) -> Result<Option<Recount>, BackendError> {
+        Ok(None)
+    }
+
+    /// The file and its write-ahead log.
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
+        Ok(self.readers.file.disk_bytes())
+    }
+}
+
+/// Uses of keys that are not there are ignored, and those of deleted keys are gone
+/// with them. A report is committed with the other writes that wait.
+#[async_trait]
+impl UsageLog for SqliteBackend {
+    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+        let uses = uses.iter().map(|(id, time)| (id.as_str().into(), seconds(*time))).collect();
+        self.writer.write(Write::Note { uses }).await.map(drop).map_err(UsageError::new)
+    }
+
+    async fn last_used(
+        &self,
+        ids: &[CredentialId],
+    ) -> Result<HashMap<CredentialId, SystemTime>, UsageError> {
+        let ids = ids.to_vec();
+        // As for records: one is looked up here, many on another thread.
+        if ids.len() == 1
+            && let Some(found) =
+                self.readers.at_once(|connection| queries::last_used(connection, &ids))
+        {
+            return Ok(found);
+        }
+        let found = self.readers.run(move |connection| queries::last_used(connection, &ids)).await;
+        found.map_err(UsageError::new)
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    whole_seconds(time).try_into().unwrap_or(i64::MAX)
+}
