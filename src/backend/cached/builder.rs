@@ -3,7 +3,27 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::Cached;
+use super::memory::Settings;
 use crate::clock::{Clock, SystemClock};
+
+impl<B> Cached<B> {
+    /// A cache over this backend, with the defaults.
+    pub fn new(backend: B) -> Self {
+        Self::builder(backend).build()
+    }
+
+    /// A cache over this backend, with settings.
+    pub fn builder(backend: B) -> CachedBuilder<B> {
+        let settings = Settings {
+            ttl: Duration::from_secs(10),
+            followed_ttl: Duration::from_mins(5),
+            absence_ttl: Duration::from_secs(2),
+            capacity: 100_000,
+            absence_capacity: 10_000,
+        };
+        CachedBuilder { backend, settings, clock: Arc::new(SystemClock) }
+    }
+}
 
 /// Builds a [`Cached`].
 ///
@@ -15,27 +35,7 @@ pub struct CachedBuilder<B> {
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) ttl: Duration,
-    pub(super) followed_ttl: Duration,
-    pub(super) absence_ttl: Duration,
-    pub(super) capacity: usize,
-    pub(super) absence_capacity: usize,
-}
-
 impl<B> CachedBuilder<B> {
-    pub(super) fn new(backend: B) -> Self {
-        let settings = Settings {
-            ttl: Duration::from_secs(10),
-            followed_ttl: Duration::from_mins(5),
-            absence_ttl: Duration::from_secs(2),
-            capacity: 100_000,
-            absence_capacity: 10_000,
-        };
-        Self { backend, settings, clock: Arc::new(SystemClock) }
-    }
-
     /// For how long a record is served from memory: the bound within which a write
     /// that was made elsewhere takes effect.
     ///

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::Inner;
+use super::lookup::Inner;
 use super::vouched::TRUST;
 use super::writes::Place;
 use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};

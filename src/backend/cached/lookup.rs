@@ -1,18 +1,25 @@
 //! Lookups: from memory, or from the backend with one question for all who wait.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{runtime::Handle, time::timeout};
 
-use super::Inner;
 use super::error;
-use super::memory::{Heard, Recalled};
-use crate::backend::{BackendError, CredentialBackend, Known};
-use crate::domain::{AccessKey, Credential};
-use crate::log;
+use super::memory::{Heard, Memory, Recalled, Settings};
+use super::stats::Counts;
+use crate::{
+    backend::{BackendError, CredentialBackend, Known},
+    clock::Clock,
+    domain::{AccessKey, Credential},
+    flight::Flights,
+    log,
+};
 
 /// Longer access keys are not remembered: none that long was created here, and
 /// strangers shall not fill the memory with them.
@@ -25,6 +32,18 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 const SECONDS_BETWEEN_WARNINGS: u64 = 10;
 
 pub(super) type Answer = Result<Heard, Arc<BackendError>>;
+
+/// What the clones of a cache share.
+pub(super) struct Inner<B> {
+    pub(super) backend: B,
+    pub(super) settings: Settings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: Memory,
+    pub(super) flights: Arc<Flights<Box<str>, Answer>>,
+    pub(super) counts: Counts,
+    /// When an outage was last logged, in seconds since 1970.
+    pub(super) warned_at: AtomicU64,
+}
 
 impl<B: CredentialBackend> Inner<B> {
     /// What memory has; may have the backend asked for it anew, and does not wait

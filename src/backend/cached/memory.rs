@@ -12,7 +12,6 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 
-use super::builder::Settings;
 use super::name::Name;
 use super::vouched::Vouched;
 use super::writes::{Place, Stamp, Writes};
@@ -26,6 +25,16 @@ const MIN_SHARD: usize = 64;
 
 /// Records of up to this many bytes of text count as one, longer ones as several.
 const BYTES: usize = 4_096;
+
+/// How long, and how many, answers are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) ttl: Duration,
+    pub(super) followed_ttl: Duration,
+    pub(super) absence_ttl: Duration,
+    pub(super) capacity: usize,
+    pub(super) absence_capacity: usize,
+}
 
 /// Answers by access key: records, and absences, which push out no record.
 pub(super) struct Memory {

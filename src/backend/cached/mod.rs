@@ -19,9 +19,8 @@ use std::{
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
-use self::builder::Settings;
-use self::lookup::Answer;
-use self::memory::Memory;
+use self::lookup::Inner;
+use self::memory::{Memory, Settings};
 use self::stats::Counts;
 use self::writes::Place;
 
@@ -29,7 +28,6 @@ use super::{BackendError, ChangeFeed, CredentialBackend, KeySource, Known, ListQ
 use crate::{
     clock::Clock,
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
-    flight::Flights,
 };
 
 pub use self::{builder::CachedBuilder, stats::CacheStats};
@@ -96,28 +94,7 @@ pub use self::{builder::CachedBuilder, stats::CacheStats};
 /// ```
 pub struct Cached<B>(Arc<Inner<B>>);
 
-struct Inner<B> {
-    backend: B,
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    memory: Memory,
-    flights: Arc<Flights<Box<str>, Answer>>,
-    counts: Counts,
-    /// When an outage was told of last, in seconds since 1970.
-    warned_at: AtomicU64,
-}
-
 impl<B> Cached<B> {
-    /// A cache over this backend, with the defaults.
-    pub fn new(backend: B) -> Self {
-        Self::builder(backend).build()
-    }
-
-    /// A cache over this backend, with settings.
-    pub fn builder(backend: B) -> CachedBuilder<B> {
-        CachedBuilder::new(backend)
-    }
-
     /// What it has done since it was made, and how much it holds.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
