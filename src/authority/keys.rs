@@ -241,8 +241,8 @@ impl Authority {
     }
 }
 
-/// The view of a key pair without what IBM's dialect does not show: a blob and other
-/// attributes that came through v3.
+/// The view of a key pair, reduced to the parts that IBM's dialect shows: without a blob and
+/// other attributes that came through v3.
 ///
 /// The dialect cannot say that more follows, so its pages should not end early because of
 /// bytes that it leaves out.

@@ -63,7 +63,7 @@ impl Authority {
         View { credential, secret_visible, last_used: self.unknown() }
     }
 
-    /// A new credential, with its secret: nobody else has it yet.
+    /// A new credential, with its secret, which the caller has not seen yet.
     pub(super) fn new_view(&self, credential: Arc<Credential>) -> View {
         View { credential, secret_visible: true, last_used: self.unknown() }
     }

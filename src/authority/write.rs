@@ -25,7 +25,7 @@ pub(super) enum Address<'a> {
     Key(&'a AccessKey),
 }
 
-/// What is to become of a record.
+/// A write to a record.
 enum Change {
     Delete,
     Keep,
@@ -89,8 +89,8 @@ impl Authority {
         Ok(Outcome::Deleted)
     }
 
-    /// Finds a record, decides what is to become of it, and writes that if the record is
-    /// still at the same version. Starts again if it is not.
+    /// Finds a record, decides about the write, and performs it if the record is still at the
+    /// same version. Starts again if it is not.
     async fn change(
         &self,
         caller: &Caller,

@@ -33,7 +33,7 @@ use crate::{
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS";
 
-/// What to do.
+/// An operation of the dialect.
 #[derive(Debug)]
 pub(crate) struct Operation {
     user_id: String,
@@ -48,7 +48,7 @@ enum Call {
     Show(AccessKey),
 }
 
-/// Routes what follows a prefix: nothing, or text that starts with a slash.
+/// Routes the rest of a path after a prefix: `""`, or text that starts with a slash.
 pub(super) fn route(prefix: &str, method: &Method, rest: &str) -> Routed<Frame, Operation> {
     let Some(rest) = rest.strip_prefix("/users/") else { return Routed::NotOurs };
     let mut segments = rest.trim_end_matches('/').split('/');
@@ -122,7 +122,7 @@ impl Operation {
     }
 }
 
-/// How to respond.
+/// How to respond to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     frame: keystone::Frame,

@@ -1,4 +1,4 @@
-//! How much is hashed for a signature, whoever is said to have made it.
+//! How much is hashed to verify a signature of a known or unknown key.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
@@ -119,7 +119,7 @@ fn wrong(access: &str) -> [(&'static str, SignatureCommand); 6] {
     ]
 }
 
-/// How many blocks are hashed to answer, and with what.
+/// The number of hashed blocks, and the kind of the error.
 fn cost(authority: &Authority, command: SignatureCommand) -> (usize, ErrorKind) {
     let scope = Scope::System;
     let caller = Caller::new(UserId::new("gateway").unwrap(), scope).with_roles(["service"]);

@@ -28,7 +28,7 @@ pub(super) const PREFIX: &str = "/credentials";
 const COLLECTION: &str = "GET, POST";
 const MEMBER: &str = "DELETE, GET, PATCH";
 
-/// What to do.
+/// An operation of the dialect.
 #[derive(Debug)]
 pub(crate) enum Operation {
     Create,
@@ -38,7 +38,7 @@ pub(crate) enum Operation {
     Update(AccessKey),
 }
 
-/// Routes what follows a prefix: nothing, or text that starts with a slash.
+/// Routes the rest of a path after a prefix: `""`, or text that starts with a slash.
 pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     if rest.is_empty() {
@@ -79,7 +79,7 @@ impl Operation {
     }
 }
 
-/// How to respond.
+/// How to respond to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The methods of the path, for `Allow`.

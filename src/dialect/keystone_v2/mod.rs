@@ -40,7 +40,7 @@ mod xml;
 /// The default prefix.
 pub(super) const PREFIX: &str = "/v2.0";
 
-/// What to do.
+/// An operation of the dialect.
 #[derive(Debug)]
 pub(crate) struct Operation {
     user_id: String,
@@ -62,7 +62,7 @@ enum Call {
 /// The `{type}` of a path; `None` if there is no such type.
 type Type = Option<Slot>;
 
-/// Routes what follows a prefix: nothing, or text that starts with a slash.
+/// Routes the rest of a path after a prefix: `""`, or text that starts with a slash.
 pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
     let Some((target, suffix)) = Target::split(rest) else { return Routed::NotOurs };
     let frame = Frame { suffix, allow: target.allow() };
@@ -180,7 +180,7 @@ impl Operation {
     }
 }
 
-/// How to respond.
+/// How to respond to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The format that the path asks for.

@@ -40,7 +40,7 @@ const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
 const TOKENS: &str = "POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 
-/// What to do.
+/// An operation of the dialect.
 #[derive(Debug)]
 pub(crate) enum Operation {
     Create,
@@ -52,7 +52,7 @@ pub(crate) enum Operation {
     VerifyS3,
 }
 
-/// Routes what follows a prefix: nothing, or text that starts with a slash.
+/// Routes the rest of a path after a prefix: `""`, or text that starts with a slash.
 pub(super) fn route(
     prefix: &str,
     method: &Method,
