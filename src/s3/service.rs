@@ -73,24 +73,24 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let now = self.verifier.clock.now();
         match self.verifier.decide(RequestHead::from(&request), now) {
-            Ok(Decision::Admit(verified)) => {
-                ResponseFuture::decided(&mut self.inner, admission::admit(request, verified))
+            Ok(Decision::Admit(valid)) => {
+                ResponseFuture::decided(&mut self.inner, admission::admit(request, valid))
             }
             Ok(Decision::LookUp(signed)) => {
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
                     match verifier.look_up(RequestHead::from(&request), signed, now).await {
-                        Ok(verified) => admission::admit(request, verified),
+                        Ok(valid) => admission::admit(request, valid),
                         Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
-            Ok(Decision::CheckOwner(verified)) => {
+            Ok(Decision::CheckOwner(valid)) => {
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
-                    match verifier.check_owner_of(verified, now).await {
-                        Ok(verified) => admission::admit(request, verified),
+                    match verifier.check_owner_of(valid, now).await {
+                        Ok(valid) => admission::admit(request, valid),
                         Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });

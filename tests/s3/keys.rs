@@ -44,15 +44,15 @@ async fn change(backend: &dyn CredentialBackend, change: impl FnOnce(&mut Creden
 
 #[tokio::test]
 async fn unknown_key_and_wrong_secret_differ_unless_hidden() {
-    let told = Gate::new().await;
+    let gate = Gate::new().await;
     let hidden = Gate::with(|builder| builder.hide_unknown_keys(true)).await;
     let unknown = |gate: &Gate| Signer { access: "NOBODY".into(), ..gate.signer() };
     let wrong = |gate: &Gate| Signer { secret: format!("{SECRET}x"), ..gate.signer() };
 
-    let answer = get(&told, unknown(&told)).await;
+    let answer = get(&gate, unknown(&gate)).await;
     answer.refused(S3ErrorCode::InvalidAccessKeyId);
     assert!(answer.body.contains("<AWSAccessKeyId>NOBODY</AWSAccessKeyId>"), "{}", answer.body);
-    let answer = get(&told, wrong(&told)).await;
+    let answer = get(&gate, wrong(&gate)).await;
     answer.refused(S3ErrorCode::SignatureDoesNotMatch);
     assert!(answer.body.contains("<StringToSign>AWS4-HMAC-SHA256\n20260102T030405Z\n"));
     assert!(answer.body.contains("<CanonicalRequest>GET\n/b/k\n\nhost:"), "{}", answer.body);
