@@ -1,5 +1,3 @@
-//! Many records at once, as they are.
-
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -7,46 +5,46 @@ use async_trait::async_trait;
 use super::error::BackendError;
 use crate::domain::Credential;
 
-/// How many records one load takes at the most.
+/// The most records that one load can have.
 pub const MAX_LOAD: usize = 10_000;
 
-/// Takes records that come from elsewhere: from another store, or an export.
+/// Imports records of another store or of an export, many in one call.
 ///
 /// # Contract
 ///
-/// * **Records are stored as they are**, id, version and times included, like those that
-///   [`CredentialBackend`](super::CredentialBackend) writes. Quotas are not asked, but
-///   what is loaded counts in them.
-/// * **Each record is stored whole or not at all**, and what was answered is durable. One
-///   that is refused stops no other: not one that the store cannot hold, nor one in whose
-///   place something lies that cannot be read.
-/// * **Loading again does nothing.** A load that failed may have happened in part; it is
-///   made again as a whole.
-/// * **What is there stays.** No record in the store is changed by a load, whatever races
-///   with it.
+/// * **Records are stored unchanged**, with their ids, versions and times, as
+///   [`CredentialBackend`](super::CredentialBackend) stores them. Quotas are not checked, but
+///   the records count in them.
+/// * **Each record is stored completely or not at all.** Records that the call returned are
+///   durable. A refused record does not prevent the others from being stored, even if it is
+///   too long for the store or conflicts with a record that cannot be read.
+/// * **A load can be repeated.** After an error some of the records may be stored; the caller
+///   repeats the whole load.
+/// * **Stored records do not change.** A load never changes an existing record, whatever
+///   runs at the same time.
 ///
 /// With the feature `conformance`, each clause is a test to run against your own
 /// implementation: see `conformance::bulk`.
 #[async_trait]
 pub trait BulkLoad: fmt::Debug + Send + Sync + 'static {
-    /// Stores at most [`MAX_LOAD`] records; returns what became of each, in their order.
+    /// Stores at most [`MAX_LOAD`] records; returns one result for each, in their order.
     ///
     /// # Errors
     ///
-    /// None but those of every call: see [`BackendError`].
+    /// Only the errors common to every method; see [`BackendError`].
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError>;
 }
 
-/// What became of a record that was loaded.
+/// The result of loading one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loaded {
-    /// It is in the store now.
+    /// The record was stored.
     Stored,
-    /// It was there before, the same in every field.
+    /// The same record, equal in every field, was already stored.
     AlreadyThere,
-    /// Another record holds its id, access key or slot, or another version of it is there,
-    /// or what is there cannot be read; or the store cannot hold it, since it or a name in
-    /// it is too long.
+    /// The record was not stored. Another record has its id, access key or slot, or a version
+    /// of it that differs or cannot be read. Or the record, or a name in it, is too long for
+    /// the store.
     Refused,
 }
 

@@ -1,5 +1,3 @@
-//! What changes in a store, as it happens.
-
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -7,45 +5,45 @@ use async_trait::async_trait;
 use super::error::BackendError;
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
-/// How long a subscription waits at the most before it tells that there is nothing to
-/// tell.
+/// The longest time between two notices of a subscription, also if nothing changes.
 pub const MAX_FEED_WAIT: Duration = Duration::from_millis(250);
 
-/// Tells those who remember records what changed in the store, whoever changed it.
+/// Reports changes in the store to caches, whichever process made the change.
 ///
 /// # Contract
 ///
-/// * **Nothing is missed.** Every change that is answered after
-///   [`subscribe`](Self::subscribe) returned is told, those of other processes and of
-///   the caller too; earlier ones may be. What cannot be told one by one is told as
-///   [`Change::Everything`].
-/// * **In order.** Changes of one record are told in the order in which they were made.
-///   The same change may be told twice.
-/// * **Silence is told from trouble.** A [`Notice`] comes every [`MAX_FEED_WAIT`] or so while
-///   the store can be reached, and says whether it is [complete](Notice::is_complete).
-///   When the store cannot be reached, or when something may have been missed, the
-///   subscription ends with an error; whoever subscribes anew takes everything for
-///   changed.
-/// * A change is told after it was made: who hears of it and asks the store gets the
-///   new state.
+/// * **No change is missed.** The subscription reports every write that returns after
+///   [`subscribe`](Self::subscribe) returned, including those of other processes and of the
+///   caller. It may report earlier writes too. Changes that cannot be reported one by one are
+///   reported as [`Change::Everything`].
+/// * **In order.** Changes of one record are reported in the order in which they were made.
+///   A change may be reported twice.
+/// * **An idle feed differs from a broken one.** A [`Notice`] arrives about every
+///   [`MAX_FEED_WAIT`] while the store can be reached, and says whether it is
+///   [complete](Notice::is_complete). When the store cannot be reached, or when a change may
+///   have been missed, the subscription ends with an error. After subscribing again, the
+///   caller must assume that everything changed.
+/// * A change is reported after it was made: a read that follows the report returns the new
+///   state.
 ///
 /// With the feature `conformance`, each clause is a test to run against your own
 /// implementation: see `conformance::feed`.
 #[async_trait]
 pub trait ChangeFeed: fmt::Debug + Send + Sync + 'static {
-    /// Starts to listen.
+    /// Starts a subscription.
     ///
     /// # Errors
     ///
-    /// [`BackendError::Unavailable`] if the store cannot be reached or tells no changes.
+    /// [`BackendError::Unavailable`] if the store cannot be reached or cannot report
+    /// changes.
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError>;
 }
 
 /// One subscription to a [`ChangeFeed`]. Dropping it ends it.
 #[async_trait]
 pub trait Changes: fmt::Debug + Send + 'static {
-    /// Waits for what is to be told next. When a call fails, or is given up before it
-    /// returns, the subscription is over.
+    /// Waits for the next notice. When a call fails, or its future is dropped before it
+    /// returns, the subscription has ended.
     ///
     /// # Errors
     ///
@@ -53,22 +51,22 @@ pub trait Changes: fmt::Debug + Send + 'static {
     async fn next(&mut self) -> Result<Notice, BackendError>;
 }
 
-/// What a subscription tells.
+/// A report of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
-    /// Changes that were made, in this order; may be none.
+    /// The changes, in the order in which they were made; may be empty.
     pub changes: Vec<Change>,
-    /// Whether every change that was answered before this call of
-    /// [`next`](Changes::next) began has been told now, these included. While changes
-    /// come in all the time it may take some calls until one is.
+    /// Whether all changes are now reported, including these, whose writes returned before this
+    /// call of [`next`](Changes::next) started. Under constant writes some calls may pass
+    /// before a notice is complete.
     pub is_complete: bool,
 }
 
-/// A change in a store. It tells where to look and not what is there now.
+/// A change in a store: which records changed, without their new state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// Anything may have changed.
+    /// Any record may have changed.
     Everything,
     /// The records of a project were purged.
     Project(ProjectId),
@@ -76,7 +74,7 @@ pub enum Change {
     Record {
         /// The record's id.
         id: CredentialId,
-        /// The access key that it has now, if it was written and has one.
+        /// The access key of the written record; `None` if it has none or was deleted.
         access_key: Option<AccessKey>,
     },
     /// The records of a user were purged.
@@ -84,13 +82,13 @@ pub enum Change {
 }
 
 impl Change {
-    /// The change that writing this record is.
+    /// Returns the change for a record that was written.
     #[must_use]
     pub fn written(credential: &Credential) -> Self {
         Self::Record { id: credential.id.clone(), access_key: credential.access_key.clone() }
     }
 
-    /// The change that deleting this record is.
+    /// Returns the change for a record that was deleted.
     #[must_use]
     pub fn deleted(id: CredentialId) -> Self {
         Self::Record { id, access_key: None }

@@ -1,4 +1,4 @@
-//! The changes of one process, told to all in it who listen.
+//! Reports the changes that this process makes to the subscriptions in it.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use tokio::{
 use super::error::BackendError;
 use super::feed::{Change, MAX_FEED_WAIT, Notice};
 
-/// How many tellings wait for a listener; who is slower is told that everything changed.
+/// How many reports wait for a listener. A slower one receives [`Change::Everything`].
 const BACKLOG: usize = 1_024;
 
-/// Where changes are told. A clone tells the same listeners.
+/// Sends changes to listeners. A clone sends to the same listeners.
 #[derive(Clone, Debug)]
 pub(super) struct Hub(broadcast::Sender<Arc<[Change]>>);
 
 impl Hub {
-    /// Tells changes that were made and not answered yet. Whoever calls this in the order
-    /// of the changes is heard in that order.
-    pub(super) fn tell(&self, changes: impl FnOnce() -> Vec<Change>) {
+    /// Reports changes that were made and whose calls have not returned yet. Listeners receive
+    /// them in the order of the calls.
+    pub(super) fn report(&self, changes: impl FnOnce() -> Vec<Change>) {
         if self.0.receiver_count() > 0 {
-            // Who stopped listening meanwhile does not want to know.
+            // Fails only if the last listener has gone meanwhile.
             let _ = self.0.send(changes().into());
         }
     }
@@ -38,12 +38,12 @@ impl Default for Hub {
     }
 }
 
-/// One who listens.
+/// A subscription to a [`Hub`].
 #[derive(Debug)]
 pub(super) struct Listener(broadcast::Receiver<Arc<[Change]>>);
 
 impl Listener {
-    /// What was told, after a [`MAX_FEED_WAIT`] at the latest; always complete.
+    /// Waits at most [`MAX_FEED_WAIT`] for changes. The notice is always complete.
     pub(super) async fn next(&mut self) -> Result<Notice, BackendError> {
         let mut notice = Notice { changes: Vec::new(), is_complete: true };
         let first = timeout(MAX_FEED_WAIT, self.0.recv()).await;
@@ -53,14 +53,14 @@ impl Listener {
             Ok(Err(broadcast::error::RecvError::Lagged(_))) => {
                 notice.changes.push(Change::Everything);
             }
-            Ok(Err(broadcast::error::RecvError::Closed)) => return Err(over()),
+            Ok(Err(broadcast::error::RecvError::Closed)) => return Err(closed()),
         }
-        // What waits now was told before: no more of it, since more may come all the time.
+        // Only what waits now: more may arrive all the time.
         for _ in 0..self.0.len() {
             match self.0.try_recv() {
                 Ok(changes) => notice.changes.extend_from_slice(&changes),
                 Err(TryRecvError::Lagged(_)) => notice.changes.push(Change::Everything),
-                // That it is over is told by the next call.
+                // The next call returns the error.
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
@@ -68,9 +68,9 @@ impl Listener {
     }
 }
 
-/// The store is gone, and with it the subscription.
-pub(super) fn over() -> BackendError {
-    BackendError::Unavailable("the store that told its changes was closed".into())
+/// The error of a subscription whose store was closed.
+pub(super) fn closed() -> BackendError {
+    BackendError::Unavailable("the store was closed".into())
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_complete_and_empty() {
+    async fn idle_feed_is_complete_and_empty() {
         let hub = Hub::default();
         let mut listener = hub.listen();
         let expected = Notice { changes: Vec::new(), is_complete: true };
@@ -91,11 +91,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_was_told_comes_at_once_and_in_order() {
+    async fn waiting_changes_arrive_together_and_in_order() {
         let hub = Hub::default();
         let mut listener = hub.listen();
         for name in ["a", "b", "c"] {
-            hub.tell(|| vec![purge(name)]);
+            hub.report(|| vec![purge(name)]);
         }
         let notice = listener.next().await.unwrap();
         assert_eq!(notice.changes, [purge("a"), purge("b"), purge("c")]);
@@ -103,20 +103,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_too_slow_is_told_that_everything_changed() {
+    async fn slow_listener_receives_everything_changed() {
         let hub = Hub::default();
         let mut listener = hub.listen();
         for _ in 0..=BACKLOG {
-            hub.tell(|| vec![purge("a")]);
+            hub.report(|| vec![purge("a")]);
         }
         assert_eq!(listener.next().await.unwrap().changes[0], Change::Everything);
     }
 
     #[tokio::test]
-    async fn a_listener_hears_when_the_store_is_gone() {
+    async fn listener_fails_when_the_store_is_closed() {
         let hub = Hub::default();
         let mut listener = hub.listen();
-        hub.tell(|| vec![purge("a")]);
+        hub.report(|| vec![purge("a")]);
         drop(hub);
         assert_eq!(listener.next().await.unwrap().changes, [purge("a")]);
         assert!(listener.next().await.is_err());

@@ -1,22 +1,20 @@
-//! Lists that go around what cannot be read.
-
 use super::credential_backend::CredentialBackend;
 use super::error::BackendError;
 use super::list::{ListQuery, Order, Page};
 use crate::domain::{AccessKey, CredentialId};
 
-/// No marker is longer, in characters; a search that gets here is one for nothing.
-const LONGEST: usize = 4_096;
+/// The longest marker that is searched for, in characters.
+const MAX_MARKER: usize = 4_096;
 
-/// How often to start again when what was damaged is mended meanwhile.
+/// How often to start again if the damage is repaired meanwhile.
 const TRIES: usize = 8;
 
-/// What comes first in a list.
+/// A step through a list: a page, or one damaged record.
 #[derive(Debug)]
 pub enum ListStep {
     /// A record that cannot be read.
     Damaged(Damaged),
-    /// Records, as on any page.
+    /// A page of records.
     Records(Page),
 }
 
@@ -24,25 +22,25 @@ pub enum ListStep {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Damaged {
-    /// Its marker; where that is no text, what it begins with, and U+FFFD. Of several that
-    /// are no text and begin alike, one is told, and the list goes on behind all of them.
+    /// The record's marker. If the marker is not UTF-8: its valid beginning and U+FFFD. Of
+    /// several such records with the same beginning only one is reported, and the list
+    /// continues after all of them.
     pub marker: String,
-    /// What it is [`Corrupt`](BackendError::Corrupt) for.
+    /// Why the record cannot be read: a [`Corrupt`](BackendError::Corrupt).
     pub error: BackendError,
-    /// Where the list goes on (for [`ListQuery::after`]); `None` if nothing can follow.
+    /// The marker for [`ListQuery::after`] that continues the list; `None` at its end.
     pub next: Option<String>,
 }
 
-/// Reads a page as [`list`](CredentialBackend::list) does; where that is
-/// [`Corrupt`](BackendError::Corrupt), the part of it before the first record that cannot
-/// be read, or that one if it is the first.
+/// Reads a page as [`list`](CredentialBackend::list) does, but stops before a record that
+/// cannot be read. If that is the first record, returns it as [`ListStep::Damaged`].
 ///
-/// To find it takes some hundred short lists, and nothing that a store does not promise.
+/// To find the damaged record takes some hundred short lists. Works with every backend.
 ///
 /// # Errors
 ///
-/// Those of every call: see [`BackendError`]. [`BackendError::Corrupt`] is left for a store
-/// of which not even a page of nothing can be read.
+/// Only the errors common to every method; see [`BackendError`].
+/// [`BackendError::Corrupt`] means that not even an empty page can be read.
 pub async fn list_skipping_damaged<B: CredentialBackend + ?Sized>(
     backend: &B,
     query: &ListQuery,
@@ -118,7 +116,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
     async fn find(&self) -> Result<Option<Position>, BackendError> {
         const LEAST: u32 = 1;
         let mut marker = String::new();
-        for _ in 0..LONGEST {
+        for _ in 0..MAX_MARKER {
             // Whether the marker ends here: nothing lies between a text and this one.
             if self.is_damaged(Some(&format!("{marker}\u{1}")), 1).await? {
                 if marker.is_empty() {

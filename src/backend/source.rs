@@ -1,5 +1,3 @@
-//! Where verifiers find the keys that requests are signed with.
-
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
@@ -8,41 +6,41 @@ use super::credential_backend::CredentialBackend;
 use super::error::BackendError;
 use crate::domain::{AccessKey, Credential};
 
-/// Finds keys for those who check signatures.
+/// Looks up keys for verifiers of signatures.
 ///
-/// [`Uncached`] asks a backend for each request;
-/// `Cached` (feature `cache`) remembers what it heard.
+/// [`Uncached`] asks a backend for every request. `Cached` (feature `cache`) answers from
+/// memory.
 ///
 /// # Contract
 ///
-/// * Both methods answer with the record as it is stored, usable or not: whether
-///   it may be used is the verifier's to decide.
-/// * How old an answer may be is documented by the implementation.
+/// * Both methods return the record as it is stored, usable or not. The verifier decides
+///   whether the key may be used.
+/// * The implementation documents how old an answer may be.
 #[async_trait]
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// What is known of an access key at once, without waiting. `None` if nothing is, and
-    /// then [`find`](Self::find) tells. Should not allocate, but to have something asked
-    /// anew in the background.
+    /// Looks up an access key in memory, without waiting. Returns `None` if the access key is
+    /// not in memory: then call [`find`](Self::find). Should not allocate, except to start a
+    /// refresh in the background.
     fn known(&self, access_key: &str, now: SystemTime) -> Option<Known>;
 
-    /// The credential with this access key, if there is one.
+    /// Returns the credential with this access key.
     ///
     /// # Errors
     ///
-    /// [`BackendError`] if whoever knows could not be asked.
+    /// [`BackendError`] if the backend could not be asked.
     async fn find(&self, access_key: &AccessKey) -> Result<Option<Arc<Credential>>, BackendError>;
 }
 
-/// What is known of an access key.
+/// What a [`KeySource`] knows about an access key.
 #[derive(Clone, Debug)]
 pub enum Known {
-    /// There is none.
+    /// No credential has this access key.
     Absent,
-    /// There is this one.
+    /// This credential has it.
     Present(Arc<Credential>),
 }
 
-/// The credential with this access key, from what is known at once if it is.
+/// Returns the credential with this access key: from memory if possible.
 #[cfg(feature = "s3")]
 pub(crate) async fn look_up(
     keys: &dyn KeySource,
@@ -56,7 +54,7 @@ pub(crate) async fn look_up(
     }
 }
 
-/// Asks a backend for each request: no answer is ever old.
+/// Asks a backend for every request, so that no answer is ever stale.
 #[derive(Clone, Debug)]
 pub struct Uncached<B>(pub B);
 

@@ -24,9 +24,9 @@ async fn a_ring_that_lacks_keys_in_use_is_refused_and_they_are_named() {
     open(&store, &["k1", "k2"]).await;
     let error = refused(&store, ring(&["k3"])).await;
     assert_eq!(error.kind(), OpenErrorKind::MissingKey);
-    assert!(error.to_string().ends_with("which the ring lacks: k1, k2"), "{error}");
+    assert!(error.to_string().ends_with("sealed with: k1, k2"), "{error}");
     let error = refused(&store, ring(&["k2", "k3"])).await;
-    assert!(error.to_string().ends_with("which the ring lacks: k1"), "{error}");
+    assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
     // Nothing was changed by those who were refused.
     let encrypted = open(&store, &["k1", "k2"]).await;
     assert_eq!(encrypted.keys_in_use().await.unwrap(), ["k1", "k2"]);

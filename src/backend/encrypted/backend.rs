@@ -18,15 +18,14 @@ use super::ring::KeyProvider;
 use super::sealer::{self, Sealer};
 use super::witness::Witness;
 
-/// Seals secrets on their way into a backend, and opens them on their way out.
+/// Seals secrets before a backend stores them, and opens them when they are read.
 ///
-/// See the [module](self) for what it protects from, and for how to change the key.
+/// See the [module](super) for what it protects from, and for how to change the key.
 ///
-/// A record that cannot be opened, since it was altered or its key is not in the ring, is
-/// [`Corrupt`](BackendError::Corrupt), as is a page that it is on. After each write one
-/// record more is read, which writes that come at the same time share. A write that
-/// may have happened but cannot be vouched for, since the record that tells the keys in
-/// use is gone, is [`Unavailable`](BackendError::Unavailable).
+/// A record that was altered, or whose key is not in the ring, returns
+/// [`Corrupt`](BackendError::Corrupt), and so does a page with such a record. Each write also
+/// reads the register of keys in use; concurrent writes share that read. If the register is
+/// gone, a write returns [`Unavailable`](BackendError::Unavailable): its outcome is unknown.
 ///
 /// A clone is another handle to the same backend.
 ///
@@ -59,27 +58,27 @@ pub(super) struct Inner<B> {
 }
 
 impl<B: CredentialBackend> Encrypted<B> {
-    /// Opens a store in which everything is sealed, or one that is empty.
+    /// Opens a store whose records are all sealed, or an empty one.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], whose [`kind`](OpenError::kind) tells a ring that lacks a key from a
-    /// store that holds plain records, and whose text names the missing keys.
+    /// [`OpenError`], whose [`kind`](OpenError::kind) distinguishes a ring that lacks a key
+    /// from a store with plain records. The message names the missing keys.
     pub async fn open(backend: B, keys: impl KeyProvider) -> Result<Self, OpenError> {
         Self::settled(backend, keys, Plain::Refuse).await
     }
 
-    /// Opens a store that may hold plain records, to seal them: see
-    /// [`reseal`](Self::reseal). A store that has none, or in which everything was sealed
-    /// before, is opened as by [`open`](Self::open).
+    /// Opens a store that may have plain records, to seal them with
+    /// [`reseal`](Self::reseal). A store without plain records is opened as by
+    /// [`open`](Self::open).
     ///
-    /// **Until everything is sealed, what is not is taken for genuine**, whoever wrote it
-    /// there. That it is done, this handle learns from its own
-    /// [`reseal`](Self::reseal) or with its next write.
+    /// **Until every record is sealed, plain records are accepted**, whichever program wrote
+    /// them. This handle stops accepting them after its own [`reseal`](Self::reseal), or with
+    /// its next write after another process finished one.
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open), but for plain records.
+    /// Those of [`open`](Self::open), except the error for plain records.
     pub async fn adopt(backend: B, keys: impl KeyProvider) -> Result<Self, OpenError> {
         Self::settled(backend, keys, Plain::Adopt).await
     }
@@ -90,7 +89,7 @@ impl<B: CredentialBackend> Encrypted<B> {
         Ok(Self(Arc::new(Inner { backend, sealer, witness })))
     }
 
-    /// Whether plain records are accepted now.
+    /// Returns whether plain records are accepted now.
     #[must_use]
     pub fn accepts_plain(&self) -> bool {
         self.0.witness.admits_plain()
@@ -281,7 +280,7 @@ fn may_show_register(query: &ListQuery) -> bool {
         && none_or(before, |before| before > ID)
 }
 
-/// Sealing changes nothing about what changes, nor about when.
+/// Forwards the feed of the store below.
 #[async_trait]
 impl<B: ChangeFeed> ChangeFeed for Encrypted<B> {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
@@ -289,7 +288,7 @@ impl<B: ChangeFeed> ChangeFeed for Encrypted<B> {
     }
 }
 
-/// When keys were used is not sealed.
+/// Forwards the log of the store below. Times of use are not sealed.
 #[async_trait]
 impl<B: UsageLog> UsageLog for Encrypted<B> {
     async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {

@@ -1,13 +1,11 @@
-//! What can go wrong, without a secret in it.
+//! Errors. None contains a secret.
 
 use std::{error::Error as StdError, fmt};
 
 use crate::backend::{BackendError, OpenError, OpenErrorKind};
 use crate::secret_files::SecretFileError;
 
-/// Why there are no keys.
-///
-/// It never repeats anything of a key.
+/// Why the keys cannot be read. Never contains a part of a key.
 #[derive(Debug)]
 pub struct KeyError {
     kind: KeyErrorKind,
@@ -19,13 +17,13 @@ pub struct KeyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
-    /// Others than the owner may read or write the file.
+    /// Users other than its owner can read or write the key file.
     Exposed,
-    /// What should hold the keys is not there or cannot be read.
+    /// The key file or the environment variable does not exist or cannot be read.
     Inaccessible,
-    /// What should hold the keys holds something else.
+    /// The text is not a key ring.
     Invalid,
-    /// Whoever has the keys gave none; retrying may help.
+    /// The key provider failed; retrying may help.
     Unavailable,
 }
 
@@ -40,7 +38,7 @@ impl KeyError {
         Self { kind, what: "cannot read the key file".into(), source: Some(error.into()) }
     }
 
-    /// Says that whoever has the keys gave none, and why.
+    /// Creates the error of a key provider that failed.
     #[must_use]
     pub fn unavailable(
         what: impl Into<String>,
@@ -54,13 +52,13 @@ impl KeyError {
         self
     }
 
-    /// The same, with the name of what was read.
+    /// Puts the name of the file or variable in front of the message.
     pub(super) fn within(mut self, place: &dyn fmt::Display) -> Self {
         self.what = format!("{place}: {}", self.what);
         self
     }
 
-    /// What sort of failure it is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> KeyErrorKind {
         self.kind
@@ -81,10 +79,8 @@ impl StdError for KeyError {
 
 /// The error for keys that are in use and missing from the ring.
 pub(super) fn missing_keys(ids: &[&str]) -> OpenError {
-    let message = format!(
-        "the store holds records that are sealed with keys which the ring lacks: {}",
-        ids.join(", ")
-    );
+    let message =
+        format!("the key ring lacks keys that records are sealed with: {}", ids.join(", "));
     OpenError::new(OpenErrorKind::MissingKey, message)
 }
 
@@ -95,16 +91,16 @@ impl From<KeyError> for OpenError {
     }
 }
 
-/// Why a text could not be opened.
+/// Why a sealed text cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unopened {
-    /// It was altered, or sealed for another record or another state of this one.
+    /// It was altered, or sealed for another record or another version of this record.
     Altered,
-    /// A later release wrote it.
+    /// A later release sealed it.
     Format,
     /// It is sealed with this key, which is not in the ring.
     Key(String),
-    /// It is no sealed text, though it starts as one.
+    /// It starts like a sealed text, but is not one.
     Malformed,
     /// It is not sealed.
     Plain,
@@ -114,15 +110,17 @@ impl fmt::Display for Unopened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Altered => f.write_str("it was altered, or sealed for another record"),
-            Self::Format => f.write_str("it is sealed in a format of a later release"),
-            Self::Key(id) => write!(f, "it is sealed with the key {id}, which the ring lacks"),
+            Self::Format => f.write_str("it is sealed in the format of a later release"),
+            Self::Key(id) => {
+                write!(f, "it is sealed with the key {id}, which is not in the key ring")
+            }
             Self::Malformed => f.write_str("its sealed text is damaged"),
-            Self::Plain => f.write_str("it is not sealed, as all else in the store is"),
+            Self::Plain => f.write_str("it is not sealed, but the store is"),
         }
     }
 }
 
-/// A record that could not be opened.
+/// A record that cannot be opened.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) id: String,
@@ -143,7 +141,7 @@ impl fmt::Display for Unreadable {
 
 impl StdError for Unreadable {}
 
-/// Why a write that may have happened is not vouched for.
+/// Why the outcome of a write is unknown.
 #[derive(Debug)]
 pub(super) struct Unconfirmed {
     pub(super) what: &'static str,

@@ -1,79 +1,79 @@
-//! Secrets sealed at rest, over any backend.
+//! Encrypts secrets at rest, over any backend.
 //!
-//! [`Encrypted`] seals what a credential holds, its [`Material`](crate::domain::Material):
-//! the secret key, the v3 blob, the hash of a password. The store below gets a sealed text
-//! in its place, which only the keys of a [`KeyRing`] open; everything else of the record
-//! stays as it is, so that the store finds, sorts and counts as before.
+//! [`Encrypted`] seals the secret of each credential, its [`Material`](crate::domain::Material):
+//! the secret key, the v3 blob or the password hash. The store below receives a sealed text
+//! instead, which only the keys of a [`KeyRing`] open. All other fields stay readable, so that
+//! the store looks up, sorts and counts as before.
 //!
 //! # What it protects from
 //!
-//! * **Reading.** Whoever has the file, a dump, a backup or the account of the database
-//!   learns no secret.
-//! * **Swapping.** A sealed text opens only in the record that it was sealed for. Bound to
-//!   it are the id, type, owner, project, slot, access key, status, delegation and version
-//!   of the record, and whether it is marked as a root key. To put a secret under another owner, or to make a disabled key active
-//!   again past this crate, makes the record unreadable:
-//!   [`Corrupt`](BackendError::Corrupt), never a key that works.
-//! * **Forging.** A record that is not sealed is refused, unless the store was
-//!   [adopted](Encrypted::adopt) and not everything is sealed yet.
+//! * **Reading.** A copy of the file, a dump, a backup or access to the database reveals no
+//!   secret.
+//! * **Swapping.** A sealed text opens only in the record that it was sealed for. It is bound
+//!   to the id, type, owner, project, slot, access key, status, delegation and version of the
+//!   record, and to its mark as a root key. If another program moves a secret to another owner
+//!   or enables a disabled key, the record becomes unreadable:
+//!   [`Corrupt`](crate::backend::BackendError::Corrupt), never a key that works.
+//! * **Forging.** A record that is not sealed is rejected, unless the store was
+//!   [adopted](Encrypted::adopt) and is not completely sealed yet.
 //!
-//! It does **not** protect from these:
+//! # What it does not protect from
 //!
-//! * Access keys, owners, projects, status, attributes and times are readable; attributes
-//!   and times can be changed too.
-//! * A whole record can be deleted, or put back as it was earlier: with its older version
-//!   it is genuine. So can be the record that tells which keys are in use, and with it
-//!   that a store was adopted: give no process [`adopt`](Encrypted::adopt) that can do
-//!   without.
-//! * The length of a sealed text tells that of the secret.
-//! * Whoever can read the memory of the process, or the key ring, reads everything.
+//! * Access keys, owners, projects, status, attributes and times are readable. Attributes and
+//!   times can also be changed.
+//! * A complete record can be deleted or replaced by an older copy of itself, which is valid
+//!   with its older version. The same holds for the record of the keys in use, including its
+//!   note that a store was adopted. So call [`adopt`](Encrypted::adopt) only in processes that
+//!   need it.
+//! * The length of a sealed text reveals the length of the secret.
+//! * A program that can read the memory of the process, or the key ring, can read every
+//!   secret.
 //!
-//! # The record that tells which keys are in use
+//! # The register of keys in use
 //!
-//! One record of the store, `!tower-sealed-keys`, says without a scan which keys anything
-//! may be sealed with. [`Encrypted::open`] reads it, and refuses a ring that lacks one of
-//! them or has another key under its id. It is sealed itself, and in no list, look-up or
-//! count of [`Encrypted`].
+//! One record of the store, `!tower-sealed-keys`, lists the keys that records may be sealed
+//! with. [`Encrypted::open`] reads it, and rejects a ring that lacks one of these keys or has
+//! another key under its id. The register is sealed too. No list, lookup or count of
+//! [`Encrypted`] includes it.
 //!
 //! # Changing the key
 //!
-//! 1. Make a key with [`KeyRing::generate_key`]. Put it into the ring of every process, but
-//!    *not last*, and restart them one by one: now each can open what it will seal.
-//! 2. Move it to the end of every ring, and restart them one by one: now it seals.
-//! 3. Call [`Encrypted::reseal`] in one of them, or in a tool. It ends with
-//!    [`Resealed::Done`] when nothing is sealed with an older key and no process writes
-//!    with one.
-//! 4. Call it again when every process has been restarted: a write that nobody was answered
-//!    for, by one that was killed in step 2, may have come behind it.
-//! 5. Take the old key out of the rings, and restart. Keep it as long as backups that need
-//!    it.
+//! 1. Create a key with [`KeyRing::generate_key`]. Add it to the ring of every process, but
+//!    *not last*, and restart the processes one by one. Now each process can open what the new
+//!    key seals.
+//! 2. Move the key to the end of every ring, and restart the processes one by one. Now the new
+//!    key seals.
+//! 3. Call [`Encrypted::reseal`] in one process, or in a tool. It returns [`Resealed::Done`]
+//!    when nothing is sealed with an older key and no process writes with one.
+//! 4. Call it again after every process was restarted. A process that was killed in step 2 may
+//!    have left a write behind whose call never returned.
+//! 5. Remove the old key from the rings, and restart. Keep the key as long as there are backups
+//!    that need it.
 //!
-//! With one process, steps 1 and 2 are one. A process that was forgotten in step 2 and
-//! goes on to write with the old key is noticed: it looks at the record above after each
-//! write and before it answers, and puts its key back into use; then
-//! [`reseal`](Encrypted::reseal) does not end, and later a ring without that key is
-//! refused. What it wrote is never dropped in silence.
+//! With one process, steps 1 and 2 are one step. A process that was missed in step 2 and still
+//! writes with the old key is detected: it reads the register after each write, before the
+//! call returns, and registers its key again. Then [`reseal`](Encrypted::reseal) does not
+//! finish, and a ring without that key is rejected later. Its writes are never lost.
 //!
-//! # Sealing a store that holds plain records
+//! # Sealing a store that has plain records
 //!
-//! Stop what writes to it without [`Encrypted`], start it anew with
+//! Stop the processes that write without [`Encrypted`]. Restart them with
 //! [`Encrypted::adopt`], which reads plain and sealed records, and call
-//! [`reseal`](Encrypted::reseal). When that is done, start with [`Encrypted::open`].
-//! Secrets that were on the disk in plain text before stay there until the store
-//! overwrites them (`VACUUM` of an SQLite file or a PostgreSQL table, compaction of
-//! etcd), and in old backups. A plain v3 blob that itself starts with `tower-sealed:` is
-//! taken for a sealed text, and cannot be opened; delete it.
+//! [`reseal`](Encrypted::reseal). Then restart with [`Encrypted::open`]. Plain secrets stay on
+//! the disk until the store overwrites them (`VACUUM` of an SQLite file or a PostgreSQL table,
+//! compaction of etcd), and in old backups. A plain v3 blob that starts with `tower-sealed:`
+//! is mistaken for a sealed text and cannot be opened; delete it.
 //!
 //! # Order of wrappers
 //!
-//! `Cached<Encrypted<B>>`: the cache holds opened records, and a look-up costs nothing
-//! more. The other way around each look-up opens the record again.
+//! Use `Cached<Encrypted<B>>`: the cache stores opened records, so that a cached lookup does
+//! not decrypt. With `Encrypted<Cached<B>>` each lookup decrypts.
 //!
-//! # The form
+//! # Format
 //!
-//! `tower-sealed:1:<key id>:<nonce, ciphertext and tag in base64url>`, by AES-256-GCM-SIV
-//! (RFC 8452), with a key that is derived from the ring's by HKDF with SHA-256. Nonces are
-//! random; should one ever come twice, that tells at most that two texts are the same.
+//! `tower-sealed:1:<key id>:<nonce, ciphertext and tag in base64url>`, with AES-256-GCM-SIV
+//! (RFC 8452). Its key is derived from the ring's by HKDF with SHA-256. Nonces are random; a
+//! repeated nonce reveals at most that two texts are equal.
 
 mod backend;
 mod error;

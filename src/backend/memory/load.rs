@@ -19,7 +19,7 @@ impl BulkLoad for MemoryBackend {
         let entries: Vec<_> = records.iter().map(Entry::new).collect();
         let mut state = self.write();
         let loaded: Vec<_> = entries.iter().map(|entry| state.load(entry)).collect();
-        state.hub.tell(|| match records.len() {
+        state.hub.report(|| match records.len() {
             0..=MOST_TOLD => records.iter().map(|record| Change::written(record)).collect(),
             _ => vec![Change::Everything],
         });

@@ -64,7 +64,7 @@ impl CredentialBackend for MemoryBackend {
         if !state.put_new(&entry) {
             return Err(BackendError::AlreadyExists);
         }
-        state.hub.tell(|| vec![Change::written(credential)]);
+        state.hub.report(|| vec![Change::written(credential)]);
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl CredentialBackend for MemoryBackend {
         }
         state.remove(&current);
         state.put(&entry);
-        state.hub.tell(|| vec![Change::written(credential)]);
+        state.hub.report(|| vec![Change::written(credential)]);
         Ok(true)
     }
 
@@ -117,21 +117,21 @@ impl CredentialBackend for MemoryBackend {
             return Ok(false);
         };
         state.forget(&current);
-        state.hub.tell(|| vec![Change::deleted(id.clone())]);
+        state.hub.report(|| vec![Change::deleted(id.clone())]);
         Ok(true)
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
         let mut state = self.write();
         let doomed = state.users.get(user_id).map(Shelf::records).unwrap_or_default();
-        state.hub.tell(|| vec![Change::User(user_id.clone())]);
+        state.hub.report(|| vec![Change::User(user_id.clone())]);
         Ok(state.remove_all(&doomed))
     }
 
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
         let mut state = self.write();
         let doomed = state.projects().get(project_id).map(Shelf::records).unwrap_or_default();
-        state.hub.tell(|| vec![Change::Project(project_id.clone())]);
+        state.hub.report(|| vec![Change::Project(project_id.clone())]);
         Ok(state.remove_all(&doomed))
     }
 }
@@ -144,7 +144,7 @@ impl Maintenance for MemoryBackend {
             return Ok(false);
         };
         state.forget(&current);
-        state.hub.tell(|| vec![Change::deleted(id.clone())]);
+        state.hub.report(|| vec![Change::deleted(id.clone())]);
         Ok(true)
     }
 

@@ -210,7 +210,7 @@ struct SqliteChanges {
 impl Changes for SqliteChanges {
     async fn next(&mut self) -> Result<Notice, BackendError> {
         let mut notice = self.listener.next().await?;
-        let writer = self.writer.upgrade().ok_or_else(hub::over)?;
+        let writer = self.writer.upgrade().ok_or_else(hub::closed)?;
         let look = writer.write(Write::Look).await?.rows;
         if look != self.last {
             self.last = look;

@@ -170,13 +170,9 @@ mod tests {
                     for (after, before) in marker().into_iter().zip(marker().into_iter().rev()) {
                         let (user_id, project_id) = (user_id.clone(), project_id.clone());
                         let selective = user_id.is_some() || project_id.is_some();
-                        let query = ListQuery {
-                            user_id,
-                            project_id,
-                            after,
-                            before,
-                            ..ListQuery::new(order)
-                        };
+                        let mut query = ListQuery::new(order);
+                        (query.user_id, query.project_id) = (user_id, project_id);
+                        (query.after, query.before) = (after, before);
                         let (sql, _) = list_sql(&query);
                         let steps = plan(&connection, &sql);
                         assert_eq!(steps.len(), 1, "{sql}: {steps:?}");

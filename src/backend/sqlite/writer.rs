@@ -99,7 +99,7 @@ impl Worker {
             match self.commit(&mut batch) {
                 Ok(results) => {
                     tracing::debug!(writes = results.len(), "committed");
-                    self.hub.tell(|| changes(&batch, &results));
+                    self.hub.report(|| changes(&batch, &results));
                     for (job, result) in batch.drain(..results.len()).zip(results) {
                         if matches!(job.write, Write::Look) {
                             late.push(job);
@@ -113,7 +113,7 @@ impl Worker {
                 Err(error) => {
                     tracing::warn!(writes = batch.len(), %error, "commit failed");
                     // Some may have happened all the same.
-                    self.hub.tell(|| batch.iter().flat_map(|job| job.write.changes()).collect());
+                    self.hub.report(|| batch.iter().flat_map(|job| job.write.changes()).collect());
                     let failed = BatchFailed(Arc::new(error));
                     for job in batch.drain(..) {
                         let _ = job.reply.send(Err(failed.clone().into_backend_error()));
