@@ -87,7 +87,7 @@ impl TlsConfig {
     ///
     /// If the file cannot be read. The error names the file.
     pub fn root_certificates_file(self, path: &str) -> io::Result<Self> {
-        Ok(self.root_certificates(fs::read(path).map_err(|error| cannot_read(path, error))?))
+        Ok(self.root_certificates(fs::read(path).map_err(|error| cannot_read(path, &error))?))
     }
 
     /// As [`client_certificate`](Self::client_certificate), from files. Only the owner may have
@@ -97,8 +97,8 @@ impl TlsConfig {
     ///
     /// If a file cannot be read, or others have access to the key. The error names the file.
     pub fn client_certificate_files(mut self, chain: &str, key: &str) -> io::Result<Self> {
-        let chain = fs::read(chain).map_err(|error| cannot_read(chain, error))?;
-        let key = read_private(key).map_err(|error| cannot_read(key, error))?;
+        let chain = fs::read(chain).map_err(|error| cannot_read(chain, &error))?;
+        let key = read_private(key).map_err(|error| cannot_read(key, &error))?;
         self.client = Some(ClientCertificate { chain, key });
         Ok(self)
     }
@@ -196,7 +196,7 @@ impl fmt::Display for TlsError {
 
 impl StdError for TlsError {}
 
-fn cannot_read(path: &str, error: io::Error) -> io::Error {
+fn cannot_read(path: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot read {path}: {error}"))
 }
 

@@ -145,7 +145,7 @@ pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
         items.push(Item::of(entry, prefix.len(), query.order)?);
     }
     // `None` if etcd has compacted the revision. The latest state is as good, but records may
-    // have changed items.
+    // have moved since.
     let mut revision = scan.is_consistent.then_some(scan.revision);
     let (mut page, mut bytes) = (Page::default(), 0);
     let (mut read, mut bytes_read) = (0, 0);

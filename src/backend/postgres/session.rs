@@ -249,13 +249,11 @@ impl Session {
         server_timeout: Duration,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PostgresError> {
-        match timeout(server_timeout + GRACE, work).await {
-            Ok(result) => Ok(result?),
-            Err(_) => {
-                self.abandon();
-                Err(PostgresError::TimedOut)
-            }
+        if let Ok(result) = timeout(server_timeout + GRACE, work).await {
+            return Ok(result?);
         }
+        self.abandon();
+        Err(PostgresError::TimedOut)
     }
 
     /// Closes the session. If it only reads, asks the server to cancel its statement.
