@@ -1,24 +1,21 @@
 //! From a verified request to the request that the app receives.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 
 use super::{
     body::{Expected, VerifiedBody},
-    payload_error::PayloadErrorKind,
+    chunk_headers,
     refusal::{Refusal, RefusalContext},
     verifier::Verified,
 };
 use crate::signature::{
-    ChunkChain, ChunkDecoder, ChunkedError,
+    ChunkDecoder,
     checksum::Checksum,
-    request::{Payload, RequestHead, S3ErrorCode, Streaming},
+    request::{Payload, RequestHead, S3ErrorCode},
 };
-
-const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
-const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
 /// Passes a request without a signature. What it declares about its body is checked all the
 /// same.
@@ -28,7 +25,11 @@ pub(super) fn pass<B: Body<Data = Bytes>>(
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
     let (mut head, body) = request.into_parts();
     let declared = RequestHead::from(&head).declared().map_err(Refusal::from);
-    match declared.and_then(|payload| checked(&mut head, body, payload, None)) {
+    let checked = declared.and_then(|payload| {
+        let chunks = chunk_headers::decoder(&head.headers, payload, None)?;
+        checked(&mut head, body, payload, chunks)
+    });
+    match checked {
         Ok(body) => Ok(Request::from_parts(head, body)),
         Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
     }
@@ -41,9 +42,9 @@ pub(super) fn admit<B: Body<Data = Bytes>>(
     request: Request<B>,
     verified: Verified,
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
-    let Verified { key, chain, .. } = verified;
+    let Verified { key, chunks, .. } = verified;
     let (mut head, body) = request.into_parts();
-    match checked(&mut head, body, key.payload(), chain) {
+    match checked(&mut head, body, key.payload(), chunks) {
         Ok(body) => {
             head.extensions.insert(key);
             Ok(Request::from_parts(head, body))
@@ -57,10 +58,10 @@ fn checked<B: Body<Data = Bytes>>(
     head: &mut Parts,
     body: B,
     payload: Payload,
-    chain: Option<Box<ChunkChain>>,
+    chunks: Option<Box<ChunkDecoder>>,
 ) -> Result<VerifiedBody<B>, Refusal> {
-    if let Payload::Streaming(streaming) = payload {
-        let decoder = decoder(&head.headers, streaming, chain)?.with_checksum(checksum(head)?);
+    if let Some(decoder) = chunks {
+        let decoder = decoder.with_checksum(checksum(head)?);
         head.headers.remove(header::TRANSFER_ENCODING);
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(decoder.remaining()));
         strip_coding(&mut head.headers);
@@ -93,35 +94,6 @@ fn checksum(head: &Parts) -> Result<Option<Checksum>, Refusal> {
     })
 }
 
-/// Returns the decoder of a body in chunks.
-fn decoder(
-    headers: &HeaderMap,
-    streaming: Streaming,
-    chain: Option<Box<ChunkChain>>,
-) -> Result<ChunkDecoder, Refusal> {
-    if streaming != Streaming::UnsignedTrailer && chain.is_none() {
-        // The chunks are signed and the head is not.
-        return Err(Refusal::anonymous());
-    }
-    let decoder = ChunkDecoder::unsigned(decoded_length(headers)?).with_chain(chain);
-    if streaming == Streaming::Signed {
-        return Ok(decoder);
-    }
-    Ok(decoder.with_trailers(announced(headers)?).map_err(PayloadErrorKind::from)?)
-}
-
-/// Returns the length of a payload in chunks.
-fn decoded_length(headers: &HeaderMap) -> Result<u64, Refusal> {
-    let mut values = headers.get_all(DECODED_LENGTH).iter();
-    let (value, more) = (values.next(), values.next());
-    let text = value.filter(|_| more.is_none()).and_then(|value| value.to_str().ok());
-    let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        let message = "You must provide the x-amz-decoded-content-length header.";
-        Refusal::new(S3ErrorCode::MissingContentLength, message)
-    })
-}
-
 /// Removes `aws-chunked` from the content codings: the app does not see it. Some clients also
 /// name it for a body without chunks.
 fn strip_coding(headers: &mut HeaderMap) {
@@ -143,15 +115,5 @@ fn strip_coding(headers: &mut HeaderMap) {
         if let Some(value) = value.ok().filter(|value| !value.is_empty()) {
             headers.append(header::CONTENT_ENCODING, value);
         }
-    }
-}
-
-/// Returns the announced trailers. Empty without the header.
-fn announced(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let mut values = headers.get_all(TRAILER).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(""),
-        (Some(value), None) if value.to_str().is_ok() => Ok(value.to_str().unwrap_or_default()),
-        _ => Err(Refusal::from(PayloadErrorKind::from(ChunkedError::UnsupportedTrailer))),
     }
 }

@@ -135,6 +135,7 @@
 
 mod admission;
 mod body;
+mod chunk_headers;
 pub(crate) mod form;
 mod future;
 mod key;

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
 use super::{
+    chunk_headers,
     key::{Signed, VerifiedKey},
     refusal::Refusal,
     rules::{KeyRules, SignatureRules},
@@ -14,7 +15,7 @@ use crate::{
     domain::{AccessKey, Credential, SecretKey},
     policy::Remembered,
     signature::{
-        ChunkChain, CredentialScope, SigningKey, decoy,
+        ChunkChain, ChunkDecoder, CredentialScope, SigningKey, decoy,
         request::{Detached, Payload, RequestHead, SignedRequest, Streaming},
     },
     usage::UsageRecorder,
@@ -51,8 +52,8 @@ pub(super) struct Verified {
     pub(super) key: VerifiedKey,
     /// What is remembered about the key's owner. `None` without a directory.
     owner: Option<Arc<Remembered>>,
-    /// The chain that the signatures of the chunks continue, if the chunks are signed.
-    pub(super) chain: Option<Box<ChunkChain>>,
+    /// The decoder of the body, if the body is in chunks.
+    pub(super) chunks: Option<Box<ChunkDecoder>>,
 }
 
 impl Verifier {
@@ -168,8 +169,11 @@ impl Verifier {
                         Some(Derived { key, owner }) => (Some(key), owner),
                         None => (None, self.rules.owner_of(&credential)),
                     };
+                    let chain = chain_of(signed, signing_key);
                     let key = VerifiedKey::new(credential, Signed::of_request(signed));
-                    Ok(Verified { key, owner, chain: chain_of(signed, signing_key) })
+                    // Before the owner is looked up: a malformed request costs no lookup.
+                    let chunks = chunk_headers::decoder(head.headers(), key.payload(), chain)?;
+                    Ok(Verified { key, owner, chunks })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))

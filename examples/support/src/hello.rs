@@ -41,7 +41,7 @@ impl DemoKey {
         let request = Request::post("/credentials/")
             .header("x-auth-token", TOKEN)
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(NEW_KEY))?;
+            .body(Full::<Bytes>::from(NEW_KEY))?;
         let response = layer.layer(not_found).oneshot(request).await?;
         let (status, body) = (response.status(), response.into_body().collect().await?.to_bytes());
         if !status.is_success() {
