@@ -29,7 +29,7 @@ pub(super) enum Address<'a> {
 enum Change {
     Delete,
     Keep,
-    Update(Credential),
+    Update(Arc<Credential>),
 }
 
 impl Authority {
@@ -74,7 +74,7 @@ impl Authority {
         let change = |stored: &Credential| {
             let mut changed = stored.clone().touched(self.clock.now());
             let is_changed = change(stored, &mut changed)?;
-            Ok(if is_changed { Change::Update(changed) } else { Change::Keep })
+            Ok(if is_changed { Change::Update(Arc::new(changed)) } else { Change::Keep })
         };
         self.change(caller, action, address, change).await
     }
@@ -107,7 +107,6 @@ impl Authority {
                 }
                 Change::Keep => return Ok(stored),
                 Change::Update(changed) => {
-                    let changed = Arc::new(changed);
                     let is_updated = self.backend().update(&changed, stored.version).await?;
                     (is_updated, "updated", changed)
                 }
