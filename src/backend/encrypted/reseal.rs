@@ -185,10 +185,7 @@ impl<B: CredentialBackend> Encrypted<B> {
 
     async fn register(&self) -> Result<Register, BackendError> {
         let record = self.0.backend.get(&register::id()).await?;
-        let gone = Unconfirmed {
-            what: "the record that tells which keys are in use is gone",
-            source: None,
-        };
+        let gone = Unconfirmed { what: "the register of keys in use is missing", source: None };
         let record = record.ok_or_else(|| BackendError::Corrupt(Box::new(gone)))?;
         Register::of_ring(&record, &self.0.sealer)
             .map_err(|error| BackendError::Corrupt(Box::new(error)))
@@ -237,7 +234,7 @@ impl ResealedPage {
             None | Some(Ok(Ok(One::Fine))) => {}
             Some(Ok(Err(error))) => return Err(error),
             Some(Err(_)) => {
-                let what = "sealing a record anew was given up";
+                let what = "re-sealing a record ended without a result";
                 return Err(Unconfirmed { what, source: None }.into_backend_error());
             }
         }
