@@ -186,6 +186,11 @@ impl SecretFileError {
     pub fn is_exposed(&self) -> bool {
         self.is_exposed
     }
+
+    /// The message and the source, for an error of a module that reads such files.
+    pub(crate) fn into_parts(self) -> (String, Option<Box<dyn StdError + Send + Sync>>) {
+        (self.message, self.source.map(|source| source.into()))
+    }
 }
 
 impl fmt::Display for SecretFileError {

@@ -96,9 +96,13 @@ pub fn resolve_url(
         })?;
         first_line(&text, variable)
     } else if let Some(path) = name.strip_prefix('@') {
-        let text = files.read(path.as_ref());
-        let text = text.map_err(|error| {
-            OpenError::invalid_setting("cannot read the URL of the store").with_source(error)
+        let text = files.read(path.as_ref()).map_err(|error| {
+            let (message, source) = error.into_parts();
+            let error = OpenError::invalid_setting(message);
+            match source {
+                Some(source) => error.with_source(source),
+                None => error,
+            }
         })?;
         first_line(text.expose(), path)
     } else {

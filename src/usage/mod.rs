@@ -1,8 +1,8 @@
-//! When keys were last used.
+//! Records when keys were last used.
 //!
-//! Whoever checks signatures tells a [`UsageRecorder`] of each use; every minute or
-//! so it reports to a [`UsageLog`] what it heard. The layer shows what the log knows:
-//! see [`CredentialLayerBuilder::usage`](crate::CredentialLayerBuilder::usage).
+//! A verifier reports each use to a [`UsageRecorder`], which writes to a [`UsageLog`] about
+//! every minute. The layer shows the times of the log: see
+//! [`CredentialLayerBuilder::usage`](crate::CredentialLayerBuilder::usage).
 
 use std::{
     collections::HashMap,
@@ -22,46 +22,45 @@ mod waiting;
 
 pub use self::recorder::{UsageRecorder, UsageRecorderBuilder};
 
-/// Remembers when keys were last used.
+/// Stores when keys were last used.
 ///
 /// # Contract
 ///
-/// * **The latest use wins**, in whatever order, how often, and by whomever uses are
-///   reported, of racing reports too: an older use never moves a later one back.
-///   So a report whose fate is unknown can be made again.
+/// * **The latest use wins**, regardless of the order and number of reports, and of races
+///   between them: an older use never replaces a later one. So a report with an unknown
+///   outcome can be repeated.
 /// * **Times are whole seconds** since 1970. Fractions may be cut off.
-/// * **"Not there" is no error.** What is reported of a key that does not exist is
-///   ignored, or kept until it is tidied up; it disturbs nothing else in the report.
-///   A key of which no use is known is not in the answer.
-/// * **Reads see every report that was answered before they started.** When a report
-///   fails, some of it may have been noted.
-/// * **A key's use stays when its record changes, and goes with it.** A log that is
-///   kept with the keys forgets in the step that deletes one; one that is kept
-///   apart forgets what was not used for long.
-/// * **No clock and no rules.** Times come in the report; who may see them is decided
-///   elsewhere.
+/// * **A key that does not exist is not an error.** Its use is ignored, or stored until the
+///   log is cleaned up; the rest of the report is not affected. Keys without a known use are
+///   not in the result of [`last_used`](Self::last_used).
+/// * **Reads see every report that returned before they started.** A failed report may be
+///   stored in part.
+/// * **A use is kept when the key's record changes, and deleted with the record.** A log that
+///   is stored with the keys deletes it in the same step. A separate log deletes entries that
+///   are old.
+/// * **No clock and no rules.** Times come in the report. The caller decides who may see them.
 ///
 /// With the feature `conformance`, these clauses are tests to run against your own
 /// implementation: see [`conformance::usage`](crate::conformance::usage).
 #[async_trait]
 pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
-    /// Notes when keys were used; the same key may come more than once.
+    /// Records when keys were used. The same key may occur more than once.
     ///
     /// [`UsageRecorder`] reports at most [`UsageRecorder::BATCH`] keys at once.
     ///
     /// # Errors
     ///
-    /// [`UsageError`] if not all of it could be noted.
+    /// [`UsageError`] if the report was not stored completely.
     async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
 
-    /// When each of these keys was last used, as far as that is known.
+    /// Returns when each of these keys was last used, as far as that is known.
     ///
-    /// The layer asks for one page at once, at most
+    /// The layer asks for the keys of one page in a call, at most
     /// [`ListQuery::MAX_LIMIT`](crate::backend::ListQuery::MAX_LIMIT) keys.
     ///
     /// # Errors
     ///
-    /// [`UsageError`] if that could not be found out.
+    /// [`UsageError`] if the log could not be read.
     async fn last_used(
         &self,
         ids: &[CredentialId],
@@ -73,7 +72,7 @@ pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
 pub struct UsageError(Box<dyn StdError + Send + Sync>);
 
 impl UsageError {
-    /// Wraps what went wrong.
+    /// Wraps the cause.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(source.into())
@@ -92,7 +91,7 @@ impl StdError for UsageError {
     }
 }
 
-/// Whole seconds since 1970; times before are 1970.
+/// Returns the whole seconds since 1970; zero for earlier times.
 pub(crate) fn whole_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,4 +1,4 @@
-//! Collecting uses, and reporting them in the background.
+//! Collects uses and reports them in the background.
 
 use std::{
     error::Error as StdError,
@@ -23,34 +23,32 @@ use super::waiting::{Noted, Waiting};
 use super::{UsageError, UsageLog, whole_seconds};
 use crate::{domain::Credential, log};
 
-/// How often uses are reported unless the builder says otherwise.
+/// The default interval between reports.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// With a shorter one the task would do nothing else.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+/// A shorter interval would keep a task busy all the time.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How many keys wait at the most unless the builder says otherwise: about eight
-/// megabytes of them.
+/// The default capacity: about eight megabytes of keys.
 const CAPACITY: usize = 65_536;
 
-/// How long one round of reports takes at the most.
+/// The timeout of one round of reports.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// How long a flush takes at the most: what is under way, and a round of its own.
+/// The timeout of a flush: the round in progress and one of its own.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// Collects uses of keys and reports them to a [`UsageLog`] in the background.
 ///
-/// Of each key only the latest use is kept, and every minute all that came together
-/// is reported, in batches; sooner if half of the room is taken. A use that cannot
-/// be reported waits for the next time. There is room for a bounded number of keys:
-/// what finds none is [`dropped`](Self::dropped), and the key's next use has
-/// another chance.
+/// The recorder keeps the latest use of each key. It reports all of them in batches every
+/// minute, or earlier if half of the capacity is used. A use that could not be reported stays
+/// for the next report. If the capacity is exhausted, a use of a further key is
+/// [`dropped`](Self::dropped); the next use of that key is tried again.
 ///
-/// A clone is another handle to the same collection. When the last one is dropped,
-/// what waits is reported once more, in the background, as long as the runtime lives;
-/// to be sure of it, call [`flush`](Self::flush) before. What waits when the process
-/// ends is lost.
+/// A clone is another handle to the same recorder. When the last handle is dropped, the
+/// remaining uses are reported in the background, as long as the runtime lives. To wait for
+/// that, call [`flush`](Self::flush). Uses that were not reported when the process ends are
+/// lost.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -65,7 +63,7 @@ const FLUSH: Duration = Duration::from_secs(20);
 /// let recorder =
 ///     UsageRecorder::builder(backend.clone()).interval(Duration::from_secs(10)).start();
 ///
-/// // For each signature that proved right:
+/// // For each valid signature:
 /// recorder.used(&verified, now);
 ///
 /// // Before the process ends:
@@ -79,30 +77,30 @@ pub struct UsageRecorder {
 }
 
 impl UsageRecorder {
-    /// How many keys are reported at once at the most: few enough that a log which
-    /// writes other things too is not held up.
+    /// The most keys in one report. Small enough not to delay other writes to the same
+    /// store.
     pub const BATCH: usize = 256;
 
-    /// Starts to report to this log, with the default of every setting.
+    /// Starts a recorder with the default settings.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// If called outside a tokio runtime.
     #[must_use]
     pub fn new(log: impl UsageLog) -> Self {
         Self::builder(log).start()
     }
 
-    /// Starts a recorder that differs from the default.
+    /// Starts to set up a recorder.
     pub fn builder(log: impl UsageLog) -> UsageRecorderBuilder {
         UsageRecorderBuilder { log: Box::new(log), interval: INTERVAL, capacity: CAPACITY }
     }
 
-    /// Notes that a key was used at this time. Fractions of seconds are cut off, and
-    /// times before 1970 are 1970.
+    /// Records that a key was used at this time. Fractions of a second are cut off, and times
+    /// before 1970 count as 1970.
     ///
-    /// Never waits for the log, and never fails. A further use of a key within the
-    /// second takes no lock; within the interval, no memory.
+    /// Never waits for the log and never fails. Another use of the key within the same second
+    /// takes no lock; within the interval, it takes no memory.
     pub fn used(&self, credential: &Credential, at: SystemTime) {
         let Shared { recent, waiting, dropped, wake, half, .. } = &*self.owner.shared;
         let (hash, second) = (waiting.hash(&credential.id), whole_seconds(at));
@@ -121,33 +119,32 @@ impl UsageRecorder {
         recent.put(hash, second);
     }
 
-    /// Reports all that waits. Uses that were noted before are in the log when this
-    /// returns `Ok`.
+    /// Reports all uses that were recorded before the call. They are in the log when it returns
+    /// `Ok`.
     ///
-    /// Ends within twenty seconds, whatever the log does, as long as it blocks no thread.
+    /// Times out after twenty seconds.
     ///
     /// # Errors
     ///
-    /// [`UsageError`] if the log failed, or was not done in time. What was not
-    /// reported waits for the next time.
+    /// [`UsageError`] if the log failed or timed out. The uses stay for the next report.
     pub async fn flush(&self) -> Result<(), UsageError> {
         in_time(FLUSH, self.owner.shared.round()).await
     }
 
-    /// How many keys wait to be reported.
+    /// Returns the number of keys whose use is not reported yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.owner.shared.waiting.len()
     }
 
-    /// How many uses were dropped because there was no room for a further key.
+    /// Returns the number of uses that were dropped because the capacity was exhausted.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.owner.shared.dropped.load(Relaxed)
     }
 }
 
-/// Settings of a [`UsageRecorder`].
+/// Builds a [`UsageRecorder`]. Every setting replaces an earlier value.
 #[derive(Debug)]
 #[must_use = "call `start` to get the recorder"]
 pub struct UsageRecorderBuilder {
@@ -157,14 +154,17 @@ pub struct UsageRecorderBuilder {
 }
 
 impl UsageRecorderBuilder {
-    /// How long uses wait before they are reported; at least a millisecond. Default: one
-    /// minute.
+    /// Sets the time between reports; at least a millisecond.
+    ///
+    /// Default: one minute.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(SHORTEST_INTERVAL);
+        self.interval = interval.max(MIN_INTERVAL);
         self
     }
 
-    /// How many keys wait at the most. Each takes some 130 bytes. Default: 65,536.
+    /// Sets the most keys that wait to be reported. Each takes some 130 bytes.
+    ///
+    /// Default: 65,536.
     pub fn capacity(mut self, keys: usize) -> Self {
         self.capacity = keys;
         self

@@ -74,7 +74,7 @@ async fn without_a_ring_nothing_is_opened_and_nothing_written() {
     for empty in ["", "# nothing\n", ";"] {
         let error = KeyRing::parse(empty).unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::Invalid);
-        assert_eq!(error.to_string(), "there is no key in the ring");
+        assert_eq!(error.to_string(), "the key ring has no key");
     }
 }
 

@@ -123,7 +123,7 @@ async fn a_sealed_store_is_nothing_without_its_keys() {
     for command in commands {
         for (ring, why) in [
             (None, "needs its key ring: --key-ring"),
-            (Some("other"), "lacks: one"),
+            (Some("other"), "sealed with: one"),
             (Some("same-id"), "one"),
             (Some("exposed"), "exposed"),
             (Some("missing"), "missing"),

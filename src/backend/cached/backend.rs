@@ -21,41 +21,45 @@ use super::stats::CacheStats;
 use super::writes::Partition;
 use super::{error, following};
 
-/// Remembers what a backend said about access keys, so that a verifier need not ask
-/// it for every request.
+/// Looks up access keys in memory, so that a verifier does not ask the backend for every
+/// request.
 ///
-/// Write through it and look keys up through it, and a write takes effect on the
-/// next lookup: no answer that was asked for before the write was done is served
-/// after it, whatever races with what. A write that was made elsewhere, by another
-/// process or past this cache, takes effect within the
-/// [`ttl`](CachedBuilder::ttl), 10 seconds unless set. Nothing is served that is
-/// older, also in an outage, unless a feed says that it did not change; failures are not
-/// remembered.
+/// # When writes take effect
 ///
-/// * Only [`find_by_access_key`](CredentialBackend::find_by_access_key) is answered
-///   from memory. [`get`](CredentialBackend::get),
-///   [`find_by_slot`](CredentialBackend::find_by_slot) and
-///   [`list`](CredentialBackend::list) ask the backend each time.
-/// * However many look up one key at once, the backend is asked once.
-/// * A record that is looked up in the last quarter of its time is asked for anew in
-///   the background, so that nobody waits for a key in use; that lookup allocates.
-/// * Access keys that do not exist have a room of their own, of a fixed size:
-///   lookups of made-up keys push no record out.
-/// * A feed of the store's changes can be [followed](Self::follow): then a write that
-///   was made elsewhere takes effect within a second.
-/// * After the clock was put back, what seems to come from the future is asked for
-///   anew; no answer outlives its time by more than the step.
-/// * A write goes on when its caller goes away, and counts when it is done. If the
-///   backend panics, the call is [`Unavailable`](BackendError::Unavailable).
+/// * Writes through the same `Cached` take effect on the next lookup. A lookup never returns
+///   an answer that was requested before a write was done.
+/// * Writes of other processes, or past this cache, take effect within the
+///   [`ttl`](CachedBuilder::ttl): 10 seconds by default. If the cache
+///   [follows](Self::follow) a change feed, they take effect within a second.
+/// * Older answers are not served, not even during an outage, unless a feed reports that the
+///   record did not change. Errors are not cached.
 ///
-/// A record that is not valid any more is forgotten when it is asked for again, when
-/// its room is needed, or by [`staleness`](Self::staleness). If another process
-/// gives a key to another user and this one purges that user, it is served
-/// until its time is over: to this cache it was not theirs.
+/// # Lookups
 ///
-/// A clone is another handle to the same memory and the same backend. Calls must be
-/// made within a tokio runtime with time enabled, but for [`known`](KeySource::known). A
-/// question that the backend does not answer within ten seconds has failed.
+/// * Only [`find_by_access_key`](CredentialBackend::find_by_access_key) is answered from
+///   memory. [`get`](CredentialBackend::get), [`find_by_slot`](CredentialBackend::find_by_slot)
+///   and [`list`](CredentialBackend::list) ask the backend each time.
+/// * Concurrent lookups of one key ask the backend once. A call that the backend does not
+///   answer within ten seconds fails.
+/// * A lookup in the last quarter of a record's time refreshes the record in the background,
+///   so that no request waits for a key in use. That lookup allocates.
+/// * Access keys that do not exist have a capacity of their own: lookups of invented keys
+///   never evict a record.
+/// * If the clock is set back, answers from the future are requested again. No answer lives
+///   longer than its time and the step of the clock.
+///
+/// A stale record leaves the memory when it is looked up again, when its room is needed, or
+/// with [`staleness`](Self::staleness). If another process gives a key to another user and
+/// this process then purges that user, the key is served until its time is over: this cache
+/// does not know the new owner.
+///
+/// # Writes
+///
+/// A write continues if its caller drops the future, and takes effect when it is done. If the
+/// backend panics, the call returns [`Unavailable`](BackendError::Unavailable).
+///
+/// A clone is another handle to the same memory and backend. Calls need a tokio runtime with
+/// time enabled, except [`known`](KeySource::known).
 ///
 /// # Example
 ///
@@ -84,37 +88,37 @@ use super::{error, following};
 pub struct Cached<B>(Arc<Inner<B>>);
 
 impl<B> Cached<B> {
-    /// What it has done since it was made, and how much it holds.
+    /// Returns the metrics of the cache.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.0.counts.stats(self.0.memory.sizes())
     }
 
-    /// How long ago a change may have been made elsewhere that a lookup would miss now;
-    /// zero if nothing is remembered.
+    /// Returns the age of the oldest change by others that a lookup could miss now; zero if
+    /// the cache is empty.
     ///
-    /// That is the age of the oldest answer that a lookup could be given from memory, and
-    /// where a feed vouches for it, how long ago the feed last said that it is complete.
-    /// Looks at everything that is remembered, and forgets what would not be served.
-    /// Lookups of a part of the keys wait meanwhile, one part after the other: some
-    /// milliseconds in all for 100,000 records.
+    /// Without a feed this is the age of the oldest answer in memory; with a feed, the time
+    /// since its last complete notice. Scans all entries and evicts those that cannot be
+    /// served. Lookups wait for one shard at a time: some milliseconds in total for 100,000
+    /// records.
     #[must_use]
     pub fn staleness(&self) -> Duration {
         self.0.memory.sweep(self.0.clock.now())
     }
 
-    /// The bound on that while no feed is followed, or the one that is is broken: within it
-    /// a write made elsewhere takes effect. While a feed is followed, that is when it tells;
-    /// for a write that no feed tells of, it is
+    /// Returns the maximum age of an entry when no change feed is connected: the
+    /// [`ttl`](CachedBuilder::ttl).
+    ///
+    /// With a connected feed, the maximum age is
     /// [`followed_ttl`](CachedBuilder::followed_ttl).
     #[must_use]
     pub fn max_staleness(&self) -> Duration {
         self.0.settings.ttl
     }
 
-    /// How long ago the feed that is followed last said that it is complete: what was
-    /// changed elsewhere before that is felt. `None` if none is followed, or the one that is
-    /// has said nothing for a second, or is broken.
+    /// Returns the time since the last complete notice of the followed feed: earlier changes
+    /// by others have taken effect. `None` if no feed is followed, or if the feed is broken or
+    /// has been silent for a second.
     #[must_use]
     pub fn feed_lag(&self) -> Option<Duration> {
         self.0.memory.lag(self.0.clock.now())
@@ -126,29 +130,29 @@ impl<B> Cached<B> {
 }
 
 impl<B: CredentialBackend> Cached<B> {
-    /// Follows a feed of the changes in the store, until the last handle is dropped.
+    /// Follows a feed of the store's changes, until the last handle is dropped.
     ///
-    /// What it tells of is forgotten. So a write that was made elsewhere takes effect as
-    /// soon as the feed tells, within a second in any case, and what was not written is
-    /// remembered for longer: see [`followed_ttl`](CachedBuilder::followed_ttl). While the
-    /// feed is broken or silent the [`ttl`](CachedBuilder::ttl) holds again at once, a
-    /// warning says so, and it is tried again. When it is back all that was remembered is
-    /// asked for anew, so that what changed meanwhile is felt; a feed that keeps breaking is
-    /// tried every few seconds.
+    /// Changed records are evicted, so that writes of others take effect when the feed reports
+    /// them, within a second. Unchanged records are served for longer: see
+    /// [`followed_ttl`](CachedBuilder::followed_ttl).
     ///
-    /// Returns at once: [`feed_lag`](Self::feed_lag) tells when the feed is up. One feed is
-    /// enough: of two, each would vouch for what only the other tells.
+    /// If the feed breaks or falls silent, the [`ttl`](CachedBuilder::ttl) applies again at
+    /// once. The cache logs a warning and retries, at most every few seconds. After it
+    /// reconnects, all entries are looked up again, since changes may have been missed.
+    ///
+    /// Returns at once; [`feed_lag`](Self::feed_lag) reports whether the feed is connected.
+    /// Follow one feed only: each of two would vouch for changes that only the other reports.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn follow(&self, feed: impl ChangeFeed) {
         let following = following::follow(Arc::downgrade(&self.0), feed);
         tokio::spawn(following.in_current_span());
     }
 
-    /// Writes in a task of its own, which ends also if nobody waits for it, and counts
-    /// the write in these partitions before it is answered.
+    /// Writes in a task of its own, which continues if the caller drops the future. Counts the
+    /// write in these partitions before the call returns.
     async fn write<T, F>(
         &self,
         partitions: Vec<Partition>,
@@ -167,13 +171,13 @@ impl<B: CredentialBackend> Cached<B> {
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|error| {
             // Not the error itself, which repeats what the backend panicked with.
-            tracing::error!(panicked = error.is_panic(), "a write was given up");
+            tracing::error!(panicked = error.is_panic(), "a write ended without a result");
             Err(error::given_up())
         })
     }
 
-    /// Where a write of this record counts: an update may give it a new access key,
-    /// which was absent or another's. Whoever has it under an old one knows its id.
+    /// The partitions of a write of this record. An update may give the record a new access
+    /// key, which was absent or another record's. Entries under its old key know its id.
     fn partitions_of(&self, credential: &Credential) -> Vec<Partition> {
         let writes = &self.0.memory.writes;
         let access_key = credential.access_key.as_ref().map(|key| writes.access_key(key));

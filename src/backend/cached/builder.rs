@@ -1,4 +1,4 @@
-//! Settings of a cache.
+//! The settings of a cache.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use super::memory::Settings;
 use crate::clock::{Clock, SystemClock};
 
 impl<B> Cached<B> {
-    /// A cache over this backend, with the defaults.
+    /// Wraps a backend, with the default settings.
     pub fn new(backend: B) -> Self {
         Self::builder(backend).build()
     }
 
-    /// A cache over this backend, with settings.
+    /// Starts to wrap a backend.
     pub fn builder(backend: B) -> CachedBuilder<B> {
         CachedBuilder::new(backend)
     }
@@ -20,8 +20,8 @@ impl<B> Cached<B> {
 
 /// Builds a [`Cached`].
 ///
-/// A zero is no mistake: what may be held for no time, or in no number, is not
-/// remembered, and each lookup asks the backend.
+/// Every setting replaces an earlier value. A time or capacity of zero is valid: then each
+/// lookup asks the backend.
 pub struct CachedBuilder<B> {
     backend: B,
     settings: Settings,
@@ -40,8 +40,8 @@ impl<B> CachedBuilder<B> {
         Self { backend, settings, clock: Arc::new(SystemClock) }
     }
 
-    /// For how long a record is served from memory: the bound within which a write
-    /// that was made elsewhere takes effect.
+    /// Sets how long a record is served from memory. Writes of others take effect within this
+    /// time.
     ///
     /// Default: 10 seconds.
     #[must_use]
@@ -50,11 +50,10 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// For how long a record is served from memory while a feed of changes is
-    /// [followed](Cached::follow) that tells when it was changed; never shorter than
-    /// [`ttl`](Self::ttl).
+    /// Sets how long a record is served from memory while the cache [follows](Cached::follow)
+    /// a change feed; never less than [`ttl`](Self::ttl).
     ///
-    /// It bounds what a write does that no feed tells of, such as one by hand.
+    /// Writes that no feed reports, such as those by hand, take effect within this time.
     ///
     /// Default: 5 minutes.
     #[must_use]
@@ -63,7 +62,8 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// For how long "there is none" is served from memory; never longer than a record.
+    /// Sets how long the absence of an access key is served from memory; never longer than a
+    /// record.
     ///
     /// Default: 2 seconds.
     #[must_use]
@@ -72,11 +72,11 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// How many records are remembered at most. One that holds more than 4 KiB of
-    /// text counts as several.
+    /// Sets the most records in memory. A record with more than 4 KiB of text counts as
+    /// several.
     ///
-    /// Records are spread over several parts of the memory, each with its share of
-    /// the room: a little more than there are keys leaves room for all of them.
+    /// Records are spread over shards, each with its share of the capacity. To keep all keys
+    /// in memory, set a little more than their number.
     ///
     /// Default: 100,000.
     #[must_use]
@@ -85,7 +85,7 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// How many access keys that do not exist are remembered at most.
+    /// Sets the most absent access keys in memory.
     ///
     /// Default: 10,000.
     #[must_use]
@@ -94,7 +94,7 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// Where the time comes from.
+    /// Sets the clock.
     ///
     /// Default: [`SystemClock`].
     #[must_use]
@@ -103,7 +103,7 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// Finishes the cache.
+    /// Creates the cache.
     #[must_use]
     pub fn build(self) -> Cached<B> {
         // Destructured in full so that a new setting cannot be forgotten here.

@@ -1,17 +1,16 @@
-//! One failure for several who wait.
+//! Errors, and sharing one error among several callers.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use crate::backend::BackendError;
 
-/// A task that asked the backend or wrote to it has panicked, or its runtime has
-/// ended.
+/// A task that called the backend panicked, or its runtime was shut down.
 #[derive(Debug)]
 pub(super) struct GivenUp;
 
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call of the credential store was given up")
+        f.write_str("the call to the credential store ended without a result")
     }
 }
 
@@ -21,12 +20,12 @@ pub(super) fn given_up() -> BackendError {
     BackendError::Unavailable(Box::new(GivenUp))
 }
 
-/// The failure of a question that was not answered in time.
+/// The error of a lookup that timed out.
 pub(super) fn too_slow() -> Arc<BackendError> {
     Arc::new(BackendError::Unavailable("the credential store did not answer in time".into()))
 }
 
-/// The same error once more, with the same cause.
+/// Returns a copy of an error, with the same cause.
 pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
     let cause = || Box::new(Cause(Arc::clone(error)));
     match &**error {
@@ -38,7 +37,7 @@ pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
     }
 }
 
-/// Reads like the cause of the error that it shares.
+/// Displays the cause of the shared error.
 #[derive(Debug)]
 struct Cause(Arc<BackendError>);
 
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_error_tells_its_cause_once() {
+    fn shared_error_reports_its_cause_once() {
         let io = std::io::Error::other("connection refused");
         let shared = share(&Arc::new(BackendError::Corrupt(Box::new(io))));
         assert!(matches!(shared, BackendError::Corrupt(_)));

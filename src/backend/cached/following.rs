@@ -48,7 +48,7 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
         }
         if !was_told {
             let (cause, ttl) = (log::cause(&error), inner.settings.ttl);
-            tracing::warn!(%error, cause, ?ttl, "changes of the credential store are not told; what is remembered counts for its time to live");
+            tracing::warn!(%error, cause, ?ttl, "the change feed of the credential store is broken; cached keys are served for their ttl");
             was_told = true;
         }
         drop(inner);
@@ -91,7 +91,7 @@ async fn listen<B>(
             if began.is_none() {
                 // What was asked for before may have missed a change that nobody told.
                 inner.memory.writes.count_everywhere();
-                tracing::info!("changes of the credential store are told");
+                tracing::info!("the change feed of the credential store is connected");
             }
             let began = *began.get_or_insert(asked_at);
             *lasted = Some(asked_at.duration_since(began).unwrap_or_default());

@@ -163,9 +163,9 @@ impl<B: CredentialBackend> Inner<B> {
         let is_time = now.abs_diff(last) >= SECONDS_BETWEEN_WARNINGS
             && self.warned_at.compare_exchange(last, now, Relaxed, Relaxed).is_ok();
         if is_time {
-            tracing::warn!(%error, cause, "keys in use cannot be looked up anew");
+            tracing::warn!(%error, cause, "cached keys in use cannot be refreshed");
         } else {
-            tracing::debug!(%error, cause, "a key in use cannot be looked up anew");
+            tracing::debug!(%error, cause, "a cached key in use cannot be refreshed");
         }
     }
 }

@@ -1,38 +1,38 @@
-//! What a cache counts.
+//! The metrics of a cache.
 
 use std::{
     cell::Cell,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-/// What a cache has done since it was made, and how much it holds.
+/// The metrics of a [`Cached`](super::Cached) since it was created.
 ///
-/// The counts are taken one after the other while lookups go on, so they need not
-/// add up to the last one.
+/// The counters are read one after the other while lookups continue, so their sums may be
+/// slightly off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
     /// Lookups answered from memory with a record.
     pub hits: u64,
-    /// Lookups answered from memory with "there is none".
+    /// Lookups answered from memory: no credential has the access key.
     pub absent_hits: u64,
     /// Lookups that had to wait for the backend.
     pub misses: u64,
-    /// Questions to the backend ahead of time, for records that are in use.
+    /// Refreshes of records in use, in the background.
     pub refreshes: u64,
-    /// How many of those the backend could not answer.
+    /// Refreshes that failed.
     pub failed_refreshes: u64,
-    /// Changes that a feed told.
+    /// Changes that a feed reported.
     pub changes: u64,
-    /// How often a feed broke that was followed.
+    /// How often the followed feed broke.
     pub breaks: u64,
-    /// Records in memory, also those that are too old to be served.
+    /// Records in memory, including stale ones.
     pub entries: usize,
-    /// Absences in memory, also those that are too old to be served.
+    /// Absent access keys in memory, including stale ones.
     pub absences: usize,
 }
 
-/// In how many places hits are counted, so that threads do not wait for each other.
+/// How many counters the hits are spread over, so that threads do not contend.
 const STRIPES: usize = 64;
 
 /// The counts that grow.
@@ -94,7 +94,7 @@ impl Default for Counts {
     }
 }
 
-/// Where this thread counts.
+/// The index of this thread's counter.
 fn stripe() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -35,7 +35,8 @@ impl KeyError {
     pub(super) fn from_file(error: SecretFileError) -> Self {
         let kind =
             if error.is_exposed() { KeyErrorKind::Exposed } else { KeyErrorKind::Inaccessible };
-        Self { kind, what: "cannot read the key file".into(), source: Some(error.into()) }
+        let (what, source) = error.into_parts();
+        Self { kind, what, source }
     }
 
     /// Creates the error of a key provider that failed.

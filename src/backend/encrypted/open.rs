@@ -45,7 +45,7 @@ pub(super) async fn settle<B: CredentialBackend>(
             return Ok(changed);
         }
     }
-    let what = "others keep changing which keys are in use";
+    let what = "other processes keep changing the keys in use";
     Err(OpenError::new(OpenErrorKind::Unavailable, what))
 }
 

@@ -1,4 +1,4 @@
-//! Sealing everything with the newest key.
+//! Re-seals every record with the newest key.
 
 use std::sync::Arc;
 
@@ -22,66 +22,65 @@ const TRIES: usize = 16;
 /// How many passes are made while others still write with older keys.
 const PASSES: u32 = 5;
 
-/// What became of the records of one page.
+/// The result of re-sealing one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResealedPage {
-    /// How many were looked at.
+    /// The number of records on the page.
     pub examined: u64,
-    /// How many were not sealed with the newest key, and now are.
+    /// The number of records that were re-sealed with the newest key.
     pub resealed: u64,
-    /// Those that cannot be read or opened, or are too long for the store when they are
-    /// sealed, which were left as they are.
+    /// Records that were left unchanged: they cannot be read or opened, or are too long for
+    /// the store when they are sealed.
     pub unreadable: Vec<CredentialId>,
-    /// Behind which record the next page starts; `None` after the last one.
+    /// The record after which the next page starts; `None` after the last page.
     pub next: Option<CredentialId>,
 }
 
-/// How far [`Encrypted::reseal`] is.
+/// The progress of [`Encrypted::reseal`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResealProgress {
-    /// Which time the store is gone through; the first one is 1.
+    /// The number of the pass through the store, from 1.
     pub pass: u32,
-    /// How many records this pass looked at.
+    /// The number of records that this pass examined.
     pub examined: u64,
-    /// How many this pass sealed anew.
+    /// The number of records that this pass re-sealed.
     pub resealed: u64,
-    /// How many this pass could not read, open or store.
+    /// The number of records that this pass could not read, open or store.
     pub unreadable: u64,
-    /// How many all passes sealed anew.
+    /// The number of records that all passes re-sealed.
     pub resealed_in_all: u64,
 }
 
-/// What came of [`Encrypted::reseal`].
+/// The result of [`Encrypted::reseal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resealed {
-    /// Everything is sealed with the newest key, and no other is in use.
+    /// Every record is sealed with the newest key, and no other key is in use.
     Done(ResealProgress),
-    /// Some process still writes with an older key, or without any: find it, and reseal
-    /// again.
+    /// A process still writes with an older key, or without a key: find the process, and
+    /// reseal again.
     StillWritten(ResealProgress),
     /// Some records cannot be read or opened, or are too long for the store when they are
-    /// sealed; the first of them are named. All else is sealed with
-    /// the newest key; older ones stay in use.
+    /// sealed; the first of them are listed. All other records are sealed with the newest key.
+    /// Older keys stay in use.
     Unreadable(ResealProgress, Vec<CredentialId>),
 }
 
 impl<B: CredentialBackend> Encrypted<B> {
-    /// Seals everything with the newest key of the ring, and takes the other keys out of
-    /// use when nothing is sealed with them; after this a ring without them opens the
-    /// store. Plain records of a store that was [adopted](Self::adopt) are sealed too, and
-    /// are not accepted any more from then on.
+    /// Re-seals every record with the newest key of the ring, and retires the other keys when
+    /// no record needs them. Afterwards a ring without them opens the store. Plain records of
+    /// an [adopted](Self::adopt) store are sealed too, and are no longer accepted afterwards.
     ///
-    /// Reads and writes go on meanwhile. `progress` is called after each page. When this
-    /// is given up, or its process ends, what is sealed is sealed: start it again.
+    /// Reads and writes continue meanwhile. `progress` is called after each page. If the call
+    /// is cancelled, re-sealed records stay re-sealed: call it again.
     ///
-    /// A record that is sealed anew gets its next version and keeps its times.
+    /// A re-sealed record gets its next version and keeps its times.
     ///
     /// # Errors
     ///
-    /// Those of every call: see [`BackendError`].
+    /// Only the errors common to every method; see [`BackendError`].
     pub async fn reseal(
         &self,
         mut progress: impl FnMut(&ResealProgress) + Send,
@@ -122,12 +121,12 @@ impl<B: CredentialBackend> Encrypted<B> {
         Ok(Resealed::StillWritten(so_far))
     }
 
-    /// Seals the records of one page, in the order of their ids, with the newest key, for
-    /// those who go through a store in steps of their own. No key goes out of use by it.
+    /// Re-seals the records of one page, in the order of their ids, with the newest key. For
+    /// callers that walk the store themselves. Retires no key.
     ///
     /// # Errors
     ///
-    /// Those of every call: see [`BackendError`].
+    /// Only the errors common to every method; see [`BackendError`].
     pub async fn reseal_page(
         &self,
         after: Option<&CredentialId>,
@@ -174,12 +173,11 @@ impl<B: CredentialBackend> Encrypted<B> {
         Ok(resealed)
     }
 
-    /// The ids of the keys that something may be sealed with.
+    /// Returns the ids of the keys that records may be sealed with.
     ///
     /// # Errors
     ///
-    /// [`BackendError::Corrupt`] if the record that tells them cannot be read; those of
-    /// every call.
+    /// [`BackendError::Corrupt`] if the register of keys in use cannot be read.
     pub async fn keys_in_use(&self) -> Result<Vec<String>, BackendError> {
         let register = self.register().await?;
         Ok(register.state.key_ids().map(Into::into).collect())
@@ -187,10 +185,7 @@ impl<B: CredentialBackend> Encrypted<B> {
 
     async fn register(&self) -> Result<Register, BackendError> {
         let record = self.0.backend.get(&register::id()).await?;
-        let gone = Unconfirmed {
-            what: "the record that tells which keys are in use is gone",
-            source: None,
-        };
+        let gone = Unconfirmed { what: "the register of keys in use is missing", source: None };
         let record = record.ok_or_else(|| BackendError::Corrupt(Box::new(gone)))?;
         Register::of_ring(&record, &self.0.sealer)
             .map_err(|error| BackendError::Corrupt(Box::new(error)))
@@ -239,7 +234,7 @@ impl ResealedPage {
             None | Some(Ok(Ok(One::Fine))) => {}
             Some(Ok(Err(error))) => return Err(error),
             Some(Err(_)) => {
-                let what = "sealing a record anew was given up";
+                let what = "re-sealing a record ended without a result";
                 return Err(Unconfirmed { what, source: None }.into_backend_error());
             }
         }

@@ -70,7 +70,7 @@ impl KeyRing {
             ring = ring.with_newest(id, &bytes)?;
         }
         if ring.keys.is_empty() {
-            return Err(KeyError::new(KeyErrorKind::Invalid, "there is no key in the ring"));
+            return Err(KeyError::new(KeyErrorKind::Invalid, "the key ring has no key"));
         }
         Ok(ring)
     }

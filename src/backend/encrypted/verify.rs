@@ -1,4 +1,4 @@
-//! Looking for what cannot be opened.
+//! Finds records that cannot be opened.
 
 use super::backend::Encrypted;
 use super::register;
@@ -8,29 +8,30 @@ use crate::backend::{
 };
 use crate::domain::CredentialId;
 
-/// What the records of one page are like.
+/// The result of verifying one page.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct VerifiedPage {
-    /// How many were looked at.
+    /// The number of records on the page.
     pub examined: u64,
-    /// How many are sealed, but not with the newest key.
+    /// The number of records that are sealed with an older key.
     pub outdated: u64,
-    /// How many are not sealed, and accepted since the store was adopted.
+    /// The number of records that are not sealed, and accepted because the store was adopted.
     pub plain: u64,
-    /// Those that cannot be read or opened, and why.
+    /// The records that cannot be read or opened, and why.
     pub unreadable: Vec<(CredentialId, BackendError)>,
-    /// Behind which record the next page starts; `None` after the last one.
+    /// The record after which the next page starts; `None` after the last page.
     pub next: Option<CredentialId>,
 }
 
 impl<B: CredentialBackend> Encrypted<B> {
-    /// Opens the records of one page, in the order of their ids, and tells which cannot
-    /// be read or opened. Nothing is written.
+    /// Opens the records of one page, in the order of their ids, and reports those that cannot
+    /// be read or opened. Writes nothing.
     ///
     /// # Errors
     ///
-    /// Those of every call: see [`BackendError`]; not for what cannot be opened.
+    /// Only the errors common to every method; see [`BackendError`]. A record that cannot be
+    /// opened is not an error.
     pub async fn verify_page(
         &self,
         after: Option<&CredentialId>,

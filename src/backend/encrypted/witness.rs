@@ -81,7 +81,7 @@ impl Witness {
         }
         if seen.failed >= arrival {
             // While the store is away nobody waits for more than two looks.
-            let what = "it is not known whether the key is in use that was sealed with";
+            let what = "cannot check that the key of this write is registered as in use";
             return Err(Unconfirmed { what, source: None }.into_backend_error());
         }
         // Read before the register is: these writes are done.
@@ -120,18 +120,17 @@ async fn current<B: CredentialBackend>(
 ) -> Result<Option<Register>, Unconfirmed> {
     let trouble = |what| Unconfirmed { what, source: None };
     let unread = |source| Unconfirmed {
-        what: "it is not known whether the key is in use that was sealed with",
+        what: "cannot check that the key of this write is registered as in use",
         source: Some(source),
     };
     for _ in 0..TRIES {
         let record = backend.get(&register::id()).await.map_err(unread)?;
-        let record =
-            record.ok_or(trouble("the record that tells which keys are in use is gone"))?;
+        let record = record.ok_or(trouble("the register of keys in use is missing"))?;
         if record.version == known {
             return Ok(None);
         }
         let register = Register::of_any(&record, sealer).map_err(|_| {
-            trouble("the keys in use were changed by somebody who has none of this ring")
+            trouble("the register of keys in use was changed without any key of this ring")
         })?;
         if register.state.is_in_use(sealer.newest()) {
             return Ok(Some(register));
@@ -140,9 +139,9 @@ async fn current<B: CredentialBackend>(
         state.put_in_use(sealer.newest());
         let changed = register::change(backend, sealer, state, register.version).await;
         if let Some(changed) = changed.map_err(unread)? {
-            tracing::warn!("a key that is written with was being taken out of use");
+            tracing::warn!("a key that is still written with was being retired");
             return Ok(Some(changed));
         }
     }
-    Err(trouble("others keep changing which keys are in use"))
+    Err(trouble("other processes keep changing the keys in use"))
 }

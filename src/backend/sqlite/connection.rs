@@ -100,7 +100,7 @@ fn warn_if_exposed(path: &Path) {
     let Ok(file) = std::fs::metadata(path) else { return };
     if is_exposed(file.mode()) {
         let mode = format!("{:03o}", file.mode() & 0o777);
-        tracing::warn!(path = %path.display(), mode, "others may read the file of credentials");
+        tracing::warn!(path = %path.display(), mode, "other users can read the file of credentials");
     }
 }
 

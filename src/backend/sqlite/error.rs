@@ -109,7 +109,7 @@ pub(super) struct WriterGone;
 
 impl fmt::Display for WriterGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the thread that writes credentials is gone")
+        f.write_str("the thread that writes credentials has ended")
     }
 }
 

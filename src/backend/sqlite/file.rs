@@ -151,7 +151,10 @@ impl DatabaseFile {
         let file = self.file()?;
         if known.file.is_some_and(|known| known != file) {
             self.discard_log(known).map_err(|error| {
-                let what = format!("cannot tidy up before {} is opened", self.path.display());
+                let what = format!(
+                    "cannot remove the files of the previous store at {}",
+                    self.path.display()
+                );
                 OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
             })?;
         }
@@ -189,7 +192,7 @@ impl DatabaseFile {
 
     fn file(&self) -> Result<Identity, OpenError> {
         identity(&self.path).map_err(|error| {
-            let what = format!("{} is not there", self.path.display());
+            let what = format!("{} does not exist", self.path.display());
             OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
         })
     }

@@ -72,7 +72,7 @@ impl Drop for Writer {
         // The thread ends when its queue is closed and empty.
         self.queue = None;
         if let Some(Err(_)) = self.thread.take().map(thread::JoinHandle::join) {
-            tracing::error!("the thread that writes credentials had panicked");
+            tracing::error!("the thread that writes credentials panicked");
         }
     }
 }

@@ -70,7 +70,7 @@ fn assert_silent_about(log: &str, secrets: &[String]) {
 async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
     let accesser = Server::new(ACCESSER).start().await;
     let secrets = live(&accesser).await;
-    accesser.logged("changes of the credential store are told", 1).await;
+    accesser.logged("the change feed of the credential store is connected", 1).await;
     let log = accesser.stderr();
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
     assert_eq!((changes("created"), changes("updated"), changes("deleted")), (4, 6, 3), "{log}");

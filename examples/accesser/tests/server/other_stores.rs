@@ -139,7 +139,7 @@ async fn without_most_of_its_etcd_all_is_503_and_comes_back_by_itself() {
 async fn share(accesser: &Server) {
     let (one, other) = (accesser.start().await, accesser.start().await);
     // What is looked up before that counts for an hour.
-    other.logged("changes of the credential store are told", 1).await;
+    other.logged("the change feed of the credential store is connected", 1).await;
     let key = mint(&one.client(), "dev-alice").await;
     let store = Store::new(&other.client(), &other.url, "demo", &key);
     store.make().await.expect(200);
