@@ -1,8 +1,7 @@
-//! Whether an owner is gone whose deletion did not end in a confirmation.
+//! Deletions of users and projects whose outcome is unknown.
 //!
-//! Keystone may finish a deletion after the front has given up on the answer, and
-//! then says "no such user" to whoever tries again. So Keystone is asked in the
-//! background, as the service user.
+//! Keystone may complete a deletion after the front's timeout, and then returns 404 for a retry. So
+//! a background task asks Keystone, as the service user, whether the owner still exists.
 
 use std::{
     collections::HashSet,
@@ -18,83 +17,84 @@ use tower_credentials::keystone::{KeystoneAnswer, KeystoneClient};
 
 use crate::purge::{Owner, Purger};
 
-/// How long to wait before each question; after the last there is none.
-const WAITS: [u64; 6] = [1, 4, 15, 40, 120, 240];
+/// The pause before each check, in seconds.
+const PAUSES: [u64; 6] = [1, 4, 15, 40, 120, 240];
 
-/// How many owners are asked about at once: anybody can have a request fail.
-const AT_ONCE: usize = 256;
+/// How many owners are checked at once. Any client can cause a failed request.
+const MAX_CHECKS: usize = 256;
 
-/// All but what RFC 3986 leaves as it is everywhere.
+/// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Asks about owners. A clone asks about the same.
+/// Checks owners in the background. Clones share the running checks.
 #[derive(Clone, Debug)]
-pub struct Doubts {
+pub struct IndeterminateDeletions {
     keystone: KeystoneClient,
     purger: Purger,
-    asking: Arc<Mutex<HashSet<Owner>>>,
+    running: Arc<Mutex<HashSet<Owner>>>,
 }
 
-impl Doubts {
+impl IndeterminateDeletions {
     pub fn new(keystone: KeystoneClient, purger: Purger) -> Self {
-        Self { keystone, purger, asking: Arc::default() }
+        Self { keystone, purger, running: Arc::default() }
     }
 
-    /// Whether an answer to a deletion leaves open if there is still somebody.
-    pub fn open(status: StatusCode) -> bool {
-        // 501 is refused before Keystone is asked.
+    /// Whether the owner may or may not exist after a deletion with this status.
+    pub fn is_indeterminate(status: StatusCode) -> bool {
+        // The front returns 501 before it calls Keystone.
         let failed = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
         failed || matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT)
     }
 
-    /// Finds out in the background, and purges who is gone.
-    pub fn ask(&self, owner: Owner) {
+    /// Checks in the background, and purges the keys if the owner does not exist.
+    pub fn check(&self, owner: Owner) {
         {
-            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            if asking.contains(&owner) {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.contains(&owner) {
                 return;
             }
-            if asking.len() >= AT_ONCE {
-                tracing::warn!(%owner, "not asked whether it is deleted: too many are");
+            if running.len() >= MAX_CHECKS {
+                tracing::warn!(%owner, "cannot check whether the owner was deleted: too many checks are running");
                 return;
             }
-            asking.insert(owner.clone());
+            running.insert(owner.clone());
         }
         let this = self.clone();
         tokio::spawn(async move {
-            let gone = this.is_gone(&owner).await;
-            this.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&owner);
-            if gone {
+            let is_deleted = this.is_deleted(&owner).await;
+            this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&owner);
+            if is_deleted {
                 this.purger.purge(owner).await;
             }
         });
     }
 
-    async fn is_gone(&self, owner: &Owner) -> bool {
+    async fn is_deleted(&self, owner: &Owner) -> bool {
         let path = match owner {
             Owner::Project(id) => format!("/projects/{}", encoded(id.as_str())),
             Owner::User(id) => format!("/users/{}", encoded(id.as_str())),
         };
-        for seconds in WAITS {
+        for seconds in PAUSES {
             sleep(Duration::from_secs(seconds)).await;
             match self.keystone.call(Method::GET, &path, None).await {
-                Ok(answer) if says_gone(&answer) => return true,
-                Ok(answer) => {
-                    tracing::debug!(%owner, status = answer.status.as_u16(), "not known to be gone");
+                Ok(response) if says_deleted(&response) => return true,
+                Ok(response) => {
+                    tracing::debug!(%owner, status = response.status.as_u16(), "Keystone does not confirm the deletion");
                 }
-                Err(error) => tracing::warn!(%error, %owner, "cannot ask whether it is deleted"),
+                Err(error) => {
+                    tracing::warn!(%error, %owner, "cannot ask Keystone whether the owner was deleted")
+                }
             }
         }
-        tracing::info!(%owner, "not deleted, as far as Keystone tells");
+        tracing::info!(%owner, "stopped checking: Keystone did not confirm the deletion");
         false
     }
 }
 
-/// Whether it is Keystone itself that knows no such owner, and not a proxy that knows
-/// no such path.
-fn says_gone(answer: &KeystoneAnswer) -> bool {
-    let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    answer.status == StatusCode::NOT_FOUND && body["error"]["code"] == 404
+/// Whether Keystone returned 404. The 404 of a proxy does not count.
+fn says_deleted(response: &KeystoneAnswer) -> bool {
+    let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+    response.status == StatusCode::NOT_FOUND && body["error"]["code"] == 404
 }
 
 fn encoded(id: &str) -> String {
