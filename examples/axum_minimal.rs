@@ -1,4 +1,4 @@
-//! An axum app that hands out S3 access keys beside its own routes.
+//! An axum app with its own routes that also creates S3 access keys.
 //!
 //! ```text
 //! cargo run --example axum_minimal
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokens = StaticTokens::new().with_token("open-sesame", "alice", alice);
 
     let app = Router::new()
-        .route("/", get(|| async { "your own routes are untouched\n" }))
+        .route("/", get(|| async { "a route of the app\n" }))
         .layer(CredentialLayer::new(tokens, MemoryBackend::default()));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;

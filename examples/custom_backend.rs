@@ -1,4 +1,5 @@
-//! A backend of one's own, and its proof: `cargo test --example custom_backend`.
+//! A custom backend, and its conformance tests: `cargo test --example custom_backend`.
+//!
 //! ```text
 //! cargo run --example custom_backend
 //! curl -i http://127.0.0.1:3002/credentials -H 'X-Auth-Token: open-sesame' \
@@ -19,7 +20,7 @@ use tower_credentials::{
 type Found = Result<Option<Arc<Credential>>, BackendError>;
 type Records = BTreeMap<CredentialId, Arc<Credential>>;
 
-/// One map by id, and scans. Checks and write share one lock: one step for others.
+/// A map by id. One lock covers the checks and the write, so that they are atomic.
 #[derive(Debug, Default)]
 struct ScanBackend(tokio::sync::Mutex<Records>);
 
@@ -27,8 +28,8 @@ struct ScanBackend(tokio::sync::Mutex<Records>);
 impl CredentialBackend for ScanBackend {
     async fn insert(&self, new: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
         let mut records = self.0.lock().await;
-        let held = records.values().filter(|old| old.user_id == new.user_id).count();
-        if !quota.admits(held as u64) {
+        let owned = records.values().filter(|old| old.user_id == new.user_id).count();
+        if !quota.admits(owned as u64) {
             return Err(BackendError::QuotaExceeded);
         }
         if records.contains_key(&new.id) || clashes(&records, new) {
@@ -43,19 +44,19 @@ impl CredentialBackend for ScanBackend {
     }
 
     async fn find_by_access_key(&self, access_key: &AccessKey) -> Found {
-        let is_it = |old: &&Arc<Credential>| old.access_key.as_ref() == Some(access_key);
-        Ok(self.0.lock().await.values().find(is_it).cloned())
+        let matches = |old: &&Arc<Credential>| old.access_key.as_ref() == Some(access_key);
+        Ok(self.0.lock().await.values().find(matches).cloned())
     }
 
     async fn find_by_slot(&self, user_id: &UserId, slot: Slot) -> Found {
-        let is_it = |old: &&Arc<Credential>| old.user_id == *user_id && old.slot == Some(slot);
-        Ok(self.0.lock().await.values().find(is_it).cloned())
+        let matches = |old: &&Arc<Credential>| old.user_id == *user_id && old.slot == Some(slot);
+        Ok(self.0.lock().await.values().find(matches).cloned())
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
         let marker = |record: &Arc<Credential>| query.order.marker(record).map(str::to_owned);
         let end = query.before.clone().filter(|before| !before.is_empty());
-        // A record without a marker is not greater than anything.
+        // Drops records without a marker: `None` is never greater.
         let is_between = |at: Option<String>| at > query.after && (end.is_none() || at < end);
         let mut credentials: Vec<_> = self.0.lock().await.values().cloned().collect();
         credentials.retain(|record| query.admits(record) && is_between(marker(record)));
@@ -83,8 +84,8 @@ impl CredentialBackend for ScanBackend {
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        let is_it = |_: &CredentialId, old: &mut Arc<Credential>| old.user_id == *user_id;
-        Ok(self.0.lock().await.extract_if(.., is_it).count() as u64)
+        let matches = |_: &CredentialId, old: &mut Arc<Credential>| old.user_id == *user_id;
+        Ok(self.0.lock().await.extract_if(.., matches).count() as u64)
     }
 
     async fn purge_project(&self, project: &ProjectId) -> Result<u64, BackendError> {

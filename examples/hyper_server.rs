@@ -1,4 +1,4 @@
-//! A plain hyper server with `CredentialLayer` in a `ServiceBuilder`, keys in a file.
+//! A hyper server with `CredentialLayer` in a `ServiceBuilder`. The keys are in a file.
 //!
 //! ```text
 //! cargo run --example hyper_server

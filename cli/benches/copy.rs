@@ -1,8 +1,8 @@
-//! What a copy from a file of SQLite to another one, and to PostgreSQL, costs beside the raw
-//! load of the same records into the target: ratios measured in one run.
+//! Compares `credentials copy` from SQLite to SQLite and to PostgreSQL with the raw load of the
+//! same records into the target. The ratios are measured in one run.
 //!
-//! `cargo bench -p tower-credentials-cli --all-features --bench copy -- [sqlite] [postgres] [records]`: 200,000 records unless said,
-//! into both unless one is named.
+//! `cargo bench -p tower-credentials-cli --all-features --bench copy -- [sqlite] [postgres] [records]`
+//! The default is both targets and 200,000 records.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -26,7 +26,7 @@ use tower_credentials::{
     },
 };
 
-/// What is compared takes turns, so that a busy machine slows both down.
+/// The compared loads alternate, so that a busy machine slows down both.
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -45,7 +45,7 @@ fn main() {
     runtime.block_on(fill(&SqliteBackend::open(&source).unwrap(), &records));
     let source = format!("sqlite:{}", source.display());
 
-    println!("{count} records, in transactions of {MAX_LOAD}, records a second");
+    println!("{count} records, in transactions of {MAX_LOAD}, records per second");
     println!("{:<44} {:>9} {:>7}  bar", "", "", "ratio");
     if both || named("sqlite") {
         into_sqlite(&source, &records, folder.path());
@@ -62,21 +62,21 @@ fn into_sqlite(source: &str, records: &[Credential], folder: &Path) {
     for _ in 0..ROUNDS {
         let engine = engine::open(&raw);
         let started = Instant::now();
-        for part in rows.chunks(MAX_LOAD) {
-            engine::commit(&engine, part);
+        for batch in rows.chunks(MAX_LOAD) {
+            engine::commit(&engine, batch);
         }
         rates.raw(started.elapsed());
         drop(engine);
 
         rates.copy(source, &format!("sqlite:{}", target_path.display()));
-        assert_eq!(engine::content(&raw), engine::content(&target_path), "not the same work");
+        assert_eq!(engine::content(&raw), engine::content(&target_path), "the stores differ");
         remove(&raw);
         remove(&target_path);
     }
     rates.report("SQLite, rows ready, one transaction each");
 }
 
-/// A server that waits for its disk. Its own load reads a file, all of it in one statement.
+/// Starts a server that flushes to its disk. The raw load is one COPY from a file.
 async fn into_postgres(source: &str, records: &[Credential]) {
     let Some(server) = lab::Server::start(&["shared_buffers = 1GB", "max_wal_size = 8GB"]) else {
         return;
@@ -102,12 +102,12 @@ async fn into_postgres(source: &str, records: &[Credential]) {
         for client in both {
             contents.push(client.query_one(content, &[]).await.unwrap().get::<_, String>(0));
         }
-        assert_eq!(contents[0], contents[1], "not the same work");
+        assert_eq!(contents[0], contents[1], "the stores differ");
     }
     rates.report("PostgreSQL's COPY from a file");
 }
 
-/// How many records a second were loaded, copied, and found to be there.
+/// How many records per second were loaded, copied, and skipped.
 struct Rates {
     count: usize,
     of_raw: Vec<f64>,
@@ -124,7 +124,7 @@ impl Rates {
         self.of_raw.push(rate(self.count, took));
     }
 
-    /// Copies into an empty store, and once more.
+    /// Copies into an empty store, and a second time.
     fn copy(&mut self, from: &str, to: &str) {
         let count = self.count as u64;
         self.of_copies.push(rate(self.count, copy(from, to, count, 0)));
@@ -136,12 +136,16 @@ impl Rates {
         println!("{engine:<44} {raw:>9.0}");
         let ratio = copied / raw;
         println!("{:<44} {copied:>9.0} {ratio:>7.2}  at least 0.80", "  copy into it");
-        println!("{:<44} {again:>9.0} {:>7.2}", "  the same copy again, all there", again / raw);
+        println!(
+            "{:<44} {again:>9.0} {:>7.2}",
+            "  the same copy again, nothing to store",
+            again / raw
+        );
     }
 }
 
-/// Runs the tool's copy, which must find so many new and old records; how long it took.
-fn copy(from: &str, to: &str, stored: u64, there: u64) -> Duration {
+/// Runs the tool's copy, checks how many records it stored and skipped, and returns its duration.
+fn copy(from: &str, to: &str, stored: u64, skipped: u64) -> Duration {
     let started = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_credentials"))
         .args(["--json", "copy", from, to])
@@ -150,14 +154,14 @@ fn copy(from: &str, to: &str, stored: u64, there: u64) -> Duration {
     let took = started.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&outcome["stored"], &outcome["already_there"]), (&stored.into(), &there.into()));
+    assert_eq!((&outcome["stored"], &outcome["already_there"]), (&stored.into(), &skipped.into()));
     took
 }
 
 async fn fill(store: &SqliteBackend, records: &[Credential]) {
-    for part in records.chunks(MAX_LOAD) {
-        let part: Vec<_> = part.iter().cloned().map(Arc::new).collect();
-        store.load(&part).await.unwrap();
+    for batch in records.chunks(MAX_LOAD) {
+        let batch: Vec<_> = batch.iter().cloned().map(Arc::new).collect();
+        store.load(&batch).await.unwrap();
     }
 }
 
@@ -177,7 +181,7 @@ fn record(n: u64) -> Credential {
     record
 }
 
-/// Odd, so that all access keys differ, and spread over their index.
+/// Odd, so that all access keys differ. Spreads them over their index.
 const MIX: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 fn remove(store: &Path) {

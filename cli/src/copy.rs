@@ -1,13 +1,14 @@
-//! From one store to another.
+//! The command `copy`: reads ahead from one store while it writes to the other.
+
 use crate::{
-    open::open,
+    load::Loader,
     options::StoreArgs,
-    outcome::{Failure, Outcome},
-    progress::Progress,
-    transfer::{Copying, Failed, Side},
+    outcome::{Failure, Outcome, Progress},
+    scan::{DamagedRecords, Scan, Scanned},
+    store::open,
 };
 use tower_credentials::{
-    backend::{OpenMode, redact_url},
+    backend::{OpenMode, Order, redact_url},
     secret_files::SecretFiles,
 };
 
@@ -16,29 +17,42 @@ pub(crate) async fn run(
     to: &StoreArgs,
     files: SecretFiles,
 ) -> Result<Outcome, Failure> {
-    let source = open(from, files, OpenMode::Existing).await.map_err(reading)?;
-    let target = open(to, files, OpenMode::Create).await.map_err(writing)?;
+    let source = open(from, files, OpenMode::Existing).await.map_err(in_source)?;
+    let target = open(to, files, OpenMode::Create).await.map_err(in_target)?;
 
-    let progress = Progress::of_records("copying");
-    let source = Side { keys: source.backend() as _, usage: source.usage_log() };
-    let target = Side { keys: target.backend() as _, usage: target.usage_log() };
-    let mut copying = Copying::new(&source, target);
-    let copied = copying.run(|records| progress.add(records)).await;
-    drop(progress);
-    let failure = copied.err().map(|failed| match failed {
-        Failed::Reading(error) => reading(error),
-        Failed::Writing(error) => writing(error),
-    });
-    let Copying { loader, damages, .. } = copying;
+    let last_used = source.usage_log().filter(|_| target.usage_log().is_some());
+    let mut loader = Loader::new(target.backend(), target.usage_log());
+    let mut damaged = DamagedRecords::default();
+    let scan = Scan::new(source.backend(), Order::Id).with_last_used(last_used);
+    let copied = copy(scan, &mut loader, &mut damaged).await;
     let outcome =
         Outcome::default().with("from", redact_url(&from.url)).with("to", redact_url(&to.url));
-    Ok(damages.tell(loader.tally().tell(outcome).failing(failure)))
+    Ok(damaged.report(loader.tally().report(outcome).failing(copied.err())))
 }
 
-fn reading(error: impl Into<Failure>) -> Failure {
-    error.into().when("the store to read")
+async fn copy(
+    scan: Scan,
+    loader: &mut Loader,
+    damaged: &mut DamagedRecords,
+) -> Result<(), Failure> {
+    let progress = Progress::of_records("copying");
+    let mut scan = scan.read_ahead();
+    while let Some(scanned) = scan.next().await.map_err(in_source)? {
+        match scanned {
+            Scanned::Damaged(record) => damaged.add(record),
+            Scanned::Records(records) => {
+                progress.add(records.records.len() as u64);
+                loader.push(records).await.map_err(in_target)?;
+            }
+        }
+    }
+    loader.finish().await.map_err(in_target)
 }
 
-fn writing(error: impl Into<Failure>) -> Failure {
-    error.into().when("the store to write")
+fn in_source<E: Into<Failure>>(error: E) -> Failure {
+    error.into().context("source store")
+}
+
+fn in_target<E: Into<Failure>>(error: E) -> Failure {
+    error.into().context("target store")
 }

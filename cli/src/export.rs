@@ -1,4 +1,4 @@
-//! From a store to a file.
+//! The command `export`: from a store to a file.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -8,15 +8,13 @@ use std::{
 use crate::{
     files,
     format::Writer,
-    open::open,
     options::{Export, SealWith},
-    outcome::{Exit, Failure, Outcome},
+    outcome::{Exit, Failure, Outcome, Progress},
     passphrase,
-    progress::Progress,
+    scan::{DamagedRecords, Records, Scan, Scanned},
     seal::Seal,
-    walk::{Damages, Met, Records, Walk},
+    store::open,
 };
-use tempfile::{NamedTempFile, PersistError};
 use tower_credentials::{
     backend::{OpenMode, Order, Store, redact_url},
     clock::{Clock, SystemClock},
@@ -28,23 +26,24 @@ pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, 
     let to_stdout = file == Path::new("-");
     let is_sealed = !seal.plaintext;
     if to_stdout && is_sealed && io::stdout().is_terminal() {
-        let what = "a sealed export is nothing for a terminal: name a file";
-        return Err(Failure::new(Exit::Usage, what));
+        let message = "cannot write a sealed export to a terminal: name a file";
+        return Err(Failure::new(Exit::Usage, message));
     }
     if !to_stdout && file.exists() {
-        return Err(there_already(&file));
+        return Err(files::already_exists(&file));
     }
     let seal = seal_with(seal, files)?;
     let store = open(&args, files, OpenMode::Existing).await?;
 
-    let mut damages = Damages::default();
+    let mut damaged = DamagedRecords::default();
     let records = if to_stdout {
-        let (mut out, records) = write(&store, seal, io::stdout(), &mut damages).await?;
+        let (mut out, records) = write(&store, seal, io::stdout(), &mut damaged).await?;
         out.flush()?;
         records
     } else {
-        let (new, records) = write(&store, seal, files::beside(&file)?, &mut damages).await?;
-        put_in_place(new, &file)?;
+        let (new, records) =
+            write(&store, seal, files::create_beside(&file)?, &mut damaged).await?;
+        files::persist_new(new, &file)?;
         records
     };
     let outcome = Outcome::default()
@@ -52,27 +51,27 @@ pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, 
         .with("file", file.display().to_string())
         .with("sealed", is_sealed)
         .with("records", records);
-    Ok(damages.tell(outcome))
+    Ok(damaged.report(outcome))
 }
 
-/// Writes all records; returns what they were written to, and how many they are.
+/// Writes all records; returns the writer and the number of records.
 async fn write<W: Write>(
     store: &Store,
     seal: Seal,
     to: W,
-    damages: &mut Damages,
+    damaged: &mut DamagedRecords,
 ) -> Result<(W, u64), Failure> {
     let progress = Progress::of_records("exporting");
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
-    let walk = Walk::new(store.backend(), Order::Id).with_uses(store.usage_log());
-    let mut walk = walk.ahead();
-    while let Some(met) = walk.next().await? {
-        match met {
-            Met::Damaged(record) => damages.add(record),
-            Met::Records(Records { records, uses }) => {
+    let scan = Scan::new(store.backend(), Order::Id).with_last_used(store.usage_log());
+    let mut scan = scan.read_ahead();
+    while let Some(scanned) = scan.next().await? {
+        match scanned {
+            Scanned::Damaged(record) => damaged.add(record),
+            Scanned::Records(Records { records, last_used }) => {
                 for record in &records {
-                    writer.write(record, uses.get(&record.id).copied())?;
+                    writer.write(record, last_used.get(&record.id).copied())?;
                 }
                 progress.add(records.len() as u64);
             }
@@ -98,22 +97,8 @@ fn seal_with(options: SealWith, files: SecretFiles) -> Result<Seal, Failure> {
         passphrase => passphrase,
     };
     passphrase.map(Seal::Passphrase).ok_or_else(|| {
-        let what = "an export is sealed: it takes --recipient, --passphrase-file, or \
-            CREDENTIALS_PASSPHRASE; or --plaintext";
-        Failure::new(Exit::Usage, what)
+        let message = "one of --recipient, --passphrase-file, CREDENTIALS_PASSPHRASE and \
+            --plaintext is required";
+        Failure::new(Exit::Usage, message)
     })
-}
-
-/// Gives a file that is whole, and on the disk, its name.
-fn put_in_place(new: NamedTempFile, file: &Path) -> Result<(), Failure> {
-    new.as_file().sync_all()?;
-    new.persist_noclobber(file).map_err(|PersistError { error, .. }| match error.kind() {
-        io::ErrorKind::AlreadyExists => there_already(file),
-        _ => Failure::from(error),
-    })?;
-    files::sync_folder(file)
-}
-
-fn there_already(file: &Path) -> Failure {
-    Failure::new(Exit::Conflict, format!("{} is there already", file.display()))
 }

@@ -1,12 +1,12 @@
-//! An export: lines of JSON, so many that none need be held in memory together.
+//! The format of exports: lines of JSON, which are read and written one at a time.
 //!
-//! * The first line tells what it is: `{"format":"tower-credentials-export","version":1,
+//! * The first line names the format: `{"format":"tower-credentials-export","version":1,
 //!   "created_at":1790000000000000}`, in microseconds since 1970.
-//! * A line for each record, as in [`record`].
-//! * The last line tells that nothing is missing: `{"records":2,"sha256":"..."}`, how
-//!   many records there are and the SHA-256 of all lines before this one, in hex.
+//! * One line per record; see [`record`].
+//! * The last line proves that the export is complete: `{"records":2,"sha256":"..."}`, the
+//!   number of records and the SHA-256 of all lines before this one, in hex.
 //!
-//! Lines end with a single line feed, the last one too.
+//! Every line ends with a line feed.
 
 use std::{
     fmt,
@@ -23,8 +23,8 @@ use crate::record;
 const FORMAT: &str = "tower-credentials-export";
 const VERSION: u32 = 1;
 
-/// No line is longer, in bytes: what is longer is no export.
-const LONGEST_LINE: u64 = 64 << 20;
+/// The largest length of a line in bytes.
+const MAX_LINE: u64 = 64 << 20;
 
 #[derive(Deserialize, Serialize)]
 struct Header {
@@ -60,7 +60,7 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Writes a record, and when it was last used if that is known.
+    /// Writes a record, and when it was last used, if that is known.
     pub(crate) fn write(
         &mut self,
         record: &Credential,
@@ -71,7 +71,7 @@ impl<W: Write> Writer<W> {
         self.end_line()
     }
 
-    /// Writes the last line; what it was written to, and how many records it holds.
+    /// Writes the last line; returns the inner writer and the number of records.
     pub(crate) fn finish(mut self) -> io::Result<(W, u64)> {
         let sha256 = hex(&self.digest);
         serde_json::to_writer(&mut self.line, &Footer { records: self.records, sha256 })?;
@@ -96,19 +96,19 @@ pub(crate) struct Reader<R> {
     digest: Sha256,
     records: u64,
     line: Vec<u8>,
-    is_over: bool,
+    is_finished: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     pub(crate) fn new(inner: R) -> Result<Self, ReadError> {
         let (digest, line) = (Sha256::new(), Vec::new());
-        let mut reader = Self { inner, digest, records: 0, line, is_over: false };
+        let mut reader = Self { inner, digest, records: 0, line, is_finished: false };
         reader.next_line()?;
         let header = serde_json::from_slice(&reader.line);
         let Header { version, .. } = header
             .ok()
             .filter(|header: &Header| header.format == FORMAT)
-            .ok_or(ReadError::NoExport)?;
+            .ok_or(ReadError::NotAnExport)?;
         if version != VERSION {
             return Err(ReadError::Version(version));
         }
@@ -116,10 +116,10 @@ impl<R: BufRead> Reader<R> {
         Ok(reader)
     }
 
-    /// The next record, and when it was last used if that is known; `None` once the export
-    /// has proved whole.
+    /// Returns the next record, and when it was last used, if that is known. `None` means that
+    /// the export is complete.
     pub(crate) fn next(&mut self) -> Result<Option<Line>, ReadError> {
-        if self.is_over {
+        if self.is_finished {
             return Ok(None);
         }
         self.next_line()?;
@@ -146,26 +146,26 @@ impl<R: BufRead> Reader<R> {
         }
         let mut more = [0];
         if self.inner.read(&mut more).map_err(ReadError::of)? > 0 {
-            return Err(self.damaged("end"));
+            return Err(self.damaged("end: data follows the last line"));
         }
-        self.is_over = true;
+        self.is_finished = true;
         Ok(())
     }
 
-    /// Reads a line, its end included.
+    /// Reads a line, with the line feed.
     fn next_line(&mut self) -> Result<(), ReadError> {
         self.line.clear();
-        let mut bounded = (&mut self.inner).take(LONGEST_LINE);
+        let mut bounded = (&mut self.inner).take(MAX_LINE);
         bounded.read_until(b'\n', &mut self.line).map_err(ReadError::of)?;
         match self.line.last() {
             Some(b'\n') => Ok(()),
-            Some(_) if self.line.len() as u64 == LONGEST_LINE => Err(self.damaged("end")),
-            _ => Err(ReadError::CutShort),
+            Some(_) if self.line.len() as u64 == MAX_LINE => Err(self.damaged("length")),
+            _ => Err(ReadError::Truncated),
         }
     }
 
     fn damaged(&self, what: &'static str) -> ReadError {
-        // The first line is the header's.
+        // The first line is the header.
         ReadError::Damaged { line: self.records + 2, what }
     }
 }
@@ -174,29 +174,29 @@ fn hex(digest: &Sha256) -> String {
     data_encoding::HEXLOWER.encode(&digest.clone().finalize())
 }
 
-/// Why an export cannot be read, or not to its end. What is in it is not repeated.
+/// Why an export cannot be read. The message contains nothing from the export.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// It ends before its last line.
-    CutShort,
-    /// What is in this line is not what was written there.
+    /// A line has another content than was written.
     Damaged { line: u64, what: &'static str },
     /// The file cannot be read.
     Io(io::Error),
-    /// It is something else.
-    NoExport,
-    /// A chunk of a sealed file is not what was sealed.
+    /// The file is not an export.
+    NotAnExport,
+    /// A chunk of a sealed file was altered.
     Tampered,
-    /// A later release wrote it.
+    /// The export ends before its last line.
+    Truncated,
+    /// A later release wrote the export.
     Version(u32),
 }
 
 impl ReadError {
-    /// What a failed read means, of a sealed file or a plain one.
+    /// Converts the error of a read from a sealed or plain file.
     pub(crate) fn of(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::InvalidData => Self::Tampered,
-            io::ErrorKind::UnexpectedEof => Self::CutShort,
+            io::ErrorKind::UnexpectedEof => Self::Truncated,
             _ => Self::Io(error),
         }
     }
@@ -205,15 +205,15 @@ impl ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CutShort => f.write_str("the export is cut short"),
             Self::Damaged { line, what } => {
-                write!(f, "the export is damaged: line {line}: its {what} cannot be read")
+                write!(f, "the export is damaged: line {line}: invalid {what}")
             }
-            Self::Io(error) => write!(f, "the export cannot be read: {error}"),
-            Self::NoExport => f.write_str("this is no export"),
-            Self::Tampered => f.write_str("the export was changed after it was sealed"),
+            Self::Io(error) => write!(f, "cannot read the export: {error}"),
+            Self::NotAnExport => f.write_str("not an export"),
+            Self::Tampered => f.write_str("the export was altered after it was sealed"),
+            Self::Truncated => f.write_str("the export is truncated"),
             Self::Version(version) => {
-                write!(f, "the export is of version {version}, and this release knows {VERSION}")
+                write!(f, "the export has version {version}; this release reads version {VERSION}")
             }
         }
     }

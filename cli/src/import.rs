@@ -1,15 +1,14 @@
-//! From a file to a store.
+//! The command `import`: from a file to a store.
 
 use crate::{
     format::{ReadError, Reader},
     load::Loader,
-    open::open,
     options::{Import, OpenWith},
-    outcome::{Exit, Failure, Outcome},
+    outcome::{Exit, Failure, Outcome, Progress},
     passphrase,
-    progress::Progress,
-    seal::{Counting, Key, SealOf, seal_of},
-    walk::Records,
+    scan::Records,
+    seal::{Counting, Key, SealKind, seal_kind},
+    store::open,
 };
 use std::{
     fs::File,
@@ -27,9 +26,9 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-/// How many records are handed on together, and how many such parts wait.
-const PART: usize = 1_000;
-const PARTS: usize = 8;
+/// Records per batch, and how many batches are read ahead.
+const BATCH: usize = 1_000;
+const READ_AHEAD: usize = 8;
 
 type Input = BufReader<Box<dyn Read + Send>>;
 
@@ -46,7 +45,7 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
     }
     let key = Arc::new(open_with(key, &mut input, files)?);
     if !from_stdin && !salvage {
-        // Nothing is taken from an export that is not whole.
+        // Checks the whole export first.
         let key = Arc::clone(&key);
         spawn_blocking(move || read(input, &key, |_| true))
             .await
@@ -60,68 +59,68 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
         .with("store", redact_url(&args.url))
         .with("file", file.display().to_string())
         .failing(imported.err());
-    Ok(loader.tally().tell(outcome))
+    Ok(loader.tally().report(outcome))
 }
 
-/// Loads the records of an export, up to its end or the damage.
+/// Loads the records of an export up to its end, or up to the damage.
 async fn import(input: Input, key: Arc<Key>, loader: &mut Loader) -> Result<(), Failure> {
-    let (parts, mut records) = mpsc::channel(PARTS);
+    let (sender, mut batches) = mpsc::channel(READ_AHEAD);
     let reading =
-        spawn_blocking(move || read(input, &key, |part| parts.blocking_send(part).is_ok()));
-    while let Some(part) = records.recv().await {
-        loader.push(part).await?;
+        spawn_blocking(move || read(input, &key, |batch| sender.blocking_send(batch).is_ok()));
+    while let Some(batch) = batches.recv().await {
+        loader.push(batch).await?;
     }
-    let is_whole = reading.await.map_err(|error| panicked(&error))?;
+    let checked = reading.await.map_err(|error| panicked(&error))?;
     loader.finish().await?;
-    is_whole
+    checked
 }
 
-/// Reads an export, in parts, until it ends or nobody takes them any more.
-fn read(input: Input, key: &Key, mut take: impl FnMut(Records) -> bool) -> Result<(), Failure> {
+/// Reads an export in batches until it ends or `push` returns `false`.
+fn read(input: Input, key: &Key, mut push: impl FnMut(Records) -> bool) -> Result<(), Failure> {
     let mut reader = Reader::new(key.open(input)?).map_err(|error| unreadable(&error))?;
-    let mut part = Records::default();
+    let mut batch = Records::default();
     loop {
         let next = reader.next();
-        let is_over = !matches!(next, Ok(Some(_)));
+        let is_last = !matches!(next, Ok(Some(_)));
         let result = next.map(|next| {
             if let Some((record, last_used)) = next {
-                part.uses.extend(last_used.map(|time| (record.id.clone(), time)));
-                part.records.push(Arc::new(record));
+                batch.last_used.extend(last_used.map(|time| (record.id.clone(), time)));
+                batch.records.push(Arc::new(record));
             }
         });
-        if is_over || part.records.len() == PART {
-            // What precedes the damage is handed on too: it was read, and may be wanted.
-            if !take(mem::take(&mut part)) {
+        if is_last || batch.records.len() == BATCH {
+            // Also the records before the damage, for `--salvage`.
+            if !push(mem::take(&mut batch)) {
                 return Ok(());
             }
-            if is_over {
+            if is_last {
                 return result.map_err(|error| unreadable(&error));
             }
         }
     }
 }
 
-/// Opens a file, or stdin; shows how much of it was read.
-fn open_file(file: &Path, doing: &'static str) -> Result<Input, Failure> {
+/// Opens a file or stdin, and shows the progress through a file.
+fn open_file(file: &Path, activity: &'static str) -> Result<Input, Failure> {
     let input: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(io::stdin())
     } else {
         let cannot = |error| {
-            let what = format!("cannot read {}: {error}", file.display());
-            Failure::new(Exit::Unreadable, what)
+            let message = format!("cannot read {}: {error}", file.display());
+            Failure::new(Exit::Unreadable, message)
         };
         let opened = File::open(file).map_err(cannot)?;
-        let progress = Progress::of_bytes(doing, opened.metadata().map_err(cannot)?.len());
+        let progress = Progress::of_bytes(activity, opened.metadata().map_err(cannot)?.len());
         Box::new(Counting { inner: opened, count: move |read| progress.add(read as u64) })
     };
     Ok(BufReader::with_capacity(1 << 16, input))
 }
 
-/// The key to an export, or what asks for it.
+/// The key of an export: from the options, the environment or a prompt.
 fn open_with(options: OpenWith, input: &mut Input, files: SecretFiles) -> Result<Key, Failure> {
     let OpenWith { identity, passphrase_file, plaintext, .. } = options;
     if plaintext {
-        return Ok(Key::None);
+        return Ok(Key::Plaintext);
     }
     if let Some(path) = identity {
         return Key::from_file(&path, files);
@@ -129,18 +128,18 @@ fn open_with(options: OpenWith, input: &mut Input, files: SecretFiles) -> Result
     if let Some(path) = passphrase_file {
         return passphrase::from_file(&path, files).map(Key::Passphrase);
     }
-    let usage = |what: &str| Failure::new(Exit::Usage, what);
-    match seal_of(input.fill_buf()?) {
-        SealOf::Keys => Err(usage("the export is sealed to a key: it takes --identity")),
-        SealOf::Nothing => Err(usage("the export is not sealed: it takes --plaintext")),
-        SealOf::Passphrase => {
+    let usage = |message: &str| Failure::new(Exit::Usage, message);
+    match seal_kind(input.fill_buf()?) {
+        SealKind::Keys => Err(usage("the export is sealed to a key: --identity is required")),
+        SealKind::None => Err(usage("the export is not sealed: --plaintext is required")),
+        SealKind::Passphrase => {
             let passphrase = match passphrase::from_env()? {
                 None => passphrase::from_terminal(false)?,
                 passphrase => passphrase,
             };
-            let what = "the export is sealed with a passphrase: it takes --passphrase-file, or \
-                CREDENTIALS_PASSPHRASE";
-            passphrase.map(Key::Passphrase).ok_or_else(|| usage(what))
+            let message = "the export is sealed with a passphrase: --passphrase-file or \
+                CREDENTIALS_PASSPHRASE is required";
+            passphrase.map(Key::Passphrase).ok_or_else(|| usage(message))
         }
     }
 }

@@ -1,6 +1,6 @@
-//! From a dump of Keystone's own table.
+//! `import --keystone-keys`: from a dump of Keystone's table `credential`.
 //!
-//! A row of the table `credential` a line, as one JSON object with its columns:
+//! Each line of the dump is a row: a JSON object with its columns.
 //!
 //! ```text
 //! psql -At keystone -c 'SELECT row_to_json(c) FROM credential c'
@@ -16,8 +16,8 @@ use std::{
 };
 
 use crate::{
-    outcome::{Exit, Failure, Outcome},
-    patience::patiently,
+    outcome::{Exit, Failure, MAX_LISTED, Outcome},
+    store::retry,
 };
 use serde_json::{Map, Value};
 use tower_credentials::{
@@ -28,15 +28,12 @@ use tower_credentials::{
 };
 
 /// How many records are loaded at once.
-const PART: usize = 1_000;
+const BATCH: usize = 1_000;
 
-/// How many lines and records are told one by one.
-const TOLD: usize = 100;
-
-/// The name that stands for a Keystone without a key repository.
+/// The folder argument for a Keystone without a key repository.
 const NO_KEYS: &str = "null";
 
-/// What became of the rows.
+/// How many rows were stored, skipped and rejected.
 #[derive(Default)]
 struct Tally {
     rows: u64,
@@ -47,7 +44,7 @@ struct Tally {
     unreadable: Vec<String>,
 }
 
-/// The keys in a repository.
+/// Opens a key repository.
 pub(crate) fn keys(folder: &Path) -> Result<FernetKeys, Failure> {
     if folder == Path::new(NO_KEYS) {
         return Ok(FernetKeys::null());
@@ -74,17 +71,17 @@ pub(crate) async fn import(
             }
             Err(why) => tally.unreadable.push(format!("line {}: {why}", tally.rows)),
         }
-        if regular.len() == PART {
+        if regular.len() == BATCH {
             load(&regular, store, &mut tally).await?;
             regular.clear();
         }
     }
     load(&regular, store, &mut tally).await?;
-    // The odd ones last: an access key that was changed must not take another's place.
-    for part in odd.chunks(PART) {
-        load(part, store, &mut tally).await?;
+    // Last: a row with a changed access key must not take the access key of a regular row.
+    for batch in odd.chunks(BATCH) {
+        load(batch, store, &mut tally).await?;
     }
-    Ok(tally.tell())
+    Ok(tally.report())
 }
 
 async fn load(
@@ -93,49 +90,49 @@ async fn load(
     tally: &mut Tally,
 ) -> Result<(), BackendError> {
     let backend = store.backend();
-    let outcomes = patiently(|| backend.load(records)).await?;
+    let outcomes = retry(|| backend.load(records)).await?;
     for (record, outcome) in records.iter().zip(outcomes) {
         match outcome {
             Loaded::Stored => tally.stored += 1,
             Loaded::AlreadyThere => tally.already_there += 1,
-            Loaded::Refused if is_there(record, store).await? => tally.already_there += 1,
+            Loaded::Refused if is_stored(record, store).await? => tally.already_there += 1,
             Loaded::Refused => tally.refused.push(record.id.as_str().to_owned()),
         }
     }
     Ok(())
 }
 
-/// Whether an earlier import stored it: Keystone tells no times and no versions.
-async fn is_there(record: &Credential, store: &Store) -> Result<bool, BackendError> {
+/// Whether an earlier import stored the record. A dump contains no times and versions, so
+/// fingerprints are compared.
+async fn is_stored(record: &Credential, store: &Store) -> Result<bool, BackendError> {
     let backend = store.backend();
-    let held = patiently(|| backend.get(&record.id)).await;
-    match held {
-        Ok(held) => Ok(held.is_some_and(|held| fingerprint(&held) == fingerprint(record))),
+    match retry(|| backend.get(&record.id)).await {
+        Ok(stored) => Ok(stored.is_some_and(|it| fingerprint(&it) == fingerprint(record))),
         Err(BackendError::Corrupt(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Makes a record of a row; beside it what is odd about it, if anything. What is wrong with
-/// a row is told without its values.
+/// Converts a row to a record, and says what is odd about it, if anything. Error messages do not
+/// contain values of the row.
 fn record(
     line: &[u8],
     keys: &FernetKeys,
 ) -> Result<(Credential, Option<&'static str>), &'static str> {
     let mut row: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|_| "it is no JSON object")?;
+        serde_json::from_slice(line).map_err(|_| "not a JSON object")?;
     let extra = match row.remove("extra") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(extra)) => extra,
         Some(Value::String(extra)) if extra.is_empty() => Map::new(),
         Some(Value::String(extra)) => {
-            serde_json::from_str(&extra).map_err(|_| "its extra is no JSON object")?
+            serde_json::from_str(&extra).map_err(|_| "extra is not a JSON object")?
         }
-        Some(_) => return Err("its extra is no JSON object"),
+        Some(_) => return Err("extra is not a JSON object"),
     };
     let sealed = row.get("encrypted_blob").and_then(Value::as_str);
-    let blob = keys.decrypt(sealed.ok_or("it has no encrypted_blob")?);
-    let blob = blob.map_err(|_| "none of the keys opens its encrypted_blob")?;
+    let blob = keys.decrypt(sealed.ok_or("encrypted_blob is missing")?);
+    let blob = blob.map_err(|_| "no key decrypts encrypted_blob")?;
     let mut found = extra;
     for name in ["id", "type", "user_id", "project_id"] {
         found.insert(name.into(), row.remove(name).unwrap_or_default());
@@ -145,14 +142,14 @@ fn record(
 }
 
 impl Tally {
-    fn tell(&self) -> Outcome {
-        let some = |lines: &[String]| lines.iter().take(TOLD).cloned().collect::<Vec<_>>();
-        let failing = |lines: &[String], exit, what: &str| {
+    fn report(&self) -> Outcome {
+        let some = |lines: &[String]| lines.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>();
+        let failing = |lines: &[String], exit, message: &str| {
             let count = lines.len();
-            (count > 0).then(|| Failure::new(exit, format!("{count} {what}")))
+            (count > 0).then(|| Failure::new(exit, format!("{count} {message}")))
         };
         let unreadable = failing(&self.unreadable, Exit::Unreadable, "rows cannot be read");
-        let what = "records are not stored: others hold their names";
+        let message = "records were not stored: another record has their id or access key";
         Outcome::default()
             .with("records", self.rows)
             .with("stored", self.stored)
@@ -162,24 +159,27 @@ impl Tally {
             .with("odd", some(&self.odd))
             .with("unreadable", some(&self.unreadable))
             .failing(unreadable)
-            .failing(failing(&self.refused, Exit::Conflict, what))
+            .failing(failing(&self.refused, Exit::Conflict, message))
     }
 }
 
-/// Lines that are no longer than any row can be.
+/// Reads lines of limited length.
 struct Lines<R>(R);
 
 impl<R: BufRead> Lines<R> {
     /// Reads the next line that is not empty; `false` at the end.
     fn next(&mut self, line: &mut Vec<u8>) -> Result<bool, Failure> {
-        const LONGEST: u64 = 64 << 20;
+        const MAX_LINE: u64 = 64 << 20;
         loop {
             line.clear();
-            if (&mut self.0).take(LONGEST).read_until(b'\n', line)? == 0 {
+            if (&mut self.0).take(MAX_LINE).read_until(b'\n', line)? == 0 {
                 return Ok(false);
             }
-            if line.len() as u64 == LONGEST {
-                return Err(Failure::new(Exit::Unreadable, "this is no dump of rows"));
+            if line.len() as u64 == MAX_LINE {
+                return Err(Failure::new(
+                    Exit::Unreadable,
+                    "not a dump of rows: a line exceeds 64 MiB",
+                ));
             }
             if !line.trim_ascii().is_empty() {
                 return Ok(true);

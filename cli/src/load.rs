@@ -1,4 +1,4 @@
-//! Records on their way into a store.
+//! Loading records into a store, and counting the results.
 
 use std::{mem, sync::Arc, time::SystemTime};
 
@@ -10,104 +10,100 @@ use tower_credentials::{
 };
 
 use crate::{
-    outcome::{Exit, Failure, Outcome},
-    patience::patiently,
-    walk::{Records, unavailable},
+    outcome::{Exit, Failure, MAX_LISTED, Outcome},
+    scan::{Records, unavailable},
+    store::retry,
 };
 
-/// How many loads are under way at once: while one is on its way to the disk, the next
-/// is made ready.
-const AT_ONCE: usize = 2;
+/// How many loads run at once: while one is flushed to the disk, the next one is prepared.
+const MAX_RUNNING: usize = 2;
 
-/// How many bytes of records make a load at the most, beside its last record.
+/// A load is sent when its records exceed this many bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// How many refused records are told by their ids.
-const TOLD: usize = 100;
-
-/// Loads records as they come, and counts what becomes of them.
+/// Loads records in batches, and counts the results.
 #[derive(Debug)]
 pub(crate) struct Loader {
     store: Arc<dyn BulkLoad>,
     usage: Option<Arc<dyn UsageLog>>,
-    waiting: Vec<Arc<Credential>>,
-    /// When those that wait were last used.
-    uses: Vec<(CredentialId, SystemTime)>,
+    pending: Vec<Arc<Credential>>,
+    /// When the pending records were last used.
+    last_used: Vec<(CredentialId, SystemTime)>,
     bytes: usize,
     running: JoinSet<Result<Tally, BackendError>>,
     tally: Tally,
 }
 
-/// What became of records.
+/// How many records were stored, skipped and refused.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) stored: u64,
     pub(crate) already_there: u64,
     pub(crate) refused: u64,
-    /// The ids of some that were refused.
+    /// At most [`MAX_LISTED`] of the refused ids.
     refused_ids: Vec<String>,
 }
 
 impl Loader {
-    /// Notes uses too, if there is a log of them.
+    /// Also records the times of last use if there is a usage log.
     pub(crate) fn new(store: Arc<dyn BulkLoad>, usage: Option<Arc<dyn UsageLog>>) -> Self {
         Self {
             store,
             usage,
-            waiting: Vec::new(),
-            uses: Vec::new(),
+            pending: Vec::new(),
+            last_used: Vec::new(),
             bytes: 0,
             running: JoinSet::new(),
             tally: Tally::default(),
         }
     }
 
-    /// Takes records; waits while enough of them are on their way.
+    /// Adds records; waits while [`MAX_RUNNING`] loads run.
     pub(crate) async fn push(&mut self, mut records: Records) -> Result<(), BackendError> {
         for record in records.records {
-            self.uses.extend(records.uses.remove_entry(&record.id));
+            self.last_used.extend(records.last_used.remove_entry(&record.id));
             self.bytes += record.size();
-            self.waiting.push(record);
-            if self.waiting.len() == MAX_LOAD || self.bytes >= MAX_BYTES {
+            self.pending.push(record);
+            if self.pending.len() == MAX_LOAD || self.bytes >= MAX_BYTES {
                 self.send().await?;
             }
         }
-        while let Some(over) = self.running.try_join_next() {
-            self.count(over)?;
+        while let Some(finished) = self.running.try_join_next() {
+            self.count(finished)?;
         }
-        if self.running.is_empty() && !self.waiting.is_empty() {
-            // Whoever stores them has nothing else to do.
+        if self.running.is_empty() && !self.pending.is_empty() {
+            // The store is idle.
             self.send().await?;
         }
         Ok(())
     }
 
-    /// Loads what waits, and waits until all is stored.
+    /// Loads the pending records, and waits for all loads.
     pub(crate) async fn finish(&mut self) -> Result<(), BackendError> {
         self.send().await?;
-        while self.await_one().await? {}
+        while self.wait_for_one().await? {}
         Ok(())
     }
 
-    /// What became of the records whose loads are over.
+    /// The results of the finished loads.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
     async fn send(&mut self) -> Result<(), BackendError> {
-        let (records, uses) = (mem::take(&mut self.waiting), mem::take(&mut self.uses));
+        let (records, last_used) = (mem::take(&mut self.pending), mem::take(&mut self.last_used));
         let (store, usage) = (Arc::clone(&self.store), self.usage.clone());
         self.bytes = 0;
-        if self.running.len() == AT_ONCE {
-            self.await_one().await?;
+        if self.running.len() == MAX_RUNNING {
+            self.wait_for_one().await?;
         }
         self.running.spawn(async move {
-            // A load that is made again finds what it stored before there already.
-            let outcomes = patiently(|| store.load(&records)).await?;
+            // A retried load reports the records that it stored before as already there.
+            let outcomes = retry(|| store.load(&records)).await?;
             if let Some(usage) = usage {
-                // Of keys that are there: of others no use is kept.
-                for uses in uses.chunks(UsageRecorder::BATCH) {
-                    patiently(|| async { usage.note(uses).await.map_err(unavailable) }).await?;
+                // After the load: a usage log ignores records that do not exist.
+                for uses in last_used.chunks(UsageRecorder::BATCH) {
+                    retry(|| async { usage.note(uses).await.map_err(unavailable) }).await?;
                 }
             }
             Ok(Tally::of(&records, &outcomes))
@@ -115,18 +111,18 @@ impl Loader {
         Ok(())
     }
 
-    /// Waits for one load to be over; `false` if none is under way.
-    async fn await_one(&mut self) -> Result<bool, BackendError> {
-        let Some(over) = self.running.join_next().await else { return Ok(false) };
-        self.count(over)?;
+    /// Waits until one load is finished; `false` if none is running.
+    async fn wait_for_one(&mut self) -> Result<bool, BackendError> {
+        let Some(finished) = self.running.join_next().await else { return Ok(false) };
+        self.count(finished)?;
         Ok(true)
     }
 
     fn count(
         &mut self,
-        over: Result<Result<Tally, BackendError>, JoinError>,
+        finished: Result<Result<Tally, BackendError>, JoinError>,
     ) -> Result<(), BackendError> {
-        self.tally.add(over.map_err(|error| BackendError::Unavailable(error.into()))??);
+        self.tally.add(finished.map_err(|error| BackendError::Unavailable(error.into()))??);
         Ok(())
     }
 }
@@ -152,23 +148,23 @@ impl Tally {
         self.already_there += other.already_there;
         self.refused += other.refused;
         self.refused_ids.extend(other.refused_ids);
-        self.refused_ids.truncate(TOLD);
+        self.refused_ids.truncate(MAX_LISTED);
     }
 
-    /// How many it counts.
+    /// The number of all records.
     pub(crate) fn records(&self) -> u64 {
         self.stored + self.already_there + self.refused
     }
 
-    /// Tells it; records that were refused are a failure.
-    pub(crate) fn tell(&self, outcome: Outcome) -> Outcome {
+    /// Adds the numbers to an outcome. Refused records are a failure.
+    pub(crate) fn report(&self, outcome: Outcome) -> Outcome {
         let Self { stored, already_there, refused, refused_ids } = self;
         let failure = (*refused > 0).then(|| {
-            let what = format!(
-                "{refused} records are not stored: others hold their names, or they are too \
-                long for the store"
+            let message = format!(
+                "{refused} records were not stored: another record has their id, access key or \
+                slot, or they are too long for the store"
             );
-            Failure::new(Exit::Conflict, what)
+            Failure::new(Exit::Conflict, message)
         });
         outcome
             .with("records", self.records())

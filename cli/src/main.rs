@@ -1,11 +1,9 @@
-//! What operators do with stores of credentials: making, moving, counting and checking
-//! them.
+//! The operators' tool: creates, moves, counts and checks stores of credentials.
 //!
 //! ```text
 //! cargo run --release -p tower-credentials-cli -- --help
 //! ```
 
-mod command_line;
 mod copy;
 mod export;
 mod files;
@@ -15,20 +13,16 @@ mod key;
 #[cfg(feature = "keystone")]
 mod keystone;
 mod load;
-mod open;
+mod maintain;
 mod options;
 mod outcome;
 mod passphrase;
-mod patience;
-mod progress;
 mod record;
-mod remove;
-mod reseal;
+mod scan;
 mod seal;
 mod stats;
-mod transfer;
+mod store;
 mod verify;
-mod walk;
 
 use std::{io, panic::resume_unwind, path::Path, process::ExitCode, time::Duration};
 
@@ -46,13 +40,13 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-/// How long what is under way may take to clean up; what waits for a person or a pipe does not
-/// end in any time.
+/// How long an interrupted command may take to clean up. A thread that waits for a prompt or a
+/// pipe does not end at all.
 const GRACE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let options: Options = command_line::parse();
-    command_line::log_to_stderr();
+    let options = options::parse();
+    options::log_to_stderr();
     let (name, stdout) = match &options.command {
         Command::Copy { .. } => ("copy", true),
         Command::Export(export) => ("export", export.file != Path::new("-")),
@@ -65,34 +59,34 @@ fn main() -> ExitCode {
         Command::Stats(_) => ("stats", true),
         Command::Verify { .. } => ("verify", true),
     };
-    let outcome = if options.json && !stdout {
-        let what = "stdout takes the export or the outcome, not both";
-        Failure::new(Exit::Usage, what).into()
+    let Options { json, secret_files, command } = options;
+    let outcome = if json && !stdout {
+        let message = "--json needs stdout for the outcome: export to a file";
+        Failure::new(Exit::Usage, message).into()
     } else {
-        until_interrupted(run(options.command, options.secret_files.into()))
-            .unwrap_or_else(Outcome::from)
+        until_interrupted(run(command, secret_files.into())).unwrap_or_else(Outcome::from)
     };
-    outcome.tell(name, options.json, stdout);
+    outcome.print(name, json, stdout);
     ExitCode::from(outcome.exit() as u8)
 }
 
-/// Does it on other threads, and waits here until it is done or a signal comes: so whatever it
-/// waits for, be it what somebody types, it can be ended.
+/// Runs the command on other threads and waits until it is done or a signal arrives. So a
+/// command that blocks on a prompt or a pipe can be interrupted too.
 fn until_interrupted(
-    doing: impl Future<Output = Result<Outcome, Failure>> + Send + 'static,
+    command: impl Future<Output = Result<Outcome, Failure>> + Send + 'static,
 ) -> Result<Outcome, Failure> {
     let workers = Runtime::new()?;
     let outcome = Builder::new_current_thread().enable_all().build()?.block_on(async {
-        // Listened to before anything is begun.
+        // Handles signals before the command starts.
         let interrupted = interrupted()?;
-        let mut doing = workers.spawn(doing);
+        let mut running = workers.spawn(command);
         tokio::select! {
-            done = &mut doing => done.unwrap_or_else(|error| resume_unwind(error.into_panic())),
+            done = &mut running => done.unwrap_or_else(|error| resume_unwind(error.into_panic())),
             () = interrupted => {
-                // Given up as if by an error, so that no file is left behind.
-                doing.abort();
-                let _ = timeout(GRACE, &mut doing).await;
-                passphrase::show_typing_again();
+                // Drops the command's temporary files.
+                running.abort();
+                let _ = timeout(GRACE, &mut running).await;
+                passphrase::restore_echo();
                 Err(Failure::new(Exit::Problem, "interrupted"))
             }
         }
@@ -110,20 +104,20 @@ async fn run(command: Command, files: SecretFiles) -> Result<Outcome, Failure> {
         Command::Export(export) => export::run(export, files).await,
         Command::Import(import) => import::run(import, files).await,
         Command::Init(store) => {
-            open::open(&store, files, OpenMode::CreateNew).await.map(|it| about(&it, &store))
+            store::open(&store, files, OpenMode::CreateNew).await.map(|it| describe(&it, &store))
         }
         Command::Key { file, id, standby } => key::run(&file, &id, standby, files),
         Command::Migrate(store) => {
-            open::open(&store, files, OpenMode::Existing).await.map(|it| about(&it, &store))
+            store::open(&store, files, OpenMode::Existing).await.map(|it| describe(&it, &store))
         }
-        Command::Remove { url, ids } => remove::run(&url, &ids).await,
-        Command::Reseal { store, adopt } => reseal::run(&store, adopt, files).await,
+        Command::Remove { url, ids } => maintain::remove(&url, &ids).await,
+        Command::Reseal { store, adopt } => maintain::reseal(&store, adopt, files).await,
         Command::Stats(store) => stats::run(&store, files).await,
         Command::Verify { store, repair } => verify::run(&store, repair, files).await,
     }
 }
 
-/// Waits until it is asked to end, by a person or by whatever started it.
+/// Waits for SIGINT or SIGTERM.
 fn interrupted() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -135,8 +129,8 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A store, for people to see.
-fn about(store: &Store, args: &StoreArgs) -> Outcome {
+/// The outcome of `init` and `migrate`.
+fn describe(store: &Store, args: &StoreArgs) -> Outcome {
     Outcome::default()
         .with("store", redact_url(&args.url))
         .with("engine", store.engine())

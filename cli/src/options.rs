@@ -1,23 +1,33 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    process,
+};
 
-use crate::command_line::SecretFileOptions;
 use crate::outcome::Failure;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
-use tower_credentials::{backend::resolve_url, secret_files::SecretFiles};
+use tower_credentials::{
+    backend::{redact_arguments, resolve_url},
+    secret_files::SecretFiles,
+};
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
-/// Looks after stores of credentials: makes, moves, counts and checks them.
+/// Creates, moves, counts and checks stores of credentials.
 ///
-/// A store is named by its URL: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or
-/// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Instead of a URL with a password, which
-/// others on the machine would see, take `env:NAME`, a variable that holds the URL, or `@PATH`, a file
-/// of yours alone whose first line it is. Secrets that are sealed at rest take `--key-ring`.
+/// The URL of a store is `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or
+/// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Other users of the machine can see a
+/// password in an argument. `env:NAME` takes the URL from an environment variable, and `@PATH` from the
+/// first line of a file that only you can read. A store with sealed secrets needs `--key-ring`.
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
-    /// Tell the outcome as one JSON object on stdout.
+    /// Print the outcome to stdout as one JSON object.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -28,62 +38,62 @@ pub(crate) struct Options {
 
 const EXITS: &str = "\
 Exit codes:
-  0  all went well
-  1  something is wrong with a store, or it was found to be; or the command was interrupted
-  2  the command line makes no sense
-  3  a store is not there, or cannot be reached: try again
-  4  something else is there already: a store, a file, or other records with the same names
-  5  an export cannot be read: it is damaged, cut short, or sealed otherwise";
+  0  success
+  1  a check failed, or the command was interrupted
+  2  invalid arguments
+  3  a store does not exist or cannot be reached: retry later
+  4  a store, a file, or a record with the same id, access key or slot already exists
+  5  an export cannot be read: it is damaged, truncated, or sealed with another key";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a store where there is none.
+    /// Create a store.
     Init(StoreArgs),
-    /// Bring a store to the schema of this release.
+    /// Upgrade a store to the schema of this release.
     Migrate(StoreArgs),
-    /// Write all records of a store to a file, sealed.
+    /// Export all records of a store to a sealed file.
     ///
-    /// Records that are written while it runs are in the export or not; each is whole. The
-    /// file is readable by its owner only, and is there once it is whole.
+    /// A record that is written during the export may be missing from it, but is never partial. Only
+    /// the owner can read the file. The file appears when it is complete.
     Export(Export),
-    /// Read the records of an export into a store.
+    /// Import the records of an export into a store.
     ///
-    /// What is there stays: records that are there already are skipped, and those whose names
-    /// others hold are refused and told. So it may be run again, as after an interruption. The
-    /// export is read through before anything of it is imported, unless it comes from stdin.
+    /// An import never overwrites. It skips records that the store already has, and reports those whose
+    /// id, access key or slot belongs to another record. After an interruption, run it again. It
+    /// checks the whole export before it imports the first record, unless the export comes from stdin.
     Import(Import),
-    /// Read the records of one store into another.
+    /// Copy the records of one store to another.
     ///
-    /// What is there stays, as in an import, and it may be run again.
+    /// A copy never overwrites, as an import. After an interruption, run it again.
     Copy {
         /// The store to read.
         from: String,
         /// The store to write.
         to: String,
-        /// Opens what is sealed in the store to read.
+        /// The key ring of the store to read.
         #[arg(long, value_name = "FILE")]
         from_key_ring: Option<String>,
-        /// Seals in the store to write.
+        /// The key ring of the store to write.
         #[arg(long, value_name = "FILE")]
         to_key_ring: Option<String>,
     },
-    /// Make a key for a key ring, or make it the newest one there.
+    /// Add a key to a key ring, or make an existing key the newest one.
     ///
-    /// The newest key of a ring seals, and any opens. Where several processes share a store,
-    /// first put a key into their rings with --standby and restart them; then put it last, by
-    /// the same command without --standby, and restart them again; then reseal the store.
+    /// The newest key of a ring seals; every key opens. If several processes share a store, rotate in
+    /// three steps. Add the key to their rings with --standby, and restart them. Run the same command
+    /// without --standby, and restart them again. Then reseal the store.
     Key {
-        /// The file of the ring; made if it is not there, of its owner only.
+        /// The file of the ring. It is created if it does not exist; only its owner can read it.
         file: PathBuf,
-        /// What the key is called: letters, digits, - and _.
+        /// The name of the key: letters, digits, - and _.
         id: String,
-        /// Put a new key before the newest one: it opens, and does not seal yet.
+        /// Add the key before the newest one: it opens, but does not seal yet.
         #[arg(long)]
         standby: bool,
     },
-    /// Delete records by their ids, such as those that `verify` and `reseal` cannot open.
+    /// Delete records by id, for example those that `verify` and `reseal` cannot open.
     ///
-    /// It takes no keys: records are deleted as they lie in the store.
+    /// It needs no key ring, also if the store is sealed.
     Remove {
         /// The store.
         url: String,
@@ -91,33 +101,33 @@ pub(crate) enum Command {
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// Seal everything in a store with the newest key, and take the other keys out of use.
+    /// Seal all records of a store with the newest key, so that the other keys can be removed.
     ///
-    /// Reads and writes go on meanwhile. It may be run again, as after an interruption.
+    /// Reads and writes continue meanwhile. After an interruption, run it again.
     Reseal {
         #[command(flatten)]
         store: StoreArgs,
-        /// Seal a store that holds plain records too. Stop what writes to it without keys before.
+        /// Also seal plain records. First stop the processes that write without a key ring.
         #[arg(long)]
         adopt: bool,
     },
-    /// Count what is in a store.
+    /// Count the records of a store.
     Stats(StoreArgs),
-    /// Look for what is wrong in a store.
+    /// Check a store.
     ///
-    /// Every record must be readable, and be what its id, its access key and its slot find; and
-    /// counters must be right.
+    /// Checks that every record can be read, that lookups by id, access key and slot return it, and
+    /// that the quota counters are right.
     Verify {
         #[command(flatten)]
         store: StoreArgs,
-        /// Set the counters right that quotas go by, in a store that keeps some.
+        /// Correct the quota counters, if the store has any.
         #[arg(long)]
         repair: bool,
     },
 }
 
 impl Command {
-    /// The same command, with each URL of a store that is somewhere else in its place.
+    /// Resolves `env:NAME` and `@PATH` to the URLs of stores.
     pub(crate) fn with_urls(mut self, files: SecretFiles) -> Result<Self, Failure> {
         let urls = match &mut self {
             Self::Copy { from, to, .. } => vec![from, to],
@@ -142,8 +152,8 @@ impl Command {
 pub(crate) struct StoreArgs {
     /// The store: its URL, `env:NAME` or `@PATH`.
     pub(crate) url: String,
-    /// The keys that its secrets are sealed with, one `id = base64` a line, the newest one last;
-    /// `env:NAME` takes them from the environment.
+    /// The keys that seal its secrets, one `id = base64` per line, the newest one last. `env:NAME`
+    /// takes them from an environment variable.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_ring: Option<String>,
 }
@@ -152,25 +162,25 @@ pub(crate) struct StoreArgs {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// The file to make; `-` is stdout.
+    /// The file to create; `-` is stdout.
     #[arg(default_value = "-")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) seal: SealWith,
 }
 
-/// Without any of these a passphrase is asked for.
+/// How to seal an export. The default is a prompt for a passphrase.
 #[derive(Args)]
 #[group(multiple = false)]
 pub(crate) struct SealWith {
-    /// Seal it to this public key (age1...), or to several.
+    /// Seal to this public key (age1...); may be repeated.
     #[arg(long, value_name = "KEY")]
     pub(crate) recipient: Vec<Recipient>,
-    /// Seal it with the passphrase in the first line of this file [default: that of the
-    /// environment's `CREDENTIALS_PASSPHRASE`, or what is typed].
+    /// Seal with the passphrase in the first line of this file [default: the environment variable
+    /// `CREDENTIALS_PASSPHRASE`, or a prompt].
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Do not seal it: whoever reads the file has every secret.
+    /// Do not seal: the file shows every secret.
     #[arg(long)]
     pub(crate) plaintext: bool,
 }
@@ -181,7 +191,7 @@ pub(crate) struct Import {
     pub(crate) store: StoreArgs,
     /// The export; `-` is stdin.
     pub(crate) file: PathBuf,
-    /// Import what precedes the damage in an export that is not whole.
+    /// Import the records before the damage in a damaged or truncated export.
     #[arg(long)]
     pub(crate) salvage: bool,
     #[command(flatten)]
@@ -191,20 +201,61 @@ pub(crate) struct Import {
 #[derive(Args)]
 #[group(multiple = false)]
 pub(crate) struct OpenWith {
-    /// Open it with the keys in this file, as age-keygen writes it.
+    /// Open with the keys in this file, which age-keygen wrote.
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
-    /// Open it with the passphrase in the first line of this file [default: that of the
-    /// environment's `CREDENTIALS_PASSPHRASE`, or what is typed].
+    /// Open with the passphrase in the first line of this file [default: the environment variable
+    /// `CREDENTIALS_PASSPHRASE`, or a prompt].
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Take an export that is not sealed, which anybody may have changed.
+    /// Accept an export that is not sealed. Nothing protects it against changes.
     #[arg(long)]
     pub(crate) plaintext: bool,
-    /// Take a dump of the table `credential` of OpenStack Keystone, one row a line as JSON, whose
-    /// blobs the keys in this folder open (/etc/keystone/credential-keys); `null` for a Keystone
+    /// Import a dump of OpenStack Keystone's table `credential`, one row per line as JSON. The keys in
+    /// this folder (/etc/keystone/credential-keys) decrypt the blobs; `null` is for a Keystone
     /// without keys.
     #[cfg(feature = "keystone")]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keystone_keys: Option<PathBuf>,
+}
+
+/// Parses the command line. An error message hides the passwords in it.
+pub(crate) fn parse() -> Options {
+    Options::try_parse().unwrap_or_else(|error| {
+        let message = error.render().to_string();
+        let redacted = redact_arguments(&message, env::args_os());
+        if redacted == message {
+            error.exit();
+        }
+        eprint!("{redacted}");
+        process::exit(error.exit_code())
+    })
+}
+
+/// Which files with secrets are accepted.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SecretFileOptions {
+    /// Accept files with secrets that other users can read or write.
+    ///
+    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of this
+    /// process or to root, and its group and others must have no permissions.
+    #[arg(long, global = true)]
+    accept_open_files: bool,
+}
+
+impl From<SecretFileOptions> for SecretFiles {
+    fn from(options: SecretFileOptions) -> Self {
+        Self::new()
+            .accept_exposed(options.accept_open_files)
+            .hint("--accept-open-files accepts the file as it is")
+    }
+}
+
+/// Logs to stderr by the filter in `RUST_LOG`, or warnings if that is unset or not valid.
+pub(crate) fn log_to_stderr() {
+    let filter: Option<Targets> = env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }

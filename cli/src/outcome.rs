@@ -1,24 +1,28 @@
-//! How a command ends: what it tells people and scripts, and its exit code.
+//! What a command prints, its exit code, and its progress bar.
 
-use std::{error::Error, io};
+use std::{error::Error, io, time::Duration};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tower_credentials::backend::{BackendError, OpenError, OpenErrorKind};
 
-/// The exit codes. Scripts rely on them: add, never change.
+/// At most this many records are listed one by one in an outcome.
+pub(crate) const MAX_LISTED: usize = 100;
+
+/// The exit codes. Scripts rely on them: they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    Fine = 0,
-    /// Something is wrong with the store, or it was found to be.
+    Success = 0,
+    /// A check failed, or the command was interrupted.
     Problem = 1,
-    /// What was asked for makes no sense.
+    /// The arguments are invalid.
     Usage = 2,
-    /// A store is not there, or cannot be reached; trying again may help.
+    /// A store does not exist or cannot be reached; a retry may succeed.
     Unavailable = 3,
-    /// Something else is there already: a store, a file, or records.
+    /// A store, a file or a record already exists.
     Conflict = 4,
-    /// An export cannot be read: it is damaged, cut short, or sealed otherwise.
+    /// An export is damaged, truncated, or sealed with another key.
     Unreadable = 5,
 }
 
@@ -26,22 +30,22 @@ pub(crate) enum Exit {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    pub(crate) what: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into() }
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
     }
 
-    /// A failure of this exit code, told with all its causes.
+    /// A failure with this exit code and the message of an error and its causes.
     pub(crate) fn of(exit: Exit, error: &dyn Error) -> Self {
-        Self::new(exit, told(error))
+        Self::new(exit, with_causes(error))
     }
 
-    /// The same, with what was being done before it.
-    pub(crate) fn when(mut self, doing: &str) -> Self {
-        self.what = format!("{doing}: {}", self.what);
+    /// Prepends where the failure occurred to its message.
+    pub(crate) fn context(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
         self
     }
 }
@@ -79,7 +83,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// What a command found or did, by name and in the order to be told, and what failed.
+/// The result of a command: named values in the order in which they are printed, and the failure.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     members: Vec<(&'static str, Value)>,
@@ -92,19 +96,19 @@ impl Outcome {
         self
     }
 
-    /// Of several failures the first one counts.
+    /// Sets the failure, unless there is one.
     pub(crate) fn failing(mut self, failure: impl Into<Option<Failure>>) -> Self {
         self.failure = self.failure.or(failure.into());
         self
     }
 
     pub(crate) fn exit(&self) -> Exit {
-        self.failure.as_ref().map_or(Exit::Fine, |failure| failure.exit)
+        self.failure.as_ref().map_or(Exit::Success, |failure| failure.exit)
     }
 
-    /// Tells it: as one JSON object on stdout, or there for people, and on stderr what
-    /// failed. Without `stdout` all goes to stderr, for what is on stdout is an export.
-    pub(crate) fn tell(&self, command: &str, as_json: bool, stdout: bool) {
+    /// Prints the values to stdout and the failure to stderr, or all as one JSON object to
+    /// stdout. If `stdout` is false, stdout contains an export, and the values go to stderr.
+    pub(crate) fn print(&self, command: &str, as_json: bool, stdout: bool) {
         if as_json {
             println!("{}", self.json(command));
             return;
@@ -113,13 +117,13 @@ impl Outcome {
             let line = line(name, value);
             if stdout { print!("{line}") } else { eprint!("{line}") }
         }
-        if let Some(Failure { what, .. }) = &self.failure {
-            eprintln!("error: {}", printable(what));
+        if let Some(Failure { message, .. }) = &self.failure {
+            eprintln!("error: {}", printable(message));
         }
     }
 
     fn json(&self, command: &str) -> Value {
-        let error = self.failure.as_ref().map(|failure| failure.what.as_str());
+        let error = self.failure.as_ref().map(|failure| failure.message.as_str());
         let mut object = Map::new();
         object.insert("command".into(), command.into());
         object.insert("exit".into(), json!(self.exit() as u8));
@@ -135,11 +139,11 @@ impl From<Failure> for Outcome {
     }
 }
 
-/// A member for people: a line, or a line and one for each thing below it.
+/// Formats a value for people: one line, or a line and an indented line for each element.
 fn line(name: &str, value: &Value) -> String {
     let name = name.replace('_', " ");
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), printable);
-    let below: Vec<String> = match value {
+    let elements: Vec<String> = match value {
         Value::Array(values) if values.is_empty() => return String::new(),
         Value::Array(values) => values.iter().map(plain).collect(),
         Value::Object(members) => {
@@ -148,11 +152,10 @@ fn line(name: &str, value: &Value) -> String {
         Value::Null => return String::new(),
         _ => return format!("{name}: {}\n", plain(value)),
     };
-    format!("{name}:\n  {}\n", below.join("\n  "))
+    format!("{name}:\n  {}\n", elements.join("\n  "))
 }
 
-/// Text for people. Ids of records may hold anything: control and bidirectional
-/// characters are escaped.
+/// Escapes control and bidirectional characters. The id of a record may contain any text.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
@@ -164,13 +167,50 @@ fn printable(text: &str) -> String {
     printable
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn told(error: &dyn Error) -> String {
-    let mut told = error.to_string();
+/// The message of an error and its causes, on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        told = format!("{told}: {error}");
+        message = format!("{message}: {error}");
         cause = error.source();
     }
-    told
+    message
+}
+
+/// A progress bar on stderr, if that is a terminal. Dropping it removes the bar.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Counts records, whose total is unknown.
+    pub(crate) fn of_records(activity: &'static str) -> Self {
+        let template = "{spinner} {msg} {human_pos} records, {per_sec}, {elapsed}";
+        Self::start(ProgressBar::new_spinner(), template, activity)
+    }
+
+    /// Shows the progress through a file of this many bytes.
+    pub(crate) fn of_bytes(activity: &'static str, bytes: u64) -> Self {
+        let template = "{msg} {bar:40} {bytes} of {total_bytes}, {eta} left";
+        Self::start(ProgressBar::new(bytes), template, activity)
+    }
+
+    fn start(bar: ProgressBar, template: &str, activity: &'static str) -> Self {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(activity);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.inc(count);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -1,4 +1,4 @@
-//! Where passphrases come from: a file, the environment, or whoever sits at the terminal.
+//! Reading passphrases from a file, from the environment, or from the terminal.
 
 use std::{
     env,
@@ -13,50 +13,50 @@ use crate::outcome::{Exit, Failure};
 use age::secrecy::{ExposeSecret, SecretString};
 use tower_credentials::secret_files::SecretFiles;
 
-/// The variable that may hold it.
+/// The environment variable for a passphrase.
 pub(crate) const VARIABLE: &str = "CREDENTIALS_PASSPHRASE";
 
 const TERMINAL: &str = "/dev/tty";
 
-/// The first line of a file.
+/// Reads the first line of a file.
 pub(crate) fn from_file(path: &Path, files: SecretFiles) -> Result<SecretString, Failure> {
     let text = files.read(path).map_err(|error| Failure::of(Exit::Usage, &error))?;
     let line = text.expose().lines().next().unwrap_or_default();
-    checked(line, &path.display().to_string())
+    not_empty(line, &path.display().to_string())
 }
 
-/// That of the environment, if it has one.
+/// Reads the environment variable, if it is set.
 pub(crate) fn from_env() -> Result<Option<SecretString>, Failure> {
     match env::var(VARIABLE) {
-        Ok(text) => checked(&text, VARIABLE).map(Some),
+        Ok(text) => not_empty(&text, VARIABLE).map(Some),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(_) => Err(Failure::new(Exit::Usage, format!("{VARIABLE} is no text"))),
+        Err(_) => Err(Failure::new(Exit::Usage, format!("{VARIABLE} is not valid UTF-8"))),
     }
 }
 
-/// What is typed, once to open and twice to seal. `None` without a terminal.
+/// Prompts for a passphrase, once to open and twice to seal. Returns `None` without a terminal.
 pub(crate) fn from_terminal(twice: bool) -> Result<Option<SecretString>, Failure> {
     let Ok(terminal) = OpenOptions::new().read(true).write(true).open(TERMINAL) else {
         return Ok(None);
     };
-    let typed = ask(&terminal, "Passphrase: ")?;
-    if twice && ask(&terminal, "Once more: ")?.expose_secret() != typed.expose_secret() {
-        return Err(Failure::new(Exit::Usage, "these are two passphrases"));
+    let typed = prompt(&terminal, "Passphrase: ")?;
+    if twice && prompt(&terminal, "Repeat passphrase: ")?.expose_secret() != typed.expose_secret() {
+        return Err(Failure::new(Exit::Usage, "the two passphrases differ"));
     }
-    checked(typed.expose_secret(), "what was typed").map(Some)
+    not_empty(typed.expose_secret(), TERMINAL).map(Some)
 }
 
-fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {
+fn not_empty(text: &str, source: &str) -> Result<SecretString, Failure> {
     if text.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("the passphrase in {place} is empty")));
+        return Err(Failure::new(Exit::Usage, format!("the passphrase from {source} is empty")));
     }
     Ok(SecretString::from(text.to_owned()))
 }
 
-fn ask(mut terminal: &File, question: &str) -> io::Result<SecretString> {
-    // Before the question: some answer at once.
-    let _silent = Silent::new()?;
-    write!(terminal, "{question}")?;
+fn prompt(mut terminal: &File, text: &str) -> io::Result<SecretString> {
+    // Before the prompt appears: some people type at once.
+    let _echo_off = EchoOff::new()?;
+    write!(terminal, "{text}")?;
     terminal.flush()?;
     let mut line = String::new();
     BufReader::new(terminal).read_line(&mut line)?;
@@ -66,69 +66,68 @@ fn ask(mut terminal: &File, question: &str) -> io::Result<SecretString> {
     Ok(SecretString::from(line))
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
-struct Silent;
+/// Turns the terminal's echo off until it is dropped.
+struct EchoOff;
 
-/// What became of the terminal.
-static SHOWING: Mutex<Showing> = Mutex::new(Showing::Typing);
+static ECHO: Mutex<Echo> = Mutex::new(Echo::On);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Showing {
-    Nothing,
-    Typing,
-    /// And it stays so.
-    TypingToTheEnd,
+enum Echo {
+    Off,
+    On,
+    /// The process ends: echo must not be turned off again.
+    OnForGood,
 }
 
-impl Silent {
+impl EchoOff {
     fn new() -> io::Result<Self> {
-        let mut showing = showing();
-        if *showing == Showing::TypingToTheEnd {
+        let mut echo = echo();
+        if *echo == Echo::OnForGood {
             return Err(io::ErrorKind::Interrupted.into());
         }
         stty("-echo")?;
-        *showing = Showing::Nothing;
+        *echo = Echo::Off;
         Ok(Self)
     }
 }
 
-impl Drop for Silent {
+impl Drop for EchoOff {
     fn drop(&mut self) {
-        show_typing(Showing::Typing);
+        turn_echo_on(Echo::On);
     }
 }
 
-/// Has the terminal show what is typed, whoever still waits for a passphrase: for when the
-/// process is about to end.
-pub(crate) fn show_typing_again() {
-    if show_typing(Showing::TypingToTheEnd)
+/// Turns the terminal's echo on for good, even if a thread still waits for a passphrase. Called
+/// before the process ends.
+pub(crate) fn restore_echo() {
+    if turn_echo_on(Echo::OnForGood)
         && let Ok(mut terminal) = OpenOptions::new().write(true).open(TERMINAL)
     {
-        // Behind the question.
+        // The cursor is behind the prompt.
         let _ = writeln!(terminal);
     }
 }
 
-/// Returns whether it did not before.
-fn show_typing(now: Showing) -> bool {
-    let mut showing = showing();
-    let was_silent = *showing == Showing::Nothing;
-    if was_silent && stty("echo").is_err() {
-        tracing::warn!("the terminal may be left silent: `stty echo` mends it");
+/// Returns whether echo was off.
+fn turn_echo_on(state: Echo) -> bool {
+    let mut echo = echo();
+    let was_off = *echo == Echo::Off;
+    if was_off && stty("echo").is_err() {
+        tracing::warn!("cannot turn the terminal's echo on again: run `stty echo`");
     }
-    if *showing != Showing::TypingToTheEnd {
-        *showing = now;
+    if *echo != Echo::OnForGood {
+        *echo = state;
     }
-    was_silent
+    was_off
 }
 
-fn showing() -> MutexGuard<'static, Showing> {
-    SHOWING.lock().unwrap_or_else(PoisonError::into_inner)
+fn echo() -> MutexGuard<'static, Echo> {
+    ECHO.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stty(setting: &str) -> io::Result<()> {
     let terminal = File::open(TERMINAL)?;
     let mut command = Command::new("stty");
     command.arg(setting).stdin(terminal).stdout(Stdio::null()).stderr(Stdio::null());
-    if command.status()?.success() { Ok(()) } else { Err(io::Error::other("stty fails")) }
+    if command.status()?.success() { Ok(()) } else { Err(io::Error::other("stty failed")) }
 }

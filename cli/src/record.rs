@@ -1,22 +1,21 @@
-//! A record as a line of an export.
+//! The line of a record in an export: one JSON object with these members. Those in brackets
+//! are optional.
 //!
-//! One JSON object on one line, with these members, those in brackets only where the
-//! record has them:
 //!
 //! | member | meaning |
 //! |---|---|
-//! | `id`, `kind`, `user_id` | texts |
-//! | [`project_id`], [`slot`], [`access_key`] | texts; the slot is `ec2`, `password` or `s3` |
+//! | `id`, `kind`, `user_id` | strings |
+//! | [`project_id`], [`slot`], [`access_key`] | strings; the slot is `ec2`, `password` or `s3` |
 //! | `status` | `Active` or `Inactive` |
-//! | [`delegation`] | an object of the form that stores keep |
-//! | [`attributes`] | an object, as the client gave it |
-//! | [`root_key`] | whether it is its project's root key; only where user and project have equal ids |
+//! | [`delegation`] | an object, as stores keep it |
+//! | [`attributes`] | an object, as the client sent it |
+//! | [`root_key`] | whether it is the root key of its project; only if user and project have equal ids |
 //! | `created_at`, `updated_at` | microseconds since 1970 |
 //! | [`last_used`] | seconds since 1970 |
-//! | `version` | a number of 64 bits |
-//! | `material` | an object of the form that stores keep: **the secret is in it** |
+//! | `version` | a 64-bit number |
+//! | `material` | an object, as stores keep it; **it contains the secret** |
 //!
-//! Lines with other members are refused, for what is not understood would be lost.
+//! A line with any other member is rejected, because an import would lose its value.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,13 +26,13 @@ use tower_credentials::domain::{
     Status, UserId, Version, from_micros, to_micros,
 };
 
-/// Writes a record as a line, its end included.
+/// Appends the line of a record, with the line feed.
 pub(crate) fn write(
     record: &Credential,
     last_used: Option<SystemTime>,
     line: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    let written = Written {
+    let written = WrittenLine {
         id: record.id.as_str(),
         kind: record.kind.as_str(),
         user_id: record.user_id.as_str(),
@@ -55,7 +54,7 @@ pub(crate) fn write(
             .map(|time| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
     };
     serde_json::to_writer(&mut *line, &written)?;
-    // The material is JSON already.
+    // The encoded material is JSON.
     line.pop();
     line.extend_from_slice(b",\"material\":");
     line.extend_from_slice(record.material.encode().expose().as_bytes());
@@ -63,10 +62,10 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Reads a line: a record, and when it was last used if that is known. The error is the
-/// name of what cannot be read.
+/// Reads a line: a record, and when it was last used, if that is known. The error names the
+/// invalid member.
 pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'static str> {
-    let line: Read = serde_json::from_slice(line).map_err(|_| "JSON")?;
+    let line: ReadLine = serde_json::from_slice(line).map_err(|_| "JSON")?;
     let material = Material::decode(&line.material.to_string()).map_err(|_| "material")?;
     let kind = Kind::from_stored(line.kind);
     let created_at = from_micros(line.created_at).ok_or("created_at")?;
@@ -86,7 +85,7 @@ pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'st
     let delegation = |form: Value| Delegation::decode(&form.to_string()).ok_or("delegation");
     record.delegation = line.delegation.map(delegation).transpose()?;
     if record.has_equal_ids() {
-        // An export that does not say so is of an earlier release.
+        // Exports of earlier releases do not have this member.
         record.root_key = line.root_key;
     }
     record.attributes = line.attributes;
@@ -95,10 +94,10 @@ pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'st
     Ok((record, line.last_used.map(time).transpose()?))
 }
 
-// The names of the members are in files: add, never rename.
+// Existing files contain these names: never rename a member.
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenLine<'a> {
     id: &'a str,
     kind: &'a str,
     user_id: &'a str,
@@ -124,7 +123,7 @@ struct Written<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
+struct ReadLine {
     id: String,
     kind: String,
     user_id: String,

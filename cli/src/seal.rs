@@ -1,5 +1,5 @@
-//! Sealing exports with `age` (<https://age-encryption.org/v1>), to a passphrase or to
-//! public keys; its own command line opens them too.
+//! Sealing exports with `age` (<https://age-encryption.org/v1>), with a passphrase or to public
+//! keys. The command `age` opens them too.
 
 use std::{
     error::Error,
@@ -14,44 +14,44 @@ use age::{
 };
 use tower_credentials::secret_files::SecretFiles;
 
-/// How every sealed file starts.
+/// The first bytes of every sealed file.
 const MAGIC: &[u8] = b"age-encryption.org/";
 
-/// The most work to take upon oneself for a passphrase, as a power of two: some
-/// seconds and a gigabyte. More is asked by who wants to do harm.
+/// The largest scrypt work factor to accept, as a power of two: some seconds and a gigabyte. A
+/// hostile file could request more.
 const MAX_WORK: u8 = 22;
 
 /// How an export is sealed.
 pub(crate) enum Seal {
     Passphrase(SecretString),
-    /// It is not.
+    /// The export is not sealed.
     Plaintext,
     Recipients(Vec<x25519::Recipient>),
 }
 
 impl Seal {
-    /// What is written to the result is sealed.
-    pub(crate) fn wrap<W: Write>(self, inner: W) -> io::Result<Sealing<W>> {
+    /// Returns a writer that seals.
+    pub(crate) fn wrap<W: Write>(self, inner: W) -> io::Result<SealWriter<W>> {
         let encryptor = match self {
             Self::Passphrase(passphrase) => Encryptor::with_user_passphrase(passphrase),
-            Self::Plaintext => return Ok(Sealing::Plain(inner)),
+            Self::Plaintext => return Ok(SealWriter::Plain(inner)),
             Self::Recipients(recipients) => {
                 let recipients = recipients.iter().map(|recipient| recipient as &dyn Recipient);
                 Encryptor::with_recipients(recipients).map_err(io::Error::other)?
             }
         };
-        encryptor.wrap_output(inner).map(Box::new).map(Sealing::Sealed)
+        encryptor.wrap_output(inner).map(Box::new).map(SealWriter::Sealed)
     }
 }
 
-/// On the way to a file.
-pub(crate) enum Sealing<W> {
+/// Writes an export, sealed or not.
+pub(crate) enum SealWriter<W> {
     Plain(W),
     Sealed(Box<StreamWriter<W>>),
 }
 
-impl<W: Write> Sealing<W> {
-    /// Writes what is left; without it a sealed file counts as cut short.
+impl<W: Write> SealWriter<W> {
+    /// Writes the last chunk. Without it, a sealed file is truncated.
     pub(crate) fn finish(self) -> io::Result<W> {
         match self {
             Self::Plain(inner) => Ok(inner),
@@ -60,7 +60,7 @@ impl<W: Write> Sealing<W> {
     }
 }
 
-impl<W: Write> Write for Sealing<W> {
+impl<W: Write> Write for SealWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(inner) => inner.write(bytes),
@@ -76,25 +76,25 @@ impl<W: Write> Write for Sealing<W> {
     }
 }
 
-/// What opens an export.
+/// The key that opens an export.
 pub(crate) enum Key {
     Identities(Vec<Box<dyn Identity + Send + Sync>>),
-    /// Only what is not sealed.
-    None,
     Passphrase(SecretString),
+    /// The export must not be sealed.
+    Plaintext,
 }
 
 impl Key {
-    /// Reads a file of identities, as `age-keygen` writes it.
+    /// Reads an identity file, which `age-keygen` wrote.
     pub(crate) fn from_file(path: &Path, files: SecretFiles) -> Result<Self, Failure> {
-        let unusable = |error: &dyn Error| {
-            let what = format!("cannot read the keys in {}: {error}", path.display());
-            Failure::new(Exit::Usage, what)
+        let invalid = |error: &dyn Error| {
+            let message = format!("cannot read the keys in {}: {error}", path.display());
+            Failure::new(Exit::Usage, message)
         };
         let text = files.read(path).map_err(|error| Failure::of(Exit::Usage, &error))?;
-        let file = IdentityFile::from_buffer(text.expose().as_bytes())
-            .map_err(|error| unusable(&error))?;
-        file.into_identities().map(Self::Identities).map_err(|error| unusable(&error))
+        let file =
+            IdentityFile::from_buffer(text.expose().as_bytes()).map_err(|error| invalid(&error))?;
+        file.into_identities().map(Self::Identities).map_err(|error| invalid(&error))
     }
 
     /// Opens an export, sealed or not.
@@ -108,61 +108,64 @@ impl Key {
             Self::Identities(identities) => {
                 identities.iter().map(|identity| &**identity as _).collect()
             }
-            Self::None if is_sealed => {
-                return Err(Failure::new(Exit::Usage, "the export is sealed, and not plain text"));
-            }
-            Self::None => return Ok(Box::new(file)),
             Self::Passphrase(text) => {
                 let mut identity = scrypt::Identity::new(text.clone());
                 identity.set_max_work_factor(MAX_WORK);
                 passphrase = identity;
                 vec![&passphrase]
             }
+            Self::Plaintext if is_sealed => {
+                let message = "the export is sealed: remove --plaintext";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            Self::Plaintext => return Ok(Box::new(file)),
         };
         if !is_sealed {
-            let what = "the export is not sealed: anybody may have changed it, or it is none";
-            return Err(Failure::new(Exit::Unreadable, what));
+            let message = "not a sealed export: --plaintext accepts exports that are not sealed";
+            return Err(Failure::new(Exit::Unreadable, message));
         }
-        let opened = Decryptor::new_buffered(file).map_err(|error| unopened(&error))?;
-        let reader = opened.decrypt(identities.into_iter()).map_err(|error| unopened(&error))?;
+        let opened = Decryptor::new_buffered(file).map_err(|error| cannot_open(&error))?;
+        let reader = opened.decrypt(identities.into_iter()).map_err(|error| cannot_open(&error))?;
         Ok(Box::new(BufReader::with_capacity(1 << 16, reader)))
     }
 }
 
-/// How an export that starts like this is sealed.
-pub(crate) fn seal_of(start: &[u8]) -> SealOf {
+/// Determines from the first bytes of an export how it is sealed.
+pub(crate) fn seal_kind(start: &[u8]) -> SealKind {
     if !start.starts_with(MAGIC) {
-        return SealOf::Nothing;
+        return SealKind::None;
     }
     match start.split(|byte| *byte == b'\n').nth(1) {
-        Some(line) if line.starts_with(b"-> scrypt ") => SealOf::Passphrase,
-        _ => SealOf::Keys,
+        Some(line) if line.starts_with(b"-> scrypt ") => SealKind::Passphrase,
+        _ => SealKind::Keys,
     }
 }
 
-/// What opens an export, as far as can be seen.
+/// How an export is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SealOf {
+pub(crate) enum SealKind {
     Keys,
-    Nothing,
+    None,
     Passphrase,
 }
 
-fn unopened(error: &DecryptError) -> Failure {
-    let what = match error {
+fn cannot_open(error: &DecryptError) -> Failure {
+    let message = match error {
         DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-            "the export is sealed with another passphrase, or was changed".into()
+            "wrong passphrase, or the export was altered".into()
         }
-        DecryptError::NoMatchingKeys => "the export is not sealed to this key".into(),
+        DecryptError::NoMatchingKeys => {
+            "the export is not sealed to a key in the identity file".into()
+        }
         DecryptError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the export is cut short".into()
+            "the export is truncated".into()
         }
         error => format!("the export cannot be opened: {error}"),
     };
-    Failure::new(Exit::Unreadable, what)
+    Failure::new(Exit::Unreadable, message)
 }
 
-/// Counts what is read.
+/// A reader that reports the number of bytes of each read.
 pub(crate) struct Counting<R, F> {
     pub(crate) inner: R,
     pub(crate) count: F,

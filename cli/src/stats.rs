@@ -1,4 +1,4 @@
-//! What is in a store, in numbers.
+//! The command `stats`: counts the records of a store.
 
 use std::{
     collections::{BTreeMap, HashSet, hash_map::RandomState},
@@ -6,11 +6,10 @@ use std::{
 };
 
 use crate::{
-    open::open,
     options::StoreArgs,
-    outcome::{Failure, Outcome},
-    progress::Progress,
-    walk::{Damages, Met, Records, Walk},
+    outcome::{Failure, Outcome, Progress},
+    scan::{DamagedRecords, Records, Scan, Scanned},
+    store::open,
 };
 use serde_json::{Map, Value};
 use tower_credentials::{
@@ -21,13 +20,13 @@ use tower_credentials::{
 
 pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome, Failure> {
     let store = open(args, files, OpenMode::Existing).await?;
-    let (mut counts, mut damages) = (Counts::default(), Damages::default());
+    let (mut counts, mut damaged) = (Counts::default(), DamagedRecords::default());
     let progress = Progress::of_records("counting");
-    let mut walk = Walk::new(store.backend(), Order::Id).ahead();
-    while let Some(met) = walk.next().await? {
-        match met {
-            Met::Damaged(record) => damages.add(record),
-            Met::Records(Records { records, .. }) => {
+    let mut scan = Scan::new(store.backend(), Order::Id).read_ahead();
+    while let Some(scanned) = scan.next().await? {
+        match scanned {
+            Scanned::Damaged(record) => damaged.add(record),
+            Scanned::Records(Records { records, .. }) => {
                 for record in &records {
                     counts.add(record);
                 }
@@ -38,8 +37,8 @@ pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome,
     drop(progress);
     let outcome =
         Outcome::default().with("store", redact_url(&args.url)).with("engine", store.engine());
-    Ok(damages
-        .tell(counts.tell(outcome).with("disk_bytes", store.maintenance().disk_bytes().await?)))
+    let outcome = counts.report(outcome);
+    Ok(damaged.report(outcome.with("disk_bytes", store.maintenance().disk_bytes().await?)))
 }
 
 #[derive(Default)]
@@ -72,7 +71,7 @@ impl Counts {
         }
     }
 
-    fn tell(self, outcome: Outcome) -> Outcome {
+    fn report(self, outcome: Outcome) -> Outcome {
         let kinds = self.kinds.iter().map(|(kind, count)| (kind.as_str().into(), (*count).into()));
         outcome
             .with("records", self.records)
@@ -89,8 +88,7 @@ impl Counts {
     }
 }
 
-/// How many different texts there were. Of each only a hash is kept, for there may be
-/// millions.
+/// Counts distinct strings. It keeps only a hash of each, because there may be millions.
 #[derive(Default)]
 struct Distinct {
     hasher: RandomState,

@@ -1,14 +1,12 @@
-//! What is wrong in a store.
+//! The command `verify`: checks a store.
 
 use std::sync::Arc;
 
 use crate::{
-    open::open,
     options::StoreArgs,
-    outcome::{Exit, Failure, Outcome, told},
-    patience::patiently,
-    progress::Progress,
-    walk::{Damages, Met, Records, Walk},
+    outcome::{Exit, Failure, MAX_LISTED, Outcome, Progress, with_causes},
+    scan::{DamagedRecords, Records, Scan, Scanned},
+    store::{open, retry},
 };
 use tokio::task::JoinSet;
 use tower_credentials::{
@@ -22,13 +20,10 @@ use tower_credentials::{
 
 type Backend = Arc<dyn CredentialBackend>;
 
-/// How many records are looked up at once.
-const AT_ONCE: usize = 32;
+/// How many tasks look up records.
+const TASKS: usize = 32;
 
-/// How many findings are told.
-const TOLD: usize = 100;
-
-/// How often a record is looked at anew that changes while it is looked at.
+/// How often a record is checked again that changes meanwhile.
 const ATTEMPTS: usize = 10;
 
 pub(crate) async fn run(
@@ -37,39 +32,42 @@ pub(crate) async fn run(
     files: SecretFiles,
 ) -> Result<Outcome, Failure> {
     let store = open(args, files, OpenMode::Existing).await?;
-    let mut found = Found::default();
+    let mut report = Report::default();
     let backend: Backend = store.backend();
-    by_id(&backend, &mut found).await?;
-    by_access_key(&backend, &mut found).await?;
+    check_by_id(&backend, &mut report).await?;
+    check_by_access_key(&backend, &mut report).await?;
     let outcome = Outcome::default().with("store", redact_url(&args.url));
-    let outcome = found.tell(outcome.with("records", found.records));
-    // What was found is told, whatever comes of the rest.
+    let outcome = report.add_to(outcome.with("records", report.records));
+    // Further errors must not hide these findings.
     let outcome = match counters(&store, repair).await {
-        Ok(Some(count)) => tell_counters(&count, repair, outcome),
+        Ok(Some(count)) => report_counters(&count, repair, outcome),
         Ok(None) => outcome,
         Err(error) => outcome.failing(Failure::from(error)),
     };
-    let Some(seal) = store.encrypted() else { return Ok(outcome) };
-    Ok(match seals(seal).await {
-        Ok(seals) => outcome
-            .with("keys_in_use", seals.keys)
-            .with("sealed_with_older_keys", seals.outdated)
-            .with("not_sealed", seals.plain),
+    let Some(encrypted) = store.encrypted() else { return Ok(outcome) };
+    Ok(match seal_counts(encrypted).await {
+        Ok(counts) => outcome
+            .with("keys_in_use", counts.keys)
+            .with("sealed_with_older_keys", counts.outdated)
+            .with("not_sealed", counts.plain),
         Err(error) => outcome.failing(Failure::from(error)),
     })
 }
 
-/// Whether the counters are right that quotas go by, in a store that keeps some.
+/// Checks or repairs the quota counters, if the store has any.
 async fn counters(store: &Store, repair: bool) -> Result<Option<Recount>, BackendError> {
     let store = store.maintenance();
-    patiently(|| if repair { store.recount() } else { store.check_counters() }).await
+    retry(|| if repair { store.recount() } else { store.check_counters() }).await
 }
 
-fn tell_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
+fn report_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
     let Recount { users, wrong, .. } = *count;
     let is_wrong = wrong > 0 && !repair;
     let failure = is_wrong.then(|| {
-        Failure::new(Exit::Problem, format!("{wrong} counters are wrong: --repair sets them right"))
+        Failure::new(
+            Exit::Problem,
+            format!("{wrong} quota counters are wrong: --repair corrects them"),
+        )
     });
     outcome
         .with("users_with_a_counter", users)
@@ -78,17 +76,19 @@ fn tell_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
         .failing(failure)
 }
 
-/// How much is not sealed with the newest key: no fault, but to be known.
-struct Seals {
+/// How many records are not sealed with the newest key. This is not an error.
+struct SealCounts {
     keys: Vec<String>,
     outdated: u64,
     plain: u64,
 }
 
-async fn seals(seal: &Encrypted<Arc<dyn StoreBackend>>) -> Result<Seals, BackendError> {
+async fn seal_counts(
+    encrypted: &Encrypted<Arc<dyn StoreBackend>>,
+) -> Result<SealCounts, BackendError> {
     let (mut plain, mut outdated, mut after) = (0, 0, None);
     loop {
-        let page = patiently(|| seal.verify_page(after.as_ref())).await?;
+        let page = retry(|| encrypted.verify_page(after.as_ref())).await?;
         plain += page.plain;
         outdated += page.outdated;
         after = page.next;
@@ -96,154 +96,154 @@ async fn seals(seal: &Encrypted<Arc<dyn StoreBackend>>) -> Result<Seals, Backend
             break;
         }
     }
-    let keys = patiently(|| seal.keys_in_use()).await?;
-    Ok(Seals { keys, outdated, plain })
+    let keys = retry(|| encrypted.keys_in_use()).await?;
+    Ok(SealCounts { keys, outdated, plain })
 }
 
 #[derive(Default)]
-struct Found {
+struct Report {
     records: u64,
-    damages: Damages,
+    damaged: DamagedRecords,
     count: u64,
+    /// At most [`MAX_LISTED`].
     findings: Vec<String>,
     unmarked: Unmarked,
 }
 
-/// Records of earlier releases whose user has the id of their project: whether they are
-/// root keys is concluded from their form. No fault, but for an operator to check.
+/// Records of earlier releases whose user and project have equal ids, without a mark that says
+/// whether they are root keys. Not an error, but an operator should check them.
 #[derive(Default)]
 struct Unmarked {
     count: u64,
-    names: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Unmarked {
-    fn look_at(&mut self, records: &[Arc<Credential>]) {
+    fn add(&mut self, records: &[Arc<Credential>]) {
         for record in records {
             if record.root_key.is_some() || !record.has_equal_ids() {
                 continue;
             }
             self.count += 1;
-            if self.names.len() < TOLD {
-                let taken_for = if record.is_root_key() { "a root key" } else { "a user's" };
-                self.names.push(format!("{}: taken for {taken_for}", record.id.as_str()));
+            if self.lines.len() < MAX_LISTED {
+                let treated_as = if record.is_root_key() { "a root key" } else { "a user's key" };
+                self.lines.push(format!("{}: treated as {treated_as}", record.id.as_str()));
             }
         }
     }
 }
 
-impl Found {
+impl Report {
     fn add(&mut self, findings: Vec<String>) {
         self.count += findings.len() as u64;
         self.findings.extend(findings);
-        self.findings.truncate(TOLD);
+        self.findings.truncate(MAX_LISTED);
     }
 
-    fn tell(&self, outcome: Outcome) -> Outcome {
+    fn add_to(&self, outcome: Outcome) -> Outcome {
         let failure = (self.count > 0).then(|| {
-            Failure::new(Exit::Problem, format!("{} things are wrong in the store", self.count))
+            Failure::new(Exit::Problem, format!("{} lookups are inconsistent", self.count))
         });
-        let outcome = self.damages.tell(outcome);
+        let outcome = self.damaged.report(outcome);
         let outcome = outcome.with("wrong", self.count).with("findings", self.findings.clone());
-        let Unmarked { count, names } = &self.unmarked;
+        let Unmarked { count, lines } = &self.unmarked;
         let outcome = outcome.with("unmarked_root_keys", *count);
-        outcome.with("unmarked_records", names.clone()).failing(failure)
+        outcome.with("unmarked_records", lines.clone()).failing(failure)
     }
 }
 
-/// Every record that is listed must be found, by its id, its access key and its slot.
-async fn by_id(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
+/// Lists all records by id, and checks that lookups by id, access key and slot return them.
+async fn check_by_id(backend: &Backend, report: &mut Report) -> Result<(), Failure> {
     let progress = Progress::of_records("looking up");
-    let mut walk = Walk::new(Arc::clone(backend), Order::Id).ahead();
-    // Behind which record the next ones were listed.
+    let mut scan = Scan::new(Arc::clone(backend), Order::Id).read_ahead();
+    // The id before the next record.
     let mut before = String::new();
-    while let Some(met) = walk.next().await? {
-        let records = match met {
-            Met::Damaged(damaged) => {
+    while let Some(scanned) = scan.next().await? {
+        let records = match scanned {
+            Scanned::Damaged(damaged) => {
                 before.clone_from(&damaged.marker);
-                found.damages.add(damaged);
+                report.damaged.add(damaged);
                 continue;
             }
-            Met::Records(Records { records, .. }) => records,
+            Scanned::Records(Records { records, .. }) => records,
         };
-        let mut looking = JoinSet::new();
-        for part in records.chunks(records.len().div_ceil(AT_ONCE)) {
+        let mut tasks = JoinSet::new();
+        for part in records.chunks(records.len().div_ceil(TASKS)) {
             let last = part.last().map_or_else(String::new, |last| last.id.as_str().to_owned());
             let part = part.to_vec();
             let (backend, mut before) = (Arc::clone(backend), std::mem::replace(&mut before, last));
-            looking.spawn(async move {
+            tasks.spawn(async move {
                 let mut findings = Vec::new();
                 for record in part {
                     let id = record.id.as_str().to_owned();
-                    findings.extend(settled(&backend, record, &before).await?);
+                    findings.extend(check_record(&backend, record, &before).await?);
                     before = id;
                 }
                 Ok::<_, BackendError>(findings)
             });
         }
-        while let Some(findings) = looking.join_next().await {
-            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
+        while let Some(findings) = tasks.join_next().await {
+            report.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
-        found.unmarked.look_at(&records);
-        found.records += records.len() as u64;
+        report.unmarked.add(&records);
+        report.records += records.len() as u64;
         progress.add(records.len() as u64);
     }
     Ok(())
 }
 
-/// What is listed by access key must be what its id finds.
-async fn by_access_key(backend: &Backend, found: &mut Found) -> Result<(), Failure> {
+/// Lists all records by access key, and checks that lookups by id return them.
+async fn check_by_access_key(backend: &Backend, report: &mut Report) -> Result<(), Failure> {
     let progress = Progress::of_records("listing access keys");
-    let mut walk = Walk::new(Arc::clone(backend), Order::AccessKey).ahead();
-    while let Some(met) = walk.next().await? {
-        let records = match met {
-            Met::Damaged(Damaged { marker, error, .. }) => {
-                // Told already, if its id is still the one that its key had first.
+    let mut scan = Scan::new(Arc::clone(backend), Order::AccessKey).read_ahead();
+    while let Some(scanned) = scan.next().await? {
+        let records = match scanned {
+            Scanned::Damaged(Damaged { marker, error, .. }) => {
+                // The list by id reported the record already, if its access key was never changed.
                 let id = CredentialId::of(&AccessKey::from_stored(marker.as_str()));
-                if !found.damages.contains(id.as_str()) {
-                    let what = format!("what the access key {marker:?} leads to cannot be read");
-                    found.add(vec![format!("{what}: {}", told(&error))]);
+                if !report.damaged.contains(id.as_str()) {
+                    let what = format!("the record of the access key {marker:?} cannot be read");
+                    report.add(vec![format!("{what}: {}", with_causes(&error))]);
                 }
                 continue;
             }
-            Met::Records(Records { records, .. }) => records,
+            Scanned::Records(Records { records, .. }) => records,
         };
-        let mut looking = JoinSet::new();
-        for part in records.chunks(records.len().div_ceil(AT_ONCE)) {
+        let mut tasks = JoinSet::new();
+        for part in records.chunks(records.len().div_ceil(TASKS)) {
             let (backend, part) = (Arc::clone(backend), part.to_vec());
-            looking.spawn(async move {
+            tasks.spawn(async move {
                 let mut findings = Vec::new();
                 for record in part {
-                    if is_lost(&backend, &record).await? {
+                    if is_missing_by_id(&backend, &record).await? {
                         let id = record.id.as_str();
-                        findings
-                            .push(format!("{id}: its access key finds it, and its id does not"));
+                        findings.push(format!("{id}: found by access key, not found by id"));
                     }
                 }
                 Ok::<_, BackendError>(findings)
             });
         }
-        while let Some(findings) = looking.join_next().await {
-            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
+        while let Some(findings) = tasks.join_next().await {
+            report.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
         progress.add(records.len() as u64);
     }
     Ok(())
 }
 
-/// What is wrong with a record that was listed behind this id, and is not just changing.
-async fn settled(
+/// Checks a record that was listed after the id `before`. Checks it again if it changed meanwhile.
+async fn check_record(
     backend: &Backend,
     mut record: Arc<Credential>,
     before: &str,
 ) -> Result<Vec<String>, BackendError> {
     for _ in 0..ATTEMPTS {
-        let findings = look_up(backend, &record).await?;
+        let findings = lookup_findings(backend, &record).await?;
         if findings.is_empty() {
             return Ok(findings);
         }
-        match listed(backend, &record.id, before).await? {
-            // Deleted meanwhile.
+        match list_one(backend, &record.id, before).await? {
+            // Deleted.
             None => return Ok(Vec::new()),
             Some(now) if now.version == record.version => return Ok(findings),
             Some(now) => record = now,
@@ -252,52 +252,55 @@ async fn settled(
     Ok(Vec::new())
 }
 
-/// What is wrong with a record, as it was listed.
-async fn look_up(backend: &Backend, record: &Credential) -> Result<Vec<String>, BackendError> {
+/// Compares a listed record with what lookups return.
+async fn lookup_findings(
+    backend: &Backend,
+    record: &Credential,
+) -> Result<Vec<String>, BackendError> {
     let id = &record.id;
     let mut findings = Vec::new();
-    let held = patiently(|| backend.get(id)).await;
-    findings.extend(wrong(record, "id", held)?);
+    let found = retry(|| backend.get(id)).await;
+    findings.extend(mismatch(record, "id", found)?);
     if let Some(access_key) = &record.access_key {
-        let held = patiently(|| backend.find_by_access_key(access_key)).await;
-        findings.extend(wrong(record, "access key", held)?);
+        let found = retry(|| backend.find_by_access_key(access_key)).await;
+        findings.extend(mismatch(record, "access key", found)?);
     }
     if let Some(slot) = record.slot {
-        let held = patiently(|| backend.find_by_slot(&record.user_id, slot)).await;
-        findings.extend(wrong(record, "slot", held)?);
+        let found = retry(|| backend.find_by_slot(&record.user_id, slot)).await;
+        findings.extend(mismatch(record, "slot", found)?);
     }
     Ok(findings)
 }
 
-/// What is wrong with what a record's name finds.
-fn wrong(
+/// Describes how the result of a lookup differs from the record.
+fn mismatch(
     record: &Credential,
     name: &str,
-    held: Result<Option<Arc<Credential>>, BackendError>,
+    found: Result<Option<Arc<Credential>>, BackendError>,
 ) -> Result<Option<String>, BackendError> {
-    let what = match held {
-        Ok(Some(held)) if *held == *record => return Ok(None),
-        Ok(Some(held)) if held.id == record.id => "finds another state of it".into(),
-        Ok(Some(held)) => format!("finds another record, {:?}", held.id.as_str()),
-        Ok(None) => "does not find it".into(),
-        Err(error @ BackendError::Corrupt(_)) => format!("finds no record: {}", told(&error)),
+    let what = match found {
+        Ok(Some(found)) if *found == *record => return Ok(None),
+        Ok(Some(found)) if found.id == record.id => "returns another version".into(),
+        Ok(Some(found)) => format!("returns another record, {:?}", found.id.as_str()),
+        Ok(None) => "returns no record".into(),
+        Err(error @ BackendError::Corrupt(_)) => format!("fails: {}", with_causes(&error)),
         Err(error) => return Err(error),
     };
-    Ok(Some(format!("{}: its {name} {what}", record.id.as_str())))
+    Ok(Some(format!("{}: lookup by {name} {what}", record.id.as_str())))
 }
 
-/// A record as it is listed now, behind this id.
-async fn listed(
+/// Lists one record again, starting after the id `after`.
+async fn list_one(
     backend: &Backend,
     id: &CredentialId,
-    behind: &str,
+    after: &str,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
     let mut query = ListQuery::new(Order::Id);
-    query.after = Some(behind.to_owned());
-    // Nothing lies between a text and this one.
+    query.after = Some(after.to_owned());
+    // No string is between the id and this one.
     query.before = Some(format!("{}\u{1}", id.as_str()));
     loop {
-        let page = patiently(|| backend.list(&query)).await?;
+        let page = retry(|| backend.list(&query)).await?;
         if let Some(record) = page.credentials.iter().find(|record| record.id == *id) {
             return Ok(Some(Arc::clone(record)));
         }
@@ -308,17 +311,17 @@ async fn listed(
     }
 }
 
-/// Whether a record that was listed by its access key is not found by its id.
-async fn is_lost(backend: &Backend, record: &Credential) -> Result<bool, BackendError> {
-    let held = patiently(|| backend.get(&record.id)).await;
-    match (held, &record.access_key) {
-        // Told with the records themselves.
+/// Whether a record that was listed by access key is not found by id.
+async fn is_missing_by_id(backend: &Backend, record: &Credential) -> Result<bool, BackendError> {
+    let found = retry(|| backend.get(&record.id)).await;
+    match (found, &record.access_key) {
+        // The list by id reports a corrupt record.
         (Err(BackendError::Corrupt(_)), _) | (Ok(_), None) => Ok(false),
         (Err(error), _) => Err(error),
-        (Ok(Some(held)), Some(_)) if held.access_key == record.access_key => Ok(false),
-        // Deleted meanwhile, or given another key, unless this one still leads to it.
+        (Ok(Some(found)), Some(_)) if found.access_key == record.access_key => Ok(false),
+        // Deleted, or its access key was changed; unless a lookup by access key still returns it.
         (Ok(_), Some(access_key)) => {
-            let found = patiently(|| backend.find_by_access_key(access_key)).await?;
+            let found = retry(|| backend.find_by_access_key(access_key)).await?;
             Ok(found.is_some_and(|found| *found == *record))
         }
     }

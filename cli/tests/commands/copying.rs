@@ -12,21 +12,25 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_copy_has_every_record_as_it_was() {
+async fn copy_keeps_every_record_unchanged() {
     let tool = Tool::new();
     let mut records = [every_kind(), many(12_345)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     tool.fill("a.db", &records).await;
-    let told = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
-    assert_eq!((&told["exit"], &told["stored"]), (&0.into(), &records.len().into()), "{told}");
+    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    assert_eq!(
+        (&outcome["exit"], &outcome["stored"]),
+        (&0.into(), &records.len().into()),
+        "{outcome}"
+    );
     assert!(tool.records("b.db").await == records);
     let again = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!((&again["stored"], &again["already_there"]), (&0.into(), &records.len().into()));
-    tool.fine(&["verify", "sqlite:b.db"]);
+    tool.run_ok(&["verify", "sqlite:b.db"]);
 }
 
 #[tokio::test]
-async fn a_copy_adds_to_what_is_there_and_never_overwrites() {
+async fn copy_adds_records_and_never_overwrites() {
     let tool = Tool::new();
     let records = many(3_000);
     tool.fill("a.db", &records).await;
@@ -34,25 +38,25 @@ async fn a_copy_adds_to_what_is_there_and_never_overwrites() {
     there[7] = there[7].clone().touched(there[7].updated_at);
     there.extend(every_kind());
     tool.fill("b.db", &there).await;
-    let told = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
-    assert_eq!(told["exit"], 4, "{told}");
-    assert_eq!(told["stored"], 2_900);
-    assert_eq!(told["already_there"], 99);
-    assert_eq!(told["refused_ids"], serde_json::json!([there[7].id.as_str()]));
+    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    assert_eq!(outcome["exit"], 4, "{outcome}");
+    assert_eq!(outcome["stored"], 2_900);
+    assert_eq!(outcome["already_there"], 99);
+    assert_eq!(outcome["refused_ids"], serde_json::json!([there[7].id.as_str()]));
     let copied = tool.records("b.db").await;
     assert!(copied.contains(&there[7]) && copied.len() == 3_007);
 }
 
 #[tokio::test]
-async fn a_store_copied_onto_itself_stays() {
+async fn copy_onto_itself_changes_nothing() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    let told = tool.json(&["copy", "sqlite:a.db", "sqlite:a.db"]);
-    assert_eq!((&told["exit"], &told["already_there"]), (&0.into(), &7.into()), "{told}");
+    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:a.db"]);
+    assert_eq!((&outcome["exit"], &outcome["already_there"]), (&0.into(), &7.into()), "{outcome}");
 }
 
 #[tokio::test]
-async fn when_keys_were_last_used_goes_with_them() {
+async fn copy_and_import_keep_the_times_of_last_use() {
     let tool = Tool::new();
     let records = many(3_000);
     tool.fill("a.db", &records).await;
@@ -61,19 +65,19 @@ async fn when_keys_were_last_used_goes_with_them() {
     let used: Vec<_> = used.collect();
     SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
 
-    tool.fine(&["copy", "sqlite:a.db", "sqlite:copied.db"]);
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["copy", "sqlite:a.db", "sqlite:copied.db"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     // A later use that is known already stays.
     tool.fill("imported.db", &records[..1]).await;
     let later = [(records[0].id.clone(), at(9_999))];
     SqliteBackend::open(tool.path("imported.db")).unwrap().note(&later).await.unwrap();
-    tool.fine(&["import", "sqlite:imported.db", "out", "--plaintext"]);
+    tool.run_ok(&["import", "sqlite:imported.db", "out", "--plaintext"]);
 
     let ids: Vec<CredentialId> = records.iter().map(|record| record.id.clone()).collect();
     for (name, first) in [("copied.db", at(0)), ("imported.db", at(9_999))] {
-        let told = SqliteBackend::open(tool.path(name)).unwrap().last_used(&ids).await.unwrap();
-        assert_eq!(told.len(), 1_000, "{name}");
-        assert_eq!(told[&records[0].id], first, "{name}");
-        assert!(used[1..].iter().all(|(id, time)| told[id] == *time), "{name}");
+        let outcome = SqliteBackend::open(tool.path(name)).unwrap().last_used(&ids).await.unwrap();
+        assert_eq!(outcome.len(), 1_000, "{name}");
+        assert_eq!(outcome[&records[0].id], first, "{name}");
+        assert!(used[1..].iter().all(|(id, time)| outcome[id] == *time), "{name}");
     }
 }

@@ -1,5 +1,4 @@
-//! Exports that were cut short or changed: nothing is taken of them unless that is asked
-//! for.
+//! Truncated and altered exports: nothing is imported without `--salvage`.
 
 use std::fs;
 
@@ -10,14 +9,14 @@ use crate::{records::many, tool::Tool};
 
 const RECORDS: usize = 1_000;
 
-/// A store of many records, and exports of it in the open and sealed.
+/// A store of many records, and a plain and a sealed export of it.
 async fn exported() -> (Tool, Vec<Credential>) {
     let tool = Tool::new();
     let records = many(RECORDS);
     tool.fill("a.db", &records).await;
-    tool.fine(&["export", "sqlite:a.db", "plain", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "plain", "--plaintext"]);
     let recipient = tool.recipient();
-    tool.fine(&["export", "sqlite:a.db", "sealed", "--recipient", &recipient]);
+    tool.run_ok(&["export", "sqlite:a.db", "sealed", "--recipient", &recipient]);
     (tool, records)
 }
 
@@ -31,14 +30,14 @@ fn import(tool: &Tool, bytes: &[u8], key: &[&str], how: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn an_export_that_is_cut_short_anywhere_is_refused_whole() {
+async fn truncated_export_is_rejected_entirely() {
     let (tool, _) = exported().await;
     for (name, key) in KEYS {
         let whole = fs::read(tool.path(name)).unwrap();
         let cuts = (0..16).map(|part| whole.len() * part / 16).chain([whole.len() - 1]);
         for cut in cuts {
-            let told = import(&tool, &whole[..cut], key, &[]);
-            assert_eq!(told["exit"], 5, "{name} cut at {cut}: {told}");
+            let outcome = import(&tool, &whole[..cut], key, &[]);
+            assert_eq!(outcome["exit"], 5, "{name} cut at {cut}: {outcome}");
             assert!(!tool.path("b.db").exists(), "{name} cut at {cut}");
         }
         assert_eq!(import(&tool, &whole, key, &[])["exit"], 0);
@@ -46,7 +45,7 @@ async fn an_export_that_is_cut_short_anywhere_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn an_export_with_a_changed_byte_anywhere_is_refused_whole() {
+async fn export_with_any_changed_byte_is_rejected_entirely() {
     let (tool, _) = exported().await;
     for (name, key) in KEYS {
         let whole = fs::read(tool.path(name)).unwrap();
@@ -54,15 +53,15 @@ async fn an_export_with_a_changed_byte_anywhere_is_refused_whole() {
         for place in places {
             let mut changed = whole.clone();
             changed[place] ^= 1;
-            let told = import(&tool, &changed, key, &[]);
-            assert_eq!(told["exit"], 5, "{name} changed at {place}: {told}");
+            let outcome = import(&tool, &changed, key, &[]);
+            assert_eq!(outcome["exit"], 5, "{name} changed at {place}: {outcome}");
             assert!(!tool.path("b.db").exists(), "{name} changed at {place}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_precedes_the_damage_can_be_salvaged() {
+async fn records_before_the_damage_can_be_salvaged() {
     let (tool, records) = exported().await;
     for (name, key) in KEYS {
         let whole = fs::read(tool.path(name)).unwrap();
@@ -70,13 +69,13 @@ async fn what_precedes_the_damage_can_be_salvaged() {
         for part in [6, 10, 15] {
             let at = whole.len() * part / 16;
             let mut changed = whole.clone();
-            // A character that no text of JSON has in it as it is.
+            // Not valid in JSON.
             changed[at] = 0;
             for bytes in [&whole[..at], &changed] {
-                let told = import(&tool, bytes, key, &["--salvage"]);
-                assert_eq!(told["exit"], 5, "{told}");
+                let outcome = import(&tool, bytes, key, &["--salvage"]);
+                assert_eq!(outcome["exit"], 5, "{outcome}");
                 let salvaged = tool.records("b.db").await;
-                assert_eq!(told["stored"], salvaged.len());
+                assert_eq!(outcome["stored"], salvaged.len());
                 assert!(salvaged[..] == records[..salvaged.len()], "{name} at {at}");
                 assert!(salvaged.len() >= before && salvaged.len() < RECORDS, "{name} at {at}");
                 before = salvaged.len();

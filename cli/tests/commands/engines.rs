@@ -1,4 +1,4 @@
-//! Other stores than files: what is moved into them comes back as it was.
+//! PostgreSQL and etcd: records that are copied into them come back unchanged.
 
 use std::net::TcpListener;
 
@@ -11,122 +11,126 @@ use crate::{
     tool::Tool,
 };
 
-/// Everything that is done with a store, once.
-async fn goes_through_everything(url: &str, engine: &str) {
+/// Runs every command on a store.
+async fn check_all_commands(url: &str, engine: &str) {
     let tool = Tool::new();
     let mut records = [every_kind(), many(2_100)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     tool.fill("a.db", &records).await;
 
     for command in ["stats", "verify", "migrate"] {
-        let told = tool.json(&[command, url]);
-        assert_eq!(told["exit"], 3, "{command}: {told}");
+        let outcome = tool.json(&[command, url]);
+        assert_eq!(outcome["exit"], 3, "{command}: {outcome}");
     }
-    let told = tool.json(&["init", url]);
-    assert_eq!((&told["exit"], &told["engine"]), (&0.into(), &engine.into()), "{told}");
-    let told = tool.json(&["init", url]);
-    assert_eq!(told["exit"], 4, "{told}");
-    assert!(!told.to_string().contains(PASSWORD), "{told}");
-    tool.fine(&["migrate", url]);
+    let outcome = tool.json(&["init", url]);
+    assert_eq!((&outcome["exit"], &outcome["engine"]), (&0.into(), &engine.into()), "{outcome}");
+    let outcome = tool.json(&["init", url]);
+    assert_eq!(outcome["exit"], 4, "{outcome}");
+    assert!(!outcome.to_string().contains(PASSWORD), "{outcome}");
+    tool.run_ok(&["migrate", url]);
 
-    let told = tool.json(&["copy", "sqlite:a.db", url]);
-    assert_eq!((&told["exit"], &told["stored"]), (&0.into(), &2_107.into()), "{told}");
-    let told = tool.json(&["copy", "sqlite:a.db", url]);
-    assert_eq!((&told["exit"], &told["already_there"]), (&0.into(), &2_107.into()), "{told}");
-    let told = tool.json(&["verify", url]);
-    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &2_107.into()), "{told}");
-    let told = tool.json(&["stats", url]);
-    assert_eq!((&told["users"], &told["exit"]), (&213.into(), &0.into()), "{told}");
+    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
+    assert_eq!((&outcome["exit"], &outcome["stored"]), (&0.into(), &2_107.into()), "{outcome}");
+    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
+    assert_eq!(
+        (&outcome["exit"], &outcome["already_there"]),
+        (&0.into(), &2_107.into()),
+        "{outcome}"
+    );
+    let outcome = tool.json(&["verify", url]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &2_107.into()), "{outcome}");
+    let outcome = tool.json(&["stats", url]);
+    assert_eq!((&outcome["users"], &outcome["exit"]), (&213.into(), &0.into()), "{outcome}");
 
-    tool.fine(&["copy", url, "sqlite:b.db"]);
+    tool.run_ok(&["copy", url, "sqlite:b.db"]);
     assert!(tool.records("b.db").await == records);
     let recipient = tool.recipient();
-    tool.fine(&["export", url, "out", "--recipient", &recipient]);
-    tool.fine(&["import", "sqlite:c.db", "out", "--identity", "key"]);
+    tool.run_ok(&["export", url, "out", "--recipient", &recipient]);
+    tool.run_ok(&["import", "sqlite:c.db", "out", "--identity", "key"]);
     assert!(tool.records("c.db").await == records);
 
-    // Another record with the names of one that is there.
+    // Has the access key of an existing record.
     let mut other = pair("AK00000007", "somebody else");
     other.attributes.insert("other".into(), json!(true));
     tool.fill("other.db", &[other, pair("AKNEW", "alice")]).await;
-    let told = tool.json(&["copy", "sqlite:other.db", url]);
+    let outcome = tool.json(&["copy", "sqlite:other.db", url]);
     assert_eq!(
-        (&told["exit"], &told["stored"], &told["refused"]),
+        (&outcome["exit"], &outcome["stored"], &outcome["refused"]),
         (&4.into(), &1.into(), &1.into())
     );
 
-    tool.fine(&["key", "ring", "one"]);
-    let told = tool.json(&["reseal", url, "--key-ring", "ring", "--adopt"]);
-    assert_eq!((&told["exit"], &told["resealed"]), (&0.into(), &2_108.into()), "{told}");
+    tool.run_ok(&["key", "ring", "one"]);
+    let outcome = tool.json(&["reseal", url, "--key-ring", "ring", "--adopt"]);
+    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&0.into(), &2_108.into()), "{outcome}");
     assert_eq!(tool.json(&["stats", url])["exit"], 1);
-    let told = tool.json(&["verify", url, "--key-ring", "ring"]);
-    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &2_108.into()), "{told}");
+    let outcome = tool.json(&["verify", url, "--key-ring", "ring"]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &2_108.into()), "{outcome}");
 }
 
 #[tokio::test]
-async fn everything_can_be_done_with_a_postgresql_database() {
+async fn all_commands_work_on_postgresql() {
     let Some(url) = lab::database().await else { return };
-    goes_through_everything(&url, "postgres").await;
+    check_all_commands(&url, "postgres").await;
 }
 
 #[tokio::test]
-async fn everything_can_be_done_with_an_etcd_cluster() {
+async fn all_commands_work_on_etcd() {
     let Some(url) = etcd::place("tool") else { return };
-    goes_through_everything(&url, "etcd").await;
+    check_all_commands(&url, "etcd").await;
 }
 
 #[tokio::test]
-async fn records_go_from_engine_to_engine() {
+async fn records_can_be_copied_from_engine_to_engine() {
     let (Some(postgres), Some(etcd)) = (lab::database().await, etcd::place("tool")) else { return };
     let tool = Tool::new();
     let mut records = [every_kind(), many(1_000)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     tool.fill("a.db", &records).await;
-    tool.fine(&["copy", "sqlite:a.db", &etcd]);
-    tool.fine(&["copy", &etcd, &postgres]);
-    tool.fine(&["copy", &postgres, "sqlite:b.db"]);
+    tool.run_ok(&["copy", "sqlite:a.db", &etcd]);
+    tool.run_ok(&["copy", &etcd, &postgres]);
+    tool.run_ok(&["copy", &postgres, "sqlite:b.db"]);
     assert!(tool.records("b.db").await == records);
 }
 
-/// What every command does with a record in a store that it cannot read.
-async fn goes_around_damage(url: &str, damage: impl AsyncFnOnce(&str)) {
+/// Checks that every command skips a record that it cannot read.
+async fn check_damage_is_skipped(url: &str, damage: impl AsyncFnOnce(&str)) {
     let tool = Tool::new();
     let records = many(1_500);
     tool.fill("a.db", &records).await;
-    tool.fine(&["key", "ring", "one"]);
-    tool.fine(&["copy", "sqlite:a.db", url]);
+    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["copy", "sqlite:a.db", url]);
     let damaged = records[700].id.as_str();
     damage(damaged).await;
-    let names = |told: &serde_json::Value| told.to_string().contains(damaged);
+    let names = |outcome: &serde_json::Value| outcome.to_string().contains(damaged);
 
-    let told = tool.json(&["verify", url]);
-    assert_eq!((&told["exit"], &told["records"]), (&1.into(), &1_499.into()), "{told}");
-    assert!(names(&told) && told["damaged"] == 1, "{told}");
-    let told = tool.json(&["export", url, "out", "--plaintext"]);
-    assert_eq!((&told["exit"], &told["records"]), (&1.into(), &1_499.into()), "{told}");
-    assert!(names(&told), "{told}");
-    tool.fine(&["import", "sqlite:b.db", "out", "--plaintext"]);
-    // Nothing of what is there, nor of what is told to be there, is changed.
-    let told = tool.json(&["copy", "sqlite:a.db", url]);
-    let counts = [&told["exit"], &told["already_there"], &told["refused"]];
-    assert_eq!(counts, [&json!(4), &json!(1_499), &json!(1)], "{told}");
+    let outcome = tool.json(&["verify", url]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&1.into(), &1_499.into()), "{outcome}");
+    assert!(names(&outcome) && outcome["damaged"] == 1, "{outcome}");
+    let outcome = tool.json(&["export", url, "out", "--plaintext"]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&1.into(), &1_499.into()), "{outcome}");
+    assert!(names(&outcome), "{outcome}");
+    tool.run_ok(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    // Existing records are unchanged, also the damaged one.
+    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
+    let counts = [&outcome["exit"], &outcome["already_there"], &outcome["refused"]];
+    assert_eq!(counts, [&json!(4), &json!(1_499), &json!(1)], "{outcome}");
 
     let reseal = ["reseal", url, "--key-ring", "ring", "--adopt"];
-    let told = tool.json(&reseal);
-    assert_eq!((&told["exit"], &told["resealed"]), (&1.into(), &1_499.into()), "{told}");
-    assert_eq!(told["unreadable_ids"], json!([damaged]));
+    let outcome = tool.json(&reseal);
+    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&1.into(), &1_499.into()), "{outcome}");
+    assert_eq!(outcome["unreadable_ids"], json!([damaged]));
 
-    let told = tool.json(&["remove", url, damaged]);
-    assert_eq!((&told["exit"], &told["removed"]), (&0.into(), &1.into()), "{told}");
+    let outcome = tool.json(&["remove", url, damaged]);
+    assert_eq!((&outcome["exit"], &outcome["removed"]), (&0.into(), &1.into()), "{outcome}");
     assert_eq!(tool.json(&reseal)["exit"], 0);
-    let told = tool.json(&["verify", url, "--key-ring", "ring"]);
-    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &1_499.into()), "{told}");
+    let outcome = tool.json(&["verify", url, "--key-ring", "ring"]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &1_499.into()), "{outcome}");
 }
 
 #[tokio::test]
-async fn a_row_of_postgresql_that_is_no_record_stops_nothing_else() {
+async fn corrupt_row_in_postgresql_does_not_stop_a_command() {
     let Some(url) = lab::database().await else { return };
-    goes_around_damage(&url, async |id| {
+    check_damage_is_skipped(&url, async |id| {
         let harm = "UPDATE credentials SET material = 's3cr3t' WHERE id = $1";
         assert_eq!(lab::connect(&url).await.execute(harm, &[&id]).await.unwrap(), 1);
     })
@@ -134,12 +138,12 @@ async fn a_row_of_postgresql_that_is_no_record_stops_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_value_of_etcd_that_is_no_record_stops_nothing_else() {
+async fn corrupt_value_in_etcd_does_not_stop_a_command() {
     if !etcd::is_installed() {
         return;
     }
     let cluster = etcd::Cluster::start(1, &[]);
-    goes_around_damage(&cluster.url(), async |id| {
+    check_damage_is_skipped(&cluster.url(), async |id| {
         cluster.put(&format!("tower-credentials/r{id}"), "{\"s3cr3t");
     })
     .await;
@@ -154,12 +158,12 @@ async fn wrong_counters_are_found_and_repaired() {
     let cluster = etcd::Cluster::start(1, &[]);
     let url = cluster.url();
     tool.fill("a.db", &many(25)).await;
-    tool.fine(&["copy", "sqlite:a.db", &url]);
-    let told = tool.json(&["verify", &url]);
-    assert_eq!((&told["exit"], &told["wrong_counters"]), (&0.into(), &0.into()), "{told}");
-    assert_eq!(told["users_with_a_counter"], 3);
+    tool.run_ok(&["copy", "sqlite:a.db", &url]);
+    let outcome = tool.json(&["verify", &url]);
+    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&0.into(), &0.into()), "{outcome}");
+    assert_eq!(outcome["users_with_a_counter"], 3);
 
-    // Whatever holds a user's number is overwritten with another one.
+    // Overwrites the counter of a user.
     let everything = json!({ "key": "AA==", "range_end": "AA==" });
     let answer = cluster.call(0, "/v3/kv/range", &everything).unwrap();
     let text = |value: &serde_json::Value| {
@@ -178,16 +182,20 @@ async fn wrong_counters_are_found_and_repaired() {
     let wrong = json!({ "key": counters[0]["key"], "value": data_encoding::BASE64.encode(b"7") });
     cluster.call(0, "/v3/kv/put", &wrong).unwrap();
 
-    let told = tool.json(&["verify", &url]);
-    assert_eq!((&told["exit"], &told["wrong_counters"]), (&1.into(), &1.into()), "{told}");
-    let told = tool.json(&["verify", &url, "--repair"]);
-    assert_eq!((&told["exit"], &told["repaired_counters"]), (&0.into(), &1.into()), "{told}");
-    let told = tool.json(&["verify", &url]);
-    assert_eq!((&told["exit"], &told["wrong_counters"]), (&0.into(), &0.into()), "{told}");
+    let outcome = tool.json(&["verify", &url]);
+    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&1.into(), &1.into()), "{outcome}");
+    let outcome = tool.json(&["verify", &url, "--repair"]);
+    assert_eq!(
+        (&outcome["exit"], &outcome["repaired_counters"]),
+        (&0.into(), &1.into()),
+        "{outcome}"
+    );
+    let outcome = tool.json(&["verify", &url]);
+    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&0.into(), &0.into()), "{outcome}");
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_unavailable_and_its_password_not_told() {
+fn unreachable_server_is_unavailable_and_its_password_is_hidden() {
     let tool = Tool::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [
@@ -195,9 +203,9 @@ fn a_server_that_does_not_answer_is_unavailable_and_its_password_not_told() {
         format!("etcd://amy:hush@127.0.0.1:{port}/keys"),
     ] {
         for command in [&["stats", &url][..], &["copy", &url, "sqlite:a.db"], &["init", &url]] {
-            let told = tool.json(command);
-            assert_eq!(told["exit"], 3, "{told}");
-            assert!(!told.to_string().contains("hush"), "{told}");
+            let outcome = tool.json(command);
+            assert_eq!(outcome["exit"], 3, "{outcome}");
+            assert!(!outcome.to_string().contains("hush"), "{outcome}");
         }
         assert!(!tool.path("a.db").exists());
     }
@@ -207,12 +215,12 @@ fn a_server_that_does_not_answer_is_unavailable_and_its_password_not_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_the_login_is_unavailable() {
+async fn server_that_rejects_the_login_is_unavailable() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let tool = Tool::new();
-    let told = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
-    assert_eq!(told["exit"], 3, "{told}");
-    assert!(told["error"].as_str().unwrap().contains("rejects the login"), "{told}");
-    assert!(!told.to_string().contains("hush"), "{told}");
+    let outcome = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
+    assert_eq!(outcome["exit"], 3, "{outcome}");
+    assert!(outcome["error"].as_str().unwrap().contains("rejects the login"), "{outcome}");
+    assert!(!outcome.to_string().contains("hush"), "{outcome}");
 }

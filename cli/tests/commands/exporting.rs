@@ -1,4 +1,4 @@
-//! Exports: what is in them, and who can read them.
+//! The content of exports, and who can read them.
 
 use std::{
     fs,
@@ -18,17 +18,17 @@ use crate::{
     tool::{BINARY, Tool},
 };
 
-/// The form of exports is in files everywhere: it never changes.
+/// Exports exist as files: their format never changes.
 #[tokio::test]
-async fn the_lines_of_an_export_are_as_documented() {
+async fn export_lines_have_the_documented_format() {
     let tool = Tool::new();
     let records = every_kind();
     let one = records.iter().find(|record| record.status.as_str() == "Inactive").unwrap();
     tool.fill("a.db", std::slice::from_ref(one)).await;
     let used = [(one.id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_009))];
     SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
-    let ran = tool.fine(&["export", "sqlite:a.db", "--plaintext"]);
-    let lines: Vec<_> = ran.stdout().split_inclusive('\n').collect();
+    let run = tool.run_ok(&["export", "sqlite:a.db", "--plaintext"]);
+    let lines: Vec<_> = run.stdout().split_inclusive('\n').collect();
     let [header, record, footer] = lines[..] else { panic!("{lines:?}") };
     let start = r#"{"format":"tower-credentials-export","version":1,"created_at":1"#;
     assert!(header.starts_with(start), "{header}");
@@ -39,7 +39,7 @@ async fn the_lines_of_an_export_are_as_documented() {
 }
 
 #[tokio::test]
-async fn every_kind_of_record_comes_back_as_it_was() {
+async fn every_kind_of_record_survives_an_export() {
     let tool = Tool::new();
     let records = every_kind();
     tool.fill("a.db", &records).await;
@@ -62,13 +62,13 @@ async fn every_kind_of_record_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_sealed_export_shows_nothing_of_what_is_in_it() {
+async fn sealed_export_reveals_nothing() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
     let recipient = tool.recipient();
     for seal in [["--recipient", &*recipient], ["--passphrase-file", "passphrase"]] {
         let file = seal[0];
-        tool.fine(&[&["export", "sqlite:a.db", &format!("./{file}")], &seal[..]].concat());
+        tool.run_ok(&[&["export", "sqlite:a.db", &format!("./{file}")], &seal[..]].concat());
         let sealed = fs::read(tool.path(file)).unwrap();
         let text = String::from_utf8_lossy(&sealed);
         assert!(text.starts_with("age-encryption.org/v1\n"));
@@ -79,54 +79,54 @@ async fn a_sealed_export_shows_nothing_of_what_is_in_it() {
 }
 
 #[tokio::test]
-async fn an_export_to_several_keys_is_opened_with_any_of_them() {
+async fn export_to_several_keys_opens_with_any_of_them() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
     let other = x25519::Identity::generate().to_public().to_string();
     let recipient = tool.recipient();
     let seal = ["--recipient", &other, "--recipient", &recipient];
-    tool.fine(&[&["export", "sqlite:a.db", "out"], &seal[..]].concat());
-    tool.fine(&["import", "sqlite:b.db", "out", "--identity", "key"]);
+    tool.run_ok(&[&["export", "sqlite:a.db", "out"], &seal[..]].concat());
+    tool.run_ok(&["import", "sqlite:b.db", "out", "--identity", "key"]);
     assert!(tool.records("b.db").await == every_kind());
 }
 
 #[tokio::test]
-async fn nothing_is_exported_in_the_open_unless_that_is_said_aloud() {
+async fn unsealed_export_requires_the_plaintext_option() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    let told = tool.json(&["export", "sqlite:a.db", "out"]);
-    assert_eq!(told["exit"], 2);
-    assert!(told["error"].as_str().unwrap().contains("--plaintext"), "{told}");
+    let outcome = tool.json(&["export", "sqlite:a.db", "out"]);
+    assert_eq!(outcome["exit"], 2);
+    assert!(outcome["error"].as_str().unwrap().contains("--plaintext"), "{outcome}");
     for variable in ["", "passphrase of the environment"] {
-        let ran = tool.with(&["export", "sqlite:a.db", "out"], |command| {
+        let run = tool.with(&["export", "sqlite:a.db", "out"], |command| {
             command.env("CREDENTIALS_PASSPHRASE", variable);
         });
-        assert_eq!(ran.code == 0, !variable.is_empty(), "{ran:?}");
+        assert_eq!(run.code == 0, !variable.is_empty(), "{run:?}");
         assert_eq!(tool.path("out").exists(), !variable.is_empty());
     }
     tool.write_private("empty", "\n");
     for file in ["empty", "missing"] {
-        let told = tool.json(&["export", "sqlite:a.db", "out2", "--passphrase-file", file]);
-        assert_eq!(told["exit"], 2, "{told}");
+        let outcome = tool.json(&["export", "sqlite:a.db", "out2", "--passphrase-file", file]);
+        assert_eq!(outcome["exit"], 2, "{outcome}");
     }
 }
 
 #[tokio::test]
-async fn a_file_is_its_owners_alone_and_never_overwritten() {
+async fn export_file_is_private_and_never_overwritten() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     let before = fs::read(tool.path("out")).unwrap();
     assert_eq!(fs::metadata(tool.path("out")).unwrap().permissions().mode() & 0o777, 0o600);
-    let told = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    assert_eq!((&told["exit"], &told["error"]), (&4.into(), &"out is there already".into()));
+    let outcome = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    assert_eq!((&outcome["exit"], &outcome["error"]), (&4.into(), &"out already exists".into()));
     assert!(fs::read(tool.path("out")).unwrap() == before);
-    let told = tool.json(&["export", "sqlite:a.db", "no/folder/out", "--plaintext"]);
-    assert_eq!(told["exit"], 1, "{told}");
+    let outcome = tool.json(&["export", "sqlite:a.db", "no/folder/out", "--plaintext"]);
+    assert_eq!(outcome["exit"], 1, "{outcome}");
 }
 
 #[tokio::test]
-async fn an_export_may_be_piped_into_an_import() {
+async fn export_can_be_piped_into_an_import() {
     let tool = Tool::new();
     tool.fill("a.db", &many(2_500)).await;
     let recipient = tool.recipient();
@@ -142,45 +142,45 @@ async fn an_export_may_be_piped_into_an_import() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_interrupted_leaves_no_file() {
+async fn interrupted_export_leaves_no_file() {
     let tool = Tool::new();
     tool.fill("a.db", &many(20_000)).await;
-    let begun = || {
+    let has_begun = || {
         let mut names = fs::read_dir(tool.path(".")).unwrap().map(|it| it.unwrap().file_name());
         names.any(|name| name.to_string_lossy().starts_with(".credentials-"))
     };
-    // On a busy machine it may be done before it is interrupted.
+    // On a busy machine the export may end before the signal.
     for attempt in 0..10 {
         let file = format!("out-{attempt}");
         let mut exporting = tool.start(&["export", "sqlite:a.db", &file, "--plaintext"]);
-        while !begun() && exporting.try_wait().unwrap().is_none() {
+        while !has_begun() && exporting.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
         let interrupt = format!("kill -INT {}", exporting.id());
         let _ = Command::new("sh").args(["-c", &interrupt]).status().unwrap();
         if exporting.wait().unwrap().code() == Some(1) {
-            assert!(!begun() && !tool.path(&file).exists());
+            assert!(!has_begun() && !tool.path(&file).exists());
             return;
         }
     }
-    panic!("it cannot be interrupted");
+    panic!("every export ended before the signal");
 }
 
 #[tokio::test]
-async fn a_passphrase_is_typed_twice_to_seal_and_once_to_open() {
+async fn passphrase_prompt_asks_twice_to_seal_and_once_to_open() {
     if !has("script", Command::new("script").arg("--version")) {
         return;
     }
     let tool = Tool::new();
     tool.fill("a.db", &[pair("AKA", "alice")]).await;
-    // Gives the tool a terminal of its own.
+    // `script` gives the tool a terminal.
     let type_in = |arguments: &str, typed: &str| {
         let line = format!("{BINARY} {arguments}");
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).current_dir(tool.path("."));
         command.env_remove("CREDENTIALS_PASSPHRASE").stdout(Stdio::piped()).stdin(Stdio::piped());
         let mut running = command.spawn().unwrap();
-        // Typed ahead: the terminal keeps it until it is asked for.
+        // The terminal buffers the input until the prompt.
         let mut stdin = running.stdin.take().unwrap();
         stdin.write_all(typed.as_bytes()).unwrap();
         stdin.flush().unwrap();
@@ -188,14 +188,14 @@ async fn a_passphrase_is_typed_twice_to_seal_and_once_to_open() {
         drop(stdin);
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let (code, said) = type_in("export sqlite:a.db out", "one\ntwo\n");
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("two passphrases"), "{said}");
-    let (code, said) = type_in("export sqlite:a.db out", "open sesame\nopen sesame\n");
-    assert_eq!(code, 0, "{said}");
-    let (code, said) = type_in("import sqlite:b.db out", "open sesame\n");
-    assert_eq!(code, 0, "{said}");
+    let (code, output) = type_in("export sqlite:a.db out", "one\ntwo\n");
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("two passphrases"), "{output}");
+    let (code, output) = type_in("export sqlite:a.db out", "open sesame\nopen sesame\n");
+    assert_eq!(code, 0, "{output}");
+    let (code, output) = type_in("import sqlite:b.db out", "open sesame\n");
+    assert_eq!(code, 0, "{output}");
     assert!(tool.records("b.db").await == [pair("AKA", "alice")]);
-    // It is the same passphrase wherever it comes from.
-    tool.fine(&["import", "sqlite:c.db", "out", "--passphrase-file", "passphrase"]);
+    // The passphrase is the same as in the file.
+    tool.run_ok(&["import", "sqlite:c.db", "out", "--passphrase-file", "passphrase"]);
 }

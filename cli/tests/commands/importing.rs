@@ -1,4 +1,4 @@
-//! Imports: what is there stays, and what cannot be trusted is not taken.
+//! Imports never overwrite, and reject exports that cannot be trusted.
 
 use std::fs;
 
@@ -10,42 +10,42 @@ use crate::{
     tool::Tool,
 };
 
-/// An export that an earlier release wrote: every release reads it.
+/// An export of the first release: every release can import it.
 const FIRST: &str = include_str!("first.jsonl");
 
 #[tokio::test]
-async fn exports_of_the_first_release_are_read() {
+async fn exports_of_the_first_release_can_be_imported() {
     let tool = Tool::new();
     fs::write(tool.path("out"), FIRST).unwrap();
-    tool.fine(&["import", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["import", "sqlite:a.db", "out", "--plaintext"]);
     let mut expected = every_kind();
     expected.retain(|record| record.status.as_str() == "Inactive");
     assert!(tool.records("a.db").await == expected);
 }
 
 #[tokio::test]
-async fn records_whose_names_are_taken_are_refused_and_all_others_imported() {
+async fn records_with_taken_names_are_refused_and_all_others_imported() {
     let tool = Tool::new();
     let records = many(2_500);
     tool.fill("a.db", &records).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
 
     let mut there = records.clone();
-    // One that was changed since, one whose access key another has, and one as it was.
+    // A changed record, a record whose access key belongs to another one, and an unchanged one.
     there.truncate(3);
     there[0] = there[0].clone().touched(there[0].updated_at);
     there[1].id = CredentialId::of(&AccessKey::from_stored("another"));
     there[1].user_id = UserId::from_stored("somebody else");
     tool.fill("b.db", &there).await;
 
-    let told = tool.json(&["import", "sqlite:b.db", "out", "--plaintext"]);
-    assert_eq!(told["exit"], 4, "{told}");
-    assert_eq!(told["records"], 2_500);
-    assert_eq!(told["stored"], 2_497);
-    assert_eq!(told["already_there"], 1);
-    assert_eq!(told["refused"], 2);
+    let outcome = tool.json(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    assert_eq!(outcome["exit"], 4, "{outcome}");
+    assert_eq!(outcome["records"], 2_500);
+    assert_eq!(outcome["stored"], 2_497);
+    assert_eq!(outcome["already_there"], 1);
+    assert_eq!(outcome["refused"], 2);
     let refused = [records[0].id.as_str(), records[1].id.as_str()];
-    assert_eq!(told["refused_ids"], serde_json::json!(refused));
+    assert_eq!(outcome["refused_ids"], serde_json::json!(refused));
     let mut expected = [&there, &records[3..]].concat();
     expected.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     assert!(tool.records("b.db").await == expected);
@@ -54,12 +54,12 @@ async fn records_whose_names_are_taken_are_refused_and_all_others_imported() {
 }
 
 #[tokio::test]
-async fn the_wrong_key_opens_nothing() {
+async fn wrong_key_imports_nothing() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
     let recipient = tool.recipient();
-    tool.fine(&["export", "sqlite:a.db", "keyed", "--recipient", &recipient]);
-    tool.fine(&["export", "sqlite:a.db", "phrased", "--passphrase-file", "passphrase"]);
+    tool.run_ok(&["export", "sqlite:a.db", "keyed", "--recipient", &recipient]);
+    tool.run_ok(&["export", "sqlite:a.db", "phrased", "--passphrase-file", "passphrase"]);
     let other = x25519::Identity::generate();
     tool.write_private("other-key", other.to_string().expose_secret());
     tool.write_private("other-phrase", "open barley\n");
@@ -76,38 +76,38 @@ async fn the_wrong_key_opens_nothing() {
         ("keyed", &["--identity", "missing"], 2),
         ("missing", &["--identity", "key"], 5),
     ] {
-        let told = tool.json(&[&["import", "sqlite:b.db", file], key].concat());
-        assert_eq!(told["exit"], code, "{file} {key:?}: {told}");
+        let outcome = tool.json(&[&["import", "sqlite:b.db", file], key].concat());
+        assert_eq!(outcome["exit"], code, "{file} {key:?}: {outcome}");
         assert!(!tool.path("b.db").exists(), "{file} {key:?}");
     }
 }
 
 #[tokio::test]
-async fn an_export_that_is_not_sealed_is_not_taken_for_one_that_is() {
+async fn unsealed_export_is_rejected_without_the_plaintext_option() {
     let tool = Tool::new();
     tool.fill("a.db", &[pair("AKA", "alice")]).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     for (key, code) in [
         (&[][..], 2),
         (&["--identity", "key"], 5),
         (&["--passphrase-file", "passphrase"], 5),
         (&["--plaintext"], 0),
     ] {
-        let told = tool.json(&[&["import", "sqlite:b.db", "out"], key].concat());
-        assert_eq!(told["exit"], code, "{key:?}: {told}");
+        let outcome = tool.json(&[&["import", "sqlite:b.db", "out"], key].concat());
+        assert_eq!(outcome["exit"], code, "{key:?}: {outcome}");
         assert_eq!(tool.path("b.db").exists(), code == 0, "{key:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_export_of_this_version_is_refused() {
+async fn files_that_are_not_valid_exports_are_rejected() {
     let tool = Tool::new();
     tool.fill("a.db", &[pair("AKA", "alice")]).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     let export = fs::read_to_string(tool.path("out")).unwrap();
     for (from, to, why) in [
-        ("\"version\":1,", "\"version\":2,", "of version 2"),
-        ("tower-credentials-export", "somebody-elses", "no export"),
+        ("\"version\":1,", "\"version\":2,", "has version 2"),
+        ("tower-credentials-export", "somebody-elses", "not an export"),
         ("\"kind\":", "\"colour\":\"red\",\"kind\":", "line 2"),
         ("\"status\":\"Active\"", "\"status\":\"active\"", "status"),
         ("\"form\":\"pair\"", "\"form\":\"pear\"", "material"),
@@ -118,15 +118,15 @@ async fn what_is_no_export_of_this_version_is_refused() {
     ] {
         assert!(export.contains(from), "{from}");
         fs::write(tool.path("changed"), export.replacen(from, to, 1)).unwrap();
-        let told = tool.json(&["import", "sqlite:b.db", "changed", "--plaintext"]);
-        assert_eq!(told["exit"], 5, "{to}: {told}");
-        assert!(told["error"].as_str().unwrap().contains(why), "{to}: {told}");
+        let outcome = tool.json(&["import", "sqlite:b.db", "changed", "--plaintext"]);
+        assert_eq!(outcome["exit"], 5, "{to}: {outcome}");
+        assert!(outcome["error"].as_str().unwrap().contains(why), "{to}: {outcome}");
         assert!(!tool.path("b.db").exists(), "{to}");
     }
     for (more, why) in [("x", "end"), ("\n", "end"), (&*export.clone(), "end")] {
         fs::write(tool.path("longer"), format!("{export}{more}")).unwrap();
-        let told = tool.json(&["import", "sqlite:b.db", "longer", "--plaintext"]);
-        assert_eq!(told["exit"], 5);
-        assert!(told["error"].as_str().unwrap().contains(why), "{told}");
+        let outcome = tool.json(&["import", "sqlite:b.db", "longer", "--plaintext"]);
+        assert_eq!(outcome["exit"], 5);
+        assert!(outcome["error"].as_str().unwrap().contains(why), "{outcome}");
     }
 }

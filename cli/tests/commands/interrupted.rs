@@ -1,4 +1,4 @@
-//! `kill -9` halfway, and again; and signals while it waits for somebody.
+//! SIGKILL in the middle of a command, and other signals while it waits for input.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::{
     waiting::Waiting,
 };
 
-/// More than some loads.
+/// Several batches.
 const RECORDS: usize = 45_000;
 
-/// Kills a command once a part of the records is in the store; how many were.
+/// Kills a command when the store has some of the records; returns their number.
 fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
     let count = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -36,30 +36,30 @@ fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
         sleep(Duration::from_millis(2));
     }
     command.kill().unwrap();
-    assert!(command.wait().unwrap().code().is_none(), "it ended before it was killed");
+    assert!(command.wait().unwrap().code().is_none(), "the command ended before it was killed");
     count().unwrap()
 }
 
 #[tokio::test]
-async fn an_import_that_was_killed_goes_on_when_it_is_run_again() {
+async fn killed_import_continues_when_run_again() {
     let tool = Tool::new();
     let records = many(RECORDS);
     tool.fill("a.db", &records).await;
     let recipient = tool.recipient();
-    tool.fine(&["export", "sqlite:a.db", "out", "--recipient", &recipient]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--recipient", &recipient]);
     let import = ["import", "sqlite:b.db", "out", "--identity", "key"];
     let there = kill_halfway(&tool, tool.start(&import), "b.db");
     eprintln!("import killed with {there} of {RECORDS} records stored");
     assert!(there > 0 && there < RECORDS, "{there}");
-    let told = tool.json(&import);
-    assert_eq!(told["exit"], 0, "{told}");
-    assert_eq!(told["already_there"], there);
-    assert_eq!(told["stored"], RECORDS - there);
+    let outcome = tool.json(&import);
+    assert_eq!(outcome["exit"], 0, "{outcome}");
+    assert_eq!(outcome["already_there"], there);
+    assert_eq!(outcome["stored"], RECORDS - there);
     assert!(tool.records("b.db").await == records);
 }
 
 #[tokio::test]
-async fn a_copy_that_was_killed_goes_on_when_it_is_run_again() {
+async fn killed_copy_continues_when_run_again() {
     let tool = Tool::new();
     let records = many(RECORDS);
     tool.fill("a.db", &records).await;
@@ -67,21 +67,21 @@ async fn a_copy_that_was_killed_goes_on_when_it_is_run_again() {
     let there = kill_halfway(&tool, tool.start(&copy), "b.db");
     eprintln!("copy killed with {there} of {RECORDS} records stored");
     assert!(there > 0 && there < RECORDS, "{there}");
-    let told = tool.json(&copy);
-    assert_eq!(told["exit"], 0, "{told}");
-    assert_eq!(told["already_there"], there);
+    let outcome = tool.json(&copy);
+    assert_eq!(outcome["exit"], 0, "{outcome}");
+    assert_eq!(outcome["already_there"], there);
     assert!(tool.records("b.db").await == records);
     assert!(tool.records("a.db").await == records);
 }
 
-/// How soon a person sees that a command ends.
+/// How soon an interrupted command ends.
 const PROMPTLY: Duration = Duration::from_secs(5);
 
-/// Waits until a command would feel an interruption.
-fn until_it_listens(command: &Child) {
+/// Waits until a command handles SIGINT.
+fn wait_for_signal_handler(command: &Child) {
     let status = format!("/proc/{}/status", command.id());
     for () in Waiting::start() {
-        // Which signals it catches, as a mask: 2 is the second bit.
+        // The mask of the handled signals: SIGINT is the second bit.
         let text = fs::read_to_string(&status).unwrap();
         let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
         if u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0 {
@@ -89,17 +89,17 @@ fn until_it_listens(command: &Child) {
         }
         sleep(Waiting::STEP);
     }
-    panic!("it catches no signal");
+    panic!("the command does not handle SIGINT");
 }
 
 #[tokio::test]
-async fn a_command_that_waits_for_its_standard_input_ends_when_it_is_interrupted() {
+async fn command_that_waits_for_stdin_can_be_interrupted() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     let start = fs::read(tool.path("out")).unwrap();
-    for (arguments, said_so_far) in [
-        // Which seal it has, and so whether a passphrase is to be asked for, is not known yet.
+    for (arguments, input) in [
+        // Waits for the first bytes, which show how the export is sealed.
         (&["import", "sqlite:b.db", "-"][..], &b""[..]),
         (&["import", "sqlite:b.db", "-", "--plaintext"], b""),
         (&["import", "sqlite:b.db", "-", "--plaintext"], &start[..start.len() - 9]),
@@ -110,9 +110,9 @@ async fn a_command_that_waits_for_its_standard_input_ends_when_it_is_interrupted
             command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped());
             let mut running = command.spawn().unwrap();
             let mut stdin = running.stdin.take().unwrap();
-            stdin.write_all(said_so_far).unwrap();
-            until_it_listens(&running);
-            // And has begun to read.
+            stdin.write_all(input).unwrap();
+            wait_for_signal_handler(&running);
+            // Until it reads.
             sleep(Duration::from_millis(200));
             let pid = running.id().to_string();
             let kill = format!("kill -s {signal} {pid}");
@@ -121,28 +121,28 @@ async fn a_command_that_waits_for_its_standard_input_ends_when_it_is_interrupted
             while running.try_wait().unwrap().is_none() && began.elapsed() < PROMPTLY {
                 sleep(Waiting::STEP);
             }
-            // It has ended, or never would.
+            // Does nothing if it has ended.
             running.kill().unwrap();
             let output = running.wait_with_output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{arguments:?} {signal}");
-            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!((&told["exit"], &told["error"]), (&1.into(), &"interrupted".into()));
+            let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((&outcome["exit"], &outcome["error"]), (&1.into(), &"interrupted".into()));
             drop(stdin);
         }
     }
 }
 
 #[tokio::test]
-async fn a_prompt_that_is_interrupted_leaves_a_terminal_that_shows_what_is_typed() {
+async fn interrupted_prompt_restores_terminal_echo() {
     if !installed::has("script", Command::new("script").arg("--version")) {
         return;
     }
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    tool.fine(&["export", "sqlite:a.db", "out", "--passphrase-file", "passphrase"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--passphrase-file", "passphrase"]);
     let tool_path = BINARY;
     for command in ["import sqlite:b.db out", "export sqlite:a.db other"] {
-        // A terminal of its own, in which a shell outlives what ^C ends.
+        // A terminal with a shell that survives ^C.
         let shell = format!("trap : INT; stty echo; {tool_path} {command}; echo code $?; stty -a");
         let mut script = Command::new("timeout");
         script.args(["60", "script", "-q", "-c", &shell, "/dev/null"]).current_dir(tool.path(""));

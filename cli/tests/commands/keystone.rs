@@ -1,4 +1,4 @@
-//! Dumps of Keystone's table, whose blobs are sealed with Keystone's own keys.
+//! Dumps of Keystone's table, whose blobs are encrypted with Keystone's keys.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -7,7 +7,7 @@ use tower_credentials::domain::{AccessKey, Credential, CredentialId, Delegation}
 
 use crate::tool::Tool;
 
-/// Four rows, whose blobs Python's `cryptography` sealed with these keys.
+/// Four rows, whose blobs Python's `cryptography` encrypted with these keys.
 const DUMP: &str = include_str!("keystone.jsonl");
 const KEYS: [(&str, &str); 2] = [
     ("1", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
@@ -34,14 +34,14 @@ fn with_key<'a>(records: &'a [Credential], key: &str) -> &'a Credential {
 }
 
 #[tokio::test]
-async fn every_row_becomes_a_record_that_works() {
+async fn every_row_becomes_a_working_record() {
     let tool = tool(&KEYS);
-    let told = tool.json(&IMPORT);
+    let outcome = tool.json(&IMPORT);
     assert_eq!(
-        (&told["exit"], &told["records"], &told["stored"]),
+        (&outcome["exit"], &outcome["records"], &outcome["stored"]),
         (&0.into(), &4.into(), &4.into())
     );
-    assert_eq!(told["odd"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(outcome["odd"].as_array().unwrap().len(), 1, "{outcome}");
     let records = tool.records("a.db").await;
 
     let one = with_key(&records, "AKONE");
@@ -56,7 +56,7 @@ async fn every_row_becomes_a_record_that_works() {
     assert_eq!(two.secret_key().unwrap().expose(), "older-s3cr3t");
     assert_eq!(two.delegation, Some(Delegation::Trust { id: "t1".into() }));
     assert_eq!(two.attributes["name"], "Bob's");
-    // Looked up by the access key that it has now.
+    // Lookups use the current access key.
     let changed = with_key(&records, "AKAFTER");
     assert_eq!(changed.id, CredentialId::of(&AccessKey::from_stored("AKBEFORE")));
     let otp = records.iter().find(|record| record.kind.as_str() == "totp").unwrap();
@@ -68,39 +68,39 @@ async fn every_row_becomes_a_record_that_works() {
 }
 
 #[tokio::test]
-async fn rows_that_cannot_be_read_are_told_and_all_others_imported() {
+async fn unreadable_rows_are_reported_and_all_others_imported() {
     let tool = tool(&KEYS[1..]);
     let dump = format!("{DUMP}\nno row\n[]\n{{\"id\": \"x\"}}\n");
     fs::write(tool.path("dump"), dump).unwrap();
-    let told = tool.json(&IMPORT);
-    assert_eq!((&told["exit"], &told["stored"]), (&5.into(), &3.into()), "{told}");
+    let outcome = tool.json(&IMPORT);
+    assert_eq!((&outcome["exit"], &outcome["stored"]), (&5.into(), &3.into()), "{outcome}");
     let expected = json!([
-        "line 2: none of the keys opens its encrypted_blob",
-        "line 5: it is no JSON object",
-        "line 6: it is no JSON object",
-        "line 7: it has no encrypted_blob",
+        "line 2: no key decrypts encrypted_blob",
+        "line 5: not a JSON object",
+        "line 6: not a JSON object",
+        "line 7: encrypted_blob is missing",
     ]);
-    assert_eq!(told["unreadable"], expected);
+    assert_eq!(outcome["unreadable"], expected);
     assert_eq!(tool.records("a.db").await.len(), 3);
 }
 
 #[tokio::test]
-async fn rows_never_overwrite_what_is_there() {
+async fn rows_never_overwrite_existing_records() {
     let tool = tool(&KEYS);
-    tool.fine(&IMPORT);
+    tool.run_ok(&IMPORT);
     let before = tool.records("a.db").await;
     let other = DUMP.replace("\"alice\"", "\"mallory\"");
     fs::write(tool.path("dump"), other).unwrap();
-    let told = tool.json(&IMPORT);
+    let outcome = tool.json(&IMPORT);
     assert_eq!(
-        (&told["exit"], &told["refused"], &told["already_there"]),
+        (&outcome["exit"], &outcome["refused"], &outcome["already_there"]),
         (&4.into(), &2.into(), &2.into())
     );
     assert!(tool.records("a.db").await == before);
 }
 
 #[test]
-fn keys_that_are_none_or_open_to_others_are_refused() {
+fn missing_or_exposed_keys_are_rejected() {
     let tool = tool(&KEYS);
     for folder in ["missing", "dump"] {
         let mut import = IMPORT;

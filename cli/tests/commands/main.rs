@@ -1,4 +1,4 @@
-//! The operators' tool as a process, on real files.
+//! Runs the tool as a process, on real files.
 
 mod copying;
 mod damaged;
@@ -7,13 +7,12 @@ mod exporting;
 mod importing;
 mod interrupted;
 mod keystone;
-mod printing;
 mod records;
 mod sealed;
 mod secret_files;
 mod starting;
-mod stats;
 mod tool;
 mod urls;
 mod verifying;
+
 use test_support::{etcd, installed, postgres as lab, secret_file, waiting};

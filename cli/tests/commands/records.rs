@@ -1,4 +1,4 @@
-//! Records to work on.
+//! Records for the tests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,10 +8,10 @@ use tower_credentials::domain::{
     SecretText, Slot, Status, UserId, Version,
 };
 
-/// What is in every secret of these tests. Nothing that is told may contain it.
+/// Part of every secret. No output may contain it.
 pub(crate) const SECRET: &str = "s3cr3t";
 
-/// A record of every kind, with every field set somewhere; by id.
+/// A record of every kind, with every field set in some record, sorted by id.
 pub(crate) fn every_kind() -> Vec<Credential> {
     let secret = |text: &str| SecretKey::from_stored(text);
     let mut full = pair("AKFULL", "alice");
@@ -54,7 +54,7 @@ pub(crate) fn every_kind() -> Vec<Credential> {
     records
 }
 
-/// As many key pairs, of some users and projects; by id.
+/// This many key pairs of some users and projects, sorted by id.
 pub(crate) fn many(count: usize) -> Vec<Credential> {
     let mut records: Vec<_> = (0..count)
         .map(|n| {
@@ -96,7 +96,7 @@ fn opaque(id: &str, kind: &str, material: Material) -> Credential {
     )
 }
 
-/// Some time; microseconds later.
+/// A time, plus microseconds.
 fn at(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000) + Duration::from_micros(micros)
 }

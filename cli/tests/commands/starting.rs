@@ -1,13 +1,16 @@
-//! Making and opening stores, and what the exit codes say of it.
+//! Creating and opening stores; usage and output.
 
 use std::fs;
 
 use rusqlite::Connection;
 
-use crate::{records::every_kind, tool::Tool};
+use crate::{
+    records::{every_kind, many},
+    tool::Tool,
+};
 
 #[test]
-fn a_store_is_made_once() {
+fn init_creates_a_store_once() {
     let tool = Tool::new();
     let made = tool.json(&["init", "sqlite:a.db"]);
     assert_eq!((&made["exit"], &made["engine"]), (&0.into(), &"sqlite".into()));
@@ -15,56 +18,56 @@ fn a_store_is_made_once() {
     let again = tool.json(&["init", "sqlite:a.db"]);
     assert_eq!(again["exit"], 4);
     assert_eq!(again["error"], "a.db already exists");
-    tool.fine(&["stats", "sqlite:a.db"]);
+    tool.run_ok(&["stats", "sqlite:a.db"]);
 }
 
 #[test]
-fn a_store_that_is_not_there_is_not_made_by_reading_it() {
+fn missing_store_is_not_created_by_commands_that_read() {
     let tool = Tool::new();
     for command in ["export", "migrate", "stats", "verify"] {
         let mut arguments = vec![command, "sqlite:a.db"];
         if command == "export" {
             arguments.extend(["out", "--plaintext"]);
         }
-        let told = tool.json(&arguments);
-        assert_eq!(told["exit"], 3, "{told}");
-        assert_eq!(told["error"], "a.db does not exist");
+        let outcome = tool.json(&arguments);
+        assert_eq!(outcome["exit"], 3, "{outcome}");
+        assert_eq!(outcome["error"], "a.db does not exist");
         assert!(!tool.path("a.db").exists() && !tool.path("out").exists(), "{command}");
     }
-    let told = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!(
-        (&told["exit"], told["error"].as_str().unwrap()),
-        (&3.into(), "the store to read: a.db does not exist")
+        (&outcome["exit"], outcome["error"].as_str().unwrap()),
+        (&3.into(), "source store: a.db does not exist")
     );
     assert!(!tool.path("b.db").exists());
-    let told = tool.json(&["init", "sqlite:no/such/folder/a.db"]);
-    assert_eq!(told["exit"], 3, "{told}");
+    let outcome = tool.json(&["init", "sqlite:no/such/folder/a.db"]);
+    assert_eq!(outcome["exit"], 3, "{outcome}");
 }
 
 #[test]
-fn files_that_are_no_stores_are_refused_and_left_alone() {
+fn files_that_are_not_stores_are_rejected_and_unchanged() {
     let tool = Tool::new();
     fs::write(tool.path("text"), "something else, and long enough to be looked at\n".repeat(99))
         .unwrap();
     let other = Connection::open(tool.path("other.db")).unwrap();
     other.execute_batch("CREATE TABLE t (x)").unwrap();
     let newer = tool.path("newer.db");
-    tool.fine(&["init", "sqlite:newer.db"]);
+    tool.run_ok(&["init", "sqlite:newer.db"]);
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 999).unwrap();
     for name in ["text", "other.db", "newer.db"] {
         let before = fs::read(tool.path(name)).unwrap();
         for command in ["migrate", "stats", "verify"] {
-            let told = tool.json(&[command, &format!("sqlite:{name}")]);
-            assert_eq!(told["exit"], 1, "{name}: {told}");
+            let outcome = tool.json(&[command, &format!("sqlite:{name}")]);
+            assert_eq!(outcome["exit"], 1, "{name}: {outcome}");
         }
         assert!(fs::read(tool.path(name)).unwrap() == before, "{name} was changed");
     }
-    let told = tool.json(&["migrate", "sqlite:newer.db"]);
-    assert!(told["error"].as_str().unwrap().contains("schema version 999"), "{told}");
+    let outcome = tool.json(&["migrate", "sqlite:newer.db"]);
+    assert!(outcome["error"].as_str().unwrap().contains("schema version 999"), "{outcome}");
 }
 
 #[tokio::test]
-async fn an_old_store_is_brought_to_the_current_schema_with_its_records() {
+async fn migrate_upgrades_an_old_store_with_its_records() {
     let tool = Tool::new();
     let old = Connection::open(tool.path("old.db")).unwrap();
     old.execute_batch(include_str!("../../../src/backend/sqlite/migrations/0001_credentials.sql"))
@@ -77,7 +80,7 @@ async fn an_old_store_is_brought_to_the_current_schema_with_its_records() {
     )
     .unwrap();
     drop(old);
-    tool.fine(&["migrate", "sqlite:old.db"]);
+    tool.run_ok(&["migrate", "sqlite:old.db"]);
     let version = Connection::open(tool.path("old.db")).unwrap();
     let version: u32 = version
         .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
@@ -87,21 +90,21 @@ async fn an_old_store_is_brought_to_the_current_schema_with_its_records() {
 }
 
 #[test]
-fn a_store_that_another_process_holds_is_unavailable() {
+fn store_locked_by_another_process_is_unavailable() {
     let tool = Tool::new();
-    tool.fine(&["init", "sqlite:a.db"]);
+    tool.run_ok(&["init", "sqlite:a.db"]);
     let holder = Connection::open(tool.path("a.db")).unwrap();
     holder.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
-    let told = tool.json(&["stats", "sqlite:a.db"]);
-    assert_eq!(told["exit"], 3, "{told}");
+    let outcome = tool.json(&["stats", "sqlite:a.db"]);
+    assert_eq!(outcome["exit"], 3, "{outcome}");
 }
 
 #[test]
-fn what_makes_no_sense_is_wrong_usage() {
+fn invalid_arguments_exit_with_code_2() {
     let tool = Tool::new();
     for arguments in [
         &[][..],
-        &["mend", "sqlite:a.db"],
+        &["fix", "sqlite:a.db"],
         &["stats"],
         &["stats", "a.db"],
         &["stats", "sqlite:"],
@@ -111,9 +114,9 @@ fn what_makes_no_sense_is_wrong_usage() {
         &["export", "sqlite:a.db", "--recipient", "age1nonsense"],
         &["--json", "export", "sqlite:a.db", "-", "--plaintext"],
     ] {
-        let ran = tool.run(arguments);
-        assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
-        assert!(!ran.stderr.is_empty() || !ran.stdout.is_empty());
+        let run = tool.run(arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        assert!(!run.stderr.is_empty() || !run.stdout.is_empty());
     }
     assert!(!tool.path("a.db").exists());
 }
@@ -130,19 +133,19 @@ fn passwords_in_urls_are_never_shown() {
         for arguments in
             [&["stats", url][..], &["copy", url, "sqlite:b.db"], &["--json", "verify", url]]
         {
-            let ran = tool.run(arguments);
-            assert_eq!(ran.code, 2);
-            let said = format!("{}{}", ran.stdout(), ran.stderr);
-            assert!(said.contains("nosuch:") && said.contains("***"), "{said}");
-            assert!(!said.contains("hush") && !said.contains("u/sh"), "{said}");
+            let run = tool.run(arguments);
+            assert_eq!(run.code, 2);
+            let output = format!("{}{}", run.stdout(), run.stderr);
+            assert!(output.contains("nosuch:") && output.contains("***"), "{output}");
+            assert!(!output.contains("hush") && !output.contains("u/sh"), "{output}");
         }
     }
 }
 
 #[test]
-fn the_help_names_every_command_and_every_exit_code() {
+fn help_names_every_command_and_every_exit_code() {
     let tool = Tool::new();
-    let help = tool.fine(&["--help"]);
+    let help = tool.run_ok(&["--help"]);
     for word in ["init", "migrate", "export", "import", "copy", "key", "reseal", "stats", "verify"]
     {
         assert!(help.stdout().contains(&format!("\n  {word} ")), "{word}");
@@ -153,11 +156,31 @@ fn the_help_names_every_command_and_every_exit_code() {
 }
 
 #[tokio::test]
-async fn outcomes_for_people_are_lines() {
+async fn outcomes_are_printed_as_lines() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    let ran = tool.fine(&["stats", "sqlite:a.db"]);
-    assert!(ran.stdout().starts_with("store: sqlite:a.db\nengine: sqlite\nrecords: 7\n"));
-    assert!(ran.stdout().contains("kinds:\n  cert: 1\n  ec2: 4\n"), "{}", ran.stdout());
-    assert_eq!(ran.stderr, "");
+    let run = tool.run_ok(&["stats", "sqlite:a.db"]);
+    assert!(run.stdout().starts_with("store: sqlite:a.db\nengine: sqlite\nrecords: 7\n"));
+    assert!(run.stdout().contains("kinds:\n  cert: 1\n  ec2: 4\n"), "{}", run.stdout());
+    assert_eq!(run.stderr, "");
+}
+
+/// Moves a terminal's cursor, starts another line, and runs backwards.
+const HOSTILE: &str = "x\nrecords: 0\r\u{1b}[2K\u{9b}\u{202e}\u{2066}";
+
+#[tokio::test]
+async fn hostile_ids_are_escaped_for_people_and_kept_in_json() {
+    let tool = Tool::new();
+    tool.fill("a.db", &many(1)).await;
+    let run = tool.run(&["remove", "sqlite:a.db", HOSTILE, "a \"b\" c\\d"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let printed = format!("{}{}", run.stdout(), run.stderr);
+    let hidden = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2066}".contains(c));
+    assert!(!printed.contains(hidden), "{printed:?}");
+    let escaped = "  x\\nrecords: 0\\r\\u{1b}[2K\\u{9b}\\u{202e}\\u{2066}\n";
+    assert!(printed.contains(escaped), "{printed}");
+    assert!(printed.contains("  a \"b\" c\\d\n"), "{printed}");
+
+    let outcome = tool.json(&["remove", "sqlite:a.db", HOSTILE]);
+    assert_eq!(outcome["not_there"][0], HOSTILE);
 }

@@ -1,4 +1,4 @@
-//! Running the tool, each time in a folder of its own.
+//! Runs the tool in a temporary folder.
 
 use std::{
     path::PathBuf,
@@ -18,16 +18,16 @@ use tower_credentials::{
 
 use crate::{records::SECRET, secret_file};
 
-/// The tool, and a folder that it works in.
+/// The tool and its working folder.
 pub(crate) struct Tool {
     home: TempDir,
-    /// The keys to sealed exports.
+    /// The key of sealed exports.
     identity: x25519::Identity,
 }
 
-/// A run of it that is over.
+/// A finished run.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
@@ -43,7 +43,7 @@ impl Tool {
         tool
     }
 
-    /// A file in its folder.
+    /// The path of a file in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
@@ -53,7 +53,7 @@ impl Tool {
         secret_file::write(self.path(name), text);
     }
 
-    /// Makes a store of these records.
+    /// Creates a store with these records.
     pub(crate) async fn fill(&self, name: &str, records: &[Credential]) {
         let store = SqliteBackend::open(self.path(name)).unwrap();
         let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
@@ -63,9 +63,9 @@ impl Tool {
         }
     }
 
-    /// All records of a store, by id.
+    /// All records of a store, sorted by id.
     pub(crate) async fn records(&self, name: &str) -> Vec<Credential> {
-        assert!(self.path(name).exists(), "{name} is not there");
+        assert!(self.path(name).exists(), "{name} does not exist");
         let store = SqliteBackend::open(self.path(name)).unwrap();
         let (mut query, mut records) = (ListQuery::new(Order::Id), Vec::new());
         loop {
@@ -83,44 +83,44 @@ impl Tool {
         self.identity.to_public().to_string()
     }
 
-    /// Runs it to its end. No secret may be in what it says, unless it was asked for.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let ran = self.with(arguments, |_| {});
+    /// Runs the tool. Its output must not contain secrets, except with `--plaintext`.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        let run = self.with(arguments, |_| {});
         if !arguments.contains(&"--plaintext") {
-            ran.assert_tells_no_secret();
+            run.assert_no_secret();
         }
-        ran
+        run
     }
 
-    /// Runs it to its end, set up further.
-    pub(crate) fn with(&self, arguments: &[&str], configure: impl FnOnce(&mut Command)) -> Ran {
+    /// Runs the tool with further configuration of the process.
+    pub(crate) fn with(&self, arguments: &[&str], configure: impl FnOnce(&mut Command)) -> Run {
         let mut command = self.command(arguments);
         configure(&mut command);
         let Output { status, stdout, stderr } = command.output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
-        Ran { code: status.code().unwrap_or(-1), stdout, stderr }
+        Run { code: status.code().unwrap_or(-1), stdout, stderr }
     }
 
-    /// Runs it where all must go well.
-    pub(crate) fn fine(&self, arguments: &[&str]) -> Ran {
-        let ran = self.run(arguments);
-        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
-        ran
+    /// Runs the tool, which must succeed.
+    pub(crate) fn run_ok(&self, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.stderr);
+        run
     }
 
-    /// Runs it with `--json`; the object, whose exit code is that of the process.
+    /// Runs the tool with `--json`; checks that the outcome agrees with the exit code.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [&["--json"], arguments].concat();
-        let ran = self.run(&arguments);
-        let told: Value = serde_json::from_slice(&ran.stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {ran:?}"));
-        assert_eq!(told["exit"], ran.code, "{told}");
-        assert_eq!(told["error"].is_null(), ran.code == 0, "{told}");
-        assert_eq!(told["command"], arguments[1], "{told}");
-        told
+        let run = self.run(&arguments);
+        let outcome: Value = serde_json::from_slice(&run.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {run:?}"));
+        assert_eq!(outcome["exit"], run.code, "{outcome}");
+        assert_eq!(outcome["error"].is_null(), run.code == 0, "{outcome}");
+        assert_eq!(outcome["command"], arguments[1], "{outcome}");
+        outcome
     }
 
-    /// Starts it.
+    /// Starts the tool.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -134,17 +134,17 @@ impl Tool {
     }
 }
 
-impl Ran {
+impl Run {
     pub(crate) fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
-    pub(crate) fn assert_tells_no_secret(&self) {
+    pub(crate) fn assert_no_secret(&self) {
         let stdout = String::from_utf8_lossy(&self.stdout);
         assert!(!stdout.contains(SECRET), "on stdout: {stdout}");
         assert!(!self.stderr.contains(SECRET), "on stderr: {}", self.stderr);
     }
 }
 
-/// The tool.
+/// The path of the tool.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_credentials");

@@ -1,4 +1,4 @@
-//! What is wrong in a store is found, and stops nothing else.
+//! `verify` and `stats`: damaged records are reported, and do not stop a command.
 
 use std::sync::{
     Arc,
@@ -17,7 +17,7 @@ use crate::{
     tool::Tool,
 };
 
-/// Damages the secrets of these records.
+/// Damages the material of these records.
 fn damage(tool: &Tool, damaged: &[&Credential]) {
     let store = Connection::open(tool.path("a.db")).unwrap();
     for record in damaged {
@@ -26,19 +26,19 @@ fn damage(tool: &Tool, damaged: &[&Credential]) {
     }
 }
 
-fn lines(told: &Value, name: &str) -> Vec<String> {
-    let lines = told[name].as_array().unwrap().iter();
+fn lines(outcome: &Value, name: &str) -> Vec<String> {
+    let lines = outcome[name].as_array().unwrap().iter();
     lines.map(|line| line.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_sound_store_is_found_sound() {
+async fn intact_store_passes() {
     let tool = Tool::new();
     tool.fill("a.db", &[every_kind(), many(2_500)].concat()).await;
-    let told = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!(told["exit"], 0, "{told}");
-    assert_eq!(told["records"], 2_507);
-    assert_eq!((&told["damaged"], &told["wrong"]), (&0.into(), &0.into()));
+    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!(outcome["exit"], 0, "{outcome}");
+    assert_eq!(outcome["records"], 2_507);
+    assert_eq!((&outcome["damaged"], &outcome["wrong"]), (&0.into(), &0.into()));
 }
 
 #[tokio::test]
@@ -51,31 +51,35 @@ async fn unmarked_records_with_equal_ids_are_listed_and_survive_an_export() {
     }
     records[1].slot = Some(Slot::Ec2);
     tool.fill("a.db", &records).await;
-    let told = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!((&told["exit"], &told["unmarked_root_keys"]), (&0.into(), &2.into()), "{told}");
+    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!(
+        (&outcome["exit"], &outcome["unmarked_root_keys"]),
+        (&0.into(), &2.into()),
+        "{outcome}"
+    );
     let expected = [
-        format!("{}: taken for a root key", records[0].id.as_str()),
-        format!("{}: taken for a user's", records[1].id.as_str()),
+        format!("{}: treated as a root key", records[0].id.as_str()),
+        format!("{}: treated as a user's key", records[1].id.as_str()),
     ];
-    let mut listed = lines(&told, "unmarked_records");
+    let mut listed = lines(&outcome, "unmarked_records");
     listed.sort();
     let mut expected = expected.to_vec();
     expected.sort();
     assert_eq!(listed, expected);
 
-    tool.fine(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    tool.fine(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    tool.run_ok(&["import", "sqlite:b.db", "out", "--plaintext"]);
     assert_eq!(tool.records("b.db").await, tool.records("a.db").await);
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_read_are_named_and_all_others_still_moved() {
+async fn unreadable_records_are_reported_and_all_others_moved() {
     let tool = Tool::new();
     let mut records = [every_kind(), many(4_000)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     tool.fill("a.db", &records).await;
-    // The first and the last of all, two that follow each other, one that starts a page, one
-    // in the middle; the last has an id beyond ASCII.
+    // The first and the last record (its id is not ASCII), two consecutive ones, the first of a
+    // page, and one in the middle.
     let last = records.len() - 1;
     let places = [0, 500, 501, 1_000, 3_333, last];
     let damaged: Vec<_> = places.iter().map(|place| &records[*place]).collect();
@@ -84,54 +88,58 @@ async fn records_that_cannot_be_read_are_named_and_all_others_still_moved() {
     places.iter().rev().for_each(|place| drop(sound.remove(*place)));
 
     for command in ["verify", "stats"] {
-        let told = tool.json(&[command, "sqlite:a.db"]);
-        assert_eq!((&told["exit"], &told["damaged"]), (&1.into(), &6.into()), "{told}");
-        assert_eq!(told["records"], sound.len());
-        for (line, record) in lines(&told, "damaged_records").iter().zip(&damaged) {
+        let outcome = tool.json(&[command, "sqlite:a.db"]);
+        assert_eq!((&outcome["exit"], &outcome["damaged"]), (&1.into(), &6.into()), "{outcome}");
+        assert_eq!(outcome["records"], sound.len());
+        for (line, record) in lines(&outcome, "damaged_records").iter().zip(&damaged) {
             assert!(line.starts_with(&format!("{}: ", record.id.as_str())), "{line}");
             assert!(line.contains("column material"), "{line}");
         }
     }
-    let told = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    assert_eq!((&told["exit"], &told["records"]), (&1.into(), &sound.len().into()), "{told}");
-    tool.fine(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    let outcome = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    assert_eq!(
+        (&outcome["exit"], &outcome["records"]),
+        (&1.into(), &sound.len().into()),
+        "{outcome}"
+    );
+    tool.run_ok(&["import", "sqlite:b.db", "out", "--plaintext"]);
     assert!(tool.records("b.db").await == sound);
-    let told = tool.json(&["copy", "sqlite:a.db", "sqlite:c.db"]);
-    assert_eq!((&told["exit"], &told["damaged"]), (&1.into(), &6.into()), "{told}");
+    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:c.db"]);
+    assert_eq!((&outcome["exit"], &outcome["damaged"]), (&1.into(), &6.into()), "{outcome}");
     assert!(tool.records("c.db").await == sound);
 }
 
 #[tokio::test]
-async fn a_store_of_nothing_but_damage_is_walked_to_its_end() {
+async fn store_of_damaged_records_is_scanned_to_its_end() {
     let tool = Tool::new();
     let records = every_kind();
     tool.fill("a.db", &records).await;
     damage(&tool, &records.iter().collect::<Vec<_>>());
-    let told = tool.json(&["verify", "sqlite:a.db"]);
+    let outcome = tool.json(&["verify", "sqlite:a.db"]);
     assert_eq!(
-        (&told["exit"], &told["damaged"], &told["records"]),
+        (&outcome["exit"], &outcome["damaged"], &outcome["records"]),
         (&1.into(), &7.into(), &0.into()),
-        "{told}"
+        "{outcome}"
     );
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_removed_and_the_store_is_sound_then() {
+async fn unreadable_record_can_be_removed() {
     let tool = Tool::new();
     let records = every_kind();
     tool.fill("a.db", &records).await;
     damage(&tool, &[&records[2]]);
     let id = records[2].id.as_str();
-    let told = tool.json(&["remove", "sqlite:a.db", id, "nobody's"]);
-    assert_eq!((&told["exit"], &told["removed"]), (&1.into(), &1.into()), "{told}");
-    assert_eq!(told["not_there"], json!(["nobody's"]));
-    let told = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!((&told["exit"], &told["records"]), (&0.into(), &6.into()), "{told}");
+    let outcome = tool.json(&["remove", "sqlite:a.db", id, "nobody's"]);
+    assert_eq!((&outcome["exit"], &outcome["removed"]), (&1.into(), &1.into()), "{outcome}");
+    assert_eq!(outcome["not_there"], json!(["nobody's"]));
+    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &6.into()), "{outcome}");
     assert_eq!(tool.json(&["remove", "sqlite:a.db", id])["exit"], 1);
 }
 
 #[tokio::test]
-async fn two_records_with_one_access_key_are_found() {
+async fn duplicate_access_key_is_reported() {
     let tool = Tool::new();
     let records = many(1_500);
     tool.fill("a.db", &records).await;
@@ -144,13 +152,13 @@ async fn two_records_with_one_access_key_are_found() {
         .unwrap();
     let sql = "UPDATE credentials SET access_key = 'AK00000007' WHERE access_key = 'AK00001234'";
     assert_eq!(store.execute(sql, []).unwrap(), 1);
-    let told = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!((&told["exit"], &told["wrong"]), (&1.into(), &1.into()), "{told}");
-    let finding = &lines(&told, "findings")[0];
-    assert!(finding.contains("its access key finds another record"), "{finding}");
+    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&outcome["exit"], &outcome["wrong"]), (&1.into(), &1.into()), "{outcome}");
+    let finding = &lines(&outcome, "findings")[0];
+    assert!(finding.contains("lookup by access key returns another record"), "{finding}");
 }
 
-/// Leaves one record out of an index, as a damaged file may.
+/// Removes one record from an index, as damage to a file can.
 fn leave_out(tool: &Tool, index: &str, columns: &str, whole: &str, record: &Credential) {
     let store = Connection::open(tool.path("a.db")).unwrap();
     let id = record.id.as_str();
@@ -167,25 +175,25 @@ fn leave_out(tool: &Tool, index: &str, columns: &str, whole: &str, record: &Cred
 }
 
 #[tokio::test]
-async fn a_record_that_a_name_does_not_find_is_found() {
+async fn record_missing_from_an_index_is_reported() {
     let cases = [
         (
             "by_access_key",
             "access_key",
             "CREATE UNIQUE INDEX by_access_key ON credentials (access_key) WHERE access_key IS NOT NULL",
-            "its access key does not find it",
+            "lookup by access key returns no record",
         ),
         (
             "by_user_and_slot",
             "user_id, slot",
             "CREATE UNIQUE INDEX by_user_and_slot ON credentials (user_id, slot) WHERE slot IS NOT NULL",
-            "its slot does not find it",
+            "lookup by slot returns no record",
         ),
         (
             "by_id",
             "id",
             "CREATE UNIQUE INDEX by_id ON credentials (id)",
-            "its access key finds it, and its id does not",
+            "found by access key, not found by id",
         ),
     ];
     for (index, columns, whole, expected) in cases {
@@ -194,29 +202,29 @@ async fn a_record_that_a_name_does_not_find_is_found() {
         tool.fill("a.db", &records).await;
         let grant = records.iter().find(|record| record.user_id.as_str() == "bob").unwrap();
         leave_out(&tool, index, columns, whole, grant);
-        let told = tool.json(&["verify", "sqlite:a.db"]);
-        assert_eq!(told["exit"], 1, "{index}: {told}");
+        let outcome = tool.json(&["verify", "sqlite:a.db"]);
+        assert_eq!(outcome["exit"], 1, "{index}: {outcome}");
         let finding = format!("{}: {expected}", grant.id.as_str());
-        assert_eq!(told["findings"], json!([finding]), "{index}");
+        assert_eq!(outcome["findings"], json!([finding]), "{index}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_written_meanwhile_is_not_accused() {
+async fn concurrent_writes_are_not_reported() {
     let tool = Tool::new();
     let records = many(3_000);
     tool.fill("a.db", &records).await;
     let store = SqliteBackend::open(tool.path("a.db")).unwrap();
-    let is_over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let writing = tokio::spawn({
-        let is_over = Arc::clone(&is_over);
+        let stop = Arc::clone(&stop);
         async move {
             let mut writes = 0;
             for (n, record) in records.into_iter().cycle().enumerate() {
-                if is_over.load(Ordering::Relaxed) {
+                if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                // Given another access key, deleted, and made again.
+                // Changes the access key, deletes the record, and creates it again.
                 let Some(now) = store.get(&record.id).await.unwrap() else { continue };
                 let mut next = (*now).clone().touched(now.updated_at);
                 next.access_key = Some(AccessKey::from_stored(format!("moved-{n}")));
@@ -230,9 +238,47 @@ async fn a_store_that_is_written_meanwhile_is_not_accused() {
         }
     });
     for _ in 0..3 {
-        let told = tokio::task::block_in_place(|| tool.json(&["verify", "sqlite:a.db"]));
-        assert_eq!(told["exit"], 0, "{told}");
+        let outcome = tokio::task::block_in_place(|| tool.json(&["verify", "sqlite:a.db"]));
+        assert_eq!(outcome["exit"], 0, "{outcome}");
     }
-    is_over.store(true, Ordering::Relaxed);
-    assert!(writing.await.unwrap() > 0, "nothing was written meanwhile");
+    stop.store(true, Ordering::Relaxed);
+    assert!(writing.await.unwrap() > 0, "there were no concurrent writes");
+}
+
+#[tokio::test]
+async fn stats_counts_all_records() {
+    let tool = Tool::new();
+    tool.fill("a.db", &[every_kind(), many(2_500)].concat()).await;
+    let outcome = tool.json(&["stats", "sqlite:a.db"]);
+    for (name, count) in [
+        ("records", 2_507),
+        ("active", 2_506),
+        ("inactive", 1),
+        // Neither the inactive one nor the one without a secret.
+        ("usable_keys", 2_502),
+        ("access_keys", 2_504),
+        ("slots", 2),
+        ("delegated", 2),
+        ("users", 253),
+        ("projects", 26),
+        ("damaged", 0),
+        ("exit", 0),
+    ] {
+        assert_eq!(outcome[name], count, "{name}: {outcome}");
+    }
+    let kinds = serde_json::json!({ "cert": 1, "ec2": 2_504, "password": 1, "totp": 1 });
+    assert_eq!(outcome["kinds"], kinds);
+    let held = outcome["secret_and_attribute_bytes"].as_u64().unwrap();
+    assert!(held > 2_500 * 14 && held < outcome["disk_bytes"].as_u64().unwrap(), "{outcome}");
+}
+
+#[tokio::test]
+async fn empty_store_counts_zero() {
+    let tool = Tool::new();
+    tool.run_ok(&["init", "sqlite:a.db"]);
+    let outcome = tool.json(&["stats", "sqlite:a.db"]);
+    assert_eq!(
+        (&outcome["records"], &outcome["users"], &outcome["exit"]),
+        (&0.into(), &0.into(), &0.into())
+    );
 }

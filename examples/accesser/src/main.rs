@@ -1,17 +1,14 @@
-//! An S3 server with credentials: `s3s` on a folder, behind `CredentialLayer`,
-//! on one port, as an IBM COS accesser is.
+//! An S3 server with credentials on one port, like an IBM COS accesser: `s3s` on a folder, behind
+//! `CredentialLayer`.
 //!
 //! ```text
 //! cargo run --profile try -p accesser -- --demo-key
 //! ```
 //!
-//! It prints a key, and commands that use it and disable it.
+//! Prints a key, and commands that use and disable it.
 
-mod access;
-mod arriving;
 mod checks;
 mod folder;
-mod names;
 mod store;
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -23,50 +20,49 @@ use example_support::{
     identities::Identities,
     loopback::LoopbackLayer,
     server,
-    store::parse,
 };
 use tower::ServiceBuilder;
 use tower_credentials::{CredentialLayer, domain::Quota};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
-/// An S3 server that mints, lists, disables and revokes its own access keys.
+/// An S3 server that creates, lists, disables and deletes its own access keys.
 #[derive(Parser)]
 struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8338")]
     listen: SocketAddr,
-    /// Folder of the objects (in `buckets`) and of the default backend's file.
+    /// Folder for the objects (in `buckets`) and for the default store.
     #[arg(long, default_value = "./accesser-data")]
     data: PathBuf,
-    /// TOML file of tokens, users and projects; without it the public development set.
+    /// TOML file with tokens, users and projects [default: a public development set].
     #[arg(long)]
     identities: Option<PathBuf>,
-    /// Where credentials live: `memory:`, `sqlite:PATH`,
+    /// The store of credentials: `memory:`, `sqlite:PATH`,
     /// `postgres://USER:PASSWORD@HOST/DATABASE` or
     /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:<data>/credentials.db].
     ///
-    /// `env:NAME` takes the URL from the environment, `@PATH` from the first line of a file that
-    /// only its owner may read: so that its password is not seen.
+    /// Other users can see a password in an argument. `env:NAME` takes the URL from an environment
+    /// variable, and `@PATH` from the first line of a file that only its owner can read.
     #[arg(long, value_name = "URL")]
     backend: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
-    /// How many credentials a user may hold; any number unless set.
+    /// The maximum number of credentials per user [default: unlimited].
     #[arg(long)]
     max_keys_per_user: Option<u32>,
     /// Create a key for `alice` of the development identities, and print it.
     #[arg(long, conflicts_with = "identities")]
     demo_key: bool,
-    /// Admits signatures of version 2, which sign less.
+    /// Also accept signatures of version 2, which cover less of a request.
     #[arg(long)]
     signature_v2: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // `s3s` logs every refused signature as an error, and anybody can send those.
+    // `s3s` logs every invalid signature as an error, and anybody can send those.
     example_support::log_to_stderr("info,s3s::ops=off");
-    example_support::exit_code(run(parse()).await)
+    example_support::exit_code(run(example_support::parse()).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -80,19 +76,19 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let file = options.data.join("credentials.db");
     let (keys, usage) = backend::open(options.backend.as_deref(), &file, &options.store).await?;
-    // Written through the same cache that the store reads through.
+    // The layer and the store share the cache.
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     if let Some(usage) = usage {
-        // `s3s` tells nobody of uses; a gateway on the same store may have noted some.
+        // Shows last uses that a gateway on the same store recorded; `s3s` does not report uses.
         credentials = credentials.usage(usage);
     }
 
     let credentials = credentials.build()?;
     let demo_key = if options.demo_key { Some(DemoKey::create(&credentials).await?) } else { None };
-    // Credential requests are answered by the layer; everything else, also a
-    // signed request to a bucket called `credentials`, reaches the store.
+    // The layer answers credential requests. Everything else reaches the store, also a signed
+    // request to a bucket named `credentials`.
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))

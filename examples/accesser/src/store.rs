@@ -1,61 +1,100 @@
-//! The object store: `s3s` on a folder, checking signatures with the same keys.
+//! The object store: `s3s` on a folder, which checks signatures with the same keys.
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use crate::{
-    access::{Access, LONGEST_DOCUMENT},
-    folder::Folder,
-};
+use crate::folder::Folder;
 use example_support::{
     backend::Keys,
-    health::{self, Checked},
     identities::Identities,
+    server::{WithHealthCheck, with_health_check},
 };
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use hyper::body::Incoming;
 use s3s::{
-    Body,
+    Body, S3Result,
+    access::{S3Access, S3AccessContext},
     config::{S3Config, StaticConfigProvider},
+    s3_error,
     service::S3ServiceBuilder,
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
-    ResponseBody,
+    ResponseBody, async_trait,
+    backend::KeySource,
+    domain::AccessKey,
     s3::{Anonymous, S3sAuth, S3sGuardLayer},
 };
 
-/// How large the file of a form may be, which `s3s` keeps in memory.
-const LARGEST_FORM_FILE: u64 = 64 << 20;
+/// The maximum size of a body that is not the content of an object: a thousand keys in XML.
+const MAX_DOCUMENT: usize = 4 << 20;
 
-/// The store of a folder, with a health check beside it.
+/// The maximum size of the file in a form upload, which `s3s` keeps in memory.
+const MAX_FORM_FILE: u64 = 64 << 20;
+
+/// Opens the store of a folder, with a health check.
 pub(crate) fn open(
     buckets: &Path,
     keys: Keys,
     identities: Identities,
     signature_v2: bool,
-) -> Result<Checked<ResponseBody<Body>>, Box<dyn Error>> {
+) -> Result<WithHealthCheck<ResponseBody<Body>>, Box<dyn Error>> {
     let mut config = S3Config::default();
-    config.xml_max_body_size = LONGEST_DOCUMENT;
-    config.post_object_max_file_size = LARGEST_FORM_FILE;
+    config.xml_max_body_size = MAX_DOCUMENT;
+    config.post_object_max_file_size = MAX_FORM_FILE;
     let mut builder = S3ServiceBuilder::new(Folder::open(buckets)?);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(S3sAuth::new(keys.clone()).directory(identities));
     builder.set_access(Access(keys));
-    // Checks what `s3s` does not: versions, lifetimes, session tokens.
+    // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
     let guard =
         S3sGuardLayer::builder().signature_v2(signature_v2).anonymous(Anonymous::Refuse).build()?;
     let service = guard.layer(builder.build());
-    Ok(health::checked(service_fn(move |request: Request<Incoming>| {
+    Ok(with_health_check(service_fn(move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
-        let answer = service.clone().oneshot(request);
+        let response = service.clone().oneshot(request);
         async move {
-            let answer = answer.await?;
-            // In HTTP/2 nobody else leaves the body out.
+            let response = response.await?;
+            // On HTTP/2 nothing else removes the body.
             Ok::<_, s3s::HttpError>(if is_head {
-                answer.map(|_| ResponseBody::default())
+                response.map(|_| ResponseBody::default())
             } else {
-                answer
+                response
             })
         }
     })))
+}
+
+/// Operations whose body is the content of an object.
+const CONTENT_OPERATIONS: [&str; 3] = ["PostObject", "PutObject", "UploadPart"];
+
+/// Accepts only keys with a project. Runs before a request's body is read.
+#[derive(Clone, Debug)]
+struct Access(Keys);
+
+#[async_trait]
+impl S3Access for Access {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let denied = || s3_error!(AccessDenied, "Access Denied");
+        let signer = context.credentials().ok_or_else(denied)?;
+        let access_key = AccessKey::from_stored(signer.access_key.as_str());
+        // A cache hit: the signature was just verified with this key.
+        let found = self.0.find(&access_key).await.map_err(|error| {
+            tracing::error!(%error, "key lookup failed");
+            s3_error!(ServiceUnavailable)
+        })?;
+        let project = found.as_ref().and_then(|credential| credential.project_id.as_ref());
+        project.ok_or_else(denied)?;
+        // `s3s` would report an internal error.
+        let is_document = !CONTENT_OPERATIONS.contains(&context.s3_op().name());
+        if is_document && content_length(context.headers()) > MAX_DOCUMENT {
+            return Err(s3_error!(EntityTooLarge));
+        }
+        Ok(())
+    }
+}
+
+/// The declared length of a body; 0 without one.
+fn content_length(headers: &HeaderMap) -> usize {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    declared.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

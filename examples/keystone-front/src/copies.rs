@@ -1,9 +1,8 @@
-//! The copies of records that Keystone keeps: made, changed and deleted.
+//! Creates, updates and deletes copies of records in Keystone.
 //!
-//! Keystone gives each credential an id of its own: for key pairs the same as here,
-//! the SHA-256 of the access key. Each copy that is made here says which record it is
-//! of, in a member that Keystone keeps; so it is found whatever its blob has become,
-//! also after a restart. What was imported has its id here from Keystone.
+//! Keystone assigns an id to each credential: for key pairs the SHA-256 of the access key, as the front
+//! does. Each copy contains the id of its record in a member that Keystone stores. So the front finds
+//! the copy after its blob was changed, also after a restart. Imported records have Keystone's ids.
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -13,37 +12,37 @@ use tower_credentials::{
     keystone::{KeystoneAnswer, KeystoneClient},
 };
 
-use crate::{answers::BoxError, listing::escaped};
+use crate::{listing::escaped, responses::BoxError};
 
-/// Why Keystone does not have what it should.
+/// Why a copy was not written.
 #[derive(Debug)]
-pub enum Refusal {
-    /// Somebody else has the access key.
+pub enum CopyError {
+    /// Another credential has the access key.
     Conflict,
-    /// It did not answer, or not with what was asked for; it may have done it or not.
+    /// Keystone did not respond, or not as expected. The outcome is unknown.
     Failed(BoxError),
 }
 
-impl<E: Into<BoxError>> From<E> for Refusal {
+impl<E: Into<BoxError>> From<E> for CopyError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-/// What Keystone keeps copies of.
+/// Which records are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Covering {
-    /// All that it can hold.
+pub enum Coverage {
+    /// All that Keystone can store.
     All,
     /// All but key pairs.
     AllButKeyPairs,
 }
 
-/// A Keystone that keeps copies.
+/// The copies in a Keystone.
 #[derive(Clone, Debug)]
 pub struct Copies {
     keystone: KeystoneClient,
-    covering: Covering,
+    coverage: Coverage,
 }
 
 /// A credential in Keystone.
@@ -57,43 +56,43 @@ impl Copy {
         self.members.get(name).and_then(Value::as_str) == Some(value)
     }
 
-    /// Whether it belongs to the record's owner and is of its type.
-    fn is_owned_as(&self, credential: &Credential) -> bool {
+    /// Whether user and type are those of the record.
+    fn has_owner_and_type_of(&self, credential: &Credential) -> bool {
         self.has("user_id", credential.user_id.as_str())
             && kind_in_keystone(credential).is_some_and(|kind| self.has("type", kind))
     }
 
-    /// Whether another blob would make it a copy of this record: no more than that can
-    /// be changed, and Keystone finds a key by the id that it first had.
-    fn fits(&self, credential: &Credential) -> bool {
+    /// Whether an update of the blob makes this a copy of the record. Keystone can only change the blob,
+    /// and looks up a key by its first id.
+    fn can_become(&self, credential: &Credential) -> bool {
         let project = self.members.get("project_id").and_then(Value::as_str);
-        let place = place(credential);
-        self.is_owned_as(credential)
+        let id = pair_id(credential);
+        self.has_owner_and_type_of(credential)
             && project == credential.project_id.as_ref().map(AsRef::as_ref)
-            && place.is_none_or(|place| place.as_str() == self.id)
+            && id.is_none_or(|id| id.as_str() == self.id)
     }
 }
 
 impl Copies {
-    pub fn new(keystone: KeystoneClient, covering: Covering) -> Self {
-        Self { keystone, covering }
+    pub fn new(keystone: KeystoneClient, coverage: Coverage) -> Self {
+        Self { keystone, coverage }
     }
 
-    /// Whether Keystone may have a copy of such a record.
-    pub fn cover(&self, credential: &Credential) -> bool {
+    /// Whether Keystone may have a copy of this record.
+    pub fn covers(&self, credential: &Credential) -> bool {
         let kind = kind_in_keystone(credential);
         kind.is_some_and(|kind| {
-            self.covering == Covering::All || !kind.eq_ignore_ascii_case(Kind::EC2)
+            self.coverage == Coverage::All || !kind.eq_ignore_ascii_case(Kind::EC2)
         })
     }
 
-    /// Whether Keystone is to have a copy of this record now.
-    pub fn want(&self, credential: &Credential) -> bool {
-        is_active(credential) && self.cover(credential) && for_keystone(credential).is_some()
+    /// Whether Keystone must have a copy of this record.
+    pub fn requires(&self, credential: &Credential) -> bool {
+        is_active(credential) && self.covers(credential) && for_keystone(credential).is_some()
     }
 
-    /// Makes the copy of a record; one that is there already with the same blob will do.
-    pub async fn create(&self, credential: &Credential) -> Result<(), Refusal> {
+    /// Creates the copy of a record. Accepts an existing copy with the same blob.
+    pub async fn create(&self, credential: &Credential) -> Result<(), CopyError> {
         let Some((kind, blob)) = for_keystone(credential) else { return Ok(()) };
         let mut members = credential.attributes.clone();
         members.insert("type".into(), kind.into());
@@ -103,48 +102,48 @@ impl Copies {
         members.insert("project_id".into(), project.unwrap_or_default());
         members.insert(COPY_OF.into(), credential.id.as_str().into());
         match self.post(members).await {
-            Err(Refusal::Conflict) => {}
+            Err(CopyError::Conflict) => {}
             result => return result,
         }
-        let Some(place) = place(credential) else { return Err(Refusal::Conflict) };
-        let found = self.show(place.as_str()).await?;
-        let ours = |copy: &Copy| copy.fits(credential) && copy.has("blob", blob.expose());
-        if found.as_ref().is_some_and(ours) { Ok(()) } else { Err(Refusal::Conflict) }
+        let Some(id) = pair_id(credential) else { return Err(CopyError::Conflict) };
+        let found = self.show(id.as_str()).await?;
+        let ours = |copy: &Copy| copy.can_become(credential) && copy.has("blob", blob.expose());
+        if found.as_ref().is_some_and(ours) { Ok(()) } else { Err(CopyError::Conflict) }
     }
 
-    async fn post(&self, members: Map<String, Value>) -> Result<(), Refusal> {
+    async fn post(&self, members: Map<String, Value>) -> Result<(), CopyError> {
         let body = json!({"credential": members});
-        let answer = self.keystone.call(Method::POST, "/credentials", Some(&body)).await?;
-        match answer.status {
+        let response = self.keystone.call(Method::POST, "/credentials", Some(&body)).await?;
+        match response.status {
             StatusCode::CREATED => Ok(()),
-            StatusCode::CONFLICT => Err(Refusal::Conflict),
+            StatusCode::CONFLICT => Err(CopyError::Conflict),
             status => Err(unexpected("a new credential", status)),
         }
     }
 
-    /// Leaves one copy of a record in Keystone, as `now` it is, or none.
+    /// Makes Keystone have one copy of the record in the state `now`, or none.
     ///
-    /// `held` are states that the record has had: its access key was its own, so what
-    /// Keystone has by that is a copy. `tried` are states that a write was to bring; what
-    /// Keystone has by their access keys may be the owner's from elsewhere, and is a copy
-    /// only if it says so.
+    /// `stored` are states that the record had. Their access keys belonged to it, so credentials with
+    /// these access keys are copies. `attempted` are states of writes that may have failed. The owner may
+    /// have created credentials with their access keys in Keystone, so those are copies only if they
+    /// contain the record's id.
     ///
-    /// What is new is there before what is old is deleted, but where one access key
-    /// changes hands: Keystone has a place for one only.
-    pub async fn settle(
+    /// The new copy is created before the old one is deleted, except if the access key moves to another
+    /// owner: Keystone can only have one credential with it.
+    pub async fn reconcile(
         &self,
-        held: &[&Credential],
-        tried: &[&Credential],
+        stored: &[&Credential],
+        attempted: &[&Credential],
         now: Option<&Credential>,
-    ) -> Result<(), Refusal> {
-        let mut copies = self.copies_of(held, tried).await?;
-        if let Some(now) = now.filter(|now| self.want(now)) {
-            if let Some(at) = copies.iter().position(|copy| copy.fits(now)) {
-                self.bring_up_to_date(&copies.swap_remove(at), now).await?;
-            } else if let Some(at) = place(now)
-                .and_then(|place| copies.iter().position(|copy| copy.id == place.as_str()))
+    ) -> Result<(), CopyError> {
+        let mut copies = self.find_copies(stored, attempted).await?;
+        if let Some(now) = now.filter(|now| self.requires(now)) {
+            if let Some(at) = copies.iter().position(|copy| copy.can_become(now)) {
+                self.update(&copies.swap_remove(at), now).await?;
+            } else if let Some(at) =
+                pair_id(now).and_then(|id| copies.iter().position(|copy| copy.id == id.as_str()))
             {
-                self.hand_over(copies.swap_remove(at), now).await?;
+                self.replace(copies.swap_remove(at), now).await?;
             } else {
                 self.create(now).await?;
             }
@@ -155,108 +154,108 @@ impl Copies {
         Ok(())
     }
 
-    async fn bring_up_to_date(&self, copy: &Copy, now: &Credential) -> Result<(), Refusal> {
+    async fn update(&self, copy: &Copy, now: &Credential) -> Result<(), CopyError> {
         let Some((_, blob)) = for_keystone(now) else { return Ok(()) };
         if copy.has("blob", blob.expose()) {
             return Ok(());
         }
         let body = json!({"credential": {"blob": blob.expose()}});
-        let answer = self.keystone.call(Method::PATCH, &path(&copy.id), Some(&body)).await?;
-        match answer.status {
+        let response = self.keystone.call(Method::PATCH, &path(&copy.id), Some(&body)).await?;
+        match response.status {
             StatusCode::OK => Ok(()),
-            _ if answer.is_not_found() => self.create(now).await,
+            _ if response.is_not_found() => self.create(now).await,
             status => Err(unexpected("a changed credential", status)),
         }
     }
 
-    /// Makes a copy in place of one with the same access key.
-    async fn hand_over(&self, mut copy: Copy, now: &Credential) -> Result<(), Refusal> {
+    /// Replaces a copy of another owner with the same access key.
+    async fn replace(&self, mut copy: Copy, now: &Credential) -> Result<(), CopyError> {
         self.delete(&copy.id).await?;
-        let Err(refusal) = self.create(now).await else { return Ok(()) };
+        let Err(error) = self.create(now).await else { return Ok(()) };
         for name in ["id", "links"] {
             copy.members.remove(name);
         }
-        // Whether this succeeds or not: the record is settled again.
+        // Restores the old copy. If that fails, a later reconciliation creates it.
         let _ = self.post(copy.members).await;
-        Err(refusal)
+        Err(error)
     }
 
-    /// All copies of a record; see [`settle`](Self::settle).
-    async fn copies_of(
+    /// Finds all copies of a record; see [`reconcile`](Self::reconcile).
+    async fn find_copies(
         &self,
-        held: &[&Credential],
-        tried: &[&Credential],
-    ) -> Result<Vec<Copy>, Refusal> {
+        stored: &[&Credential],
+        attempted: &[&Credential],
+    ) -> Result<Vec<Copy>, CopyError> {
         let mut copies: Vec<Copy> = Vec::new();
-        let mut asked = Vec::new();
-        let held = held.iter().map(|state| (state, true));
-        for (state, is_held) in held.chain(tried.iter().map(|state| (state, false))) {
-            let Some(kind) = kind_in_keystone(state).filter(|_| self.cover(state)) else {
+        let mut done = Vec::new();
+        let stored = stored.iter().map(|state| (state, true));
+        for (state, is_stored) in stored.chain(attempted.iter().map(|state| (state, false))) {
+            let Some(kind) = kind_in_keystone(state).filter(|_| self.covers(state)) else {
                 continue;
             };
-            let ids: Vec<_> = if is_held {
-                place(state).into_iter().chain([state.id.clone()]).collect()
+            let ids: Vec<_> = if is_stored {
+                pair_id(state).into_iter().chain([state.id.clone()]).collect()
             } else {
                 Vec::new()
             };
-            let question = (state.user_id.as_str(), kind, ids);
-            if asked.contains(&question) {
+            let query = (state.user_id.as_str(), kind, ids);
+            if done.contains(&query) {
                 continue;
             }
-            let (listed, whole) = self.list(question.0, kind).await?;
-            let ids = &question.2;
+            let (listed, is_complete) = self.list(query.0, kind).await?;
+            let ids = &query.2;
             let known = |copies: &[Copy], id: &str| copies.iter().any(|copy| copy.id == id);
             for copy in listed {
-                let is_it = copy.has(COPY_OF, state.id.as_str())
+                let is_copy = copy.has(COPY_OF, state.id.as_str())
                     || ids.iter().any(|id| id.as_str() == copy.id);
-                if is_it && copy.is_owned_as(state) && !known(&copies, &copy.id) {
+                if is_copy && copy.has_owner_and_type_of(state) && !known(&copies, &copy.id) {
                     copies.push(copy);
                 }
             }
-            if !whole {
+            if !is_complete {
                 for id in ids {
                     if !known(&copies, id.as_str())
                         && let Some(copy) = self.show(id.as_str()).await?
-                        && copy.is_owned_as(state)
+                        && copy.has_owner_and_type_of(state)
                     {
                         copies.push(copy);
                     }
                 }
                 if copies.is_empty() && kind != Kind::EC2 {
-                    return Err("Keystone lists only some credentials of the user".into());
+                    return Err("Keystone truncates the list of the user's credentials".into());
                 }
             }
-            asked.push(question);
+            done.push(query);
         }
         Ok(copies)
     }
 
-    /// A user's credentials of a type, and whether these are all.
-    async fn list(&self, user: &str, kind: &str) -> Result<(Vec<Copy>, bool), Refusal> {
+    /// Lists a user's credentials of a type; returns also whether the list is complete.
+    async fn list(&self, user: &str, kind: &str) -> Result<(Vec<Copy>, bool), CopyError> {
         let path = format!("/credentials?user_id={}&type={}", escaped(user), escaped(kind));
-        let answer = self.keystone.call(Method::GET, &path, None).await?;
-        let mut list = object(&answer, "a list of credentials")?;
+        let response = self.keystone.call(Method::GET, &path, None).await?;
+        let mut list = object(&response, "a list of credentials")?;
         let Some(Value::Array(listed)) = list.remove("credentials") else {
-            return Err("Keystone's list of credentials is none".into());
+            return Err("Keystone's response is not a credential list".into());
         };
-        let whole = list.get("truncated") != Some(&Value::Bool(true));
-        Ok((listed.into_iter().filter_map(copy).collect(), whole))
+        let is_complete = list.get("truncated") != Some(&Value::Bool(true));
+        Ok((listed.into_iter().filter_map(copy).collect(), is_complete))
     }
 
-    async fn show(&self, id: &str) -> Result<Option<Copy>, Refusal> {
-        let answer = self.keystone.call(Method::GET, &path(id), None).await?;
-        if answer.is_not_found() {
+    async fn show(&self, id: &str) -> Result<Option<Copy>, CopyError> {
+        let response = self.keystone.call(Method::GET, &path(id), None).await?;
+        if response.is_not_found() {
             return Ok(None);
         }
-        let found = object(&answer, "a credential")?.remove("credential").and_then(copy);
-        found.map(Some).ok_or_else(|| "Keystone's credential is none".into())
+        let found = object(&response, "a credential")?.remove("credential").and_then(copy);
+        found.map(Some).ok_or_else(|| "Keystone's response is not a credential".into())
     }
 
-    async fn delete(&self, id: &str) -> Result<(), Refusal> {
-        let answer = self.keystone.call(Method::DELETE, &path(id), None).await?;
-        match answer.status {
+    async fn delete(&self, id: &str) -> Result<(), CopyError> {
+        let response = self.keystone.call(Method::DELETE, &path(id), None).await?;
+        match response.status {
             StatusCode::NO_CONTENT => Ok(()),
-            _ if answer.is_not_found() => Ok(()),
+            _ if response.is_not_found() => Ok(()),
             status => Err(unexpected("a deletion", status)),
         }
     }
@@ -268,8 +267,8 @@ fn copy(found: Value) -> Option<Copy> {
     Some(Copy { id, members })
 }
 
-/// The id that Keystone gives to a key pair.
-fn place(credential: &Credential) -> Option<CredentialId> {
+/// The id that Keystone assigns to a key pair.
+fn pair_id(credential: &Credential) -> Option<CredentialId> {
     let is_pair = kind_in_keystone(credential) == Some(Kind::EC2);
     credential.access_key.as_ref().filter(|_| is_pair).map(CredentialId::of)
 }
@@ -278,18 +277,19 @@ fn path(id: &str) -> String {
     format!("/credentials/{}", escaped(id))
 }
 
-fn object(answer: &KeystoneAnswer, what: &str) -> Result<Map<String, Value>, Refusal> {
-    if answer.status != StatusCode::OK {
-        return Err(unexpected(what, answer.status));
+fn object(response: &KeystoneAnswer, what: &str) -> Result<Map<String, Value>, CopyError> {
+    if response.status != StatusCode::OK {
+        return Err(unexpected(what, response.status));
     }
-    serde_json::from_slice(&answer.body).map_err(|_| Refusal::from("Keystone's answer is no JSON"))
+    serde_json::from_slice(&response.body)
+        .map_err(|_| CopyError::from("Keystone's response is not JSON"))
 }
 
-/// Only the status is told: Keystone's words repeat what they refuse.
-fn unexpected(what: &str, status: StatusCode) -> Refusal {
+/// An error with the status only: Keystone's message repeats the values that it rejects.
+fn unexpected(what: &str, status: StatusCode) -> CopyError {
     let hint = match status {
         StatusCode::FORBIDDEN => ": the service user needs the role admin",
         _ => "",
     };
-    format!("Keystone answered {status} to {what}{hint}").into()
+    format!("Keystone returned {status} for {what}{hint}").into()
 }

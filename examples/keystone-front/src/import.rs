@@ -1,7 +1,7 @@
-//! The credentials that Keystone has, taken over into the store.
+//! `--import`: imports Keystone's credentials into the store.
 //!
-//! Each keeps its id, owner, type and blob to the letter. Running it again brings in
-//! what is new or has changed in Keystone, but nothing that was deleted or changed here.
+//! Id, owner, type and blob do not change. A later import adds what is new or has changed in Keystone,
+//! but nothing that was deleted or changed in the store.
 
 use std::{collections::HashSet, error::Error, sync::Arc};
 
@@ -21,10 +21,10 @@ use crate::{
     listing,
 };
 
-/// How many records are written at once: backends commit what comes together.
-const AT_ONCE: usize = 64;
+/// How many records are written at once. Backends commit concurrent writes together.
+const CONCURRENT_WRITES: usize = 64;
 
-/// How often an update is tried anew that somebody else came before.
+/// How often an update is tried if another process changes the record.
 const ATTEMPTS: usize = 3;
 
 #[derive(Default)]
@@ -43,20 +43,21 @@ enum Outcome {
     New,
     Unchanged,
     Updated,
-    /// Changed here, and not what Keystone has.
+    /// Changed in the store, and different from Keystone.
     Kept,
     DeletedHere,
 }
 
-/// A credential to import, and what is known of it.
+/// A credential to import.
 struct Import {
     new: Credential,
     /// The record that Keystone's credential is a copy of.
     copy_of: Option<CredentialId>,
+    /// The journal's entry from an earlier import.
     before: Option<Entry>,
 }
 
-/// Imports all, prints a line of numbers, and fails if any record did.
+/// Imports all credentials, and prints a summary. Fails if a credential was not imported.
 pub async fn run(
     client: &KeystoneClient,
     backend: Arc<dyn CredentialBackend>,
@@ -64,7 +65,7 @@ pub async fn run(
 ) -> Result<(), Box<dyn Error>> {
     let listing = listing::all(client).await?;
     let mut tally = Tally { read: listing.credentials.len(), ..Tally::default() };
-    tally.failed += listing.incomplete;
+    tally.failed += listing.incomplete_users;
     let now = SystemClock.now();
     let known: HashSet<String> = listing.credentials.keys().cloned().collect();
     let (mut regular, mut odd) = (Vec::new(), Vec::new());
@@ -73,13 +74,13 @@ pub async fn run(
         let before = journal.as_ref().and_then(|journal| journal.entry(&id)).cloned();
         match from_keystone(found, now) {
             Ok((new, None)) => regular.push(Import { new, copy_of, before }),
-            Ok((new, Some(why))) => {
-                tracing::warn!(?id, why, "odd");
+            Ok((new, Some(reason))) => {
+                tracing::warn!(?id, reason, "odd");
                 tally.odd += 1;
                 odd.push(Import { new, copy_of, before });
             }
-            Err(why) => {
-                tracing::error!(?id, why, "not imported");
+            Err(reason) => {
+                tracing::error!(?id, reason, "not imported");
                 tally.failed += 1;
             }
         }
@@ -91,7 +92,7 @@ pub async fn run(
     {
         bar.set_style(style);
     }
-    // The odd ones last: an access key that was changed must not take another's place.
+    // Odd ones last: one with a changed access key must not take the access key of a regular one.
     let known = Arc::new(known);
     for batch in [regular, odd] {
         import(batch, &known, &backend, &mut journal, &mut tally, &bar).await?;
@@ -105,11 +106,10 @@ pub async fn run(
     );
     if listing.by_user {
         println!(
-            "Asked user by user: credentials of users that Keystone no longer lists are not \
-             among them"
+            "Listed by user: credentials of users that Keystone no longer lists are not included"
         );
     }
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} not imported").into()) }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} credentials were not imported").into()) }
 }
 
 async fn import(
@@ -120,53 +120,54 @@ async fn import(
     tally: &mut Tally,
     bar: &ProgressBar,
 ) -> Result<(), Box<dyn Error>> {
-    let mut waiting = imports.into_iter();
+    let mut pending = imports.into_iter();
     let mut running = JoinSet::new();
     loop {
-        while running.len() < AT_ONCE
-            && let Some(import) = waiting.next()
+        while running.len() < CONCURRENT_WRITES
+            && let Some(import) = pending.next()
         {
             let (known, backend) = (Arc::clone(known), Arc::clone(backend));
             running.spawn(async move {
                 let id = import.new.id.clone();
                 let before = import.before.clone();
-                let (outcome, entry) =
-                    one(&*backend, import, &known).await.map_err(|why| (id.clone(), why))?;
-                let news = entry.filter(|entry| before.as_ref() != Some(entry));
-                Ok((id, outcome, news))
+                let (outcome, entry) = import_one(&*backend, import, &known)
+                    .await
+                    .map_err(|reason| (id.clone(), reason))?;
+                let changed = entry.filter(|entry| before.as_ref() != Some(entry));
+                Ok((id, outcome, changed))
             });
         }
         let Some(first) = running.join_next().await else { return Ok(()) };
-        let mut ended = vec![first];
+        let mut finished = vec![first];
         while let Some(next) = running.try_join_next() {
-            ended.push(next);
+            finished.push(next);
         }
-        bar.inc(ended.len() as u64);
-        let mut news = Vec::new();
-        for ended in ended {
-            let ended: Result<_, (CredentialId, String)> = match ended {
-                Ok(ended) => ended,
+        bar.inc(finished.len() as u64);
+        let mut entries = Vec::new();
+        for result in finished {
+            let result: Result<_, (CredentialId, String)> = match result {
+                Ok(result) => result,
                 Err(error) => {
                     tally.failed += 1;
                     bar.suspend(|| tracing::error!(%error, "not imported"));
                     continue;
                 }
             };
-            match ended {
+            match result {
                 Ok((id, outcome, entry)) => {
                     tally.count(&outcome, &id, bar);
-                    news.extend(entry.map(|entry| (id.as_str().to_owned(), entry)));
+                    entries.extend(entry.map(|entry| (id.as_str().to_owned(), entry)));
                 }
-                Err((id, why)) => {
+                Err((id, reason)) => {
                     tally.failed += 1;
-                    bar.suspend(|| tracing::error!(id = ?id.as_str(), why, "not imported"));
+                    bar.suspend(|| tracing::error!(id = ?id.as_str(), reason, "not imported"));
                 }
             }
         }
         if let Some(journal) = journal {
             journal
-                .note(news)
-                .map_err(|error| format!("the journal cannot be written: {error}"))?;
+                .append(entries)
+                .map_err(|error| format!("cannot write the journal: {error}"))?;
         }
     }
 }
@@ -182,19 +183,22 @@ impl Tally {
             }
             Outcome::Kept => {
                 self.kept += 1;
-                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed here, kept as it is"));
+                bar.suspend(
+                    || tracing::info!(id = ?id.as_str(), "changed in the store, not updated"),
+                );
             }
             Outcome::DeletedHere => {
                 self.deleted += 1;
-                bar.suspend(|| tracing::info!(id = ?id.as_str(), "deleted here, left to Keystone"));
+                bar.suspend(
+                    || tracing::info!(id = ?id.as_str(), "deleted from the store, not imported"),
+                );
             }
         }
     }
 }
 
-/// Imports one; beside what became of it what is to be known the next time, if that
-/// is not known already.
-async fn one(
+/// Imports one credential. Returns the outcome, and the new entry for the journal, if any.
+async fn import_one(
     backend: &dyn CredentialBackend,
     import: Import,
     known: &HashSet<String>,
@@ -205,37 +209,37 @@ async fn one(
             Some(before) => backend.get(&CredentialId::from_stored(&*before.record)).await,
             None => counterpart(backend, &new, copy_of.as_ref(), known).await,
         };
-        let Some(old) = found.map_err(|error| told(&error))? else {
+        let Some(old) = found.map_err(|error| message(&error))? else {
             if before.is_some() {
                 return Ok((Outcome::DeletedHere, None));
             }
             let entry = entry(&new, true);
             return match backend.insert(&Arc::new(new), Quota::Unlimited).await {
                 Ok(()) => Ok((Outcome::New, Some(entry))),
-                Err(error) => Err(told(&error)),
+                Err(error) => Err(message(&error)),
             };
         };
-        if same(&old, &new) {
+        if is_same(&old, &new) {
             return Ok((Outcome::Unchanged, Some(entry(&old, true))));
         }
-        let as_imported = before.as_ref().and_then(|before| before.state.as_ref());
-        if as_imported != Some(&fingerprint(&old)) {
+        let imported = before.as_ref().and_then(|before| before.state.as_ref());
+        if imported != Some(&fingerprint(&old)) {
             return Ok((Outcome::Kept, before.is_none().then(|| entry(&old, false))));
         }
-        let changed = Arc::new(brought_up_to_date(&old, &new));
-        if backend.update(&changed, old.version).await.map_err(|error| told(&error))? {
+        let changed = Arc::new(updated(&old, &new));
+        if backend.update(&changed, old.version).await.map_err(|error| message(&error))? {
             return Ok((Outcome::Updated, Some(entry(&changed, true))));
         }
     }
-    Err("it changes in the store all the time".into())
+    Err(format!("the record changed in the store during {ATTEMPTS} attempts"))
 }
 
-fn entry(record: &Credential, is_keystones: bool) -> Entry {
-    let state = is_keystones.then(|| fingerprint(record));
+fn entry(record: &Credential, is_as_in_keystone: bool) -> Entry {
+    let state = is_as_in_keystone.then(|| fingerprint(record));
     Entry { record: record.id.as_str().to_owned(), state }
 }
 
-/// The record of a credential that was not imported before.
+/// Finds the record of a credential that was not imported before.
 async fn counterpart(
     backend: &dyn CredentialBackend,
     new: &Credential,
@@ -250,26 +254,27 @@ async fn counterpart(
     {
         return Ok(Some(found));
     }
-    elsewhere(backend, new, known).await
+    find_mirrored(backend, new, known).await
 }
 
-/// The record that went to Keystone from here, where Keystone gave it another id.
-async fn elsewhere(
+/// Finds the record that an earlier release mirrored to Keystone, where it has another id.
+async fn find_mirrored(
     backend: &dyn CredentialBackend,
     new: &Credential,
     known: &HashSet<String>,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let is_it = |old: &Credential| old.user_id == new.user_id && !known.contains(old.id.as_str());
+    let can_match =
+        |old: &Credential| old.user_id == new.user_id && !known.contains(old.id.as_str());
     if let Some(access_key) = &new.access_key {
         let found = backend.find_by_access_key(access_key).await?;
-        return Ok(found.filter(|old| is_it(old)));
+        return Ok(found.filter(|old| can_match(old)));
     }
     let mut query = ListQuery::new(Order::Id);
     query.user_id = Some(new.user_id.clone());
     query.kind = Some(new.kind.clone());
     loop {
         let page = backend.list(&query).await?;
-        let same = |old: &&Arc<Credential>| is_it(old) && old.material == new.material;
+        let same = |old: &&Arc<Credential>| can_match(old) && old.material == new.material;
         if let Some(found) = page.credentials.iter().find(same) {
             return Ok(Some(Arc::clone(found)));
         }
@@ -280,15 +285,15 @@ async fn elsewhere(
     }
 }
 
-/// Whether what Keystone has is what is here; a status is only here.
-fn same(old: &Credential, new: &Credential) -> bool {
-    let as_it_came = matches!(old.material, Material::Blob(_));
-    let material = if as_it_came {
+/// Whether the record equals Keystone's credential, except for the status, which Keystone does not have.
+fn is_same(old: &Credential, new: &Credential) -> bool {
+    let has_blob = matches!(old.material, Material::Blob(_));
+    let same_material = if has_blob {
         old.material == new.material && old.attributes == new.attributes
     } else {
         old.secret_key() == new.secret_key()
     };
-    material
+    same_material
         && old.kind == new.kind
         && old.user_id == new.user_id
         && old.project_id == new.project_id
@@ -296,8 +301,8 @@ fn same(old: &Credential, new: &Credential) -> bool {
         && same_delegation(old.delegation.as_ref(), new.delegation.as_ref())
 }
 
-/// The record here with what has changed in Keystone.
-fn brought_up_to_date(old: &Credential, new: &Credential) -> Credential {
+/// The record with the changes in Keystone.
+fn updated(old: &Credential, new: &Credential) -> Credential {
     let mut changed = old.clone().touched(new.updated_at);
     changed.kind.clone_from(&new.kind);
     changed.user_id.clone_from(&new.user_id);
@@ -307,7 +312,7 @@ fn brought_up_to_date(old: &Credential, new: &Credential) -> Credential {
         changed.delegation.clone_from(&new.delegation);
     }
     match (&mut changed.material, new.secret_key()) {
-        // Its place in v2 shows more than a blob can hold.
+        // A v2 grant has members that a blob cannot contain.
         (Material::Grant { secret, .. }, Some(new)) => secret.clone_from(new),
         (material, _) => {
             material.clone_from(&new.material);
@@ -317,9 +322,9 @@ fn brought_up_to_date(old: &Credential, new: &Credential) -> Credential {
     changed
 }
 
-fn told(error: &BackendError) -> String {
+fn message(error: &BackendError) -> String {
     match (error, error.source()) {
-        (BackendError::AlreadyExists, _) => "its access key belongs to another record".into(),
+        (BackendError::AlreadyExists, _) => "another record has its access key".into(),
         (error, Some(cause)) => format!("{error}: {cause}"),
         (error, None) => error.to_string(),
     }

@@ -1,8 +1,10 @@
-//! What was imported, kept beside the store: what is deleted here must not come back
-//! with the next import, nor what was changed here be overwritten by it.
+//! A journal of imported credentials, in a file beside the store.
 //!
-//! A line per imported credential, the last one counts. It is written after the
-//! record: after a crash in between the record equals Keystone's, and counts as
+//! With it, an import does not restore records that were deleted in the store, and does not overwrite
+//! those that were changed there.
+//!
+//! Each line is an imported credential; the last line of an id is valid. A line is written after the
+//! record. After a crash in between, the record equals Keystone's, so the next import counts it as
 //! unchanged.
 
 use std::{
@@ -15,13 +17,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a credential that was imported.
+/// An imported credential.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Entry {
-    /// Its record in the store.
+    /// The id of its record in the store.
     pub record: String,
-    /// The fingerprint of the record as the import left it; none if it was not the
-    /// import's from the start.
+    /// The fingerprint of the record after the import. `None` if the import did not write the record.
     pub state: Option<String>,
 }
 
@@ -33,15 +34,15 @@ struct Line {
     entry: Entry,
 }
 
-/// The journal of a store, which no other import uses meanwhile.
+/// The journal of a store, locked against other imports.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
     entries: HashMap<String, Entry>,
 }
 
-/// The file of a store and where its journal is: beside it, if the store is a file.
-pub fn beside(url: Option<&str>, default: &Path) -> Option<(Option<PathBuf>, PathBuf)> {
+/// The paths of the store and of its journal beside it, if the store is a file.
+pub fn paths(url: Option<&str>, default: &Path) -> Option<(Option<PathBuf>, PathBuf)> {
     let store = match url {
         None => default.to_owned(),
         Some(url) => url.strip_prefix("sqlite:").filter(|path| !path.is_empty())?.into(),
@@ -51,92 +52,92 @@ pub fn beside(url: Option<&str>, default: &Path) -> Option<(Option<PathBuf>, Pat
     Some((Some(store), journal.into()))
 }
 
-/// Begins a journal, if the store is not there yet. To be called before that is opened.
-pub fn begin(store: &Path, journal: &Path) -> Result<(), Box<dyn Error>> {
+/// Creates an empty journal if the store does not exist. Call this before the store is opened.
+pub fn create_with_store(store: &Path, journal: &Path) -> Result<(), Box<dyn Error>> {
     let is_new = match fs::metadata(store) {
         Ok(found) => found.len() == 0,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(about(store, &error)),
+        Err(error) => return Err(with_path(store, &error)),
     };
     if !is_new {
         return Ok(());
     }
-    let began = create(journal).and_then(|file| {
+    let created = open_append(journal).and_then(|file| {
         file.set_len(0)?;
         file.sync_all()?;
         sync_folder(journal)
     });
-    began.map_err(|error| about(journal, &error))
+    created.map_err(|error| with_path(journal, &error))
 }
 
 impl Journal {
-    /// Opens the journal; with `again`, also if there is none.
+    /// Opens the journal. With `again`, creates it if it does not exist.
     pub fn open(path: &Path, again: bool) -> Result<Self, Box<dyn Error>> {
-        if !again && !path.try_exists().map_err(|error| about(path, &error))? {
+        if !again && !path.try_exists().map_err(|error| with_path(path, &error))? {
             return Err(format!(
-                "{} is missing, which tells what was imported before. Without it nobody knows \
-                 which keys were deleted here since, and all that Keystone still has would come \
-                 back. Put it back, or say --again if that is what you want",
+                "{} does not exist. Without this record of earlier imports, an import would restore \
+                 the keys that were deleted from the store since. Restore the file, or use --again \
+                 to import anyway",
                 path.display()
             )
             .into());
         }
-        Self::read(path).map_err(|error| about(path, &*error))
+        Self::read(path).map_err(|error| with_path(path, &*error))
     }
 
     fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let file = create(path)?;
-        file.try_lock().map_err(|_| "another import is under way")?;
+        let file = open_append(path)?;
+        file.try_lock().map_err(|_| "another import is running")?;
         let text = fs::read_to_string(path)?;
-        // The last line may have broken off.
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        // A crash may have truncated the last line.
+        let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
         let mut entries = HashMap::new();
-        for (number, line) in whole.lines().enumerate() {
+        for (number, line) in complete.lines().enumerate() {
             let Ok(Line { id, entry }) = serde_json::from_str(line) else {
-                return Err(format!("line {} is none of a journal", number + 1).into());
+                return Err(format!("not a journal line (line {})", number + 1).into());
             };
             entries.insert(id, entry);
         }
         let mut this = Self { file, entries };
-        if text.len() != whole.len() || whole.lines().count() != this.entries.len() {
+        if text.len() != complete.len() || complete.lines().count() != this.entries.len() {
             this.rewrite(path)?;
         }
         sync_folder(path)?;
         Ok(this)
     }
 
-    /// Writes a file with nothing in it that does not count, and puts it in place.
+    /// Replaces the file by one without outdated lines.
     fn rewrite(&mut self, path: &Path) -> Result<(), Box<dyn Error>> {
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
-        let file = create(Path::new(&new))?;
-        file.try_lock().map_err(|_| "another import is under way")?;
+        let file = open_append(Path::new(&new))?;
+        file.try_lock().map_err(|_| "another import is running")?;
         file.set_len(0)?;
         let mut entries: Vec<_> = self.entries.clone().into_iter().collect();
         entries.sort_by(|one, other| one.0.cmp(&other.0));
-        append(&file, entries)?;
+        write_lines(&file, entries)?;
         fs::rename(&new, path)?;
         self.file = file;
         Ok(())
     }
 
-    /// What is known of the credential with this id in Keystone.
+    /// The entry of the credential with this id in Keystone.
     pub fn entry(&self, id: &str) -> Option<&Entry> {
         self.entries.get(id)
     }
 
-    /// Writes down what was imported, for good when it returns.
-    pub fn note(&mut self, imported: Vec<(String, Entry)>) -> io::Result<()> {
+    /// Appends entries, and flushes them to the disk.
+    pub fn append(&mut self, imported: Vec<(String, Entry)>) -> io::Result<()> {
         if imported.is_empty() {
             return Ok(());
         }
-        append(&self.file, imported.clone())?;
+        write_lines(&self.file, imported.clone())?;
         self.entries.extend(imported);
         Ok(())
     }
 }
 
-fn append(mut file: &File, entries: Vec<(String, Entry)>) -> io::Result<()> {
+fn write_lines(mut file: &File, entries: Vec<(String, Entry)>) -> io::Result<()> {
     let mut text = Vec::new();
     for (id, entry) in entries {
         serde_json::to_writer(&mut text, &Line { id, entry })?;
@@ -146,8 +147,8 @@ fn append(mut file: &File, entries: Vec<(String, Entry)>) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Opens a file for appending that only its owner may read.
-fn create(path: &Path) -> io::Result<File> {
+/// Opens or creates a file for appending. Only its owner can read a new file.
+fn open_append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
@@ -155,7 +156,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a new name in a folder survive a crash.
+/// Flushes a file's name to the disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix)
         && let Some(folder) = std::path::absolute(path)?.parent()
@@ -165,6 +166,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn about(path: &Path, error: &(impl std::fmt::Display + ?Sized)) -> Box<dyn Error> {
+fn with_path(path: &Path, error: &(impl std::fmt::Display + ?Sized)) -> Box<dyn Error> {
     format!("{}: {error}", path.display()).into()
 }

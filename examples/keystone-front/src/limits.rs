@@ -1,7 +1,6 @@
-//! A backend that refuses key pairs whose limits a mirror in Keystone would not keep.
+//! A backend that rejects key pairs whose limits a mirror in Keystone would lose.
 //!
-//! Without this such a pair would be here alone, and `--mirror` would silently mean something else
-//! for one key than for another.
+//! Otherwise `--mirror` would silently not copy such a key pair.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -12,10 +11,10 @@ use tower_credentials::{
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
 };
 
-/// Refuses each write that leaves a usable key pair with a delegation that Keystone's blob cannot
-/// name: [`BackendError::Unstorable`] with [`Unlimited`]. Nothing is written then.
+/// Rejects a write if it results in a usable key pair with a delegation that Keystone's blob cannot
+/// express: [`BackendError::Unstorable`] with [`Unlimited`].
 ///
-/// Such a pair, made before the mirror was, can be disabled and deleted.
+/// A key pair like that from before `--mirror` can be disabled and deleted.
 #[derive(Debug)]
 pub struct Limited<B> {
     inner: B,
@@ -27,7 +26,7 @@ impl<B> Limited<B> {
     }
 }
 
-/// Why a key pair is refused: a copy in Keystone would not have the limits of its delegation.
+/// The reason for a rejection: a copy in Keystone would not have the limits of the delegation.
 #[derive(Debug)]
 pub struct Unlimited;
 
@@ -41,7 +40,7 @@ impl Error for Unlimited {}
 
 fn check(new: &Credential) -> Result<(), BackendError> {
     if is_unlimited_in_keystone(new) {
-        tracing::warn!(id = %new.id, "key pair refused: {Unlimited}");
+        tracing::warn!(id = %new.id, "key pair rejected: {Unlimited}");
         return Err(BackendError::Unstorable(Box::new(Unlimited)));
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! The program: see the library beside it.
+//! Runs the front; see the library.
 
 use std::process::ExitCode;
 
-use example_support::{exit_code, log_to_stderr, store::parse};
+use example_support::{exit_code, log_to_stderr, parse};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,32 +1,26 @@
-//! A backend whose changes are made in Keystone too, so that Keystone's own
-//! `ec2tokens` knows the keys, and so that one can go back to Keystone alone.
+//! A backend that copies its changes to Keystone. So Keystone's own `ec2tokens` knows the keys, and an
+//! operator can return to Keystone alone.
 //!
-//! There is no transaction over both, so each write has an order in which a failure
-//! half-way does the least harm:
+//! No transaction covers both. So the order of each write limits the harm of a failure:
 //!
-//! * **insert**: here, then in Keystone. If Keystone refuses or does not answer, the
-//!   record is taken back here.
-//! * **update**: here, then in Keystone. If that fails the record becomes again what
-//!   it was.
-//! * **disabling**: in Keystone, which has no copy of what is `Inactive`, then here. If
-//!   Keystone fails, nothing has happened here.
-//! * **delete**: in Keystone, then here. If Keystone fails, nothing has happened.
-//! * **purges**: only here. Keystone deletes its copies with their owner.
+//! * **insert**: in the store, then in Keystone. If Keystone fails, the record is deleted again.
+//! * **update**: in the store, then in Keystone. If Keystone fails, the record is restored.
+//! * **disabling**: in Keystone, which has no copies of disabled keys, then in the store. If Keystone
+//!   fails, the store is unchanged.
+//! * **delete**: in Keystone, then in the store. If Keystone fails, the store is unchanged.
+//! * **purges**: only in the store. Keystone deletes the credentials of a deleted owner itself.
 //!
-//! Such a failure is [`BackendError::Unavailable`], and Keystone may have done its part
-//! all the same. So it is settled in the background until Keystone has what is here, for
-//! ten minutes. If that ends too early, the next change of the record does the same, and
-//! a deletion finds every copy, whatever it has become. What stays possible is a copy
-//! too many of a record whose *making* failed, if Keystone was away for so long or the
-//! front ended: the log tells its id.
+//! Such a failure is [`BackendError::Unavailable`], and its outcome in Keystone is unknown. So a
+//! background task reconciles Keystone with the store for ten minutes. If that is not enough, the next
+//! change of the record does the same, and a deletion finds all copies. If an *insert* failed and
+//! Keystone stays unavailable for longer, or the front stops, Keystone may keep a copy without a record.
+//! The log contains its id.
 //!
-//! Writes on one record take turns, within one process; with several fronts over one
-//! store, or changes made in Keystone itself, the copies can differ until the next
-//! change.
+//! Writes on one record are serialized within a process. With several fronts on one store, or changes in
+//! Keystone itself, copies can differ until the next change.
 //!
-//! Passwords and root keys are not copied, nor key pairs whose delegation Keystone's blob
-//! cannot name: such a copy would be good for more than the key is here.
-//! [`Limited`](crate::limits::Limited) refuses those.
+//! Passwords, root keys, and key pairs with a delegation that Keystone's blob cannot express are not
+//! copied: the copy would have more rights. [`Limited`](crate::limits::Limited) rejects the latter.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -47,52 +41,52 @@ use tower_credentials::{
     keystone::KeystoneClient,
 };
 
-use crate::copies::{Copies, Covering, Refusal};
+use crate::copies::{Copies, CopyError, Coverage};
 
-/// How many writes can be under way, each on another record.
-const TURNS: usize = 256;
+/// The number of locks for records.
+const LOCKS: usize = 256;
 
-/// How often a change is tried anew that somebody else came before.
+/// How often a change is retried after a concurrent change.
 const ATTEMPTS: usize = 3;
 
-/// How many seconds to wait before each attempt to settle a change that failed.
-const WAITS: [u64; 7] = [0, 1, 5, 15, 60, 180, 360];
+/// The pause before each reconciliation, in seconds.
+const PAUSES: [u64; 7] = [0, 1, 5, 15, 60, 180, 360];
 
-/// Copies changes to Keystone: all, or of what is no key pair. A clone is another handle to the same.
+/// Copies changes to Keystone. Clones share the store and the locks.
 #[derive(Clone, Debug)]
 pub struct Mirrored<B> {
     inner: B,
     copies: Copies,
-    turns: Arc<[Arc<Mutex<()>>]>,
+    locks: Arc<[Arc<Mutex<()>>]>,
 }
 
 impl<B: CredentialBackend + Clone> Mirrored<B> {
-    pub fn new(inner: B, keystone: KeystoneClient, covering: Covering) -> Self {
-        let turns = (0..TURNS).map(|_| Arc::default()).collect();
-        Self { inner, copies: Copies::new(keystone, covering), turns }
+    pub fn new(inner: B, keystone: KeystoneClient, coverage: Coverage) -> Self {
+        let locks = (0..LOCKS).map(|_| Arc::default()).collect();
+        Self { inner, copies: Copies::new(keystone, coverage), locks }
     }
 
-    /// Waits for the writes on this record that came before.
-    async fn turn(&self, id: &CredentialId) -> OwnedMutexGuard<()> {
+    /// Waits for earlier writes on this record.
+    async fn lock(&self, id: &CredentialId) -> OwnedMutexGuard<()> {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
-        Arc::clone(&self.turns[at]).lock_owned().await
+        let at = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        Arc::clone(&self.locks[at]).lock_owned().await
     }
 
     async fn insert_both(self, new: Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        let _turn = self.turn(&new.id).await;
+        let _lock = self.lock(&new.id).await;
         self.inner.insert(&new, quota).await?;
-        let Err(refusal) = self.copies.create(&new).await else { return Ok(()) };
-        self.take_back(&new.id).await;
-        if let Refusal::Failed(_) = refusal {
-            self.settle_later(None, Some(new));
+        let Err(error) = self.copies.create(&new).await else { return Ok(()) };
+        self.undo_insert(&new.id).await;
+        if let CopyError::Failed(_) = error {
+            self.reconcile_later(None, Some(new));
         }
-        Err(told(refusal))
+        Err(backend_error(error))
     }
 
-    /// Deletes the record that was just inserted, whatever became of it since.
-    async fn take_back(&self, id: &CredentialId) {
+    /// Deletes the record that was just inserted, in any version.
+    async fn undo_insert(&self, id: &CredentialId) {
         for _ in 0..ATTEMPTS {
             match self.inner.get(id).await {
                 Ok(None) => return,
@@ -100,13 +94,13 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                     Ok(true) => return,
                     Ok(false) => {}
                     Err(error) => {
-                        tracing::error!(%error, id = ?id.as_str(), "record not taken back");
+                        tracing::error!(%error, id = ?id.as_str(), "cannot undo an insert");
                     }
                 },
-                Err(error) => tracing::error!(%error, id = ?id.as_str(), "record not taken back"),
+                Err(error) => tracing::error!(%error, id = ?id.as_str(), "cannot undo an insert"),
             }
         }
-        tracing::error!(id = ?id.as_str(), "a record stays that Keystone has no copy of");
+        tracing::error!(id = ?id.as_str(), "a record without a copy in Keystone remains");
     }
 
     async fn update_both(
@@ -114,117 +108,117 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         new: Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        let _turn = self.turn(&new.id).await;
+        let _lock = self.lock(&new.id).await;
         let Some(old) = self.inner.get(&new.id).await?.filter(|old| old.version == expected) else {
-            // Of another version than expected: then this says so, and changes nothing.
+            // The update returns `false`: the version is not the expected one.
             return self.inner.update(&new, expected).await;
         };
-        if !self.copies.want(&new) {
-            let gone = self.copies.settle(&[&old], &[&new], None).await;
-            let changed = match gone {
+        if !self.copies.requires(&new) {
+            let deleted = self.copies.reconcile(&[&old], &[&new], None).await;
+            let changed = match deleted {
                 Ok(()) => self.inner.update(&new, expected).await,
-                Err(refusal) => Err(told(refusal)),
+                Err(error) => Err(backend_error(error)),
             };
             if !matches!(changed, Ok(true)) {
-                self.settle_later(Some(old), Some(new));
+                self.reconcile_later(Some(old), Some(new));
             }
             return changed;
         }
         if !self.inner.update(&new, expected).await? {
             return Ok(false);
         }
-        let settled = self.copies.settle(&[&old], &[&new], Some(&new)).await;
-        let Err(refusal) = settled else { return Ok(true) };
+        let reconciled = self.copies.reconcile(&[&old], &[&new], Some(&new)).await;
+        let Err(error) = reconciled else { return Ok(true) };
         let mut undone = (*old).clone();
         undone.version = new.version.next();
         match self.inner.update(&Arc::new(undone), new.version).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(id = ?new.id.as_str(), "changed again before it was undone");
+                tracing::warn!(id = ?new.id.as_str(), "record changed before the update was undone");
             }
-            Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "change not undone"),
+            Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "cannot undo an update"),
         }
-        self.settle_later(Some(old), Some(new));
-        Err(told(refusal))
+        self.reconcile_later(Some(old), Some(new));
+        Err(backend_error(error))
     }
 
     async fn delete_both(self, id: CredentialId, expected: Version) -> Result<bool, BackendError> {
-        let _turn = self.turn(&id).await;
+        let _lock = self.lock(&id).await;
         let Some(old) = self.inner.get(&id).await?.filter(|old| old.version == expected) else {
             return self.inner.delete(&id, expected).await;
         };
-        let deleted = match self.copies.settle(&[&old], &[], None).await {
+        let deleted = match self.copies.reconcile(&[&old], &[], None).await {
             Ok(()) => self.inner.delete(&id, expected).await,
-            Err(refusal) => Err(told(refusal)),
+            Err(error) => Err(backend_error(error)),
         };
         if !matches!(deleted, Ok(true)) {
-            self.settle_later(Some(old), None);
+            self.reconcile_later(Some(old), None);
         }
         deleted
     }
 
-    /// Has Keystone agree with what is here after a write that failed, in the
-    /// background: of a record that was `held`, or only `tried`, or both.
-    fn settle_later(&self, held: Option<Arc<Credential>>, tried: Option<Arc<Credential>>) {
+    /// Reconciles Keystone with the store in the background after a failed write. `stored` and `attempted`
+    /// are the states of the record before and after the write.
+    fn reconcile_later(&self, stored: Option<Arc<Credential>>, attempted: Option<Arc<Credential>>) {
         let this = self.clone();
         tokio::spawn(async move {
-            let (held, tried) = (held.as_deref(), tried.as_deref());
-            let Some(id) = held.or(tried).map(|state| &state.id) else { return };
-            for seconds in WAITS {
+            let (stored, attempted) = (stored.as_deref(), attempted.as_deref());
+            let Some(id) = stored.or(attempted).map(|state| &state.id) else { return };
+            for seconds in PAUSES {
                 sleep(Duration::from_secs(seconds)).await;
-                match this.settle(id, held, tried).await {
+                match this.reconcile(id, stored, attempted).await {
                     Ok(()) => return,
-                    Err(refusal) => {
-                        tracing::warn!(?refusal, id = ?id.as_str(), "Keystone may differ");
+                    Err(error) => {
+                        tracing::warn!(?error, id = ?id.as_str(), "Keystone may differ from the store");
                     }
                 }
             }
-            tracing::error!(id = ?id.as_str(), "Keystone may have another state of a record, or a copy too many");
+            tracing::error!(id = ?id.as_str(), "stopped retrying: Keystone may differ from the store");
         });
     }
 
-    async fn settle(
+    async fn reconcile(
         &self,
         id: &CredentialId,
-        held: Option<&Credential>,
-        tried: Option<&Credential>,
-    ) -> Result<(), Refusal> {
-        let _turn = self.turn(id).await;
+        stored: Option<&Credential>,
+        attempted: Option<&Credential>,
+    ) -> Result<(), CopyError> {
+        let _lock = self.lock(id).await;
         let now = self.inner.get(id).await?;
-        let states: Vec<&Credential> = held.into_iter().chain(tried).collect();
+        let states: Vec<&Credential> = stored.into_iter().chain(attempted).collect();
         match now.as_deref() {
             Some(now) => {
-                let held: Vec<&Credential> = held.into_iter().chain([now]).collect();
-                self.copies.settle(&held, &states, Some(now)).await
+                let stored: Vec<&Credential> = stored.into_iter().chain([now]).collect();
+                self.copies.reconcile(&stored, &states, Some(now)).await
             }
-            // Its access key is anybody's by now.
-            None => self.copies.settle(&[], &states, None).await,
+            // Another record may have the access key now.
+            None => self.copies.reconcile(&[], &states, None).await,
         }
     }
 }
 
-/// Runs a write to its end, even if whoever waits for it goes away.
-async fn whole<T: Send + 'static>(
+/// Completes a write even if the caller is dropped.
+async fn complete<T: Send + 'static>(
     write: impl Future<Output = Result<T, BackendError>> + Send + 'static,
 ) -> Result<T, BackendError> {
-    let ended = tokio::spawn(write).await;
-    ended.unwrap_or_else(|error| Err(BackendError::Unavailable(error.into())))
+    let result = tokio::spawn(write).await;
+    result.unwrap_or_else(|error| Err(BackendError::Unavailable(error.into())))
 }
 
-fn told(refusal: Refusal) -> BackendError {
-    match refusal {
-        Refusal::Conflict => BackendError::AlreadyExists,
-        Refusal::Failed(error) => BackendError::Unavailable(error),
+fn backend_error(error: CopyError) -> BackendError {
+    match error {
+        CopyError::Conflict => BackendError::AlreadyExists,
+        CopyError::Failed(error) => BackendError::Unavailable(error),
     }
 }
 
 #[async_trait]
 impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        if !self.copies.want(credential) {
+        if !self.copies.requires(credential) {
             return self.inner.insert(credential, quota).await;
         }
-        whole(self.clone().insert_both(Arc::clone(credential), quota)).await
+        complete(self.clone().insert_both(Arc::clone(credential), quota)).await
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
@@ -255,11 +249,11 @@ impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        whole(self.clone().update_both(Arc::clone(credential), expected)).await
+        complete(self.clone().update_both(Arc::clone(credential), expected)).await
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        whole(self.clone().delete_both(id.clone(), expected)).await
+        complete(self.clone().delete_both(id.clone(), expected)).await
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {

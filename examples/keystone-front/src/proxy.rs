@@ -1,7 +1,7 @@
-//! Requests to Keystone and its answers back, as streams.
+//! Forwards requests to Keystone, and streams bodies in both directions.
 //!
-//! Paths (in the one spelling that they have here), queries, methods, statuses and
-//! bodies pass as they are. A client that hangs up ends its request to Keystone too.
+//! Normalized paths, queries, methods, statuses and bodies do not change. If a client disconnects, its
+//! request to Keystone is canceled.
 
 use std::{
     convert::Infallible,
@@ -35,56 +35,54 @@ use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
 use crate::{
-    answers::{Body, BoxError, healthy, refusal, try_again},
-    body::{Moved, Progress, Watched},
-    forwarded,
+    headers,
     options::Options,
-    returned::Returned,
+    request_body::{Progress, State, TimedBody},
+    response_body::ReadLimited,
+    responses::{Body, BoxError, error_response, healthy, retry_later},
 };
 
-/// How long a connection to Keystone may take to be made.
-const CONNECT: Duration = Duration::from_secs(2);
+/// The timeout for a connection to Keystone.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a connection is kept without a request: less than the two seconds of
-/// the most impatient server that Keystone runs behind.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long an idle connection is kept. Less than the two seconds of some servers that Keystone runs
+/// behind.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
-/// A Keystone, as a service. Clones share their connections.
+/// A service that forwards to Keystone. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     client: Client,
     scheme: Scheme,
     authority: Authority,
-    /// How long Keystone may take to begin its answer, and how long a body may pause
-    /// on its way in either direction.
-    patience: Duration,
+    /// The timeout for the head of Keystone's response, and for each frame of a body.
+    timeout: Duration,
     trust_forwarded: bool,
 }
 
 impl Proxy {
-    /// A proxy of the Keystone that the options name, on the same paths.
     pub fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
         let keystone = &options.keystone;
         let (Some(scheme), Some(authority)) = (keystone.scheme(), keystone.authority()) else {
-            return Err("--keystone takes a URL such as http://127.0.0.1:5000".into());
+            return Err("--keystone must be a URL such as http://127.0.0.1:5000".into());
         };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let tls = tls(*scheme == Scheme::HTTPS, options.ca()?)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector.https_or_http().enable_http1().wrap_connector(tcp));
         Ok(Self {
             client,
             scheme: scheme.clone(),
             authority: authority.clone(),
-            patience: options.patience(),
+            timeout: options.timeout(),
             trust_forwarded: options.trust_forwarded,
         })
     }
@@ -97,62 +95,65 @@ impl Proxy {
         if is_health_check(&request) {
             return healthy();
         }
-        if let Some(refused) = refused(&request) {
-            return refused;
+        if let Some(rejection) = reject(&request) {
+            return rejection;
         }
         let Ok(uri) = self.uri(request.uri()) else {
-            return refusal(StatusCode::BAD_REQUEST, "The request target cannot be forwarded.");
+            return error_response(
+                StatusCode::BAD_REQUEST,
+                "The request target cannot be forwarded.",
+            );
         };
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.get::<SocketAddr>().copied();
-        forwarded::prepare(&mut parts, peer, self.trust_forwarded);
+        headers::prepare(&mut parts, peer, self.trust_forwarded);
         let (method, headers) = (parts.method, parts.headers);
 
-        // Keystone may hang up just as a kept connection is used again. What changes
-        // nothing and has no body can be asked twice.
-        let again = method.is_safe() && body.is_end_stream();
-        let again = again.then(|| outgoing(&method, &uri, &headers, none()));
-        let body = Watched::new(body, self.patience).paced();
+        // Keystone may close an idle connection just when a request is sent on it. A safe request
+        // without a body is retried.
+        let retry = method.is_safe() && body.is_end_stream();
+        let retry = retry.then(|| build(&method, &uri, &headers, empty_body()));
+        let body = TimedBody::new(body, self.timeout).with_min_rate();
         let progress = body.progress();
-        let first = outgoing(&method, &uri, &headers, body.boxed_unsync());
-        let result = match (self.answer(first, &progress).await, again) {
-            (Err(Failure::HungUp(_)), Some(again)) => self.answer(again, &progress).await,
+        let first = build(&method, &uri, &headers, body.boxed_unsync());
+        let result = match (self.send(first, &progress).await, retry) {
+            (Err(Failure::Disconnected(_)), Some(retry)) => self.send(retry, &progress).await,
             (result, _) => result,
         };
         match result {
-            Ok(answer) => returning(answer, self.patience),
-            Err(failure) => failure.answer(),
+            Ok(response) => to_client(response, self.timeout),
+            Err(failure) => failure.into_response(),
         }
     }
 
-    /// Sends a request and waits for the head of its answer: as long as its body
-    /// moves, and then with patience.
-    async fn answer(
+    /// Sends a request, and waits for the head of the response. The timeout starts when the last frame of
+    /// the body was sent.
+    async fn send(
         &self,
         request: Request<Body>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut answer = std::pin::pin!(self.client.request(request));
+        let mut response = std::pin::pin!(self.client.request(request));
         let mut since = Instant::now();
         loop {
             tokio::select! {
-                answer = &mut answer => return answer.map_err(|error| {
-                    if progress.get().stalled { Failure::ClientStalled } else { Failure::of(error) }
+                response = &mut response => return response.map_err(|error| {
+                    if progress.get().is_stalled { Failure::ClientStalled } else { Failure::of(error) }
                 }),
-                () = sleep_until(since + self.patience) => match progress.get() {
-                    // It is the client who takes its time, and has its own bound.
-                    Moved { awaited: true, .. } => since = Instant::now(),
-                    Moved { at: Some(at), .. } if at > since => since = at,
-                    Moved { stalled: true, .. } => return Err(Failure::ClientStalled),
+                () = sleep_until(since + self.timeout) => match progress.get() {
+                    // The client is slow; `TimedBody` limits its time.
+                    State { is_awaited: true, .. } => since = Instant::now(),
+                    State { last_frame: Some(at), .. } if at > since => since = at,
+                    State { is_stalled: true, .. } => return Err(Failure::ClientStalled),
                     _ => return Err(Failure::TimedOut),
                 },
             }
         }
     }
 
-    /// The same path and query at Keystone.
-    fn uri(&self, asked: &Uri) -> Result<Uri, http::Error> {
-        let path = asked.path_and_query().cloned();
+    /// Keystone's URI with the path and query of the request.
+    fn uri(&self, original: &Uri) -> Result<Uri, http::Error> {
+        let path = original.path_and_query().cloned();
         let path = path.unwrap_or(PathAndQuery::from_static("/"));
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(path).build()
@@ -178,7 +179,7 @@ where
     }
 }
 
-/// Whom to trust for an encrypted Keystone: whoever signs for the system, or only these.
+/// The TLS configuration: trusts the system's certificate authorities, or only those in `pem`.
 fn tls(needed: bool, pem: Option<Vec<u8>>) -> Result<ClientConfig, Box<dyn Error>> {
     let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()?;
@@ -193,30 +194,33 @@ fn tls(needed: bool, pem: Option<Vec<u8>>) -> Result<ClientConfig, Box<dyn Error
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Asks for the front's own health: Keystone has no such path.
+/// The health check of the front. Keystone does not have this path.
 fn is_health_check<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET && request.uri().path() == "/healthz"
 }
 
-/// Requests for another kind of proxy.
-fn refused<B>(request: &Request<B>) -> Option<Response<Body>> {
-    // Clients offer HTTP/2 unasked; whoever does not take it just answers.
+/// Rejects requests for other kinds of proxies.
+fn reject<B>(request: &Request<B>) -> Option<Response<Body>> {
+    // An offer of HTTP/2 may be ignored.
     let offers = request.headers().get_all(header::UPGRADE);
     let upgrades = offers.iter().any(|offer| !offer.as_bytes().eq_ignore_ascii_case(b"h2c"));
     if request.method() == Method::CONNECT {
-        return Some(refusal(StatusCode::NOT_IMPLEMENTED, "This is no proxy for connections."));
+        return Some(error_response(
+            StatusCode::NOT_IMPLEMENTED,
+            "This is no proxy for connections.",
+        ));
     }
     if upgrades {
-        return Some(refusal(StatusCode::NOT_IMPLEMENTED, "Only HTTP is spoken here."));
+        return Some(error_response(StatusCode::NOT_IMPLEMENTED, "Only HTTP is spoken here."));
     }
     if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
         let message = "The request target must be a path, not a whole URL.";
-        return Some(refusal(StatusCode::BAD_REQUEST, message));
+        return Some(error_response(StatusCode::BAD_REQUEST, message));
     }
     None
 }
 
-fn outgoing(method: &Method, uri: &Uri, headers: &HeaderMap, body: Body) -> Request<Body> {
+fn build(method: &Method, uri: &Uri, headers: &HeaderMap, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     request.method_mut().clone_from(method);
     request.uri_mut().clone_from(uri);
@@ -224,31 +228,31 @@ fn outgoing(method: &Method, uri: &Uri, headers: &HeaderMap, body: Body) -> Requ
     request
 }
 
-/// Keystone's answer, on its way to the client.
-fn returning(mut answer: Response<Incoming>, patience: Duration) -> Response<Body> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Failure::Garbage("an upgrade that nobody asked for".into()).answer();
+/// Prepares Keystone's response for the client.
+fn to_client(mut response: Response<Incoming>, timeout: Duration) -> Response<Body> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Failure::NotHttp("unexpected protocol upgrade".into()).into_response();
     }
-    forwarded::drop_hop_by_hop(answer.headers_mut());
-    *answer.version_mut() = Version::HTTP_11;
-    answer.map(|body| {
-        let body = Watched::new(body, patience).map_err(|error| {
-            tracing::warn!(error = &*error, "Keystone's answer broke off");
+    headers::remove_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    response.map(|body| {
+        let body = TimedBody::new(body, timeout).map_err(|error| {
+            tracing::warn!(error = &*error, "Keystone's response ended early");
             error
         });
-        Returned::new(body).boxed_unsync()
+        ReadLimited::new(body).boxed_unsync()
     })
 }
 
-fn none() -> Body {
+fn empty_body() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Why there is no answer from Keystone.
+/// Why Keystone did not respond.
 enum Failure {
     ClientStalled,
-    Garbage(BoxError),
-    HungUp(BoxError),
+    Disconnected(BoxError),
+    NotHttp(BoxError),
     TimedOut,
     Unreachable(BoxError),
 }
@@ -259,44 +263,44 @@ impl Failure {
             let io = cause.downcast_ref::<io::Error>();
             io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
         });
-        let garbage = causes(&error).any(|cause| {
+        let not_http = causes(&error).any(|cause| {
             let hyper = cause.downcast_ref::<hyper::Error>();
             hyper.is_some_and(hyper::Error::is_parse)
         });
         match () {
             () if timed_out => Self::TimedOut,
             () if error.is_connect() => Self::Unreachable(error.into()),
-            () if garbage => Self::Garbage(error.into()),
-            () => Self::HungUp(error.into()),
+            () if not_http => Self::NotHttp(error.into()),
+            () => Self::Disconnected(error.into()),
         }
     }
 
-    fn answer(self) -> Response<Body> {
+    fn into_response(self) -> Response<Body> {
         match self {
             Self::ClientStalled => {
-                refusal(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
+                error_response(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
             }
-            Self::Garbage(error) => {
-                tracing::warn!(error = &*error, "Keystone's answer is not HTTP");
-                refusal(StatusCode::BAD_GATEWAY, "Keystone's answer cannot be understood.")
+            Self::Disconnected(error) => {
+                tracing::warn!(error = &*error, "Keystone closed the connection");
+                retry_later(StatusCode::BAD_GATEWAY, "Keystone hung up without an answer.")
             }
-            Self::HungUp(error) => {
-                tracing::warn!(error = &*error, "Keystone hung up");
-                try_again(StatusCode::BAD_GATEWAY, "Keystone hung up without an answer.")
+            Self::NotHttp(error) => {
+                tracing::warn!(error = &*error, "Keystone's response is not HTTP");
+                error_response(StatusCode::BAD_GATEWAY, "Keystone's answer cannot be understood.")
             }
             Self::TimedOut => {
-                tracing::warn!("Keystone does not answer in time");
-                try_again(StatusCode::GATEWAY_TIMEOUT, "Keystone does not answer in time.")
+                tracing::warn!("Keystone did not respond in time");
+                retry_later(StatusCode::GATEWAY_TIMEOUT, "Keystone does not answer in time.")
             }
             Self::Unreachable(error) => {
                 tracing::warn!(error = &*error, "Keystone cannot be reached");
-                try_again(StatusCode::BAD_GATEWAY, "Keystone cannot be reached.")
+                retry_later(StatusCode::BAD_GATEWAY, "Keystone cannot be reached.")
             }
         }
     }
 }
 
-/// An error, and what caused it.
+/// An error and its causes.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }

@@ -1,13 +1,15 @@
-//! Users and projects that are deleted through the front take their keys with them.
+//! Purges the keys of users and projects that are deleted through the front.
 //!
-//! Keystone's answer is held back until the keys are gone, so that none works once the
-//! client knows that the user is deleted. If the store fails, the answer is passed on
-//! all the same, for Keystone has done what it says, and the keys are tried again in
-//! the background. For as long as the front believes what it has heard of tokens and
-//! users, new keys can be made for the owner; those are purged once that time is over.
-//! A deletion that fails may have been made all the same; see [`Doubts`].
-//! What is deleted in Keystone itself, or with a whole domain, is not seen here; keys
-//! of users whom Keystone no longer knows do not verify.
+//! The front delays Keystone's response until the keys are purged. So no key works after the client
+//! knows that the user is deleted. If the store fails, the front passes on the response, because
+//! Keystone deleted the owner, and retries in the background.
+//!
+//! Until its cache entries for tokens and users expire, the front can still create keys for the owner.
+//! A second purge after that time deletes them. A failed deletion may have succeeded in Keystone; see
+//! [`IndeterminateDeletions`].
+//!
+//! The front does not see deletions in Keystone itself, nor those of a whole domain. Keys of users who
+//! do not exist are not valid.
 
 use std::{
     borrow::Cow,
@@ -30,50 +32,50 @@ use tower_credentials::{
 };
 
 use crate::{
-    answers::{Body, try_again},
-    doubts::Doubts,
+    indeterminate::IndeterminateDeletions,
+    responses::{Body, retry_later},
 };
 
-/// How long to wait before each further attempt; after the last there is none.
-const WAITS: [u64; 10] = [1, 2, 4, 8, 16, 32, 60, 120, 240, 480];
+/// The pause before each retry, in seconds.
+const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 60, 120, 240, 480];
 
-/// How long a key takes to be made, at most, once its maker has been checked.
+/// The longest time between the check of a caller and the insert of its key.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// A service whose confirmed deletions of users and projects purge their keys.
+/// A service that purges the keys of deleted users and projects.
 #[derive(Clone, Debug)]
 pub struct Purging<S> {
     inner: S,
     purger: Purger,
-    doubts: Doubts,
-    /// What Keystone's paths start with, before `v3`.
+    indeterminate: IndeterminateDeletions,
+    /// The prefix of Keystone's paths, before `/v3`.
     base: Arc<str>,
 }
 
-/// Purges, and does not give up at once. A clone is another handle to the same.
+/// Purges keys, with retries in the background.
 #[derive(Clone, Debug)]
 pub struct Purger {
     backend: Arc<dyn CredentialBackend>,
-    /// How long after a deletion a key can still be made for its owner.
-    aftermath: Duration,
+    /// How long after a deletion keys can still be created for the owner.
+    second_purge_after: Duration,
 }
 
-/// Which of the purges of an owner it is.
+/// The two purges of an owner.
 #[derive(Clone, Copy, Debug)]
 enum Round {
     First,
-    /// Of what was made in the meantime.
+    /// Of the keys that were created after the deletion.
     Second,
 }
 
-/// Whose keys to purge.
+/// The owner of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     Project(ProjectId),
     User(UserId),
 }
 
-/// For log lines: ids are quoted, since clients choose them.
+/// For log lines. Quotes ids, because clients choose them.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -84,8 +86,13 @@ impl fmt::Display for Owner {
 }
 
 impl<S> Purging<S> {
-    pub fn new(inner: S, purger: Purger, doubts: Doubts, base: &str) -> Self {
-        Self { inner, purger, doubts, base: base.into() }
+    pub fn new(
+        inner: S,
+        purger: Purger,
+        indeterminate: IndeterminateDeletions,
+        base: &str,
+    ) -> Self {
+        Self { inner, purger, indeterminate, base: base.into() }
     }
 }
 
@@ -103,62 +110,62 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let owner = owner(request.method(), request.uri().path(), &self.base);
-        let answer = self.inner.call(request);
-        let Some(owner) = owner else { return Box::pin(answer) };
-        let (purger, doubts) = (self.purger.clone(), self.doubts.clone());
-        // A task of its own: it goes on when the client hangs up.
-        let whole = tokio::spawn(async move {
-            let Ok(answer) = answer.await;
-            if answer.status() == StatusCode::NO_CONTENT {
+        let owner = owner_to_delete(request.method(), request.uri().path(), &self.base);
+        let response = self.inner.call(request);
+        let Some(owner) = owner else { return Box::pin(response) };
+        let (purger, indeterminate) = (self.purger.clone(), self.indeterminate.clone());
+        // A task continues if the client disconnects.
+        let deletion = tokio::spawn(async move {
+            let Ok(response) = response.await;
+            if response.status() == StatusCode::NO_CONTENT {
                 purger.purge(owner).await;
-            } else if Doubts::open(answer.status()) {
-                doubts.ask(owner);
+            } else if IndeterminateDeletions::is_indeterminate(response.status()) {
+                indeterminate.check(owner);
             }
-            answer
+            response
         });
         Box::pin(async move {
-            Ok(whole.await.unwrap_or_else(|_| {
-                try_again(StatusCode::SERVICE_UNAVAILABLE, "The front is shutting down.")
+            Ok(deletion.await.unwrap_or_else(|_| {
+                retry_later(StatusCode::SERVICE_UNAVAILABLE, "The front is shutting down.")
             }))
         })
     }
 }
 
 impl Purger {
-    /// What Keystone says counts for `cached_for`.
-    pub fn new(backend: Arc<dyn CredentialBackend>, cached_for: Duration) -> Self {
-        Self { backend, aftermath: cached_for + MARGIN }
+    /// `cache_ttl` is how long the front caches what Keystone returns about tokens and users.
+    pub fn new(backend: Arc<dyn CredentialBackend>, cache_ttl: Duration) -> Self {
+        Self { backend, second_purge_after: cache_ttl + MARGIN }
     }
 
-    /// Purges now, or if that fails in the background; and once more when no key can be
-    /// made any longer.
+    /// Purges at once, or in the background if that fails. Purges again when no more keys can be
+    /// created.
     pub async fn purge(self, owner: Owner) {
         let first = self.attempt(&owner, Round::First).await;
         tokio::spawn(async move {
-            if !first && !self.insist(&owner, Round::First).await {
+            if !first && !self.retry(&owner, Round::First).await {
                 return;
             }
-            sleep(self.aftermath).await;
+            sleep(self.second_purge_after).await;
             if !self.attempt(&owner, Round::Second).await {
-                self.insist(&owner, Round::Second).await;
+                self.retry(&owner, Round::Second).await;
             }
         });
     }
 
-    /// Tries again, until it is done or given up.
-    async fn insist(&self, owner: &Owner, round: Round) -> bool {
-        for seconds in WAITS {
+    /// Retries; returns whether the purge succeeded.
+    async fn retry(&self, owner: &Owner, round: Round) -> bool {
+        for seconds in PAUSES {
             sleep(Duration::from_secs(seconds)).await;
             if self.attempt(owner, round).await {
                 return true;
             }
         }
-        tracing::error!(%owner, "keys of a deleted owner stay in the store: given up");
+        tracing::error!(%owner, "stopped retrying: keys of a deleted owner remain in the store");
         false
     }
 
-    /// Whether it is done.
+    /// Purges once; returns whether it succeeded.
     async fn attempt(&self, owner: &Owner, round: Round) -> bool {
         let purged = match owner {
             Owner::Project(id) => self.backend.purge_project(id).await,
@@ -166,15 +173,17 @@ impl Purger {
         };
         match (purged, round) {
             (Ok(purged), Round::First) => {
-                tracing::info!(%owner, purged, "keys purged with their owner");
+                tracing::info!(%owner, purged, "purged the keys of a deleted owner");
             }
-            (Ok(0), Round::Second) => tracing::debug!(%owner, "no keys were made since"),
+            (Ok(0), Round::Second) => {
+                tracing::debug!(%owner, "no keys were created after the deletion")
+            }
             (Ok(purged), Round::Second) => {
-                tracing::warn!(%owner, purged, "keys purged that were made after their owner");
+                tracing::warn!(%owner, purged, "purged keys that were created after the deletion");
             }
             (Err(error), _) => {
                 let cause = cause(&error);
-                tracing::error!(%error, cause, %owner, "keys not purged, trying again");
+                tracing::error!(%error, cause, %owner, "cannot purge keys, retrying");
                 return false;
             }
         }
@@ -186,13 +195,13 @@ fn cause(error: &BackendError) -> Option<String> {
     std::error::Error::source(error).map(ToString::to_string)
 }
 
-/// Whom a request is to delete.
-fn owner(method: &Method, path: &str, base: &str) -> Option<Owner> {
+/// The user or project that a request deletes.
+fn owner_to_delete(method: &Method, path: &str, base: &str) -> Option<Owner> {
     if method != Method::DELETE {
         return None;
     }
     let path = path.strip_prefix(base)?.strip_prefix('/')?;
-    // Keystone drops a slash at the end, and decodes once.
+    // Keystone removes trailing slashes, and decodes once.
     let mut segments = path.trim_end_matches('/').split('/').map(|segment| {
         let decoded = percent_decode_str(segment).decode_utf8();
         decoded.map(Cow::into_owned)

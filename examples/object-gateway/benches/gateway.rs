@@ -48,13 +48,13 @@ async fn main() {
     let verified = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
         kept.get_or_init(|| request.extensions().get::<VerifiedKey>().unwrap().clone());
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+        async move { Ok::<_, Infallible>(handler.respond(request).await) }
     });
     let (with, _) = bench::serve(S3AuthLayer::new(keys).layer(verified)).await;
     let bare = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(signer.get().unwrap().clone());
         let handler = gateway.clone();
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+        async move { Ok::<_, Infallible>(handler.respond(request).await) }
     });
     let (without, _) = bench::serve(bare).await;
 

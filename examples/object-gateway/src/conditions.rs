@@ -1,4 +1,4 @@
-//! Which part of an object is asked for, and under which conditions.
+//! Conditional requests and ranges.
 
 use std::{ops::Range, time::SystemTime};
 
@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::{fault::Fault, store::Object};
 
-/// Whether an object may be read as these headers ask, by RFC 9110's order.
-pub fn may_read(headers: &HeaderMap, object: &Object) -> Result<(), Fault> {
+/// Checks the conditions of a read, in the order of RFC 9110.
+pub fn check_read(headers: &HeaderMap, object: &Object) -> Result<(), Fault> {
     if let Some(matches) = matches(headers, header::IF_MATCH, Some(object)) {
         if !matches {
             return Err(Fault::precondition_failed());
@@ -25,15 +25,14 @@ pub fn may_read(headers: &HeaderMap, object: &Object) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether something may be written where this object is, or where none is.
-pub fn may_write(headers: &HeaderMap, current: Option<&Object>) -> Result<(), Fault> {
-    let kept = matches(headers, header::IF_MATCH, current).unwrap_or(true);
-    let fresh = !matches(headers, header::IF_NONE_MATCH, current).unwrap_or(false);
-    if kept && fresh { Ok(()) } else { Err(Fault::precondition_failed()) }
+/// Checks the conditions of a write that replaces this object or creates one.
+pub fn check_write(headers: &HeaderMap, current: Option<&Object>) -> Result<(), Fault> {
+    let is_expected = matches(headers, header::IF_MATCH, current).unwrap_or(true);
+    let is_new = !matches(headers, header::IF_NONE_MATCH, current).unwrap_or(false);
+    if is_expected && is_new { Ok(()) } else { Err(Fault::precondition_failed()) }
 }
 
-/// The range that a header asks for, of so many bytes. One that is no single range is
-/// as none.
+/// The range in a header, for an object of this size. Anything but a single range is ignored.
 pub fn range(header: Option<&str>, size: u64) -> Result<Option<Range<u64>>, Fault> {
     let Some((first, last)) = header.and_then(bounds) else { return Ok(None) };
     let range = match (first, last) {
@@ -54,18 +53,18 @@ fn bounds(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     let number = |text: &str| match text {
         "" => Some(None),
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // Larger than any object, when it is larger than the type.
+            // A number that overflows is larger than any object.
             Some(Some(text.parse().unwrap_or(u64::MAX)))
         }
         _ => None,
     };
     let bounds = (number(first)?, number(last)?);
-    // The end before the start is no range.
+    // Not a range if the end is before the start.
     let ordered = !matches!(bounds, (Some(first), Some(last)) if last < first);
     ordered.then_some(bounds)
 }
 
-/// Whether one of the `ETag`s in a header is the object's; `*` is any's.
+/// Whether the header contains the object's `ETag` or `*`.
 fn matches(headers: &HeaderMap, name: HeaderName, object: Option<&Object>) -> Option<bool> {
     let header = headers.get(name)?.to_str().unwrap_or_default();
     let Some(object) = object else { return Some(false) };
@@ -74,7 +73,7 @@ fn matches(headers: &HeaderMap, name: HeaderName, object: Option<&Object>) -> Op
     Some(header.trim() == "*" || header.split(',').any(|tag| unquoted(tag) == own))
 }
 
-/// Whether the object was changed after the date in a header. Dates have no fractions.
+/// Whether the object was changed after the date in a header, in whole seconds.
 fn changed_since(headers: &HeaderMap, name: HeaderName, object: &Object) -> Option<bool> {
     let date: SystemTime = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
     let modified = httpdate::parse_http_date(&httpdate::fmt_http_date(object.modified)).ok()?;

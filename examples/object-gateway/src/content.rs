@@ -1,4 +1,4 @@
-//! The bytes of objects, and the room that they take.
+//! The content of objects, and the memory that it takes.
 
 use std::{
     collections::VecDeque,
@@ -22,55 +22,55 @@ use tokio::{task::consume_budget, time::timeout};
 
 use crate::fault::Fault;
 
-/// Bytes of content that lie together.
+/// The size of a chunk of content.
 const CHUNK: usize = 1 << 20;
 
-/// How long a client may send nothing of a body.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to wait for the next frame of a body.
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Room for so many bytes. A clone is the same room.
+/// The memory that is left for objects. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Space(Arc<AtomicU64>);
+pub struct Budget(Arc<AtomicU64>);
 
-/// Some of the room, which is free again once this is dropped.
+/// Reserved memory. Dropping it returns the memory to the budget.
 #[derive(Debug)]
-pub struct Held {
-    space: Space,
+pub struct Reserved {
+    budget: Budget,
     bytes: u64,
 }
 
-/// What is in an object, or in a part of one.
+/// The content of an object or of a part.
 #[derive(Debug)]
 pub struct Content {
     chunks: Vec<Bytes>,
     length: u64,
-    held: Held,
+    reserved: Reserved,
 }
 
-/// An answer's body. It keeps the room of the content that it is of.
+/// The body of a response. It keeps the memory of its content reserved.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct ContentBody {
     frames: VecDeque<Bytes>,
     left: u64,
-    #[expect(dead_code, reason = "keeps the room of the frames")]
+    #[expect(dead_code, reason = "keeps the memory of the frames reserved")]
     content: Option<Arc<Content>>,
 }
 
-impl Space {
+impl Budget {
     pub fn new(bytes: u64) -> Self {
         Self(Arc::new(AtomicU64::new(bytes)))
     }
 
-    pub fn hold(&self, bytes: u64) -> Result<Held, Fault> {
-        let mut held = Held { space: self.clone(), bytes: 0 };
-        held.grow(bytes)?;
-        Ok(held)
+    pub fn reserve(&self, bytes: u64) -> Result<Reserved, Fault> {
+        let mut reserved = Reserved { budget: self.clone(), bytes: 0 };
+        reserved.grow(bytes)?;
+        Ok(reserved)
     }
 }
 
-impl Held {
+impl Reserved {
     fn grow(&mut self, by: u64) -> Result<(), Fault> {
-        let Space(free) = &self.space;
+        let Budget(free) = &self.budget;
         free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(by))
             .map_err(|_| Fault::no_space())?;
         self.bytes += by;
@@ -78,35 +78,34 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reserved {
     fn drop(&mut self) {
-        self.space.0.fetch_add(self.bytes, Ordering::Relaxed);
+        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Content {
-    /// Takes in a body, frame by frame, as far as there is room; with it comes the
-    /// MD5 of what it held.
-    pub async fn receive<B>(space: &Space, body: B) -> Result<(Self, [u8; 16]), Fault>
+    /// Receives a body within the budget; returns the content and its MD5.
+    pub async fn receive<B>(budget: &Budget, body: B) -> Result<(Self, [u8; 16]), Fault>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut body = pin!(body);
-        // Refused at once when it is known beforehand that it does not fit.
-        drop(space.hold(body.size_hint().lower())?);
-        let (mut held, mut md5) = (space.hold(0)?, Md5::new());
+        // Rejects a body at once if its declared length exceeds the budget.
+        drop(budget.reserve(body.size_hint().lower())?);
+        let (mut reserved, mut md5) = (budget.reserve(0)?, Md5::new());
         let (mut chunks, mut last) = (Vec::new(), Vec::new());
         loop {
-            // A body that is in memory already would hold up all others.
+            // A body that is in memory would never yield to other tasks.
             consume_budget().await;
-            let frame = timeout(PATIENCE, body.frame()).await.map_err(|_| timed_out())?;
+            let frame = timeout(BODY_TIMEOUT, body.frame()).await.map_err(|_| timed_out())?;
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| broken_off(&*error.into()))?;
+            let frame = frame.map_err(|error| incomplete(&*error.into()))?;
             let Ok(mut data) = frame.into_data() else { continue };
-            held.grow(data.len() as u64)?;
+            reserved.grow(data.len() as u64)?;
             md5.update(&data);
-            // The frame is copied: it may be a small piece of a large buffer.
+            // Copies the frame, which may be a small part of a large buffer.
             while !data.is_empty() {
                 let piece = data.split_to(data.len().min(CHUNK - last.len()));
                 last.extend_from_slice(&piece);
@@ -118,16 +117,16 @@ impl Content {
         if !last.is_empty() {
             chunks.push(Bytes::from(last.into_boxed_slice()));
         }
-        let length = held.bytes;
-        Ok((Self { chunks, length, held }, md5.finalize().into()))
+        let length = reserved.bytes;
+        Ok((Self { chunks, length, reserved }, md5.finalize().into()))
     }
 
-    /// Both, one after the other, without copying them.
+    /// Concatenates two contents without copying them.
     pub fn followed_by(mut self, mut next: Self) -> Self {
         self.chunks.append(&mut next.chunks);
         self.length += next.length;
-        // What is moved over is not given back when the other is dropped.
-        self.held.bytes += std::mem::take(&mut next.held.bytes);
+        // Moves the reservation; `next` is dropped.
+        self.reserved.bytes += std::mem::take(&mut next.reserved.bytes);
         self
     }
 
@@ -135,8 +134,8 @@ impl Content {
         self.length
     }
 
-    /// The bytes of a range that lies within.
-    pub fn part(self: &Arc<Self>, range: Range<u64>) -> Outgoing {
+    /// The bytes of a range, which must be within the content.
+    pub fn slice(self: &Arc<Self>, range: Range<u64>) -> ContentBody {
         let (mut frames, mut at) = (VecDeque::new(), 0);
         for chunk in &self.chunks {
             let clamped = |place: u64| place.clamp(at, at + chunk.len() as u64) - at;
@@ -149,11 +148,11 @@ impl Content {
             at += chunk.len() as u64;
         }
         let left = range.end - range.start;
-        Outgoing { frames, left, content: Some(Arc::clone(self)) }
+        ContentBody { frames, left, content: Some(Arc::clone(self)) }
     }
 }
 
-impl Outgoing {
+impl ContentBody {
     pub fn bytes(bytes: Bytes) -> Self {
         let left = bytes.len() as u64;
         let frames = Some(bytes).filter(|bytes| !bytes.is_empty());
@@ -165,7 +164,7 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl Body for ContentBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -187,19 +186,19 @@ impl Body for Outgoing {
     }
 }
 
-/// Reads a whole body of at most so many bytes.
+/// Reads a body of at most `limit` bytes.
 pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let collected = timeout(PATIENCE, Limited::new(body, limit).collect()).await;
+    let collected = timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
     match collected.map_err(|_| timed_out())? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Fault::bad("EntityTooLarge", "The body is larger than anybody needs."))
         }
-        Err(error) => Err(broken_off(&*error)),
+        Err(error) => Err(incomplete(&*error)),
     }
 }
 
@@ -207,9 +206,12 @@ fn timed_out() -> Fault {
     Fault::bad("RequestTimeout", "Nothing of the body arrived for too long.")
 }
 
-/// A body that ends too early, or that is not what was signed: of that, the layer
-/// in front tells the client more.
-fn broken_off(error: &(dyn Error + Send + Sync + 'static)) -> Fault {
-    tracing::debug!(error = error as &dyn Error, "a body broke off");
+/// The error of a body that ended early or does not match its signature. `S3AuthLayer` replaces the
+/// response by a more exact one.
+fn incomplete(error: &(dyn Error + Send + Sync + 'static)) -> Fault {
+    tracing::debug!(
+        error = error as &dyn Error,
+        "request body ended early or does not match its signature"
+    );
     Fault::bad("IncompleteBody", "The body is not what was announced.")
 }

@@ -1,19 +1,19 @@
-//! Refusals, in the XML of S3.
+//! S3 errors, and their responses.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::{content::Outgoing, xml::Xml};
+use crate::{content::ContentBody, xml::Xml};
 
-/// What an operation comes to.
-pub type Answer = Result<Response<Outgoing>, Fault>;
+/// The result of an operation.
+pub type Outcome = Result<Response<ContentBody>, Fault>;
 
-/// Why a request is refused: a status, S3's code, and words for people.
+/// An S3 error: status, code and message.
 #[derive(Debug)]
 pub struct Fault {
     status: StatusCode,
     code: &'static str,
     message: &'static str,
-    /// The size of an object of which no such range can be sent.
+    /// The size of the object, if a range is not satisfiable.
     size: Option<u64>,
 }
 
@@ -66,7 +66,7 @@ impl Fault {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
-    /// The client has the object already.
+    /// The client has the current object.
     pub const fn not_modified() -> Self {
         Self::new(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified")
     }
@@ -76,10 +76,10 @@ impl Fault {
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
     }
 
-    /// The answer, which names the path that was asked for.
-    pub fn into_response(self, path: &str) -> Response<Outgoing> {
+    /// The response, which contains the path of the request.
+    pub fn into_response(self, path: &str) -> Response<ContentBody> {
         let mut response = if self.status == StatusCode::NOT_MODIFIED {
-            Response::new(Outgoing::empty())
+            Response::new(ContentBody::empty())
         } else {
             let document = Xml::document("Error", |error| {
                 error.text("Code", self.code);

@@ -1,5 +1,4 @@
-//! Uploads by forms, as browsers send them. The layer has checked the form's policy and
-//! hands over the file alone as the body.
+//! Uploads with HTML forms. The layer has checked the form's policy, and passes the file as the body.
 
 use std::error::Error;
 
@@ -10,20 +9,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_credentials::s3::PostForm;
 
 use crate::{
-    fault::Answer,
-    gateway::{Call, done},
+    fault::Outcome,
+    gateway::{Call, empty_response},
     objects,
     xml::Xml,
 };
 
-/// Puts the file where the form says, and answers as it wants to be answered.
-pub async fn post<B>(call: &Call<'_>, form: &PostForm, bucket: &str, body: B) -> Answer
+/// Stores the file, and builds the response that the form requests.
+pub async fn post<B>(call: &Call<'_>, form: &PostForm, bucket: &str, body: B) -> Outcome
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let key = form.key();
-    // The fields stand for the headers of an upload by `PUT`.
+    // The fields replace the headers of a `PUT` request.
     let headers = &headers_of(form);
     let stored = objects::put(&Call { headers, ..*call }, bucket, key, body).await?;
     let etag = stored.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
@@ -32,13 +31,13 @@ where
     if let Some(target) = form.field("success_action_redirect").and_then(|uri| uri.parse().ok()) {
         let target = with_result(&target, bucket, key, etag);
         if let Ok(target) = HeaderValue::try_from(target) {
-            let mut answer = done(StatusCode::SEE_OTHER);
-            answer.headers_mut().insert(header::LOCATION, target);
-            return Ok(answer);
+            let mut response = empty_response(StatusCode::SEE_OTHER);
+            response.headers_mut().insert(header::LOCATION, target);
+            return Ok(response);
         }
     }
-    let mut answer = match form.field("success_action_status") {
-        Some("200") => done(StatusCode::OK),
+    let mut response = match form.field("success_action_status") {
+        Some("200") => empty_response(StatusCode::OK),
         Some("201") => {
             let document = Xml::document("PostResponse", |result| {
                 result.text("Location", &location);
@@ -46,15 +45,15 @@ where
                 result.text("Key", key);
                 result.text("ETag", etag);
             });
-            let mut answer = document.into_response();
-            *answer.status_mut() = StatusCode::CREATED;
-            answer
+            let mut response = document.into_response();
+            *response.status_mut() = StatusCode::CREATED;
+            response
         }
-        _ => done(StatusCode::NO_CONTENT),
+        _ => empty_response(StatusCode::NO_CONTENT),
     };
-    objects::insert(answer.headers_mut(), header::ETAG, etag);
-    objects::insert(answer.headers_mut(), header::LOCATION, &location);
-    Ok(answer)
+    objects::insert(response.headers_mut(), header::ETAG, etag);
+    objects::insert(response.headers_mut(), header::LOCATION, &location);
+    Ok(response)
 }
 
 fn headers_of(form: &PostForm) -> HeaderMap {
@@ -64,7 +63,7 @@ fn headers_of(form: &PostForm) -> HeaderMap {
     form.fields().filter_map(header).collect()
 }
 
-/// Where the browser is sent, with what became of its upload in the query.
+/// The redirect target, with the result of the upload in the query.
 fn with_result(target: &Uri, bucket: &str, key: &str, etag: &str) -> String {
     let separator = if target.query().is_some() { '&' } else { '?' };
     let (bucket, key, etag) = (encoded(bucket), encoded(key), encoded(etag));

@@ -1,4 +1,4 @@
-//! The S3 handler: whose request it is, what it is about, and who answers it.
+//! The S3 handler: determines the project and the target of a request, and selects the operation.
 
 use std::error::Error;
 
@@ -12,20 +12,18 @@ use tower_credentials::{
 
 use crate::{
     buckets, content,
-    content::Outgoing,
-    copying,
-    fault::{Answer, Fault},
+    content::ContentBody,
+    fault::{Fault, Outcome},
     forms, listing, objects,
     store::Store,
     target::{Query, Target},
     uploads,
 };
 
-/// How large a body may be that is no object's content: a thousand keys in XML.
-const LONGEST_DOCUMENT: usize = 4 << 20;
+/// The maximum size of a body that is not the content of an object: a thousand keys in XML.
+const MAX_DOCUMENT: usize = 4 << 20;
 
-/// Answers S3 requests out of a store, each for the project of the key that it is
-/// signed with.
+/// Answers S3 requests from a store, each for the project of the key that signed it.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     store: Store,
@@ -35,33 +33,33 @@ pub struct Gateway {
 /// A request without its body.
 pub struct Call<'a> {
     pub store: &'a Store,
-    /// The project of the key that it is signed with.
+    /// The project of the key that signed the request.
     pub project: &'a str,
     pub query: &'a Query,
     pub headers: &'a HeaderMap,
-    /// The form that it is, if it is one.
+    /// The fields of a form upload.
     pub form: Option<&'a PostForm>,
 }
 
 impl Gateway {
-    /// Buckets are also found in hosts below a base domain.
+    /// Hosts below the base domain also name buckets.
     pub fn new(store: Store, base_domain: Option<String>) -> Self {
         Self { store, base_domain }
     }
 
-    pub async fn answer<B>(self, request: Request<B>) -> Response<Outgoing>
+    pub async fn respond<B>(self, request: Request<B>) -> Response<ContentBody>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let answer = self.run(&head, body).await;
-        let answer = answer.unwrap_or_else(|fault| fault.into_response(head.uri.path()));
-        // In HTTP/2 nobody else leaves the body out.
-        if head.method == Method::HEAD { answer.map(|_| Outgoing::empty()) } else { answer }
+        let outcome = self.run(&head, body).await;
+        let response = outcome.unwrap_or_else(|fault| fault.into_response(head.uri.path()));
+        // On HTTP/2 nothing else removes the body.
+        if head.method == Method::HEAD { response.map(|_| ContentBody::empty()) } else { response }
     }
 
-    async fn run<B>(&self, head: &Parts, body: B) -> Answer
+    async fn run<B>(&self, head: &Parts, body: B) -> Outcome
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -87,7 +85,7 @@ impl Gateway {
 }
 
 impl Call<'_> {
-    async fn on_bucket<B>(&self, method: &Method, bucket: &str, body: B) -> Answer
+    async fn on_bucket<B>(&self, method: &Method, bucket: &str, body: B) -> Outcome
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -99,8 +97,8 @@ impl Call<'_> {
             ("GET", ["versioning"]) => buckets::versioning(self, bucket),
             ("HEAD", []) => buckets::head(self, bucket),
             ("PUT", []) => {
-                // Where it shall lie: there is but one place.
-                content::read(body, LONGEST_DOCUMENT).await?;
+                // The document names a region; this server has only one.
+                content::read(body, MAX_DOCUMENT).await?;
                 buckets::create(self, bucket)
             }
             ("DELETE", []) => buckets::delete(self, bucket),
@@ -109,14 +107,14 @@ impl Call<'_> {
                 None => Err(Fault::not_implemented()),
             },
             ("POST", ["delete"]) => {
-                let document = content::read(body, LONGEST_DOCUMENT).await?;
+                let document = content::read(body, MAX_DOCUMENT).await?;
                 objects::delete_all(self, bucket, &document)
             }
             _ => Err(Fault::not_implemented()),
         }
     }
 
-    async fn on_object<B>(&self, method: &Method, bucket: &str, key: &str, body: B) -> Answer
+    async fn on_object<B>(&self, method: &Method, bucket: &str, key: &str, body: B) -> Outcome
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -126,16 +124,16 @@ impl Call<'_> {
             ("GET" | "HEAD", [], _) => objects::get(self, bucket, key),
             ("GET", ["uploadId"], _) => uploads::list_parts(self, bucket, key),
             ("PUT", [], None) => objects::put(self, bucket, key, body).await,
-            ("PUT", [], Some(source)) => copying::copy(self, source, bucket, key),
+            ("PUT", [], Some(source)) => objects::copy(self, source, bucket, key),
             ("PUT", ["partNumber", "uploadId"], None) => {
                 uploads::put_part(self, bucket, key, body).await
             }
             ("PUT", ["partNumber", "uploadId"], Some(source)) => {
-                copying::copy_part(self, source, bucket, key).await
+                objects::copy_part(self, source, bucket, key).await
             }
             ("POST", ["uploads"], _) => uploads::begin(self, bucket, key),
             ("POST", ["uploadId"], _) => {
-                let document = content::read(body, LONGEST_DOCUMENT).await?;
+                let document = content::read(body, MAX_DOCUMENT).await?;
                 uploads::complete(self, bucket, key, &document)
             }
             ("DELETE", [], _) => objects::delete(self, bucket, key),
@@ -144,20 +142,20 @@ impl Call<'_> {
         }
     }
 
-    /// The text of a header; one that is not ASCII is as none.
+    /// The value of a header; `None` if it is not visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// The project that a key is for. A key without one reaches no project's data.
+/// The project of a key. A key without a project has access to nothing.
 fn project_of(key: &VerifiedKey) -> Result<&str, Fault> {
     key.project_id().map(ProjectId::as_str).ok_or_else(Fault::access_denied)
 }
 
-/// An answer that says nothing but that it is done.
-pub fn done(status: StatusCode) -> Response<Outgoing> {
-    let mut response = Response::new(Outgoing::empty());
+/// A response without a body.
+pub fn empty_response(status: StatusCode) -> Response<ContentBody> {
+    let mut response = Response::new(ContentBody::empty());
     *response.status_mut() = status;
     response
 }

@@ -1,35 +1,40 @@
-//! An S3 server of its own behind `CredentialLayer` and `S3AuthLayer`: keys are minted
-//! and locked out on the port on which they are used, the handler sees verified
-//! requests only, and buckets belong to the project of the key that made them.
+//! An S3 server behind `CredentialLayer` and `S3AuthLayer`.
+//!
+//! Keys are created and disabled on the port on which they are used. The handler gets verified
+//! requests only. A bucket belongs to the project of the key that created it.
 //!
 //! ```text
 //! cargo run --profile try -p object-gateway -- --demo-key
 //! ```
 //!
-//! It prints a key, and commands that use it and disable it. Objects are kept in
-//! memory, and gone when it ends.
+//! Prints a key, and commands that use and disable it. Objects are in memory, and are lost when
+//! the server stops.
 
 pub mod buckets;
 pub mod conditions;
 pub mod content;
-pub mod copying;
 pub mod fault;
 pub mod forms;
 pub mod gateway;
 pub mod listing;
-pub mod metadata;
 pub mod objects;
-pub mod options;
 pub mod store;
 pub mod target;
 pub mod uploads;
 pub mod xml;
 
-use std::{convert::Infallible, error::Error, path::Path, sync::Arc};
+use std::{
+    convert::Infallible,
+    error::Error,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::{gateway::Gateway, options::Options, store::Store};
+use crate::{gateway::Gateway, store::Store};
+use clap::Parser;
 use example_support::{
-    backend,
+    backend::{self, StoreOptions},
     hello::{self, DemoKey},
     identities::Identities,
     loopback::LoopbackLayer,
@@ -45,32 +50,65 @@ use tower_credentials::{
 };
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
+/// An S3 server that creates, lists, disables and deletes its own access keys, with objects in
+/// memory.
+#[derive(Parser)]
+pub struct Options {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8339")]
+    pub listen: SocketAddr,
+    /// TOML file with tokens, users and projects [default: a public development set].
+    #[arg(long)]
+    pub identities: Option<PathBuf>,
+    /// The store of credentials: `memory:`, `sqlite:PATH`,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `etcd://HOST:PORT,HOST:PORT`.
+    ///
+    /// Other users can see a password in an argument. `env:NAME` takes the URL from an environment
+    /// variable, and `@PATH` from the first line of a file that only its owner can read.
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    pub backend: String,
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Also accept requests for `BUCKET.DOMAIN`, with this domain.
+    #[arg(long)]
+    pub base_domain: Option<String>,
+    /// Create a key for `alice` of the development identities, and print it.
+    #[arg(long, conflicts_with = "identities")]
+    pub demo_key: bool,
+    /// Also accept signatures of version 2, which cover less of a request.
+    #[arg(long)]
+    pub signature_v2: bool,
+    /// The maximum size of all objects in bytes. Each object counts 8 KiB more than its content.
+    #[arg(long, default_value_t = 1 << 30)]
+    pub max_bytes: u64,
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
-/// What the command line asks for cannot be had; the message is for people.
+/// An option is invalid, or the store or the address cannot be opened.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
     let only_loopback = identities.are_public();
 
-    // Who changes keys and who looks them up do so through the same cache, so that a
-    // change is felt at once.
+    // Both layers share the cache, so that a change takes effect at once.
     let url = Some(&*options.backend);
     let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
-    let mut verifying =
+    let mut auth =
         S3AuthLayer::builder(keys).directory(identities).signature_v2(options.signature_v2);
-    // Noted by who checks signatures, shown by who answers about keys.
+    // `S3AuthLayer` records uses, and `CredentialLayer` shows them.
     if let Some(usage) = usage {
-        verifying = verifying.usage(UsageRecorder::new(Arc::clone(&usage)));
+        auth = auth.usage(UsageRecorder::new(Arc::clone(&usage)));
         credentials = credentials.usage(usage);
     }
     if let Some(domain) = &options.base_domain {
-        verifying = verifying.base_domain(domain);
+        auth = auth.base_domain(domain);
     }
 
     let credentials = credentials.build()?;
@@ -78,13 +116,13 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let gateway = Gateway::new(Store::new(options.max_bytes), options.base_domain);
     let gateway = service_fn(move |request: Request<VerifiedBody<Incoming>>| {
         let gateway = gateway.clone();
-        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+        async move { Ok::<_, Infallible>(gateway.respond(request).await) }
     });
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, only_loopback))
         .layer(credentials)
-        .service(example_support::health::checked(verifying.build()?.layer(gateway)));
+        .service(server::with_health_check(auth.build()?.layer(gateway)));
     server::serve(options.listen, service, |address| hello::print(address, demo_key.as_ref())).await
 }

@@ -1,4 +1,4 @@
-//! Lists of a bucket's objects, in pages.
+//! Lists the objects of a bucket, in pages.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -7,29 +7,29 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     buckets::{date, owner},
-    fault::{Answer, Fault},
+    fault::{Fault, Outcome},
     gateway::Call,
     store::{Bucket, Object},
     xml::Xml,
 };
 
-/// How many names are on a page at most.
-const PAGE: usize = 1_000;
+/// The maximum number of names on a page.
+const MAX_PAGE: usize = 1_000;
 
-/// What `encoding-type=url` leaves as it is.
+/// The characters that `encoding-type=url` encodes.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// What is asked for, in either version.
-struct Question<'a> {
+/// The parameters of both versions of the operation.
+struct Request<'a> {
     prefix: &'a str,
     delimiter: Option<&'a str>,
     after: Option<String>,
-    most: usize,
-    encodes: bool,
+    limit: usize,
+    url_encoded: bool,
 }
 
-/// Names in order; `next` is the last of them when there are more.
+/// A page of names in order. If there are more, `next` is the last name.
 #[derive(Default)]
 struct Page {
     objects: Vec<(String, Arc<Object>)>,
@@ -37,22 +37,22 @@ struct Page {
     next: Option<String>,
 }
 
-pub fn version_1(call: &Call<'_>, bucket: &str) -> Answer {
+pub fn version_1(call: &Call<'_>, bucket: &str) -> Outcome {
     let marker = call.query.text("marker");
-    let question = Question::of(call, marker.map(ToOwned::to_owned))?;
-    let page = question.page(call.store.lock().get(bucket, call.project)?);
+    let request = Request::new(call, marker.map(ToOwned::to_owned))?;
+    let page = request.page(call.store.lock().get(bucket, call.project)?);
     let document = Xml::document("ListBucketResult", |result| {
-        question.repeat(bucket, result);
-        result.text("Marker", question.encoded(marker.unwrap_or_default()));
+        request.echo(bucket, result);
+        result.text("Marker", request.encoded(marker.unwrap_or_default()));
         if let Some(next) = &page.next {
-            result.text("NextMarker", question.encoded(next));
+            result.text("NextMarker", request.encoded(next));
         }
-        question.tell(&page, Some(call.project), result);
+        request.write_page(&page, Some(call.project), result);
     });
     Ok(document.into_response())
 }
 
-pub fn version_2(call: &Call<'_>, bucket: &str) -> Answer {
+pub fn version_2(call: &Call<'_>, bucket: &str) -> Outcome {
     if call.query.get("list-type") != Some("2") {
         return Err(Fault::invalid_argument("There is no such type of lists."));
     }
@@ -61,13 +61,13 @@ pub fn version_2(call: &Call<'_>, bucket: &str) -> Answer {
         Some(token) => Some(name_of(token)?),
         None => start.map(ToOwned::to_owned),
     };
-    let question = Question::of(call, after)?;
-    let page = question.page(call.store.lock().get(bucket, call.project)?);
+    let request = Request::new(call, after)?;
+    let page = request.page(call.store.lock().get(bucket, call.project)?);
     let document = Xml::document("ListBucketResult", |result| {
-        question.repeat(bucket, result);
+        request.echo(bucket, result);
         result.text("KeyCount", page.objects.len() + page.prefixes.len());
         if let Some(start) = start {
-            result.text("StartAfter", question.encoded(start));
+            result.text("StartAfter", request.encoded(start));
         }
         if let Some(token) = token {
             result.text("ContinuationToken", token);
@@ -76,14 +76,14 @@ pub fn version_2(call: &Call<'_>, bucket: &str) -> Answer {
             result.text("NextContinuationToken", BASE64URL_NOPAD.encode(next.as_bytes()));
         }
         let owner = Some(call.project).filter(|_| call.query.get("fetch-owner") == Some("true"));
-        question.tell(&page, owner, result);
+        request.write_page(&page, owner, result);
     });
     Ok(document.into_response())
 }
 
-impl<'a> Question<'a> {
-    fn of(call: &Call<'a>, after: Option<String>) -> Result<Self, Fault> {
-        let encodes = match call.query.text("encoding-type") {
+impl<'a> Request<'a> {
+    fn new(call: &Call<'a>, after: Option<String>) -> Result<Self, Fault> {
+        let url_encoded = match call.query.text("encoding-type") {
             None => false,
             Some("url") => true,
             Some(_) => return Err(Fault::invalid_argument("There is no such encoding.")),
@@ -92,17 +92,17 @@ impl<'a> Question<'a> {
             prefix: call.query.text("prefix").unwrap_or_default(),
             delimiter: call.query.text("delimiter"),
             after,
-            most: call.query.at_most("max-keys", PAGE)?,
-            encodes,
+            limit: call.query.at_most("max-keys", MAX_PAGE)?,
+            url_encoded,
         })
     }
 
-    /// Looks at no more keys than there are names on the page.
+    /// Examines only as many keys as the page has names.
     fn page(&self, bucket: &Bucket) -> Page {
         let mut page = Page::default();
         let mut from = match &self.after {
             Some(after) if **after >= *self.prefix => match self.group(after) {
-                // The page before ended with this group of keys.
+                // The previous page ended with this group of keys.
                 Some(group) if group == after => after_all(group),
                 _ => Some(Bound::Excluded(after.clone())),
             },
@@ -114,7 +114,7 @@ impl<'a> Question<'a> {
             let mut rest = bucket.objects.range::<str, _>((start, Bound::Unbounded));
             let found = rest.next().filter(|(key, _)| key.starts_with(self.prefix));
             let Some((key, object)) = found else { break };
-            if page.objects.len() + page.prefixes.len() == self.most {
+            if page.objects.len() + page.prefixes.len() == self.limit {
                 page.next = last;
                 break;
             }
@@ -132,28 +132,27 @@ impl<'a> Question<'a> {
         page
     }
 
-    /// What a key has in common with others, up to the first delimiter after the
-    /// prefix.
+    /// The common prefix of a key: up to the first delimiter after the requested prefix.
     fn group<'k>(&self, key: &'k str) -> Option<&'k str> {
         let (delimiter, rest) = (self.delimiter?, key.strip_prefix(self.prefix)?);
         let end = rest.find(delimiter)? + delimiter.len();
         Some(&key[..self.prefix.len() + end])
     }
 
-    /// Tells the client what it asked.
-    fn repeat(&self, bucket: &str, result: &mut Xml) {
+    /// Repeats the parameters of the request in the response.
+    fn echo(&self, bucket: &str, result: &mut Xml) {
         result.text("Name", bucket);
         result.text("Prefix", self.encoded(self.prefix));
         if let Some(delimiter) = self.delimiter {
             result.text("Delimiter", self.encoded(delimiter));
         }
-        result.text("MaxKeys", self.most);
-        if self.encodes {
+        result.text("MaxKeys", self.limit);
+        if self.url_encoded {
             result.text("EncodingType", "url");
         }
     }
 
-    fn tell(&self, page: &Page, project: Option<&str>, result: &mut Xml) {
+    fn write_page(&self, page: &Page, project: Option<&str>, result: &mut Xml) {
         result.text("IsTruncated", page.next.is_some());
         for (key, object) in &page.objects {
             result.element("Contents", |entry| {
@@ -175,21 +174,21 @@ impl<'a> Question<'a> {
     }
 
     fn encoded(&self, text: &str) -> String {
-        if !self.encodes {
+        if !self.url_encoded {
             return text.to_owned();
         }
         utf8_percent_encode(text, ENCODED).to_string()
     }
 }
 
-/// The name that a token stands for.
+/// Decodes a continuation token.
 fn name_of(token: &str) -> Result<String, Fault> {
     let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok();
     let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     name.ok_or_else(|| Fault::invalid_argument("The continuation token is not correct."))
 }
 
-/// Where the keys begin that come after all of a group; nowhere, if none can.
+/// The lower bound of the keys after a group; `None` if no key can follow.
 fn after_all(group: &str) -> Option<Bound<String>> {
     let mut end = group.to_owned();
     while let Some(last) = end.pop() {

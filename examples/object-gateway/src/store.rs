@@ -1,4 +1,4 @@
-//! Buckets and objects in memory, and whose they are.
+//! Buckets and objects in memory.
 
 use std::{
     collections::BTreeMap,
@@ -10,24 +10,24 @@ use http::HeaderMap;
 use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::{
-    content::{Content, Held, Space},
+    content::{Budget, Content, Reserved},
     fault::Fault,
     uploads::Upload,
 };
 
-/// What a bucket, an object or an upload takes beside its content: room for its name
-/// and its headers, which are bounded.
-const ENTRY: u64 = 8 << 10;
+/// The memory of a bucket, an object or an upload without content: its name and its headers, whose
+/// sizes are limited.
+const ENTRY_SIZE: u64 = 8 << 10;
 
-/// All that is stored. A clone is another handle to the same.
+/// The buckets of all projects. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub space: Space,
+    pub budget: Budget,
     buckets: Arc<Mutex<Buckets>>,
 }
 
-/// The buckets by name. Each belongs to the project of the key that made it, and no
-/// key of another project gets at it.
+/// The buckets by name. A bucket belongs to the project of the key that created it. Keys of other
+/// projects have no access.
 #[derive(Debug, Default)]
 pub struct Buckets(BTreeMap<String, Bucket>);
 
@@ -37,8 +37,8 @@ pub struct Bucket {
     pub created: SystemTime,
     pub objects: BTreeMap<String, Arc<Object>>,
     pub uploads: BTreeMap<String, Upload>,
-    #[expect(dead_code, reason = "keeps its room")]
-    entry: Held,
+    #[expect(dead_code, reason = "keeps its memory reserved")]
+    entry: Reserved,
 }
 
 #[derive(Debug)]
@@ -47,29 +47,29 @@ pub struct Object {
     /// With its quotes.
     pub etag: String,
     pub modified: SystemTime,
-    /// What the client told of it, and is told again.
+    /// The stored headers of the upload.
     pub headers: HeaderMap,
-    #[expect(dead_code, reason = "keeps its room")]
-    entry: Held,
+    #[expect(dead_code, reason = "keeps its memory reserved")]
+    entry: Reserved,
 }
 
 impl Store {
-    /// An empty store with room for so many bytes.
+    /// An empty store for this many bytes.
     pub fn new(bytes: u64) -> Self {
-        Self { space: Space::new(bytes), buckets: Arc::default() }
+        Self { budget: Budget::new(bytes), buckets: Arc::default() }
     }
 
-    /// The buckets, which nobody else sees or changes meanwhile.
+    /// Locks the buckets.
     pub fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The room of an entry.
-    pub fn entry(&self) -> Result<Held, Fault> {
-        self.space.hold(ENTRY)
+    /// Reserves the memory of an entry.
+    pub fn entry(&self) -> Result<Reserved, Fault> {
+        self.budget.reserve(ENTRY_SIZE)
     }
 
-    /// Makes a bucket, which is the project's from then on.
+    /// Creates a bucket of a project.
     pub fn create(&self, name: &str, project: &str) -> Result<(), Fault> {
         let mut buckets = self.lock();
         match buckets.0.get(name) {
@@ -97,11 +97,11 @@ impl Store {
 
 impl Buckets {
     /// The buckets of a project, with their names.
-    pub fn of(&self, project: &str) -> impl Iterator<Item = (&String, &Bucket)> {
+    pub fn of_project(&self, project: &str) -> impl Iterator<Item = (&String, &Bucket)> {
         self.0.iter().filter(move |(_, bucket)| bucket.project == project)
     }
 
-    /// A bucket, if it is the project's.
+    /// A bucket, if it belongs to the project.
     pub fn get(&mut self, name: &str, project: &str) -> Result<&mut Bucket, Fault> {
         let bucket = self.0.get_mut(name).ok_or_else(Fault::no_such_bucket)?;
         if bucket.project != project {
@@ -110,7 +110,7 @@ impl Buckets {
         Ok(bucket)
     }
 
-    /// Removes a bucket in which there is nothing.
+    /// Removes an empty bucket.
     pub fn remove(&mut self, name: &str, project: &str) -> Result<(), Fault> {
         if !self.get(name, project)?.objects.is_empty() {
             let message = "The bucket you tried to delete is not empty.";
@@ -128,8 +128,13 @@ impl Bucket {
 }
 
 impl Object {
-    /// An object that is new now.
-    pub fn new(content: Arc<Content>, etag: String, headers: HeaderMap, entry: Held) -> Arc<Self> {
+    /// An object that was modified now.
+    pub fn new(
+        content: Arc<Content>,
+        etag: String,
+        headers: HeaderMap,
+        entry: Reserved,
+    ) -> Arc<Self> {
         Arc::new(Self { content, etag, modified: SystemClock.now(), headers, entry })
     }
 }

@@ -1,19 +1,19 @@
-//! What a request is about: a bucket, perhaps a key, and what the query asks.
+//! Parses the target of a request: bucket, key, and query.
 
 use http::{header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use crate::fault::Fault;
 
-/// How long keys may be, in bytes.
-const LONGEST_KEY: usize = 1_024;
+/// The maximum length of a key in bytes.
+const MAX_KEY: usize = 1_024;
 
-/// Parameters that tell which operation is meant.
-const CHOOSING: [&str; 7] =
+/// Parameters that select an operation.
+const SELECTORS: [&str; 7] =
     ["delete", "list-type", "location", "partNumber", "uploadId", "uploads", "versioning"];
 
-/// Parameters of those operations, and of signatures.
-const KNOWN: [&str; 20] = [
+/// Other parameters of the operations, and of signatures.
+const OTHERS: [&str; 20] = [
     "AWSAccessKeyId",
     "Expires",
     "Signature",
@@ -36,7 +36,7 @@ const KNOWN: [&str; 20] = [
     "x-id",
 ];
 
-/// What a path names.
+/// The target of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
     Service,
@@ -49,8 +49,7 @@ pub enum Target {
 pub struct Query(Vec<(String, String)>);
 
 impl Target {
-    /// Finds the bucket in the host, if that lies below the base domain, else at the
-    /// start of the path.
+    /// Takes the bucket from the host if that is below the base domain, else from the path.
     pub fn of(head: &Parts, base_domain: Option<&str>) -> Result<Self, Fault> {
         let path = head.uri.path().strip_prefix('/').ok_or_else(invalid_uri)?;
         let of_host = base_domain.and_then(|domain| bucket_of_host(head, domain));
@@ -65,15 +64,15 @@ impl Target {
             (true, true) => Ok(Self::Service),
             (true, false) => Err(invalid_uri()),
             (false, true) => Ok(Self::Bucket(bucket)),
-            (false, false) if key.len() > LONGEST_KEY => Err(key_too_long()),
+            (false, false) if key.len() > MAX_KEY => Err(key_too_long()),
             (false, false) => Ok(Self::Object(bucket, key)),
         }
     }
 
-    /// What `x-amz-copy-source` names: a bucket and a key.
+    /// Parses `x-amz-copy-source`: a bucket and a key.
     pub fn of_source(source: &str) -> Result<(String, String), Fault> {
         let invalid = || Fault::invalid_argument("Copy Source must name a bucket and a key.");
-        // Versions are not kept here.
+        // The server has no versions.
         if source.contains("?versionId=") {
             return Err(Fault::not_implemented());
         }
@@ -88,15 +87,15 @@ impl Target {
 }
 
 impl Query {
-    /// Reads a query. What it does not know, it refuses: it might be about an object's
-    /// permissions, say, and not about the object.
+    /// Parses a query. Rejects unknown parameters: one could select another operation, for example
+    /// on the permissions of an object.
     pub fn read(query: &str) -> Result<Self, Fault> {
         let mut parameters = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let name = decoded(&name.replace('+', " "))?;
-            let known = KNOWN.contains(&&*name)
-                || CHOOSING.contains(&&*name)
+            let known = OTHERS.contains(&&*name)
+                || SELECTORS.contains(&&*name)
                 || name.to_ascii_lowercase().starts_with("x-amz-");
             if !known {
                 return Err(Fault::not_implemented());
@@ -106,9 +105,9 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    /// The names of the parameters that tell which operation is meant, in order.
+    /// The parameters that select the operation, in order.
     pub fn operation(&self) -> Vec<&'static str> {
-        CHOOSING.into_iter().filter(|name| self.get(name).is_some()).collect()
+        SELECTORS.into_iter().filter(|name| self.get(name).is_some()).collect()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -116,12 +115,12 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// A parameter; an empty one is as none.
+    /// A parameter that is not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// A number of at most this, which it is unless given.
+    /// A number of at most `limit`, which is also the default.
     pub fn at_most(&self, name: &str, limit: usize) -> Result<usize, Fault> {
         let Some(text) = self.text(name) else { return Ok(limit) };
         let invalid = |_| Fault::invalid_argument("A number in the query is not one.");
@@ -129,9 +128,9 @@ impl Query {
     }
 }
 
-/// The bucket that a host names below a domain.
+/// The bucket in a host below the domain.
 fn bucket_of_host(head: &Parts, domain: &str) -> Option<String> {
-    // HTTP/2 has the host in the URI.
+    // On HTTP/2 the host is in the URI.
     let host = match head.uri.authority() {
         Some(authority) => authority.as_str(),
         None => head.headers.get(header::HOST)?.to_str().ok()?,

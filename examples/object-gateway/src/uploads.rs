@@ -1,10 +1,10 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use md5::{Digest, Md5};
 use tower_credentials::clock::{Clock, SystemClock};
@@ -12,29 +12,28 @@ use tower_credentials::clock::{Clock, SystemClock};
 use crate::{
     buckets::{date, owner},
     conditions,
-    content::{Content, Held, Outgoing},
-    fault::{Answer, Fault},
-    gateway::{Call, done},
-    metadata,
-    objects::{etag_of, insert, receive},
+    content::{Content, Reserved},
+    fault::{Fault, Outcome},
+    gateway::{Call, empty_response},
+    objects::{etag_of, insert, metadata_of, receive},
     store::{Bucket, Buckets, Object},
     xml::{Element, Xml},
 };
 
-/// How large every part but the last must be.
-const SMALLEST_PART: u64 = 5 << 20;
+/// The minimum size of every part but the last.
+const MIN_PART: u64 = 5 << 20;
 
-/// What parts may be numbered.
-const NUMBERS: std::ops::RangeInclusive<u16> = 1..=10_000;
+/// The valid part numbers.
+const PART_NUMBERS: std::ops::RangeInclusive<u16> = 1..=10_000;
 
-/// An object that comes in parts.
+/// An upload that is not complete.
 #[derive(Debug)]
 pub struct Upload {
     key: String,
     headers: HeaderMap,
     parts: BTreeMap<u16, Part>,
-    /// The room of the object's entry, as soon as there is one.
-    entry: Held,
+    /// The memory for the entry of the future object.
+    entry: Reserved,
 }
 
 #[derive(Debug)]
@@ -44,11 +43,11 @@ struct Part {
     modified: SystemTime,
 }
 
-pub fn begin(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
+pub fn begin(call: &Call<'_>, bucket: &str, key: &str) -> Outcome {
     let id = HEXLOWER.encode(&rand::random::<[u8; 16]>());
     let upload = Upload {
         key: key.to_owned(),
-        headers: metadata::kept(call.headers)?,
+        headers: metadata_of(call.headers)?,
         parts: BTreeMap::new(),
         entry: call.store.entry()?,
     };
@@ -61,19 +60,19 @@ pub fn begin(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
     Ok(document.into_response())
 }
 
-pub async fn put_part<B>(call: &Call<'_>, bucket: &str, key: &str, body: B) -> Answer
+pub async fn put_part<B>(call: &Call<'_>, bucket: &str, key: &str, body: B) -> Outcome
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (_, md5) = take_part(call, bucket, key, body).await?;
-    let mut stored = done(StatusCode::OK);
-    insert(stored.headers_mut(), header::ETAG, &etag_of(&md5));
-    Ok(stored)
+    let (_, md5) = store_part(call, bucket, key, body).await?;
+    let mut response = empty_response(StatusCode::OK);
+    insert(response.headers_mut(), header::ETAG, &etag_of(&md5));
+    Ok(response)
 }
 
-/// Takes in the part that the query names, in the place of one with its number.
-pub async fn take_part<B>(
+/// Receives the part that the query names. Replaces an earlier part with the same number.
+pub async fn store_part<B>(
     call: &Call<'_>,
     bucket: &str,
     key: &str,
@@ -84,7 +83,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let number = call.query.get("partNumber").and_then(|number| number.parse().ok());
-    let number = number.filter(|number| NUMBERS.contains(number)).ok_or_else(|| {
+    let number = number.filter(|number| PART_NUMBERS.contains(number)).ok_or_else(|| {
         Fault::invalid_argument("Part number must be an integer between 1 and 10000.")
     })?;
     find(call, &mut call.store.lock(), bucket, key)?;
@@ -95,9 +94,9 @@ where
     Ok((modified, md5))
 }
 
-/// Makes one object of the parts that a document lists.
-pub fn complete(call: &Call<'_>, bucket: &str, key: &str, document: &[u8]) -> Answer {
-    let listed = listed(document)?;
+/// Creates an object from the parts that a document lists.
+pub fn complete(call: &Call<'_>, bucket: &str, key: &str, document: &[u8]) -> Outcome {
+    let listed = parse_parts(document)?;
     let mut buckets = call.store.lock();
     let upload = find(call, &mut buckets, bucket, key)?;
     let mut all = Md5::new();
@@ -106,14 +105,14 @@ pub fn complete(call: &Call<'_>, bucket: &str, key: &str, document: &[u8]) -> An
         if etag_of(&part.md5).trim_matches('"') != *etag {
             return Err(invalid_part());
         }
-        if part.content.length() < SMALLEST_PART && place + 1 < listed.len() {
+        if part.content.length() < MIN_PART && place + 1 < listed.len() {
             let message = "A part is smaller than the minimum, and not the last.";
             return Err(Fault::bad("EntityTooSmall", message));
         }
         all.update(part.md5);
     }
     let Bucket { objects, uploads, .. } = buckets.get(bucket, call.project)?;
-    conditions::may_write(call.headers, objects.get(key).map(Arc::as_ref))?;
+    conditions::check_write(call.headers, objects.get(key).map(Arc::as_ref))?;
     let etag = format!("\"{}-{}\"", HEXLOWER.encode(&all.finalize()), listed.len());
     let id = call.query.get("uploadId").unwrap_or_default();
     let mut upload = uploads.remove(id).ok_or_else(Fault::no_such_upload)?;
@@ -131,19 +130,19 @@ pub fn complete(call: &Call<'_>, bucket: &str, key: &str, document: &[u8]) -> An
     Ok(document.into_response())
 }
 
-pub fn abort(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
+pub fn abort(call: &Call<'_>, bucket: &str, key: &str) -> Outcome {
     let mut buckets = call.store.lock();
     find(call, &mut buckets, bucket, key)?;
     let id = call.query.get("uploadId").unwrap_or_default();
     buckets.get(bucket, call.project)?.uploads.remove(id);
-    Ok(done(StatusCode::NO_CONTENT))
+    Ok(empty_response(StatusCode::NO_CONTENT))
 }
 
-pub fn list_parts(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
-    let most = call.query.at_most("max-parts", 1_000)?;
+pub fn list_parts(call: &Call<'_>, bucket: &str, key: &str) -> Outcome {
+    let limit = call.query.at_most("max-parts", 1_000)?;
     let marker = call.query.at_most("part-number-marker", usize::from(u16::MAX))?;
-    let given = call.query.text("part-number-marker").is_some();
-    let after = |number: &u16| !given || usize::from(*number) > marker;
+    let has_marker = call.query.text("part-number-marker").is_some();
+    let after = |number: &u16| !has_marker || usize::from(*number) > marker;
     let mut buckets = call.store.lock();
     let upload = find(call, &mut buckets, bucket, key)?;
     let mut parts = upload.parts.iter().filter(|(number, _)| after(number)).peekable();
@@ -152,9 +151,9 @@ pub fn list_parts(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
         result.text("Key", key);
         result.text("UploadId", call.query.get("uploadId").unwrap_or_default());
         owner(result, call.project);
-        result.text("MaxParts", most);
+        result.text("MaxParts", limit);
         let mut last = None;
-        for (number, part) in parts.by_ref().take(most) {
+        for (number, part) in parts.by_ref().take(limit) {
             result.element("Part", |entry| {
                 entry.text("PartNumber", number);
                 entry.text("LastModified", date(part.modified));
@@ -169,11 +168,10 @@ pub fn list_parts(call: &Call<'_>, bucket: &str, key: &str) -> Answer {
             result.text("NextPartNumberMarker", last);
         }
     });
-    let answer: Response<Outgoing> = document.into_response();
-    Ok(answer)
+    Ok(document.into_response())
 }
 
-/// The upload that the query names, if it is of this key.
+/// The upload that the query names, if it belongs to this key.
 fn find<'a>(
     call: &Call<'_>,
     buckets: &'a mut Buckets,
@@ -185,8 +183,8 @@ fn find<'a>(
     found.filter(|upload| upload.key == key).ok_or_else(Fault::no_such_upload)
 }
 
-/// The numbers and `ETag`s of a document, which must be in order.
-fn listed(document: &[u8]) -> Result<Vec<(u16, String)>, Fault> {
+/// Parses the numbers and `ETag`s of a document. The numbers must be in order.
+fn parse_parts(document: &[u8]) -> Result<Vec<(u16, String)>, Fault> {
     let document = Element::read(document, "CompleteMultipartUpload")?;
     let part = |part: &Element| {
         let number = part.get("PartNumber")?.trim().parse().ok()?;

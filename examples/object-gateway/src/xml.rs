@@ -1,4 +1,4 @@
-//! XML, written and read.
+//! Writing and reading XML documents.
 
 use std::fmt::{Display, Write};
 
@@ -10,15 +10,15 @@ use quick_xml::{
     events::{BytesRef, Event},
 };
 
-use crate::{content::Outgoing, fault::Fault};
+use crate::{content::ContentBody, fault::Fault};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// How deep elements may lie in what clients send.
-const DEPTH: usize = 8;
+/// The maximum depth of elements in a request.
+const MAX_DEPTH: usize = 8;
 
-/// A document that is being written.
+/// A document to write.
 pub struct Xml(String);
 
 /// An element that was read.
@@ -30,10 +30,10 @@ pub struct Element {
 }
 
 impl Xml {
-    /// A document with this element as its root.
+    /// Writes a document with this root element.
     pub fn document(root: &str, content: impl FnOnce(&mut Self)) -> Self {
         let mut xml = Self(DECLARATION.to_owned());
-        // S3's errors are in no namespace.
+        // S3's errors have no namespace.
         let attribute = match root {
             "Error" => String::new(),
             _ => format!(" xmlns=\"{NAMESPACE}\""),
@@ -50,13 +50,13 @@ impl Xml {
         let _ = write!(self.0, "</{name}>");
     }
 
-    /// An element of text only.
+    /// Writes an element that contains only text.
     pub fn text(&mut self, name: &str, text: impl Display) {
         self.element(name, |xml| xml.escaped(&text.to_string()));
     }
 
-    pub fn into_response(self) -> Response<Outgoing> {
-        let mut response = Response::new(Outgoing::bytes(Bytes::from(self.0)));
+    pub fn into_response(self) -> Response<ContentBody> {
+        let mut response = Response::new(ContentBody::bytes(Bytes::from(self.0)));
         let xml = HeaderValue::from_static("application/xml");
         response.headers_mut().insert(header::CONTENT_TYPE, xml);
         response
@@ -69,7 +69,7 @@ impl Xml {
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
-                // As S3 writes them, although XML 1.0 knows only some.
+                // S3 writes these too, although XML 1.0 forbids most of them.
                 '\0'..'\x20' | '\x7f' => {
                     let _ = write!(self.0, "&#{};", u32::from(character));
                 }
@@ -80,20 +80,20 @@ impl Xml {
 }
 
 impl Element {
-    /// Reads a document whose root has this name. Attributes, and the namespaces of
-    /// elements, mean nothing; a document type is refused.
+    /// Reads a document with this root element. Ignores attributes and namespaces; rejects a document
+    /// type.
     pub fn read(document: &[u8], root: &str) -> Result<Self, Fault> {
         let malformed = |_| Fault::malformed_xml();
         let text = std::str::from_utf8(document).map_err(|_| Fault::malformed_xml())?;
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
-        // What is open, from outside to inside; first what holds the root.
+        // The open elements, outermost first. The first one is the parent of the root.
         let mut open = vec![Self::default()];
         loop {
             let depth = open.len();
             let Some(innermost) = open.last_mut() else { return Err(Fault::malformed_xml()) };
             match reader.read_event().map_err(malformed)? {
-                Event::Start(start) if depth <= DEPTH => {
+                Event::Start(start) if depth <= MAX_DEPTH => {
                     let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
                     open.push(Self { name, ..Self::default() });
                 }
@@ -117,18 +117,18 @@ impl Element {
         found.filter(|found| found.name == root).ok_or_else(Fault::malformed_xml)
     }
 
-    /// The elements of a name that lie in this one.
+    /// The child elements with this name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of the element of a name that lies in this one.
+    /// The text of the first child element with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next().map(|child| child.text.as_str())
     }
 }
 
-/// What a reference to a character or a predefined entity stands for.
+/// Resolves a reference to a character or a predefined entity.
 fn resolved(reference: &BytesRef<'_>) -> Result<String, Fault> {
     if let Some(character) = reference.resolve_char_ref().map_err(|_| Fault::malformed_xml())? {
         return Ok(character.to_string());

@@ -1,50 +1,49 @@
-//! The keys of a server.
+//! The store of a server's keys, and its cache.
 
 use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
+use tokio::time::sleep;
 use tower_credentials::{
     backend::{CredentialBackend, Store, cached::Cached, encrypted::KeyRing, resolve_url},
     secret_files::SecretFiles,
     usage::UsageLog,
 };
 
-use super::{figures, store::SecretFileOptions};
+use crate::SecretFileOptions;
 
-/// Whatever keeps the keys, with what was looked up lately in memory.
+/// A store of keys behind a cache.
 pub type Keys = Cached<Arc<dyn CredentialBackend>>;
 
-/// How a server's command line names its store.
+/// The options of a server for its store.
 #[derive(Debug, Args)]
 pub struct StoreOptions {
-    /// Seal secrets at rest with the keys in this file, one `id = base64` a line, the newest one
-    /// last; `env:NAME` takes them from the environment.
+    /// Seal secrets at rest with the keys in this file, one `id = base64` per line, the newest one
+    /// last. `env:NAME` takes them from an environment variable.
     ///
-    /// `credentials key` makes a line, and `credentials reseal` seals a store that is not.
+    /// `credentials key` adds a line. `credentials reseal` seals an existing store.
     #[arg(long, value_name = "FILE")]
     key_ring: Option<String>,
-    /// Take records too that are not sealed, while `credentials reseal --adopt` is at work.
+    /// Also accept records that are not sealed, while `credentials reseal --adopt` runs.
     #[arg(long, requires = "key_ring")]
     adopt: bool,
-    /// For how many seconds what was looked up about a key counts, while the store does not tell
-    /// what changed there.
+    /// Maximum age of a cached key in seconds, while no change feed is connected.
     ///
-    /// While it does, a change that another process makes is felt within a second. What is
-    /// changed here is felt at once.
+    /// With a change feed, a change by another process takes effect within a second. A change by this
+    /// process takes effect at once.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     key_ttl: u64,
-    /// Every how many seconds to log what the memory of keys did, and how old an answer from it
-    /// could be (`staleness_ms`).
+    /// Interval in seconds at which to log the metrics of the key cache.
     ///
-    /// `feed_lag_ms` tells how long ago the store said that it told all changes; it is missing
-    /// while the store tells none.
+    /// `staleness_ms` is the maximum age of a cached key now. `feed_lag_ms` is the time since the
+    /// change feed last confirmed that it is complete; it is missing while no feed is connected.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     figures_every: u64,
     #[command(flatten)]
     pub secret_files: SecretFileOptions,
 }
 
-/// Opens the store that a command line names; without a name, this SQLite file.
+/// Opens the store at a URL, or the SQLite file if there is no URL.
 pub async fn open(
     url: Option<&str>,
     file: &Path,
@@ -63,6 +62,33 @@ pub async fn open(
     let backend: Arc<dyn CredentialBackend> = store.backend();
     let keys = Cached::builder(backend).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.backend());
-    figures::log(keys.clone(), Duration::from_secs(options.figures_every));
+    tokio::spawn(log_metrics(keys.clone(), Duration::from_secs(options.figures_every)));
     Ok((keys, store.usage_log()))
+}
+
+/// Logs the metrics of the cache at an interval.
+async fn log_metrics(keys: Keys, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        let stats = keys.stats();
+        tracing::info!(
+            records = stats.entries,
+            absences = stats.absences,
+            hits = stats.hits,
+            absent_hits = stats.absent_hits,
+            misses = stats.misses,
+            refreshes = stats.refreshes,
+            failed_refreshes = stats.failed_refreshes,
+            changes = stats.changes,
+            feed_breaks = stats.breaks,
+            feed_lag_ms = keys.feed_lag().map(millis),
+            staleness_ms = millis(keys.staleness()),
+            max_staleness_ms = millis(keys.max_staleness()),
+            "key cache"
+        );
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

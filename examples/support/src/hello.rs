@@ -1,4 +1,4 @@
-//! What a server prints when it listens: commands to try.
+//! The commands to try that a server prints when it listens.
 
 use std::{convert::Infallible, error::Error, net::SocketAddr};
 
@@ -12,7 +12,7 @@ use tower_credentials::CredentialLayer;
 const TOKEN: &str = "dev-alice";
 const NEW_KEY: &str = r#"{"credential": {"type": "ec2"}}"#;
 
-/// A key that was created for the first commands of a newcomer.
+/// A key for the first commands.
 #[derive(Deserialize)]
 pub struct DemoKey {
     access: String,
@@ -52,7 +52,7 @@ impl DemoKey {
     }
 }
 
-/// Prints where the server listens, and commands for another terminal.
+/// Prints the address, and commands for another terminal.
 pub fn print(address: SocketAddr, key: Option<&DemoKey>) {
     let url = format!("http://{address}");
     let json = "-H 'Content-Type: application/json'";

@@ -1,22 +1,20 @@
-//! What the examples that are servers share.
+//! Code that the example servers share: command line, logging, stores, identities, serving.
 
 pub mod backend;
-pub mod figures;
-pub mod health;
 pub mod hello;
 pub mod identities;
-pub mod idle;
 pub mod loopback;
 pub mod server;
-pub mod store;
 
 use std::{
     env,
     error::Error,
     io::{self, IsTerminal as _},
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
+use clap::{Args, Parser};
+use tower_credentials::{backend::redact_arguments, secret_files::SecretFiles};
 use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -27,7 +25,7 @@ use tracing_subscriber::{
 ///
 /// # Panics
 ///
-/// If `default` is not a filter, or logging was set up before.
+/// If `default` is not a valid filter, or logging was set up before.
 pub fn log_to_stderr(default: &str) {
     let filter = env::var("RUST_LOG")
         .ok()
@@ -40,10 +38,10 @@ pub fn log_to_stderr(default: &str) {
     tracing_subscriber::registry().with(filter).with(lines).init();
 }
 
-/// How the process ends; an error is told for people.
+/// Prints an error with its causes, and returns the exit code of the process.
 pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // Returned from `main`, it would be printed as `{:?}`.
+    // `main` would print a returned error as `{:?}`.
     eprint!("error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -52,4 +50,36 @@ pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
     }
     eprintln!();
     ExitCode::FAILURE
+}
+
+/// Parses the command line. An error message hides the passwords in it.
+pub fn parse<T: Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| {
+        let message = error.render().to_string();
+        let redacted = redact_arguments(&message, env::args_os());
+        if redacted == message {
+            error.exit();
+        }
+        eprint!("{redacted}");
+        process::exit(error.exit_code())
+    })
+}
+
+/// Which files with secrets are accepted.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SecretFileOptions {
+    /// Accept files with secrets that other users can read or write.
+    ///
+    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of this
+    /// process or to root, and its group and others must have no permissions.
+    #[arg(long, global = true)]
+    accept_open_files: bool,
+}
+
+impl From<SecretFileOptions> for SecretFiles {
+    fn from(options: SecretFileOptions) -> Self {
+        Self::new()
+            .accept_exposed(options.accept_open_files)
+            .hint("--accept-open-files accepts the file as it is")
+    }
 }

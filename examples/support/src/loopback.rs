@@ -1,8 +1,8 @@
-//! Credential requests while the development tokens are in force: only for loopback.
+//! Restricts credential requests with the public development tokens to loopback hosts.
 //!
-//! A page on the web can give its own host name the address 127.0.0.1 (DNS rebinding).
-//! The browser then sends its requests to this server as the page's own, but their `Host`
-//! names the page's host.
+//! A web page can give its own host name the address 127.0.0.1 (DNS rebinding). The browser
+//! then sends the page's requests to this server as same-origin requests. But their `Host` names
+//! the page's host.
 
 use std::{
     error::Error,
@@ -15,14 +15,13 @@ use hyper::body::{Bytes, Incoming};
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 use tower_credentials::CredentialLayer;
 
-const REFUSAL: &str = "{\"error\":{\"code\":403,\"title\":\"Forbidden\",\"message\":\
+const FORBIDDEN_BODY: &str = "{\"error\":{\"code\":403,\"title\":\"Forbidden\",\"message\":\
     \"The built-in development tokens work only for the hosts localhost, 127.0.0.1 and [::1]. \
     For other hosts start the server with tokens of your own: --identities FILE.\"}}\n";
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Has a service see requests for the paths of a [`CredentialLayer`] only if their host
-/// is a loopback one.
+/// Rejects requests for the paths of a [`CredentialLayer`] unless their host is a loopback host.
 #[derive(Clone, Debug)]
 pub struct LoopbackLayer {
     credentials: CredentialLayer,
@@ -30,12 +29,12 @@ pub struct LoopbackLayer {
 }
 
 impl LoopbackLayer {
-    /// Lets everything through unless it is active.
+    /// An inactive layer passes all requests.
     pub fn new(credentials: &CredentialLayer, is_active: bool) -> Self {
         Self { credentials: credentials.clone(), is_active }
     }
 
-    fn refuses<B>(&self, request: &Request<B>) -> bool {
+    fn rejects<B>(&self, request: &Request<B>) -> bool {
         self.is_active && self.credentials.answers(request) && !is_for_loopback(request)
     }
 }
@@ -52,11 +51,11 @@ where
     fn layer(&self, service: S) -> Self::Service {
         let this = self.clone();
         BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
-            let refused = this.refuses(&request).then(refusal);
+            let rejected = this.rejects(&request).then(forbidden);
             let service = service.clone();
             async move {
-                if let Some(refusal) = refused {
-                    return Ok(refusal.map(Either::Left));
+                if let Some(response) = rejected {
+                    return Ok(response.map(Either::Left));
                 }
                 Ok(service.oneshot(request).await.map_err(Into::into)?.map(Either::Right))
             }
@@ -84,8 +83,8 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn refusal() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(REFUSAL));
+fn forbidden() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(FORBIDDEN_BODY));
     *response.status_mut() = StatusCode::FORBIDDEN;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -1,11 +1,10 @@
-//! Serving: accept, hang up on clients that ask nothing, stop cleanly.
-//!
-//! Shared by the examples that are servers.
+//! Serving connections: health check, idle timeout, graceful shutdown.
 
 use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderName, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, header};
 use http_body::Body;
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::{
     body::{Bytes, Incoming},
     service::service_fn,
@@ -17,33 +16,31 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, util::BoxCloneService};
 use tracing::Span;
 
-use super::idle::Requests;
+/// How many connections are served at once. Further ones wait.
+const MAX_CONNECTIONS: usize = 4_096;
 
-/// How many connections are served at once; more wait to be accepted.
-const CONNECTIONS: usize = 4_096;
+/// How long a client may take to send the head of a request or to answer a ping, and how long
+/// a connection may be idle.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a client may take to send a request's head, to answer a ping, and to
-/// keep a connection without a request.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long running requests may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long requests may still run after the signal to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves until SIGTERM or SIGINT; greets with its address once it listens.
+/// Serves until SIGTERM or SIGINT. Calls `on_listening` with the address.
 ///
-/// Each request has its client's address among its extensions.
+/// The extensions of a request contain the client's address.
 pub async fn serve<S, B>(
     listen: SocketAddr,
     service: S,
-    greet: impl FnOnce(SocketAddr),
+    on_listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Box<dyn Error>>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -55,27 +52,27 @@ where
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    greet(listener.local_addr()?);
+    on_listening(listener.local_addr()?);
 
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
-    // A client that has vanished in the middle of a request answers no ping.
-    http.http2().keep_alive_interval(PATIENCE).keep_alive_timeout(PATIENCE);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // Detects clients that vanished during a request.
+    http.http2().keep_alive_interval(CLIENT_TIMEOUT).keep_alive_timeout(CLIENT_TIMEOUT);
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await?;
-            Ok::<_, BoxError>((listener.accept().await?, place))
+            let permit = Arc::clone(&permits).acquire_owned().await?;
+            Ok::<_, BoxError>((listener.accept().await?, permit))
         };
-        let ((socket, peer), place) = tokio::select! {
+        let ((socket, peer), permit) = tokio::select! {
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: others will be freed.
+                    // Probably out of file descriptors: wait until others are closed.
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(Duration::from_millis(100)).await;
                     continue;
@@ -86,11 +83,11 @@ where
         };
         let _ = socket.set_nodelay(true);
         let requests = Requests::default();
-        let (counted, service) = (requests.clone(), service.clone());
+        let (running, service) = (requests.clone(), service.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert::<SocketAddr>(peer);
-            let (running, answer) = (counted.begin(), service.clone().oneshot(request));
-            async move { answer.await.map(|answer| running.until_sent(answer)) }
+            let (guard, response) = (running.begin(), service.clone().oneshot(request));
+            async move { response.await.map(|response| guard.until_sent(response)) }
         });
         let connection = http.serve_connection(TokioIo::new(socket), service).into_owned();
         let connection = graceful.watch(connection);
@@ -99,20 +96,20 @@ where
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 },
-                // `http` waits for ever for a first byte, and for HTTP/2's requests.
-                () = requests.none_for(PATIENCE) => tracing::debug!("connection was idle"),
+                // hyper has no timeout for the first byte, nor for requests on HTTP/2.
+                () = requests.idle_for(CLIENT_TIMEOUT) => tracing::debug!("connection was idle"),
             }
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
-    if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still running after {GRACE:?}");
+    if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still running after {SHUTDOWN_TIMEOUT:?}");
     }
     Ok(())
 }
 
-/// Headers that no log may show, of requests and of answers.
+/// Headers of requests and responses that must not be logged.
 pub fn secret_headers() -> [HeaderName; 3] {
     [
         header::AUTHORIZATION,
@@ -121,8 +118,86 @@ pub fn secret_headers() -> [HeaderName; 3] {
     ]
 }
 
-/// A span without the query, which may hold a presigned URL's signature. `Debug` quotes
-/// the path and escapes what could forge a log line.
+/// The span of a request. It leaves out the query, which may contain a presigned URL's signature.
+/// `Debug` quotes and escapes the path, so that it cannot forge a log line.
 pub fn span<B>(request: &Request<B>) -> Span {
     tracing::debug_span!("request", method = %request.method(), path = ?request.uri().path())
+}
+
+/// A service with a health check in front of it.
+pub type WithHealthCheck<B> =
+    BoxCloneService<Request<Incoming>, Response<Either<Full<Bytes>, B>>, BoxError>;
+
+/// Answers `GET /healthz` with `ok`, and passes other requests to the service.
+pub fn with_health_check<S, B>(service: S) -> WithHealthCheck<B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: 'static,
+{
+    BoxCloneService::new(tower::service_fn(move |request: Request<Incoming>| {
+        let service = service.clone();
+        async move {
+            if is_health_check(&request) {
+                return Ok(Response::new(Either::Left(Full::from("ok\n"))));
+            }
+            Ok(service.oneshot(request).await.map_err(Into::into)?.map(Either::Right))
+        }
+    }))
+}
+
+/// A signed request is for a bucket with that name.
+fn is_health_check<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET
+        && request.uri().path() == "/healthz"
+        && request.uri().query().is_none()
+        && !request.headers().contains_key(header::AUTHORIZATION)
+}
+
+/// Counts the running requests of a connection. Clones share the count.
+#[derive(Clone, Default)]
+struct Requests(Arc<watch::Sender<usize>>);
+
+/// A running request. Dropping it ends the request.
+struct Running(Requests);
+
+impl Requests {
+    fn begin(&self) -> Running {
+        self.0.send_modify(|running| *running += 1);
+        Running(self.clone())
+    }
+
+    /// Waits until no request has run for this long.
+    async fn idle_for(&self, time: Duration) {
+        let mut requests = self.0.subscribe();
+        loop {
+            let _ = requests.wait_for(|running| *running == 0).await;
+            if timeout(time, requests.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Counts the request as running until the body of the response is sent.
+    fn until_sent<B: Body>(
+        self,
+        response: Response<B>,
+    ) -> Response<impl Body<Data = B::Data, Error = B::Error>> {
+        // The closure is dropped with the body.
+        response.map(|body| {
+            body.map_err(move |error| {
+                let _ = &self;
+                error
+            })
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|running| *running -= 1);
+    }
 }

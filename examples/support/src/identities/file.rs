@@ -1,4 +1,4 @@
-//! The file of identities: what may be in it, and what must agree.
+//! Parses and validates the identities file.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-use super::Current;
+use super::Loaded;
 
 /// See `development.toml` for an example of each table.
 #[derive(Deserialize)]
@@ -67,30 +67,30 @@ struct AssignmentTable {
     roles: Vec<String>,
 }
 
-/// A member of a project may have no role in it.
+/// A member of a project without a role there.
 const NO_ROLES: [&str; 0] = [];
 
-/// Reads a file; without one, the built-in development set.
+/// Reads a file, or the built-in development set.
 ///
-/// What it says of a fault repeats no value: it might be a token.
-pub(super) fn read(path: Option<&Path>, files: SecretFiles) -> Result<Current, String> {
+/// An error message contains no value of the file, because the value may be a token.
+pub(super) fn read(path: Option<&Path>, files: SecretFiles) -> Result<Loaded, String> {
     let Some(path) = path else {
         return parse(include_str!("development.toml"))
-            .map_err(|fault| format!("development.toml, {fault}"));
+            .map_err(|error| format!("development.toml, {error}"));
     };
     let text = files.read(path).map_err(|error| match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     })?;
-    parse(text.expose()).map_err(|fault| format!("{}, {fault}", path.display()))
+    parse(text.expose()).map_err(|error| format!("{}, {error}", path.display()))
 }
 
-fn parse(text: &str) -> Result<Current, String> {
-    // The parser's own text would repeat the line, and a token in it.
+fn parse(text: &str) -> Result<Loaded, String> {
+    // The parser's message would contain the line, which may contain a token.
     let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start);
         let line = text[..at].matches('\n').count() + 1;
-        // Of a member of the wrong type it tells the value after a colon.
+        // If a member has the wrong type, the value follows a colon.
         let what = error.message().split(':').next().unwrap_or_default();
         format!("line {line}: {what}")
     })?;
@@ -107,20 +107,20 @@ fn parse(text: &str) -> Result<Current, String> {
     for (at, UserTable { id, name, projects: member_of }) in numbered("users", file.users) {
         let user = UserId::new(&*id).map_err(|error| format!("{at}: id: {error}"))?;
         if projects.contains_key(&*id) {
-            // On the wire it would look like the owner of the project's root keys.
-            return Err(format!("{at}: id is also the id of a project; give the user another id"));
+            // Clients could not tell the user from the owner of the project's root keys.
+            return Err(format!("{at}: id is also the id of a project"));
         }
         let mut user = User::new(user, name);
         for project in member_of {
-            let project = find(&projects, &project, &at, "projects names no known project")?;
+            let project = find(&projects, &project, &at, "unknown project in projects")?;
             user.default_project_id.get_or_insert_with(|| project.clone());
             directory = directory.with_member(user.id.clone(), project, NO_ROLES);
         }
         directory = directory.with_user(user.clone());
         add(&mut users, id, user, &at)?;
     }
-    let user = |id: &str, at: &str| find(&users, id, at, "user_id names no known user");
-    let project = |id: &str, at: &str| find(&projects, id, at, "project_id names no known project");
+    let user = |id: &str, at: &str| find(&users, id, at, "unknown user_id");
+    let project = |id: &str, at: &str| find(&projects, id, at, "unknown project_id");
 
     for (at, table) in numbered("assignments", file.assignments) {
         let (user, project) = (user(&table.user_id, &at)?, project(&table.project_id, &at)?);
@@ -134,19 +134,19 @@ fn parse(text: &str) -> Result<Current, String> {
         let digest = match (table.token, table.token_sha256) {
             (Some(token), None) if !token.is_empty() => HEXLOWER.encode(&Sha256::digest(token)),
             (None, Some(digest)) => digest.to_ascii_lowercase(),
-            _ => return Err(format!("{at}: needs either token or token_sha256")),
+            _ => return Err(format!("{at}: exactly one of token and token_sha256 is required")),
         };
         tokens = tokens
             .with_token_sha256(&digest, user.name, caller)
             .map_err(|error| format!("{at}: token_sha256: {error}"))?;
         if !digests.insert(digest) {
-            return Err(format!("{at}: the token is there already"));
+            return Err(format!("{at}: duplicate token"));
         }
     }
-    Ok(Current { tokens, directory })
+    Ok(Loaded { tokens, directory })
 }
 
-/// Tables of a kind, each with the words that tell which it is.
+/// The tables of a kind, each with a name for error messages.
 fn numbered<T>(kind: &str, tables: Vec<T>) -> impl Iterator<Item = (String, T)> {
     let place = move |number| format!("[[{kind}]] number {number}");
     (1..).map(place).zip(tables)
@@ -154,7 +154,7 @@ fn numbered<T>(kind: &str, tables: Vec<T>) -> impl Iterator<Item = (String, T)> 
 
 fn add<T>(known: &mut HashMap<String, T>, id: String, new: T, at: &str) -> Result<(), String> {
     match known.insert(id, new) {
-        Some(_) => Err(format!("{at}: id is taken by another")),
+        Some(_) => Err(format!("{at}: duplicate id")),
         None => Ok(()),
     }
 }
@@ -163,7 +163,7 @@ fn find<T: Clone>(
     known: &HashMap<String, T>,
     id: &str,
     at: &str,
-    fault: &str,
+    message: &str,
 ) -> Result<T, String> {
-    known.get(id).cloned().ok_or_else(|| format!("{at}: {fault}"))
+    known.get(id).cloned().ok_or_else(|| format!("{at}: {message}"))
 }

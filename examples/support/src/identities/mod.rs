@@ -1,4 +1,4 @@
-//! Tokens, users and projects from a TOML file, read again on SIGHUP.
+//! Tokens, users and projects from a TOML file, reloaded on SIGHUP.
 
 mod file;
 
@@ -23,25 +23,25 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-/// Who may call, and who exists. A clone is another handle to the same.
+/// A token validator and directory. Clones share the loaded file.
 #[derive(Clone, Debug)]
 pub struct Identities {
     path: Option<PathBuf>,
     files: SecretFiles,
-    current: Arc<RwLock<Arc<Current>>>,
-    /// How often the file was read again: the directory's revision.
+    loaded: Arc<RwLock<Arc<Loaded>>>,
+    /// How often the file was reloaded: the directory's revision.
     reloads: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct Loaded {
     tokens: StaticTokens,
     directory: StaticDirectory,
 }
 
 impl Identities {
-    /// Reads a file; without one, the built-in development set, with which a server may
-    /// listen on loopback only.
+    /// Reads a file, or the built-in development set. With the latter, `listen` must be a loopback
+    /// address.
     pub fn load(
         path: Option<PathBuf>,
         files: SecretFiles,
@@ -49,20 +49,24 @@ impl Identities {
     ) -> Result<Self, Box<dyn Error>> {
         if path.is_none() {
             if !listen.ip().is_loopback() {
-                return Err(format!("refusing to listen on {listen} with the public development tokens: give --identities FILE").into());
+                let message = format!(
+                    "cannot listen on {listen} with the public development tokens: use \
+                     --identities FILE, or a loopback address"
+                );
+                return Err(message.into());
             }
-            tracing::warn!("using the built-in development tokens, which everybody knows");
+            tracing::warn!("using the built-in development tokens, which are public");
         }
-        let current = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref(), files)?)));
-        Ok(Self { path, files, current, reloads: Arc::default() })
+        let loaded = Arc::new(RwLock::new(Arc::new(file::read(path.as_deref(), files)?)));
+        Ok(Self { path, files, loaded, reloads: Arc::default() })
     }
 
-    /// Whether these are the built-in development set, which everybody knows.
+    /// Whether this is the built-in development set, which is public.
     pub fn are_public(&self) -> bool {
         self.path.is_none()
     }
 
-    /// Reads the file again on every SIGHUP; a broken one leaves the old in force.
+    /// Reloads the file on every SIGHUP. If the file is not valid, the old identities stay in use.
     pub fn reload_on_hangup(&self) -> Result<(), Box<dyn Error>> {
         let (this, mut hangups) = (self.clone(), signal(SignalKind::hangup())?);
         tokio::spawn(async move {
@@ -70,10 +74,10 @@ impl Identities {
                 match file::read(this.path.as_deref(), this.files) {
                     Ok(new) => {
                         this.replace(new);
-                        tracing::info!("identities read again");
+                        tracing::info!("reloaded identities");
                     }
                     Err(error) => {
-                        tracing::error!(%error, "identities not read, the old ones stay in force");
+                        tracing::error!(%error, "cannot reload identities, keeping the old ones");
                     }
                 }
             }
@@ -81,21 +85,21 @@ impl Identities {
         Ok(())
     }
 
-    fn replace(&self, new: Current) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        // After the answers: what was remembered of the old ones ends with the next request.
+    fn replace(&self, new: Loaded) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        // After the replacement: a cache that sees the new revision must not see old data.
         self.reloads.fetch_add(1, Ordering::Release);
     }
 
-    fn current(&self) -> Arc<Current> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
 impl TokenValidator for Identities {
     async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError> {
-        self.current().tokens.validate(presented).await
+        self.loaded().tokens.validate(presented).await
     }
 }
 
@@ -110,11 +114,11 @@ impl Directory for Identities {
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
-        self.current().directory.user(id).await
+        self.loaded().directory.user(id).await
     }
 
     async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
-        self.current().directory.project(id).await
+        self.loaded().directory.project(id).await
     }
 
     async fn membership(
@@ -122,7 +126,7 @@ impl Directory for Identities {
         user_id: &UserId,
         project_id: &ProjectId,
     ) -> Result<Option<Membership>, DirectoryError> {
-        self.current().directory.membership(user_id, project_id).await
+        self.loaded().directory.membership(user_id, project_id).await
     }
 
     async fn delegation(
@@ -130,6 +134,6 @@ impl Directory for Identities {
         user_id: &UserId,
         delegation: &Delegation,
     ) -> Result<Option<DelegatedAccess>, DirectoryError> {
-        self.current().directory.delegation(user_id, delegation).await
+        self.loaded().directory.delegation(user_id, delegation).await
     }
 }
