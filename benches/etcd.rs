@@ -272,7 +272,7 @@ async fn filled(records: u64) -> (Cluster, EtcdBackend) {
     // As the docs of the backend tell to run it.
     let arguments = ["--quota-backend-bytes", "8589934592", "--snapshot-count", "10000"];
     let cluster = Cluster::start(1, &arguments);
-    let builder = EtcdBackend::builder(&cluster.url()).max_size(8 << 30);
+    let builder = EtcdBackend::builder(cluster.url()).max_size(8 << 30);
     let backend = builder.timeout(Duration::from_mins(1)).build().await.unwrap();
     let started = Instant::now();
     for first in (0..records).step_by(10_000) {

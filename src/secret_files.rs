@@ -189,7 +189,7 @@ impl SecretFileError {
 
     /// The message and the source, for an error of a module that reads such files.
     pub(crate) fn into_parts(self) -> (String, Option<Box<dyn StdError + Send + Sync>>) {
-        (self.message, self.source.map(|source| source.into()))
+        (self.message, self.source.map(Into::into))
     }
 }
 

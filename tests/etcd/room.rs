@@ -19,7 +19,7 @@ use crate::{cluster, connect, insert, long, pair, report};
 async fn store_rejects_inserts_before_etcd_is_full_and_accepts_them_again_after_compaction() {
     // A quota of 32 MiB, of which etcd itself needs a part.
     let Some(cluster) = cluster(1, &["--quota-backend-bytes", "33554432"]) else { return };
-    let builder = EtcdBackend::builder(&cluster.url());
+    let builder = EtcdBackend::builder(cluster.url());
     let backend = builder.max_size(16 << 20).build().await.unwrap();
     let error = fill(&backend).await;
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");

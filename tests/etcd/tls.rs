@@ -56,7 +56,7 @@ async fn private_authority_is_trusted_only_when_it_is_set() {
     let (certificate, key) = (authority.path("member.pem"), authority.path("member.key"));
     let arguments = ["--cert-file", &certificate, "--key-file", &key];
     let Some(cluster) = cluster(3, &arguments) else { return };
-    let builder = EtcdBackend::builder(&cluster.url());
+    let builder = EtcdBackend::builder(cluster.url());
     // The members may not have elected a leader yet.
     let patient = builder.clone().timeout(Duration::from_mins(1));
     let backend = patient.tls(authority.tls()).build().await.unwrap();
@@ -85,7 +85,7 @@ async fn cluster_with_client_cert_auth_accepts_certificates_of_its_authority() {
         let (certificate, key) = (authority.path("client.pem"), authority.path("client.key"));
         format!("{}/keys?cacert={trusted}&cert={certificate}&key={key}", cluster.url())
     };
-    let patient = EtcdBackend::builder(&url(&authority)).timeout(Duration::from_mins(1));
+    let patient = EtcdBackend::builder(url(&authority)).timeout(Duration::from_mins(1));
     let backend = patient.build().await.unwrap();
     let record = pair("bob");
     insert(&backend, &record).await.unwrap();
@@ -96,7 +96,7 @@ async fn cluster_with_client_cert_auth_accepts_certificates_of_its_authority() {
     assert_eq!(shown.build().await.unwrap().get(&record.id).await.unwrap(), Some(record));
 
     let stranger = Authority::new().unwrap();
-    for refused in [bare.clone(), EtcdBackend::builder(&url(&stranger))] {
+    for refused in [bare.clone(), EtcdBackend::builder(url(&stranger))] {
         let error = refused.timeout(Duration::from_secs(1)).build().await.unwrap_err();
         assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{}", report(&error));
     }

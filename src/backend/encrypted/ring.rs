@@ -111,13 +111,11 @@ impl KeyRing {
     /// As [`from_env`](Self::from_env) and [`from_file`](Self::from_file), but `files` says
     /// which files are accepted.
     pub fn resolve(name: &str, files: SecretFiles) -> Result<Self, KeyError> {
-        match name.strip_prefix("env:") {
-            Some(variable) => Self::from_env(variable),
-            None => {
-                let text = files.read(name.as_ref()).map_err(KeyError::from_file)?;
-                Self::parse(text.expose()).map_err(|error| error.within(&name))
-            }
+        if let Some(variable) = name.strip_prefix("env:") {
+            return Self::from_env(variable);
         }
+        let text = files.read(name.as_ref()).map_err(KeyError::from_file)?;
+        Self::parse(text.expose()).map_err(|error| error.within(&name))
     }
 
     /// Makes a new key: a line for the text of a ring.

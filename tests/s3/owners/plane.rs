@@ -138,6 +138,13 @@ impl Plane {
         }
     }
 
+    /// Sends a body in signed chunks to the layer, without the length of the payload.
+    pub(super) async fn send_chunks_without_length(&self) -> Answer {
+        let signer = self.cached.signer().payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        let put = request("PUT", "/b/k").body(Full::<Bytes>::from("0;")).unwrap();
+        self.cached.send(signer.sign(put).0).await
+    }
+
     /// Sends a request to one of the layers.
     pub(super) async fn send(&self, way: Way) -> Answer {
         let get = || request("GET", "/b/k").body(Empty::<Bytes>::new()).unwrap();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tower_credentials::{directory::OpenDirectory, domain::Credential};
+use tower_credentials::{
+    directory::OpenDirectory, domain::Credential, signature::request::S3ErrorCode,
+};
 
 use super::plane::{
     Fate::{Refused, Verified},
@@ -148,4 +150,13 @@ async fn open_directory_counts_as_none() {
         assert_eq!(open.fate(way).await, Verified, "{way:?}");
         assert_eq!(real.fate(way).await, Refused, "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn malformed_chunk_headers_are_refused_before_the_owner_is_looked_up() {
+    let registry = registry();
+    registry.set_user("alice", None);
+    let plane = Plane::new(key(), registry, Settings::default()).await;
+    assert_eq!(plane.fate(Way::Header).await, Refused);
+    plane.send_chunks_without_length().await.refused(S3ErrorCode::MissingContentLength);
 }
