@@ -47,7 +47,7 @@ async fn member_that_is_cut_off_returns_no_stale_data() {
     let others: Vec<_> = (0..3).filter(|member| *member != leader).collect();
     let majority = fresh(&cluster.url_of(&others)).await;
     let limit = Duration::from_secs(2);
-    let alone = EtcdBackend::builder(&cluster.url_of(&[leader])).timeout(limit);
+    let alone = EtcdBackend::builder(cluster.url_of(&[leader])).timeout(limit);
     let alone = alone.build().await.unwrap();
     // Each handle prefers a random member at first.
     let mut both = Vec::new();

@@ -124,7 +124,7 @@ async fn calls_fail_in_time_without_a_majority_and_resume_when_it_returns() {
 async fn calls_to_a_missing_cluster_fail_within_the_timeout() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
     let limit = Duration::from_secs(1);
-    let builder = EtcdBackend::builder(&cluster.url()).timeout(limit);
+    let builder = EtcdBackend::builder(cluster.url()).timeout(limit);
     let backend = builder.clone().build().await.unwrap();
     for member in 0..3 {
         cluster.kill(member);

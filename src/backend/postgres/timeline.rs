@@ -103,28 +103,28 @@ impl SessionTimeline {
 mod tests {
     use super::*;
 
-    fn timeline(system: &str, number: u32) -> Option<Timeline> {
-        Some(Timeline { system: system.into(), number })
+    fn timeline(system: &str, number: u32) -> Timeline {
+        Timeline { system: system.into(), number }
     }
 
     #[tokio::test]
     async fn session_is_superseded_by_a_later_timeline_of_the_same_system() {
         let latest = LatestTimeline::new();
-        let first = latest.observe(timeline("7", 1)).unwrap();
+        let first = latest.observe(Some(timeline("7", 1))).unwrap();
         let unknown = latest.observe(None).unwrap();
-        assert!(latest.observe(timeline("7", 1)).is_some());
+        assert!(latest.observe(Some(timeline("7", 1))).is_some());
         assert!(!first.is_superseded());
-        let second = latest.observe(timeline("7", 2)).unwrap();
+        let second = latest.observe(Some(timeline("7", 2))).unwrap();
         assert!(first.is_superseded() && !second.is_superseded() && !unknown.is_superseded());
         first.superseded().await;
-        assert!(latest.observe(timeline("7", 1)).is_none());
+        assert!(latest.observe(Some(timeline("7", 1))).is_none());
     }
 
     #[test]
     fn timelines_of_different_systems_are_not_compared() {
         let latest = LatestTimeline::new();
-        let old = latest.observe(timeline("7", 4)).unwrap();
-        let new = latest.observe(timeline("8", 1)).unwrap();
+        let old = latest.observe(Some(timeline("7", 4))).unwrap();
+        let new = latest.observe(Some(timeline("8", 1))).unwrap();
         assert!(!old.is_superseded() && !new.is_superseded());
     }
 }
