@@ -89,7 +89,7 @@ async fn a_resealing_that_was_given_up_goes_on_where_it_was() {
     let left = others(&store, "k2").await;
     eprintln!("given up: {}, {left} of 3000 records left", given_up.is_err());
     let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
-    assert!(error.to_string().ends_with("lacks: k1"), "{error}");
+    assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
     let again = open(&store, &["k1", "k2"]).await;
     assert_eq!(usize::try_from(reseal(&again).await).unwrap(), left);
     open(&store, &["k2"]).await;

@@ -28,7 +28,7 @@ async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_i
     assert_eq!(new.keys_in_use().await.unwrap(), ["k2", "k1"]);
     let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::MissingKey);
-    assert!(error.to_string().ends_with("lacks: k1"), "{error}");
+    assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
 
     // So does an update.
     assert_eq!(reseal(&new).await, 1);
