@@ -70,7 +70,7 @@ impl Engine {
 ///
 /// # Errors
 ///
-/// [`InvalidSetting`](OpenErrorKind::InvalidSetting) if the variable is not set, the file is
+/// [`InvalidSetting`](super::OpenErrorKind::InvalidSetting) if the variable is not set, the file is
 /// rejected or cannot be read, or what they contain is not the URL of a store. The error
 /// contains neither the value nor a password.
 #[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]

@@ -29,7 +29,7 @@ use super::{error, following};
 /// * Writes through the same `Cached` take effect on the next lookup. A lookup never returns
 ///   an answer that was requested before a write was done.
 /// * Writes of other processes, or past this cache, take effect within the
-///   [`ttl`](CachedBuilder::ttl): 10 seconds by default. If the cache
+///   [`ttl`](super::CachedBuilder::ttl): 10 seconds by default. If the cache
 ///   [follows](Self::follow) a change feed, they take effect within a second.
 /// * Older answers are not served, not even during an outage, unless a feed reports that the
 ///   record did not change. Errors are not cached.
@@ -107,10 +107,10 @@ impl<B> Cached<B> {
     }
 
     /// Returns the maximum age of an entry when no change feed is connected: the
-    /// [`ttl`](CachedBuilder::ttl).
+    /// [`ttl`](super::CachedBuilder::ttl).
     ///
     /// With a connected feed, the maximum age is
-    /// [`followed_ttl`](CachedBuilder::followed_ttl).
+    /// [`followed_ttl`](super::CachedBuilder::followed_ttl).
     #[must_use]
     pub fn max_staleness(&self) -> Duration {
         self.0.settings.ttl
@@ -134,9 +134,9 @@ impl<B: CredentialBackend> Cached<B> {
     ///
     /// Changed records are evicted, so that writes of others take effect when the feed reports
     /// them, within a second. Unchanged records are served for longer: see
-    /// [`followed_ttl`](CachedBuilder::followed_ttl).
+    /// [`followed_ttl`](super::CachedBuilder::followed_ttl).
     ///
-    /// If the feed breaks or falls silent, the [`ttl`](CachedBuilder::ttl) applies again at
+    /// If the feed breaks or falls silent, the [`ttl`](super::CachedBuilder::ttl) applies again at
     /// once. The cache logs a warning and retries, at most every few seconds. After it
     /// reconnects, all entries are looked up again, since changes may have been missed.
     ///
