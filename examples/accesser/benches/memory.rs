@@ -1,7 +1,7 @@
 //! What the accesser keeps in memory: its anonymous memory after 100,000 and
 //! after 1,000,000 creates on SQLite, over HTTP.
 //!
-//! `cargo bench --bench memory [-- TOTAL]`; less than a million is a quick look.
+//! `cargo bench -p accesser --bench memory [-- TOTAL]`; less than a million is a quick look.
 //! The accesser logs as it does by default, to nowhere.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
@@ -16,8 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use test_support::bench;
-use test_support::bench::clients::{self, Client};
+use test_support::bench::{
+    self,
+    clients::{self, Client},
+};
 
 const TOTAL: usize = 1_000_000;
 const CONNECTIONS: usize = 128;
@@ -74,19 +76,9 @@ struct Accesser {
 }
 
 impl Accesser {
-    /// Builds it, unless that was done, and starts it on a free port.
+    /// Starts it on a free port.
     fn start(data: &Path) -> Self {
-        // This program is TARGET/release/deps/memory-...
-        let this = env::current_exe().unwrap();
-        let target = this.ancestors().nth(3).unwrap();
-        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--quiet", "--example", "accesser", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success(), "the accesser does not build");
-
-        let mut process = Command::new(target.join("release/examples/accesser"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_accesser"))
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env_remove("RUST_LOG")
