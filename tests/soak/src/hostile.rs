@@ -1,4 +1,4 @@
-//! A sender of hostile requests.
+//! Sends hostile requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,25 +17,25 @@ use crate::{
     world::{Kind, World, shown},
 };
 
-/// How long an answer to broken HTTP is waited for; none may come.
+/// How long to wait for a response to broken HTTP, which is optional.
 const GLANCE: Duration = Duration::from_millis(300);
 
-/// After how many requests the sender deletes what it has made.
+/// The number of requests after which the sender deletes its keys.
 const UNTIDY: usize = 60;
 
-/// What is sent, and what may become of it.
+/// Requests, and their expected results.
 pub(crate) enum Shot {
-    /// A valid HTTP request, which must be answered; if it is forbidden, with no success.
+    /// A valid HTTP request, which must get a response. A forbidden one must not succeed.
     Request { class: &'static str, sketch: Sketch, forbidden: bool },
-    /// Valid requests in one piece or slow ones, each of which must be answered.
+    /// Valid requests in pieces. Each must get a response.
     Pieces { class: &'static str, pieces: Pieces, count: usize },
-    /// Broken HTTP, which may be answered.
+    /// Broken HTTP, which may get a response.
     Broken { class: &'static str, pieces: Pieces },
-    /// The client hangs up.
+    /// The client disconnects.
     Left { class: &'static str, pieces: Pieces },
 }
 
-/// One who sends hostile requests, with a user and keys of its own.
+/// A sender with its own user and keys.
 pub(crate) struct Sender<'a> {
     pub(crate) world: &'a World,
     pub(crate) dice: Dice,
@@ -88,7 +88,7 @@ impl Sender<'_> {
                 world.tally.sent(class);
                 let answers = wire::exchange(world.host(), pieces, 1, false);
                 for reply in timeout(GLANCE, answers).await.into_iter().flatten().flatten() {
-                    world.judge(class, since, me, &reply, &what);
+                    world.check(class, since, me, &reply, &what);
                 }
             }
             Shot::Left { class, pieces } => {
@@ -100,8 +100,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Deletes what the user has made, and makes two keys. Of several senders with the
-    /// same user one alone deletes; the others may find their keys gone.
+    /// Deletes the user's keys, and creates two new ones. If several senders share a user, only one of them
+    /// deletes; the others may find their keys deleted.
     async fn tidy(&mut self, deletes: bool) {
         let (world, me, by) = (self.world, self.me, token(self.me));
         if deletes {
@@ -154,7 +154,7 @@ impl Sender<'_> {
         }
     }
 
-    /// A key of the sender's own, or one that does not exist.
+    /// A key of the sender, or one that does not exist.
     pub(crate) fn own(&mut self) -> Arc<Held> {
         match self.keys.len() {
             0 => {

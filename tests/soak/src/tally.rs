@@ -1,4 +1,4 @@
-//! What was sent and what came of it.
+//! Counts requests and results.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-/// Counts of one server.
+/// The counts of one server.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// Requests by class.
     sent: Mutex<BTreeMap<&'static str, u64>>,
-    /// What was done to keys and their owners.
+    /// Changes of keys and their owners.
     done: Mutex<BTreeMap<&'static str, u64>>,
-    /// Answers of 500 and above that are due: an outage of the soak's own, or S3's 501.
+    /// Expected responses of 500 and above: outages, and S3's 501.
     excused: Mutex<BTreeMap<u16, u64>>,
     admitted: AtomicU64,
     refused: AtomicU64,
@@ -39,18 +39,18 @@ impl Tally {
         count(&self.excused, status);
     }
 
-    /// A use of a key that came out as was due.
+    /// Counts a use of a key with the expected result.
     pub(crate) fn used(&self, admitted: bool) {
         let counter = if admitted { &self.admitted } else { &self.refused };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often something was done.
-    pub(crate) fn times(&self, what: &str) -> u64 {
+    /// How often a change was made.
+    pub(crate) fn count(&self, what: &str) -> u64 {
         self.done.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 
-    /// Uses that were admitted and refused, each as was due.
+    /// The numbers of uses that were accepted and rejected as expected.
     pub(crate) fn uses(&self) -> (u64, u64) {
         (self.admitted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }

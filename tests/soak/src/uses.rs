@@ -1,4 +1,4 @@
-//! Uses of keys, each of which must come out as is due.
+//! Uses keys, and checks each result.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) fn bucket(user: usize) -> String {
     format!("bucket-of-{}", project_of(user))
 }
 
-/// Uses any key, again and again.
+/// Uses random keys until the run is over.
 pub(crate) async fn keep_using(world: &World, name: &str) {
     let mut dice = Dice::new(world.seed, name);
     while !world.is_over() {
@@ -36,7 +36,7 @@ pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
     let (before, since) = (held.due(), world.now());
     let by_token = world.kind == Kind::Front || dice.one_in(6);
     let (class, sketch, asker) = if by_token {
-        // The one that asks is not the owner, and must not be shown the secret either.
+        // The caller is not the owner, and must not see the secret.
         ("s3tokens", redeem(world, dice, held), None)
     } else {
         ("s3", sign(world, dice, held), Some(held.owner))
@@ -46,13 +46,13 @@ pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
         return;
     }
     let due = before.1;
-    let outage = world.was_out(since);
+    let outage = world.had_outage(since);
     match (came_out(&reply, by_token), due) {
         (_, Due::Either) => {}
         (Some(true), Due::Admitted) => world.tally.used(true),
         (Some(false), Due::Revoked | Due::OwnerGone) => world.tally.used(false),
-        // The last answer of the directory may count, and what cannot be said is 503.
-        (Some(true), Due::OwnerGone) if world.was_out_lately(since) => {}
+        // Cached data of the directory may be used, and 503 is possible.
+        (Some(true), Due::OwnerGone) if world.had_recent_outage(since) => {}
         (None, _) if outage => {}
         _ => world.fault(format_args!(
             "{class}: a key of {due:?} gets {}: {} {}, {sketch:?}",
@@ -63,7 +63,7 @@ pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
     }
 }
 
-/// Whether a key was admitted, if the answer says so.
+/// Whether a key was accepted, if the response shows it.
 fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
     match reply.status {
         404 => Some(!by_token),
@@ -88,7 +88,7 @@ fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
         3 => Sketch::new("HEAD", object),
         4 => Sketch::new("DELETE", object),
         5 => return Sketch::new("GET", object).presigned(host, access, secret, &terms),
-        // The accesser does not take version 2.
+        // The accesser does not accept version 2.
         6 if world.kind == Kind::Gateway => {
             return Sketch::new("GET", object).v2(access, secret, terms.age);
         }
@@ -110,8 +110,8 @@ fn redeem(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
     Sketch::call("POST", "/v3/s3tokens", &world.people.validating(), &body.to_string())
 }
 
-/// Makes the buckets of the users' projects.
-pub(crate) async fn make_buckets(world: &World, users: &[usize]) {
+/// Creates the buckets of the users' projects.
+pub(crate) async fn create_buckets(world: &World, users: &[usize]) {
     if world.kind == Kind::Front {
         return;
     }

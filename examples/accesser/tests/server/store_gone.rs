@@ -1,5 +1,4 @@
-//! The store gone, and back again: a lock that another holds, a disk that is full,
-//! a file that is taken away or cut short.
+//! Failures of the store file: locked, on a full disk, missing, or truncated.
 
 use std::{
     fs,
@@ -19,14 +18,14 @@ use test_support::{
 use crate::ACCESSER;
 
 #[tokio::test]
-async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
+async fn locked_store_returns_503_for_writes_only() {
     let accesser = Server::new(ACCESSER);
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
     let key = keys::Key { access: "before".into(), secret: keys::secret_of("before") };
     let store = Store::new(&client, &running.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
 
     let other = Connection::open(accesser.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -41,13 +40,13 @@ async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
 
     other.execute_batch("ROLLBACK").unwrap();
     create(&client, "after").await.expect(201);
-    // What was refused was not written.
+    // The rejected create was not stored.
     assert!(!is_whole(&client, "during").await);
     create(&client, "during").await.expect(201);
 }
 
 #[tokio::test]
-async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
+async fn missing_store_file_returns_503_and_a_restored_one_is_used_at_once() {
     let accesser = Server::new(ACCESSER);
     let running = accesser.start().await;
     let client = running.client();
@@ -61,9 +60,9 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
     create(&client, "after-the-backup").await.expect(201);
 
     let beside = |ending: &str| database.with_extension(format!("db{ending}"));
-    let carry = |ending: &str| accesser.home().join(format!("away{ending}"));
+    let moved = |ending: &str| accesser.home().join(format!("away{ending}"));
     for ending in ["", "-wal", "-shm"] {
-        fs::rename(beside(ending), carry(ending)).unwrap();
+        fs::rename(beside(ending), moved(ending)).unwrap();
     }
     let answers = [
         create(&client, "during").await,
@@ -75,7 +74,7 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
     }
     assert!(!database.exists());
     for ending in ["", "-wal", "-shm"] {
-        fs::rename(carry(ending), beside(ending)).unwrap();
+        fs::rename(moved(ending), beside(ending)).unwrap();
     }
     assert!(is_whole(&client, "after-the-backup").await && !is_whole(&client, "during").await);
     create(&client, "back").await.expect(201);
@@ -90,7 +89,7 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_short_is_an_error_of_the_server_which_runs_on() {
+async fn truncated_store_file_returns_5xx_and_the_server_continues() {
     let accesser = Server::new(ACCESSER);
     let mut running = accesser.start().await;
     let client = running.client();
@@ -122,7 +121,7 @@ impl<'a> Disk<'a> {
         Self(folder)
     }
 
-    /// Leaves room for this many bytes, with a file that can be deleted.
+    /// Fills the disk with a file, except for this many bytes.
     fn fill(&self, room: usize) {
         let statistics = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(self.0).output();
         let statistics = String::from_utf8(statistics.unwrap().stdout).unwrap();
@@ -131,7 +130,7 @@ impl<'a> Disk<'a> {
         fs::write(self.0.join("ballast"), vec![b'x'; free - room]).unwrap();
     }
 
-    fn relieve(&self) {
+    fn make_room(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }
@@ -142,7 +141,7 @@ impl Drop for Disk<'_> {
     }
 }
 
-/// Whether a disk may be mounted here.
+/// Whether the test has permission to mount.
 fn may_mount() -> bool {
     let folder = tempfile::tempdir().unwrap();
     let mut mount = Command::new("mount");
@@ -154,7 +153,7 @@ fn may_mount() -> bool {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
+async fn full_disk_returns_503_for_writes_and_recovers() {
     if !may_mount() {
         return;
     }
@@ -167,7 +166,7 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
     create(&client, "key").await.expect(201);
     let key = keys::Key { access: "key".into(), secret: keys::secret_of("key") };
     let store = Store::new(&client, &running.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     store.put("object", "whole").await.expect(200);
 
     disk.fill(200_000);
@@ -180,12 +179,12 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
         }
         answer.expect(201);
         acknowledged.push(access);
-        assert!(acknowledged.len() < 1_000, "the disk does not fill");
+        assert!(acknowledged.len() < 1_000, "the disk did not become full");
     };
     assert!(acknowledged.len() > 5, "the disk was full from the start");
     assert!(refused.headers.contains_key("retry-after"));
 
-    // It stays full, and reads go on, also those of the store.
+    // While the disk is full, reads continue, also those of objects.
     create(&client, "refused").await.expect(503);
     client.get("/healthz", "").await.expect(200);
     client.get("/credentials", "dev-alice").await.expect(200);
@@ -195,9 +194,9 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
     assert_eq!(store.get("object").await.expect(200).text(), "whole");
     assert!(!store.put("large", vec![b'x'; 1 << 20]).await.status.is_success());
 
-    disk.relieve();
+    disk.make_room();
     for n in 0..20 {
-        let access = format!("relieved-{n}");
+        let access = format!("later-{n}");
         create(&client, &access).await.expect(201);
         acknowledged.push(access);
     }

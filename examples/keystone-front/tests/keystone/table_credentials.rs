@@ -1,4 +1,4 @@
-//! `/v3/credentials`, side by side with Keystone.
+//! `/v3/credentials`, compared with Keystone.
 
 use crate::exchanges::{METHOD, METHOD_WHY, compare, row};
 
@@ -12,7 +12,7 @@ const NEW_BLOB: &str =
     r#"{"credential": {"blob": "{\"access\": \"<ann>1\", \"secret\": \"t\", \"more\": 1}"}}"#;
 
 #[tokio::test]
-async fn credentials_are_made_and_shown_as_keystone_does() {
+async fn credentials_are_created_and_shown_as_in_keystone() {
     compare(&[
         row("no token", "nobody", "GET /credentials"),
         row("a token that is none", "a made-up token", "GET /credentials"),
@@ -86,7 +86,7 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
 }
 
 #[tokio::test]
-async fn credentials_are_changed_and_deleted_as_keystone_does() {
+async fn credentials_are_changed_and_deleted_as_in_keystone() {
     compare(&[
         row("a key", "member", "POST /credentials").body(OWN).keep(&[("own", "/credential/id")]),
         row("a certificate", "member", "POST /credentials")

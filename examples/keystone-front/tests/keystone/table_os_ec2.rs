@@ -1,4 +1,4 @@
-//! `/v3/users/{user}/credentials/OS-EC2`, side by side with Keystone.
+//! `/v3/users/{user}/credentials/OS-EC2`, compared with Keystone.
 
 use crate::exchanges::{METHOD, METHOD_WHY, compare, row};
 
@@ -12,7 +12,7 @@ const ELSEWHERE: &[(&str, &str)] =
     &[("elsewhere", "/credential/access"), ("its secret", "/credential/secret")];
 
 #[tokio::test]
-async fn key_pairs_are_made_and_listed_as_keystone_does() {
+async fn key_pairs_are_created_and_listed_as_in_keystone() {
     compare(&[
         row("by nobody", "nobody", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
         row("none yet", "member", "GET /users/<ann>/credentials/OS-EC2"),
@@ -69,7 +69,7 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
 }
 
 #[tokio::test]
-async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
+async fn key_pairs_are_shown_and_deleted_as_in_keystone() {
     compare(&[
         row("a key", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(KEY),
         row("another", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(SECOND),

@@ -1,13 +1,13 @@
-//! `/v3/s3tokens`, side by side with Keystone; `/v3/ec2tokens` passes through.
+//! `/v3/s3tokens`, compared with Keystone; `/v3/ec2tokens` is forwarded.
 
 use crate::exchanges::{METHOD, METHOD_WHY, Row, compare, row};
 
-/// The key that `<s3v2>` and the others are signed with.
+/// The key of `<s3v2>` and the other signatures.
 const KEY: &str = r#"{"credential": {"type": "ec2", "user_id": "<ann>", "project_id": "<home>",
     "blob": "{\"access\": \"<ann>s\", \"secret\": \"the-secret-of-ann\"}"}}"#;
 
 #[tokio::test]
-async fn signatures_are_validated_as_keystone_does() {
+async fn signatures_are_validated_as_in_keystone() {
     const fn check(what: &'static str, body: &'static str) -> Row {
         row(what, "service", "POST /s3tokens").body(body)
     }
