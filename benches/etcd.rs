@@ -166,7 +166,7 @@ fn transaction(record: &Credential, held: u64) -> (String, String) {
         "access_key": access_key, "material": record.material.encode().expose(),
         "status": "Active", "created_at": 0, "updated_at": 0, "version": record.version.get(),
     });
-    let told = json!([{"record": {"id": id, "key": access_key}}]);
+    let notification = json!([{"record": {"id": id, "key": access_key}}]);
     let (r, a) = (key(format!("r{id}")), key(format!("a{access_key}")));
     let (q, m) = (key(format!("q{user}")), key("m".into()));
     let (users, projects) =
@@ -184,7 +184,7 @@ fn transaction(record: &Credential, held: u64) -> (String, String) {
             put(&key(format!("{projects}i{id}")), ""),
             put(&key(format!("{projects}a{access_key}")), id),
             put(&q, &held.to_string()),
-            put(&m, &told.to_string()),
+            put(&m, &notification.to_string()),
         ],
         "failure": [range(&r), range(&a), range(&q)],
     });

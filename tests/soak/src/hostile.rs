@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::{
     broken, calls,
     dice::Dice,
-    held::Held,
+    keys::TrackedKey,
     mutated,
     people::{HOSTILE, token, user},
     sign::{Sketch, Terms},
@@ -40,7 +40,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) world: &'a World,
     pub(crate) dice: Dice,
     pub(crate) me: usize,
-    pub(crate) keys: Vec<Arc<Held>>,
+    pub(crate) keys: Vec<Arc<TrackedKey>>,
 }
 
 /// Sends hostile requests until the run is over.
@@ -77,7 +77,7 @@ impl Sender<'_> {
             Shot::Request { class, sketch, forbidden } => {
                 let Some(reply) = world.send(class, &sketch, me).await else { return };
                 if forbidden && reply.status < 300 {
-                    world.fault(format_args!("{class} is admitted: {sketch:?}\n{reply:?}"));
+                    world.fault(format_args!("{class} is accepted: {sketch:?}\n{reply:?}"));
                 }
             }
             Shot::Pieces { class, pieces, count } => {
@@ -127,7 +127,7 @@ impl Sender<'_> {
             let (access, secret) = (text("access"), text("secret"));
             if secret.len() >= 16 {
                 world.keys.note_secret(&secret, me);
-                self.keys.push(Arc::new(Held::unlisted(&access, &secret, me)));
+                self.keys.push(Arc::new(TrackedKey::unlisted(&access, &secret, me)));
             }
         }
         if deletes && world.kind != Kind::Front {
@@ -155,19 +155,19 @@ impl Sender<'_> {
     }
 
     /// A key of the sender, or one that does not exist.
-    pub(crate) fn own(&mut self) -> Arc<Held> {
+    pub(crate) fn own(&mut self) -> Arc<TrackedKey> {
         match self.keys.len() {
             0 => {
                 let (access, secret) = (self.dice.hex(), self.dice.hex());
-                Arc::new(Held::unlisted(&access, &secret, self.me))
+                Arc::new(TrackedKey::unlisted(&access, &secret, self.me))
             }
             count => Arc::clone(&self.keys[self.dice.below(count)]),
         }
     }
 
     /// Another user's key.
-    pub(crate) fn foreign(&mut self) -> Arc<Held> {
+    pub(crate) fn foreign(&mut self) -> Arc<TrackedKey> {
         let any = self.world.keys.any(&mut self.dice);
-        any.unwrap_or_else(|| Arc::new(Held::unlisted("nobodys", "the-secret-of-nobody", 0)))
+        any.unwrap_or_else(|| Arc::new(TrackedKey::unlisted("nobodys", "the-secret-of-nobody", 0)))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dice::Dice,
-    held::{Due, Held},
+    keys::{Due, TrackedKey},
     keystone::Away,
     people::{ROOT, project_of, token, user},
     sign::{Sketch, sha256},
@@ -20,7 +20,7 @@ const MAX_KEYS: usize = 8;
 
 /// A key with the state that only its worker knows.
 struct Own {
-    held: Arc<Held>,
+    tracked: Arc<TrackedKey>,
     /// The v3 id, which does not change in a rotation.
     id: String,
     active: bool,
@@ -62,14 +62,14 @@ async fn step_of(world: &World, dice: &mut Dice, owner: &mut Owner, step: usize)
         50..65 => owner.toggle(world, dice, n).await,
         65..80 => owner.delete(world, dice, n).await,
         80..85 => owner.toggle_owner(world, dice).await,
-        _ => use_key(world, dice, &owner.keys[n].held).await,
+        _ => use_key(world, dice, &owner.keys[n].tracked).await,
     }
 }
 
 impl Owner {
     /// The expected result for an active key.
     fn due(&self) -> Due {
-        if self.away.is_some() { Due::OwnerGone } else { Due::Admitted }
+        if self.away.is_some() { Due::OwnerGone } else { Due::Accepted }
     }
 
     /// A token that may change a key: the owner's, or an admin's.
@@ -117,10 +117,10 @@ impl Owner {
             return world.fault(format_args!("no key in {reply:?}"));
         }
         world.tally.done("minted");
-        let held = world.keys.add(access, secret, self.n);
-        held.set(self.due());
-        use_key(world, dice, &held).await;
-        self.keys.push(Own { held, id: sha256(access.as_bytes()), active: true });
+        let tracked = world.keys.add(access, secret, self.n);
+        tracked.set(self.due());
+        use_key(world, dice, &tracked).await;
+        self.keys.push(Own { tracked, id: sha256(access.as_bytes()), active: true });
     }
 
     /// Replaces the pair of a key.
@@ -134,7 +134,7 @@ impl Owner {
         let body = json!({"credential": {"blob": blob}}).to_string();
         let path = format!("/v3/credentials/{}", self.keys[n].id);
         let new = world.keys.add(&access, &secret, self.n);
-        let old = Arc::clone(&self.keys[n].held);
+        let old = Arc::clone(&self.keys[n].tracked);
         old.set(Due::Either);
         let call = Sketch::call("PATCH", &path, &by, &body);
         if changed(world, &call, asker, 200).await.is_none() {
@@ -144,9 +144,9 @@ impl Owner {
         world.tally.done("rotated");
         old.set(Due::Revoked);
         new.set(self.due());
-        self.keys[n].held = Arc::clone(&new);
-        for held in [old, new] {
-            use_key(world, dice, &held).await;
+        self.keys[n].tracked = Arc::clone(&new);
+        for tracked in [old, new] {
+            use_key(world, dice, &tracked).await;
         }
     }
 
@@ -156,38 +156,38 @@ impl Owner {
         let own = &mut self.keys[n];
         let status = if own.active { "Inactive" } else { "Active" };
         let body = json!({"credential": {"blob": {"status": status}}}).to_string();
-        let path = format!("/credentials/{}", own.held.access);
-        let (_, before) = own.held.due();
-        own.held.set(Due::Either);
+        let path = format!("/credentials/{}", own.tracked.access);
+        let (_, before) = own.tracked.due();
+        own.tracked.set(Due::Either);
         let call = Sketch::call("PATCH", &path, &by, &body);
         if changed(world, &call, asker, 200).await.is_none() {
-            return own.held.set(before);
+            return own.tracked.set(before);
         }
         world.tally.done(if own.active { "disabled" } else { "enabled" });
         own.active = !own.active;
-        own.held.set(if own.active { due } else { Due::Revoked });
-        use_key(world, dice, &own.held).await;
+        own.tracked.set(if own.active { due } else { Due::Revoked });
+        use_key(world, dice, &own.tracked).await;
     }
 
     async fn delete(&mut self, world: &World, dice: &mut Dice, n: usize) {
         let (by, asker) = self.token(dice);
-        let Own { held, id, .. } = &self.keys[n];
+        let Own { tracked, id, .. } = &self.keys[n];
         // OS-EC2 returns 404 for a removed user.
         let path = match dice.below(if self.away.is_some() { 2 } else { 3 }) {
-            0 => format!("/credentials/{}", held.access),
+            0 => format!("/credentials/{}", tracked.access),
             1 => format!("/v3/credentials/{id}"),
-            _ => format!("/v3/users/{}/credentials/OS-EC2/{}", user(self.n), held.access),
+            _ => format!("/v3/users/{}/credentials/OS-EC2/{}", user(self.n), tracked.access),
         };
         // A rotated pair can be deleted by its id or its new access key.
         let call = Sketch::call("DELETE", &path, &by, "");
-        let (_, before) = held.due();
-        held.set(Due::Either);
+        let (_, before) = tracked.due();
+        tracked.set(Due::Either);
         if changed(world, &call, asker, 204).await.is_none() {
-            return held.set(before);
+            return tracked.set(before);
         }
         world.tally.done("deleted");
-        held.set(Due::Revoked);
-        use_key(world, dice, held).await;
+        tracked.set(Due::Revoked);
+        use_key(world, dice, tracked).await;
         self.keys.swap_remove(n);
     }
 
@@ -199,7 +199,7 @@ impl Owner {
         };
         let active = || self.keys.iter().filter(|own| own.active);
         for own in active() {
-            own.held.set(Due::Either);
+            own.tracked.set(Due::Either);
         }
         world.people.set(world, self.n, gone).await;
         world.tally.done(match gone {
@@ -207,12 +207,12 @@ impl Owner {
             Some(Away::WithoutRoles) => "memberships removed",
             Some(_) => "users removed",
         });
-        let due = if gone.is_some() { Due::OwnerGone } else { Due::Admitted };
+        let due = if gone.is_some() { Due::OwnerGone } else { Due::Accepted };
         for own in active() {
-            own.held.set(due);
+            own.tracked.set(due);
         }
         for own in active() {
-            use_key(world, dice, &own.held).await;
+            use_key(world, dice, &own.tracked).await;
         }
         self.away = gone;
     }

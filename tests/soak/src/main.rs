@@ -8,8 +8,8 @@
 mod broken;
 mod calls;
 mod dice;
-mod held;
 mod hostile;
+mod keys;
 mod life;
 mod mutated;
 mod people;

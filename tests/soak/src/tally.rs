@@ -18,8 +18,8 @@ pub(crate) struct Tally {
     done: Mutex<BTreeMap<&'static str, u64>>,
     /// Expected responses of 500 and above: outages, and S3's 501.
     excused: Mutex<BTreeMap<u16, u64>>,
-    admitted: AtomicU64,
-    refused: AtomicU64,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
 }
 
 fn count<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, name: K) {
@@ -40,8 +40,8 @@ impl Tally {
     }
 
     /// Counts a use of a key with the expected result.
-    pub(crate) fn used(&self, admitted: bool) {
-        let counter = if admitted { &self.admitted } else { &self.refused };
+    pub(crate) fn used(&self, accepted: bool) {
+        let counter = if accepted { &self.accepted } else { &self.rejected };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -52,7 +52,7 @@ impl Tally {
 
     /// The numbers of uses that were accepted and rejected as expected.
     pub(crate) fn uses(&self) -> (u64, u64) {
-        (self.admitted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+        (self.accepted.load(Ordering::Relaxed), self.rejected.load(Ordering::Relaxed))
     }
 }
 
@@ -61,8 +61,8 @@ impl fmt::Display for Tally {
         let sent = self.sent.lock().unwrap();
         write!(f, "{} requests (", sent.values().sum::<u64>())?;
         list(f, &sent)?;
-        let (admitted, refused) = self.uses();
-        write!(f, "); key uses {admitted} admitted, {refused} refused; ")?;
+        let (accepted, rejected) = self.uses();
+        write!(f, "); key uses {accepted} accepted, {rejected} rejected; ")?;
         list(f, &self.done.lock().unwrap())?;
         let excused = self.excused.lock().unwrap();
         f.write_str("; 5xx 0")?;

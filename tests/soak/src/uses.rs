@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::{
     dice::Dice,
-    held::{Due, Held},
+    keys::{Due, TrackedKey},
     people::{project_of, token},
     sign::{Sketch, Terms, date_line, stamp},
     signer,
@@ -25,31 +25,31 @@ pub(crate) async fn keep_using(world: &World, name: &str) {
     let mut dice = Dice::new(world.seed, name);
     while !world.is_over() {
         match world.keys.any(&mut dice) {
-            Some(held) => use_key(world, &mut dice, &held).await,
+            Some(tracked) => use_key(world, &mut dice, &tracked).await,
             None => sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 /// Uses a key once.
-pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
-    let (before, since) = (held.due(), world.now());
+pub(crate) async fn use_key(world: &World, dice: &mut Dice, tracked: &TrackedKey) {
+    let (before, since) = (tracked.due(), world.now());
     let by_token = world.kind == Kind::Front || dice.one_in(6);
     let (class, sketch, asker) = if by_token {
         // The caller is not the owner, and must not see the secret.
-        ("s3tokens", redeem(world, dice, held), None)
+        ("s3tokens", redeem(world, dice, tracked), None)
     } else {
-        ("s3", sign(world, dice, held), Some(held.owner))
+        ("s3", sign(world, dice, tracked), Some(tracked.owner))
     };
     let Some(reply) = world.send(class, &sketch, asker).await else { return };
-    if held.due() != before {
+    if tracked.due() != before {
         return;
     }
     let due = before.1;
     let outage = world.had_outage(since);
     match (came_out(&reply, by_token), due) {
         (_, Due::Either) => {}
-        (Some(true), Due::Admitted) => world.tally.used(true),
+        (Some(true), Due::Accepted) => world.tally.used(true),
         (Some(false), Due::Revoked | Due::OwnerGone) => world.tally.used(false),
         // Cached data of the directory may be used, and 503 is possible.
         (Some(true), Due::OwnerGone) if world.had_recent_outage(since) => {}
@@ -57,7 +57,7 @@ pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
         _ => world.fault(format_args!(
             "{class}: a key of {due:?} gets {}: {} {}, {sketch:?}",
             reply.status,
-            held.access,
+            tracked.access,
             reply.text()
         )),
     }
@@ -73,9 +73,9 @@ fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
     }
 }
 
-fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
-    let (host, access, secret) = (world.host(), &*held.access, &*held.secret);
-    let bucket = bucket(held.owner);
+fn sign(world: &World, dice: &mut Dice, tracked: &TrackedKey) -> Sketch {
+    let (host, access, secret) = (world.host(), &*tracked.access, &*tracked.secret);
+    let bucket = bucket(tracked.owner);
     let object = format!("/{bucket}/object-{}", dice.below(20));
     let terms = Terms { age: i64::try_from(dice.below(600)).unwrap() - 300, ..Terms::default() };
     let sketch = match dice.below(8) {
@@ -98,8 +98,8 @@ fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
 }
 
 /// `s3tokens` with a signature of either version.
-fn redeem(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
-    let (access, secret) = (&*held.access, &*held.secret);
+fn redeem(world: &World, dice: &mut Dice, tracked: &TrackedKey) -> Sketch {
+    let (access, secret) = (&*tracked.access, &*tracked.secret);
     let body = if dice.one_in(2) {
         let time = stamp(0);
         let scope = format!("{}/us-east-1/s3/aws4_request", &time[..8]);

@@ -15,7 +15,7 @@ use test_support::process::Running;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    held::Keys,
+    keys::Keys,
     people::{GONE_WITHIN, People, ROOT},
     sign::Sketch,
     tally::Tally,

@@ -120,7 +120,7 @@ pub fn secret_of(access: &str) -> String {
 }
 
 /// Whether a key exists. If so, checks that it is as [`create`] created it.
-pub async fn is_whole(client: &Client, access: &str) -> bool {
+pub async fn exists_unchanged(client: &Client, access: &str) -> bool {
     let answer = client.get(&format!("/credentials/{access}"), "dev-admin").await;
     if answer.status.as_u16() == 404 {
         return false;

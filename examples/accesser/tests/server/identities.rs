@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 use test_support::{
-    keys::{create, is_whole},
+    keys::{create, exists_unchanged},
     process::Server,
     secret_file,
 };
@@ -225,11 +225,11 @@ async fn backend_is_selected_by_url_and_unknown_ones_are_rejected() {
     let memory = Server::new(ACCESSER).arguments(&["--backend", "memory:"]);
     let mut running = memory.start().await;
     create(&running.client(), "key").await.expect(201);
-    assert!(is_whole(&running.client(), "key").await);
+    assert!(exists_unchanged(&running.client(), "key").await);
     running.stop().await;
     assert!(!memory.database().exists());
     let running = memory.start().await;
-    assert!(!is_whole(&running.client(), "key").await);
+    assert!(!exists_unchanged(&running.client(), "key").await);
 
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("elsewhere.db");
@@ -240,5 +240,5 @@ async fn backend_is_selected_by_url_and_unknown_ones_are_rejected() {
     running.stop().await;
     assert!(file.exists() && !elsewhere.database().exists());
     let running = elsewhere.start().await;
-    assert!(is_whole(&running.client(), "key").await);
+    assert!(exists_unchanged(&running.client(), "key").await);
 }

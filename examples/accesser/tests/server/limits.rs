@@ -15,7 +15,7 @@ use serde_json::json;
 use test_support::{
     clients::rusty_s3::Store,
     http::{Client, Raw},
-    keys::{self, ALICE, create, create_body, is_whole},
+    keys::{self, ALICE, create, create_body, exists_unchanged},
     process::Server,
 };
 use tokio::{
@@ -192,7 +192,7 @@ async fn disconnecting_client_never_leaves_a_partial_key() {
         let mut raw = Raw::connect(accesser.host()).await;
         raw.send(&request[..sent]).await;
         drop(raw);
-        let whole = is_whole(&client, &access).await;
+        let whole = exists_unchanged(&client, &access).await;
         assert!(sent == request.len() || !whole, "{access} was created by a partial request");
         created += usize::from(whole);
     }
@@ -222,7 +222,7 @@ async fn garbage_after_a_request_is_rejected_after_the_response() {
         assert_eq!(received.matches("HTTP/1.1 ").count(), 2, "{received}");
         assert!(received.contains("HTTP/1.1 400 "), "{received}");
     }
-    assert!(is_whole(&accesser.client(), "before-garbage").await);
+    assert!(exists_unchanged(&accesser.client(), "before-garbage").await);
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn http2_with_prior_knowledge_serves_both_apis() {
     let client = Client::http2(&accesser.url);
     let answer = create(&client, "by-http2").await.expect(201);
     assert_eq!(answer.version, Version::HTTP_2);
-    assert!(is_whole(&client, "by-http2").await);
+    assert!(exists_unchanged(&client, "by-http2").await);
     let key = keys::Key { access: "by-http2".into(), secret: keys::secret_of("by-http2") };
     let store = Store::new(&client, &accesser.url, "demo", &key);
     store.create().await.expect(200);

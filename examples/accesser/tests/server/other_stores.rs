@@ -7,7 +7,7 @@ use test_support::{
     clients::rusty_s3::Store,
     etcd::{self, Cluster},
     http::Client,
-    keys::{create, is_whole, mint},
+    keys::{create, exists_unchanged, mint},
     postgres,
     process::Server,
     secret_file,
@@ -112,7 +112,7 @@ async fn postgresql_outage_returns_503_and_recovers() {
     check_outage(&client).await;
     server.restart();
     wait_for_recovery(&client, "back-on-postgres").await;
-    assert!(is_whole(&client, "before").await);
+    assert!(exists_unchanged(&client, "before").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +130,10 @@ async fn etcd_without_a_quorum_returns_503_and_recovers() {
     check_outage(&client).await;
     cluster.restart(0);
     wait_for_recovery(&client, "back-on-etcd").await;
-    assert!(is_whole(&client, "before").await && is_whole(&client, "on-two-of-three").await);
+    assert!(
+        exists_unchanged(&client, "before").await
+            && exists_unchanged(&client, "on-two-of-three").await
+    );
 }
 
 /// Checks that a key of one accesser is valid for the other, and that a revocation takes effect there soon,

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use test_support::{
     http::Raw,
-    keys::{create_body, is_whole, secret_of},
+    keys::{create_body, exists_unchanged, secret_of},
     process::Server,
     waiting::Waiting,
 };
@@ -77,6 +77,6 @@ async fn sigterm_waits_for_running_requests() {
         assert!(!running.stderr().contains("still running"), "{}", running.stderr());
 
         let running = accesser.start().await;
-        assert!(is_whole(&running.client(), &access).await);
+        assert!(exists_unchanged(&running.client(), &access).await);
     }
 }

@@ -10,7 +10,7 @@ use http::Method;
 use rusqlite::Connection;
 use test_support::{
     clients::rusty_s3::Store,
-    keys::{self, create, is_whole},
+    keys::{self, create, exists_unchanged},
     process::Server,
     tools::has,
 };
@@ -35,13 +35,13 @@ async fn locked_store_returns_503_for_writes_only() {
     assert!(delete.expect(503).headers.contains_key("retry-after"));
     assert_eq!(client.get("/healthz", "").await.expect(200).text(), "ok\n");
     client.get("/credentials", "dev-alice").await.expect(200);
-    assert!(is_whole(&client, "before").await);
+    assert!(exists_unchanged(&client, "before").await);
     store.list().await.expect(200);
 
     other.execute_batch("ROLLBACK").unwrap();
     create(&client, "after").await.expect(201);
     // The rejected create was not stored.
-    assert!(!is_whole(&client, "during").await);
+    assert!(!exists_unchanged(&client, "during").await);
     create(&client, "during").await.expect(201);
 }
 
@@ -51,7 +51,7 @@ async fn missing_store_file_returns_503_and_a_restored_one_is_used_at_once() {
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
-    assert!(is_whole(&client, "before").await);
+    assert!(exists_unchanged(&client, "before").await);
     let database = accesser.database();
     let backup = accesser.home().join("backup.db");
     let other = Connection::open(&database).unwrap();
@@ -76,16 +76,21 @@ async fn missing_store_file_returns_503_and_a_restored_one_is_used_at_once() {
     for ending in ["", "-wal", "-shm"] {
         fs::rename(moved(ending), beside(ending)).unwrap();
     }
-    assert!(is_whole(&client, "after-the-backup").await && !is_whole(&client, "during").await);
+    assert!(
+        exists_unchanged(&client, "after-the-backup").await
+            && !exists_unchanged(&client, "during").await
+    );
     create(&client, "back").await.expect(201);
 
     fs::rename(&backup, &database).unwrap();
-    assert!(is_whole(&client, "before").await && !is_whole(&client, "back").await);
+    assert!(exists_unchanged(&client, "before").await && !exists_unchanged(&client, "back").await);
     create(&client, "restored").await.expect(201);
     drop(running);
     let running = accesser.start().await;
     let client = running.client();
-    assert!(is_whole(&client, "restored").await && is_whole(&client, "before").await);
+    assert!(
+        exists_unchanged(&client, "restored").await && exists_unchanged(&client, "before").await
+    );
 }
 
 #[tokio::test]
@@ -98,7 +103,7 @@ async fn truncated_store_file_returns_5xx_and_the_server_continues() {
     }
     let other = Connection::open(accesser.database()).unwrap();
     other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    assert!(is_whole(&client, "key-0").await);
+    assert!(exists_unchanged(&client, "key-0").await);
     let file = fs::OpenOptions::new().write(true).open(accesser.database()).unwrap();
     file.set_len(4096).unwrap();
     for _ in 0..5 {
@@ -189,7 +194,7 @@ async fn full_disk_returns_503_for_writes_and_recovers() {
     client.get("/healthz", "").await.expect(200);
     client.get("/credentials", "dev-alice").await.expect(200);
     for access in &acknowledged {
-        assert!(is_whole(&client, access).await, "{access}");
+        assert!(exists_unchanged(&client, access).await, "{access}");
     }
     assert_eq!(store.get("object").await.expect(200).text(), "whole");
     assert!(!store.put("large", vec![b'x'; 1 << 20]).await.status.is_success());
@@ -200,17 +205,17 @@ async fn full_disk_returns_503_for_writes_and_recovers() {
         create(&client, &access).await.expect(201);
         acknowledged.push(access);
     }
-    store.put("object", "anew").await.expect(200);
+    store.put("object", "again").await.expect(200);
 
     running.kill();
     let running = accesser.start().await;
     let client = running.client();
     for access in &acknowledged {
-        assert!(is_whole(&client, access).await, "{access}");
+        assert!(exists_unchanged(&client, access).await, "{access}");
     }
-    assert!(!is_whole(&client, "refused").await);
+    assert!(!exists_unchanged(&client, "refused").await);
     let store = Store::new(&client, &running.url, "demo", &key);
-    assert_eq!(store.get("object").await.expect(200).text(), "anew");
+    assert_eq!(store.get("object").await.expect(200).text(), "again");
     let database = Connection::open(accesser.database()).unwrap();
     let verdict: String =
         database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

@@ -81,7 +81,7 @@ fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeMap<String, 
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match (one.get(name), other.get(name)) {
                     (Some(one), Some(other)) => compare(&path, one, other, found),
-                    (one, other) => drop(found.insert(path, told(one, other))),
+                    (one, other) => drop(found.insert(path, describe(one, other))),
                 }
             }
         }
@@ -91,11 +91,11 @@ fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeMap<String, 
             }
         }
         (one, other) if one == other => {}
-        (one, other) => drop(found.insert(path.to_owned(), told(Some(one), Some(other)))),
+        (one, other) => drop(found.insert(path.to_owned(), describe(Some(one), Some(other)))),
     }
 }
 
-fn told(one: Option<&Value>, other: Option<&Value>) -> String {
-    let told = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
-    format!("{} / {}", told(one), told(other))
+fn describe(one: Option<&Value>, other: Option<&Value>) -> String {
+    let text = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    format!("{} / {}", text(one), text(other))
 }

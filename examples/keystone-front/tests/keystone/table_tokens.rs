@@ -25,7 +25,7 @@ async fn signatures_are_validated_as_in_keystone() {
         row("by the owner", "member", "POST /s3tokens").body(V4),
         row("by a reader", "reader", "POST /s3tokens").body(V4),
         row("by a system reader", "system reader", "POST /s3tokens").body(V4),
-        row("by nobody", "nobody", "POST /s3tokens").body(V4),
+        row("without a token", "nobody", "POST /s3tokens").body(V4),
         row("with a made-up token", "a made-up token", "POST /s3tokens").body(V4),
         row("another method", "service", "GET /s3tokens").differs(405, METHOD, METHOD_WHY),
         check("nothing", ""),

@@ -50,7 +50,7 @@ async fn ranges_return_the_requested_bytes() {
 async fn metadata_of_an_object_is_returned() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
-    let told = [
+    let metadata = [
         ("content-type", "text/x-poem"),
         ("cache-control", "no-cache"),
         ("content-disposition", "attachment; filename=\"a b\""),
@@ -59,9 +59,9 @@ async fn metadata_of_an_object_is_returned() {
         ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
         ("x-amz-meta-colour", "red"),
     ];
-    alice.send_with(Method::PUT, "demo/object", &told, "poem").await.expect(200);
+    alice.send_with(Method::PUT, "demo/object", &metadata, "poem").await.expect(200);
     let head = alice.send(Method::HEAD, "demo/object", "").await.expect(200);
-    for (name, value) in told {
+    for (name, value) in metadata {
         assert_eq!(head.header(name), value, "{name}");
     }
     assert_eq!(head.header("content-length"), "4");

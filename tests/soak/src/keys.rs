@@ -16,7 +16,7 @@ const PREFIX: usize = 16;
 /// The expected result of a request that is signed with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    Admitted,
+    Accepted,
     /// The key is disabled, replaced or deleted.
     Revoked,
     /// The owner or its membership was removed.
@@ -27,7 +27,7 @@ pub(crate) enum Due {
 
 /// A key.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct TrackedKey {
     pub(crate) access: String,
     pub(crate) secret: String,
     pub(crate) owner: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Held {
     due: Mutex<(u64, Due)>,
 }
 
-impl Held {
+impl TrackedKey {
     pub(crate) fn unlisted(access: &str, secret: &str, owner: usize) -> Self {
         let (access, secret) = (access.to_owned(), secret.to_owned());
         Self { access, secret, owner, due: Mutex::new((0, Due::Either)) }
@@ -55,22 +55,22 @@ impl Held {
 /// All keys of one server, shared by all senders.
 #[derive(Default)]
 pub(crate) struct Keys {
-    held: Mutex<Vec<Arc<Held>>>,
+    tracked: Mutex<Vec<Arc<TrackedKey>>>,
     /// The owners of all secrets, by the first bytes of the secret.
     secrets: Mutex<HashMap<[u8; PREFIX], usize>>,
 }
 
 impl Keys {
     /// Adds a key that was or will be created. Until it is set, either result is accepted.
-    pub(crate) fn add(&self, access: &str, secret: &str, owner: usize) -> Arc<Held> {
-        let new = Arc::new(Held::unlisted(access, secret, owner));
+    pub(crate) fn add(&self, access: &str, secret: &str, owner: usize) -> Arc<TrackedKey> {
+        let new = Arc::new(TrackedKey::unlisted(access, secret, owner));
         self.note_secret(&new.secret, owner);
-        let mut held = self.held.lock().unwrap();
-        held.push(Arc::clone(&new));
-        let retired = |held: &Arc<Held>| held.due().1 == Due::Revoked;
-        if held.iter().filter(|held| retired(held)).count() > RETIRED {
-            let oldest = held.iter().position(retired).unwrap();
-            held.remove(oldest);
+        let mut tracked = self.tracked.lock().unwrap();
+        tracked.push(Arc::clone(&new));
+        let retired = |tracked: &Arc<TrackedKey>| tracked.due().1 == Due::Revoked;
+        if tracked.iter().filter(|tracked| retired(tracked)).count() > RETIRED {
+            let oldest = tracked.iter().position(retired).unwrap();
+            tracked.remove(oldest);
         }
         new
     }
@@ -81,9 +81,9 @@ impl Keys {
         self.secrets.lock().unwrap().insert(prefix, owner);
     }
 
-    pub(crate) fn any(&self, dice: &mut Dice) -> Option<Arc<Held>> {
-        let held = self.held.lock().unwrap();
-        (!held.is_empty()).then(|| Arc::clone(&held[dice.below(held.len())]))
+    pub(crate) fn any(&self, dice: &mut Dice) -> Option<Arc<TrackedKey>> {
+        let tracked = self.tracked.lock().unwrap();
+        (!tracked.is_empty()).then(|| Arc::clone(&tracked[dice.below(tracked.len())]))
     }
 
     pub(crate) fn secrets(&self) -> usize {
