@@ -1,5 +1,5 @@
-//! Compares a lookup in the cache with the minimum: a `HashMap` in an `RwLock`, whose reader clones an
-//! `Arc`.
+//! Compares a lookup in the cache with the minimum: a `HashMap` in an `RwLock`, whose reader clones
+//! an `Arc`.
 //!
 //! `cargo bench --bench cached`
 //!

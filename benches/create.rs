@@ -1,5 +1,6 @@
-//! Compares an IBM create through the layer on `MemoryBackend` with a bare hyper handler. The handler
-//! parses the same body with `serde_json` and returns the same bytes. Both are on loopback, in alternation.
+//! Compares an IBM create through the layer on `MemoryBackend` with a bare hyper handler. The
+//! handler parses the same body with `serde_json` and returns the same bytes. Both are on loopback,
+//! in alternation.
 //!
 //! `cargo bench --bench create`
 

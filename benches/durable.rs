@@ -1,5 +1,6 @@
-//! Compares durable IBM creates by 64 clients through the layer on `SqliteBackend` with raw inserts of the
-//! same rows into SQLite, with 64 rows per transaction and one. Each round has new files, in alternation.
+//! Compares durable IBM creates by 64 clients through the layer on `SqliteBackend` with raw inserts
+//! of the same rows into SQLite, with 64 rows per transaction and one. Each round has new files, in
+//! alternation.
 //!
 //! `cargo bench --bench durable`
 

@@ -1,4 +1,5 @@
-//! Measures the speed claims of `EtcdBackend`: ratios in one run, on clusters that the bench starts.
+//! Measures the speed claims of `EtcdBackend`: ratios in one run, on clusters that the bench
+//! starts.
 //!
 //! `cargo bench --bench etcd -- [create] [grow] [records=N]` runs the named parts, or all.
 //! `grow` compares 10,000 records with N, by default 100,000.
@@ -36,7 +37,8 @@ const CREATES_EACH: u64 = 50;
 const KEYS_PER_USER: u64 = 10;
 const SMALL: u64 = 10_000;
 
-/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down both.
+/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
+/// both.
 const ROUNDS: u64 = 11;
 
 fn main() {
@@ -59,8 +61,8 @@ fn main() {
     }
 }
 
-/// Durable creates by 64 clients on three members: a bare client with the same prepared transactions, and
-/// the backend.
+/// Durable creates by 64 clients on three members: a bare client with the same prepared
+/// transactions, and the backend.
 async fn create() {
     let cluster = Cluster::start(3, &[]);
     let backend = EtcdBackend::open(&cluster.url()).await.unwrap();

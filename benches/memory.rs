@@ -1,7 +1,8 @@
-//! Measures the accesser's anonymous memory after 100,000 and after 1,000,000 creates over HTTP on SQLite.
+//! Measures the accesser's anonymous memory after 100,000 and after 1,000,000 creates over HTTP on
+//! SQLite.
 //!
-//! `cargo bench --bench memory [-- TOTAL]`. A smaller TOTAL is quicker. The accesser logs at its default
-//! level, to /dev/null.
+//! `cargo bench --bench memory [-- TOTAL]`. A smaller TOTAL is quicker. The accesser logs at its
+//! default level, to /dev/null.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 

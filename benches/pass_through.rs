@@ -1,5 +1,5 @@
-//! Measures the instructions that the layer adds to other requests: an axum app alone, with the layer, and
-//! with tower-http's `ValidateRequestHeaderLayer`.
+//! Measures the instructions that the layer adds to other requests: an axum app alone, with the
+//! layer, and with tower-http's `ValidateRequestHeaderLayer`.
 //!
 //! `cargo bench --bench pass_through` (needs valgrind). Each case runs under
 //! callgrind with two numbers of requests; the difference is the cost of the requests.

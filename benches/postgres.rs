@@ -1,5 +1,5 @@
-//! Measures the speed claims of `PostgresBackend`: ratios in one run, on a private server that flushes to
-//! its disk.
+//! Measures the speed claims of `PostgresBackend`: ratios in one run, on a private server that
+//! flushes to its disk.
 //!
 //! `cargo bench --bench postgres -- [create] [load] [scale] [rows=1000000]` runs the
 //! named parts, or all.
@@ -69,9 +69,10 @@ fn main() {
     });
 }
 
-/// Durable creates by 64 clients: pgbench with prepared statements and one connection per client, the
-/// backend, and single statements on a few shared connections. Each inserts similar rows into its own table
-/// with the same indexes, in alternation. The backend also sends a notification for each change.
+/// Durable creates by 64 clients: pgbench with prepared statements and one connection per client,
+/// the backend, and single statements on a few shared connections. Each inserts similar rows into
+/// its own table with the same indexes, in alternation. The backend also sends a notification for
+/// each change.
 async fn create(server: &lab::Server) {
     const ROUNDS: usize = 5;
     const LENGTH: Duration = Duration::from_secs(4);
@@ -226,8 +227,8 @@ where
     bench::rate(usize::try_from(created).unwrap(), started.elapsed())
 }
 
-/// Loads of new rows: PostgreSQL's `COPY` from a file on the server's disk, and the backend's load of
-/// records. Each has its own table with the same indexes, in alternation.
+/// Loads of new rows: PostgreSQL's `COPY` from a file on the server's disk, and the backend's load
+/// of records. Each has its own table with the same indexes, in alternation.
 async fn load(server: &lab::Server) {
     const ROUNDS: u64 = 7;
     const ROWS: u64 = 20 * MAX_LOAD as u64;

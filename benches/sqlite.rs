@@ -1,8 +1,8 @@
 //! Measures the speed claims of `SqliteBackend`: ratios in one run.
 //!
-//! `cargo bench --bench sqlite -- [lookup] [list] [insert]` runs the named parts,
-//! or all three. `-- scale [rows=10000000]` compares lookups and pages among 10,000 and this many records.
-//! Ten million records take some minutes and 6 GB.
+//! `cargo bench --bench sqlite -- [lookup] [list] [insert]` runs the named parts, or all three. `--
+//! scale [rows=10000000]` compares lookups and pages among 10,000 and this many records. Ten
+//! million records take some minutes and 6 GB.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -25,7 +25,8 @@ const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
 const KEYS_PER_USER: u64 = 10;
 
-/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down both.
+/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
+/// both.
 const ROUNDS: usize = 21;
 
 fn main() {
@@ -124,8 +125,8 @@ async fn list(small: &Filled, large: &Filled, bar: &str) {
     report(&what, small, large, bar);
 }
 
-/// Durable inserts: SQLite alone with 64 rows per transaction, the backend with 64 callers, and SQLite with
-/// one row per transaction.
+/// Durable inserts: SQLite alone with 64 rows per transaction, the backend with 64 callers, and
+/// SQLite with one row per transaction.
 fn insert(runtime: &tokio::runtime::Runtime) {
     const CALLERS: usize = 64;
     const BATCHES: u64 = 32;
@@ -165,8 +166,8 @@ fn insert(runtime: &tokio::runtime::Runtime) {
     report("insert: backend for 64, engine one by one", backend, single, "at least 3.00");
 }
 
-/// Each caller inserts every n-th row, so that about the same rows are flushed together as with inserts in
-/// order.
+/// Each caller inserts every n-th row, so that about the same rows are flushed together as with
+/// inserts in order.
 async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], callers: usize) {
     let callers: Vec<_> = (0..callers)
         .map(|caller| {

@@ -1,5 +1,5 @@
-//! Compares the cost of recording a use with that of the signature check, and measures how reports slow
-//! down creates.
+//! Compares the cost of recording a use with that of the signature check, and measures how reports
+//! slow down creates.
 //!
 //! `cargo bench --bench usage`. Recording is measured on one thread and on as
 //! many as there are cores, with one key and with many. Results are per use and thread.

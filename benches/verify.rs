@@ -1,5 +1,5 @@
-//! Compares the verification of a signed GET with a cached signing key: with the necessary hashes, with the
-//! crate `scratchstack-aws-signature`, and with an `s3s` service on an empty store.
+//! Compares the verification of a signed GET with a cached signing key: with the necessary hashes,
+//! with the crate `scratchstack-aws-signature`, and with an `s3s` service on an empty store.
 //!
 //! `cargo bench --bench verify`
 

@@ -1,14 +1,15 @@
-//! Compares the front with its Keystone: the same requests to both, on one machine with the clients.
+//! Compares the front with its Keystone: the same requests to both, on one machine with the
+//! clients.
 //!
 //! ```text
 //! eval "$(scripts/keystone env FOLDER)"
 //! KEYSTONE_PID=... cargo bench -p keystone-front --bench front
 //! ```
 //!
-//! `OS_AUTH_URL` is the URL of the Keystone, and `OS_PASSWORD` the admin's password. `KEYSTONE_PID` is its
-//! main process. The bench measures the CPU time of that process and its children. Without these
-//! variables nothing runs. Configure Keystone for its best performance: as many workers as cores, and
-//! memcached.
+//! `OS_AUTH_URL` is the URL of the Keystone, and `OS_PASSWORD` the admin's password. `KEYSTONE_PID`
+//! is its main process. The bench measures the CPU time of that process and its children. Without
+//! these variables nothing runs. Configure Keystone for its best performance: as many workers as
+//! cores, and memcached.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -215,8 +216,8 @@ impl World {
         Self { project, user, lister, token, lister_token, service_token }
     }
 
-    /// Prepares a request for a server; returns it with the expected status. Creates the data that the
-    /// request needs.
+    /// Prepares a request for a server; returns it with the expected status. Creates the data that
+    /// the request needs.
     async fn request(&self, operation: &str, address: SocketAddr) -> (Vec<u8>, u16) {
         let mut connection = Connection::open(address).await;
         let keys = |user: &str| format!("/v3/users/{user}/credentials/OS-EC2");
@@ -294,8 +295,8 @@ fn signed(key: &Value) -> Value {
     } })
 }
 
-/// Compares creates by many clients through the front with raw inserts into SQLite: the same number of rows,
-/// with one row per client in each transaction.
+/// Compares creates by many clients through the front with raw inserts into SQLite: the same number
+/// of rows, with one row per client in each transaction.
 async fn compare_creates_with_sqlite(keystone: &str, password: &str, world: &World) {
     let mut shares = Vec::new();
     for round in 0..=ROUNDS {

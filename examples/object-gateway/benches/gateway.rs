@@ -1,5 +1,5 @@
-//! Compares small GETs through the gateway with and without verification. Without it, the handler gets a
-//! stored `VerifiedKey`.
+//! Compares small GETs through the gateway with and without verification. Without it, the handler
+//! gets a stored `VerifiedKey`.
 //!
 //! `cargo bench -p object-gateway --bench gateway`
 

@@ -100,8 +100,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Deletes the user's keys, and creates two new ones. If several senders share a user, only one of them
-    /// deletes; the others may find their keys deleted.
+    /// Deletes the user's keys, and creates two new ones. If several senders share a user, only one
+    /// of them deletes; the others may find their keys deleted.
     async fn tidy(&mut self, deletes: bool) {
         let (world, me, by) = (self.world, self.me, token(self.me));
         if deletes {

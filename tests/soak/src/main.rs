@@ -1,9 +1,9 @@
 //! Sends random valid and hostile requests to the example servers, while keys and their owners are
 //! created and deleted.
 //!
-//! Each server runs for `SOAK_SECONDS` (6 by default); `scripts/soak` sets ten minutes. The requests
-//! depend only on `SOAK_SEED`, which is printed. The same seed repeats the choices of each sender, but
-//! not how the senders interleave.
+//! Each server runs for `SOAK_SECONDS` (6 by default); `scripts/soak` sets ten minutes. The
+//! requests depend only on `SOAK_SEED`, which is printed. The same seed repeats the choices of each
+//! sender, but not how the senders interleave.
 
 mod broken;
 mod calls;

@@ -10,8 +10,8 @@ use crate::world::{World, duration};
 const MORE_KIB: usize = 24 << 10;
 const MORE_DESCRIPTORS: usize = 32;
 
-/// How long descriptors may stay open after the clients have ended. The servers close idle connections
-/// after 15 seconds.
+/// How long descriptors may stay open after the clients have ended. The servers close idle
+/// connections after 15 seconds.
 const CLOSED_WITHIN: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,8 @@ impl Sample {
     }
 }
 
-/// The maximum anonymous memory and descriptors in the second quarter of the run and in its last fifth.
+/// The maximum anonymous memory and descriptors in the second quarter of the run and in its last
+/// fifth.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     early: Option<Sample>,

@@ -35,8 +35,8 @@ impl Reply {
 /// The pieces of a request, and the pause after each.
 pub(crate) type Pieces = Vec<(Vec<u8>, Duration)>;
 
-/// Sends the pieces on a new connection; returns up to `count` responses, until the server closes the
-/// connection.
+/// Sends the pieces on a new connection; returns up to `count` responses, until the server closes
+/// the connection.
 pub(crate) async fn exchange(
     host: &str,
     pieces: Pieces,
@@ -47,7 +47,8 @@ pub(crate) async fn exchange(
     let (mut read, mut write) = stream.split();
     let writing = async {
         for (piece, pause) in pieces {
-            // A server that rejects a request may close the connection before it has read everything.
+            // A server that rejects a request may close the connection before it has read
+            // everything.
             if write.write_all(&piece).await.is_err() {
                 break;
             }

@@ -121,8 +121,8 @@ impl World {
         since.0 % 2 == 1 || self.now().0 != since.0
     }
 
-    /// Whether an outage overlaps with the time since then, or ended so recently that cached data of the
-    /// directory may still be used.
+    /// Whether an outage overlaps with the time since then, or ended so recently that cached data
+    /// of the directory may still be used.
     pub(crate) fn had_recent_outage(&self, since: Since) -> bool {
         self.had_outage(since) || self.up_since.lock().unwrap().elapsed() < 2 * GONE_WITHIN
     }
@@ -196,8 +196,8 @@ impl World {
         }
     }
 
-    /// S3 and HTTP define 501 for operations that a server does not have. While Keystone is down, the layer
-    /// returns 503, and the front returns 502 for forwarded requests.
+    /// S3 and HTTP define 501 for operations that a server does not have. While Keystone is down,
+    /// the layer returns 503, and the front returns 502 for forwarded requests.
     fn is_excused(&self, since: Since, reply: &Reply) -> bool {
         match reply.status {
             501 => true,

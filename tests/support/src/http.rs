@@ -19,8 +19,8 @@ use tokio::{
 #[derive(Clone)]
 pub struct Client {
     http: Http,
-    /// For requests that the store may reject before it has read them. It then closes the connection, as
-    /// HTTP/1.1 allows.
+    /// For requests that the store may reject before it has read them. It then closes the
+    /// connection, as HTTP/1.1 allows.
     store: Http,
     url: String,
 }

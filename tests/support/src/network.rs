@@ -1,6 +1,7 @@
 //! TCP proxies in front of local servers. They can cut or slow down the network.
 //!
-//! They need no root privileges: the process at the other end of a connection is found by its open files.
+//! They need no root privileges: the process at the other end of a connection is found by its open
+//! files.
 
 use std::{
     fs,
@@ -77,8 +78,8 @@ impl Network {
         door
     }
 
-    /// Blocks all proxied connections to and from this server, whose process is `pid`. Data waits, as on a
-    /// broken line. Connections that bypass the proxies are not blocked.
+    /// Blocks all proxied connections to and from this server, whose process is `pid`. Data waits,
+    /// as on a broken line. Connections that bypass the proxies are not blocked.
     pub fn cut(&self, server: usize, pid: &str) {
         let mut wires = self.wires.lock().unwrap();
         wires.cut = Some((server, pid.into()));

@@ -27,8 +27,8 @@ impl Write for ThreadLog {
     }
 }
 
-/// Starts to log everything, for the whole process: tracing caches per call site whether any subscriber
-/// is interested.
+/// Starts to log everything, for the whole process: tracing caches per call site whether any
+/// subscriber is interested.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

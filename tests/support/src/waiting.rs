@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How long a test waits before it fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An iterator that ends after the timeout. The caller sleeps for [`STEP`](Self::STEP) in each round.
+/// An iterator that ends after the timeout. The caller sleeps for [`STEP`](Self::STEP) in each
+/// round.
 pub struct Waiting(Duration);
 
 impl Waiting {

@@ -113,8 +113,8 @@ pub(crate) struct Survived {
     pub(crate) unanswered: usize,
 }
 
-/// Kills the server repeatedly while keys are created. Checks after each kill that every acknowledged
-/// key exists unchanged. Leaves the server stopped.
+/// Kills the server repeatedly while keys are created. Checks after each kill that every
+/// acknowledged key exists unchanged. Leaves the server stopped.
 pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived {
     let books = Arc::new(Books::default());
     let mut running = accesser.start().await;

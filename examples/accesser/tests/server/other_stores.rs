@@ -1,4 +1,5 @@
-//! The accesser with PostgreSQL and etcd: kills, outages of the store, and two accessers on one store.
+//! The accesser with PostgreSQL and etcd: kills, outages of the store, and two accessers on one
+//! store.
 
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
@@ -136,8 +137,8 @@ async fn etcd_without_a_quorum_returns_503_and_recovers() {
     );
 }
 
-/// Checks that a key of one accesser is valid for the other, and that a revocation takes effect there soon,
-/// because of the store's change feed.
+/// Checks that a key of one accesser is valid for the other, and that a revocation takes effect
+/// there soon, because of the store's change feed.
 async fn check_sharing(accesser: &Server) {
     let (one, other) = (accesser.start().await, accesser.start().await);
     // A lookup before that would be cached for an hour.
@@ -150,8 +151,8 @@ async fn check_sharing(accesser: &Server) {
     delete.call(Method::DELETE, &path, "dev-alice", None).await.expect(204);
     let revoked = Instant::now();
     while store.list().await.status.as_u16() == 200 {
-        // Without the change feed it would take an hour. If the feed breaks on a busy machine, the revocation
-        // takes effect when the feed is back.
+        // Without the change feed it would take an hour. If the feed breaks on a busy machine, the
+        // revocation takes effect when the feed is back.
         assert!(revoked.elapsed().as_secs() < 60, "still accepted:\n{}", other.stderr());
         sleep(Waiting::STEP).await;
     }

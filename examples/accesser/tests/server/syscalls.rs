@@ -4,7 +4,8 @@ use std::{collections::HashMap, fmt};
 
 /// A system call, with the lines of the trace where it begins and returns.
 ///
-/// If calls of other threads come in between, it has two lines. Otherwise it begins and returns on one line.
+/// If calls of other threads come in between, it has two lines. Otherwise it begins and returns on
+/// one line.
 #[derive(Debug)]
 pub(crate) struct Call {
     name: String,
@@ -91,8 +92,8 @@ impl Call {
         start.map_or(&[], |start| &self.arguments[start + 1..])
     }
 
-    /// Whether this is the header of a frame that ends a transaction. It has 24 bytes. Bytes 4 to 7 are the
-    /// size of the file after a commit, or else zero.
+    /// Whether this is the header of a frame that ends a transaction. It has 24 bytes. Bytes 4 to 7
+    /// are the size of the file after a commit, or else zero.
     fn ends_transaction(&self) -> bool {
         let header = self.payload();
         header.get(24) == Some(&b'"') && header.get(4..8).is_some_and(|size| size != [0; 4])
@@ -112,8 +113,9 @@ pub(crate) struct Verdict {
 
 /// Finds creates that were acknowledged too early.
 ///
-/// The log consists of frames, each a header and a page. A sync covers a create if it **begins** after the
-/// last frame of the transaction was written, and **returns** before the response is written.
+/// The log consists of frames, each a header and a page. A sync covers a create if it **begins**
+/// after the last frame of the transaction was written, and **returns** before the response is
+/// written.
 pub(crate) fn judge<'a>(calls: &[Call], keys: impl Iterator<Item = &'a str>) -> Verdict {
     let writes: Vec<&Call> = calls.iter().filter(|call| call.is_wal_write()).collect();
     let syncs: Vec<&Call> = calls.iter().filter(|call| call.is_sync()).collect();

@@ -128,8 +128,8 @@ async fn odd_credentials_are_imported_without_an_access_key_and_logged() {
 #[tokio::test]
 async fn access_key_goes_to_the_credential_that_keystone_finds_by_it() {
     let keystone = Keystone::start().await;
-    // Its owner changed the access key to that of another credential. Keystone does not find it by the
-    // new access key.
+    // Its owner changed the access key to that of another credential. Keystone does not find it by
+    // the new access key.
     let blob = json!({"access": "contested", "secret": "thief"}).to_string();
     let thief = json!({"type": "ec2", "blob": blob, "user_id": "mallory", "project_id": "demo"});
     keystone.put("0000", &thief);

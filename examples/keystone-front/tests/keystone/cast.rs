@@ -101,8 +101,8 @@ impl Cast {
     }
 }
 
-/// Adds names for signatures with the key `<ann>s`, which does not exist yet. Returns a token that was
-/// issued for one of them.
+/// Adds names for signatures with the key `<ann>s`, which does not exist yet. Returns a token that
+/// was issued for one of them.
 async fn sign(admin: &Admin, ann: &User, home: &str, names: &mut Names) -> String {
     let access = format!("{}s", ann.id);
     let blob = json!({"access": access, "secret": SECRET}).to_string();

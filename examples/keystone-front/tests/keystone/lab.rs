@@ -168,8 +168,8 @@ fn run(arguments: &[&Path]) {
     assert!(output.status.success(), "scripts/keystone {arguments:?}: {output}");
 }
 
-/// Starts a process that stops the Keystone and deletes its folder when this process ends, which closes
-/// the pipe.
+/// Starts a process that stops the Keystone and deletes its folder when this process ends, which
+/// closes the pipe.
 fn guard(home: &Path) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", r#"trap '' INT TERM HUP; cat; "$1" kill "$2"; rm -rf "$2""#, "guard"]);

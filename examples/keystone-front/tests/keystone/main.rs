@@ -1,8 +1,8 @@
 //! Compares the front with a real Keystone.
 //!
-//! `scripts/keystone install` installs Keystone. All tests share one instance. Without Keystone, or with
-//! `WITHOUT_KEYSTONE=1`, the tests are skipped with a line on stderr. With `REQUIRE_LIVE_BACKENDS=1` they
-//! fail if it is not installed.
+//! `scripts/keystone install` installs Keystone. All tests share one instance. Without Keystone, or
+//! with `WITHOUT_KEYSTONE=1`, the tests are skipped with a line on stderr. With
+//! `REQUIRE_LIVE_BACKENDS=1` they fail if it is not installed.
 
 mod cast;
 mod exchanges;

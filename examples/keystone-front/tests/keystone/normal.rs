@@ -12,8 +12,8 @@ const NEW_EACH_TIME: [&str; 3] = ["audit_ids", "expires_at", "issued_at"];
 /// Names for values, such as generated ids.
 pub(crate) type Names = BTreeMap<String, String>;
 
-/// Normalizes a response: removes the server's address, generated ids, times, messages of errors, and the
-/// order of lists.
+/// Normalizes a response: removes the server's address, generated ids, times, messages of errors,
+/// and the order of lists.
 pub(crate) fn normal(answer: &Answer, url: &str, names: &Names) -> Value {
     let mut all = Map::new();
     all.insert("status".into(), answer.status.as_u16().into());

@@ -26,8 +26,8 @@ fn python(script: &str) -> Command {
     command
 }
 
-/// The body that a store sends for validation when a client signs with this key. `how` is an argument of
-/// `sign.py`.
+/// The body that a store sends for validation when a client signs with this key. `how` is an
+/// argument of `sign.py`.
 pub(crate) async fn signed(how: &str, access: &str, secret: &str) -> Value {
     let mut command = python("sign.py");
     command.args([how, access, secret]);

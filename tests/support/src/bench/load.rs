@@ -18,7 +18,8 @@ use tokio::{
 pub struct Connection {
     socket: TcpStream,
     answer: Vec<u8>,
-    /// The length of the previous response. If the next one has the same length, it need not be parsed.
+    /// The length of the previous response. If the next one has the same length, it need not be
+    /// parsed.
     before: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The development tokens work for loopback hosts only. So a web page with a host name for 127.0.0.1
-//! cannot use the credential paths.
+//! The development tokens work for loopback hosts only. So a web page with a host name for
+//! 127.0.0.1 cannot use the credential paths.
 
 use http::{HeaderValue, Method, Request, header::HOST};
 use http_body_util::Full;
