@@ -1,10 +1,9 @@
-//! A lookup that is answered from memory, beside the least that one can do: a
-//! `HashMap` under a `RwLock`, whose reader clones an `Arc`.
+//! Compares a lookup in the cache with the minimum: a `HashMap` in an `RwLock`, whose reader clones
+//! an `Arc`.
 //!
 //! `cargo bench --bench cached`
 //!
-//! The same keys in the same random order for all, which lies ready as one text, so
-//! that no time goes into finding what to ask for.
+//! All cases use the same keys in the same random order, prepared as one string.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -26,7 +25,7 @@ use tower_credentials::{
 };
 
 const ROUNDS: usize = 25;
-/// Lookups of one thread in one round.
+/// The lookups of a thread in a round.
 const CALLS: usize = 200_000;
 const KEY: usize = 32;
 const UNKNOWN: usize = 1_000_000;
@@ -49,14 +48,14 @@ fn main() {
 struct World {
     map: Map,
     cached: Cached<MemoryBackend>,
-    /// One text of access keys in random order for each thread.
+    /// One string of access keys in random order for each thread.
     orders: Vec<String>,
 }
 
 impl World {
     fn new(keys: usize, threads: usize, runtime: &Runtime) -> Self {
         let backend = MemoryBackend::default();
-        // Room for all: what does not fit is no hit.
+        // Large enough for all keys.
         let cached = Cached::builder(backend).ttl(LONG).absence_ttl(LONG).capacity(150_000);
         let (cached, map) = (cached.build(), Map::default());
         let mut names = Vec::new();
@@ -69,7 +68,7 @@ impl World {
                 lock(&map).insert(access_key.as_str().to_owned(), credential);
                 cached.find(&access_key).await.unwrap();
             }
-            // Those whose first answer a later write made stale.
+            // Keys whose first entry a later write invalidated.
             for name in &names {
                 cached.find(&AccessKey::from_stored(name.as_str())).await.unwrap();
             }
@@ -112,7 +111,7 @@ impl World {
         println!("  known, {threads:>2} threads / one        {one:>7.2}");
     }
 
-    /// Rounds before and after a million strangers; then what is left of the keys.
+    /// Rounds before and after a million unknown keys; then the hits of the known keys.
     fn unknown_keys(&self, runtime: &Runtime) {
         let rounds = || {
             let ratio = |_| self.ask_known(0) / self.read_map(0);
@@ -157,7 +156,7 @@ impl World {
         runtime.block_on(async {
             let started = Instant::now();
             for at in 0..CALLS {
-                // A verifier has the access key in a text of the request's.
+                // A verifier has the access key as a part of the request.
                 let access_key = AccessKey::from_stored(name(&self.orders[0], at));
                 assert!(black_box(self.cached.find(&access_key).await.unwrap()).is_some());
             }
@@ -165,7 +164,7 @@ impl World {
         })
     }
 
-    /// Nanoseconds of a call.
+    /// Nanoseconds per call.
     fn time(&self, thread: usize, call: impl Fn(&str)) -> f64 {
         let order = &self.orders[thread];
         let started = Instant::now();
@@ -176,7 +175,7 @@ impl World {
     }
 }
 
-/// Runs on so many threads at once; the mean of what each has measured.
+/// Runs on this many threads at once; returns the mean of their measurements.
 #[allow(clippy::cast_precision_loss, reason = "counts of a bench")]
 fn on_all(threads: usize, measure: impl Fn(usize) -> f64 + Sync) -> f64 {
     let barrier = Barrier::new(threads);

@@ -1,5 +1,4 @@
-//! Taking a signed payload out of its chunks, beside SHA-256 of the same bytes, in
-//! turns.
+//! Compares decoding a signed chunked payload with SHA-256 of the same bytes, in alternation.
 //!
 //! `cargo bench --bench chunked`
 

@@ -1,6 +1,6 @@
-//! An IBM create through the layer on `MemoryBackend`, beside a bare hyper
-//! handler that parses the same body with `serde_json` and answers the same
-//! bytes; over loopback, in turns.
+//! Compares an IBM create through the layer on `MemoryBackend` with a bare hyper handler. The
+//! handler parses the same body with `serde_json` and returns the same bytes. Both are on loopback,
+//! in alternation.
 //!
 //! `cargo bench --bench create`
 
@@ -48,7 +48,7 @@ async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> 
 async fn main() {
     let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for round in 0..=ROUNDS {
-        // New servers and connections each time, so that all rounds are alike.
+        // New servers and connections in each round.
         let of_bare = creates_a_second(service_fn(bare)).await;
         let layer = CredentialLayer::new(bench::tokens(), MemoryBackend::default());
         let of_layer = creates_a_second(layer.layer(service_fn(app))).await;

@@ -1,6 +1,6 @@
-//! Durable creates over HTTP: IBM creates by 64 clients at once through the layer
-//! on `SqliteBackend`, beside the engine alone that is fed the same rows, 64 a
-//! transaction and one by one; each round on new files, in turns.
+//! Compares durable IBM creates by 64 clients through the layer on `SqliteBackend` with raw inserts
+//! of the same rows into SQLite, with 64 rows per transaction and one. Each round has new files, in
+//! alternation.
 //!
 //! `cargo bench --bench durable`
 
@@ -57,9 +57,9 @@ async fn main() {
     }
     let [of_engine, of_layer, of_single] = rates.map(bench::median);
     let [share, gain, most] = ratios.map(bench::median);
-    println!("engine, 64 rows a transaction        {of_engine:>9.0} rows/s");
+    println!("engine, 64 rows per transaction      {of_engine:>9.0} rows/s");
     println!("creates over HTTP, 64 clients        {of_layer:>9.0} creates/s");
-    println!("engine, one row a transaction        {of_single:>9.0} rows/s");
+    println!("engine, one row per transaction      {of_single:>9.0} rows/s");
     println!("HTTP / engine by 64, median of pairs {share:>9.2}   bar: at least 0.70");
     println!("HTTP / engine one by one             {gain:>9.2}   no bar");
     println!("engine by 64 / engine one by one     {most:>9.2}   what this disk allows");
@@ -93,7 +93,7 @@ fn engine_alone(path: &Path, rows_a_transaction: usize) -> f64 {
     bench::rate(rows.len(), started.elapsed())
 }
 
-/// What a create of [`bench::BODY`] makes.
+/// The record that a create with [`bench::BODY`] stores.
 fn new_key() -> Credential {
     let key = AccessKey::generate().unwrap();
     let mut credential = Credential::new(

@@ -1,7 +1,6 @@
-//! What `Encrypted` adds to a write and a read, beside the bare AEAD call on the same
-//! bytes.
+//! Compares what `Encrypted` adds to a write and a read with the bare AEAD call on the same bytes.
 //!
-//! The store below keeps one record in a slot, so that nothing but the sealing is left.
+//! The store below keeps one record, so that only the sealing is measured.
 //!
 //! `cargo bench --bench encrypted`
 
@@ -36,7 +35,7 @@ const BATCH: usize = 64;
 const BATCH_F64: f64 = 64.0;
 const ROUNDS: usize = 2_000;
 
-/// A store of one record, and of the one that tells which keys are in use.
+/// A store for one record, and for the record of the keys in use.
 #[derive(Debug, Default)]
 struct Two {
     register: Mutex<Option<Arc<Credential>>>,
@@ -58,7 +57,7 @@ impl CredentialBackend for Two {
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
         let mut slot = self.slot(id).lock().unwrap();
-        // As from a store that reads a row: the record is nobody else's.
+        // Like a store that reads a row: nobody else has the record.
         Ok(if id.as_str() == REGISTER { slot.clone() } else { slot.take() })
     }
 
@@ -123,7 +122,7 @@ async fn measure(name: &str, record: &Arc<Credential>) {
     let bare = Bare::new(record);
     let id = &record.id;
 
-    // The bare call works on the very bytes.
+    // The bare call works on the same bytes.
     encrypted.insert(record, Quota::Unlimited).await.unwrap();
     let sealed = store.get(id).await.unwrap().unwrap();
     bare.assert_opens(&sealed);
@@ -197,7 +196,7 @@ async fn measure(name: &str, record: &Arc<Credential>) {
     );
 }
 
-/// The cipher, and what it is called with.
+/// The cipher and its arguments.
 struct Bare {
     cipher: Aes256GcmSiv,
     nonce: Nonce,
@@ -246,7 +245,7 @@ impl Bare {
     }
 }
 
-/// What a sealed text is bound to.
+/// The data that a sealed text is bound to.
 fn identity(record: &Credential) -> Vec<u8> {
     let mut bytes = b"tower-credentials/1/record".to_vec();
     let mut put = |present: Option<bool>, text: &str| {

@@ -1,11 +1,11 @@
-//! What the speed claims of `EtcdBackend` rest on: ratios measured in one run, on clusters
-//! that it starts itself.
+//! Measures the speed claims of `EtcdBackend`: ratios in one run, on clusters that the bench
+//! starts.
 //!
-//! `cargo bench --bench etcd -- [create] [grow] [records=N]` runs the parts named, or all;
+//! `cargo bench --bench etcd -- [create] [grow] [records=N]` runs the named parts, or all.
 //! `grow` compares 10,000 records with N, by default 100,000.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
-#![allow(clippy::cast_precision_loss, reason = "figures of some digits")]
+#![allow(clippy::cast_precision_loss, reason = "only some digits are printed")]
 
 use std::{
     hint::black_box,
@@ -37,12 +37,12 @@ const CREATES_EACH: u64 = 50;
 const KEYS_PER_USER: u64 = 10;
 const SMALL: u64 = 10_000;
 
-/// Rounds of a comparison; what is compared takes turns, so that a busy machine slows
-/// both down.
+/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
+/// both.
 const ROUNDS: u64 = 11;
 
 fn main() {
-    // `cargo bench` adds flags of its own.
+    // `cargo bench` adds its own flags.
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let records = words.iter().find_map(|word| word.strip_prefix("records="));
     let records = records.map_or(100_000, |records| records.parse().unwrap());
@@ -61,8 +61,8 @@ fn main() {
     }
 }
 
-/// Durable creates by 64 clients on three members: a bare client that sends the same
-/// transactions, made before, and the backend.
+/// Durable creates by 64 clients on three members: a bare client with the same prepared
+/// transactions, and the backend.
 async fn create() {
     let cluster = Cluster::start(3, &[]);
     let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
@@ -93,7 +93,7 @@ async fn create() {
     }
 }
 
-/// Each client for users of its own, or all for the same.
+/// Whether each client creates for its own users, or all for the same users.
 async fn creates(backend: &EtcdBackend, round: u64, for_one_user: bool) -> Duration {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -127,7 +127,7 @@ async fn bare_creates(bare: &Bare, endpoint: &str, round: u64) -> Duration {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (bare, uri) = (bare.clone(), format!("{endpoint}/v3/kv/txn"));
-            // All but the revision of the counter, which only the last answer tells.
+            // All but the revision of the counter, which is in the last response.
             let records: Vec<_> = (0..CREATES_EACH)
                 .map(|n| transaction(&of_client(round, client, n), n % KEYS_PER_USER + 1))
                 .collect();
@@ -157,7 +157,7 @@ async fn bare_creates(bare: &Bare, endpoint: &str, round: u64) -> Duration {
     started.elapsed()
 }
 
-/// The transaction that stores a record, cut where the revision of the counter goes.
+/// The transaction that stores a record, split where the revision of the counter is inserted.
 fn transaction(record: &Credential, held: u64) -> (String, String) {
     let key = |rest: String| base64(&format!("bare/{rest}"));
     let (id, user) = (record.id.as_str(), record.user_id.as_str());
@@ -168,7 +168,7 @@ fn transaction(record: &Credential, held: u64) -> (String, String) {
         "access_key": access_key, "material": record.material.encode().expose(),
         "status": "Active", "created_at": 0, "updated_at": 0, "version": record.version.get(),
     });
-    let told = json!([{"record": {"id": id, "key": access_key}}]);
+    let notification = json!([{"record": {"id": id, "key": access_key}}]);
     let (r, a) = (key(format!("r{id}")), key(format!("a{access_key}")));
     let (q, m) = (key(format!("q{user}")), key("m".into()));
     let (users, projects) =
@@ -186,7 +186,7 @@ fn transaction(record: &Credential, held: u64) -> (String, String) {
             put(&key(format!("{projects}i{id}")), ""),
             put(&key(format!("{projects}a{access_key}")), id),
             put(&q, &held.to_string()),
-            put(&m, &told.to_string()),
+            put(&m, &notification.to_string()),
         ],
         "failure": [range(&r), range(&a), range(&q)],
     });
@@ -195,8 +195,7 @@ fn transaction(record: &Credential, held: u64) -> (String, String) {
     (before.into(), after.into())
 }
 
-/// Look-ups and pages among few and among many records, and what they take on the disk;
-/// one member each.
+/// Lookups and pages among few and among many records, and their disk space, with one member each.
 async fn grow(records: u64) {
     let (small, few) = filled(SMALL).await;
     let (large, many) = filled(records).await;
@@ -269,7 +268,7 @@ async fn grow(records: u64) {
 
 /// A store with this many records, loaded in bulk.
 async fn filled(records: u64) -> (Cluster, EtcdBackend) {
-    // As the docs of the backend tell to run it.
+    // With the flags in the backend's documentation.
     let arguments = ["--quota-backend-bytes", "8589934592", "--snapshot-count", "10000"];
     let cluster = Cluster::start(1, &arguments);
     let builder = EtcdBackend::builder(cluster.url()).max_size(8 << 30);
@@ -283,7 +282,7 @@ async fn filled(records: u64) -> (Cluster, EtcdBackend) {
         }
     }
     let rate = records as f64 / started.elapsed().as_secs_f64();
-    eprintln!("loaded {records} records in {:.1?}, {rate:.0} a second", started.elapsed());
+    eprintln!("loaded {records} records in {:.1?}, {rate:.0} per second", started.elapsed());
     (cluster, backend)
 }
 
@@ -291,7 +290,7 @@ fn record(n: u64) -> Arc<Credential> {
     credential(n, &user_id(n / KEYS_PER_USER))
 }
 
-/// The n-th record of a client, whose users are nobody else's.
+/// The n-th record of a client with its own users.
 fn of_client(round: u64, client: u64, n: u64) -> Arc<Credential> {
     let number = (round * CLIENTS + client) * CREATES_EACH + n;
     credential(number, &user_id(number / KEYS_PER_USER))
@@ -321,7 +320,7 @@ fn user_id(n: u64) -> UserId {
     UserId::from_stored(hex(!n))
 }
 
-/// 32 hex digits that look random, as real ids and keys do.
+/// 32 hex digits that look random, like real ids and keys.
 fn hex(n: u64) -> String {
     let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     format!("{:016x}{:016x}", dice.next(), dice.next())
@@ -349,7 +348,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The median of what the second takes of the first's time, round by round.
+/// The median of the rounds' ratios of the second time to the first.
 fn ratio_of_pairs(first: &[Duration], second: &[Duration]) -> f64 {
     let pairs = first.iter().zip(second);
     let mut ratios: Vec<_> = pairs.map(|(first, second)| second.div_duration_f64(*first)).collect();

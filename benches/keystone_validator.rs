@@ -1,5 +1,4 @@
-//! A token that Keystone has vouched for, validated again, beside the hash of that
-//! token, which is the least that it can cost.
+//! Compares a cached token validation with the minimum: the hash of the token.
 //!
 //! `cargo bench --bench keystone_validator`
 
@@ -30,7 +29,7 @@ async fn main() {
     let login = ServiceLogin::password("front", "open-sesame", "service");
     let client = KeystoneClient::builder(format!("http://{address}")).login(login).build().unwrap();
     let validator: Arc<dyn TokenValidator> = Arc::new(KeystoneValidator::new(client));
-    // As long as a Fernet token of a project's.
+    // As long as a Fernet token with a project scope.
     let token = "gAAAAABn".to_owned() + &"x".repeat(176);
     let presented = Presented::Token(SecretText::new(token.clone()));
     validator.validate(&presented).await.unwrap();
@@ -55,7 +54,7 @@ async fn main() {
     println!("a cached validation / SHA-256 of the token: {ratio:.2}   bar: at most 3.00");
 }
 
-/// As much of a Keystone as it takes.
+/// A minimal Keystone.
 async fn keystone(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {

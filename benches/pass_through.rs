@@ -1,9 +1,8 @@
-//! What the layer costs a request that is not its own, in instructions: an axum
-//! app bare, under the layer, and under tower-http's `ValidateRequestHeaderLayer`.
+//! Measures the instructions that the layer adds to other requests: an axum app alone, with the
+//! layer, and with tower-http's `ValidateRequestHeaderLayer`.
 //!
 //! `cargo bench --bench pass_through` (needs valgrind). Each case runs under
-//! callgrind with two counts of requests; the difference is the cost of the
-//! requests alone.
+//! callgrind with two numbers of requests; the difference is the cost of the requests.
 
 use std::process::Command;
 
@@ -55,7 +54,7 @@ async fn run(case: &str, count: u64) {
     }
 }
 
-/// Instructions of this program, run for one case.
+/// The instructions of this program for one case.
 fn instructions(case: &str, count: u64) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -66,5 +65,5 @@ fn instructions(case: &str, count: u64) -> u64 {
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{report}");
     let collected = report.lines().find_map(|line| line.split_once("Collected : "));
-    collected.expect("callgrind prints what it collected").1.trim().parse().unwrap()
+    collected.expect("callgrind prints the instructions").1.trim().parse().unwrap()
 }

@@ -1,8 +1,8 @@
-//! What the speed claims of `PostgresBackend` rest on: ratios measured in one run, on a
-//! private server that waits for its disk.
+//! Measures the speed claims of `PostgresBackend`: ratios in one run, on a private server that
+//! flushes to its disk.
 //!
 //! `cargo bench --bench postgres -- [create] [load] [scale] [rows=1000000]` runs the
-//! parts named, or all.
+//! named parts, or all.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -34,18 +34,18 @@ const CLIENTS: usize = 64;
 const KEYS_PER_USER: u64 = 10;
 const KEYS_PER_PROJECT: u64 = 1_000;
 
-/// How many connections the clients share who have no batches.
+/// How many connections the clients without batches share.
 const PLAIN_CONNECTIONS: usize = 4;
 
 fn main() {
-    // `cargo bench` adds flags of its own.
+    // `cargo bench` adds its own flags.
     let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let rows = parts.iter().find_map(|part| part.strip_prefix("rows="));
     let rows: u64 = rows.map_or(1_000_000, |rows| rows.parse().unwrap());
     let named: Vec<&String> = parts.iter().filter(|part| !part.starts_with("rows=")).collect();
     let wanted = |part: &str| named.is_empty() || named.iter().any(|p| *p == part);
 
-    // A quarter of the machine's memory, as PostgreSQL's manual has it.
+    // A quarter of the machine's memory, as PostgreSQL's manual recommends.
     let buffers = format!("shared_buffers = {}kB", memory() / 4);
     let settings = [
         &*buffers,
@@ -69,10 +69,10 @@ fn main() {
     });
 }
 
-/// Durable creates by 64 clients: pgbench with a connection for each and prepared
-/// statements, the backend, and the clients one statement at a time on a few plain
-/// connections; each inserts the same sort of row into a table of its own with the same
-/// indexes, in turns. The backend also tells each change.
+/// Durable creates by 64 clients: pgbench with prepared statements and one connection per client,
+/// the backend, and single statements on a few shared connections. Each inserts similar rows into
+/// its own table with the same indexes, in alternation. The backend also sends a notification for
+/// each change.
 async fn create(server: &lab::Server) {
     const ROUNDS: usize = 5;
     const LENGTH: Duration = Duration::from_secs(4);
@@ -137,7 +137,7 @@ impl Store {
 const INSERT: &str = "INSERT INTO credentials (id, kind, user_id, project_id, access_key, \
     material, status, attributes, created_at, updated_at, version) VALUES";
 
-/// The same row as [`credential`] makes, with its digits from the server.
+/// The same row as from [`credential`], with digits from the server.
 fn pgbench_script() -> String {
     format!(
         "\\set a random(1, 1000000000000000000)\n\\set b random(1, 1000000000000000000)\n\
@@ -167,7 +167,7 @@ async fn backend_creates(backend: &PostgresBackend, number: &mut u64, length: Du
     .await
 }
 
-/// Each statement waits until the one before on its connection is answered.
+/// Each statement waits for the previous one on its connection.
 async fn plain_creates(
     connections: &[Arc<Mutex<Client>>],
     number: &mut u64,
@@ -199,7 +199,7 @@ async fn plain_creates(
     .await
 }
 
-/// All clients create for a while; how many were created a second.
+/// All clients create for a while; returns the creates per second.
 async fn clients<F>(
     number: &mut u64,
     length: Duration,
@@ -227,9 +227,8 @@ where
     bench::rate(usize::try_from(created).unwrap(), started.elapsed())
 }
 
-/// Rows that are new: the engine's own `COPY` from a file on the server's disk, and the
-/// backend, which gets them as records; each into a table of its own with the same
-/// indexes, in turns.
+/// Loads of new rows: PostgreSQL's `COPY` from a file on the server's disk, and the backend's load
+/// of records. Each has its own table with the same indexes, in alternation.
 async fn load(server: &lab::Server) {
     const ROUNDS: u64 = 7;
     const ROWS: u64 = 20 * MAX_LOAD as u64;
@@ -266,7 +265,7 @@ async fn load(server: &lab::Server) {
     size("a store that grew", &client, ROUNDS * ROWS).await;
 }
 
-/// A look-up and a page among few records and among many.
+/// A lookup and a page among few records and among many.
 async fn scale(server: &lab::Server, rows: u64) {
     const FEW: u64 = 10_000;
     let small = filled(server, FEW).await;
@@ -309,14 +308,14 @@ async fn query(backend: &PostgresBackend, what: &str, n: u64) {
         _ => {
             list = list.with_limit(100);
             list.project_id = Some(project_id(n));
-            // Behind a key that is likely among the first of the project's.
+            // After a key that is likely among the first ones of the project.
             list.after = Some(format!("{:x}", n % 8));
         }
     }
     black_box(backend.list(&list).await.unwrap());
 }
 
-/// A store with this many rows, made by the server, without the indexes at first.
+/// A store with this many rows. The server creates the rows, and then the indexes.
 async fn filled(server: &lab::Server, rows: u64) -> PostgresBackend {
     let store = Store::new(server).await;
     let client = lab::connect(&store.url).await;
@@ -348,19 +347,19 @@ async fn filled(server: &lab::Server, rows: u64) -> PostgresBackend {
         client.batch_execute(index.get(1)).await.unwrap();
     }
     client.batch_execute("VACUUM ANALYZE credentials").await.unwrap();
-    eprintln!("made {rows} rows in {:.1?}", started.elapsed());
+    eprintln!("created {rows} rows in {:.1?}", started.elapsed());
     size("a store that was made at once", &client, rows).await;
     PostgresBackend::open(store.url).await.unwrap()
 }
 
-/// How much memory this machine has, in KiB.
+/// The memory of this machine in KiB.
 fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find(|line| line.starts_with("MemTotal:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// How much of the disk a store takes.
+/// The disk space of a store.
 async fn size(what: &str, client: &Client, rows: u64) {
     let sql = "SELECT pg_total_relation_size('credentials'), pg_table_size('credentials')";
     let row = client.query_one(sql, &[]).await.unwrap();
@@ -401,8 +400,7 @@ fn project_id(n: u64) -> ProjectId {
     ProjectId::from_stored(md5('p', n / KEYS_PER_PROJECT))
 }
 
-/// 32 hex digits that look random, as real ids and keys do, and that the server can
-/// make as well.
+/// 32 hex digits that look random, like real ids and keys, and that the server can generate too.
 fn md5(of: char, n: u64) -> String {
     data_encoding::HEXLOWER.encode(&Md5::digest(format!("{of}{n}")))
 }

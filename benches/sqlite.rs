@@ -1,8 +1,8 @@
-//! What the speed claims of `SqliteBackend` rest on: ratios measured in one run.
+//! Measures the speed claims of `SqliteBackend`: ratios in one run.
 //!
-//! `cargo bench --bench sqlite -- [lookup] [list] [insert]` runs the parts named,
-//! or all three. `-- scale [rows=10000000]` compares look-ups and pages among 10,000 and
-//! that many records; ten million take some minutes and 6 GB.
+//! `cargo bench --bench sqlite -- [lookup] [list] [insert]` runs the named parts, or all three. `--
+//! scale [rows=10000000]` compares lookups and pages among 10,000 and this many records. Ten
+//! million records take some minutes and 6 GB.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -25,12 +25,12 @@ const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
 const KEYS_PER_USER: u64 = 10;
 
-/// Rounds of a comparison; what is compared takes turns, so that a busy machine
-/// slows both down.
+/// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
+/// both.
 const ROUNDS: usize = 21;
 
 fn main() {
-    // `cargo bench` adds flags of its own.
+    // `cargo bench` adds its own flags.
     let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-/// What ten thousand records cost, and this many.
+/// Compares ten thousand records with this many.
 fn scale(runtime: &tokio::runtime::Runtime, rows: u64) {
     const FEW: u64 = 10_000;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -69,7 +69,7 @@ fn scale(runtime: &tokio::runtime::Runtime, rows: u64) {
     });
 }
 
-/// A store and how many records it holds.
+/// A store and the number of its records.
 type Filled = (SqliteBackend, u64);
 
 /// A lookup by access key among few and among many records.
@@ -125,8 +125,8 @@ async fn list(small: &Filled, large: &Filled, bar: &str) {
     report(&what, small, large, bar);
 }
 
-/// Durable inserts: the engine alone with 64 rows a transaction, the backend with
-/// 64 callers, and the engine with one row a transaction.
+/// Durable inserts: SQLite alone with 64 rows per transaction, the backend with 64 callers, and
+/// SQLite with one row per transaction.
 fn insert(runtime: &tokio::runtime::Runtime) {
     const CALLERS: usize = 64;
     const BATCHES: u64 = 32;
@@ -166,8 +166,8 @@ fn insert(runtime: &tokio::runtime::Runtime) {
     report("insert: backend for 64, engine one by one", backend, single, "at least 3.00");
 }
 
-/// Each caller takes every n-th row, so that about the same rows go to the disk
-/// together as when they are inserted in order.
+/// Each caller inserts every n-th row, so that about the same rows are flushed together as with
+/// inserts in order.
 async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], callers: usize) {
     let callers: Vec<_> = (0..callers)
         .map(|caller| {
@@ -185,13 +185,13 @@ async fn insert_concurrently(backend: &SqliteBackend, rows: &[Credential], calle
     }
 }
 
-/// A store with this many rows, loaded past the backend, in few transactions.
+/// A store with this many rows, loaded without the backend in few transactions.
 fn filled(path: &Path, rows: u64) -> SqliteBackend {
     const ROWS_A_TRANSACTION: u64 = 100_000;
     let started = Instant::now();
     let connection = engine::open(path);
     connection.execute_batch("PRAGMA cache_size = -400000; PRAGMA synchronous = OFF").unwrap();
-    // Made afterwards, which takes a fraction of the time.
+    // Created after the load, which is much faster.
     let indexes = engine::without_indexes(&connection);
     for first in (0..rows).step_by(usize::try_from(ROWS_A_TRANSACTION).unwrap()) {
         let last = (first + ROWS_A_TRANSACTION).min(rows);
@@ -229,7 +229,7 @@ fn user_id(n: u64) -> UserId {
     UserId::from_stored(hex(!(n / KEYS_PER_USER)))
 }
 
-/// 32 hex digits that look random, as real ids and keys do.
+/// 32 hex digits that look random, like real ids and keys.
 fn hex(n: u64) -> String {
     let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     format!("{:016x}{:016x}", dice.next(), dice.next())

@@ -1,8 +1,8 @@
-//! What it costs to note that a key was used, beside checking the signature that
-//! proved it; and what reports take from creates.
+//! Compares the cost of recording a use with that of the signature check, and measures how reports
+//! slow down creates.
 //!
-//! `cargo bench --bench usage`. Noting is measured on one thread and on as many as
-//! there are cores, all on one key and each over many: figures are per use and thread.
+//! `cargo bench --bench usage`. Recording is measured on one thread and on as
+//! many as there are cores, with one key and with many. Results are per use and thread.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -40,7 +40,7 @@ async fn main() {
     report(&store).await;
 }
 
-/// How long a use takes to note.
+/// The time to record a use.
 fn note(store: &SqliteBackend) {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let message = [7; 256];
@@ -56,7 +56,7 @@ fn note(store: &SqliteBackend) {
             let recorder = UsageRecorder::new(store.clone());
             let took = per_use(threads, |n, thread| {
                 let key = &keys[(n as usize + thread * 997) % keys.len()];
-                // A second goes by with every thousand uses.
+                // The clock advances by a second every thousand uses.
                 recorder.used(key, at(u64::from(n / 1_000)));
             });
             let ratio = took / signature;
@@ -65,7 +65,7 @@ fn note(store: &SqliteBackend) {
     }
 }
 
-/// How long one of many takes, in nanoseconds, on each of so many threads.
+/// The nanoseconds per call, on each of this many threads.
 fn per_use(threads: usize, work: impl Fn(u32, usize) + Sync) -> f64 {
     let started = Instant::now();
     thread::scope(|scope| {
@@ -77,7 +77,7 @@ fn per_use(threads: usize, work: impl Fn(u32, usize) + Sync) -> f64 {
     started.elapsed().as_secs_f64() * 1e9 / f64::from(USES)
 }
 
-/// Creates with and without reports of 10,000 active keys all the while.
+/// Creates with and without concurrent reports of 10,000 active keys.
 async fn report(store: &SqliteBackend) {
     let active: Vec<_> = (0..ACTIVE).map(|n| key(&format!("active-{n}"))).collect();
     create(store, active.clone()).await;

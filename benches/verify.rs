@@ -1,6 +1,5 @@
-//! A signed GET, verified with the signing key at hand, beside the hashes that it cannot
-//! do without, beside the crate `scratchstack-aws-signature`, and beside an `s3s`
-//! service over an empty store.
+//! Compares the verification of a signed GET with a cached signing key: with the necessary hashes,
+//! with the crate `scratchstack-aws-signature`, and with an `s3s` service on an empty store.
 //!
 //! `cargo bench --bench verify`
 
@@ -45,13 +44,12 @@ use crate::aws_signer::Signer;
 
 const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// Few enough that the requests stay in the processor's caches, as they do in a server,
-/// which has just read what it verifies.
+/// Few enough for the processor's caches: a server has just read the request that it verifies.
 const BATCH: usize = 32;
 const BATCH_F64: f64 = 32.0;
 const ROUNDS: usize = 4_000;
 
-/// A store that says yes to whoever was verified.
+/// A handler that accepts every verified request.
 #[derive(Clone)]
 struct Store;
 
@@ -70,7 +68,7 @@ impl<B> Service<Request<VerifiedBody<B>>> for Store {
     }
 }
 
-/// A store that has nothing.
+/// An empty store.
 struct Nothing;
 
 impl S3 for Nothing {}
@@ -95,7 +93,7 @@ async fn main() {
     let builder = S3AuthLayer::builder(keys).directory(directory());
     let mut directed = builder.build().unwrap().layer(Store);
 
-    // The same store with nothing before it: it drops the requests, which costs time too.
+    // The same handler without the layer. It drops the requests, which takes time too.
     let mut bare = service_fn(|request: Request<Empty<Bytes>>| {
         drop(request);
         ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
@@ -107,14 +105,14 @@ async fn main() {
 
     let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(RequestHead::from(&request))
     else {
-        panic!("it is signed with version 4");
+        panic!("not signed with version 4");
     };
     let key = SigningKey::derive(&SecretKey::from_stored(SECRET), &signed.scope());
     let (canonical, text) = (signed.canonical_request().unwrap(), signed.string_to_sign().unwrap());
     println!("{} bytes of canonical request, {} of string to sign", canonical.len(), text.len());
 
     if std::env::args().any(|argument| argument == "profile") {
-        // To be run under callgrind.
+        // For callgrind.
         for _ in 0..BATCH {
             assert!(layered.call(request.clone()).await.unwrap().status().is_success());
         }
@@ -150,7 +148,7 @@ async fn main() {
         let started = Instant::now();
         for request in requests {
             let response = Service::call(&mut s3s, request).await.unwrap();
-            // It got as far as the store.
+            // The request reached the store.
             assert_eq!(black_box(response).status(), 501);
         }
         let s3s = started.elapsed();
@@ -175,7 +173,7 @@ async fn main() {
     println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
 }
 
-/// How long a batch takes.
+/// The duration of a batch.
 async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -189,7 +187,7 @@ where
     started.elapsed()
 }
 
-/// The same by the other crate, which is given the signing key too.
+/// The same with the other crate, which also gets the signing key.
 async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> Duration {
     let kept = Arc::new(OnceLock::new());
     let requests: Vec<_> = (0..BATCH).map(|_| request.clone().map(|_| ())).collect();
@@ -218,7 +216,7 @@ async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> 
     started.elapsed()
 }
 
-/// One in which the key's owner has a place.
+/// A directory in which the key's owner is a member of the project.
 fn directory() -> StaticDirectory {
     let user = UserId::new(bench::USER).unwrap();
     let project = ProjectId::new(bench::PROJECT).unwrap();

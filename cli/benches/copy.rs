@@ -1,8 +1,8 @@
 //! Compares `credentials copy` from SQLite to SQLite and to PostgreSQL with the raw load of the
 //! same records into the target. The ratios are measured in one run.
 //!
-//! `cargo bench -p tower-credentials-cli --all-features --bench copy -- [sqlite] [postgres] [records]`
-//! The default is both targets and 200,000 records.
+//! `cargo bench -p tower-credentials-cli --all-features --bench copy -- [sqlite] [postgres]
+//! [records]` The default is both targets and 200,000 records.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 

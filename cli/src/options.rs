@@ -22,8 +22,8 @@ use tracing_subscriber::{
 ///
 /// The URL of a store is `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or
 /// `etcd://HOST:PORT,HOST:PORT/PREFIX` (`etcds://` with TLS). Other users of the machine can see a
-/// password in an argument. `env:NAME` takes the URL from an environment variable, and `@PATH` from the
-/// first line of a file that only you can read. A store with sealed secrets needs `--key-ring`.
+/// password in an argument. `env:NAME` takes the URL from an environment variable, and `@PATH` from
+/// the first line of a file that only you can read. A store with sealed secrets needs `--key-ring`.
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
@@ -53,14 +53,15 @@ pub(crate) enum Command {
     Migrate(StoreArgs),
     /// Export all records of a store to a sealed file.
     ///
-    /// A record that is written during the export may be missing from it, but is never partial. Only
-    /// the owner can read the file. The file appears when it is complete.
+    /// A record that is written during the export may be missing from it, but is never partial.
+    /// Only the owner can read the file. The file appears when it is complete.
     Export(Export),
     /// Import the records of an export into a store.
     ///
-    /// An import never overwrites. It skips records that the store already has, and reports those whose
-    /// id, access key or slot belongs to another record. After an interruption, run it again. It
-    /// checks the whole export before it imports the first record, unless the export comes from stdin.
+    /// An import never overwrites. It skips records that the store already has, and reports those
+    /// whose id, access key or slot belongs to another record. After an interruption, run it again.
+    /// It checks the whole export before it imports the first record, unless the export comes from
+    /// stdin.
     Import(Import),
     /// Copy the records of one store to another.
     ///
@@ -79,9 +80,9 @@ pub(crate) enum Command {
     },
     /// Add a key to a key ring, or make an existing key the newest one.
     ///
-    /// The newest key of a ring seals; every key opens. If several processes share a store, rotate in
-    /// three steps. Add the key to their rings with --standby, and restart them. Run the same command
-    /// without --standby, and restart them again. Then reseal the store.
+    /// The newest key of a ring seals; every key opens. If several processes share a store, rotate
+    /// in three steps. Add the key to their rings with --standby, and restart them. Run the same
+    /// command without --standby, and restart them again. Then reseal the store.
     Key {
         /// The file of the ring. It is created if it does not exist; only its owner can read it.
         file: PathBuf,
@@ -211,8 +212,8 @@ pub(crate) struct OpenWith {
     /// Accept an export that is not sealed. Nothing protects it against changes.
     #[arg(long)]
     pub(crate) plaintext: bool,
-    /// Import a dump of OpenStack Keystone's table `credential`, one row per line as JSON. The keys in
-    /// this folder (/etc/keystone/credential-keys) decrypt the blobs; `null` is for a Keystone
+    /// Import a dump of OpenStack Keystone's table `credential`, one row per line as JSON. The keys
+    /// in this folder (/etc/keystone/credential-keys) decrypt the blobs; `null` is for a Keystone
     /// without keys.
     #[cfg(feature = "keystone")]
     #[arg(long, value_name = "FOLDER")]
@@ -237,8 +238,8 @@ pub(crate) fn parse() -> Options {
 pub(crate) struct SecretFileOptions {
     /// Accept files with secrets that other users can read or write.
     ///
-    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of this
-    /// process or to root, and its group and others must have no permissions.
+    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of
+    /// this process or to root, and its group and others must have no permissions.
     #[arg(long, global = true)]
     accept_open_files: bool,
 }

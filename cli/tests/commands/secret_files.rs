@@ -154,7 +154,7 @@ fn passphrase_can_come_from_a_shell_pipe() {
 fn named_pipe_that_others_can_read_is_refused() {
     let tool = Tool::new();
     tool.run_ok(&["init", "sqlite:a.db"]);
-    for (mode, is_fine) in [("644", false), ("600", true)] {
+    for (mode, is_accepted) in [("644", false), ("600", true)] {
         let script = format!(
             "mkfifo -m {mode} pipe-{mode}; (echo open sesame >pipe-{mode}) & \
              \"$0\" export sqlite:a.db out --passphrase-file pipe-{mode}"
@@ -162,9 +162,9 @@ fn named_pipe_that_others_can_read_is_refused() {
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).arg(BINARY).current_dir(tool.path("."));
         let output = shell.output().unwrap();
-        let output = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), is_fine, "{output}");
-        assert_eq!(output.contains("chmod 600 pipe-644"), !is_fine, "{output}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), is_accepted, "{stderr}");
+        assert_eq!(stderr.contains("chmod 600 pipe-644"), !is_accepted, "{stderr}");
     }
 }
 

@@ -1,8 +1,13 @@
-//! What the accesser keeps in memory: its anonymous memory after 100,000 and
-//! after 1,000,000 creates on SQLite, over HTTP.
+//! Measures the accesser's anonymous memory after 100,000 and after 1,000,000 creates over HTTP on
+//! SQLite.
 //!
+<<<<<<< HEAD:examples/accesser/benches/memory.rs
 //! `cargo bench -p accesser --bench memory [-- TOTAL]`; less than a million is a quick look.
 //! The accesser logs as it does by default, to nowhere.
+=======
+//! `cargo bench --bench memory [-- TOTAL]`. A smaller TOTAL is quicker. The accesser logs at its
+//! default level, to /dev/null.
+>>>>>>> programs:benches/memory.rs
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -30,7 +35,7 @@ const TOKENS: [&str; 3] = ["dev-alice", "dev-bob", "dev-carol"];
 
 #[tokio::main]
 async fn main() {
-    // `cargo bench` adds flags of its own.
+    // `cargo bench` adds its own flags.
     let total = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let total = total.map_or(TOTAL, |total| total.parse().expect("a number of creates"));
     let folder = tempfile::tempdir().unwrap();
@@ -59,7 +64,7 @@ async fn main() {
     println!("last / first              {:>8.3}       bar: at most 1.10", taken[1] / taken[0]);
 }
 
-/// The most that any sample showed.
+/// The maximum of all samples.
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
 async fn peak(id: u32) {
@@ -76,9 +81,25 @@ struct Accesser {
 }
 
 impl Accesser {
+<<<<<<< HEAD:examples/accesser/benches/memory.rs
     /// Starts it on a free port.
     fn start(data: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_accesser"))
+=======
+    /// Builds the accesser if necessary, and starts it on a free port.
+    fn start(data: &Path) -> Self {
+        // This program is TARGET/release/deps/memory-...
+        let this = env::current_exe().unwrap();
+        let target = this.ancestors().nth(3).unwrap();
+        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--quiet", "--example", "accesser", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.unwrap().success(), "cannot build the accesser");
+
+        let mut process = Command::new(target.join("release/examples/accesser"))
+>>>>>>> programs:benches/memory.rs
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env_remove("RUST_LOG")
@@ -88,7 +109,7 @@ impl Accesser {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        // What it prints later fits into the pipe.
+        // Later output fits into the pipe.
         let stdout = process.stdout.as_mut().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let address = line.strip_prefix("Listening on http://").unwrap();

@@ -1,7 +1,7 @@
 //! `s3s-fs` with additional checks.
 //!
-//! `s3s-fs` resolves keys as paths, and fails or panics on some input. This file has all operations of
-//! `s3s-fs` with the missing checks. Other operations are not implemented.
+//! `s3s-fs` resolves keys as paths, and fails or panics on some input. This file has all operations
+//! of `s3s-fs` with the missing checks. Other operations are not implemented.
 
 use std::{
     error::Error,

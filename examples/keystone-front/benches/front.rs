@@ -1,15 +1,15 @@
-//! The front beside the Keystone that it stands before: the same requests, on the
-//! same machine that also runs the clients, to one and to the other.
+//! Compares the front with its Keystone: the same requests to both, on one machine with the
+//! clients.
 //!
 //! ```text
 //! eval "$(scripts/keystone env FOLDER)"
 //! KEYSTONE_PID=... cargo bench -p keystone-front --bench front
 //! ```
 //!
-//! `OS_AUTH_URL` and `OS_PASSWORD` are the Keystone's and its admin's, `KEYSTONE_PID`
-//! its first process, whose CPU time and whose children's is measured. Without
-//! them there is nothing to compare with, and nothing runs. Keystone should be at
-//! its best: as many workers as cores, memcached on.
+//! `OS_AUTH_URL` is the URL of the Keystone, and `OS_PASSWORD` the admin's password. `KEYSTONE_PID`
+//! is its main process. The bench measures the CPU time of that process and its children. Without
+//! these variables nothing runs. Configure Keystone for its best performance: as many workers as
+//! cores, and memcached.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -51,7 +51,7 @@ async fn main() {
     let (Some(url), Some(password), Some(keystone)) =
         (variable("OS_AUTH_URL"), variable("OS_PASSWORD"), variable("KEYSTONE_PID"))
     else {
-        println!("no Keystone to compare with: set OS_AUTH_URL, OS_PASSWORD and KEYSTONE_PID");
+        println!("set OS_AUTH_URL, OS_PASSWORD and KEYSTONE_PID to compare with a Keystone");
         return;
     };
     let keystone: u32 = keystone.parse().expect("KEYSTONE_PID is a number");
@@ -83,14 +83,14 @@ async fn main() {
         }
         compare(operation, &loads[0], &loads[1]);
     }
-    creates_beside_the_engine(&origin, &password, &world).await;
+    compare_creates_with_sqlite(&origin, &password, &world).await;
 }
 
 fn print(what: &str, load: &Load) {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     println!(
         "{what:<26}{:>12.0}{:>12.3}{:>12.3}{:>12.4}",
-        load.requests_a_second,
+        load.requests_per_second,
         millis(load.p50),
         millis(load.p99),
         millis(load.cpu),
@@ -110,16 +110,16 @@ fn compare(operation: &str, keystone: &Load, front: &Load) {
         println!("    p99: Keystone's p50 divided by {p99:.1}, bar: {slower_bar:.0}");
     }
     if !matches!(operation, "ec2 create" | "list") {
-        let rate = front.requests_a_second / keystone.requests_a_second;
+        let rate = front.requests_per_second / keystone.requests_per_second;
         println!("    requests a second: {rate:.0} times, bar: 50");
     }
 }
 
-/// The front as a process, on a new file.
+/// The front as a process, with a new store.
 struct Front {
     process: Child,
     address: SocketAddr,
-    #[expect(dead_code, reason = "holds the file")]
+    #[expect(dead_code, reason = "keeps the files")]
     folder: TempDir,
 }
 
@@ -158,7 +158,7 @@ impl Drop for Front {
     }
 }
 
-/// A project with a user who has keys and a service that asks about them.
+/// A project with users, and a service user that validates signatures.
 struct World {
     project: String,
     user: String,
@@ -216,8 +216,8 @@ impl World {
         Self { project, user, lister, token, lister_token, service_token }
     }
 
-    /// A request, ready to be sent to this server again and again, and the status
-    /// that it is answered with. What it needs is made there first.
+    /// Prepares a request for a server; returns it with the expected status. Creates the data that
+    /// the request needs.
     async fn request(&self, operation: &str, address: SocketAddr) -> (Vec<u8>, u16) {
         let mut connection = Connection::open(address).await;
         let keys = |user: &str| format!("/v3/users/{user}/credentials/OS-EC2");
@@ -279,7 +279,7 @@ fn request(host: SocketAddr, method: &Method, path: &str, token: &str, body: &st
     )
 }
 
-/// An S3 gateway's question about a request that was just signed with this key.
+/// The body of `s3tokens` for a request that is signed with this key.
 fn signed(key: &Value) -> Value {
     let now = time::OffsetDateTime::from(SystemTime::now());
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
@@ -295,12 +295,12 @@ fn signed(key: &Value) -> Value {
     } })
 }
 
-/// Creates by many clients through the front, beside the engine that is fed the
-/// same number of rows, as many a transaction as there are clients.
-async fn creates_beside_the_engine(keystone: &str, password: &str, world: &World) {
+/// Compares creates by many clients through the front with raw inserts into SQLite: the same number
+/// of rows, with one row per client in each transaction.
+async fn compare_creates_with_sqlite(keystone: &str, password: &str, world: &World) {
     let mut shares = Vec::new();
     for round in 0..=ROUNDS {
-        // Both begin with a new file.
+        // Both start with a new file.
         let front = Front::start(keystone, password);
         let (request, _) = world.request("ec2 create", front.address).await;
         let folder = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ async fn creates_beside_the_engine(keystone: &str, password: &str, world: &World
         let (process, length) = (front.process.id(), Duration::from_secs(2));
         let load = load::run(front.address, process, &request, 201, CREATORS, length).await;
         if round > 0 {
-            shares.push(load.requests_a_second / engine);
+            shares.push(load.requests_per_second / engine);
         }
     }
     let share = bench::median(shares);
@@ -322,7 +322,7 @@ async fn creates_beside_the_engine(keystone: &str, password: &str, world: &World
 }
 
 impl World {
-    /// What an OS-EC2 create stores.
+    /// The row of an OS-EC2 create.
     fn row(&self) -> engine::Row {
         let key = AccessKey::generate().unwrap();
         let material = Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) };

@@ -1,8 +1,9 @@
 //! Creates, updates and deletes copies of records in Keystone.
 //!
-//! Keystone assigns an id to each credential: for key pairs the SHA-256 of the access key, as the front
-//! does. Each copy contains the id of its record in a member that Keystone stores. So the front finds
-//! the copy after its blob was changed, also after a restart. Imported records have Keystone's ids.
+//! Keystone assigns an id to each credential: for key pairs the SHA-256 of the access key, as the
+//! front does. Each copy contains the id of its record in a member that Keystone stores. So the
+//! front finds the copy after its blob was changed, also after a restart. Imported records have
+//! Keystone's ids.
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -62,8 +63,8 @@ impl Copy {
             && kind_in_keystone(credential).is_some_and(|kind| self.has("type", kind))
     }
 
-    /// Whether an update of the blob makes this a copy of the record. Keystone can only change the blob,
-    /// and looks up a key by its first id.
+    /// Whether an update of the blob makes this a copy of the record. Keystone can only change the
+    /// blob, and looks up a key by its first id.
     fn can_become(&self, credential: &Credential) -> bool {
         let project = self.members.get("project_id").and_then(Value::as_str);
         let id = pair_id(credential);
@@ -123,13 +124,13 @@ impl Copies {
 
     /// Makes Keystone have one copy of the record in the state `now`, or none.
     ///
-    /// `stored` are states that the record had. Their access keys belonged to it, so credentials with
-    /// these access keys are copies. `attempted` are states of writes that may have failed. The owner may
-    /// have created credentials with their access keys in Keystone, so those are copies only if they
-    /// contain the record's id.
+    /// `stored` are states that the record had. Their access keys belonged to it, so credentials
+    /// with these access keys are copies. `attempted` are states of writes that may have failed.
+    /// The owner may have created credentials with their access keys in Keystone, so those are
+    /// copies only if they contain the record's id.
     ///
-    /// The new copy is created before the old one is deleted, except if the access key moves to another
-    /// owner: Keystone can only have one credential with it.
+    /// The new copy is created before the old one is deleted, except if the access key moves to
+    /// another owner: Keystone can only have one credential with it.
     pub async fn reconcile(
         &self,
         stored: &[&Credential],

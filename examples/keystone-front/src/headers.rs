@@ -1,8 +1,8 @@
 //! Removes hop-by-hop headers, and sets the `Forwarded` headers.
 //!
-//! Keystone builds links from `Host`. If it trusts proxies (`enable_proxy_headers_parsing`), it uses
-//! `Forwarded` or `X-Forwarded-*`. Its links must name the front. So the client's `Host` is kept, and
-//! the other headers agree with it.
+//! Keystone builds links from `Host`. If it trusts proxies (`enable_proxy_headers_parsing`), it
+//! uses `Forwarded` or `X-Forwarded-*`. Its links must name the front. So the client's `Host` is
+//! kept, and the other headers agree with it.
 
 use std::net::SocketAddr;
 
@@ -71,7 +71,8 @@ pub fn prepare(parts: &mut Parts, peer: Option<SocketAddr>, trusted: bool) {
         });
     }
     let host = headers.get(header::HOST).cloned();
-    // Keystone reads the elements of `Forwarded` from the left, so this one changes nothing before it.
+    // Keystone reads the elements of `Forwarded` from the left, so this one changes nothing before
+    // it.
     if let (Some(peer), true) = (peer, headers.contains_key(header::FORWARDED)) {
         let node =
             if peer.is_ipv6() { format!("\"[{}]\"", peer.ip()) } else { peer.ip().to_string() };

@@ -1,7 +1,7 @@
 //! `--import`: imports Keystone's credentials into the store.
 //!
-//! Id, owner, type and blob do not change. A later import adds what is new or has changed in Keystone,
-//! but nothing that was deleted or changed in the store.
+//! Id, owner, type and blob do not change. A later import adds what is new or has changed in
+//! Keystone, but nothing that was deleted or changed in the store.
 
 use std::{collections::HashSet, error::Error, sync::Arc};
 
@@ -285,7 +285,8 @@ async fn find_mirrored(
     }
 }
 
-/// Whether the record equals Keystone's credential, except for the status, which Keystone does not have.
+/// Whether the record equals Keystone's credential, except for the status, which Keystone does not
+/// have.
 fn is_same(old: &Credential, new: &Credential) -> bool {
     let has_blob = matches!(old.material, Material::Blob(_));
     let same_material = if has_blob {

@@ -1,11 +1,11 @@
 //! A journal of imported credentials, in a file beside the store.
 //!
-//! With it, an import does not restore records that were deleted in the store, and does not overwrite
-//! those that were changed there.
+//! With it, an import does not restore records that were deleted in the store, and does not
+//! overwrite those that were changed there.
 //!
-//! Each line is an imported credential; the last line of an id is valid. A line is written after the
-//! record. After a crash in between, the record equals Keystone's, so the next import counts it as
-//! unchanged.
+//! Each line is an imported credential; the last line of an id is valid. A line is written after
+//! the record. After a crash in between, the record equals Keystone's, so the next import counts it
+//! as unchanged.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 pub struct Entry {
     /// The id of its record in the store.
     pub record: String,
-    /// The fingerprint of the record after the import. `None` if the import did not write the record.
+    /// The fingerprint of the record after the import. `None` if the import did not write the
+    /// record.
     pub state: Option<String>,
 }
 

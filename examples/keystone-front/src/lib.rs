@@ -1,4 +1,5 @@
-//! A reverse proxy for an OpenStack Keystone. It answers credential requests itself, from its own store.
+//! A reverse proxy for an OpenStack Keystone. It answers credential requests itself, from its own
+//! store.
 //!
 //! ```text
 //! cargo run --release -p keystone-front -- --keystone http://127.0.0.1:5000 \

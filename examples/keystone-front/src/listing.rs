@@ -1,8 +1,8 @@
 //! Lists all credentials of a Keystone.
 //!
-//! Keystone's list of credentials has no pages. If an operator set `list_limit`, the list is truncated,
-//! and markers have no effect. Then the credentials are listed by user. So they are if the list of all
-//! is too large, or takes too long.
+//! Keystone's list of credentials has no pages. If an operator set `list_limit`, the list is
+//! truncated, and markers have no effect. Then the credentials are listed by user. So they are if
+//! the list of all is too large, or takes too long.
 
 use std::{collections::BTreeMap, error::Error};
 
@@ -20,8 +20,8 @@ pub struct Listing {
     pub credentials: Found,
     /// How many users have more credentials than Keystone lists.
     pub incomplete_users: usize,
-    /// Whether the credentials were listed by user. Then those of users whom Keystone does not list are
-    /// missing.
+    /// Whether the credentials were listed by user. Then those of users whom Keystone does not list
+    /// are missing.
     pub by_user: bool,
 }
 

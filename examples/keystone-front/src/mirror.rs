@@ -1,5 +1,5 @@
-//! A backend that copies its changes to Keystone. So Keystone's own `ec2tokens` knows the keys, and an
-//! operator can return to Keystone alone.
+//! A backend that copies its changes to Keystone. So Keystone's own `ec2tokens` knows the keys, and
+//! an operator can return to Keystone alone.
 //!
 //! No transaction covers both. So the order of each write limits the harm of a failure:
 //!
@@ -11,16 +11,17 @@
 //! * **purges**: only in the store. Keystone deletes the credentials of a deleted owner itself.
 //!
 //! Such a failure is [`BackendError::Unavailable`], and its outcome in Keystone is unknown. So a
-//! background task reconciles Keystone with the store for ten minutes. If that is not enough, the next
-//! change of the record does the same, and a deletion finds all copies. If an *insert* failed and
-//! Keystone stays unavailable for longer, or the front stops, Keystone may keep a copy without a record.
-//! The log contains its id.
+//! background task reconciles Keystone with the store for ten minutes. If that is not enough, the
+//! next change of the record does the same, and a deletion finds all copies. If an *insert* failed
+//! and Keystone stays unavailable for longer, or the front stops, Keystone may keep a copy without
+//! a record. The log contains its id.
 //!
-//! Writes on one record are serialized within a process. With several fronts on one store, or changes in
-//! Keystone itself, copies can differ until the next change.
+//! Writes on one record are serialized within a process. With several fronts on one store, or
+//! changes in Keystone itself, copies can differ until the next change.
 //!
-//! Passwords, root keys, and key pairs with a delegation that Keystone's blob cannot express are not
-//! copied: the copy would have more rights. [`Limited`](crate::limits::Limited) rejects the latter.
+//! Passwords, root keys, and key pairs with a delegation that Keystone's blob cannot express are
+//! not copied: the copy would have more rights. [`Limited`](crate::limits::Limited) rejects the
+//! latter.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -157,8 +158,8 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         deleted
     }
 
-    /// Reconciles Keystone with the store in the background after a failed write. `stored` and `attempted`
-    /// are the states of the record before and after the write.
+    /// Reconciles Keystone with the store in the background after a failed write. `stored` and
+    /// `attempted` are the states of the record before and after the write.
     fn reconcile_later(&self, stored: Option<Arc<Credential>>, attempted: Option<Arc<Credential>>) {
         let this = self.clone();
         tokio::spawn(async move {

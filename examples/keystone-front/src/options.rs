@@ -68,9 +68,9 @@ pub struct Options {
     pub max_keys_per_user: Option<u32>,
     /// Also write changes of key pairs to Keystone (the service user needs the role admin).
     ///
-    /// The front forwards `POST /v3/ec2tokens` to Keystone, which only knows the front's keys with this
-    /// option. Credentials of other types, such as `totp`, are always written to Keystone. Root keys
-    /// never are. Key pairs whose limits Keystone cannot store are rejected.
+    /// The front forwards `POST /v3/ec2tokens` to Keystone, which only knows the front's keys with
+    /// this option. Credentials of other types, such as `totp`, are always written to Keystone.
+    /// Root keys never are. Key pairs whose limits Keystone cannot store are rejected.
     #[arg(long)]
     pub mirror: bool,
     /// Import Keystone's credentials, and exit (the service user needs the role admin).
@@ -82,8 +82,8 @@ pub struct Options {
     /// The file that records what was imported; the same one for every import into this store
     /// [default: beside the store, if that is a file].
     ///
-    /// The first import into a store that is not a file also needs `--again`, because the journal does
-    /// not exist yet.
+    /// The first import into a store that is not a file also needs `--again`, because the journal
+    /// does not exist yet.
     #[arg(long, value_name = "FILE", requires = "import")]
     pub journal: Option<PathBuf>,
     /// Trust the `Forwarded` and `X-Forwarded-*` headers of requests.
@@ -91,15 +91,15 @@ pub struct Options {
     /// Only for a front behind a proxy that sets them.
     #[arg(long)]
     pub trust_forwarded: bool,
-    /// Let callers with the role `service` see key pairs with their secrets. Gateways that cache secrets
-    /// then need no admin user.
+    /// Let callers with the role `service` see key pairs with their secrets. Gateways that cache
+    /// secrets then need no admin user.
     #[arg(long)]
     service_sees_key_pairs: bool,
     /// What callers with a trust, an application credential or an OAuth1 token may do.
     #[arg(long, value_name = "WHAT", default_value = "nothing")]
     delegated_callers: Delegated,
-    /// Return the same error for an unknown access key and for a wrong signature, so that clients cannot
-    /// find out which keys exist.
+    /// Return the same error for an unknown access key and for a wrong signature, so that clients
+    /// cannot find out which keys exist.
     #[arg(long)]
     pub hide_unknown_keys: bool,
     /// How many seconds to cache Keystone's data about tokens, users, projects and roles.
@@ -115,8 +115,8 @@ pub struct Options {
     patience: u64,
     /// Import although the journal does not exist.
     ///
-    /// Records in the store are not changed. All others are imported, also those that were deleted from
-    /// the store. Has no effect if the journal exists.
+    /// Records in the store are not changed. All others are imported, also those that were deleted
+    /// from the store. Has no effect if the journal exists.
     #[arg(long, requires = "import")]
     pub again: bool,
 }

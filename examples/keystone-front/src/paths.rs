@@ -1,9 +1,9 @@
 //! Normalizes paths, so that `CredentialLayer` and Keystone see the same path.
 //!
 //! Keystone decodes a path and merges its slashes; the layer does not. So this layer decodes
-//! percent-encoded unreserved characters (RFC 3986, section 2.3), and merges slashes as Keystone and
-//! its web servers do. It rejects a path that servers interpret in different ways. The other bytes of a
-//! path do not change.
+//! percent-encoded unreserved characters (RFC 3986, section 2.3), and merges slashes as Keystone
+//! and its web servers do. It rejects a path that servers interpret in different ways. The other
+//! bytes of a path do not change.
 
 use std::{
     future::Future,
@@ -61,8 +61,8 @@ where
     }
 }
 
-/// The URI with a normalized path; `None` if the path is normalized already. The error is the message
-/// for the client.
+/// The URI with a normalized path; `None` if the path is normalized already. The error is the
+/// message for the client.
 fn normalized_uri(uri: &Uri) -> Result<Option<Uri>, &'static str> {
     // `CONNECT` has no path.
     let Some(original) = uri.path_and_query() else { return Ok(None) };

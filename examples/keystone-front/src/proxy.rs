@@ -1,7 +1,7 @@
 //! Forwards requests to Keystone, and streams bodies in both directions.
 //!
-//! Normalized paths, queries, methods, statuses and bodies do not change. If a client disconnects, its
-//! request to Keystone is canceled.
+//! Normalized paths, queries, methods, statuses and bodies do not change. If a client disconnects,
+//! its request to Keystone is canceled.
 
 use std::{
     convert::Infallible,
@@ -45,8 +45,8 @@ use crate::{
 /// The timeout for a connection to Keystone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an idle connection is kept. Less than the two seconds of some servers that Keystone runs
-/// behind.
+/// How long an idle connection is kept. Less than the two seconds of some servers that Keystone
+/// runs behind.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Client = legacy::Client<HttpsConnector<HttpConnector>, Body>;
@@ -126,8 +126,8 @@ impl Proxy {
         }
     }
 
-    /// Sends a request, and waits for the head of the response. The timeout starts when the last frame of
-    /// the body was sent.
+    /// Sends a request, and waits for the head of the response. The timeout starts when the last
+    /// frame of the body was sent.
     async fn send(
         &self,
         request: Request<Body>,

@@ -4,12 +4,12 @@
 //! knows that the user is deleted. If the store fails, the front passes on the response, because
 //! Keystone deleted the owner, and retries in the background.
 //!
-//! Until its cache entries for tokens and users expire, the front can still create keys for the owner.
-//! A second purge after that time deletes them. A failed deletion may have succeeded in Keystone; see
-//! [`IndeterminateDeletions`].
+//! Until its cache entries for tokens and users expire, the front can still create keys for the
+//! owner. A second purge after that time deletes them. A failed deletion may have succeeded in
+//! Keystone; see [`IndeterminateDeletions`].
 //!
-//! The front does not see deletions in Keystone itself, nor those of a whole domain. Keys of users who
-//! do not exist are not valid.
+//! The front does not see deletions in Keystone itself, nor those of a whole domain. Keys of users
+//! who do not exist are not valid.
 
 use std::{
     borrow::Cow,

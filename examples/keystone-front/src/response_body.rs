@@ -1,7 +1,7 @@
 //! A time limit for clients that read Keystone's responses slowly.
 //!
-//! While a client reads more slowly than Keystone writes, it blocks a worker of Keystone. Nothing polls
-//! the body in that time, so a task checks the limit.
+//! While a client reads more slowly than Keystone writes, it blocks a worker of Keystone. Nothing
+//! polls the body in that time, so a task checks the limit.
 
 use std::{
     pin::Pin,
@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::responses::BoxError;
 
-/// How long a client may block Keystone, in addition to one second for each [`MIN_RATE`] bytes that it
-/// received.
+/// How long a client may block Keystone, in addition to one second for each [`MIN_RATE`] bytes that
+/// it received.
 const BASE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes per second.
@@ -28,8 +28,8 @@ const MIN_RATE: u64 = 1 << 10;
 
 /// A body that is dropped if its reader is too slow, and then fails.
 ///
-/// Only the time counts in which the reader does not poll. [`TimedBody`](crate::request_body::TimedBody)
-/// limits the time that Keystone takes.
+/// Only the time counts in which the reader does not poll.
+/// [`TimedBody`](crate::request_body::TimedBody) limits the time that Keystone takes.
 pub struct ReadLimited<B> {
     shared: Arc<Mutex<Shared<B>>>,
     timer: Option<AbortHandle>,

@@ -50,7 +50,8 @@ const UNLIMITED: &str = "The key pair cannot be mirrored to Keystone, which coul
 /// Replaces the message of a response if the mirror rejected the record. `CredentialLayer` has one
 /// message for all records that a backend cannot store.
 ///
-/// v2.0 has another error format, but the mirror never rejects its records: they have no delegation.
+/// v2.0 has another error format, but the mirror never rejects its records: they have no
+/// delegation.
 pub fn explain_limits<B>(response: Response<B>) -> Response<Either<B, Body>> {
     let error = response.extensions().get::<Arc<tower_credentials::Error>>();
     if !error.is_some_and(|error| is_unlimited(&**error)) {

@@ -1,5 +1,5 @@
-//! Small GETs over loopback through the example gateway, with and without verification:
-//! the same handler, told who signed by the layer, or told so by nobody who looked.
+//! Compares small GETs through the gateway with and without verification. Without it, the handler
+//! gets a stored `VerifiedKey`.
 //!
 //! `cargo bench -p object-gateway --bench gateway`
 
@@ -41,7 +41,7 @@ async fn main() {
     let keys = Cached::new(MemoryBackend::default());
     keys.insert(&Arc::new(record()), Quota::Unlimited).await.unwrap();
 
-    // What the layer said of the key, for the server that does without the layer.
+    // The layer's `VerifiedKey`, for the server without the layer.
     let signer: Arc<OnceLock<VerifiedKey>> = Arc::default();
     let gateway = Gateway::new(Store::new(1 << 30), None);
     let (handler, kept) = (gateway.clone(), Arc::clone(&signer));

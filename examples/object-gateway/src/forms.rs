@@ -1,4 +1,5 @@
-//! Uploads with HTML forms. The layer has checked the form's policy, and passes the file as the body.
+//! Uploads with HTML forms. The layer has checked the form's policy, and passes the file as the
+//! body.
 
 use std::error::Error;
 

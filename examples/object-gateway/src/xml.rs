@@ -80,8 +80,8 @@ impl Xml {
 }
 
 impl Element {
-    /// Reads a document with this root element. Ignores attributes and namespaces; rejects a document
-    /// type.
+    /// Reads a document with this root element. Ignores attributes and namespaces; rejects a
+    /// document type.
     pub fn read(document: &[u8], root: &str) -> Result<Self, Fault> {
         let malformed = |_| Fault::malformed_xml();
         let text = std::str::from_utf8(document).map_err(|_| Fault::malformed_xml())?;

@@ -29,8 +29,8 @@ pub struct StoreOptions {
     adopt: bool,
     /// Maximum age of a cached key in seconds, while no change feed is connected.
     ///
-    /// With a change feed, a change by another process takes effect within a second. A change by this
-    /// process takes effect at once.
+    /// With a change feed, a change by another process takes effect within a second. A change by
+    /// this process takes effect at once.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     key_ttl: u64,
     /// Interval in seconds at which to log the metrics of the key cache.

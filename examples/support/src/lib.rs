@@ -70,8 +70,8 @@ pub fn parse<T: Parser>() -> T {
 pub struct SecretFileOptions {
     /// Accept files with secrets that other users can read or write.
     ///
-    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of this
-    /// process or to root, and its group and others must have no permissions.
+    /// By default, a file with a password, a passphrase, tokens or keys must belong to the user of
+    /// this process or to root, and its group and others must have no permissions.
     #[arg(long, global = true)]
     accept_open_files: bool,
 }

@@ -1,4 +1,4 @@
-//! Broken HTTP, bodies that stop, slow bodies and pipelines.
+//! Broken HTTP, incomplete and slow bodies, and pipelines.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ const LINES: [&[u8]; 22] = [
     b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
 ];
 
-/// Headers that no request may have, or not so.
+/// Invalid headers.
 const HEADERS: [&[u8]; 22] = [
     b"Host: elsewhere\r\n",
     b"Host: \r\nHost: \xff\r\n",
@@ -65,7 +65,7 @@ const HEADERS: [&[u8]; 22] = [
     b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n",
 ];
 
-/// Bodies in chunks that are none.
+/// Invalid chunked bodies.
 const CHUNKS: [&[u8]; 14] = [
     b"zz\r\nx\r\n0\r\n\r\n",
     b"-1\r\nx\r\n0\r\n\r\n",
@@ -120,28 +120,28 @@ pub(crate) fn shot(sender: &mut Sender<'_>) -> Shot {
             Shot::Broken { class: "huge heads", pieces: one(get.write(&host)) }
         }
         4 => {
-            // Hangs up in the middle of the head or of the body.
+            // Disconnects in the middle of the head or the body.
             let whole = post.write(&host);
             let cut = dice.below(whole.len());
             let pause = Duration::from_millis(u64::try_from(dice.below(20)).unwrap());
-            Shot::Left { class: "hung up", pieces: vec![(whole[..cut].to_vec(), pause)] }
+            Shot::Left { class: "disconnects", pieces: vec![(whole[..cut].to_vec(), pause)] }
         }
         5 => {
-            // Promises more than it sends.
+            // Sends less than its length.
             let head = post.head(&host, "close");
             let length = post.body.len() + 1 + dice.below(100_000);
             let head = format!("{head}Content-Length: {length}\r\n\r\n");
             let bytes = [head.as_bytes(), &post.body].concat();
-            Shot::Left { class: "hung up", pieces: vec![(bytes, Duration::from_millis(20))] }
+            Shot::Left { class: "disconnects", pieces: vec![(bytes, Duration::from_millis(20))] }
         }
         _ => {
-            // Does not wait for the answer.
-            Shot::Left { class: "hung up", pieces: one(post.write(&host)) }
+            // Does not wait for the response.
+            Shot::Left { class: "disconnects", pieces: one(post.write(&host)) }
         }
     }
 }
 
-/// A body that arrives slowly, and must be answered.
+/// A slow body, which must get a response.
 pub(crate) fn slow(sender: &mut Sender<'_>) -> Shot {
     let whole = sender.target().write(sender.world.host());
     let count = 2 + sender.dice.below(5);
@@ -151,7 +151,7 @@ pub(crate) fn slow(sender: &mut Sender<'_>) -> Shot {
     Shot::Pieces { class: "slow bodies", pieces, count: 1 }
 }
 
-/// Requests that do not wait for each other's answers.
+/// Pipelined requests.
 pub(crate) fn pipelined(sender: &mut Sender<'_>) -> Shot {
     let (host, by, key) = (sender.world.host().to_owned(), token(sender.me), sender.own());
     let count = 2 + sender.dice.below(4);

@@ -1,4 +1,4 @@
-//! Calls of the credential APIs with ids, headers and bodies that nobody expects.
+//! Calls of the credential APIs with unusual ids, headers and bodies.
 
 use data_encoding::BASE64;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
     sign::{Sketch, sha256},
 };
 
-/// Bodies that are wrong in themselves.
+/// Invalid bodies.
 const BODIES: [&[u8]; 26] = [
     b"{",
     b"[]",
@@ -120,7 +120,7 @@ pub(crate) fn shot(sender: &mut Sender<'_>) -> Shot {
     Shot::Request { class: "odd calls", sketch, forbidden: false }
 }
 
-/// What must not succeed: another user's key, or a key for another user or project.
+/// A call that must not succeed: for another user's key, or with another user or project.
 fn forbidden(dice: &mut Dice, me: usize, access: &str, owner: usize) -> Shot {
     let (by, id, victim) = (token(me), sha256(access.as_bytes()), user(owner));
     let place = project_of(dice.below(OWNERS));
@@ -198,7 +198,7 @@ fn body(dice: &mut Dice, me: usize) -> Vec<u8> {
     }
 }
 
-/// An id as it is, or in a form that is not the same.
+/// An id, possibly modified.
 pub(crate) fn respelled(dice: &mut Dice, id: &str) -> String {
     let hex = |prefix: &str, byte: u8| format!("{prefix}{byte:02x}");
     let encoded = |text: &str| text.bytes().map(|byte| hex("%", byte)).collect::<Vec<_>>().concat();

@@ -1,16 +1,16 @@
-//! Random choices that a seed repeats.
+//! Repeatable random choices.
 
 use std::env;
 
 use data_encoding::HEXLOWER;
 use tower_credentials::clock::{Clock, SystemClock};
 
-/// `SplitMix64`: a few lines, and the same sequence in every release.
+/// `SplitMix64`: short, and with the same sequence in every release.
 #[derive(Clone)]
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// The seed in `SOAK_SEED`, or a fresh one.
+    /// The seed in `SOAK_SEED`, or a random one.
     pub(crate) fn seed() -> u64 {
         let Ok(seed) = env::var("SOAK_SEED") else {
             let now = SystemClock.now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -19,7 +19,7 @@ impl Dice {
         seed.parse().unwrap_or_else(|_| panic!("SOAK_SEED must be a number, got {seed:?}"))
     }
 
-    /// Each name has a sequence of its own.
+    /// Each name has its own sequence.
     pub(crate) fn new(seed: u64, name: &str) -> Self {
         let mix = |state: u64, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         Self(name.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, mix))
@@ -33,7 +33,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below this one.
+    /// A number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap();
         usize::try_from(self.next() % end).unwrap()

@@ -1,4 +1,4 @@
-//! A sender of hostile requests.
+//! Sends hostile requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::{
     broken, calls,
     dice::Dice,
-    held::Held,
+    keys::TrackedKey,
     mutated,
     people::{HOSTILE, token, user},
     sign::{Sketch, Terms},
@@ -17,30 +17,30 @@ use crate::{
     world::{Kind, World, shown},
 };
 
-/// How long an answer to broken HTTP is waited for; none may come.
+/// How long to wait for a response to broken HTTP, which is optional.
 const GLANCE: Duration = Duration::from_millis(300);
 
-/// After how many requests the sender deletes what it has made.
+/// The number of requests after which the sender deletes its keys.
 const UNTIDY: usize = 60;
 
-/// What is sent, and what may become of it.
+/// Requests, and their expected results.
 pub(crate) enum Shot {
-    /// A valid HTTP request, which must be answered; if it is forbidden, with no success.
+    /// A valid HTTP request, which must get a response. A forbidden one must not succeed.
     Request { class: &'static str, sketch: Sketch, forbidden: bool },
-    /// Valid requests in one piece or slow ones, each of which must be answered.
+    /// Valid requests in pieces. Each must get a response.
     Pieces { class: &'static str, pieces: Pieces, count: usize },
-    /// Broken HTTP, which may be answered.
+    /// Broken HTTP, which may get a response.
     Broken { class: &'static str, pieces: Pieces },
-    /// The client hangs up.
+    /// The client disconnects.
     Left { class: &'static str, pieces: Pieces },
 }
 
-/// One who sends hostile requests, with a user and keys of its own.
+/// A sender with its own user and keys.
 pub(crate) struct Sender<'a> {
     pub(crate) world: &'a World,
     pub(crate) dice: Dice,
     pub(crate) me: usize,
-    pub(crate) keys: Vec<Arc<Held>>,
+    pub(crate) keys: Vec<Arc<TrackedKey>>,
 }
 
 /// Sends hostile requests until the run is over.
@@ -77,7 +77,7 @@ impl Sender<'_> {
             Shot::Request { class, sketch, forbidden } => {
                 let Some(reply) = world.send(class, &sketch, me).await else { return };
                 if forbidden && reply.status < 300 {
-                    world.fault(format_args!("{class} is admitted: {sketch:?}\n{reply:?}"));
+                    world.fault(format_args!("{class} is accepted: {sketch:?}\n{reply:?}"));
                 }
             }
             Shot::Pieces { class, pieces, count } => {
@@ -88,7 +88,7 @@ impl Sender<'_> {
                 world.tally.sent(class);
                 let answers = wire::exchange(world.host(), pieces, 1, false);
                 for reply in timeout(GLANCE, answers).await.into_iter().flatten().flatten() {
-                    world.judge(class, since, me, &reply, &what);
+                    world.check(class, since, me, &reply, &what);
                 }
             }
             Shot::Left { class, pieces } => {
@@ -100,8 +100,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Deletes what the user has made, and makes two keys. Of several senders with the
-    /// same user one alone deletes; the others may find their keys gone.
+    /// Deletes the user's keys, and creates two new ones. If several senders share a user, only one
+    /// of them deletes; the others may find their keys deleted.
     async fn tidy(&mut self, deletes: bool) {
         let (world, me, by) = (self.world, self.me, token(self.me));
         if deletes {
@@ -127,7 +127,7 @@ impl Sender<'_> {
             let (access, secret) = (text("access"), text("secret"));
             if secret.len() >= 16 {
                 world.keys.note_secret(&secret, me);
-                self.keys.push(Arc::new(Held::unlisted(&access, &secret, me)));
+                self.keys.push(Arc::new(TrackedKey::unlisted(&access, &secret, me)));
             }
         }
         if deletes && world.kind != Kind::Front {
@@ -154,20 +154,20 @@ impl Sender<'_> {
         }
     }
 
-    /// A key of the sender's own, or one that does not exist.
-    pub(crate) fn own(&mut self) -> Arc<Held> {
+    /// A key of the sender, or one that does not exist.
+    pub(crate) fn own(&mut self) -> Arc<TrackedKey> {
         match self.keys.len() {
             0 => {
                 let (access, secret) = (self.dice.hex(), self.dice.hex());
-                Arc::new(Held::unlisted(&access, &secret, self.me))
+                Arc::new(TrackedKey::unlisted(&access, &secret, self.me))
             }
             count => Arc::clone(&self.keys[self.dice.below(count)]),
         }
     }
 
     /// Another user's key.
-    pub(crate) fn foreign(&mut self) -> Arc<Held> {
+    pub(crate) fn foreign(&mut self) -> Arc<TrackedKey> {
         let any = self.world.keys.any(&mut self.dice);
-        any.unwrap_or_else(|| Arc::new(Held::unlisted("nobodys", "the-secret-of-nobody", 0)))
+        any.unwrap_or_else(|| Arc::new(TrackedKey::unlisted("nobodys", "the-secret-of-nobody", 0)))
     }
 }

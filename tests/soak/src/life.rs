@@ -1,5 +1,4 @@
-//! Keys that are made, rotated, disabled, enabled and deleted, and owners that go and
-//! come back.
+//! Creates, rotates, disables, enables and deletes keys, and removes and restores their owners.
 
 use std::sync::Arc;
 
@@ -7,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dice::Dice,
-    held::{Due, Held},
+    keys::{Due, TrackedKey},
     keystone::Away,
     people::{ROOT, project_of, token, user},
     sign::{Sketch, sha256},
@@ -16,29 +15,29 @@ use crate::{
     world::{Kind, World},
 };
 
-/// How many keys a user has at most.
-const MOST: usize = 8;
+/// The maximum number of keys of a user.
+const MAX_KEYS: usize = 8;
 
-/// A key, and what is known of it beside what all know.
+/// A key with the state that only its worker knows.
 struct Own {
-    held: Arc<Held>,
-    /// That of v3, which stays when the pair changes.
+    tracked: Arc<TrackedKey>,
+    /// The v3 id, which does not change in a rotation.
     id: String,
     active: bool,
 }
 
-/// A user, whom one worker alone changes.
+/// A user, whom only one worker changes.
 struct Owner {
     n: usize,
     away: Option<Away>,
     keys: Vec<Own>,
 }
 
-/// Lives with these users until the run is over.
-pub(crate) async fn live(world: &World, name: &str, users: [usize; 2]) {
+/// Changes these users and their keys until the run is over.
+pub(crate) async fn run(world: &World, name: &str, users: [usize; 2]) {
     let mut dice = Dice::new(world.seed, name);
     let mut owners = users.map(|n| Owner { n, away: None, keys: Vec::new() });
-    // Makes, disables, enables, rotates, makes, deletes: a short run has each of them.
+    // Creates, disables, enables, rotates, creates, deletes, so that a short run has each of them.
     for step in [0, 50, 50, 30, 0, 65, 80] {
         step_of(world, &mut dice, &mut owners[0], step).await;
     }
@@ -50,11 +49,11 @@ pub(crate) async fn live(world: &World, name: &str, users: [usize; 2]) {
 }
 
 async fn step_of(world: &World, dice: &mut Dice, owner: &mut Owner, step: usize) {
-    // A user who is away does less, and comes back sooner.
+    // A removed user does less, and is restored sooner.
     if owner.away.is_some() && dice.one_in(6) {
-        return owner.come_and_go(world, dice).await;
+        return owner.toggle_owner(world, dice).await;
     }
-    if owner.keys.is_empty() || (step < 30 && owner.keys.len() < MOST) {
+    if owner.keys.is_empty() || (step < 30 && owner.keys.len() < MAX_KEYS) {
         return owner.mint(world, dice).await;
     }
     let n = dice.below(owner.keys.len());
@@ -62,15 +61,15 @@ async fn step_of(world: &World, dice: &mut Dice, owner: &mut Owner, step: usize)
         0..50 => owner.rotate(world, dice, n).await,
         50..65 => owner.toggle(world, dice, n).await,
         65..80 => owner.delete(world, dice, n).await,
-        80..85 => owner.come_and_go(world, dice).await,
-        _ => use_key(world, dice, &owner.keys[n].held).await,
+        80..85 => owner.toggle_owner(world, dice).await,
+        _ => use_key(world, dice, &owner.keys[n].tracked).await,
     }
 }
 
 impl Owner {
-    /// What is due of an active key.
+    /// The expected result for an active key.
     fn due(&self) -> Due {
-        if self.away.is_some() { Due::OwnerGone } else { Due::Admitted }
+        if self.away.is_some() { Due::OwnerGone } else { Due::Accepted }
     }
 
     /// A token that may change a key: the owner's, or an admin's.
@@ -97,12 +96,12 @@ impl Owner {
             }
         };
         if self.away.is_some() {
-            // Keystone's table leaves it to use whether the owner has a place.
+            // Keystone's policy checks the owner's membership only when the key is used.
             if world.kind != Kind::Front
                 && let Some(reply) = world.send("api", &call, Some(self.n)).await
                 && !(400..500).contains(&reply.status)
             {
-                world.fault(format_args!("a user who is away makes a key: {reply:?}"));
+                world.fault(format_args!("a removed user created a key: {reply:?}"));
             }
             return;
         }
@@ -118,13 +117,13 @@ impl Owner {
             return world.fault(format_args!("no key in {reply:?}"));
         }
         world.tally.done("minted");
-        let held = world.keys.add(access, secret, self.n);
-        held.set(self.due());
-        use_key(world, dice, &held).await;
-        self.keys.push(Own { held, id: sha256(access.as_bytes()), active: true });
+        let tracked = world.keys.add(access, secret, self.n);
+        tracked.set(self.due());
+        use_key(world, dice, &tracked).await;
+        self.keys.push(Own { tracked, id: sha256(access.as_bytes()), active: true });
     }
 
-    /// A new pair in the place of the old one.
+    /// Replaces the pair of a key.
     async fn rotate(&mut self, world: &World, dice: &mut Dice, n: usize) {
         if self.away.is_some() || !self.keys[n].active {
             return;
@@ -135,7 +134,7 @@ impl Owner {
         let body = json!({"credential": {"blob": blob}}).to_string();
         let path = format!("/v3/credentials/{}", self.keys[n].id);
         let new = world.keys.add(&access, &secret, self.n);
-        let old = Arc::clone(&self.keys[n].held);
+        let old = Arc::clone(&self.keys[n].tracked);
         old.set(Due::Either);
         let call = Sketch::call("PATCH", &path, &by, &body);
         if changed(world, &call, asker, 200).await.is_none() {
@@ -145,9 +144,9 @@ impl Owner {
         world.tally.done("rotated");
         old.set(Due::Revoked);
         new.set(self.due());
-        self.keys[n].held = Arc::clone(&new);
-        for held in [old, new] {
-            use_key(world, dice, &held).await;
+        self.keys[n].tracked = Arc::clone(&new);
+        for tracked in [old, new] {
+            use_key(world, dice, &tracked).await;
         }
     }
 
@@ -157,77 +156,77 @@ impl Owner {
         let own = &mut self.keys[n];
         let status = if own.active { "Inactive" } else { "Active" };
         let body = json!({"credential": {"blob": {"status": status}}}).to_string();
-        let path = format!("/credentials/{}", own.held.access);
-        let (_, before) = own.held.due();
-        own.held.set(Due::Either);
+        let path = format!("/credentials/{}", own.tracked.access);
+        let (_, before) = own.tracked.due();
+        own.tracked.set(Due::Either);
         let call = Sketch::call("PATCH", &path, &by, &body);
         if changed(world, &call, asker, 200).await.is_none() {
-            return own.held.set(before);
+            return own.tracked.set(before);
         }
         world.tally.done(if own.active { "disabled" } else { "enabled" });
         own.active = !own.active;
-        own.held.set(if own.active { due } else { Due::Revoked });
-        use_key(world, dice, &own.held).await;
+        own.tracked.set(if own.active { due } else { Due::Revoked });
+        use_key(world, dice, &own.tracked).await;
     }
 
     async fn delete(&mut self, world: &World, dice: &mut Dice, n: usize) {
         let (by, asker) = self.token(dice);
-        let Own { held, id, .. } = &self.keys[n];
-        // OS-EC2 does not know a user who is away.
+        let Own { tracked, id, .. } = &self.keys[n];
+        // OS-EC2 returns 404 for a removed user.
         let path = match dice.below(if self.away.is_some() { 2 } else { 3 }) {
-            0 => format!("/credentials/{}", held.access),
+            0 => format!("/credentials/{}", tracked.access),
             1 => format!("/v3/credentials/{id}"),
-            _ => format!("/v3/users/{}/credentials/OS-EC2/{}", user(self.n), held.access),
+            _ => format!("/v3/users/{}/credentials/OS-EC2/{}", user(self.n), tracked.access),
         };
-        // A pair that was rotated is deleted by its id or its new access key.
+        // A rotated pair can be deleted by its id or its new access key.
         let call = Sketch::call("DELETE", &path, &by, "");
-        let (_, before) = held.due();
-        held.set(Due::Either);
+        let (_, before) = tracked.due();
+        tracked.set(Due::Either);
         if changed(world, &call, asker, 204).await.is_none() {
-            return held.set(before);
+            return tracked.set(before);
         }
         world.tally.done("deleted");
-        held.set(Due::Revoked);
-        use_key(world, dice, held).await;
+        tracked.set(Due::Revoked);
+        use_key(world, dice, tracked).await;
         self.keys.swap_remove(n);
     }
 
-    /// The owner or its place goes, or comes back.
-    async fn come_and_go(&mut self, world: &World, dice: &mut Dice) {
+    /// Removes the owner or its membership, or restores it.
+    async fn toggle_owner(&mut self, world: &World, dice: &mut Dice) {
         let gone = match self.away {
             Some(_) => None,
             None => Some([Away::Unknown, Away::Disabled, Away::WithoutRoles][dice.below(3)]),
         };
         let active = || self.keys.iter().filter(|own| own.active);
         for own in active() {
-            own.held.set(Due::Either);
+            own.tracked.set(Due::Either);
         }
         world.people.set(world, self.n, gone).await;
         world.tally.done(match gone {
-            None => "put back",
+            None => "restored",
             Some(Away::WithoutRoles) => "memberships removed",
             Some(_) => "users removed",
         });
-        let due = if gone.is_some() { Due::OwnerGone } else { Due::Admitted };
+        let due = if gone.is_some() { Due::OwnerGone } else { Due::Accepted };
         for own in active() {
-            own.held.set(due);
+            own.tracked.set(due);
         }
         for own in active() {
-            use_key(world, dice, &own.held).await;
+            use_key(world, dice, &own.tracked).await;
         }
         self.away = gone;
     }
 }
 
-/// Sends a change. During an outage of the soak's own it may not be made: 503.
+/// Sends a change. During an outage, 503 is accepted.
 async fn changed(world: &World, call: &Sketch, asker: usize, due: u16) -> Option<Reply> {
     let since = world.now();
     let reply = world.send("api", call, Some(asker)).await?;
     if reply.status == due {
         return Some(reply);
     }
-    if !(reply.status == 503 && world.was_out(since)) {
-        world.fault(format_args!("a change returns no {due}: {call:?}\n{reply:?}"));
+    if !(reply.status == 503 && world.had_outage(since)) {
+        world.fault(format_args!("expected {due} for a change: {call:?}\n{reply:?}"));
     }
     None
 }

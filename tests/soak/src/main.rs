@@ -1,15 +1,15 @@
-//! The example servers as processes, under random valid and hostile requests, while keys
-//! and their owners come and go.
+//! Sends random valid and hostile requests to the example servers, while keys and their owners are
+//! created and deleted.
 //!
-//! Each server runs for `SOAK_SECONDS` (6 unless set); `scripts/soak` sets ten minutes.
-//! What is sent depends on `SOAK_SEED` alone, which is printed: the same number repeats
-//! the choices of each sender, but not how the senders interleave.
+//! Each server runs for `SOAK_SECONDS` (6 by default); `scripts/soak` sets ten minutes. The
+//! requests depend only on `SOAK_SEED`, which is printed. The same seed repeats the choices of each
+//! sender, but not how the senders interleave.
 
 mod broken;
 mod calls;
 mod dice;
-mod held;
 mod hostile;
+mod keys;
 mod life;
 mod mutated;
 mod people;
@@ -83,18 +83,18 @@ async fn front_survives_random_and_hostile_requests_and_outages() {
     Box::pin(soak(World::new(Kind::Front, server.start().await, people, Dice::seed()))).await;
 }
 
-/// Soaks a server, and checks at the end what holds for a whole run.
+/// Soaks a server, and then checks the whole run.
 async fn soak(world: World) {
     let (kind, seed) = (world.kind, world.seed);
     println!("{kind:?}: SOAK_SEED={seed}");
     let before = watch::descriptors(&world);
-    uses::make_buckets(&world, &[0, 1, HOSTILE[0]]).await;
+    uses::create_buckets(&world, &[0, 1, HOSTILE[0]]).await;
     let senders = async {
         join!(
             watch::measure(&world),
-            life::live(&world, "life 1", [0, 1]),
-            life::live(&world, "life 2", [2, 3]),
-            life::live(&world, "life 3", [4, 5]),
+            life::run(&world, "life 1", [0, 1]),
+            life::run(&world, "life 2", [2, 3]),
+            life::run(&world, "life 3", [4, 5]),
             uses::keep_using(&world, "uses 1"),
             uses::keep_using(&world, "uses 2"),
             hostile::attack(&world, "hostile 1", 0),
@@ -109,25 +109,25 @@ async fn soak(world: World) {
         () = world.follow_log() => unreachable!(),
     };
     usage.check(&world);
-    watch::closes(&world, before).await;
+    watch::wait_for_close(&world, before).await;
     world.send("plain", &Sketch::new("GET", "/healthz"), None).await;
-    let log = world.logged();
+    let log = world.log();
     let secrets = world.keys.owners_in(&log).len();
     if secrets > 0 {
-        world.fault(format_args!("{secrets} secrets are logged"));
+        world.fault(format_args!("{secrets} secrets are in the log"));
     }
     let log = String::from_utf8_lossy(&log);
     if log.contains("panicked") {
-        world.fault("a panic is logged");
+        world.fault("a panic is in the log");
     }
     for what in ["minted", "rotated", "disabled", "enabled", "deleted"] {
-        if world.tally.times(what) == 0 {
-            world.fault(format_args!("no key is {what}"));
+        if world.tally.count(what) == 0 {
+            world.fault(format_args!("no key was {what}"));
         }
     }
-    let (admitted, refused) = world.tally.uses();
-    if admitted == 0 || refused == 0 {
-        world.fault("no key was used, or none that is revoked");
+    let (accepted, rejected) = world.tally.uses();
+    if accepted == 0 || rejected == 0 {
+        world.fault("no valid key was used, or no revoked one");
     }
     let secrets = world.keys.secrets();
     println!("{kind:?}: {}; {secrets} secrets searched for; {usage}", world.tally);
@@ -138,7 +138,7 @@ async fn soak(world: World) {
     assert!(faults.is_empty(), "SOAK_SEED={seed}, {kind:?}:\n{faults}\nthe log ends:\n{errors}");
 }
 
-/// Asks a plain question now and then.
+/// Checks the health check regularly.
 async fn probe(world: &World) {
     while !world.is_over() {
         let reply = world.send("plain", &Sketch::new("GET", "/healthz"), None).await;
@@ -149,27 +149,27 @@ async fn probe(world: &World) {
     }
 }
 
-/// Takes Keystone down now and then, while nobody goes or comes back.
+/// Makes Keystone fail from time to time, while no user is removed or restored.
 async fn take_down(world: &World) {
     let Some(keystone) = world.people.keystone() else { return };
     let mut dice = Dice::new(world.seed, "outages");
-    // A short run makes each change at least once before.
-    while world.tally.times("deleted") == 0 && !world.is_over() {
+    // In a short run, each change happens at least once before.
+    while world.tally.count("deleted") == 0 && !world.is_over() {
         sleep(Duration::from_millis(50)).await;
     }
     while !world.is_over() {
         let up = u64::try_from(2_000 + dice.below(15_000)).unwrap();
         sleep(Duration::from_millis(up).min(world::duration() / 3)).await;
-        keystone.forget();
-        let _still = world.people.still().await;
+        keystone.clear_requests();
+        let _lock = world.people.lock().await;
         world.tally.done("outages");
-        world.turn_outage();
+        world.toggle_outage();
         for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE] {
             keystone.fail(&method, "/", 0);
         }
         let down = u64::try_from(500 + dice.below(2_500)).unwrap();
         sleep(Duration::from_millis(down).min(world::duration() / 6)).await;
-        keystone.heal();
-        world.turn_outage();
+        keystone.clear_faults();
+        world.toggle_outage();
     }
 }

@@ -1,4 +1,4 @@
-//! S3 requests whose signatures or targets are not what they should be.
+//! S3 requests with invalid signatures or unusual targets.
 
 use data_encoding::BASE64;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
     world::Kind,
 };
 
-/// Places where there is no object, and forms that a folder would place elsewhere.
+/// Keys that do not exist, or that would leave a folder.
 const PATHS: [&str; 24] = [
     "/B/../secret/x",
     "/B/./x",
@@ -66,7 +66,7 @@ const QUERIES: [(&str, &str); 22] = [
     ("a%zz", "%"),
 ];
 
-/// Bodies of documents.
+/// XML documents.
 const BODIES: [&str; 8] = [
     "",
     "<Delete><Object><Key>object-1</Key></Object></Delete>",
@@ -87,7 +87,7 @@ pub(crate) fn shot(sender: &mut Sender<'_>) -> Shot {
     }
 }
 
-/// Terms that no server may take, or with them as they should be, a change after signing.
+/// Invalid terms of a signature, or a change after signing.
 fn mutated(sender: &mut Sender<'_>) -> Shot {
     let (host, key, me) = (sender.world.host().to_owned(), sender.own(), sender.me);
     let get = Sketch::new("GET", format!("/{}", bucket(me)));
@@ -100,7 +100,7 @@ fn mutated(sender: &mut Sender<'_>) -> Shot {
             get.v4(&host, access, secret, &terms)
         }
         1 => {
-            // Too long, or over.
+            // Valid for too long, or expired.
             (terms.age, terms.expires) = match dice.below(7) {
                 0 => (30 * 86_400, (34 * 86_400).to_string()),
                 1 => (400, "300".into()),
@@ -148,7 +148,7 @@ fn mutated(sender: &mut Sender<'_>) -> Shot {
     Shot::Request { class: "mutated signatures", sketch, forbidden: true }
 }
 
-/// Well signed requests for odd places, with odd headers and bodies.
+/// Correctly signed requests with unusual targets, headers and bodies.
 fn odd(sender: &mut Sender<'_>) -> Shot {
     let (host, key, me) = (sender.world.host().to_owned(), sender.own(), sender.me);
     let dice = &mut sender.dice;
@@ -159,7 +159,7 @@ fn odd(sender: &mut Sender<'_>) -> Shot {
     };
     let methods = ["GET", "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "FROB"];
     let mut sketch = Sketch::new(dice.pick(&methods), path);
-    // The senders' own bucket stays.
+    // Does not delete the senders' bucket.
     if sketch.method == "DELETE" && sketch.path.matches('/').count() < 2 {
         sketch.method = "GET".into();
     }
@@ -215,7 +215,7 @@ fn foreign(sender: &mut Sender<'_>) -> Shot {
     Shot::Request { class: "foreign keys", sketch, forbidden: true }
 }
 
-/// An upload by a form whose policy or signature does not hold.
+/// A form upload with an invalid policy or signature.
 fn form(sender: &mut Sender<'_>) -> Shot {
     let (key, bucket) = (sender.own(), bucket(sender.me));
     let dice = &mut sender.dice;

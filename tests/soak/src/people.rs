@@ -1,4 +1,4 @@
-//! Users, projects and tokens: where a server learns of them, and taking them away.
+//! Users, projects and tokens, in a file or in a Keystone. Users can be removed and restored.
 
 use std::{
     collections::BTreeMap,
@@ -21,13 +21,13 @@ use crate::{
     world::World,
 };
 
-/// Users whose keys come and go, two for each of the workers.
+/// Users whose keys are created and deleted, two for each worker.
 pub(crate) const OWNERS: usize = 6;
 
 /// Users who send hostile requests.
 pub(crate) const HOSTILE: [usize; 2] = [6, 7];
 
-/// Sees everything.
+/// An admin.
 pub(crate) const ROOT: usize = 8;
 
 /// Validates signatures.
@@ -36,13 +36,13 @@ const SERVICE: usize = 9;
 const USERS: usize = 10;
 const PROJECTS: usize = 3;
 
-/// For how many seconds the front remembers what Keystone says.
+/// How many seconds the front caches Keystone's data.
 pub(crate) const CACHE_SECONDS: &str = "1";
 
-/// That, and one second.
+/// The cache time and one second.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The directory remembers for five seconds that Keystone does not know a user.
+/// The directory caches for five seconds that a user does not exist.
 const BACK_WITHIN: Duration = Duration::from_secs(7);
 
 pub(crate) fn user(n: usize) -> String {
@@ -65,10 +65,10 @@ fn roles(user: usize) -> &'static [&'static str] {
     }
 }
 
-/// The users that exist, in the place where the server looks.
+/// The users, in a file or in a Keystone.
 pub(crate) struct People {
     source: Source,
-    /// Held while anything changes.
+    /// Locked during a change.
     away: Mutex<BTreeMap<usize, Away>>,
 }
 
@@ -95,7 +95,7 @@ impl People {
                 "project": {"id": project, "name": project, "domain": domain},
                 "roles": roles.collect::<Vec<_>>(),
             });
-            keystone.admit(&token(n), &members);
+            keystone.add_token(&token(n), &members);
         }
         Self { source: Source::Keystone(keystone), away: Mutex::default() }
     }
@@ -115,12 +115,12 @@ impl People {
         }
     }
 
-    /// Nothing changes while this is held.
-    pub(crate) async fn still(&self) -> MutexGuard<'_, BTreeMap<usize, Away>> {
+    /// Prevents changes until the guard is dropped.
+    pub(crate) async fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Away>> {
         self.away.lock().await
     }
 
-    /// Takes a user away or has it back, and returns when the server must know.
+    /// Removes or restores a user. Returns when the server must have noticed.
     pub(crate) async fn set(&self, world: &World, n: usize, gone: Option<Away>) {
         let mut away = self.away.lock().await;
         match gone {
@@ -138,11 +138,11 @@ impl People {
                     }
                     sleep(Waiting::STEP).await;
                 }
-                world.fault("the identities are not read again");
+                world.fault("the identities were not reloaded");
             }
             Source::Keystone(keystone) => {
                 keystone.set_away(&user(n), gone);
-                // Only the waiting is for the server; others may change meanwhile.
+                // Other users may change while this one waits.
                 drop(away);
                 sleep(if gone.is_some() { GONE_WITHIN } else { BACK_WITHIN }).await;
             }
@@ -169,7 +169,7 @@ fn write(path: &Path, away: &BTreeMap<usize, Away>) {
         let (token, roles) = (token(n), roles(n));
         let _ = write!(text, "[[tokens]]\ntoken = \"{token}\"\n{place}roles = {roles:?}\n");
     }
-    // Replaced at once: the server may read at any time.
+    // Renamed: the server may read the file at any time.
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! Requests as bytes, and S3's signatures on them.
+//! Builds and signs raw requests.
 
 use std::{fmt::Write, time::Duration};
 
@@ -9,7 +9,7 @@ use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::signer;
 
-/// A request before it is signed and written. Path and query are encoded already.
+/// A request to sign and send. Path and query are encoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sketch {
     pub(crate) method: String,
@@ -19,10 +19,10 @@ pub(crate) struct Sketch {
     pub(crate) body: Vec<u8>,
 }
 
-/// When and for what a request is signed; odd values make it invalid.
+/// The time and scope of a signature. Unusual values make it invalid.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// How many seconds ago, or ahead.
+    /// How many seconds in the past, or in the future if negative.
     pub(crate) age: i64,
     pub(crate) region: String,
     pub(crate) service: String,
@@ -36,18 +36,18 @@ impl Default for Terms {
     }
 }
 
-/// The time so many seconds ago.
+/// The time this many seconds ago.
 fn moment(age: i64) -> OffsetDateTime {
     OffsetDateTime::from(SystemClock.now()) - time::Duration::seconds(age)
 }
 
-/// That time as version 4 writes it.
+/// The time in the format of version 4.
 pub(crate) fn stamp(age: i64) -> String {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     moment(age).format(format).unwrap()
 }
 
-/// That time as version 2 writes it.
+/// The time in the format of version 2.
 pub(crate) fn date_line(age: i64) -> String {
     let back = Duration::from_secs(age.unsigned_abs());
     let now = SystemClock.now();
@@ -78,7 +78,7 @@ impl Sketch {
         self
     }
 
-    /// A call of the API, with a token and a JSON body.
+    /// A call of the API with a token and a JSON body.
     pub(crate) fn call(method: &str, path: &str, token: &str, body: &str) -> Self {
         let mut this = Self::new(method, path).header("X-Auth-Token", token);
         if !body.is_empty() {
@@ -87,7 +87,7 @@ impl Sketch {
         this
     }
 
-    /// Signed by version 4 in its headers.
+    /// Signs the headers with version 4.
     pub(crate) fn v4(self, host: &str, access: &str, secret: &str, terms: &Terms) -> Self {
         let (time, hash) = (stamp(terms.age), sha256(&self.body));
         let scope = terms.scope(&time);
@@ -104,7 +104,7 @@ impl Sketch {
         )
     }
 
-    /// Presigned by version 4.
+    /// Presigns with version 4.
     pub(crate) fn presigned(self, host: &str, access: &str, secret: &str, terms: &Terms) -> Self {
         let time = stamp(terms.age);
         let scope = terms.scope(&time);
@@ -121,7 +121,7 @@ impl Sketch {
         this.query("X-Amz-Signature", &signature)
     }
 
-    /// Signed by version 2.
+    /// Signs with version 2.
     pub(crate) fn v2(self, access: &str, secret: &str, age: i64) -> Self {
         let date = date_line(age);
         let text = format!("{}\n\n\n{date}\n{}", self.method, self.path);
@@ -138,7 +138,7 @@ impl Sketch {
         format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256(canonical.as_bytes()))
     }
 
-    /// The bytes of the request; the connection ends after it.
+    /// The bytes of the request, with `Connection: close`.
     pub(crate) fn write(&self, host: &str) -> Vec<u8> {
         let mut head = self.head(host, "close");
         if !self.body.is_empty() || !matches!(&*self.method, "GET" | "HEAD" | "DELETE") {
@@ -147,7 +147,7 @@ impl Sketch {
         [head.as_bytes(), b"\r\n", &self.body].concat()
     }
 
-    /// The request line and the headers, without what tells where the body ends.
+    /// The request line and the headers, without the length of the body.
     pub(crate) fn head(&self, host: &str, connection: &str) -> String {
         let mut head = format!("{} {}", self.method, self.path);
         for (n, (name, value)) in self.query.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What was sent and what came of it.
+//! Counts requests and results.
 
 use std::{
     collections::BTreeMap,
@@ -9,17 +9,17 @@ use std::{
     },
 };
 
-/// Counts of one server.
+/// The counts of one server.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// Requests by class.
     sent: Mutex<BTreeMap<&'static str, u64>>,
-    /// What was done to keys and their owners.
+    /// Changes of keys and their owners.
     done: Mutex<BTreeMap<&'static str, u64>>,
-    /// Answers of 500 and above that are due: an outage of the soak's own, or S3's 501.
+    /// Expected responses of 500 and above: outages, and S3's 501.
     excused: Mutex<BTreeMap<u16, u64>>,
-    admitted: AtomicU64,
-    refused: AtomicU64,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
 }
 
 fn count<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, name: K) {
@@ -39,20 +39,20 @@ impl Tally {
         count(&self.excused, status);
     }
 
-    /// A use of a key that came out as was due.
-    pub(crate) fn used(&self, admitted: bool) {
-        let counter = if admitted { &self.admitted } else { &self.refused };
+    /// Counts a use of a key with the expected result.
+    pub(crate) fn used(&self, accepted: bool) {
+        let counter = if accepted { &self.accepted } else { &self.rejected };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often something was done.
-    pub(crate) fn times(&self, what: &str) -> u64 {
+    /// How often a change was made.
+    pub(crate) fn count(&self, what: &str) -> u64 {
         self.done.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 
-    /// Uses that were admitted and refused, each as was due.
+    /// The numbers of uses that were accepted and rejected as expected.
     pub(crate) fn uses(&self) -> (u64, u64) {
-        (self.admitted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+        (self.accepted.load(Ordering::Relaxed), self.rejected.load(Ordering::Relaxed))
     }
 }
 
@@ -61,8 +61,8 @@ impl fmt::Display for Tally {
         let sent = self.sent.lock().unwrap();
         write!(f, "{} requests (", sent.values().sum::<u64>())?;
         list(f, &sent)?;
-        let (admitted, refused) = self.uses();
-        write!(f, "); key uses {admitted} admitted, {refused} refused; ")?;
+        let (accepted, rejected) = self.uses();
+        write!(f, "); key uses {accepted} accepted, {rejected} rejected; ")?;
         list(f, &self.done.lock().unwrap())?;
         let excused = self.excused.lock().unwrap();
         f.write_str("; 5xx 0")?;

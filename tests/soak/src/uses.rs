@@ -1,4 +1,4 @@
-//! Uses of keys, each of which must come out as is due.
+//! Uses keys, and checks each result.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::{
     dice::Dice,
-    held::{Due, Held},
+    keys::{Due, TrackedKey},
     people::{project_of, token},
     sign::{Sketch, Terms, date_line, stamp},
     signer,
@@ -20,50 +20,50 @@ pub(crate) fn bucket(user: usize) -> String {
     format!("bucket-of-{}", project_of(user))
 }
 
-/// Uses any key, again and again.
+/// Uses random keys until the run is over.
 pub(crate) async fn keep_using(world: &World, name: &str) {
     let mut dice = Dice::new(world.seed, name);
     while !world.is_over() {
         match world.keys.any(&mut dice) {
-            Some(held) => use_key(world, &mut dice, &held).await,
+            Some(tracked) => use_key(world, &mut dice, &tracked).await,
             None => sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 /// Uses a key once.
-pub(crate) async fn use_key(world: &World, dice: &mut Dice, held: &Held) {
-    let (before, since) = (held.due(), world.now());
+pub(crate) async fn use_key(world: &World, dice: &mut Dice, tracked: &TrackedKey) {
+    let (before, since) = (tracked.due(), world.now());
     let by_token = world.kind == Kind::Front || dice.one_in(6);
     let (class, sketch, asker) = if by_token {
-        // The one that asks is not the owner, and must not be shown the secret either.
-        ("s3tokens", redeem(world, dice, held), None)
+        // The caller is not the owner, and must not see the secret.
+        ("s3tokens", redeem(world, dice, tracked), None)
     } else {
-        ("s3", sign(world, dice, held), Some(held.owner))
+        ("s3", sign(world, dice, tracked), Some(tracked.owner))
     };
     let Some(reply) = world.send(class, &sketch, asker).await else { return };
-    if held.due() != before {
+    if tracked.due() != before {
         return;
     }
     let due = before.1;
-    let outage = world.was_out(since);
+    let outage = world.had_outage(since);
     match (came_out(&reply, by_token), due) {
         (_, Due::Either) => {}
-        (Some(true), Due::Admitted) => world.tally.used(true),
+        (Some(true), Due::Accepted) => world.tally.used(true),
         (Some(false), Due::Revoked | Due::OwnerGone) => world.tally.used(false),
-        // The last answer of the directory may count, and what cannot be said is 503.
-        (Some(true), Due::OwnerGone) if world.was_out_lately(since) => {}
+        // Cached data of the directory may be used, and 503 is possible.
+        (Some(true), Due::OwnerGone) if world.had_recent_outage(since) => {}
         (None, _) if outage => {}
         _ => world.fault(format_args!(
             "{class}: a key of {due:?} gets {}: {} {}, {sketch:?}",
             reply.status,
-            held.access,
+            tracked.access,
             reply.text()
         )),
     }
 }
 
-/// Whether a key was admitted, if the answer says so.
+/// Whether a key was accepted, if the response shows it.
 fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
     match reply.status {
         404 => Some(!by_token),
@@ -73,9 +73,9 @@ fn came_out(reply: &Reply, by_token: bool) -> Option<bool> {
     }
 }
 
-fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
-    let (host, access, secret) = (world.host(), &*held.access, &*held.secret);
-    let bucket = bucket(held.owner);
+fn sign(world: &World, dice: &mut Dice, tracked: &TrackedKey) -> Sketch {
+    let (host, access, secret) = (world.host(), &*tracked.access, &*tracked.secret);
+    let bucket = bucket(tracked.owner);
     let object = format!("/{bucket}/object-{}", dice.below(20));
     let terms = Terms { age: i64::try_from(dice.below(600)).unwrap() - 300, ..Terms::default() };
     let sketch = match dice.below(8) {
@@ -88,7 +88,7 @@ fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
         3 => Sketch::new("HEAD", object),
         4 => Sketch::new("DELETE", object),
         5 => return Sketch::new("GET", object).presigned(host, access, secret, &terms),
-        // The accesser does not take version 2.
+        // The accesser does not accept version 2.
         6 if world.kind == Kind::Gateway => {
             return Sketch::new("GET", object).v2(access, secret, terms.age);
         }
@@ -98,8 +98,8 @@ fn sign(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
 }
 
 /// `s3tokens` with a signature of either version.
-fn redeem(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
-    let (access, secret) = (&*held.access, &*held.secret);
+fn redeem(world: &World, dice: &mut Dice, tracked: &TrackedKey) -> Sketch {
+    let (access, secret) = (&*tracked.access, &*tracked.secret);
     let body = if dice.one_in(2) {
         let time = stamp(0);
         let scope = format!("{}/us-east-1/s3/aws4_request", &time[..8]);
@@ -110,8 +110,8 @@ fn redeem(world: &World, dice: &mut Dice, held: &Held) -> Sketch {
     Sketch::call("POST", "/v3/s3tokens", &world.people.validating(), &body.to_string())
 }
 
-/// Makes the buckets of the users' projects.
-pub(crate) async fn make_buckets(world: &World, users: &[usize]) {
+/// Creates the buckets of the users' projects.
+pub(crate) async fn create_buckets(world: &World, users: &[usize]) {
     if world.kind == Kind::Front {
         return;
     }

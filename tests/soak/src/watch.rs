@@ -6,12 +6,12 @@ use tokio::time::sleep;
 
 use crate::world::{World, duration};
 
-/// Late may be this much above early, and a quarter.
+/// The allowed growth, in addition to a quarter.
 const MORE_KIB: usize = 24 << 10;
 const MORE_DESCRIPTORS: usize = 32;
 
-/// How long descriptors may stay open after their clients are gone: the servers hang up
-/// on idle connections after 15 seconds.
+/// How long descriptors may stay open after the clients have ended. The servers close idle
+/// connections after 15 seconds.
 const CLOSED_WITHIN: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// `None` once the process is gone.
+    /// `None` if the process has ended.
     fn of(process: u32) -> Option<Self> {
         let maps = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
         let line = maps.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
@@ -31,8 +31,8 @@ impl Sample {
     }
 }
 
-/// Anonymous memory and descriptors over the run: the most between a quarter and a half of
-/// it, and the most in its last fifth.
+/// The maximum anonymous memory and descriptors in the second quarter of the run and in its last
+/// fifth.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     early: Option<Sample>,
@@ -64,7 +64,7 @@ pub(crate) async fn measure(world: &World) -> Usage {
 }
 
 impl Usage {
-    /// Whether late is no more than early, but for what is allowed.
+    /// Checks that the growth is within the limits.
     pub(crate) fn check(&self, world: &World) {
         let (Some(early), Some(late)) = (self.early, self.late) else {
             return world.fault("the run was too short to measure");
@@ -98,15 +98,15 @@ fn mib(kib: usize) -> f64 {
     kib as f64 / 1024.0
 }
 
-/// How many descriptors the process has.
+/// The number of descriptors of the process.
 pub(crate) fn descriptors(world: &World) -> usize {
     Sample::of(world.server.id()).map_or(usize::MAX, |sample| sample.descriptors)
 }
 
 /// Waits until the descriptors of connections are closed.
-pub(crate) async fn closes(world: &World, before: usize) {
+pub(crate) async fn wait_for_close(world: &World, before: usize) {
     for _ in 0..CLOSED_WITHIN {
-        // The stores open files as they need them.
+        // The stores may open more files.
         if descriptors(world) <= before + 8 {
             return;
         }

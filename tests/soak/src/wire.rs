@@ -1,4 +1,4 @@
-//! Bytes over TCP, and the answers to them.
+//! Sends bytes over TCP, and parses the responses.
 
 use std::{str, time::Duration};
 
@@ -8,13 +8,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long an answer may take on a machine that is busy.
+/// How long a response may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// How often a connection is tried: a machine may be out of ports for a moment.
+/// How often a connection is tried. The machine may run out of ports for a moment.
 const TRIES: usize = 50;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -32,11 +32,11 @@ impl Reply {
     }
 }
 
-/// Pieces of what is sent, and how long to wait after each.
+/// The pieces of a request, and the pause after each.
 pub(crate) type Pieces = Vec<(Vec<u8>, Duration)>;
 
-/// Sends this on a connection of its own and returns the answers, at most so many, until
-/// the server hangs up. `Err` says why nothing can be said of them.
+/// Sends the pieces on a new connection; returns up to `count` responses, until the server closes
+/// the connection.
 pub(crate) async fn exchange(
     host: &str,
     pieces: Pieces,
@@ -47,13 +47,14 @@ pub(crate) async fn exchange(
     let (mut read, mut write) = stream.split();
     let writing = async {
         for (piece, pause) in pieces {
-            // A server that refuses a request may hang up before it has read all.
+            // A server that rejects a request may close the connection before it has read
+            // everything.
             if write.write_all(&piece).await.is_err() {
                 break;
             }
             sleep(pause).await;
         }
-        // Not shut down: a half-closed connection is a client that is gone.
+        // Not shut down: servers treat a half-closed connection as a disconnect.
         std::future::pending::<()>().await;
     };
     let reading = async {
@@ -76,7 +77,7 @@ pub(crate) async fn exchange(
     timeout(LIMIT, both).await.map_err(|_| format!("no answer within {LIMIT:?}"))
 }
 
-/// Sends this and hangs up without waiting for an answer.
+/// Sends the pieces, and disconnects without waiting for a response.
 pub(crate) async fn leave(host: &str, pieces: Pieces) -> Result<(), String> {
     let mut stream = connect(host).await?;
     for (piece, pause) in pieces {
@@ -100,7 +101,7 @@ async fn connect(host: &str) -> Result<TcpStream, String> {
     Err(format!("cannot connect: {last}"))
 }
 
-/// The answers that have arrived whole; at the end, one that ends with the connection too.
+/// The complete responses. At the end of a connection, also one that ends with it.
 fn parse(mut bytes: &[u8], head_only: bool, is_end: bool) -> Vec<Reply> {
     let mut replies = Vec::new();
     while let Some(end) = find(bytes, b"\r\n\r\n") {
@@ -127,7 +128,7 @@ fn parse(mut bytes: &[u8], head_only: bool, is_end: bool) -> Vec<Reply> {
         } else {
             match length {
                 Some(length) if rest.len() >= length => (rest[..length].to_vec(), length),
-                // Cut off, or as long as the connection.
+                // Truncated, or delimited by the end of the connection.
                 _ if is_end => (rest.to_vec(), rest.len()),
                 _ => break,
             }
@@ -138,7 +139,7 @@ fn parse(mut bytes: &[u8], head_only: bool, is_end: bool) -> Vec<Reply> {
     replies
 }
 
-/// A body in chunks, and how many bytes it takes.
+/// Decodes a chunked body; returns also its encoded length.
 fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {

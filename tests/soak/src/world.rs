@@ -1,4 +1,4 @@
-//! A server under the soak: sending, judging answers, and collecting faults.
+//! A server under the soak: sends requests, checks responses, and collects faults.
 
 use std::{
     env, fmt,
@@ -15,7 +15,7 @@ use test_support::process::Running;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    held::Keys,
+    keys::Keys,
     people::{GONE_WITHIN, People, ROOT},
     sign::Sketch,
     tally::Tally,
@@ -30,8 +30,8 @@ pub(crate) enum Kind {
     Front,
 }
 
-/// How many faults end a run.
-const ENOUGH: usize = 5;
+/// A run ends after this many faults.
+const MAX_FAULTS: usize = 5;
 
 pub(crate) struct World {
     pub(crate) kind: Kind,
@@ -43,17 +43,17 @@ pub(crate) struct World {
     pub(crate) began: Instant,
     until: Instant,
     faults: Mutex<Vec<String>>,
-    /// How often an outage of the soak's own began or ended: odd while one lasts.
+    /// How often an outage began or ended: odd during an outage.
     outages: AtomicU64,
     up_since: Mutex<Instant>,
     reloads: AtomicUsize,
 }
 
-/// When something was sent, as far as outages go.
+/// The count of outages when a request was sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Since(u64);
 
-/// For how long a server is soaked.
+/// How long a server is soaked.
 pub(crate) fn duration() -> Duration {
     let seconds = env::var("SOAK_SECONDS").map_or(6, |seconds| {
         seconds.parse().unwrap_or_else(|_| panic!("SOAK_SECONDS must be a number: {seconds:?}"))
@@ -89,7 +89,7 @@ impl World {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.faults.lock().unwrap().len() >= ENOUGH
+        self.faults.lock().unwrap().len() >= MAX_FAULTS
     }
 
     pub(crate) fn fault(&self, what: impl fmt::Display) {
@@ -101,13 +101,13 @@ impl World {
         self.faults.lock().unwrap().clone()
     }
 
-    /// How often the server has read its identities again.
+    /// How often the server has reloaded its identities.
     pub(crate) fn reloads(&self) -> usize {
         self.reloads.load(Ordering::SeqCst)
     }
 
-    /// Begins an outage, or ends one.
-    pub(crate) fn turn_outage(&self) {
+    /// Begins or ends an outage.
+    pub(crate) fn toggle_outage(&self) {
         *self.up_since.lock().unwrap() = Instant::now();
         self.outages.fetch_add(1, Ordering::SeqCst);
     }
@@ -116,18 +116,18 @@ impl World {
         Since(self.outages.load(Ordering::SeqCst))
     }
 
-    /// Whether an outage overlaps with the time since.
-    pub(crate) fn was_out(&self, since: Since) -> bool {
+    /// Whether an outage overlaps with the time since then.
+    pub(crate) fn had_outage(&self, since: Since) -> bool {
         since.0 % 2 == 1 || self.now().0 != since.0
     }
 
-    /// Whether an outage overlaps with the time since, or ended so shortly before that the
-    /// last answers of the directory may still count.
-    pub(crate) fn was_out_lately(&self, since: Since) -> bool {
-        self.was_out(since) || self.up_since.lock().unwrap().elapsed() < 2 * GONE_WITHIN
+    /// Whether an outage overlaps with the time since then, or ended so recently that cached data
+    /// of the directory may still be used.
+    pub(crate) fn had_recent_outage(&self, since: Since) -> bool {
+        self.had_outage(since) || self.up_since.lock().unwrap().elapsed() < 2 * GONE_WITHIN
     }
 
-    /// Sends a valid HTTP request, which must be answered.
+    /// Sends a valid HTTP request, which must get a response.
     pub(crate) async fn send(
         &self,
         class: &'static str,
@@ -140,7 +140,7 @@ impl World {
         self.send_pieces(class, pieces, 1, head_only, asker).await?.pop()
     }
 
-    /// Sends valid HTTP requests in pieces, each of which must be answered.
+    /// Sends valid HTTP requests in pieces. Each request must get a response.
     pub(crate) async fn send_pieces(
         &self,
         class: &'static str,
@@ -158,20 +158,22 @@ impl World {
             }
             Ok(replies) if replies.len() < count => {
                 let (got, last) = (replies.len(), replies.last());
-                self.fault(format_args!("{class}: {got} answers, not {count}: {what}\n{last:?}"));
+                self.fault(format_args!(
+                    "{class}: {got} responses instead of {count}: {what}\n{last:?}"
+                ));
                 None
             }
             Ok(replies) => {
                 for reply in &replies {
-                    self.judge(class, since, asker, reply, &what);
+                    self.check(class, since, asker, reply, &what);
                 }
                 Some(replies)
             }
         }
     }
 
-    /// Checks what holds for every answer.
-    pub(crate) fn judge(
+    /// Checks a response: its status, and that it contains no secret of another user.
+    pub(crate) fn check(
         &self,
         class: &str,
         since: Since,
@@ -194,17 +196,17 @@ impl World {
         }
     }
 
-    /// S3 and HTTP have a 501 for what a server does not do. While Keystone is down, the
-    /// layer returns 503 and the front, for what it passes on, 502.
+    /// S3 and HTTP define 501 for operations that a server does not have. While Keystone is down,
+    /// the layer returns 503, and the front returns 502 for forwarded requests.
     fn is_excused(&self, since: Since, reply: &Reply) -> bool {
         match reply.status {
             501 => true,
-            502 | 503 => self.kind == Kind::Front && self.was_out(since),
+            502 | 503 => self.kind == Kind::Front && self.had_outage(since),
             _ => false,
         }
     }
 
-    /// Follows what the server logs, until this is dropped.
+    /// Follows the server's log until the future is dropped.
     pub(crate) async fn follow_log(&self) {
         let mut log = File::open(self.server.log()).unwrap();
         let mut rest = String::new();
@@ -212,10 +214,10 @@ impl World {
             let mut bytes = Vec::new();
             log.read_to_end(&mut bytes).unwrap();
             rest += &String::from_utf8_lossy(&bytes);
-            // What follows the last line end is not whole.
-            let whole = rest.rfind('\n').map_or(0, |end| end + 1);
-            let lines: String = rest.drain(..whole).collect();
-            let reloads = lines.matches("identities read again").count();
+            // The last line may be incomplete.
+            let complete = rest.rfind('\n').map_or(0, |end| end + 1);
+            let lines: String = rest.drain(..complete).collect();
+            let reloads = lines.matches("reloaded identities").count();
             self.reloads.fetch_add(reloads, Ordering::SeqCst);
             if let Some(line) = lines.lines().find(|line| line.contains("panicked")) {
                 self.fault(line);
@@ -224,8 +226,8 @@ impl World {
         }
     }
 
-    /// All that it has logged.
-    pub(crate) fn logged(&self) -> Vec<u8> {
+    /// The whole log.
+    pub(crate) fn log(&self) -> Vec<u8> {
         let mut log = File::open(self.server.log()).unwrap();
         let mut bytes = Vec::new();
         log.seek(SeekFrom::Start(0)).unwrap();
@@ -234,7 +236,7 @@ impl World {
     }
 }
 
-/// A request, for a fault's words.
+/// A request, for the message of a fault.
 pub(crate) fn shown(pieces: &Pieces) -> String {
     let bytes: Vec<u8> = pieces.iter().flat_map(|(piece, _)| piece).copied().take(900).collect();
     format!("{:?}", String::from_utf8_lossy(&bytes))

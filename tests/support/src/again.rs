@@ -1,17 +1,16 @@
-//! Tests that need another process: the program of the tests, run again for one of them,
-//! which then plays another part.
+//! Tests that need a second process: the test program runs itself again for one test, with a role.
 
 use std::{env, ffi::OsString};
 
-/// Names the part to whoever is run again; its value is the caller's.
+/// The environment variable with the role.
 pub const PART: &str = "PART_IN_THE_TEST";
 
-/// The part that this process is to play in the test, if it was run again for that.
+/// The role of this process, if it was started for one.
 pub fn part() -> Option<String> {
     env::var(PART).ok()
 }
 
-/// The words that run this program again, for this test alone.
+/// The command that runs this program again for one test.
 pub fn again(test: &str) -> [OsString; 4] {
     let program = env::current_exe().unwrap().into_os_string();
     [program, "--exact".into(), test.into(), "--nocapture".into()]

@@ -1,10 +1,10 @@
-//! Lists around records that cannot be read.
+//! Lists that skip records that cannot be read.
 
 use tower_credentials::backend::{
     BackendError, CredentialBackend, ListQuery, ListStep, Order, list_skipping_damaged,
 };
 
-/// How many records can be read, and the markers of those that cannot, sorted.
+/// The number of readable records, and the sorted markers of the others.
 pub async fn around(backend: &impl CredentialBackend, order: Order) -> (usize, Vec<String>) {
     let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! Requests signed by Amazon's own code, the crate `aws-sigv4`.
+//! Signs requests with Amazon's crate `aws-sigv4`.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,7 @@
-//! Counts what a thread allocates.
+//! Counts the allocations of a thread.
 
-#![allow(unsafe_code, reason = "a counting allocator is unsafe by nature")]
+#![allow(unsafe_code, reason = "an allocator is unsafe")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -13,7 +14,7 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is the system allocator's own; only a counter is added.
+// SAFETY: every call is forwarded to the system's allocator. Only a counter is added.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));

@@ -67,7 +67,7 @@ pub struct Cluster {
     scheme: &'static str,
     members: Vec<Member>,
     // Declared after the members, so that it is removed after they have ended.
-    #[allow(dead_code, reason = "dropping it removes the folder")]
+    #[expect(dead_code, reason = "dropping it removes the folder")]
     folder: Option<TempDir>,
 }
 

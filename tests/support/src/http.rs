@@ -19,8 +19,8 @@ use tokio::{
 #[derive(Clone)]
 pub struct Client {
     http: Http,
-    /// For requests that the store may refuse before it has read them: it hangs up
-    /// then, as HTTP/1.1 allows, so the connection cannot be used again.
+    /// For requests that the store may reject before it has read them. It then closes the
+    /// connection, as HTTP/1.1 allows.
     store: Http,
     url: String,
 }
@@ -28,7 +28,7 @@ pub struct Client {
 type BoxError = Box<dyn Error + Send + Sync>;
 type Http = legacy::Client<HttpConnector, Full<Bytes>>;
 
-/// What a server answered.
+/// A response with its body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -40,14 +40,14 @@ pub struct Answer {
 impl Client {
     pub fn new(url: &str) -> Self {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
-        // A create must not be sent twice unasked.
+        // A create must not be retried.
         builder.retry_canceled_requests(false);
         let http = builder.build(HttpConnector::new());
         let store = builder.pool_max_idle_per_host(0).build(HttpConnector::new());
         Self { http, store, url: url.to_owned() }
     }
 
-    /// Speaks HTTP/2 from the first byte.
+    /// A client that uses HTTP/2.
     pub fn http2(url: &str) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new())
             .http2_only(true)
@@ -55,12 +55,12 @@ impl Client {
         Self { store: http.clone(), http, url: url.to_owned() }
     }
 
-    /// A request whose answer may not come.
+    /// Sends a request that may fail.
     pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
         answer(&self.http, request).await
     }
 
-    /// A call of the API; a body is sent as JSON.
+    /// Calls the API. A body is sent as JSON.
     pub async fn try_call(
         &self,
         method: Method,
@@ -99,7 +99,7 @@ impl Client {
         self.call(Method::POST, path, token, Some(body)).await
     }
 
-    /// A request to an URL that is signed already.
+    /// Sends a request to a presigned URL.
     pub async fn send(&self, method: Method, url: &str, body: impl Into<Bytes>) -> Answer {
         let request = Request::builder().method(method).uri(url);
         answer(&self.store, request.body(Full::new(body.into())).unwrap()).await.unwrap()
@@ -127,14 +127,14 @@ impl Answer {
         self
     }
 
-    /// Refused with this status and code.
+    /// Checks an S3 error with this status and code.
     #[track_caller]
     pub fn fails(&self, status: u16, code: &str) {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert!(self.text().contains(&format!("<Code>{code}</Code>")), "{self:?}");
     }
 
-    /// The texts of the elements of this name.
+    /// The texts of the XML elements with this name.
     pub fn all(&self, name: &str) -> Vec<String> {
         let (text, open, close) = (self.text(), format!("<{name}>"), format!("</{name}>"));
         let parts = text.split(&open).skip(1);
@@ -145,7 +145,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Refused by the store, with this code.
+    /// Checks an S3 error with status 403 and this code.
     #[track_caller]
     pub fn refused(&self, code: &str) {
         assert_eq!(self.status, StatusCode::FORBIDDEN, "{self:?}");
@@ -153,7 +153,7 @@ impl Answer {
     }
 }
 
-/// A connection on which anything can be said.
+/// A TCP connection for arbitrary bytes.
 pub struct Raw(TcpStream);
 
 impl Raw {
@@ -161,29 +161,29 @@ impl Raw {
         Self(TcpStream::connect(host).await.unwrap())
     }
 
-    pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// What is answered, up to where this text ends.
-    pub async fn hear(&mut self, end: &str) -> String {
-        let mut heard = String::new();
+    /// Reads until the response contains this text.
+    pub async fn receive_until(&mut self, end: &str) -> String {
+        let mut received = String::new();
         let mut buffer = [0; 4096];
-        while !heard.contains(end) {
+        while !received.contains(end) {
             let length = self.0.read(&mut buffer).await.unwrap();
-            assert_ne!(length, 0, "no {end:?} in {heard:?}");
-            heard += &String::from_utf8_lossy(&buffer[..length]);
+            assert_ne!(length, 0, "no {end:?} in {received:?}");
+            received += &String::from_utf8_lossy(&buffer[..length]);
         }
-        heard
+        received
     }
 
-    /// All that is answered until the server hangs up.
-    pub async fn hear_out(&mut self) -> String {
-        let (mut heard, mut buffer) = (String::new(), [0; 4096]);
-        // A server that hangs up on bytes it has not read resets the connection.
+    /// Reads until the server closes the connection.
+    pub async fn receive_all(&mut self) -> String {
+        let (mut received, mut buffer) = (String::new(), [0; 4096]);
+        // A server that closes the connection without reading everything resets it.
         while let Ok(length @ 1..) = self.0.read(&mut buffer).await {
-            heard += &String::from_utf8_lossy(&buffer[..length]);
+            received += &String::from_utf8_lossy(&buffer[..length]);
         }
-        heard
+        received
     }
 }

@@ -1,4 +1,4 @@
-//! Keys of every kind, made through either dialect.
+//! Keys of every kind, created through all dialects.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -18,38 +18,37 @@ pub const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
 pub const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";
 pub const DEMO: &str = "731fc6f265cd486d900f16e84c5cb594";
 
-/// A key to the store.
+/// An access key with its secret.
 #[derive(Clone, Debug)]
 pub struct Key {
     pub access: String,
     pub secret: String,
 }
 
-/// How a key was made, and so how it is deleted.
+/// How a key is created and deleted.
 #[derive(Clone, Copy, Debug)]
 pub enum Origin {
-    /// I1.
     Ibm,
-    /// K2, of type EC2.
+    /// A v2 grant of type EC2.
     V2Ec2,
-    /// K8, of type S3.
+    /// A v2 grant of type S3.
     V2S3,
 }
 
 impl Origin {
     pub const ALL: [Self; 3] = [Self::Ibm, Self::V2Ec2, Self::V2S3];
 
-    /// Where v2 keeps its grants, the member that holds one, and its name in paths.
+    /// The path of v2 grants, the member with the grant, and its name in paths.
     fn v2(self) -> (String, &'static str, &'static str) {
         let (extension, root, kind) = match self {
-            Self::Ibm => unreachable!("IBM's keys are in no slot"),
+            Self::Ibm => unreachable!("IBM keys have no slot"),
             Self::V2Ec2 => ("OS-KSADM", "OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials"),
             Self::V2S3 => ("OS-KSS3", "OS-KSS3:s3Credentials", "s3credentials"),
         };
         (format!("/v2.0/users/{ALICE}/{extension}/credentials"), root, kind)
     }
 
-    /// A fresh key of alice's.
+    /// Creates a key of alice's.
     pub async fn mint(self, client: &Client) -> Key {
         match self {
             Self::Ibm => mint(client, "dev-alice").await,
@@ -76,7 +75,7 @@ impl Origin {
     }
 }
 
-/// A fresh key of the token's user, made by the server.
+/// Creates a key of the token's user; the server generates it.
 pub async fn mint(client: &Client, token: &str) -> Key {
     let body = json!({"credential": {"type": "ec2"}});
     let answer = client.post("/credentials/", token, &body).await.expect(201).json();
@@ -84,7 +83,7 @@ pub async fn mint(client: &Client, token: &str) -> Key {
     Key { access: text("access"), secret: text("secret") }
 }
 
-/// A key of alice's that is for no project, in the file of a server that does not run.
+/// Inserts a key of alice's without a project into the file of a server that is not running.
 pub async fn insert_without_project(database: &Path) -> Key {
     fs::create_dir_all(database.parent().unwrap()).unwrap();
     let key = Key { access: "projectless".into(), secret: secret_of("projectless") };
@@ -103,25 +102,25 @@ pub async fn insert_without_project(database: &Path) -> Key {
     key
 }
 
-/// A create of a key that the client knows beforehand.
+/// The body that creates a key with a given secret.
 pub fn create_body(access: &str, secret: &str, status: &str) -> Value {
     let blob = json!({"access": access, "secret": secret, "status": status});
     json!({"credential": {"type": "ec2", "blob": blob}})
 }
 
-/// Creates a key that the client knows, for alice.
+/// Creates a key of alice's with the secret of [`secret_of`].
 pub async fn create(client: &Client, access: &str) -> Answer {
     let body = create_body(access, &secret_of(access), "Active");
     client.post("/credentials", "dev-alice", &body).await
 }
 
-/// The secret of a key that [`create`] makes.
+/// The secret of a key from [`create`].
 pub fn secret_of(access: &str) -> String {
     format!("the-secret-of-{access}")
 }
 
-/// Whether a key is there; if it is, it is what [`create`] made.
-pub async fn is_whole(client: &Client, access: &str) -> bool {
+/// Whether a key exists. If so, checks that it is as [`create`] created it.
+pub async fn exists_unchanged(client: &Client, access: &str) -> bool {
     let answer = client.get(&format!("/credentials/{access}"), "dev-admin").await;
     if answer.status.as_u16() == 404 {
         return false;
@@ -131,7 +130,7 @@ pub async fn is_whole(client: &Client, access: &str) -> bool {
     true
 }
 
-/// I4: the only way to disable a key, also one that v2 granted.
+/// Enables or disables a key, also one that v2 granted.
 pub async fn set_status(client: &Client, key: &Key, status: &str) {
     let path = format!("/credentials/{}", key.access);
     let body = json!({"credential": {"blob": {"status": status}}});

@@ -1,7 +1,7 @@
-//! What the tests and benches of the workspace share: the layer in a small world, servers and
-//! programs as processes, signers and S3 clients.
+//! Shared code of the tests and benches: the layer in a small world, servers and programs as
+//! processes, signers, and S3 clients.
 //!
-//! A failure here is a test's failure, so everything panics with what was wrong.
+//! All functions panic on failure.
 
 pub mod again;
 pub mod around;
@@ -16,7 +16,6 @@ pub mod keys;
 pub mod keystone;
 pub mod network;
 pub mod postgres;
-pub mod posting;
 pub mod process;
 pub mod secret_file;
 pub mod signer;

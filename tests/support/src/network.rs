@@ -1,7 +1,7 @@
-//! Doors in front of servers on this machine, through which the network can be cut or slow.
+//! TCP proxies in front of local servers. They can cut or slow down the network.
 //!
-//! Nobody needs to be root for it: who is at the other end of a connection is found among
-//! the files that a process has open.
+//! They need no root privileges: the process at the other end of a connection is found by its open
+//! files.
 
 use std::{
     fs,
@@ -23,13 +23,13 @@ use tokio::{
     time::sleep,
 };
 
-/// How often what waits looks whether it may go on.
+/// How often a blocked connection checks whether it may continue.
 const STEP: Duration = Duration::from_millis(5);
 
-/// All doors of a test. What is between them ends when it is dropped.
+/// The proxies of a test. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Network {
-    // Of its own, so that what a test does holds nothing up.
+    // A separate runtime, so that a blocking test does not stop the proxies.
     runtime: Option<Runtime>,
     wires: Arc<Mutex<Wires>>,
 }
@@ -37,18 +37,18 @@ pub struct Network {
 #[derive(Debug, Default)]
 struct Wires {
     open: Vec<Arc<Wire>>,
-    /// The server that is cut off, and its process.
+    /// The server that is cut off, and its process id.
     cut: Option<(usize, String)>,
-    /// How slow each server is.
+    /// The delay of each server in milliseconds.
     delays: Vec<Arc<AtomicU64>>,
 }
 
-/// A connection through a door.
+/// A connection through a proxy.
 #[derive(Debug)]
 struct Wire {
-    /// The number of the socket from which it comes.
+    /// The inode of the client's socket.
     socket: Option<String>,
-    /// The server to which it leads.
+    /// The index of the server.
     to: usize,
     is_cut: AtomicBool,
     delay: Arc<AtomicU64>,
@@ -62,7 +62,7 @@ impl Network {
         Self { runtime: Some(runtime), wires: Arc::new(Mutex::new(wires)) }
     }
 
-    /// Opens a door to this port of a server; its own port.
+    /// Starts a proxy for a port of a server; returns the proxy's port.
     pub fn door(&self, server: usize, port: u16) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -72,15 +72,14 @@ impl Network {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             while let Ok((stream, peer)) = listener.accept().await {
                 let wire = wires.lock().unwrap().add(socket_of(peer.port(), door), server);
-                tokio::spawn(lead(stream, port, wire));
+                tokio::spawn(proxy(stream, port, wire));
             }
         });
         door
     }
 
-    /// From now on nothing comes through a door to or from this server, which is this
-    /// process: what is sent waits, as on a line that is down. Who comes past the doors is
-    /// not held up.
+    /// Blocks all proxied connections to and from this server, whose process is `pid`. Data waits,
+    /// as on a broken line. Connections that bypass the proxies are not blocked.
     pub fn cut(&self, server: usize, pid: &str) {
         let mut wires = self.wires.lock().unwrap();
         wires.cut = Some((server, pid.into()));
@@ -91,7 +90,7 @@ impl Network {
         }
     }
 
-    /// What waits goes on.
+    /// Unblocks all connections.
     pub fn heal(&self) {
         let mut wires = self.wires.lock().unwrap();
         wires.cut = None;
@@ -100,7 +99,7 @@ impl Network {
         }
     }
 
-    /// From now on all that goes through a door to this server, and back, takes so long.
+    /// Delays all data between a proxy and this server.
     pub fn slow(&self, server: usize, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap();
         self.wires.lock().unwrap().delays[server].store(millis, Ordering::SeqCst);
@@ -122,7 +121,7 @@ impl Wires {
         });
         let delay = Arc::clone(&self.delays[to]);
         let wire = Arc::new(Wire { socket, to, is_cut: is_cut.into(), delay });
-        // Whoever else has one carries it.
+        // Closed connections have no other reference.
         self.open.retain(|wire| Arc::strong_count(wire) > 1);
         self.open.push(Arc::clone(&wire));
         wire
@@ -130,7 +129,7 @@ impl Wires {
 }
 
 impl Wire {
-    /// Waits until something may come through.
+    /// Waits for the delay, and while the connection is blocked.
     async fn pass(&self) {
         sleep(Duration::from_millis(self.delay.load(Ordering::SeqCst))).await;
         while self.is_cut.load(Ordering::SeqCst) {
@@ -139,16 +138,16 @@ impl Wire {
     }
 }
 
-async fn lead(stream: TcpStream, port: u16, wire: Arc<Wire>) {
+async fn proxy(stream: TcpStream, port: u16, wire: Arc<Wire>) {
     wire.pass().await;
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     let _ = (stream.set_nodelay(true), server.set_nodelay(true));
     let ((from, back), (answer, to)) = (stream.into_split(), server.into_split());
-    tokio::join!(carry(from, to, &wire), carry(answer, back, &wire));
+    tokio::join!(copy(from, to, &wire), copy(answer, back, &wire));
 }
 
-/// Carries what comes, the end of it too.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire) {
+/// Copies data, and closes the target at the end.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire) {
     let mut bytes = vec![0; 16 << 10];
     loop {
         let count = from.read(&mut bytes).await.unwrap_or(0);
@@ -159,8 +158,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire) {
     }
 }
 
-/// The number of the socket of this machine that is connected from the one port to the
-/// other.
+/// The inode of the local socket that is connected between these ports.
 fn socket_of(from: u16, to: u16) -> Option<String> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let is_of = |address: Option<&&str>, port: u16| {
@@ -174,7 +172,7 @@ fn socket_of(from: u16, to: u16) -> Option<String> {
     })
 }
 
-/// The numbers of the sockets that a process has open.
+/// The inodes of the open sockets of a process.
 fn sockets(pid: &str) -> Vec<String> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let links = files.filter_map(|file| fs::read_link(file.path()).ok());

@@ -1,4 +1,4 @@
-//! Starting, stopping and killing the server that is tested.
+//! Starts, stops and kills a server.
 
 use std::{
     env,
@@ -41,7 +41,7 @@ impl Program {
     }
 }
 
-/// How to start the server, on a free port and a data folder of its own.
+/// A configuration of a server, with a free port and a temporary data folder.
 pub struct Server {
     program: Program,
     home: Arc<TempDir>,
@@ -51,7 +51,7 @@ pub struct Server {
     log: Option<String>,
 }
 
-/// A server that runs. Dropping it kills it.
+/// A running server. Dropping it kills the process.
 pub struct Running {
     process: Child,
     pub url: String,
@@ -74,19 +74,19 @@ impl Server {
         self
     }
 
-    /// A folder for the data other than one of its own.
+    /// Sets the data folder.
     pub fn data_in(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);
         self
     }
 
-    /// A command to run it under; it must leave the server in its place.
+    /// Sets a command that runs the server. It must replace itself by the server.
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The value of `RUST_LOG`.
+    /// Sets `RUST_LOG`.
     pub fn log(mut self, filter: &str) -> Self {
         self.log = Some(filter.to_owned());
         self
@@ -101,25 +101,24 @@ impl Server {
         self.data.join("credentials.db")
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts the server, and waits until it listens.
     pub async fn start(&self) -> Running {
         self.spawn("127.0.0.1:0").listening().await
     }
 
-    /// Starts it where it should refuse to run; returns how it ended, and what it
-    /// said.
+    /// Starts a server that must not start; returns its status and stderr.
     pub async fn refuse(&self, listen: &str) -> (ExitStatus, String) {
         let mut running = self.spawn(listen);
         let status = running.ended().await;
         (status, running.stderr())
     }
 
-    /// Starts it where it should fail to; returns the line that tells why.
+    /// Starts a server that must fail; returns the line with the error.
     pub async fn error(&self) -> String {
-        let (status, said) = self.refuse("127.0.0.1:0").await;
-        assert_eq!(status.code(), Some(1), "{said}");
-        let last = said.lines().last().unwrap_or_default();
-        assert!(last.starts_with("error: "), "{said}");
+        let (status, stderr) = self.refuse("127.0.0.1:0").await;
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        let last = stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: "), "{stderr}");
         last.to_owned()
     }
 
@@ -138,9 +137,9 @@ impl Server {
 }
 
 impl Running {
-    /// Runs a command, with what it prints and logs in files of this folder.
+    /// Runs a command, with stdout and stderr in files of this folder.
     pub fn spawn(mut command: Command, home: &Arc<TempDir>) -> Self {
-        // Several may run at once.
+        // Several processes may share the folder.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = |name: &str| home.path().join(format!("{name}-{count}"));
@@ -151,7 +150,7 @@ impl Running {
         Self { process, url: String::new(), stdout, stderr, home: Arc::clone(home) }
     }
 
-    /// Waits until it listens and has printed its commands to paste.
+    /// Waits until the server listens and has printed its commands.
     pub async fn listening(mut self) -> Self {
         for () in Waiting::start() {
             let printed = self.stdout();
@@ -181,22 +180,22 @@ impl Running {
         self.process.id()
     }
 
-    /// What it has printed.
+    /// The content of stdout.
     pub fn stdout(&self) -> String {
         fs::read_to_string(&self.stdout).unwrap()
     }
 
-    /// The file of what it logs.
+    /// The file with stderr.
     pub fn log(&self) -> &Path {
         &self.stderr
     }
 
-    /// What it has logged.
+    /// The content of stderr.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
     }
 
-    /// Waits until it has logged this so many times.
+    /// Waits until the text was logged this many times.
     pub async fn logged(&self, text: &str, times: usize) {
         for () in Waiting::start() {
             if self.stderr().matches(text).count() >= times {
@@ -213,7 +212,7 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 
-    /// Waits for it to end.
+    /// Waits until the process ends.
     pub async fn ended(&mut self) -> ExitStatus {
         for () in Waiting::start() {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -224,14 +223,14 @@ impl Running {
         panic!("the server does not end:\n{}", self.stderr());
     }
 
-    /// Asks it to end, which it does in peace.
+    /// Stops the server with SIGTERM, and checks that it succeeds.
     pub async fn stop(&mut self) {
         self.signal("TERM");
         let status = self.ended().await;
         assert!(status.success(), "{status}:\n{}", self.stderr());
     }
 
-    /// `kill -9`.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Files with secrets, as operators keep them.
+//! Files with secrets.
 
 use std::{
     fs::{self, Permissions},
@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-/// Modes under which others can read or write a file.
+/// Modes with which other users can read or write a file.
 pub const OPEN: [u32; 3] = [0o644, 0o640, 0o620];
 
-/// Writes a file of its owner alone.
+/// Writes a file that only its owner can read and write.
 pub fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     fs::write(&path, text).unwrap();
     set_mode(path, 0o600);

@@ -1,4 +1,4 @@
-//! Signs as clients do, with the hash crates only.
+//! Signs requests with only the hash crates.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of an empty text.
+/// The SHA-256 of the empty string.
 pub const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 pub fn sha1(secret: &str, text: &str) -> String {

@@ -27,8 +27,8 @@ impl Write for ThreadLog {
     }
 }
 
-/// Logs everything from here on. For the whole program: what one thread does not
-/// listen to, tracing may take for something that none does.
+/// Starts to log everything, for the whole process: tracing caches per call site whether any
+/// subscriber is interested.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

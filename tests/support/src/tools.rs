@@ -1,4 +1,4 @@
-//! Programs of others, and whether the machine has them.
+//! Runs S3 tools.
 
 use std::{
     env,
@@ -9,13 +9,14 @@ use std::{
 use crate::keys::Key;
 
 pub use crate::installed::{has, python};
-/// A command that finds nothing of Amazon's but what we give it, and asks no proxy.
+
+/// Removes all AWS settings from a command, and disables proxies.
 pub fn bare(command: &mut Command) -> &mut Command {
-    let ours = env::vars_os().map(|(name, _)| name);
-    for name in ours.filter(|name| name.to_string_lossy().starts_with("AWS_")) {
+    let names = env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.to_string_lossy().starts_with("AWS_")) {
         command.env_remove(name);
     }
-    // The tools of a virtual environment lie beside its Python.
+    // The tools of a virtual environment are beside its Python.
     let python = PathBuf::from(python());
     let beside = python.parent().filter(|folder| *folder != Path::new("")).map(Path::to_owned);
     let path = env::var_os("PATH").unwrap_or_default();
@@ -32,18 +33,18 @@ pub fn bare(command: &mut Command) -> &mut Command {
         .stdin(Stdio::null())
 }
 
-/// The same, with a key.
+/// Like [`bare`], with a key.
 pub fn with_key<'a>(command: &'a mut Command, key: &Key) -> &'a mut Command {
     bare(command).env("AWS_ACCESS_KEY_ID", &key.access).env("AWS_SECRET_ACCESS_KEY", &key.secret)
 }
 
-/// Runs a command; returns all it said, as an error if it failed.
+/// Runs a command; returns its output, as an error if it failed.
 pub async fn run(mut command: Command) -> Result<String, String> {
     tokio::task::spawn_blocking(move || {
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        if output.status.success() { Ok(said) } else { Err(said) }
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if output.status.success() { Ok(text) } else { Err(text) }
     })
     .await
     .unwrap()

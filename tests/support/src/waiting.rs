@@ -1,11 +1,12 @@
-//! Waiting for what another process does.
+//! Waiting for another process.
 
 use std::time::Duration;
 
-/// How long a test waits for anything before it fails.
+/// How long a test waits before it fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An iterator of pauses, which ends when the timeout has passed. The caller sleeps for [`STEP`](Self::STEP) in each.
+/// An iterator that ends after the timeout. The caller sleeps for [`STEP`](Self::STEP) in each
+/// round.
 pub struct Waiting(Duration);
 
 impl Waiting {

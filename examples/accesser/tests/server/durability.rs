@@ -1,4 +1,4 @@
-//! `kill -9` under load: what was acknowledged is there, whole.
+//! SIGKILL under load: every acknowledged key exists unchanged.
 
 use std::{
     collections::BTreeSet,
@@ -25,30 +25,30 @@ use crate::ACCESSER;
 const ROUNDS: usize = 12;
 const CLIENTS: usize = 16;
 
-/// A key that a client asked for.
+/// A key that a client requested.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Asked {
+struct Requested {
     access: String,
     by_bob: bool,
     status: &'static str,
 }
 
-impl Asked {
+impl Requested {
     fn nth(round: usize, client: usize, n: usize) -> Self {
         let access = format!("r{round}-c{client}-n{n}");
         Self { access, by_bob: client % 2 == 1, status: ["Active", "Inactive"][n % 2] }
     }
 
-    /// Whether the create was acknowledged.
-    async fn ask(&self, client: &Client) -> bool {
+    /// Sends the create; returns whether it was acknowledged.
+    async fn create(&self, client: &Client) -> bool {
         let token = if self.by_bob { "dev-bob" } else { "dev-alice" };
         let body = create_body(&self.access, &secret_of(&self.access), self.status);
         let answer = client.try_call(Method::POST, "/credentials", token, Some(&body)).await;
         answer.is_ok_and(|answer| answer.expect(201).json()["credential"]["id"] == *self.access)
     }
 
-    /// Whether it is there; if it is, it is what was asked for.
-    async fn is_there(&self, client: &Client) -> bool {
+    /// Whether the key exists. If so, checks that it is as requested.
+    async fn exists(&self, client: &Client) -> bool {
         let answer = client.get(&format!("/credentials/{}", self.access), "dev-admin").await;
         if answer.status.as_u16() == 404 {
             return false;
@@ -65,8 +65,8 @@ impl Asked {
 
 #[derive(Default)]
 struct Books {
-    asked: Mutex<BTreeSet<Asked>>,
-    acknowledged: Mutex<BTreeSet<Asked>>,
+    requested: Mutex<BTreeSet<Requested>>,
+    acknowledged: Mutex<BTreeSet<Requested>>,
 }
 
 /// Creates keys until the server is gone.
@@ -78,19 +78,19 @@ async fn load(
     number: usize,
 ) {
     for n in 0.. {
-        let asked = Asked::nth(round, number, n);
-        books.asked.lock().unwrap().insert(asked.clone());
-        if asked.ask(&client).await {
-            books.acknowledged.lock().unwrap().insert(asked);
+        let requested = Requested::nth(round, number, n);
+        books.requested.lock().unwrap().insert(requested.clone());
+        if requested.create(&client).await {
+            books.acknowledged.lock().unwrap().insert(requested);
         } else {
-            assert!(over.load(Ordering::SeqCst), "refused before it was killed");
+            assert!(over.load(Ordering::SeqCst), "a create failed before the kill");
             return;
         }
     }
 }
 
-/// How many of these are there.
-async fn count(client: &Client, keys: Vec<Asked>) -> usize {
+/// Counts the keys that exist.
+async fn count(client: &Client, keys: Vec<Requested>) -> usize {
     let keys = Arc::new(Mutex::new(keys));
     let mut readers = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -99,22 +99,22 @@ async fn count(client: &Client, keys: Vec<Asked>) -> usize {
             let mut found = 0;
             loop {
                 let Some(key) = keys.lock().unwrap().pop() else { return found };
-                found += usize::from(key.is_there(&client).await);
+                found += usize::from(key.exists(&client).await);
             }
         });
     }
     readers.join_all().await.into_iter().sum()
 }
 
-/// What became of the creates.
+/// The results of the creates.
 pub(crate) struct Survived {
     pub(crate) acknowledged: usize,
-    /// Creates that were never answered and are there.
+    /// Creates without a response whose keys exist.
     pub(crate) unanswered: usize,
 }
 
-/// Kills the server over and over while keys are created, and checks after each time that
-/// every acknowledged one is there, whole; leaves it stopped.
+/// Kills the server repeatedly while keys are created. Checks after each kill that every
+/// acknowledged key exists unchanged. Leaves the server stopped.
 pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived {
     let books = Arc::new(Books::default());
     let mut running = accesser.start().await;
@@ -126,7 +126,7 @@ pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived 
             let (books, over) = (Arc::clone(&books), Arc::clone(&over));
             clients.spawn(load(running.client(), books, over, round, number));
         }
-        // At another point of the work each time.
+        // At a different time in each round.
         let acknowledged = || books.acknowledged.lock().unwrap().len();
         let enough = acknowledged() + 1 + round * 13;
         for () in Waiting::start() {
@@ -146,10 +146,11 @@ pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived 
         let client = running.client();
         let acknowledged = books.acknowledged.lock().unwrap().clone();
         let expected = acknowledged.len();
-        let rest: Vec<_> = books.asked.lock().unwrap().difference(&acknowledged).cloned().collect();
+        let rest: Vec<_> =
+            books.requested.lock().unwrap().difference(&acknowledged).cloned().collect();
         let found = count(&client, acknowledged.into_iter().collect()).await;
         assert_eq!(found, expected, "lost in round {round}");
-        // What was under way may have been written or not, but not by halves.
+        // Creates without a response may have been stored, but never partially.
         unanswered = count(&client, rest).await;
     }
     let acknowledged = books.acknowledged.lock().unwrap().len();
@@ -158,7 +159,7 @@ pub(crate) async fn survive_kills(accesser: &Server, rounds: usize) -> Survived 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
+async fn every_acknowledged_key_survives_repeated_kills() {
     let accesser = Server::new(ACCESSER);
     let Survived { acknowledged, unanswered } = survive_kills(&accesser, ROUNDS).await;
 
@@ -172,22 +173,22 @@ async fn every_acknowledged_key_is_whole_after_each_of_many_kills() {
     let _ = writeln!(
         std::io::stderr(),
         "\nkill -9: {ROUNDS} rounds, {acknowledged} creates acknowledged, 0 lost; \
-         {unanswered} unanswered ones were written whole"
+         {unanswered} without a response were stored completely"
     );
 }
 
 #[tokio::test]
-async fn the_check_of_a_key_fails_for_one_that_is_not_what_was_asked_for() {
+async fn check_of_a_key_fails_for_a_different_key() {
     let accesser = Server::new(ACCESSER).start().await;
     let client = accesser.client();
-    let key = Asked::nth(0, 0, 0);
-    assert!(!key.is_there(&client).await);
-    assert!(key.ask(&client).await);
-    assert!(key.is_there(&client).await);
+    let key = Requested::nth(0, 0, 0);
+    assert!(!key.exists(&client).await);
+    assert!(key.create(&client).await);
+    assert!(key.exists(&client).await);
     let (bobs, disabled) =
-        (Asked { by_bob: true, ..key.clone() }, Asked { status: "Inactive", ..key });
+        (Requested { by_bob: true, ..key.clone() }, Requested { status: "Inactive", ..key });
     for wrong in [bobs, disabled] {
         let client = client.clone();
-        assert!(tokio::spawn(async move { wrong.is_there(&client).await }).await.is_err());
+        assert!(tokio::spawn(async move { wrong.exists(&client).await }).await.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What a folder is and S3 is not: keys below objects, lists, ranges, parts that are not there.
+//! Differences between folders and S3: keys below objects, lists, ranges, missing parts.
 
 use http::{Method, Request};
 use http_body_util::Full;
@@ -7,7 +7,7 @@ use tower_credentials::clock::{Clock, SystemClock};
 use crate::lab::Lab;
 
 #[tokio::test]
-async fn a_folder_of_objects_is_not_an_object() {
+async fn folder_of_objects_is_not_an_object() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     alice.get("data/dir").await.fails(404, "NoSuchKey");
@@ -18,7 +18,7 @@ async fn a_folder_of_objects_is_not_an_object() {
     alice.send_with(Method::PUT, "data/copied", &source, "").await.fails(404, "NoSuchKey");
     alice.post("data/dir?uploads", "").await.fails(400, "InvalidRequest");
 
-    // Nor is there anything below an object.
+    // An object has no keys below it.
     alice.get("data/dir/x/y").await.fails(404, "NoSuchKey");
     alice.send(Method::HEAD, "data/dir/x/y", "").await.expect(404);
     alice.put("data/dir/x/y", "2").await.fails(400, "InvalidRequest");
@@ -28,22 +28,22 @@ async fn a_folder_of_objects_is_not_an_object() {
                 <Object><Key>nothing</Key></Object></Delete>";
     let answer = alice.post("data?delete", body).await;
     assert_eq!(answer.expect(200).all("Key"), ["dir", "dir/x/y", "nothing"]);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn objects_are_written_to_buckets_that_exist() {
+async fn objects_in_missing_buckets_are_rejected() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     alice.put("nowhere/x", "1").await.fails(404, "NoSuchBucket");
     alice.post("nowhere/x?uploads", "").await.fails(404, "NoSuchBucket");
     alice.get("nowhere/x").await.fails(404, "NoSuchBucket");
     alice.delete("nowhere/x").await.fails(404, "NoSuchBucket");
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn the_end_of_an_object_is_no_more_than_the_object() {
+async fn suffix_range_is_limited_to_the_object() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     alice.put("data/five", "12345").await.expect(200);
@@ -65,11 +65,11 @@ async fn the_end_of_an_object_is_no_more_than_the_object() {
     alice.put("data/five", "").await.expect(200);
     get("bytes=-1").await.fails(416, "InvalidRange");
     alice.delete("data/five").await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn a_delimiter_is_one_character_or_none() {
+async fn delimiter_is_one_character_or_empty() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     alice.put("data/%C3%A9%C3%A9", "1").await.expect(200);
@@ -84,11 +84,11 @@ async fn a_delimiter_is_one_character_or_none() {
         }
     }
     alice.delete("data/%C3%A9%C3%A9").await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn an_upload_has_parts_from_one_to_ten_thousand_and_all_that_it_names() {
+async fn invalid_part_numbers_and_missing_parts_are_rejected() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     let upload = alice.post("data/parts?uploads", "").await.expect(200).all("UploadId").remove(0);
@@ -104,16 +104,16 @@ async fn an_upload_has_parts_from_one_to_ten_thousand_and_all_that_it_names() {
         let answer = alice.post(&format!("data/parts?uploadId={unknown}"), document).await;
         assert!(answer.status.is_client_error(), "{unknown}: {answer:?}");
     }
-    // It is still there, and can be completed.
+    // The upload still exists, and can be completed.
     alice.put(&format!("data/parts?partNumber=1&uploadId={upload}"), "1").await.expect(200);
     alice.post(&complete, document).await.expect(200);
     assert_eq!(alice.get("data/parts").await.expect(200).text(), "1");
     alice.delete("data/parts").await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn body_that_is_not_the_signed_one_returns_400_and_is_not_kept() {
+async fn body_that_differs_from_the_signed_one_returns_400_and_is_not_stored() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     let signer = alice.signer(SystemClock.now()).body("signed");
@@ -125,11 +125,11 @@ async fn body_that_is_not_the_signed_one_returns_400_and_is_not_kept() {
             alice.client.try_send(put).await.unwrap().fails(400, "IncompleteBody");
         }
     }
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn object_that_is_deleted_meanwhile_is_not_found() {
+async fn concurrently_deleted_object_returns_404() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     let changes = async || {
@@ -138,7 +138,7 @@ async fn object_that_is_deleted_meanwhile_is_not_found() {
             alice.delete("data/gone").await.expect(204);
         }
     };
-    let looks = async || {
+    let reads = async || {
         for _ in 0..40 {
             alice.get("data").await.expect(200);
             alice.get("data?list-type=2").await.expect(200);
@@ -146,6 +146,6 @@ async fn object_that_is_deleted_meanwhile_is_not_found() {
             assert!([200, 404].contains(&found.status.as_u16()), "{found:?}");
         }
     };
-    tokio::join!(changes(), changes(), looks(), looks());
-    lab.is_untouched().await;
+    tokio::join!(changes(), changes(), reads(), reads());
+    lab.assert_unchanged().await;
 }

@@ -1,10 +1,10 @@
-//! Who may call: the identities' file, the development set, and the command line.
+//! The identities file, the development set, and the command line.
 
 use std::{fs, path::PathBuf};
 
 use serde_json::json;
 use test_support::{
-    keys::{create, is_whole},
+    keys::{create, exists_unchanged},
     process::Server,
     secret_file,
 };
@@ -24,7 +24,7 @@ const PEOPLE: &str = r#"
     projects = ["p1"]
 "#;
 
-/// A token of dana's, given plainly or as a hash.
+/// A token of dana's, in plain text or as a hash.
 fn token(line: &str) -> String {
     format!(
         "[[tokens]]\n{line}\nuser_id = \"{DANA}\"\nproject_id = \"p1\"\n\
@@ -45,7 +45,7 @@ fn with_identities(text: &str) -> (Server, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_token_may_be_given_as_a_hash_and_the_development_tokens_are_gone() {
+async fn hashed_token_is_accepted_and_development_tokens_are_not() {
     let (accesser, _) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
     let accesser = accesser.start().await;
     let client = accesser.client();
@@ -65,7 +65,7 @@ async fn a_token_may_be_given_as_a_hash_and_the_development_tokens_are_gone() {
 }
 
 #[tokio::test]
-async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force() {
+async fn sighup_reloads_identities_and_an_invalid_file_keeps_the_old_ones() {
     let both = PEOPLE.to_owned() + &token(HASHED) + &token("token = \"second-token\"");
     let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &token(HASHED)));
     let accesser = accesser.start().await;
@@ -74,12 +74,12 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
 
     fs::write(&file, &both).unwrap();
     accesser.signal("HUP");
-    accesser.logged("identities read again", 1).await;
+    accesser.logged("reloaded identities", 1).await;
     client.get("/credentials", "second-token").await.expect(200);
     client.get("/credentials", "token-of-dana").await.expect(200);
 
     let broken = [
-        // No string, no such member, not of the type, not a hash, both, no TOML.
+        // Not a string, unknown member, wrong type, not a hash, both, not TOML.
         token("token = \"leaky-token"),
         token("token = \"leaky-token\"\nrole = 1"),
         token("token = [\"leaky-token\"]"),
@@ -96,12 +96,12 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
     for (n, broken) in broken.iter().enumerate() {
         fs::write(&file, PEOPLE.to_owned() + broken).unwrap();
         accesser.signal("HUP");
-        accesser.logged("identities not read, the old ones stay in force", n + 1).await;
+        accesser.logged("cannot reload identities, keeping the old ones", n + 1).await;
         client.get("/credentials", "second-token").await.expect(200);
     }
     fs::remove_file(&file).unwrap();
     accesser.signal("HUP");
-    accesser.logged("identities not read, the old ones stay in force", broken.len() + 1).await;
+    accesser.logged("cannot reload identities, keeping the old ones", broken.len() + 1).await;
     client.get("/credentials", "second-token").await.expect(200);
     for secret in [
         "leaky",
@@ -115,38 +115,38 @@ async fn a_hangup_takes_the_file_anew_and_a_broken_one_leaves_the_old_in_force()
 
     secret_file::write(&file, PEOPLE.to_owned() + &token(HASHED));
     accesser.signal("HUP");
-    accesser.logged("identities read again", 2).await;
+    accesser.logged("reloaded identities", 2).await;
     client.get("/credentials", "second-token").await.expect(401);
     client.get("/credentials", "token-of-dana").await.expect(200);
 }
 
 #[tokio::test]
-async fn the_development_set_listens_on_loopback_only() {
+async fn development_identities_require_a_loopback_address() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let (status, said) = Server::new(ACCESSER).refuse(listen).await;
+        let (status, output) = Server::new(ACCESSER).refuse(listen).await;
         assert!(!status.success(), "{listen}");
-        assert!(said.contains(listen) && said.contains("--identities"), "{said}");
+        assert!(output.contains(listen) && output.contains("--identities"), "{output}");
     }
     let accesser = Server::new(ACCESSER).start().await;
     assert!(accesser.stderr().contains("development tokens"));
 }
 
 #[tokio::test]
-async fn identities_that_cannot_be_read_are_no_start() {
+async fn unreadable_identities_prevent_the_start() {
     let (accesser, file) = with_identities("[[tokens]]\ntoken = \"leaky-token");
-    let said = accesser.error().await;
-    assert!(said.contains("identities.toml, line 2") && !said.contains("leaky"), "{said}");
-    // Where the fault begins a line.
+    let output = accesser.error().await;
+    assert!(output.contains("identities.toml, line 2") && !output.contains("leaky"), "{output}");
+    // An error at the start of a line.
     fs::write(&file, "[[users]]\nid = \"u\"\nnick = \"n\"\n").unwrap();
-    let said = accesser.error().await;
-    assert!(said.contains("identities.toml, line 3: unknown field"), "{said}");
+    let output = accesser.error().await;
+    assert!(output.contains("identities.toml, line 3: unknown field"), "{output}");
     fs::remove_file(file).unwrap();
-    let said = accesser.error().await;
-    assert!(said.contains("identities.toml"), "{said}");
+    let output = accesser.error().await;
+    assert!(output.contains("identities.toml"), "{output}");
 }
 
 #[tokio::test]
-async fn a_fault_in_the_identities_is_told_with_its_place_and_no_token() {
+async fn errors_in_identities_name_the_place_and_no_token() {
     let dana = token(HASHED);
     let leaky = token("token = \"leaky-token\"");
     let faults = [
@@ -155,78 +155,81 @@ async fn a_fault_in_the_identities_is_told_with_its_place_and_no_token() {
             "[[projects]] number 2: id: not a valid id",
         ),
         ("[[users]]\nid = \"a/b\"\nname = \"x\"".into(), "[[users]] number 2: id: not a valid id"),
-        ("[[projects]]\nid = \"p1\"\nname = \"x\"".into(), "[[projects]] number 2: id is taken"),
-        (format!("[[users]]\nid = \"{DANA}\"\nname = \"x\""), "[[users]] number 2: id is taken"),
+        ("[[projects]]\nid = \"p1\"\nname = \"x\"".into(), "[[projects]] number 2: duplicate id"),
+        (format!("[[users]]\nid = \"{DANA}\"\nname = \"x\""), "[[users]] number 2: duplicate id"),
         (
             "[[users]]\nid = \"u\"\nname = \"x\"\nprojects = [\"p1\", \"p2\"]".into(),
-            "[[users]] number 2: projects names no known project",
+            "[[users]] number 2: unknown project in projects",
         ),
         (
             "[[assignments]]\nuser_id = \"u\"\nproject_id = \"p1\"\nroles = []".into(),
-            "[[assignments]] number 1: user_id names no known user",
+            "[[assignments]] number 1: unknown user_id",
         ),
         (
             format!("[[assignments]]\nuser_id = \"{DANA}\"\nproject_id = \"p\"\nroles = []"),
-            "[[assignments]] number 1: project_id names no known project",
+            "[[assignments]] number 1: unknown project_id",
         ),
-        (leaky.replace(DANA, "leaky-id"), "[[tokens]] number 1: user_id names no known user"),
+        (leaky.replace(DANA, "leaky-id"), "[[tokens]] number 1: unknown user_id"),
         (
             dana.clone() + &leaky.replace("\"p1\"", "\"leaky-id\""),
-            "[[tokens]] number 2: project_id names no known project",
+            "[[tokens]] number 2: unknown project_id",
         ),
-        (leaky.clone() + &dana + &leaky, "[[tokens]] number 3: the token is there already"),
+        (leaky.clone() + &dana + &leaky, "[[tokens]] number 3: duplicate token"),
         (
             dana.clone() + &token("token = \"token-of-dana\""),
-            "[[tokens]] number 2: the token is there already",
+            "[[tokens]] number 2: duplicate token",
         ),
         (
             dana.clone() + &dana.replace("fe7fe9ba", "FE7FE9BA"),
-            "[[tokens]] number 2: the token is there already",
+            "[[tokens]] number 2: duplicate token",
         ),
         (
             token("token_sha256 = \"leaky-token\""),
             "[[tokens]] number 1: token_sha256: not the SHA-256",
         ),
-        (token("token = \"\""), "[[tokens]] number 1: needs either token or token_sha256"),
-        (token(&format!("token = \"leaky-token\"\n{HASHED}")), "[[tokens]] number 1: needs either"),
+        (token("token = \"\""), "[[tokens]] number 1: exactly one of token and token_sha256"),
+        (
+            token(&format!("token = \"leaky-token\"\n{HASHED}")),
+            "[[tokens]] number 1: exactly one of",
+        ),
     ];
     let (accesser, file) = with_identities(&(PEOPLE.to_owned() + &dana));
     let running = accesser.start().await;
-    for (n, (fault, told)) in faults.iter().enumerate() {
+    for (n, (fault, message)) in faults.iter().enumerate() {
         fs::write(&file, PEOPLE.to_owned() + fault).unwrap();
         running.signal("HUP");
-        running.logged("identities not read, the old ones stay in force", n + 1).await;
+        running.logged("cannot reload identities, keeping the old ones", n + 1).await;
         let log = running.stderr();
-        let told = format!("{}, {told}", file.display());
-        assert!(log.lines().any(|line| line.contains(&told)), "{told}:\n{log}");
+        let message = format!("{}, {message}", file.display());
+        assert!(log.lines().any(|line| line.contains(&message)), "{message}:\n{log}");
         for secret in ["leaky", "token-of-dana", "fe7fe9ba", "FE7FE9BA"] {
             assert!(!log.contains(secret), "{secret}:\n{log}");
         }
     }
     let (accesser, file) = with_identities("[[users]]\nid = \"\"\nname = \"nobody\"");
-    let told = format!("error: {}, [[users]] number 1: id: not a valid id", file.display());
-    let said = accesser.error().await;
-    assert!(said.starts_with(&told), "{said}");
+    let message = format!("error: {}, [[users]] number 1: id: not a valid id", file.display());
+    let output = accesser.error().await;
+    assert!(output.starts_with(&message), "{output}");
 }
 
 #[tokio::test]
-async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
+async fn backend_is_selected_by_url_and_unknown_ones_are_rejected() {
     for url in ["redis://user:hunter2@host", "memory", "sqlite:", "", "memory:x"] {
         let accesser = Server::new(ACCESSER).arguments(&["--backend", url]);
-        let (status, said) = accesser.refuse("127.0.0.1:0").await;
+        let (status, output) = accesser.refuse("127.0.0.1:0").await;
         assert!(!status.success(), "{url}");
-        assert!(said.contains("is not a store URL: expected memory:, sqlite:PATH, "), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(output.contains("is not a store URL: expected memory:, sqlite:PATH, "), "{output}");
+        assert!(!output.contains("hunter2"), "{output}");
     }
 
     let memory = Server::new(ACCESSER).arguments(&["--backend", "memory:"]);
     let mut running = memory.start().await;
     create(&running.client(), "key").await.expect(201);
-    assert!(is_whole(&running.client(), "key").await);
+    assert!(exists_unchanged(&running.client(), "key").await);
     running.stop().await;
     assert!(!memory.database().exists());
     let running = memory.start().await;
-    assert!(!is_whole(&running.client(), "key").await);
+    assert!(!exists_unchanged(&running.client(), "key").await);
 
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("elsewhere.db");
@@ -237,5 +240,5 @@ async fn a_backend_is_chosen_by_its_url_and_an_unknown_one_is_refused() {
     running.stop().await;
     assert!(file.exists() && !elsewhere.database().exists());
     let running = elsewhere.start().await;
-    assert!(is_whole(&running.client(), "key").await);
+    assert!(exists_unchanged(&running.client(), "key").await);
 }

@@ -1,4 +1,4 @@
-//! Keys that the folder would place elsewhere, in every spelling, wherever a request names one.
+//! Keys that would leave the folder of their bucket, in every spelling and every request.
 
 use http::{Method, Request};
 use http_body_util::Full;
@@ -10,7 +10,7 @@ use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::lab::Lab;
 
-/// Keys that are refused wherever they stand.
+/// Keys that every request must reject.
 const MISPLACED: [&str; 22] = [
     ".",
     "..",
@@ -36,7 +36,7 @@ const MISPLACED: [&str; 22] = [
     "a\u{85}b",
 ];
 
-/// Other spellings of a path that is signed as this one.
+/// Other spellings of a path with the same signature.
 fn spellings(path: &str) -> Vec<String> {
     let dots = path.replace('.', "%2e");
     let first = path.replacen('.', "%2E", 1);
@@ -47,7 +47,7 @@ fn spellings(path: &str) -> Vec<String> {
     all
 }
 
-/// A request that is signed for one path and sent to another.
+/// Sends a request to another path than it is signed for.
 async fn send_as(who: &Signing, method: &Method, signed: &str, sent: &str) -> Answer {
     let request = Request::builder().method(method).uri(format!("{}{signed}", who.url));
     let (mut request, _) =
@@ -57,7 +57,7 @@ async fn send_as(who: &Signing, method: &Method, signed: &str, sent: &str) -> An
 }
 
 #[tokio::test]
-async fn keys_that_the_folder_places_elsewhere_are_refused_in_every_spelling() {
+async fn keys_outside_of_the_bucket_are_rejected_in_every_spelling() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     let mut sent = 0;
@@ -77,18 +77,18 @@ async fn keys_that_the_folder_places_elsewhere_are_refused_in_every_spelling() {
                 let answer = send_as(alice, &method, &path, &spelled).await;
                 let text = answer.text();
                 assert_eq!(answer.status, 400, "{method} {spelled}: {answer:?}");
-                let told = text.contains("<Code>InvalidArgument</Code>");
-                assert!(told || method == Method::HEAD, "{method} {spelled}: {text}");
+                let is_expected = text.contains("<Code>InvalidArgument</Code>");
+                assert!(is_expected || method == Method::HEAD, "{method} {spelled}: {text}");
                 sent += 1;
             }
         }
     }
     assert!(sent > 300, "only {sent}");
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn an_escaped_slash_leads_nowhere_with_either_version_of_signatures() {
+async fn encoded_slashes_cannot_leave_the_bucket_with_either_signature_version() {
     let lab = Lab::start(&["--signature-v2"]).await;
     for path in [
         "/data/..%2fsecret/x",
@@ -99,30 +99,30 @@ async fn an_escaped_slash_leads_nowhere_with_either_version_of_signatures() {
         "/data/dir%2f%2fx",
         "/data/dir/x%2f",
     ] {
-        // Version 2 signs the path as it is sent, version 4 what it decodes to.
+        // Version 2 signs the path as it is sent, version 4 the decoded path.
         lab.send_v2("GET", path).await.fails(400, "InvalidArgument");
         lab.send_v2("DELETE", path).await.fails(400, "InvalidArgument");
         let decoded = path.replace("%2f", "/").replace("%2F", "/");
         send_as(&lab.alice, &Method::GET, &decoded, path).await.fails(400, "InvalidURI");
     }
-    // As a part of a name it is a slash between two names.
+    // Inside of a key, it is a slash.
     assert_eq!(lab.send_v2("GET", "/data/dir%2Fx").await.expect(200).text(), "1");
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn a_backslash_is_a_character_like_any_other() {
+async fn backslash_is_an_ordinary_character() {
     let lab = Lab::start(&[]).await;
     let key = "..%5Csecret%5Cx";
     lab.alice.put(&format!("data/{key}"), "mine").await.expect(200);
     assert_eq!(lab.alice.get(&format!("data/{key}")).await.expect(200).text(), "mine");
     assert!(lab.alice.get("data").await.text().contains("<Key>..\\secret\\x</Key>"));
     lab.alice.delete(&format!("data/{key}")).await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn paths_that_are_not_utf_8_and_names_that_are_no_buckets_are_refused() {
+async fn invalid_utf_8_and_invalid_bucket_names_are_rejected() {
     let lab = Lab::start(&[]).await;
     lab.alice.get("data/a%FF").await.fails(400, "InvalidURI");
     for bucket in ["..", ".", ".data", "a", "192.168.0.1", "data..", "Data", "da%00ta", "da_ta"] {
@@ -132,11 +132,11 @@ async fn paths_that_are_not_utf_8_and_names_that_are_no_buckets_are_refused() {
             }
         }
     }
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn keys_that_are_too_long_for_the_folder_are_refused_and_nothing_is_kept() {
+async fn too_long_keys_are_rejected_and_not_stored() {
     let lab = Lab::start(&[]).await;
     let alice = &lab.alice;
     let too_long = "KeyTooLongError";
@@ -146,7 +146,7 @@ async fn keys_that_are_too_long_for_the_folder_are_refused_and_nothing_is_kept()
             alice.send(method, &format!("data/{key}"), "1").await.fails(400, too_long);
         }
     }
-    // What the folder keeps beside an object is named after the whole key.
+    // The folder has files that are named after the whole key.
     let fits = |length: usize| format!("data/{}", "y".repeat(length));
     alice.put(&fits(165), "1").await.fails(400, too_long);
     alice.put(&fits(164), "1").await.expect(200);
@@ -157,7 +157,7 @@ async fn keys_that_are_too_long_for_the_folder_are_refused_and_nothing_is_kept()
     alice.get(&fits(165)).await.fails(404, "NoSuchKey");
     let parts = vec!["z".repeat(200); 5].join("/");
     alice.put(&format!("data/{parts}"), "1").await.fails(400, too_long);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
@@ -194,11 +194,11 @@ async fn sources_of_copies_are_checked_like_keys() {
         assert_eq!(alice.get("data/copied").await.text(), "SECRET");
     }
     alice.delete("data/copied").await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn keys_in_the_body_of_a_delete_are_checked_before_anything_is_deleted() {
+async fn keys_of_a_bulk_delete_are_checked_before_anything_is_deleted() {
     let lab = Lab::start(&[]).await;
     let delete = async |keys: &[String]| {
         let keys = keys.iter().map(|key| format!("<Object><Key>{key}</Key></Object>"));
@@ -225,13 +225,13 @@ async fn keys_in_the_body_of_a_delete_are_checked_before_anything_is_deleted() {
     delete(&many[1..]).await.expect(200);
     let large = vec!["<!-- -->".repeat(600_000)];
     delete(&large).await.fails(400, "EntityTooLarge");
-    // What looks escaped in XML is not.
+    // Percent encoding has no meaning in XML.
     delete(&["a%2e%2e".into(), "..%2Fsecret%2Fx".into()]).await.expect(200);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn the_key_of_a_form_is_checked_like_any_other() {
+async fn keys_of_forms_are_checked() {
     let lab = Lab::start(&[]).await;
     for key in MISPLACED.iter().filter(|key| !key.contains(['\0', '\n'])) {
         let answer = lab.alice.post_form("data", &[("key", key)], "posted").await;
@@ -242,11 +242,11 @@ async fn the_key_of_a_form_is_checked_like_any_other() {
     lab.alice.post_form("data", &[("key", "posted ${filename}")], "posted").await.expect(204);
     assert_eq!(lab.alice.get("data/posted%20a%20b.txt").await.expect(200).text(), "posted");
     lab.alice.delete("data/posted%20a%20b.txt").await.expect(204);
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }
 
 #[tokio::test]
-async fn parameters_of_lists_do_not_leave_the_bucket() {
+async fn list_parameters_cannot_leave_the_bucket() {
     let lab = Lab::start(&[]).await;
     for query in [
         "prefix=../",
@@ -261,5 +261,5 @@ async fn parameters_of_lists_do_not_leave_the_bucket() {
         let text = answer.text();
         assert!(!text.contains("SECRET") && !text.contains("<Key>x</Key>"), "{query}: {text}");
     }
-    lab.is_untouched().await;
+    lab.assert_unchanged().await;
 }

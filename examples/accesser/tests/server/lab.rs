@@ -1,4 +1,4 @@
-//! An accesser that runs, with two buckets of alice's.
+//! A running accesser with two buckets of alice's.
 
 use std::time::SystemTime;
 
@@ -21,11 +21,11 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// With `dir/x` in the bucket `data`, and `x` in the bucket `secret`.
+    /// Starts a server, with `dir/x` in the bucket `data`, and `x` in the bucket `secret`.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
         let server = Server::new(ACCESSER).arguments(arguments).start().await;
         let url = server.url.clone();
-        // Who refuses a body that it has not read does not hang up then.
+        // On HTTP/2, a server that rejects a body does not close the connection.
         let client = Client::http2(&url);
         let key = mint(&client, "dev-alice").await;
         let alice = Signing { client, url, key };
@@ -37,8 +37,8 @@ impl Lab {
         Self { server, alice }
     }
 
-    /// Whether all is as it was, and nothing has panicked.
-    pub(crate) async fn is_untouched(&self) {
+    /// Checks that the objects are unchanged, and that nothing has panicked.
+    pub(crate) async fn assert_unchanged(&self) {
         let list = async |bucket: &str| self.alice.get(bucket).await.expect(200).all("Key");
         assert_eq!(
             (list("data").await, list("secret").await),
@@ -53,7 +53,7 @@ impl Lab {
         assert!(!log.contains("panicked"), "{log}");
     }
 
-    /// A request without a body that is signed with version 2, at this time.
+    /// Sends a request without a body, signed with version 2 at this time.
     pub(crate) async fn send_v2_at(&self, method: &str, path: &str, time: SystemTime) -> Answer {
         let date = httpdate::fmt_http_date(time);
         let key = &self.alice.key;

@@ -1,4 +1,4 @@
-//! Bad clients over real sockets: too much, too slow, gone, or all at once.
+//! Clients that send too much, are too slow, disconnect, or come all at once.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::json;
 use test_support::{
     clients::rusty_s3::Store,
     http::{Client, Raw},
-    keys::{self, ALICE, create, create_body, is_whole},
+    keys::{self, ALICE, create, create_body, exists_unchanged},
     process::Server,
 };
 use tokio::{
@@ -33,7 +33,7 @@ use tower_credentials::{
 
 use crate::ACCESSER;
 
-/// The largest body that is read.
+/// The maximum size of a body.
 const LIMIT: usize = 114_688;
 
 fn head(method: &str, path: &str, headers: &str) -> String {
@@ -44,33 +44,33 @@ fn head(method: &str, path: &str, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_413_with_and_without_its_length_told() {
+async fn body_over_the_limit_returns_413_with_and_without_content_length() {
     let accesser = Server::new(ACCESSER).start().await;
     let v2 = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     for path in ["/credentials", &v2] {
-        // The length alone is enough: none of the body is sent.
+        // The declared length is enough: no body is sent.
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say(head("POST", path, &format!("Content-Length: {}\r\n", LIMIT + 1))).await;
-        let heard = raw.hear("\r\n\r\n").await;
-        assert!(heard.starts_with("HTTP/1.1 413 "), "{heard}");
+        raw.send(head("POST", path, &format!("Content-Length: {}\r\n", LIMIT + 1))).await;
+        let received = raw.receive_until("\r\n\r\n").await;
+        assert!(received.starts_with("HTTP/1.1 413 "), "{received}");
 
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say(head("POST", path, "Transfer-Encoding: chunked\r\n")).await;
-        raw.say(format!("{:x}\r\n{}\r\n0\r\n\r\n", LIMIT + 1, " ".repeat(LIMIT + 1))).await;
-        let heard = raw.hear("\r\n\r\n").await;
-        assert!(heard.starts_with("HTTP/1.1 413 "), "{heard}");
+        raw.send(head("POST", path, "Transfer-Encoding: chunked\r\n")).await;
+        raw.send(format!("{:x}\r\n{}\r\n0\r\n\r\n", LIMIT + 1, " ".repeat(LIMIT + 1))).await;
+        let received = raw.receive_until("\r\n\r\n").await;
+        assert!(received.starts_with("HTTP/1.1 413 "), "{received}");
 
-        // At the limit it is read, and found to be no JSON.
+        // At the limit, the body is read; it is not JSON.
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say(head("POST", path, "Transfer-Encoding: chunked\r\n")).await;
-        raw.say(format!("{LIMIT:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(LIMIT))).await;
-        let heard = raw.hear("\r\n\r\n").await;
-        assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
+        raw.send(head("POST", path, "Transfer-Encoding: chunked\r\n")).await;
+        raw.send(format!("{LIMIT:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(LIMIT))).await;
+        let received = raw.receive_until("\r\n\r\n").await;
+        assert!(received.starts_with("HTTP/1.1 400 "), "{received}");
     }
 }
 
-/// A server of the layer alone, with little patience for bodies.
-async fn impatient() -> String {
+/// Starts a server with only the layer, and a short body timeout.
+async fn with_short_timeout() -> String {
     let user = UserId::new(ALICE).unwrap();
     let tokens = StaticTokens::new().with_token(
         "dev-admin",
@@ -100,47 +100,47 @@ async fn impatient() -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_408_in_the_shape_of_its_dialect() {
-    let address = impatient().await;
+async fn stalled_body_returns_408_in_the_format_of_its_dialect() {
+    let address = with_short_timeout().await;
     let v2 = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     for (path, shape) in [("/credentials", "{\"error\":"), (&v2, "{\"identityFault\":")] {
         for length in ["Content-Length: 100\r\n", "Transfer-Encoding: chunked\r\n"] {
             let mut raw = Raw::connect(&address).await;
-            raw.say(head("POST", path, length)).await;
-            raw.say("5\r\n{\"cre").await;
-            let heard = raw.hear("}}").await;
-            assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
-            assert!(heard.contains(shape) && heard.contains("\"code\":408"), "{heard}");
+            raw.send(head("POST", path, length)).await;
+            raw.send("5\r\n{\"cre").await;
+            let received = raw.receive_until("}}").await;
+            assert!(received.starts_with("HTTP/1.1 408 "), "{received}");
+            assert!(received.contains(shape) && received.contains("\"code\":408"), "{received}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is_not() {
+async fn idle_connection_is_closed_and_slow_request_is_not() {
     let accesser = Server::new(ACCESSER).start().await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = "\0\0\0\x04\0\0\0\0\0";
-    let said = [
+    let starts = [
         String::new(),
         "PRI * ".to_owned(),
         "GET / HTTP/1.1\r\nHost: acc".to_owned(),
-        // Kept alive after its answer.
+        // Keep-alive after the response.
         "GET /healthz HTTP/1.1\r\nHost: accesser\r\n\r\n".to_owned(),
         preface.to_owned(),
         format!("{preface}{settings}"),
     ];
     let mut idle = JoinSet::new();
-    for said in said {
+    for start in starts {
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say(&said).await;
+        raw.send(&start).await;
         idle.spawn(async move {
-            let heard = timeout(Duration::from_secs(25), raw.hear_out()).await;
-            assert!(heard.is_ok(), "still open after {said:?}");
-            assert_eq!(heard.unwrap().ends_with("ok\n"), said.contains("healthz"));
+            let received = timeout(Duration::from_secs(25), raw.receive_all()).await;
+            assert!(received.is_ok(), "still open after {start:?}");
+            assert_eq!(received.unwrap().ends_with("ok\n"), start.contains("healthz"));
         });
     }
 
-    // One that answers pings, as a living HTTP/2 client does.
+    // An HTTP/2 client that answers pings.
     let socket = TokioIo::new(TcpStream::connect(accesser.host()).await.unwrap());
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), socket).await.unwrap();
     let url = format!("{}/healthz", accesser.url);
@@ -151,30 +151,34 @@ async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_request_is
     let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status(), 200);
 
-    // Larger than what the sockets' buffers hold.
+    // Larger than the sockets' buffers.
     let key = keys::mint(&accesser.client(), "dev-alice").await;
     let store = Store::new(&accesser.client(), &accesser.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     store.put("large", vec![b'x'; 16 << 20]).await.expect(200);
     let url = store.get_url("large");
     let path = url.strip_prefix(&accesser.url).unwrap();
     let mut reader = Raw::connect(accesser.host()).await;
-    reader.say(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", accesser.host())).await;
+    reader.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", accesser.host())).await;
 
     let body = create_body("slow", &keys::secret_of("slow"), "Active").to_string();
     let mut slow = Raw::connect(accesser.host()).await;
-    slow.say(head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()))).await;
+    slow.send(head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()))).await;
     sleep(Duration::from_secs(20)).await;
-    slow.say(&body).await;
-    let heard = slow.hear("\r\n\r\n").await;
-    assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
-    let heard = reader.hear_out().await;
-    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.len() > 16 << 20, "{}", heard.len());
+    slow.send(&body).await;
+    let received = slow.receive_until("\r\n\r\n").await;
+    assert!(received.starts_with("HTTP/1.1 201 "), "{received}");
+    let received = reader.receive_all().await;
+    assert!(
+        received.starts_with("HTTP/1.1 200 ") && received.len() > 16 << 20,
+        "{}",
+        received.len()
+    );
     idle.join_all().await;
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_a_whole_key_or_none() {
+async fn disconnecting_client_never_leaves_a_partial_key() {
     let accesser = Server::new(ACCESSER).start().await;
     let client = accesser.client();
     let mut created = 0;
@@ -183,13 +187,13 @@ async fn a_client_that_hangs_up_leaves_a_whole_key_or_none() {
         let body = create_body(&access, &keys::secret_of(&access), "Active").to_string();
         let request = head("POST", "/credentials", &format!("Content-Length: {}\r\n", body.len()));
         let request = request + &body;
-        // Somewhere in the head, somewhere in the body, or after all of it.
+        // In the head, in the body, or after the body.
         let sent = (request.len() * (n + 1)).div_ceil(24);
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say(&request[..sent]).await;
+        raw.send(&request[..sent]).await;
         drop(raw);
-        let whole = is_whole(&client, &access).await;
-        assert!(sent == request.len() || !whole, "{access} was made of half a request");
+        let whole = exists_unchanged(&client, &access).await;
+        assert!(sent == request.len() || !whole, "{access} was created by a partial request");
         created += usize::from(whole);
     }
     assert!(created <= 1);
@@ -197,7 +201,7 @@ async fn a_client_that_hangs_up_leaves_a_whole_key_or_none() {
 }
 
 #[tokio::test]
-async fn garbage_behind_a_request_is_refused_after_the_request_is_answered() {
+async fn garbage_after_a_request_is_rejected_after_the_response() {
     let accesser = Server::new(ACCESSER).start().await;
     let body = create_body("before-garbage", &keys::secret_of("before-garbage"), "Active");
     let body = body.to_string();
@@ -210,15 +214,15 @@ async fn garbage_behind_a_request_is_refused_after_the_request_is_answered() {
     ];
     for (n, garbage) in garbages.into_iter().enumerate() {
         let mut raw = Raw::connect(accesser.host()).await;
-        raw.say([create.as_bytes(), body.as_bytes(), garbage].concat()).await;
-        let heard = raw.hear_out().await;
-        // The first is created, the others are the same key again.
+        raw.send([create.as_bytes(), body.as_bytes(), garbage].concat()).await;
+        let received = raw.receive_all().await;
+        // The first round creates the key, the others try to create it again.
         let first = if n == 0 { "HTTP/1.1 201 " } else { "HTTP/1.1 409 " };
-        assert!(heard.starts_with(first), "{heard}");
-        assert_eq!(heard.matches("HTTP/1.1 ").count(), 2, "{heard}");
-        assert!(heard.contains("HTTP/1.1 400 "), "{heard}");
+        assert!(received.starts_with(first), "{received}");
+        assert_eq!(received.matches("HTTP/1.1 ").count(), 2, "{received}");
+        assert!(received.contains("HTTP/1.1 400 "), "{received}");
     }
-    assert!(is_whole(&accesser.client(), "before-garbage").await);
+    assert!(exists_unchanged(&accesser.client(), "before-garbage").await);
 }
 
 #[tokio::test]
@@ -227,17 +231,17 @@ async fn http2_with_prior_knowledge_serves_both_apis() {
     let client = Client::http2(&accesser.url);
     let answer = create(&client, "by-http2").await.expect(201);
     assert_eq!(answer.version, Version::HTTP_2);
-    assert!(is_whole(&client, "by-http2").await);
+    assert!(exists_unchanged(&client, "by-http2").await);
     let key = keys::Key { access: "by-http2".into(), secret: keys::secret_of("by-http2") };
     let store = Store::new(&client, &accesser.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     store.put("object", "over http2").await.expect(200);
     let answer = store.get("object").await.expect(200);
     assert_eq!((answer.version, answer.text().as_str()), (Version::HTTP_2, "over http2"));
 }
 
 #[tokio::test]
-async fn a_hundred_clients_race_for_the_last_slot_and_one_wins() {
+async fn only_one_of_a_hundred_clients_gets_the_last_key() {
     let accesser = Server::new(ACCESSER).arguments(&["--max-keys-per-user", "3"]).start().await;
     let client = accesser.client();
     create(&client, "first").await.expect(201);
@@ -245,7 +249,7 @@ async fn a_hundred_clients_race_for_the_last_slot_and_one_wins() {
 
     let mut racers = JoinSet::new();
     for n in 0..100 {
-        // Each on a connection of its own.
+        // A new connection for each.
         let client = accesser.client();
         racers.spawn(async move { create(&client, &format!("racer-{n}")).await.status.as_u16() });
     }
@@ -255,7 +259,7 @@ async fn a_hundred_clients_race_for_the_last_slot_and_one_wins() {
     let page = client.get("/credentials", "dev-alice").await.expect(200).json();
     assert_eq!(page["credentials"].as_array().unwrap().len(), 3);
 
-    // Room again, once one is deleted; another user has all of its own.
+    // A deletion makes room. Another user has a separate quota.
     client.call(Method::DELETE, "/credentials/first", "dev-alice", None).await.expect(204);
     create(&client, "third").await.expect(201);
     create(&client, "fourth").await.expect(409);

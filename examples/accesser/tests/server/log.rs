@@ -1,4 +1,4 @@
-//! The log: one line for each change of a credential, and no secret at any level.
+//! The log contains one line for each change of a credential, and no secret at any level.
 
 use http::{Method, Request};
 use http_body_util::Full;
@@ -11,15 +11,15 @@ use test_support::{
 
 use crate::ACCESSER;
 
-/// Everything that can be logged of, done once; returns what must not be.
-async fn live(accesser: &Running) -> Vec<String> {
+/// Performs all operations; returns the secrets that must not be logged.
+async fn run_all(accesser: &Running) -> Vec<String> {
     let client = accesser.client();
     let mut secrets: Vec<String> =
         ["dev-admin", "dev-alice", "dev-bob", "not-a-token"].map(String::from).to_vec();
     for (bucket, origin) in ["ibm", "ec2", "s3s"].into_iter().zip(Origin::ALL) {
         let key = origin.mint(&client).await;
         let store = Store::new(&client, &accesser.url, bucket, &key);
-        store.make().await.expect(200);
+        store.create().await.expect(200);
         let url = store.put_url("object");
         client.send(Method::PUT, &url, "body").await.expect(200);
         secrets.push(url.split("X-Amz-Signature=").nth(1).unwrap().to_owned());
@@ -33,18 +33,18 @@ async fn live(accesser: &Running) -> Vec<String> {
         secrets.extend([key.secret, wrong.secret]);
     }
 
-    // Refused ones are no changes.
+    // Rejected requests are not changes.
     create(&client, "twice").await.expect(201);
     create(&client, "twice").await.expect(409);
     secrets.push(secret_of("twice"));
     client.get("/credentials", "not-a-token").await.expect(401);
     let broken = json!({"credential": {"type": "ec2", "blob": "{\"secret\": \"broken-secret"}});
     client.post("/credentials", "dev-alice", &broken).await.expect(400);
-    let unfit = json!({"credential": {"type": "ec2", "blob": {"access": "a b", "secret": "broken-secret"}}});
-    client.post("/credentials", "dev-alice", &unfit).await.expect(400);
+    let invalid = json!({"credential": {"type": "ec2", "blob": {"access": "a b", "secret": "broken-secret"}}});
+    client.post("/credentials", "dev-alice", &invalid).await.expect(400);
     secrets.push("broken-secret".into());
 
-    // Every way to present a token; `alice:dev-alice` and `alice:dev-wrong`.
+    // All ways to present a token; `alice:dev-alice` and `alice:dev-wrong`.
     let basics = ["YWxpY2U6ZGV2LWFsaWNl", "YWxpY2U6ZGV2LXdyb25n"];
     for basic in basics.map(|basic| format!("Basic {basic}")) {
         let url = format!("{}/credentials", accesser.url);
@@ -59,7 +59,7 @@ async fn live(accesser: &Running) -> Vec<String> {
     secrets
 }
 
-fn assert_silent_about(log: &str, secrets: &[String]) {
+fn assert_not_logged(log: &str, secrets: &[String]) {
     for secret in secrets {
         let line = log.lines().find(|line| line.contains(secret.as_str()));
         assert_eq!(line, None, "{secret:?} is in the log");
@@ -67,38 +67,37 @@ fn assert_silent_about(log: &str, secrets: &[String]) {
 }
 
 #[tokio::test]
-async fn each_change_of_a_credential_is_one_line_and_nothing_else_is() {
+async fn each_change_of_a_credential_is_one_log_line() {
     let accesser = Server::new(ACCESSER).start().await;
-    let secrets = live(&accesser).await;
+    let secrets = run_all(&accesser).await;
     accesser.logged("the change feed of the credential store is connected", 1).await;
     let log = accesser.stderr();
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
     assert_eq!((changes("created"), changes("updated"), changes("deleted")), (4, 6, 3), "{log}");
-    // Beside these: the warning about the tokens, the three migrations of a new file, and
-    // the start of its change feed.
+    // The other lines: the warning about the tokens, the three migrations of a new file, and the
+    // start of its change feed.
     assert_eq!(log.lines().count(), 4 + 6 + 3 + 5, "{log}");
-    assert_silent_about(&log, &secrets);
+    assert_not_logged(&log, &secrets);
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_log_at_its_loudest() {
+async fn no_secret_is_logged_at_trace_level() {
     let accesser = Server::new(ACCESSER).log("trace").start().await;
-    let mut secrets = live(&accesser).await;
+    let mut secrets = run_all(&accesser).await;
     let log = accesser.stderr();
     assert!(log.contains(" DEBUG ") && log.contains("s3s::service: req="));
-    // Below `info` the `s3s` crate logs whole requests, and so the signatures of
-    // presigned ones; nothing else may be there.
+    // Below `info`, the crate `s3s` logs whole requests, with the signatures of presigned ones.
     secrets.retain(|secret| !is_signature(secret));
-    assert_silent_about(&log, &secrets);
+    assert_not_logged(&log, &secrets);
 }
 
 #[tokio::test]
-async fn no_signature_is_in_the_log_unless_the_store_is_asked_for_its_own() {
+async fn no_signature_is_logged_without_the_logs_of_s3s() {
     let accesser = Server::new(ACCESSER).log("trace,s3s=info,s3s_fs=info").start().await;
-    let secrets = live(&accesser).await;
+    let secrets = run_all(&accesser).await;
     let log = accesser.stderr();
     assert!(log.contains(" DEBUG ") && secrets.iter().any(|secret| is_signature(secret)));
-    assert_silent_about(&log, &secrets);
+    assert_not_logged(&log, &secrets);
 }
 
 fn is_signature(secret: &str) -> bool {
@@ -107,6 +106,6 @@ fn is_signature(secret: &str) -> bool {
 
 #[test]
 #[should_panic(expected = "is in the log")]
-fn a_secret_in_the_log_is_found() {
-    assert_silent_about("one\nwith=a-secret\n", &["a-secret".into()]);
+fn check_finds_a_secret_in_the_log() {
+    assert_not_logged("one\nwith=a-secret\n", &["a-secret".into()]);
 }

@@ -1,17 +1,17 @@
-//! The accesser as a process: real sockets, real S3 clients, real disks.
+//! Runs the accesser as a process, with real sockets, S3 clients and disks.
 //!
-//! What a test needs and the machine lacks (Python with boto3, the AWS command
-//! line, rclone, s3cmd, curl, openssl, strace, root) is skipped with a line on stderr;
-//! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3, the
+//! AWS command line, rclone, s3cmd, curl, openssl, strace, root). With `REQUIRE_LIVE_BACKENDS=1` it
+//! fails.
 
 mod durability;
-mod figures;
 mod folder;
 mod identities;
 mod keys;
 mod lab;
 mod limits;
 mod log;
+mod metrics;
 mod other_stores;
 mod owners;
 mod power_loss;
@@ -19,9 +19,10 @@ mod signatures;
 mod stopping;
 mod store_gone;
 mod syscalls;
+
 use test_support::process::Program;
 
-/// The server that is tested.
+/// The tested server.
 const ACCESSER: Program = Program { path: env!("CARGO_BIN_EXE_accesser"), keeps_data: true };
 
 mod clients {

@@ -1,5 +1,5 @@
-//! The accesser over PostgreSQL and etcd: killed, left alone by its store, and two of
-//! them on one store.
+//! The accesser with PostgreSQL and etcd: kills, outages of the store, and two accessers on one
+//! store.
 
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
@@ -8,7 +8,7 @@ use test_support::{
     clients::rusty_s3::Store,
     etcd::{self, Cluster},
     http::Client,
-    keys::{create, is_whole, mint},
+    keys::{create, exists_unchanged, mint},
     postgres,
     process::Server,
     secret_file,
@@ -24,73 +24,73 @@ use crate::{
 
 const ROUNDS: usize = 5;
 
-/// An accesser on a new database; `None` where there is no PostgreSQL.
+/// An accesser with a new database; `None` if PostgreSQL is not installed.
 async fn on_postgres() -> Option<Server> {
     let url = postgres::database().await?;
     Some(Server::new(ACCESSER).arguments(&["--backend", &url]))
 }
 
-/// An accesser on an etcd, below a prefix of its own.
+/// An accesser with a new prefix in etcd.
 fn on_etcd(name: &str) -> Option<Server> {
     let url = etcd::place(name)?;
     Some(Server::new(ACCESSER).arguments(&["--backend", &url]))
 }
 
-/// The same accesser, which seals what it stores.
+/// Adds a key ring to an accesser.
 fn sealing(accesser: Server) -> Server {
     let ring = accesser.home().join("key-ring");
     secret_file::write(&ring, KeyRing::generate_key("first").unwrap().expose());
     accesser.arguments(&["--key-ring", ring.to_str().unwrap()])
 }
 
-async fn killed(name: &str, accesser: Server) {
+async fn check_kills(name: &str, accesser: Server) {
     let Survived { acknowledged, unanswered } = survive_kills(&accesser, ROUNDS).await;
     let _ = writeln!(
         std::io::stderr(),
         "\nkill -9 on {name}: {ROUNDS} rounds, {acknowledged} creates acknowledged, 0 lost; \
-         {unanswered} unanswered ones were written whole"
+         {unanswered} without a response were stored completely"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_lose_nothing_that_postgres_holds() {
+async fn kills_lose_no_key_on_postgresql() {
     if let Some(accesser) = on_postgres().await {
-        killed("PostgreSQL", accesser).await;
+        check_kills("PostgreSQL", accesser).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_lose_nothing_that_postgres_holds_sealed() {
+async fn kills_lose_no_sealed_key_on_postgresql() {
     if let Some(accesser) = on_postgres().await {
-        killed("PostgreSQL, sealed", sealing(accesser)).await;
+        check_kills("PostgreSQL, sealed", sealing(accesser)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_lose_nothing_that_etcd_holds() {
+async fn kills_lose_no_key_on_etcd() {
     if let Some(accesser) = on_etcd("killed") {
-        killed("etcd", accesser).await;
+        check_kills("etcd", accesser).await;
     }
 }
 
-/// Asks for keys until one is made again; how long it took.
-async fn recovers(client: &Client, name: &str) {
+/// Creates keys until it succeeds, and prints how long that took.
+async fn wait_for_recovery(client: &Client, name: &str) {
     let started = Instant::now();
     for () in Waiting::start() {
         let status = create(client, name).await.status.as_u16();
         if status != 503 {
-            // An earlier one may have been stored though it was not answered.
+            // An earlier create may have been stored without a response.
             assert!([201, 409].contains(&status), "{status}");
             let _ = writeln!(std::io::stderr(), "\n{name} after {:?}", started.elapsed());
             return;
         }
         sleep(Waiting::STEP).await;
     }
-    panic!("it does not recover");
+    panic!("the accesser did not recover");
 }
 
-/// While the store is away all that needs it is 503, soon, and tells when to come again.
-async fn refuses(client: &Client) {
+/// Checks that requests that need the store return 503 with `Retry-After` during an outage.
+async fn check_outage(client: &Client) {
     let answers = [
         create(client, "during").await,
         client.get("/credentials", "dev-alice").await,
@@ -103,21 +103,21 @@ async fn refuses(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_postgres_all_is_503_and_comes_back_by_itself() {
+async fn postgresql_outage_returns_503_and_recovers() {
     let Some(mut server) = postgres::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
     let running = Server::new(ACCESSER).arguments(&["--backend", &url]).start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
     server.kill();
-    refuses(&client).await;
+    check_outage(&client).await;
     server.restart();
-    recovers(&client, "back-on-postgres").await;
-    assert!(is_whole(&client, "before").await);
+    wait_for_recovery(&client, "back-on-postgres").await;
+    assert!(exists_unchanged(&client, "before").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_most_of_its_etcd_all_is_503_and_comes_back_by_itself() {
+async fn etcd_without_a_quorum_returns_503_and_recovers() {
     if !etcd::is_installed() {
         return;
     }
@@ -126,60 +126,66 @@ async fn without_most_of_its_etcd_all_is_503_and_comes_back_by_itself() {
     let client = running.client();
     create(&client, "before").await.expect(201);
     cluster.kill(0);
-    recovers(&client, "on-two-of-three").await;
+    wait_for_recovery(&client, "on-two-of-three").await;
     cluster.kill(1);
-    refuses(&client).await;
+    check_outage(&client).await;
     cluster.restart(0);
-    recovers(&client, "back-on-etcd").await;
-    assert!(is_whole(&client, "before").await && is_whole(&client, "on-two-of-three").await);
+    wait_for_recovery(&client, "back-on-etcd").await;
+    assert!(
+        exists_unchanged(&client, "before").await
+            && exists_unchanged(&client, "on-two-of-three").await
+    );
 }
 
-/// A key that one of them makes opens the other, and what one revokes the other refuses
-/// soon, since its store tells.
-async fn share(accesser: &Server) {
+/// Checks that a key of one accesser is valid for the other, and that a revocation takes effect
+/// there soon, because of the store's change feed.
+async fn check_sharing(accesser: &Server) {
     let (one, other) = (accesser.start().await, accesser.start().await);
-    // What is looked up before that counts for an hour.
+    // A lookup before that would be cached for an hour.
     other.logged("the change feed of the credential store is connected", 1).await;
     let key = mint(&one.client(), "dev-alice").await;
     let store = Store::new(&other.client(), &other.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     let delete = one.client();
     let path = format!("/credentials/{}", key.access);
     delete.call(Method::DELETE, &path, "dev-alice", None).await.expect(204);
     let revoked = Instant::now();
     while store.list().await.status.as_u16() == 200 {
-        // It would be an hour unless it is told. On a machine that is so busy that the feed
-        // breaks meanwhile, it is felt when the feed is back.
-        assert!(revoked.elapsed().as_secs() < 60, "still served:\n{}", other.stderr());
+        // Without the change feed it would take an hour. If the feed breaks on a busy machine, the
+        // revocation takes effect when the feed is back.
+        assert!(revoked.elapsed().as_secs() < 60, "still accepted:\n{}", other.stderr());
         sleep(Waiting::STEP).await;
     }
-    let felt = revoked.elapsed();
-    let _ = writeln!(std::io::stderr(), "\na revocation is felt by another accesser in {felt:?}");
+    let delay = revoked.elapsed();
+    let _ = writeln!(
+        std::io::stderr(),
+        "\na revocation took effect in another accesser after {delay:?}"
+    );
 }
 
 const NEVER: &[&str] = &["--key-ttl", "3600"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_on_one_postgres_share_keys_and_revocations() {
+async fn two_accessers_share_keys_and_revocations_on_postgresql() {
     if let Some(accesser) = on_postgres().await {
-        share(&accesser.arguments(NEVER)).await;
+        check_sharing(&accesser.arguments(NEVER)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_on_one_etcd_share_keys_and_revocations() {
+async fn two_accessers_share_keys_and_revocations_on_etcd() {
     if let Some(accesser) = on_etcd("shared") {
-        share(&accesser.arguments(NEVER)).await;
+        check_sharing(&accesser.arguments(NEVER)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_on_one_file_share_keys_and_revocations() {
-    share(&Server::new(ACCESSER).arguments(NEVER)).await;
+async fn two_accessers_share_keys_and_revocations_on_a_file() {
+    check_sharing(&Server::new(ACCESSER).arguments(NEVER)).await;
 }
 
 #[tokio::test]
-async fn a_key_ring_that_does_not_open_the_store_is_refused_and_no_secret_told() {
+async fn wrong_key_ring_is_rejected_without_printing_secrets() {
     let accesser = sealing(Server::new(ACCESSER));
     let mut running = accesser.start().await;
     let key = mint(&running.client(), "dev-alice").await;
@@ -189,23 +195,23 @@ async fn a_key_ring_that_does_not_open_the_store_is_refused_and_no_secret_told()
 
     fs::write(accesser.home().join("key-ring"), KeyRing::generate_key("another").unwrap().expose())
         .unwrap();
-    let said = accesser.error().await;
-    assert!(said.contains("first"), "{said}");
+    let output = accesser.error().await;
+    assert!(output.contains("first"), "{output}");
 }
 
 #[tokio::test]
-async fn a_password_in_a_url_is_never_told() {
+async fn password_in_a_url_is_never_printed() {
     for scheme in ["postgres", "etcd", "mysql", "env:postgres", "@etcd"] {
         let url = format!("{scheme}://amy:correct-horse@127.0.0.1:1/keys");
         let server = Server::new(ACCESSER).arguments(&["--backend", &url]);
-        let (status, said) = server.refuse("127.0.0.1:0").await;
-        assert!(!status.success(), "{said}");
-        assert!(!said.contains("correct-horse"), "{said}");
+        let (status, output) = server.refuse("127.0.0.1:0").await;
+        assert!(!status.success(), "{output}");
+        assert!(!output.contains("correct-horse"), "{output}");
     }
 }
 
 #[tokio::test]
-async fn a_url_may_be_in_a_file_of_ones_own_and_its_password_is_never_told() {
+async fn url_can_come_from_a_private_file_and_its_password_is_never_printed() {
     let accesser = Server::new(ACCESSER);
     let file = accesser.home().join("url");
     let write = |url: &str, mode| {
@@ -215,11 +221,11 @@ async fn a_url_may_be_in_a_file_of_ones_own_and_its_password_is_never_told() {
     let named = format!("@{}", file.display());
     let accesser = accesser.arguments(&["--backend", &named]);
     write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o600);
-    let said = accesser.error().await;
-    assert!(!said.contains("correct-horse"), "{said}");
+    let output = accesser.error().await;
+    assert!(!output.contains("correct-horse"), "{output}");
     write("postgres://amy:correct-horse@127.0.0.1:1/keys\n", 0o644);
-    let said = accesser.error().await;
-    assert!(said.contains("chmod 600") && !said.contains("correct-horse"), "{said}");
+    let output = accesser.error().await;
+    assert!(output.contains("chmod 600") && !output.contains("correct-horse"), "{output}");
 
     let database = accesser.home().join("other.db");
     write(&format!("sqlite:{}\n", database.display()), 0o600);

@@ -1,4 +1,4 @@
-//! The owner of a key counts when it is used: users, places and projects that are gone.
+//! Keys of removed users, memberships and projects are rejected when they are used.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ const DANA: &str = "[[users]]\nid = \"dana\"\nname = \"dana\"\nprojects = [\"p1\
 const TOKEN: &str = "[[tokens]]\ntoken = \"token-of-dana\"\nuser_id = \"dana\"\n\
                      project_id = \"p1\"\nroles = [\"key_management_user\"]\n";
 
-/// A server with these identities, and dana with a key for the project `p1`.
+/// Starts a server with these identities, and a key of dana's for the project `p1`.
 async fn with_identities() -> (Running, PathBuf, Signing) {
     let server = Server::new(ACCESSER);
     let file = server.home().join("identities.toml");
@@ -35,11 +35,11 @@ async fn with_identities() -> (Running, PathBuf, Signing) {
 async fn reload(server: &Running, file: &PathBuf, identities: &[&str], times: usize) {
     secret_file::write(file, identities.concat());
     server.signal("HUP");
-    server.logged("identities read again", times).await;
+    server.logged("reloaded identities", times).await;
 }
 
 #[tokio::test]
-async fn a_hangup_that_removes_a_user_stops_the_users_keys() {
+async fn reload_that_removes_a_user_invalidates_the_users_keys() {
     let (server, file, dana) = with_identities().await;
     dana.get("data").await.expect(200);
     reload(&server, &file, &[PROJECTS], 1).await;
@@ -49,7 +49,7 @@ async fn a_hangup_that_removes_a_user_stops_the_users_keys() {
 }
 
 #[tokio::test]
-async fn a_hangup_that_removes_a_membership_stops_the_keys_for_that_project() {
+async fn reload_that_removes_a_membership_invalidates_the_keys_for_that_project() {
     let (server, file, dana) = with_identities().await;
     dana.get("data").await.expect(200);
     let without = DANA.replace("\"p1\", ", "");
@@ -60,7 +60,7 @@ async fn a_hangup_that_removes_a_membership_stops_the_keys_for_that_project() {
 }
 
 #[tokio::test]
-async fn a_hangup_that_removes_a_project_stops_its_keys() {
+async fn reload_that_removes_a_project_invalidates_its_keys() {
     let (server, file, dana) = with_identities().await;
     let (one, two) = PROJECTS.split_at(PROJECTS.len() / 2);
     let without = DANA.replace("\"p1\", ", "");
@@ -71,7 +71,7 @@ async fn a_hangup_that_removes_a_project_stops_its_keys() {
 }
 
 #[tokio::test]
-async fn a_key_without_a_project_reaches_nothing() {
+async fn key_without_a_project_is_rejected() {
     let server = Server::new(ACCESSER);
     let key = insert_without_project(&server.database()).await;
     let server = server.start().await;

@@ -1,5 +1,5 @@
-//! A killed process proves nothing about power loss, the order of its system calls
-//! does: nobody is told 201 before the disk has said that it holds the key.
+//! Checks the order of system calls: the accesser must not return 201 before a sync of the key has
+//! returned. Kills alone would not test a power loss.
 
 use std::{fs, io::Write as _, process::Command};
 
@@ -19,7 +19,7 @@ const EACH: usize = 10;
 async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
     let accesser = Server::new(ACCESSER);
     let file = accesser.home().join("trace");
-    // `-D` makes the tracer the child, so that the accesser is ours to stop.
+    // With `-D` the tracer is the child, so that signals reach the accesser.
     let calls = "trace=fsync,fdatasync,pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg";
     let strace = ["strace", "-D", "-f", "-y", "-xx", "-s", "5000", "-e", calls, "-o"];
     let accesser = accesser.under(&[&strace[..], &[file.to_str().unwrap()]].concat());
@@ -37,7 +37,7 @@ async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
     }
     let keys = tasks.join_all().await.concat();
     running.stop().await;
-    // strace pads short numbers of threads.
+    // strace pads short thread ids.
     let id = running.id().to_string();
     let is_last = |line: &str| {
         let mut words = line.split_whitespace();
@@ -53,33 +53,33 @@ async fn trace(clients: usize, each: usize) -> (String, Vec<String>) {
     panic!("strace does not end");
 }
 
-async fn nothing_is_acknowledged_before_a_sync(clients: usize, each: usize) {
-    // Not its version only: whether it may trace here.
+async fn check_syncs(clients: usize, each: usize) {
+    // Checks the permission to trace too.
     if !has("strace that may trace", Command::new("strace").args(["-o", "/dev/null", "true"])) {
         return;
     }
     let (trace, keys) = trace(clients, each).await;
     let verdict = judge(&parse(&trace), keys.iter().map(String::as_str));
     let _ = writeln!(std::io::stderr(), "\npower loss, {clients} clients: {verdict}");
-    assert_eq!(verdict.acknowledged, clients * each, "the trace lacks some");
+    assert_eq!(verdict.acknowledged, clients * each, "creates are missing in the trace");
     assert!(verdict.uncovered.is_empty(), "{:?}", verdict.uncovered);
 
-    // The same trace, had it not waited for the disk.
+    // The same trace without syncs.
     let wal = hex(b"-wal");
     let is_sync = |line: &&str| {
         (line.contains("fsync(") || line.contains("fdatasync(")) && line.contains(&wal)
     };
-    let doctored: Vec<_> = trace.lines().filter(|line| !is_sync(line)).collect();
-    let verdict = judge(&parse(&doctored.join("\n")), keys.iter().map(String::as_str));
-    assert_eq!(verdict.uncovered.len(), keys.len(), "the check cannot fail");
+    let without_syncs: Vec<_> = trace.lines().filter(|line| !is_sync(line)).collect();
+    let verdict = judge(&parse(&without_syncs.join("\n")), keys.iter().map(String::as_str));
+    assert_eq!(verdict.uncovered.len(), keys.len(), "the check did not find the missing syncs");
 }
 
 #[tokio::test]
-async fn no_create_is_acknowledged_before_a_sync_that_covers_it_has_returned() {
-    nothing_is_acknowledged_before_a_sync(1, SEQUENTIAL).await;
+async fn create_is_acknowledged_after_its_sync() {
+    check_syncs(1, SEQUENTIAL).await;
 }
 
 #[tokio::test]
-async fn no_concurrent_create_is_acknowledged_before_a_sync_that_covers_it_has_returned() {
-    nothing_is_acknowledged_before_a_sync(CLIENTS, EACH).await;
+async fn concurrent_creates_are_acknowledged_after_their_sync() {
+    check_syncs(CLIENTS, EACH).await;
 }

@@ -20,7 +20,7 @@ async fn get(lab: &Lab, change: impl FnOnce(&mut Signer)) -> Answer {
 }
 
 #[tokio::test]
-async fn version_2_is_refused_unless_it_is_admitted_and_then_if_it_is_old() {
+async fn signature_version_2_requires_the_option_and_a_current_date() {
     let now = SystemClock.now();
     let in_2016 = UNIX_EPOCH + Duration::from_secs(1_456_789_012);
     let lab = Lab::start(&[]).await;
@@ -35,7 +35,7 @@ async fn version_2_is_refused_unless_it_is_admitted_and_then_if_it_is_old() {
 }
 
 #[tokio::test]
-async fn presigned_urls_live_for_a_week_at_most() {
+async fn presigned_urls_are_valid_for_at_most_a_week() {
     let lab = Lab::start(&[]).await;
     let day = Duration::from_hours(24);
     let presigned = async |age: Duration, life: Duration| {
@@ -53,7 +53,7 @@ async fn presigned_urls_live_for_a_week_at_most() {
 }
 
 #[tokio::test]
-async fn old_requests_session_tokens_and_other_services_are_refused() {
+async fn old_requests_session_tokens_and_other_services_are_rejected() {
     let lab = Lab::start(&[]).await;
     get(&lab, |_| {}).await.expect(200);
     get(&lab, |signer| signer.time -= Duration::from_mins(16))

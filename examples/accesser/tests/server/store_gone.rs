@@ -1,5 +1,4 @@
-//! The store gone, and back again: a lock that another holds, a disk that is full,
-//! a file that is taken away or cut short.
+//! Failures of the store file: locked, on a full disk, missing, or truncated.
 
 use std::{
     fs,
@@ -11,7 +10,7 @@ use http::Method;
 use rusqlite::Connection;
 use test_support::{
     clients::rusty_s3::Store,
-    keys::{self, create, is_whole},
+    keys::{self, create, exists_unchanged},
     process::Server,
     tools::has,
 };
@@ -19,14 +18,14 @@ use test_support::{
 use crate::ACCESSER;
 
 #[tokio::test]
-async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
+async fn locked_store_returns_503_for_writes_only() {
     let accesser = Server::new(ACCESSER);
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
     let key = keys::Key { access: "before".into(), secret: keys::secret_of("before") };
     let store = Store::new(&client, &running.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
 
     let other = Connection::open(accesser.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -36,23 +35,23 @@ async fn while_another_holds_the_lock_writes_are_503_and_all_else_goes_on() {
     assert!(delete.expect(503).headers.contains_key("retry-after"));
     assert_eq!(client.get("/healthz", "").await.expect(200).text(), "ok\n");
     client.get("/credentials", "dev-alice").await.expect(200);
-    assert!(is_whole(&client, "before").await);
+    assert!(exists_unchanged(&client, "before").await);
     store.list().await.expect(200);
 
     other.execute_batch("ROLLBACK").unwrap();
     create(&client, "after").await.expect(201);
-    // What was refused was not written.
-    assert!(!is_whole(&client, "during").await);
+    // The rejected create was not stored.
+    assert!(!exists_unchanged(&client, "during").await);
     create(&client, "during").await.expect(201);
 }
 
 #[tokio::test]
-async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
+async fn missing_store_file_returns_503_and_a_restored_one_is_used_at_once() {
     let accesser = Server::new(ACCESSER);
     let running = accesser.start().await;
     let client = running.client();
     create(&client, "before").await.expect(201);
-    assert!(is_whole(&client, "before").await);
+    assert!(exists_unchanged(&client, "before").await);
     let database = accesser.database();
     let backup = accesser.home().join("backup.db");
     let other = Connection::open(&database).unwrap();
@@ -61,9 +60,9 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
     create(&client, "after-the-backup").await.expect(201);
 
     let beside = |ending: &str| database.with_extension(format!("db{ending}"));
-    let carry = |ending: &str| accesser.home().join(format!("away{ending}"));
+    let moved = |ending: &str| accesser.home().join(format!("away{ending}"));
     for ending in ["", "-wal", "-shm"] {
-        fs::rename(beside(ending), carry(ending)).unwrap();
+        fs::rename(beside(ending), moved(ending)).unwrap();
     }
     let answers = [
         create(&client, "during").await,
@@ -75,22 +74,27 @@ async fn while_the_file_is_away_all_is_503_and_a_restored_one_serves_at_once() {
     }
     assert!(!database.exists());
     for ending in ["", "-wal", "-shm"] {
-        fs::rename(carry(ending), beside(ending)).unwrap();
+        fs::rename(moved(ending), beside(ending)).unwrap();
     }
-    assert!(is_whole(&client, "after-the-backup").await && !is_whole(&client, "during").await);
+    assert!(
+        exists_unchanged(&client, "after-the-backup").await
+            && !exists_unchanged(&client, "during").await
+    );
     create(&client, "back").await.expect(201);
 
     fs::rename(&backup, &database).unwrap();
-    assert!(is_whole(&client, "before").await && !is_whole(&client, "back").await);
+    assert!(exists_unchanged(&client, "before").await && !exists_unchanged(&client, "back").await);
     create(&client, "restored").await.expect(201);
     drop(running);
     let running = accesser.start().await;
     let client = running.client();
-    assert!(is_whole(&client, "restored").await && is_whole(&client, "before").await);
+    assert!(
+        exists_unchanged(&client, "restored").await && exists_unchanged(&client, "before").await
+    );
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_short_is_an_error_of_the_server_which_runs_on() {
+async fn truncated_store_file_returns_5xx_and_the_server_continues() {
     let accesser = Server::new(ACCESSER);
     let mut running = accesser.start().await;
     let client = running.client();
@@ -99,7 +103,7 @@ async fn a_file_that_is_cut_short_is_an_error_of_the_server_which_runs_on() {
     }
     let other = Connection::open(accesser.database()).unwrap();
     other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    assert!(is_whole(&client, "key-0").await);
+    assert!(exists_unchanged(&client, "key-0").await);
     let file = fs::OpenOptions::new().write(true).open(accesser.database()).unwrap();
     file.set_len(4096).unwrap();
     for _ in 0..5 {
@@ -122,7 +126,7 @@ impl<'a> Disk<'a> {
         Self(folder)
     }
 
-    /// Leaves room for this many bytes, with a file that can be deleted.
+    /// Fills the disk with a file, except for this many bytes.
     fn fill(&self, room: usize) {
         let statistics = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(self.0).output();
         let statistics = String::from_utf8(statistics.unwrap().stdout).unwrap();
@@ -131,7 +135,7 @@ impl<'a> Disk<'a> {
         fs::write(self.0.join("ballast"), vec![b'x'; free - room]).unwrap();
     }
 
-    fn relieve(&self) {
+    fn make_room(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }
@@ -142,7 +146,7 @@ impl Drop for Disk<'_> {
     }
 }
 
-/// Whether a disk may be mounted here.
+/// Whether the test has permission to mount.
 fn may_mount() -> bool {
     let folder = tempfile::tempdir().unwrap();
     let mut mount = Command::new("mount");
@@ -154,7 +158,7 @@ fn may_mount() -> bool {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
+async fn full_disk_returns_503_for_writes_and_recovers() {
     if !may_mount() {
         return;
     }
@@ -167,7 +171,7 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
     create(&client, "key").await.expect(201);
     let key = keys::Key { access: "key".into(), secret: keys::secret_of("key") };
     let store = Store::new(&client, &running.url, "demo", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     store.put("object", "whole").await.expect(200);
 
     disk.fill(200_000);
@@ -180,38 +184,38 @@ async fn on_a_full_disk_writes_are_503_and_with_room_again_all_is_as_before() {
         }
         answer.expect(201);
         acknowledged.push(access);
-        assert!(acknowledged.len() < 1_000, "the disk does not fill");
+        assert!(acknowledged.len() < 1_000, "the disk did not become full");
     };
     assert!(acknowledged.len() > 5, "the disk was full from the start");
     assert!(refused.headers.contains_key("retry-after"));
 
-    // It stays full, and reads go on, also those of the store.
+    // While the disk is full, reads continue, also those of objects.
     create(&client, "refused").await.expect(503);
     client.get("/healthz", "").await.expect(200);
     client.get("/credentials", "dev-alice").await.expect(200);
     for access in &acknowledged {
-        assert!(is_whole(&client, access).await, "{access}");
+        assert!(exists_unchanged(&client, access).await, "{access}");
     }
     assert_eq!(store.get("object").await.expect(200).text(), "whole");
     assert!(!store.put("large", vec![b'x'; 1 << 20]).await.status.is_success());
 
-    disk.relieve();
+    disk.make_room();
     for n in 0..20 {
-        let access = format!("relieved-{n}");
+        let access = format!("later-{n}");
         create(&client, &access).await.expect(201);
         acknowledged.push(access);
     }
-    store.put("object", "anew").await.expect(200);
+    store.put("object", "again").await.expect(200);
 
     running.kill();
     let running = accesser.start().await;
     let client = running.client();
     for access in &acknowledged {
-        assert!(is_whole(&client, access).await, "{access}");
+        assert!(exists_unchanged(&client, access).await, "{access}");
     }
-    assert!(!is_whole(&client, "refused").await);
+    assert!(!exists_unchanged(&client, "refused").await);
     let store = Store::new(&client, &running.url, "demo", &key);
-    assert_eq!(store.get("object").await.expect(200).text(), "anew");
+    assert_eq!(store.get("object").await.expect(200).text(), "again");
     let database = Connection::open(accesser.database()).unwrap();
     let verdict: String =
         database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

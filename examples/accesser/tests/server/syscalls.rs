@@ -1,22 +1,22 @@
-//! Reading what `strace -f -y -xx` writes, and judging it.
+//! Parses the output of `strace -f -y -xx`, and checks the order of calls.
 
 use std::{collections::HashMap, fmt};
 
-/// A system call: what it did, and between which lines of the trace.
+/// A system call, with the lines of the trace where it begins and returns.
 ///
-/// A call that others interrupt takes two lines, one where it begins and one where
-/// it returns; any other begins and returns on one.
+/// If calls of other threads come in between, it has two lines. Otherwise it begins and returns on
+/// one line.
 #[derive(Debug)]
 pub(crate) struct Call {
     name: String,
-    /// Arguments as bytes, from the file's name on.
+    /// The arguments as bytes, starting with the file name.
     arguments: Vec<u8>,
     succeeded: bool,
     begins: usize,
     returns: usize,
 }
 
-/// The calls of a trace, in the order in which they began.
+/// Parses a trace. Returns the calls in the order in which they begin.
 pub(crate) fn parse(trace: &str) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     let mut open: HashMap<&str, usize> = HashMap::new();
@@ -40,7 +40,7 @@ pub(crate) fn parse(trace: &str) -> Vec<Call> {
                 arguments: bytes(rest),
                 succeeded: !unfinished && succeeded(rest),
                 begins: line,
-                // Never, as long as nothing says so.
+                // Never, unless a later line says so.
                 returns: if unfinished { usize::MAX } else { line },
             });
         }
@@ -48,12 +48,12 @@ pub(crate) fn parse(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// Whether the call returned what is no error.
+/// Whether the call returned no error.
 fn succeeded(text: &str) -> bool {
     text.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with(['-', '?']))
 }
 
-/// The text with its `\x4b` as the bytes that they mean.
+/// Decodes escapes like `\x4b`.
 fn bytes(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len() / 3);
     let mut rest = text;
@@ -77,7 +77,7 @@ impl Call {
         self.arguments[..end].ends_with(file.as_bytes())
     }
 
-    /// A sync of the write-ahead log that did its work.
+    /// Whether this is a successful sync of the write-ahead log.
     fn is_sync(&self) -> bool {
         matches!(&*self.name, "fsync" | "fdatasync") && self.is_on("-wal") && self.succeeded
     }
@@ -86,36 +86,36 @@ impl Call {
         self.name.starts_with("pwrite") && self.is_on("-wal")
     }
 
-    /// What is written, without the quotes.
+    /// The written bytes.
     fn payload(&self) -> &[u8] {
         let start = self.arguments.iter().position(|byte| *byte == b'"');
         start.map_or(&[], |start| &self.arguments[start + 1..])
     }
 
-    /// Whether this is the header of a frame that ends a transaction: 24 bytes, of
-    /// which the second four are the size of the file after it, else zero.
+    /// Whether this is the header of a frame that ends a transaction. It has 24 bytes. Bytes 4 to 7
+    /// are the size of the file after a commit, or else zero.
     fn ends_transaction(&self) -> bool {
         let header = self.payload();
         header.get(24) == Some(&b'"') && header.get(4..8).is_some_and(|size| size != [0; 4])
     }
 }
 
-/// What a trace tells of the creates in it.
+/// The result of the check of a trace.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Creates that were answered with 201.
+    /// Creates with a response of 201.
     pub(crate) acknowledged: usize,
-    /// Of those, the ones that no sync covers.
+    /// Those of them that no sync covers.
     pub(crate) uncovered: Vec<String>,
-    /// Syncs of the log, by the name of the call.
+    /// Syncs of the log by system call.
     pub(crate) syncs: HashMap<String, usize>,
 }
 
-/// Looks for creates that were acknowledged too early.
+/// Finds creates that were acknowledged too early.
 ///
-/// The log is written as frames, each a header and a page. A create is covered if
-/// a sync **began** after the last frame of its transaction had been written, and
-/// **returned** before the answer began to be written to the socket.
+/// The log consists of frames, each a header and a page. A sync covers a create if it **begins**
+/// after the last frame of the transaction was written, and **returns** before the response is
+/// written.
 pub(crate) fn judge<'a>(calls: &[Call], keys: impl Iterator<Item = &'a str>) -> Verdict {
     let writes: Vec<&Call> = calls.iter().filter(|call| call.is_wal_write()).collect();
     let syncs: Vec<&Call> = calls.iter().filter(|call| call.is_sync()).collect();
@@ -127,14 +127,14 @@ pub(crate) fn judge<'a>(calls: &[Call], keys: impl Iterator<Item = &'a str>) -> 
     }
     for key in keys {
         let shown = format!("\"access\":\"{key}\"");
-        // In strace's own quotes a quote is escaped, unless it is in hexadecimal.
+        // The trace is in hexadecimal, so that quotes are not escaped.
         let answer = answers.iter().find(|call| contains(&call.arguments, shown.as_bytes()));
         let Some(answer) = answer else { continue };
         verdict.acknowledged += 1;
-        // Whatever comes later of this key is a page that its neighbours changed.
+        // Later writes of the key are pages that other creates changed.
         let first = writes.iter().position(|call| contains(&call.arguments, key.as_bytes()));
         let last = first.and_then(|first| {
-            // From the header of that frame on, to the page of the one that commits.
+            // From the header of that frame to the page of the frame that commits.
             let from = first.saturating_sub(1);
             let header = writes[from..].iter().position(|call| call.ends_transaction())?;
             writes.get(from + header + 1)
@@ -161,17 +161,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-// === that it can tell ===
-
 /// Bytes as strace writes them.
 pub(crate) fn hex(text: &[u8]) -> String {
     let escaped: Vec<_> = text.iter().map(|byte| format!("\\x{byte:02x}")).collect();
     escaped.concat()
 }
 
-/// The parts of a create's life, as strace writes them, and in a false order.
+/// The system calls of a create in several orders.
 #[test]
-fn a_trace_in_which_the_sync_does_not_come_between_is_told() {
+fn check_finds_a_create_that_is_acknowledged_too_early() {
     let wal = format!("9<{}>", hex(b"/data/credentials.db-wal"));
     let header = |size: u8| {
         let header = [&[0, 0, 0, 2, 0, 0, 0, size][..], &[7; 16]].concat();

@@ -1,4 +1,4 @@
-//! A Keystone that is away, silent, rude or half there.
+//! Keystones that are unreachable, silent, slow, or do not speak HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use crate::{
     http::{Answer, Raw},
     keystone::{ALICE, Keystone},
     process::Front,
-    raw::Saying,
+    raw::ScriptedServer,
 };
 
-/// When at the latest a patience of one second is out, on a busy machine.
+/// The upper limit for a timeout of one second on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// The `error` object, in Keystone's shape, and when to try again.
+/// Checks an error response in Keystone's format.
 #[track_caller]
-fn refused(answer: Answer, status: u16, title: &str) -> Answer {
+fn assert_error(answer: Answer, status: u16, title: &str) -> Answer {
     let answer = answer.expect(status);
     assert_eq!(answer.headers["content-type"], "application/json");
     let error = &answer.json()["error"];
@@ -29,123 +29,123 @@ fn refused(answer: Answer, status: u16, title: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_keystone_that_is_away_is_502() {
-    let front = Front::before("http://127.0.0.1:1").start().await;
+async fn unreachable_keystone_returns_502() {
+    let front = Front::of("http://127.0.0.1:1").start().await;
     let answer = front.client().get("/v3/users", ALICE).await;
-    let answer = refused(answer, 502, "Bad Gateway");
+    let answer = assert_error(answer, 502, "Bad Gateway");
     assert!(answer.headers.contains_key("retry-after"));
-    // What is answered here needs Keystone too, to know who asks.
+    // The front's own paths need Keystone to validate the token.
     let answer = front.client().get("/v3/credentials", ALICE).await.expect(503);
     assert!(answer.headers.contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn a_keystone_that_hangs_up_is_502_and_a_change_is_not_asked_for_twice() {
+async fn disconnecting_keystone_returns_502_and_writes_are_not_retried() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for method in [Method::GET, Method::POST, Method::DELETE] {
         keystone.fail(&method, "/other", 0);
     }
     let client = front.client();
     let body = json!({"a": "body"});
-    refused(client.get("/other", "").await, 502, "Bad Gateway");
-    refused(client.post("/other", "", &body).await, 502, "Bad Gateway");
-    refused(client.call(Method::DELETE, "/other", "", None).await, 502, "Bad Gateway");
-    assert_eq!(keystone.times(&Method::GET, "/other"), 2);
-    assert_eq!(keystone.times(&Method::POST, "/other"), 1);
-    assert_eq!(keystone.times(&Method::DELETE, "/other"), 1);
-    keystone.heal();
+    assert_error(client.get("/other", "").await, 502, "Bad Gateway");
+    assert_error(client.post("/other", "", &body).await, 502, "Bad Gateway");
+    assert_error(client.call(Method::DELETE, "/other", "", None).await, 502, "Bad Gateway");
+    assert_eq!(keystone.count(&Method::GET, "/other"), 2);
+    assert_eq!(keystone.count(&Method::POST, "/other"), 1);
+    assert_eq!(keystone.count(&Method::DELETE, "/other"), 1);
+    keystone.clear_faults();
     client.post("/other", "", &body).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_connection_that_keystone_closes_while_it_is_kept_costs_no_request() {
-    // It hangs up after every answer, without saying so.
-    let keystone = Saying::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let front = Front::before(&keystone.url).start().await;
+async fn idle_connection_closed_by_keystone_fails_no_request() {
+    // Closes the connection after each response, without `Connection: close`.
+    let keystone = ScriptedServer::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let front = Front::of(&keystone.url).start().await;
     for _ in 0..50 {
         front.client().get("/v3", "").await.expect(200);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http_is_502() {
+async fn response_that_is_not_http_returns_502() {
     for garbage in
         ["SSH-2.0-OpenSSH_9.9\r\n\r\n", "HTTP/1.1 two hundred\r\n\r\n", "\0\0\0\0\0\0\r\n"]
     {
-        let keystone = Saying::start(garbage).await;
-        let front = Front::before(&keystone.url).start().await;
-        refused(front.client().get("/v3/users", "").await, 502, "Bad Gateway");
+        let keystone = ScriptedServer::start(garbage).await;
+        let front = Front::of(&keystone.url).start().await;
+        assert_error(front.client().get("/v3/users", "").await, 502, "Bad Gateway");
     }
-    let keystone = Saying::start(
+    let keystone = ScriptedServer::start(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     );
     let keystone = keystone.await;
-    let front = Front::before(&keystone.url).start().await;
-    refused(front.client().get("/v3/users", "").await, 502, "Bad Gateway");
+    let front = Front::of(&keystone.url).start().await;
+    assert_error(front.client().get("/v3/users", "").await, 502, "Bad Gateway");
 }
 
 #[tokio::test]
-async fn a_keystone_that_does_not_answer_in_time_is_504() {
+async fn slow_keystone_returns_504() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
-    let answer = refused(front.client().get("/hang", "").await, 504, "Gateway Timeout");
+    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let answer = assert_error(front.client().get("/hang", "").await, 504, "Gateway Timeout");
     assert!(answer.headers.contains_key("retry-after"));
-    keystone.given_up().await;
+    keystone.request_canceled().await;
 }
 
 #[tokio::test]
-async fn a_keystone_that_accepts_and_says_nothing_is_504() {
+async fn silent_keystone_returns_504() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let front = Front::before(&url).arguments(&["--patience", "1"]).start().await;
-    refused(front.client().get("/v3", "").await, 504, "Gateway Timeout");
+    let front = Front::of(&url).arguments(&["--patience", "1"]).start().await;
+    assert_error(front.client().get("/v3", "").await, 504, "Gateway Timeout");
     drop(listener);
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
-async fn a_slow_body_may_take_longer_than_patience_as_long_as_it_moves() {
+#[expect(clippy::disallowed_methods, reason = "the test measures time")]
+async fn slow_body_may_exceed_the_timeout_while_it_progresses() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let began = Instant::now();
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\n").await;
+    raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\n").await;
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(400)).await;
-        raw.say("x").await;
+        raw.send("x").await;
     }
-    let heard = raw.hear("\r\n\r\n").await;
-    assert!(heard.starts_with("HTTP/1.1 200 OK"), "{heard}");
+    let received = raw.receive_until("\r\n\r\n").await;
+    assert!(received.starts_with("HTTP/1.1 200 OK"), "{received}");
     assert!(began.elapsed() > Duration::from_secs(2));
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_in_its_body_is_408() {
+async fn stalled_request_body_returns_408() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\nx").await;
-    let heard = timeout(SOON, raw.hear("}}\n")).await.expect("it waits on");
-    assert!(heard.starts_with("HTTP/1.1 408 Request Timeout"), "{heard}");
+    raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\nx").await;
+    let received = timeout(SOON, raw.receive_until("}}\n")).await.expect("no timeout occurred");
+    assert!(received.starts_with("HTTP/1.1 408 Request Timeout"), "{received}");
 }
 
 #[tokio::test]
-async fn an_answer_that_stalls_is_broken_off() {
+async fn stalled_response_is_aborted() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
-    let heard = timeout(SOON, raw.hear_out()).await.expect("it waits on");
-    assert!(heard.contains("first;") && !heard.ends_with("0\r\n\r\n"), "{heard}");
-    front.logged("Keystone's answer broke off", 1).await;
+    raw.send("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    let received = timeout(SOON, raw.receive_all()).await.expect("no timeout occurred");
+    assert!(received.contains("first;") && !received.ends_with("0\r\n\r\n"), "{received}");
+    front.logged("Keystone's response ended early", 1).await;
 }
 
 #[tokio::test]
-async fn refusals_of_keystones_own_pass_as_they_are() {
+async fn keystones_own_errors_pass_unchanged() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     keystone.fail(&Method::GET, "/other", 503);
     let answer: Value = front.client().get("/other", "").await.expect(503).json();
-    assert_eq!(answer["error"]["message"], "told to");
+    assert_eq!(answer["error"]["message"], "scripted failure");
 }

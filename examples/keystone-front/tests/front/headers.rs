@@ -1,27 +1,27 @@
-//! Which headers cross the front.
+//! Headers that the front forwards, removes and adds.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{http::Raw, process::Front, raw::Saying};
+use crate::{http::Raw, process::Front, raw::ScriptedServer};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Sends a head (and what follows it) through a front; returns what Keystone got.
+/// Sends a raw request through a front; returns what Keystone received.
 async fn through(arguments: &[&str], request: &str) -> String {
-    let keystone = Saying::start(ANSWER).await;
-    let front = Front::before(&keystone.url).arguments(arguments).start().await;
+    let keystone = ScriptedServer::start(ANSWER).await;
+    let front = Front::of(&keystone.url).arguments(arguments).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say(request).await;
-    raw.hear("\r\n\r\n").await;
+    raw.send(request).await;
+    raw.receive_until("\r\n\r\n").await;
     keystone.last()
 }
 
 #[tokio::test]
-async fn what_is_about_the_clients_connection_is_dropped() {
-    let heard = through(
+async fn hop_by_hop_headers_of_requests_are_removed() {
+    let received = through(
         &[],
         "GET /v3 HTTP/1.1\r\nHost: id.example.org:5000\r\nConnection: keep-alive, X-Mine,x-other\r\n\
          Connection: X-Third\r\nKeep-Alive: timeout=5\r\nProxy-Authorization: Basic eDp5\r\n\
@@ -29,7 +29,7 @@ async fn what_is_about_the_clients_connection_is_dropped() {
          X-Third: 3\r\nX-Stays: 4\r\n\r\n",
     )
     .await;
-    let lower = heard.to_ascii_lowercase();
+    let lower = received.to_ascii_lowercase();
     for name in [
         "connection:",
         "keep-alive",
@@ -40,21 +40,21 @@ async fn what_is_about_the_clients_connection_is_dropped() {
         "x-other",
         "x-third",
     ] {
-        assert!(!lower.contains(name), "{name} in {heard}");
+        assert!(!lower.contains(name), "{name} in {received}");
     }
-    assert!(lower.contains("x-stays: 4\r\n"), "{heard}");
-    assert!(lower.contains("\r\nhost: id.example.org:5000\r\n"), "{heard}");
+    assert!(lower.contains("x-stays: 4\r\n"), "{received}");
+    assert!(lower.contains("\r\nhost: id.example.org:5000\r\n"), "{received}");
 }
 
 #[tokio::test]
-async fn what_is_about_keystones_connection_is_dropped() {
-    let keystone = Saying::start(
+async fn hop_by_hop_headers_of_responses_are_removed() {
+    let keystone = ScriptedServer::start(
         "HTTP/1.1 200 OK\r\nConnection: close, X-Mine\r\nKeep-Alive: timeout=5\r\n\
          Proxy-Authenticate: Basic\r\nTrailer: X-Sum\r\nUpgrade: h2c\r\nX-Mine: 1\r\nX-Stays: 2\r\n\
          Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )
     .await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let answer = front.client().get("/v3", "").await.expect(200);
     assert_eq!(answer.text(), "ok");
     for name in ["connection", "keep-alive", "proxy-authenticate", "trailer", "upgrade", "x-mine"] {
@@ -64,62 +64,65 @@ async fn what_is_about_keystones_connection_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_client_cannot_have_dropped_what_says_where_a_request_goes_and_ends() {
-    let heard = through(
+async fn connection_header_cannot_remove_host_and_length() {
+    let received = through(
         &[],
         "POST /v3/auth/x HTTP/1.1\r\nHost: front\r\nConnection: Host, Content-Length, X-Forwarded-For\r\n\
          Content-Length: 5\r\n\r\nhello",
     )
     .await;
-    let lower = heard.to_ascii_lowercase();
-    assert!(lower.contains("host: front\r\n"), "{heard}");
-    assert!(lower.contains("content-length: 5\r\n") && heard.ends_with("\r\n\r\nhello"), "{heard}");
-    assert!(lower.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+    let lower = received.to_ascii_lowercase();
+    assert!(lower.contains("host: front\r\n"), "{received}");
+    assert!(
+        lower.contains("content-length: 5\r\n") && received.ends_with("\r\n\r\nhello"),
+        "{received}"
+    );
+    assert!(lower.contains("x-forwarded-for: 127.0.0.1\r\n"), "{received}");
 }
 
 #[tokio::test]
-async fn a_request_with_two_lengths_reaches_keystone_with_one() {
-    let heard = through(
+async fn request_with_two_lengths_reaches_keystone_with_one() {
+    let received = through(
         &[],
         "POST /v3/x HTTP/1.1\r\nHost: front\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
          5\r\nhello\r\n0\r\n\r\n",
     )
     .await;
-    let lower = heard.to_ascii_lowercase();
-    assert!(!lower.contains("content-length"), "{heard}");
-    assert_eq!(lower.matches("transfer-encoding: chunked").count(), 1, "{heard}");
-    assert!(heard.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{heard}");
+    let lower = received.to_ascii_lowercase();
+    assert!(!lower.contains("content-length"), "{received}");
+    assert_eq!(lower.matches("transfer-encoding: chunked").count(), 1, "{received}");
+    assert!(received.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{received}");
 }
 
 #[tokio::test]
-async fn what_follows_a_body_of_contradicting_lengths_is_no_request_of_its_own() {
-    let keystone = Saying::start(ANSWER).await;
-    let front = Front::before(&keystone.url).start().await;
+async fn request_with_contradicting_lengths_is_rejected() {
+    let keystone = ScriptedServer::start(ANSWER).await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say(
+    raw.send(
         "POST /v3/x HTTP/1.1\r\nHost: front\r\nContent-Length: 4\r\nContent-Length: 40\r\n\r\nbody\
          GET /smuggled HTTP/1.1\r\nHost: front\r\n\r\n",
     )
     .await;
-    let heard = raw.hear_out().await;
-    assert!(heard.starts_with("HTTP/1.1 400"), "{heard}");
-    assert!(keystone.heard().is_empty());
+    let received = raw.receive_all().await;
+    assert!(received.starts_with("HTTP/1.1 400"), "{received}");
+    assert!(keystone.received().is_empty());
 }
 
 #[tokio::test]
-async fn keystone_learns_for_whom_a_request_is_forwarded() {
-    let heard = through(&[], "GET /v3 HTTP/1.1\r\nHost: id.example.org\r\n\r\n").await;
+async fn forwarded_headers_name_the_client() {
+    let received = through(&[], "GET /v3 HTTP/1.1\r\nHost: id.example.org\r\n\r\n").await;
     for line in [
         "x-forwarded-for: 127.0.0.1\r\n",
         "x-forwarded-proto: http\r\n",
         "x-forwarded-host: id.example.org\r\n",
     ] {
-        assert!(heard.contains(line), "{heard}");
+        assert!(received.contains(line), "{received}");
     }
 }
 
 #[tokio::test]
-async fn headers_with_an_underscore_do_not_pass_for_others() {
+async fn headers_with_underscores_are_removed() {
     let request = "GET /x/v3/credentials HTTP/1.1\r\nHost: front\r\nSCRIPT_NAME: /x\r\n\
         Path_Info: /v3\r\nX_Forwarded_For: 192.0.2.1\r\nX-Forwarded_Proto: https\r\n\
         X_Auth-Token: other\r\nREMOTE_USER: admin\r\nX-Stays: a_b\r\n\r\n";
@@ -139,19 +142,19 @@ const CLAIMS: &str = "GET /v3 HTTP/1.1\r\nHost: front\r\nX-Forwarded-For: 192.0.
     X-Forwarded-Else: evil\r\nX-Real-Ip: 192.0.2.1\r\nForwarded: for=192.0.2.1;host=id.example.org;proto=https\r\n\r\n";
 
 #[tokio::test]
-async fn a_clients_own_claims_are_replaced() {
-    let heard = through(&[], CLAIMS).await;
-    assert!(!heard.contains("192.0.2") && !heard.contains("example.org"), "{heard}");
-    assert!(!heard.contains("https") && !heard.contains("evil"), "{heard}");
-    assert!(heard.contains("x-forwarded-for: 127.0.0.1\r\n"), "{heard}");
+async fn forwarded_headers_of_clients_are_replaced() {
+    let received = through(&[], CLAIMS).await;
+    assert!(!received.contains("192.0.2") && !received.contains("example.org"), "{received}");
+    assert!(!received.contains("https") && !received.contains("evil"), "{received}");
+    assert!(received.contains("x-forwarded-for: 127.0.0.1\r\n"), "{received}");
     for name in ["-server", "-ssl", "-scheme", "-protocol", "-prefix", "real-ip"] {
-        assert!(!heard.contains(&format!("{name}:")), "{heard}");
+        assert!(!received.contains(&format!("{name}:")), "{received}");
     }
 }
 
 #[tokio::test]
-async fn a_trusted_proxys_claims_are_kept_and_completed() {
-    let heard = through(&["--trust-forwarded"], CLAIMS).await;
+async fn forwarded_headers_of_a_trusted_proxy_are_extended() {
+    let received = through(&["--trust-forwarded"], CLAIMS).await;
     for line in [
         "x-forwarded-for: 192.0.2.1, 192.0.2.2, 127.0.0.1\r\n",
         "x-forwarded-proto: https\r\n",
@@ -162,30 +165,30 @@ async fn a_trusted_proxys_claims_are_kept_and_completed() {
         "x-real-ip: 192.0.2.1\r\n",
         "forwarded: for=192.0.2.1;host=id.example.org;proto=https, for=127.0.0.1;proto=http\r\n",
     ] {
-        assert!(heard.contains(line), "{line} not in {heard}");
+        assert!(received.contains(line), "{line} not in {received}");
     }
 }
 
 #[tokio::test]
-async fn tokens_in_answers_stay_out_of_the_tables_of_http_2() {
-    // `x-subject-token` as HPACK writes it, and before it that it is never indexed.
+async fn tokens_in_responses_are_never_indexed_on_http_2() {
+    // `x-subject-token` in HPACK, which follows the code for "never indexed".
     const NAME: &[u8] = b"\x8b\xf2\xb2\x2d\x8f\xa1\x48\x95\x92\x7e\xa5\xab";
     const NEVER_INDEXED: u8 = 0x10;
     let answer = "HTTP/1.1 201 Created\r\nX-Subject-Token: abc\r\nContent-Length: 0\r\n\r\n";
-    let keystone = Saying::start(answer).await;
-    let front = Front::before(&keystone.url).start().await;
+    let keystone = ScriptedServer::start(answer).await;
+    let front = Front::of(&keystone.url).start().await;
     let mut socket = TcpStream::connect(front.host()).await.unwrap();
-    // The preface, no settings, and GET / of f, by numbers in the table.
+    // The preface, empty settings, and `GET /` for the host `f`, by table indexes.
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     socket.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01f").await.unwrap();
-    let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+    let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
     let at = loop {
         let length = socket.read(&mut buffer).await.unwrap();
-        assert_ne!(length, 0, "{heard:x?}");
-        heard.extend_from_slice(&buffer[..length]);
-        if let Some(at) = heard.windows(NAME.len()).position(|bytes| bytes == NAME) {
+        assert_ne!(length, 0, "{received:x?}");
+        received.extend_from_slice(&buffer[..length]);
+        if let Some(at) = received.windows(NAME.len()).position(|bytes| bytes == NAME) {
             break at;
         }
     };
-    assert_eq!(heard[at - 1], NEVER_INDEXED, "{heard:x?}");
+    assert_eq!(received[at - 1], NEVER_INDEXED, "{received:x?}");
 }

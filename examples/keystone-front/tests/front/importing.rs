@@ -1,4 +1,4 @@
-//! `--import`: what Keystone has, taken over.
+//! `--import` imports Keystone's credentials.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -16,22 +16,22 @@ fn opaque(kind: &str, blob: &str) -> Value {
 }
 
 #[tokio::test]
-async fn everything_is_taken_over_to_the_letter_and_only_once() {
+async fn credentials_are_imported_unchanged_and_only_once() {
     let keystone = Keystone::start().await;
     let pair = keystone.put_pair("alices-key", "alice");
     keystone.put("t1", &opaque("totp", "  not JSON \u{1F511}"));
     keystone.put("c1", &opaque("cert", r#"{ "access" :  "x", "secret":"y" }"#));
-    let front = Front::before(&keystone.url);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
+    let front = Front::of(&keystone.url);
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
     assert_eq!(
-        said,
+        output,
         "3 read, 3 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
     );
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
     assert_eq!(
-        said,
+        output,
         "3 read, 0 new, 3 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
     );
     for secret in [&secret_of("alices-key"), "token-of-front", "not JSON"] {
@@ -56,18 +56,18 @@ async fn everything_is_taken_over_to_the_letter_and_only_once() {
 }
 
 #[tokio::test]
-async fn what_changed_in_keystone_is_brought_up_to_date() {
+async fn change_in_keystone_updates_the_record() {
     let keystone = Keystone::start().await;
     let id = keystone.put_pair("key", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let blob = r#"{"access": "key", "secret": "another"}"#;
     keystone
         .put(&id, &json!({"type": "ec2", "blob": blob, "user_id": "alice", "project_id": "demo"}));
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
     assert_eq!(
-        said,
+        output,
         "1 read, 0 new, 0 unchanged, 1 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
     );
     assert!(log.contains("changed in Keystone, updated"), "{log}");
@@ -77,18 +77,18 @@ async fn what_changed_in_keystone_is_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_disabled_here_stays_so() {
+async fn disabled_key_stays_disabled_after_an_import() {
     let keystone = Keystone::start().await;
     keystone.put_pair("key", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let running = front.start().await;
     let inactive = json!({"credential": {"blob": {"status": "Inactive"}}});
     let client = running.client();
     client.call(Method::PATCH, "/credentials/key", ALICE, Some(&inactive)).await.expect(200);
-    let (_, said, _) = front.import().await;
+    let (_, output, _) = front.import().await;
     assert_eq!(
-        said,
+        output,
         "1 read, 0 new, 1 unchanged, 0 updated, 0 kept, 0 deleted here, 0 odd, 0 failed\n"
     );
     let shown = client.get("/credentials/key", ALICE).await.expect(200).json();
@@ -96,7 +96,7 @@ async fn a_key_that_is_disabled_here_stays_so() {
 }
 
 #[tokio::test]
-async fn what_is_odd_is_kept_without_an_access_key_and_told() {
+async fn odd_credentials_are_imported_without_an_access_key_and_logged() {
     let keystone = Keystone::start().await;
     let ec2 =
         |blob: &str| json!({"type": "ec2", "blob": blob, "user_id": "alice", "project_id": "demo"});
@@ -108,11 +108,11 @@ async fn what_is_odd_is_kept_without_an_access_key_and_told() {
         "o5",
         &ec2(r#"{"access": "two", "secret": "s", "trust_id": "t", "app_cred_id": "a"}"#),
     );
-    let front = Front::before(&keystone.url);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
+    let front = Front::of(&keystone.url);
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
     assert_eq!(
-        said,
+        output,
         "5 read, 5 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 5 odd, 0 failed\n"
     );
     assert_eq!(log.matches(" odd id=").count(), 5, "{log}");
@@ -126,21 +126,22 @@ async fn what_is_odd_is_kept_without_an_access_key_and_told() {
 }
 
 #[tokio::test]
-async fn an_access_key_goes_to_whom_keystone_finds_by_it() {
+async fn access_key_goes_to_the_credential_that_keystone_finds_by_it() {
     let keystone = Keystone::start().await;
-    // Its owner changed the access key to another's: Keystone does not find it by that.
+    // Its owner changed the access key to that of another credential. Keystone does not find it by
+    // the new access key.
     let blob = json!({"access": "contested", "secret": "thief"}).to_string();
     let thief = json!({"type": "ec2", "blob": blob, "user_id": "mallory", "project_id": "demo"});
     keystone.put("0000", &thief);
     keystone.put_pair("contested", "alice");
-    let front = Front::before(&keystone.url);
-    let (fine, said, log) = front.import().await;
-    assert!(!fine);
+    let front = Front::of(&keystone.url);
+    let (success, output, log) = front.import().await;
+    assert!(!success);
     assert_eq!(
-        said,
+        output,
         "2 read, 1 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 1 odd, 1 failed\n"
     );
-    assert!(log.contains("its access key belongs to another record"), "{log}");
+    assert!(log.contains("another record has its access key"), "{log}");
     let running = front.start().await;
     let path = "/v3/users/alice/credentials/OS-EC2/contested";
     let shown = running.client().get(path, ALICE).await.expect(200).json();
@@ -148,32 +149,35 @@ async fn an_access_key_goes_to_whom_keystone_finds_by_it() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_cut_short_is_read_user_by_user() {
+async fn truncated_list_is_read_by_user() {
     let keystone = Keystone::start().await;
     for number in 0..6 {
         keystone.put_pair(&format!("a{number}"), "alice");
         keystone.put_pair(&format!("b{number}"), "bob");
     }
     keystone.limit(6);
-    let front = Front::before(&keystone.url);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
-    assert_eq!(numbers(&said), "12 read, 12 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
-    assert!(said.contains("users that Keystone no longer lists"), "{said}");
+    let front = Front::of(&keystone.url);
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
+    assert_eq!(numbers(&output), "12 read, 12 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+    assert!(output.contains("users that Keystone no longer lists"), "{output}");
 
     keystone.limit(5);
-    let (fine, _, log) = front.import().await;
-    assert!(!fine && log.contains("Keystone lists only some credentials of this user"), "{log}");
+    let (success, _, log) = front.import().await;
+    assert!(
+        !success && log.contains("Keystone truncates the list of this user's credentials"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
-async fn an_import_that_may_not_read_says_what_it_lacks() {
+async fn import_without_permission_names_the_missing_role() {
     let keystone = Keystone::start().await;
     keystone.fail(&Method::GET, "/v3/credentials", 403);
-    let (fine, _, log) = Front::before(&keystone.url).import().await;
-    assert!(!fine && log.contains("the service user needs the role admin"), "{log}");
-    let (fine, _, log) = Front::before("http://127.0.0.1:1").import().await;
-    assert!(!fine && log.contains("error: "), "{log}");
+    let (success, _, log) = Front::of(&keystone.url).import().await;
+    assert!(!success && log.contains("the service user needs the role admin"), "{log}");
+    let (success, _, log) = Front::of("http://127.0.0.1:1").import().await;
+    assert!(!success && log.contains("error: "), "{log}");
 }
 
 fn pair_with(access: &str, secret: &str) -> Value {
@@ -181,34 +185,37 @@ fn pair_with(access: &str, secret: &str) -> Value {
     json!({"type": "ec2", "blob": blob, "user_id": "alice", "project_id": "demo"})
 }
 
-fn numbers(said: &str) -> &str {
-    said.split_once(", 0 odd").expect(said).0
+fn numbers(output: &str) -> &str {
+    output.split_once(", 0 odd").expect(output).0
 }
 
 #[tokio::test]
-async fn a_key_that_was_deleted_here_stays_deleted() {
+async fn key_deleted_from_the_store_is_not_imported_again() {
     let keystone = Keystone::start().await;
     let id = keystone.put_pair("leaked", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let running = front.start().await;
     let client = running.client();
     client.call(Method::DELETE, "/credentials/leaked", ALICE, None).await.expect(204);
     for () in [(), ()] {
-        let (fine, said, log) = front.import().await;
-        assert!(fine, "{log}");
-        assert_eq!(numbers(&said), "1 read, 0 new, 0 unchanged, 0 updated, 0 kept, 1 deleted here");
+        let (success, output, log) = front.import().await;
+        assert!(success, "{log}");
+        assert_eq!(
+            numbers(&output),
+            "1 read, 0 new, 0 unchanged, 0 updated, 0 kept, 1 deleted here"
+        );
         client.get("/credentials/leaked", ADMIN).await.expect(404);
-        // Nor when it changes in Keystone.
+        // A change in Keystone does not restore it.
         keystone.put(&id, &pair_with("leaked", "another"));
     }
 }
 
 #[tokio::test]
-async fn a_secret_that_was_changed_here_stays_as_it_is() {
+async fn secret_changed_in_the_store_is_not_overwritten() {
     let keystone = Keystone::start().await;
     let id = keystone.put_pair("key", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let running = front.start().await;
     let client = running.client();
@@ -217,10 +224,13 @@ async fn a_secret_that_was_changed_here_stays_as_it_is() {
     let body = json!({"credential": {"blob": rotated["blob"]}});
     client.call(Method::PATCH, &path, ALICE, Some(&body)).await.expect(200);
     for () in [(), ()] {
-        let (fine, said, log) = front.import().await;
-        assert!(fine, "{log}");
-        assert_eq!(numbers(&said), "1 read, 0 new, 0 unchanged, 0 updated, 1 kept, 0 deleted here");
-        assert!(log.contains("changed here, kept as it is"), "{log}");
+        let (success, output, log) = front.import().await;
+        assert!(success, "{log}");
+        assert_eq!(
+            numbers(&output),
+            "1 read, 0 new, 0 unchanged, 0 updated, 1 kept, 0 deleted here"
+        );
+        assert!(log.contains("changed in the store, not updated"), "{log}");
         let shown = client.get(&path, ADMIN).await.expect(200).json();
         assert_eq!(shown["credential"]["blob"], rotated["blob"]);
         keystone.put(&id, &pair_with("key", "changed in Keystone too"));
@@ -228,24 +238,24 @@ async fn a_secret_that_was_changed_here_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_keystone_changes_again_and_again_is_brought_up_to_date() {
+async fn repeated_changes_in_keystone_update_the_record() {
     let keystone = Keystone::start().await;
     let id = keystone.put_pair("key", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     for secret in ["second", "third"] {
         keystone.put(&id, &pair_with("key", secret));
-        let (_, said, log) = front.import().await;
-        assert!(said.contains("0 unchanged, 1 updated, 0 kept"), "{said}{log}");
-        let (_, said, log) = front.import().await;
-        assert!(said.contains("1 unchanged, 0 updated, 0 kept"), "{said}{log}");
+        let (_, output, log) = front.import().await;
+        assert!(output.contains("0 unchanged, 1 updated, 0 kept"), "{output}{log}");
+        let (_, output, log) = front.import().await;
+        assert!(output.contains("1 unchanged, 0 updated, 0 kept"), "{output}{log}");
     }
 }
 
 #[tokio::test]
-async fn a_key_that_was_made_here_does_not_become_another_ones() {
+async fn key_created_in_the_store_keeps_its_owner() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     let running = front.start().await;
     let client = running.client();
     let mine = json!({"credential": pair_with("same", "mine")});
@@ -253,18 +263,18 @@ async fn a_key_that_was_made_here_does_not_become_another_ones() {
     let mut theirs = pair_with("same", "theirs");
     theirs["user_id"] = "bob".into();
     keystone.put(&id_of_pair("same"), &theirs);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
-    assert!(said.contains("0 new, 0 unchanged, 0 updated, 1 kept"), "{said}");
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
+    assert!(output.contains("0 new, 0 unchanged, 0 updated, 1 kept"), "{output}");
     let shown = client.get("/credentials/same", ALICE).await.expect(200).json();
     assert_eq!(shown["credential"]["blob"]["secret"], "mine", "{shown}");
 }
 
 #[tokio::test]
-async fn without_the_journal_nothing_is_imported_until_one_insists() {
+async fn import_without_a_journal_requires_again() {
     let keystone = Keystone::start().await;
     let ids = ["as-it-was", "changed", "deleted"].map(|key| keystone.put_pair(key, "alice"));
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let journal = front.database().with_extension("db.imported");
     assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
@@ -277,16 +287,16 @@ async fn without_the_journal_nothing_is_imported_until_one_insists() {
     client.call(Method::PATCH, &path, ALICE, Some(&body)).await.expect(200);
 
     fs::remove_file(&journal).unwrap();
-    let (fine, said, log) = front.import().await;
-    assert!(!fine && said.is_empty() && log.contains("--again"), "{said}{log}");
+    let (success, output, log) = front.import().await;
+    assert!(!success && output.is_empty() && log.contains("--again"), "{output}{log}");
     client.get("/credentials/deleted", ADMIN).await.expect(404);
 
-    let (fine, said, log) = front.run(&["--import", "--again"]).await;
-    assert!(fine, "{log}");
-    assert_eq!(numbers(&said), "3 read, 1 new, 1 unchanged, 0 updated, 1 kept, 0 deleted here");
+    let (success, output, log) = front.run(&["--import", "--again"]).await;
+    assert!(success, "{log}");
+    assert_eq!(numbers(&output), "3 read, 1 new, 1 unchanged, 0 updated, 1 kept, 0 deleted here");
     let shown = client.get(&path, ADMIN).await.expect(200).json();
     assert_eq!(shown["credential"]["blob"], rotated["blob"]);
-    // The front was just asked for this one: what another process writes is felt soon.
+    // The front has cached its absence; the change feed of the store updates the cache soon.
     for () in Waiting::start() {
         if client.get("/credentials/deleted", ADMIN).await.status == 200 {
             break;
@@ -295,28 +305,28 @@ async fn without_the_journal_nothing_is_imported_until_one_insists() {
     }
     client.get("/credentials/deleted", ADMIN).await.expect(200);
 
-    // From here on it is known again.
+    // The new journal knows the record.
     client.call(Method::DELETE, "/credentials/changed", ALICE, None).await.expect(204);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
-    assert_eq!(numbers(&said), "3 read, 0 new, 2 unchanged, 0 updated, 0 kept, 1 deleted here");
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
+    assert_eq!(numbers(&output), "3 read, 0 new, 2 unchanged, 0 updated, 0 kept, 1 deleted here");
 }
 
 #[tokio::test]
-async fn a_journal_that_breaks_off_in_a_line_goes_on_and_a_garbled_one_is_refused() {
+async fn truncated_journal_is_repaired_and_garbled_one_is_rejected() {
     let keystone = Keystone::start().await;
     for key in ["one", "two"] {
         keystone.put_pair(key, "alice");
     }
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     let journal = front.database().with_extension("db.imported");
     let whole = fs::read_to_string(&journal).unwrap();
     fs::write(&journal, &whole[..whole.len() - 9]).unwrap();
     for () in [(), ()] {
-        let (fine, said, log) = front.import().await;
-        assert!(fine, "{log}");
-        assert!(said.starts_with("2 read, 0 new, 2 unchanged"), "{said}");
+        let (success, output, log) = front.import().await;
+        assert!(success, "{log}");
+        assert!(output.starts_with("2 read, 0 new, 2 unchanged"), "{output}");
     }
     let lines = |text: &str| {
         let mut lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
@@ -326,15 +336,15 @@ async fn a_journal_that_breaks_off_in_a_line_goes_on_and_a_garbled_one_is_refuse
     assert_eq!(lines(&fs::read_to_string(&journal).unwrap()), lines(&whole));
 
     fs::write(&journal, format!("garbled\n{whole}")).unwrap();
-    let (fine, said, log) = front.import().await;
-    assert!(!fine && said.is_empty() && log.contains("line 1"), "{said}{log}");
+    let (success, output, log) = front.import().await;
+    assert!(!success && output.is_empty() && log.contains("line 1"), "{output}{log}");
 }
 
 #[tokio::test]
-async fn a_store_that_is_begun_anew_has_imported_nothing() {
+async fn new_store_ignores_an_old_journal() {
     let keystone = Keystone::start().await;
     keystone.put_pair("key", "alice");
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     front.import().await;
     for entry in fs::read_dir(front.database().parent().unwrap()).unwrap() {
         let path = entry.unwrap().path();
@@ -343,13 +353,13 @@ async fn a_store_that_is_begun_anew_has_imported_nothing() {
             fs::remove_file(path).unwrap();
         }
     }
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
-    assert_eq!(numbers(&said), "1 read, 1 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
+    assert_eq!(numbers(&output), "1 read, 1 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_large_is_read_user_by_user() {
+async fn oversized_list_is_read_by_user() {
     let keystone = Keystone::start().await;
     for user in ["alice", "bob", "nobody-lists-me"] {
         let large = "x".repeat(12 << 20);
@@ -358,9 +368,9 @@ async fn a_list_that_is_too_large_is_read_user_by_user() {
             &json!({"type": "cert", "blob": large, "user_id": user, "project_id": null}),
         );
     }
-    let front = Front::before(&keystone.url);
-    let (fine, said, log) = front.import().await;
-    assert!(fine, "{log}");
-    assert_eq!(numbers(&said), "2 read, 2 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
-    assert!(said.contains("users that Keystone no longer lists"), "{said}");
+    let front = Front::of(&keystone.url);
+    let (success, output, log) = front.import().await;
+    assert!(success, "{log}");
+    assert_eq!(numbers(&output), "2 read, 2 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
+    assert!(output.contains("users that Keystone no longer lists"), "{output}");
 }

@@ -1,17 +1,18 @@
-//! The front as a process, before a Keystone that does as it is told.
+//! Runs the front as a process, with a scripted Keystone.
 
 mod failing;
 mod headers;
 mod importing;
+mod mirror_failures;
 mod mirror_limits;
 mod mirroring;
 mod passing;
+mod paths;
 mod process;
 mod purging;
 mod raw;
 mod secret_files;
 mod slow_bodies;
-mod spelling;
 mod starting;
 mod streaming;
 

@@ -1,9 +1,9 @@
-//! `--mirror` and keys with limits: a copy in Keystone is never good for more.
+//! `--mirror` and keys with limits: a copy in Keystone never has more rights.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
 use http::Method;
-use keystone_front::{copies::Covering, limits::Limited, mirror::Mirrored};
+use keystone_front::{copies::Coverage, limits::Limited, mirror::Mirrored};
 use serde_json::{Value, json};
 use test_support::process::Running;
 use tower_credentials::{
@@ -21,15 +21,15 @@ use crate::{
     process::Front,
 };
 
-/// A login of a method that Keystone does not have.
+/// A token of a login method that Keystone does not have.
 const BY_CARD: &str = "token-by-card";
 
 const OS_EC2: &str = "/v3/users/alice/credentials/OS-EC2";
 
 async fn start(arguments: &[&str]) -> (Keystone, Running) {
     let keystone = Keystone::start().await;
-    keystone.admit(BY_CARD, &json!({"methods": ["smartcard"]}));
-    let front = Front::before(&keystone.url);
+    keystone.add_token(BY_CARD, &json!({"methods": ["smartcard"]}));
+    let front = Front::of(&keystone.url);
     let front = front.arguments(&["--delegated-callers", "within-project"]).arguments(arguments);
     (keystone, front.start().await)
 }
@@ -59,9 +59,9 @@ async fn key_pair_of_an_unknown_login_is_400_and_stored_nowhere() {
         assert!(message.contains("cannot be mirrored to Keystone"), "{message}");
     }
     assert_eq!(count(&client.get("/v3/credentials", ADMIN).await.expect(200)), 0);
-    assert_eq!(keystone.times(&Method::POST, "/v3/credentials"), 0);
-    front.logged("key pair refused", 1).await;
-    // The access key is still free.
+    assert_eq!(keystone.count(&Method::POST, "/v3/credentials"), 0);
+    front.logged("key pair rejected", 1).await;
+    // The access key can still be used.
     client.post("/v3/credentials", ALICE, &pair("key")).await.expect(201);
 }
 
@@ -85,7 +85,7 @@ async fn key_pairs_of_delegations_that_keystone_names_are_mirrored_with_them() {
     .enumerate()
     {
         let (token, access) = (format!("token-{number}"), format!("key-{number}"));
-        keystone.admit(&token, &json!({ member: value }));
+        keystone.add_token(&token, &json!({ member: value }));
         front.client().post("/v3/credentials", &token, &pair(&access)).await.expect(201);
         let made = front.client().post(OS_EC2, &token, &json!({"tenant_id": "demo"})).await;
         let made = made.expect(201).json()["credential"]["access"].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ async fn key_pairs_of_delegations_that_keystone_names_are_mirrored_with_them() {
 }
 
 #[tokio::test]
-async fn root_key_is_kept_here_and_not_mirrored() {
+async fn root_key_is_not_mirrored() {
     let (keystone, front) = start(&["--mirror"]).await;
     let client = front.client();
     let root = json!({"credential": {"type": "ec2", "user_id": "demo", "project_id": "demo",
@@ -112,7 +112,7 @@ async fn root_key_is_kept_here_and_not_mirrored() {
     client.call(Method::PATCH, "/credentials/root", ADMIN, Some(&active)).await.expect(200);
     assert!(keystone.credentials().is_empty());
     client.call(Method::DELETE, "/credentials/root", ADMIN, None).await.expect(204);
-    assert_eq!(keystone.times(&Method::POST, "/v3/credentials"), 0);
+    assert_eq!(keystone.count(&Method::POST, "/v3/credentials"), 0);
 }
 
 /// A mirror, and the store behind it.
@@ -120,7 +120,7 @@ fn mirrored(keystone: &Keystone) -> (Limited<Mirrored<MemoryBackend>>, MemoryBac
     let login = ServiceLogin::password("front", "password", "service");
     let client = KeystoneClient::builder(&*keystone.url).login(login).build().unwrap();
     let store = MemoryBackend::default();
-    (Limited::new(Mirrored::new(store.clone(), client, Covering::All)), store)
+    (Limited::new(Mirrored::new(store.clone(), client, Coverage::All)), store)
 }
 
 fn record(material: Material, delegation: Option<Delegation>) -> Credential {
@@ -151,7 +151,7 @@ fn application(restricted: bool) -> Delegation {
 }
 
 #[tokio::test]
-async fn record_whose_blob_names_other_limits_is_refused() {
+async fn record_whose_blob_names_other_limits_is_rejected() {
     let keystone = Keystone::start().await;
     for (material, delegation) in [
         (blob(""), Some(trust("t1"))),
@@ -174,7 +174,7 @@ async fn record_whose_blob_names_other_limits_is_refused() {
         let refused = mirror.insert(&new, Quota::Unlimited).await;
         assert!(matches!(refused, Err(BackendError::Unstorable(_))), "{new:?}: {refused:?}");
         assert!(store.get(&new.id).await.unwrap().is_none(), "{new:?}");
-        assert!(keystone.seen().is_empty(), "{new:?}");
+        assert!(keystone.requests().is_empty(), "{new:?}");
     }
 }
 
@@ -197,12 +197,12 @@ async fn record_whose_blob_names_its_limits_is_mirrored() {
 }
 
 #[tokio::test]
-async fn older_record_without_its_limits_may_only_be_disabled_or_deleted() {
+async fn older_record_without_its_limits_can_only_be_disabled_or_deleted() {
     let keystone = Keystone::start().await;
     let (mirror, store) = mirrored(&keystone);
     let old = Arc::new(record(blob(""), Some(Delegation::Other)));
     store.insert(&old, Quota::Unlimited).await.unwrap();
-    // A copy that is good for too much.
+    // A copy with too many rights.
     keystone.put_pair("key", "alice");
 
     let mut changed = (*old).clone().touched(UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! What is not about credentials reaches Keystone, and its answers the client, as they are.
+//! Requests that are not about credentials, and their responses, pass unchanged.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::{
     http::{Client, Raw},
     keystone::{ADMIN, ALICE, Keystone},
     process::Front,
-    raw::Saying,
+    raw::ScriptedServer,
 };
 
 #[tokio::test]
-async fn paths_and_queries_in_the_usual_spelling_pass_byte_for_byte() {
+async fn normalized_paths_and_queries_pass_byte_for_byte() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for target in [
         "/",
         "/v3",
@@ -23,8 +23,8 @@ async fn paths_and_queries_in_the_usual_spelling_pass_byte_for_byte() {
         "/v3/auth/OS-FEDERATION/x%20y;v=1,2:3@4!$&'()*+~",
     ] {
         let mut raw = Raw::connect(front.host()).await;
-        raw.say(format!("GET {target} HTTP/1.1\r\nHost: front\r\n\r\n")).await;
-        raw.hear("\r\n\r\n").await;
+        raw.send(format!("GET {target} HTTP/1.1\r\nHost: front\r\n\r\n")).await;
+        raw.receive_until("\r\n\r\n").await;
         assert_eq!(keystone.last("/").uri, target);
     }
 }
@@ -32,7 +32,7 @@ async fn paths_and_queries_in_the_usual_spelling_pass_byte_for_byte() {
 #[tokio::test]
 async fn every_method_passes() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let odd = Method::from_bytes(b"PURGE").unwrap();
     for method in [Method::OPTIONS, Method::PATCH, Method::PUT, Method::DELETE, Method::HEAD, odd] {
         front.client().call(method.clone(), "/other", "", None).await.expect(200);
@@ -41,25 +41,28 @@ async fn every_method_passes() {
 }
 
 #[tokio::test]
-async fn a_head_is_answered_without_a_body_and_with_its_length() {
+async fn head_response_has_a_length_and_no_body() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
     for _ in 0..2 {
-        // Were there a body, the second answer would not begin where it does.
-        raw.say("HEAD /other HTTP/1.1\r\nHost: front\r\n\r\n").await;
-        let heard = raw.hear("\r\n\r\n").await;
-        assert!(heard.starts_with("HTTP/1.1 200 OK\r\n"), "{heard}");
-        assert!(heard.contains("content-length: 6\r\n") && heard.ends_with("\r\n\r\n"), "{heard}");
+        // With a body, the second response would not start with a status line.
+        raw.send("HEAD /other HTTP/1.1\r\nHost: front\r\n\r\n").await;
+        let received = raw.receive_until("\r\n\r\n").await;
+        assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
+        assert!(
+            received.contains("content-length: 6\r\n") && received.ends_with("\r\n\r\n"),
+            "{received}"
+        );
     }
 }
 
 #[tokio::test]
-async fn the_status_the_headers_and_the_reason_are_keystones() {
+async fn status_and_headers_are_keystones() {
     let answer = "HTTP/1.1 300 Multiple Choices\r\nx-openstack-request-id: req-1\r\nVary: X-Auth-Token\r\n\
                   Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nhi";
-    let keystone = Saying::start(answer).await;
-    let front = Front::before(&keystone.url).start().await;
+    let keystone = ScriptedServer::start(answer).await;
+    let front = Front::of(&keystone.url).start().await;
     let answer = front.client().get("/", "").await.expect(300);
     assert_eq!(answer.text(), "hi");
     assert_eq!(answer.headers["x-openstack-request-id"], "req-1");
@@ -69,9 +72,9 @@ async fn the_status_the_headers_and_the_reason_are_keystones() {
 }
 
 #[tokio::test]
-async fn a_connection_to_keystone_is_used_again() {
+async fn connection_to_keystone_is_reused() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for _ in 0..20 {
         front.client().get("/other", "").await.expect(200);
     }
@@ -79,9 +82,9 @@ async fn a_connection_to_keystone_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_at_once_are_all_answered() {
+async fn hundred_concurrent_requests_succeed() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut running = JoinSet::new();
     for number in 0..100 {
         let client = front.client();
@@ -94,9 +97,9 @@ async fn a_hundred_requests_at_once_are_all_answered() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_with_clients() {
+async fn clients_can_use_http_2() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let answer = Client::http2(&front.url).get("/other", ALICE).await.expect(200);
     assert_eq!(answer.version, http::Version::HTTP_2);
     let seen = keystone.last("/other").headers;
@@ -105,9 +108,9 @@ async fn http_2_is_spoken_with_clients() {
 }
 
 #[tokio::test]
-async fn what_another_kind_of_proxy_would_do_is_refused() {
+async fn requests_for_other_kinds_of_proxies_are_rejected() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for (request, status) in [
         ("CONNECT other:443 HTTP/1.1\r\nHost: other\r\n\r\n", StatusCode::NOT_IMPLEMENTED),
         ("GET http://other/v3 HTTP/1.1\r\nHost: other\r\n\r\n", StatusCode::BAD_REQUEST),
@@ -117,33 +120,36 @@ async fn what_another_kind_of_proxy_would_do_is_refused() {
         ),
     ] {
         let mut raw = Raw::connect(front.host()).await;
-        raw.say(request).await;
-        let heard = raw.hear("}}\n").await;
-        assert!(heard.starts_with(&format!("HTTP/1.1 {status}")), "{heard}");
-        assert!(heard.contains(&format!(r#"{{"error":{{"code":{}"#, status.as_u16())), "{heard}");
+        raw.send(request).await;
+        let received = raw.receive_until("}}\n").await;
+        assert!(received.starts_with(&format!("HTTP/1.1 {status}")), "{received}");
+        assert!(
+            received.contains(&format!(r#"{{"error":{{"code":{}"#, status.as_u16())),
+            "{received}"
+        );
     }
-    assert!(keystone.seen().is_empty());
+    assert!(keystone.requests().is_empty());
 }
 
 #[tokio::test]
-async fn an_offer_of_http_2_is_not_taken_and_does_no_harm() {
+async fn upgrade_to_http_2_is_ignored() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say(
+    raw.send(
         "GET /other HTTP/1.1\r\nHost: front\r\nConnection: Upgrade, HTTP2-Settings\r\n\
          Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
     )
     .await;
-    assert!(raw.hear("/other").await.starts_with("HTTP/1.1 200 OK"));
+    assert!(raw.receive_until("/other").await.starts_with("HTTP/1.1 200 OK"));
     let seen = keystone.last("/other").headers;
     assert!(!seen.contains_key("upgrade") && !seen.contains_key("http2-settings"), "{seen:?}");
 }
 
 #[tokio::test]
-async fn a_keystone_below_a_path_is_served_below_the_same() {
+async fn keystone_below_a_path_is_served_below_the_same_path() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&format!("{}/identity/v3/", keystone.url)).start().await;
+    let front = Front::of(&format!("{}/identity/v3/", keystone.url)).start().await;
     let client = front.client();
     client.get("/identity/v3/regions", "").await.expect(200);
     assert_eq!(keystone.last("/").uri, "/identity/v3/regions");

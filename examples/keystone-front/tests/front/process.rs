@@ -1,4 +1,4 @@
-//! Starting and stopping the front.
+//! Starts the front.
 
 use std::{path::PathBuf, process::Command, sync::Arc};
 
@@ -8,7 +8,7 @@ use test_support::{process::Running, secret_file};
 /// The service user's password.
 pub(crate) const PASSWORD: &str = "the-service-password";
 
-/// How to start a front, on a free port and with a store of its own.
+/// A configuration of the front, with a free port and a temporary store.
 pub(crate) struct Front {
     home: Arc<TempDir>,
     keystone: String,
@@ -16,7 +16,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) fn before(keystone: &str) -> Self {
+    pub(crate) fn of(keystone: &str) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         secret_file::write(home.path().join("password"), format!("{PASSWORD}\n"));
         Self { home, keystone: keystone.to_owned(), arguments: Vec::new() }
@@ -27,7 +27,7 @@ impl Front {
         self
     }
 
-    /// The same store, started plainly.
+    /// The same store without additional arguments.
     pub(crate) fn without_arguments(&self) -> Self {
         let (home, keystone) = (Arc::clone(&self.home), self.keystone.clone());
         Self { home, keystone, arguments: Vec::new() }
@@ -42,17 +42,17 @@ impl Front {
         self.home.path().join("front.db")
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts the front, and waits until it listens.
     pub(crate) async fn start(&self) -> Running {
         self.spawn(&["--listen", "127.0.0.1:0"]).listening().await
     }
 
-    /// Has it import; returns whether it went well, what it printed and what it logged.
+    /// Runs `--import`; see [`run`](Self::run).
     pub(crate) async fn import(&self) -> (bool, String, String) {
         self.run(&["--import"]).await
     }
 
-    /// Runs it to its end.
+    /// Runs the front to its end; returns whether it succeeded, its stdout and its stderr.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (bool, String, String) {
         let mut running = self.spawn(arguments);
         let status = running.ended().await;

@@ -1,4 +1,4 @@
-//! Users and projects that are deleted through the front take their keys with them.
+//! Deletions of users and projects through the front purge their keys.
 
 use http::Method;
 use rusqlite::Connection;
@@ -12,7 +12,7 @@ use crate::{
     waiting::Waiting,
 };
 
-/// Makes a key of a user's in a project; returns where it is shown.
+/// Creates a key; returns its path.
 async fn key_of(client: &Client, user: &str, project: &str) -> String {
     let path = format!("/v3/users/{user}/credentials/OS-EC2");
     let made = client.post(&path, ADMIN, &json!({"tenant_id": project})).await.expect(201).json();
@@ -20,9 +20,9 @@ async fn key_of(client: &Client, user: &str, project: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_confirmed_delete_takes_the_keys_before_it_is_answered() {
+async fn confirmed_deletion_purges_keys_before_the_response() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     for (path, user, project) in [
         ("/v3/users/amy", "amy", "demo"),
@@ -39,16 +39,16 @@ async fn a_confirmed_delete_takes_the_keys_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn what_keystone_does_not_confirm_takes_no_keys() {
+async fn unconfirmed_deletion_purges_no_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     let protected = key_of(&client, "protected", "demo").await;
     let amy = key_of(&client, "amy", "demo").await;
     client.call(Method::DELETE, "/v3/users/protected", ADMIN, None).await.expect(403);
     keystone.fail(&Method::DELETE, "/v3/users/amy", 0);
     client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(502);
-    // Others of a user's, and ids that are decoded once.
+    // Other paths of a user, and an id that is encoded twice.
     client.call(Method::DELETE, "/v3/users/amy%252F", ADMIN, None).await;
     client.call(Method::DELETE, "/v3/users/amy/other", ADMIN, None).await;
     client.get("/v3/users/amy", ADMIN).await;
@@ -57,43 +57,43 @@ async fn what_keystone_does_not_confirm_takes_no_keys() {
 }
 
 #[tokio::test]
-async fn keys_go_with_their_user_even_if_the_client_does_not_wait_for_it() {
+async fn keys_are_purged_even_if_the_client_disconnects() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     let key = key_of(&client, "slow", "demo").await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("DELETE /v3/users/slow HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    raw.send("DELETE /v3/users/slow HTTP/1.1\r\nHost: front\r\n\r\n").await;
     keystone.arrived().await;
     drop(raw);
     // Time for the front to notice.
     sleep(Duration::from_millis(200)).await;
-    keystone.go_on();
-    front.logged("keys purged with their owner", 1).await;
+    keystone.proceed();
+    front.logged("purged the keys of a deleted owner", 1).await;
     client.get(&key, ADMIN).await.expect(404);
 }
 
 #[tokio::test]
-async fn a_purge_that_fails_is_tried_again_and_the_delete_is_answered() {
+async fn failed_purge_is_retried_after_the_response() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url);
+    let front = Front::of(&keystone.url);
     let running = front.start().await;
     let client = running.client();
     let key = key_of(&client, "amy", "demo").await;
     let other = Connection::open(front.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(204);
-    running.logged("keys not purged, trying again", 1).await;
+    running.logged("cannot purge keys, retrying", 1).await;
     client.get(&key, ADMIN).await.expect(200);
     other.execute_batch("ROLLBACK").unwrap();
-    running.logged("keys purged with their owner", 1).await;
+    running.logged("purged the keys of a deleted owner", 1).await;
     for () in Waiting::start() {
         if client.get(&key, ADMIN).await.status == 404 {
             return;
         }
         sleep(Waiting::STEP).await;
     }
-    panic!("the key stays");
+    panic!("the key was not purged");
 }
 
 /// How many keys a user has.
@@ -103,38 +103,40 @@ async fn count_of(client: &Client, user: &str) -> usize {
 }
 
 #[tokio::test]
-async fn keys_that_are_made_after_the_delete_are_purged_when_nobody_can_make_more() {
+async fn keys_created_after_the_deletion_are_purged_later() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--cache-seconds", "2"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--cache-seconds", "2"]).start().await;
     let client = front.client();
     key_of(&client, "amy", "demo").await;
     key_of(&client, "bob", "p1").await;
     for path in ["/v3/users/amy", "/v3/projects/p1", "/v3/users/cid"] {
         client.call(Method::DELETE, path, ADMIN, None).await.expect(204);
     }
-    // What the front knows of them counts still.
+    // The front still has cached data about them.
     let late = [("amy", "demo"), ("amy", "demo"), ("bob", "p1")];
     for (user, project) in late {
         key_of(&client, user, project).await;
     }
     assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (2, 1));
     for counted in ["owner=user \"amy\" purged=2", "owner=project \"p1\" purged=1"] {
-        front.logged(&format!("keys purged that were made after their owner {counted}"), 1).await;
+        front
+            .logged(&format!("purged keys that were created after the deletion {counted}"), 1)
+            .await;
     }
-    front.logged("no keys were made since", 1).await;
+    front.logged("no keys were created after the deletion", 1).await;
     assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (0, 0));
 }
 
 #[tokio::test]
-async fn a_delete_that_keystone_made_without_an_answer_takes_the_keys_too() {
+async fn deletion_without_a_response_purges_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     for (path, user, project) in [
         ("/v3/users/amy", "amy", "demo"),
         ("/v3/projects/p1", "bob", "p1"),
         ("/v3/users/a%2Bb%20c%C3%A4", "a%2Bb%20c%C3%A4", "demo"),
-        // Text that runs backwards.
+        // A bidirectional control character.
         ("/v3/users/a%E2%80%AEb", "a%E2%80%AEb", "demo"),
     ] {
         key_of(&client, user, project).await;
@@ -143,64 +145,66 @@ async fn a_delete_that_keystone_made_without_an_answer_takes_the_keys_too() {
         keystone.fail(&Method::GET, path, 404);
     }
     for owner in ["user \"amy\"", "project \"p1\"", "user \"a+b cä\"", "user \"a\\u{202e}b\""] {
-        front.logged(&format!("keys purged with their owner owner={owner} purged=1"), 1).await;
+        front
+            .logged(&format!("purged the keys of a deleted owner owner={owner} purged=1"), 1)
+            .await;
     }
     assert_eq!(keystone.last("/v3/users/a%2B").uri, "/v3/users/a%2Bb%20c%C3%A4");
 }
 
 #[tokio::test]
-async fn a_delete_that_takes_longer_than_patience_takes_the_keys_too() {
+async fn deletion_that_times_out_purges_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
     let client = front.client();
     key_of(&client, "slow", "demo").await;
     client.call(Method::DELETE, "/v3/users/slow", ADMIN, None).await.expect(504);
-    // Still there when it is first asked for.
-    keystone_is_asked(&keystone, "/v3/users/slow", 2).await;
+    // The user still exists at the first check.
+    wait_for_requests(&keystone, "/v3/users/slow", 2).await;
     assert_eq!(count_of(&client, "slow").await, 1);
     keystone.fail(&Method::GET, "/v3/users/slow", 404);
-    front.logged("keys purged with their owner owner=user \"slow\" purged=1", 1).await;
+    front.logged("purged the keys of a deleted owner owner=user \"slow\" purged=1", 1).await;
 }
 
 #[tokio::test]
-async fn a_delete_of_somebody_who_is_gone_takes_keys_that_are_left() {
+async fn deletion_of_a_missing_owner_purges_remaining_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     key_of(&client, "amy", "demo").await;
     keystone.fail(&Method::DELETE, "/v3/users/amy", 404);
     keystone.fail(&Method::GET, "/v3/users/amy", 404);
     client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(404);
-    front.logged("keys purged with their owner owner=user \"amy\" purged=1", 1).await;
+    front.logged("purged the keys of a deleted owner owner=user \"amy\" purged=1", 1).await;
     assert_eq!(count_of(&client, "amy").await, 0);
 }
 
 #[tokio::test]
-async fn keys_stay_when_it_is_not_keystone_that_says_their_owner_is_gone() {
+async fn only_keystones_own_404_purges_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     key_of(&client, "amy", "demo").await;
     key_of(&client, "bob", "demo").await;
     for path in ["/v3/users/amy", "/v3/users/bob"] {
         keystone.fail(&Method::DELETE, path, 503);
     }
-    // A proxy's page, and a refusal of the service user.
-    keystone.fail_in_html(&Method::GET, "/v3/users/amy", 404);
+    // A page of a proxy, and a rejection of the service user.
+    keystone.fail_as_proxy(&Method::GET, "/v3/users/amy", 404);
     keystone.fail(&Method::GET, "/v3/users/bob", 403);
     for path in ["/v3/users/amy", "/v3/users/bob"] {
         client.call(Method::DELETE, path, ADMIN, None).await.expect(503);
-        // The first is the question whether the user may have a key.
-        keystone_is_asked(&keystone, path, 3).await;
+        // The first request was made when the key was created.
+        wait_for_requests(&keystone, path, 3).await;
     }
     assert_eq!((count_of(&client, "amy").await, count_of(&client, "bob").await), (1, 1));
-    assert!(!front.stderr().contains("keys purged"), "{}", front.stderr());
+    assert!(!front.stderr().contains("purged the keys"), "{}", front.stderr());
 }
 
 #[tokio::test]
-async fn doubts_are_bounded_and_each_owner_is_asked_about_once() {
+async fn checks_of_owners_are_limited_and_not_repeated() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     keystone.fail(&Method::DELETE, "/v3/users/", 404);
     for _ in 0..300 {
@@ -211,18 +215,18 @@ async fn doubts_are_bounded_and_each_owner_is_asked_about_once() {
         client.call(Method::DELETE, &path, ADMIN, None).await.expect(404);
     }
     let log = front.stderr();
-    assert_eq!(log.matches("not asked whether it is deleted").count(), 1, "{log}");
-    keystone_is_asked(&keystone, "/v3/users/amy", 1).await;
-    assert_eq!(keystone.times(&Method::GET, "/v3/users/amy"), 1);
+    assert_eq!(log.matches("cannot check whether the owner was deleted").count(), 1, "{log}");
+    wait_for_requests(&keystone, "/v3/users/amy", 1).await;
+    assert_eq!(keystone.count(&Method::GET, "/v3/users/amy"), 1);
 }
 
-/// Waits until Keystone was asked so often.
-async fn keystone_is_asked(keystone: &Keystone, path: &str, times: usize) {
+/// Waits until Keystone got this many requests.
+async fn wait_for_requests(keystone: &Keystone, path: &str, times: usize) {
     for () in Waiting::start() {
-        if keystone.times(&Method::GET, path) >= times {
+        if keystone.count(&Method::GET, path) >= times {
             return;
         }
         sleep(Waiting::STEP).await;
     }
-    panic!("nobody asks for {path}");
+    panic!("too few requests for {path}");
 }

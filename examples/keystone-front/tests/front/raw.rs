@@ -1,4 +1,4 @@
-//! A server that says the same to everybody, to the letter, and hangs up.
+//! A server that returns the same bytes for each request, and closes the connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,26 +7,26 @@ use tokio::{
     net::TcpListener,
 };
 
-/// What it says, and what it has heard, request by request.
+/// What it says, and what it has received, request by request.
 #[derive(Clone)]
-pub(crate) struct Saying {
+pub(crate) struct ScriptedServer {
     pub(crate) url: String,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
-impl Saying {
+impl ScriptedServer {
     pub(crate) async fn start(answer: impl Into<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (this, answer) = (Self { url, heard: Arc::default() }, answer.into());
-        let heard = Arc::clone(&this.heard);
+        let (this, answer) = (Self { url, received: Arc::default() }, answer.into());
+        let received = Arc::clone(&this.received);
         tokio::spawn(async move {
             loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
-                let (answer, heard) = (answer.clone(), Arc::clone(&heard));
+                let (answer, received) = (answer.clone(), Arc::clone(&received));
                 tokio::spawn(async move {
                     let (mut text, mut buffer) = (String::new(), [0; 4096]);
-                    while !is_whole(&text) {
+                    while !is_complete(&text) {
                         match socket.read(&mut buffer).await {
                             Ok(length @ 1..) => {
                                 text += &String::from_utf8_lossy(&buffer[..length]);
@@ -34,7 +34,7 @@ impl Saying {
                             _ => return,
                         }
                     }
-                    heard.lock().unwrap().push(text);
+                    received.lock().unwrap().push(text);
                     let _ = socket.write_all(&answer).await;
                 });
             }
@@ -42,18 +42,18 @@ impl Saying {
         this
     }
 
-    pub(crate) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
     }
 
     /// The last request.
     pub(crate) fn last(&self) -> String {
-        self.heard().pop().expect("nothing was heard")
+        self.received().pop().expect("no request was received")
     }
 }
 
-/// Whether a request has ended: its head, and its body by length or chunks.
-fn is_whole(text: &str) -> bool {
+/// Whether a request is complete, by its length or chunks.
+fn is_complete(text: &str) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let head = head.to_ascii_lowercase();
     if head.contains("transfer-encoding: chunked") {

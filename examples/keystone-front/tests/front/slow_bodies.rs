@@ -1,4 +1,4 @@
-//! Bodies that move, but too slowly.
+//! Bodies that arrive or are read too slowly.
 
 use std::{
     convert::Infallible,
@@ -13,30 +13,30 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use keystone_front::{answers::BoxError, body::Watched, returned::Returned};
+use keystone_front::{request_body::TimedBody, response_body::ReadLimited, responses::BoxError};
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout};
 
 use crate::{http::Raw, keystone::Keystone, process::Front};
 
 const KIB: usize = 1_024;
 
-/// A body of equal pieces, each after the same time.
+/// A body of equal pieces at equal intervals.
 struct Trickle {
     piece: Bytes,
     every: Duration,
     pieces: usize,
-    says_its_size: bool,
+    has_known_size: bool,
     next: Option<Pin<Box<Sleep>>>,
 }
 
 impl Trickle {
     fn new(piece: usize, every: Duration, pieces: usize) -> Self {
         let piece = vec![b'x'; piece].into();
-        Self { piece, every, pieces, says_its_size: true, next: None }
+        Self { piece, every, pieces, has_known_size: true, next: None }
     }
 
     fn of_unknown_size(mut self) -> Self {
-        self.says_its_size = false;
+        self.has_known_size = false;
         self
     }
 }
@@ -61,15 +61,14 @@ impl Body for Trickle {
 
     fn size_hint(&self) -> SizeHint {
         let size = (self.piece.len() * self.pieces) as u64;
-        if self.says_its_size { SizeHint::with_exact(size) } else { SizeHint::default() }
+        if self.has_known_size { SizeHint::with_exact(size) } else { SizeHint::default() }
     }
 }
 
-/// Reads a request's body to its end; whether it arrives, and after how many seconds of the paused
-/// clock that is known.
+/// Reads a request's body; returns whether it was complete, and the seconds on the paused clock.
 async fn read(body: Trickle) -> (bool, u64) {
     let began = Instant::now();
-    let body = Watched::new(body, Duration::from_hours(1)).paced();
+    let body = TimedBody::new(body, Duration::from_hours(1)).with_min_rate();
     let arrives = body.collect().await.is_ok();
     (arrives, began.elapsed().as_secs())
 }
@@ -104,18 +103,18 @@ async fn large_body_ends_after_thirty_seconds_below_one_kib_per_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_start_is_no_credit_for_a_slow_rest() {
+async fn fast_start_does_not_compensate_for_a_slow_rest() {
     let fast = Trickle::new(200 * KIB, seconds(1.0), 1);
     let (arrives, after) = read_both(fast, Trickle::new(1, seconds(1.0), 100)).await;
-    // 30 s after the second in which the fast part came.
+    // 30 s after the fast part.
     assert!(!arrives && (31..=32).contains(&after), "{after}");
 }
 
-/// Reads two bodies as one, whose size is known.
+/// Reads two bodies as one.
 async fn read_both(one: Trickle, other: Trickle) -> (bool, u64) {
     let began = Instant::now();
     let both = Both(one, other);
-    let both = Watched::new(both, Duration::from_hours(1)).paced();
+    let both = TimedBody::new(both, Duration::from_hours(1)).with_min_rate();
     (both.collect().await.is_ok(), began.elapsed().as_secs())
 }
 
@@ -144,7 +143,7 @@ impl Body for Both {
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_of_unknown_size_has_the_rate_rule_once_it_is_large() {
+async fn body_of_unknown_size_has_the_minimum_rate_after_112_kib() {
     let large = || Trickle::new(2 * KIB, seconds(1.0), 300).of_unknown_size();
     assert_eq!(read(large()).await, (true, 300));
     let rest = || Trickle::new(1, seconds(1.0), 100).of_unknown_size();
@@ -156,8 +155,8 @@ async fn body_of_unknown_size_has_the_rate_rule_once_it_is_large() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_of_the_reader_does_not_count_against_the_client() {
-    let mut body = Watched::new(Trickle::new(1, seconds(1.0), 5), seconds(10.0)).paced();
+async fn slow_reader_does_not_count_against_the_client() {
+    let mut body = TimedBody::new(Trickle::new(1, seconds(1.0), 5), seconds(10.0)).with_min_rate();
     for _ in 0..5 {
         sleep(Duration::from_secs(100)).await;
         body.frame().await.unwrap().unwrap();
@@ -165,17 +164,17 @@ async fn time_of_the_reader_does_not_count_against_the_client() {
     assert!(body.frame().await.is_none());
 }
 
-/// A body that says when it is dropped.
-struct Answer(Trickle, Arc<AtomicBool>);
+/// A body that records when it is dropped.
+struct Response(Trickle, Arc<AtomicBool>);
 
-impl Answer {
-    fn returned(body: Trickle) -> (Returned<Self>, Arc<AtomicBool>) {
+impl Response {
+    fn limited(body: Trickle) -> (ReadLimited<Self>, Arc<AtomicBool>) {
         let dropped = Arc::new(AtomicBool::new(false));
-        (Returned::new(Self(body, Arc::clone(&dropped))), dropped)
+        (ReadLimited::new(Self(body, Arc::clone(&dropped))), dropped)
     }
 }
 
-impl Body for Answer {
+impl Body for Response {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -192,28 +191,28 @@ impl Body for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for Response {
     fn drop(&mut self) {
         self.1.store(true, Ordering::SeqCst);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_the_client_does_not_read_is_dropped() {
-    let (mut answer, dropped) = Answer::returned(Trickle::new(10 * KIB, seconds(1.0), 100));
-    answer.frame().await.unwrap().unwrap();
+async fn response_that_the_client_does_not_read_is_dropped() {
+    let (mut response, dropped) = Response::limited(Trickle::new(10 * KIB, seconds(1.0), 100));
+    response.frame().await.unwrap().unwrap();
     sleep(Duration::from_secs(39)).await;
     assert!(!dropped.load(Ordering::SeqCst));
     sleep(Duration::from_secs(3)).await;
-    assert!(dropped.load(Ordering::SeqCst), "Keystone waits on");
-    answer.frame().await.unwrap().unwrap_err();
+    assert!(dropped.load(Ordering::SeqCst), "the body was not dropped");
+    response.frame().await.unwrap().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_the_client_reads_byte_by_byte_is_dropped() {
-    let (mut answer, dropped) = Answer::returned(Trickle::new(1, seconds(0.1), 1_000));
+async fn response_that_the_client_reads_byte_by_byte_is_dropped() {
+    let (mut response, dropped) = Response::limited(Trickle::new(1, seconds(0.1), 1_000));
     let mut read = 0;
-    while let Some(Ok(_)) = answer.frame().await {
+    while let Some(Ok(_)) = response.frame().await {
         read += 1;
         sleep(Duration::from_secs(10)).await;
     }
@@ -222,10 +221,10 @@ async fn answer_that_the_client_reads_byte_by_byte_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_the_client_reads_at_one_kib_per_second_arrives_whole() {
-    let (mut answer, _) = Answer::returned(Trickle::new(10 * KIB, seconds(1.0), 100));
+async fn response_that_the_client_reads_at_one_kib_per_second_is_complete() {
+    let (mut response, _) = Response::limited(Trickle::new(10 * KIB, seconds(1.0), 100));
     let mut read = 0;
-    while let Some(frame) = answer.frame().await {
+    while let Some(frame) = response.frame().await {
         read += frame.unwrap().into_data().unwrap().len();
         sleep(Duration::from_secs(10)).await;
     }
@@ -233,10 +232,10 @@ async fn answer_that_the_client_reads_at_one_kib_per_second_arrives_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_of_keystone_does_not_count_against_the_client() {
-    let (mut answer, _) = Answer::returned(Trickle::new(1, seconds(100.0), 10));
+async fn slow_keystone_does_not_count_against_the_client() {
+    let (mut response, _) = Response::limited(Trickle::new(1, seconds(100.0), 10));
     let mut read = 0;
-    while let Some(frame) = answer.frame().await {
+    while let Some(frame) = response.frame().await {
         read += frame.unwrap().into_data().unwrap().len();
     }
     assert_eq!(read, 10);
@@ -245,19 +244,19 @@ async fn time_of_keystone_does_not_count_against_the_client() {
 #[tokio::test]
 async fn byte_per_second_gets_408_and_frees_keystone() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 200000\r\n\r\n").await;
-    let sending_and_hearing = async {
+    raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 200000\r\n\r\n").await;
+    let exchange = async {
         loop {
-            raw.say("x").await;
-            if let Ok(heard) = timeout(Duration::from_secs(1), raw.hear("}}\n")).await {
-                return heard;
+            raw.send("x").await;
+            if let Ok(received) = timeout(Duration::from_secs(1), raw.receive_until("}}\n")).await {
+                return received;
             }
         }
     };
-    let heard = timeout(Duration::from_mins(2), sending_and_hearing).await;
-    let heard = heard.expect("the byte per second is enough");
-    assert!(heard.starts_with("HTTP/1.1 408 Request Timeout"), "{heard}");
-    keystone.given_up().await;
+    let received = timeout(Duration::from_mins(2), exchange).await;
+    let received = received.expect("no timeout occurred");
+    assert!(received.starts_with("HTTP/1.1 408 Request Timeout"), "{received}");
+    keystone.request_canceled().await;
 }

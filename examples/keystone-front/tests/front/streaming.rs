@@ -1,4 +1,4 @@
-//! Bodies pass as they come, in both directions.
+//! Bodies are streamed in both directions.
 
 use bytes::Bytes;
 use http::Request;
@@ -8,31 +8,31 @@ use tokio::time::{Duration, timeout};
 
 use crate::{http::Raw, keystone::Keystone, process::Front};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn keystone_has_the_first_piece_before_the_client_sends_the_last() {
+async fn request_body_is_streamed() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 10\r\n\r\nfirst").await;
-    timeout(PATIENCE, keystone.arrived()).await.expect("the first piece is held back");
-    raw.say("last!").await;
-    assert!(raw.hear("\r\n\r\n10").await.starts_with("HTTP/1.1 200 OK"));
+    raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 10\r\n\r\nfirst").await;
+    timeout(TIMEOUT, keystone.arrived()).await.expect("the first piece was not forwarded");
+    raw.send("last!").await;
+    assert!(raw.receive_until("\r\n\r\n10").await.starts_with("HTTP/1.1 200 OK"));
 }
 
 #[tokio::test]
-async fn the_client_has_the_first_piece_before_keystone_sends_the_last() {
+async fn response_body_is_streamed() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
-    timeout(PATIENCE, raw.hear("first;")).await.expect("the first piece is held back");
-    keystone.go_on();
-    raw.hear("last").await;
+    raw.send("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    timeout(TIMEOUT, raw.receive_until("first;")).await.expect("the first piece was not forwarded");
+    keystone.proceed();
+    raw.receive_until("last").await;
 }
 
-/// The most memory that a process has had, in MiB.
+/// The peak memory of a process in MiB.
 fn peak(front: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", front.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -40,11 +40,11 @@ fn peak(front: &Running) -> u64 {
 }
 
 #[tokio::test]
-async fn a_large_body_passes_both_ways_without_being_held() {
+async fn large_bodies_are_not_buffered() {
     const PIECE: usize = 64 * 1_024;
     const PIECES: usize = 2_048;
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     front.client().get("/other", "").await.expect(200);
     let before = peak(&front);
 
@@ -71,35 +71,35 @@ async fn a_large_body_passes_both_ways_without_being_held() {
     sending.await.unwrap();
     assert_eq!(length, PIECE * PIECES);
     let grown = peak(&front) - before;
-    assert!(grown < 16, "{grown} MiB more for 128 MiB that passed");
+    assert!(grown < 16, "{grown} MiB more for 128 MiB");
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_ends_its_request_to_keystone() {
+async fn disconnecting_client_cancels_the_request_to_keystone() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("GET /hang HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    raw.send("GET /hang HTTP/1.1\r\nHost: front\r\n\r\n").await;
     keystone.arrived().await;
-    assert!(!keystone.has_given_up());
+    assert!(!keystone.is_request_canceled());
     drop(raw);
-    keystone.given_up().await;
+    keystone.request_canceled().await;
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_does_not_look_whole() {
+async fn truncated_response_does_not_look_complete() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let mut raw = Raw::connect(front.host()).await;
-    raw.say("GET /half HTTP/1.1\r\nHost: front\r\n\r\n").await;
-    raw.hear("half of it").await;
-    keystone.go_on();
-    let rest = raw.hear_out().await;
+    raw.send("GET /half HTTP/1.1\r\nHost: front\r\n\r\n").await;
+    raw.receive_until("half of it").await;
+    keystone.proceed();
+    let rest = raw.receive_all().await;
     assert!(!rest.contains("0\r\n"), "{rest:?}");
-    front.logged("Keystone's answer broke off", 1).await;
+    front.logged("Keystone's response ended early", 1).await;
 }
 
-/// A body, piece by piece.
+/// A body from a channel.
 struct Body(tokio::sync::mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Body {

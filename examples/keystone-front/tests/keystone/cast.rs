@@ -1,4 +1,4 @@
-//! Everybody who appears in the tables.
+//! The users and tokens of the tables.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     tools::signed,
 };
 
-/// Who appears in the rows.
+/// The tokens and ids that rows can name.
 pub(crate) struct Cast {
     pub(crate) tokens: BTreeMap<&'static str, String>,
     pub(crate) names: Names,
@@ -20,8 +20,8 @@ pub(crate) struct Cast {
 /// The secret of the key `<ann>s`.
 const SECRET: &str = "the-secret-of-ann";
 
-/// Deletes somebody's credentials in Keystone.
-pub(crate) async fn forget(admin: &Admin, user: &str) {
+/// Deletes a user's credentials in Keystone.
+pub(crate) async fn delete_credentials(admin: &Admin, user: &str) {
     let found = admin.call(Method::GET, &format!("/v3/credentials?user_id={user}"), None).await;
     for credential in found.expect(200).json()["credentials"].as_array().unwrap() {
         let path = format!("/v3/credentials/{}", credential["id"].as_str().unwrap());
@@ -30,7 +30,7 @@ pub(crate) async fn forget(admin: &Admin, user: &str) {
 }
 
 impl Cast {
-    /// Everybody's tokens, and the ids that rows may name.
+    /// Creates the users and their tokens.
     pub(crate) async fn new(admin: &Admin) -> Self {
         let client = &admin.client;
         let (home, other) = (admin.project("home").await, admin.project("other").await);
@@ -101,8 +101,8 @@ impl Cast {
     }
 }
 
-/// Gives names to signatures with the key `<ann>s`, which is not made yet; returns a
-/// token that was obtained with one.
+/// Adds names for signatures with the key `<ann>s`, which does not exist yet. Returns a token that
+/// was issued for one of them.
 async fn sign(admin: &Admin, ann: &User, home: &str, names: &mut Names) -> String {
     let access = format!("{}s", ann.id);
     let blob = json!({"access": access, "secret": SECRET}).to_string();

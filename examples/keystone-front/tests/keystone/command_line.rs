@@ -1,4 +1,4 @@
-//! The OpenStack command line, with Keystone itself and through the front.
+//! The OpenStack command line, with Keystone directly and through the front.
 
 use serde_json::{Value, json};
 
@@ -10,12 +10,12 @@ use crate::{
     tools::CommandLine,
 };
 
-/// What all commands said, each with what stands for the ids in it.
+/// Runs all commands; returns their normalized output.
 async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Value> {
     let url_v3 = format!("{url}/v3");
     let mut openstack = CommandLine::new(&[
         ("OS_AUTH_URL", &url_v3),
-        // Once logged in it goes where the catalog says.
+        // After the login it uses the URL in the catalog.
         ("OS_REGION_NAME", region),
         ("OS_USERNAME", &user.name),
         ("OS_PASSWORD", &user.password),
@@ -23,14 +23,14 @@ async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Val
         ("OS_USER_DOMAIN_ID", "default"),
     ]);
     let mut names = Names::new();
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     let mut note = |result: Result<Value, String>, names: &Names| {
         let known = match result {
             Ok(value) => value,
-            // The words are the server's own.
+            // The message is specific to the server.
             Err(_) => json!("refused"),
         };
-        said.push(json_of(known, url, names));
+        outputs.push(json_of(known, url, names));
     };
 
     let blob = json!({"access": unique("key"), "secret": "s"}).to_string();
@@ -58,11 +58,11 @@ async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Val
     note(openstack.run(&["ec2", "credentials", "show", &access, "-f", "json"]).await, &names);
     note(openstack.run(&["ec2", "credentials", "delete", &access]).await, &names);
     note(openstack.run(&["ec2", "credentials", "list", "-f", "json"]).await, &names);
-    said
+    outputs
 }
 
 #[tokio::test]
-async fn openstack_client_says_the_same_through_the_front() {
+async fn openstack_client_has_the_same_output_through_the_front() {
     let Some(turn) = lab::shared().await else { return };
     let admin = turn.lab.admin().await;
     let project = admin.project("project").await;
@@ -75,7 +75,7 @@ async fn openstack_client_says_the_same_through_the_front() {
     for (at, (keystone, through)) in keystone.iter().zip(&through).enumerate() {
         let found = differences(keystone, through);
         if at == 4 {
-            // Keystone takes nothing but a blob, and this command sends a type too.
+            // Keystone accepts only a blob, and this command also sends a type.
             assert_eq!((keystone, through), (&json!("refused"), &Value::Null));
             continue;
         }

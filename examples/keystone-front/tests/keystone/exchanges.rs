@@ -1,4 +1,4 @@
-//! Exchanges with Keystone itself and with a front of it, side by side.
+//! Compares the responses of Keystone and of a front.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -9,7 +9,7 @@ use test_support::process::Running;
 use tokio::sync::Mutex;
 
 use crate::{
-    cast::{Cast, forget},
+    cast::{Cast, delete_credentials},
     front::Front,
     http::{Answer, Client},
     lab,
@@ -19,7 +19,7 @@ use crate::{
 
 const DIFFERENCES: &str = include_str!("../../../../docs/keystone-differences.md");
 
-/// One request that both get. `<name>` in its path and body stands for an id.
+/// A request to both servers. `<name>` in its path and body is replaced by an id.
 pub(crate) struct Row {
     what: &'static str,
     who: &'static str,
@@ -30,20 +30,20 @@ pub(crate) struct Row {
     differs: Option<Differs>,
 }
 
-/// A difference that is meant to be.
+/// An intended difference.
 struct Differs {
     why: &'static str,
     keystone: u16,
     front: u16,
-    /// If the statuses are the same: what differs.
+    /// The members that differ, if the statuses are equal.
     at: &'static [&'static str],
 }
 
-/// Where the two tell differently of a method that there is not.
+/// The members that differ for an unknown method.
 pub(crate) const METHOD: &[&str] = &["body.error", "body.message"];
 pub(crate) const METHOD_WHY: &str = "all errors have the same shape";
 
-/// What is asked (for a reader), who asks, method and path under `/v3`.
+/// A row: a description, the caller, and method and path under `/v3`.
 pub(crate) const fn row(what: &'static str, who: &'static str, call: &'static str) -> Row {
     let content_type = "application/json";
     Row { what, who, call, body: "", content_type, keep: &[], differs: None }
@@ -58,17 +58,17 @@ impl Row {
         Self { content_type, ..self }
     }
 
-    /// Gives names to what is at these places of the answer: another with each server.
+    /// Names values in the response, which differ between the servers.
     pub(crate) const fn keep(self, keep: &'static [(&'static str, &'static str)]) -> Self {
         Self { keep, ..self }
     }
 
-    /// The statuses of Keystone and of the front are not the same.
+    /// Expects different statuses of Keystone and the front.
     pub(crate) const fn status(self, keystone: u16, front: u16, why: &'static str) -> Self {
         Self { differs: Some(Differs { why, keystone, front, at: &[] }), ..self }
     }
 
-    /// The status is the same, and something differs at exactly these places.
+    /// Expects equal statuses, and differences at exactly these places.
     pub(crate) const fn differs(
         self,
         status: u16,
@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-/// On which servers.
+/// The two servers.
 struct Stage {
     cast: Arc<Cast>,
     sides: [Side; 2],
@@ -87,17 +87,16 @@ struct Stage {
     front: Running,
 }
 
-/// A server, and the names that are its own.
+/// A server with its names.
 struct Side {
     client: Client,
     url: String,
     names: Names,
 }
 
-/// Sends all rows to both, and compares each answer.
+/// Sends all rows to both servers, and compares the responses.
 pub(crate) async fn compare(rows: &[Row]) {
-    // The cast is the same for all tables, one after another, as long as its tokens
-    // count.
+    // All tables share the cast until its tokens are invalidated. They run one after the other.
     static CAST: Mutex<Option<(usize, Arc<Cast>)>> = Mutex::const_new(None);
     let Some(turn) = lab::shared().await else { return };
     let mut cast = CAST.lock().await;
@@ -116,32 +115,32 @@ pub(crate) async fn compare(rows: &[Row]) {
         let (keystone, front) = stage.both(row).await;
         let statuses = (keystone["status"].as_u64(), front["status"].as_u64());
         let found = differences(&keystone, &front);
-        let told = || {
+        let report = || {
             let lines = found.iter().map(|(at, how)| format!("    {at}: {how}\n"));
             lines.collect::<String>()
         };
         let (what, who, call) = (row.what, row.who, row.call);
-        let fine = match &row.differs {
+        let is_expected = match &row.differs {
             None => found.is_empty(),
             Some(Differs { keystone, front, at, .. }) => {
                 statuses == (Some((*keystone).into()), Some((*front).into()))
                     && (keystone != front || found.keys().eq(at.iter()))
             }
         };
-        if !fine {
+        if !is_expected {
             let why = row.differs.as_ref().map_or("nothing", |differs| differs.why);
-            let _ = writeln!(failures, "{what} ({who}, {call}); expected: {why}\n{}", told());
+            let _ = writeln!(failures, "{what} ({who}, {call}); expected: {why}\n{}", report());
         }
     }
     let differ = rows.iter().filter(|row| row.differs.is_some()).count();
-    println!("{} exchanges compared, {differ} differ as they should", rows.len());
+    println!("{} exchanges compared, {differ} have intended differences", rows.len());
     assert!(failures.is_empty(), "Keystone / front:\n{failures}");
 }
 
 impl Stage {
     async fn new(lab: &'static lab::Lab, admin: &Admin, cast: Arc<Cast>) -> Self {
         for who in ["ann", "bob", "reader"] {
-            forget(admin, &cast.names[who]).await;
+            delete_credentials(admin, &cast.names[who]).await;
         }
         let front = Front::of(lab).start(&[]).await;
         let side = |url: &str| Side {
@@ -187,7 +186,7 @@ impl Side {
         let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", row.what));
         self.keep(row, &answer);
         let mut normal = normal(&answer, &self.url, &self.names);
-        // What the front writes through to Keystone is the other side's.
+        // Ignores the front's copies in Keystone.
         if let Some(listed) = normal.pointer_mut("/body/credentials").and_then(Value::as_array_mut)
         {
             listed.retain(|one| one.get("front_credential_id").is_none());

@@ -1,4 +1,4 @@
-//! What changes in Keystone is felt by callers of the front.
+//! Changes in Keystone take effect in the front.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use crate::{
     tools::signed,
 };
 
-/// For how long the fronts of these tests rely on what Keystone said.
+/// The cache time of these tests.
 const CACHED: Duration = Duration::from_secs(2);
 
-/// Asks until the status is this; fails if that takes clearly longer than the cache
-/// may, a slow machine included.
-async fn becomes(status: u16, what: &str, client: &Client, path: &str, token: &str) {
+/// Repeats a request until it has this status. Fails if that takes much longer than the cache time.
+async fn wait_for_status(status: u16, what: &str, client: &Client, path: &str, token: &str) {
     let asked = Instant::now();
     loop {
         let answer = client.get(path, token).await;
@@ -32,7 +31,7 @@ async fn becomes(status: u16, what: &str, client: &Client, path: &str, token: &s
 }
 
 #[tokio::test]
-async fn a_revoked_token_a_lost_role_and_a_disabled_user_are_felt_within_the_cache_time() {
+async fn revoked_tokens_lost_roles_and_disabled_users_take_effect_within_the_cache_time() {
     let Some(turn) = lab::shared().await else { return };
     let admin = turn.lab.admin().await;
     let home = admin.project("home").await;
@@ -49,10 +48,10 @@ async fn a_revoked_token_a_lost_role_and_a_disabled_user_are_felt_within_the_cac
     let revoked = ann.token(&admin.client, &project(&home)).await;
     through.get("/v3/credentials", &revoked).await.expect(200);
     admin.revoke_token(&revoked).await;
-    becomes(401, "revoked token", &through, "/v3/credentials", &revoked).await;
+    wait_for_status(401, "revoked token", &through, "/v3/credentials", &revoked).await;
     through.get("/v3/credentials", &member).await.expect(200);
 
-    // An S3 key of somebody whose role in the project is taken away.
+    // An S3 key of a user whose role is removed.
     let (access, secret) = (unique("fresh"), password());
     let pair = json!({"access": access, "secret": secret}).to_string();
     let key = json!({"credential":
@@ -63,12 +62,15 @@ async fn a_revoked_token_a_lost_role_and_a_disabled_user_are_felt_within_the_cac
     admin.revoke(&on_home, &bob.id, "member").await;
     let asked = Instant::now();
     while through.post("/v3/s3tokens", &service, &request).await.status != 401 {
-        assert!(asked.elapsed() < CACHED + Duration::from_secs(5), "the role is not lost");
+        assert!(
+            asked.elapsed() < CACHED + Duration::from_secs(5),
+            "the key is still valid without the role"
+        );
         sleep(Duration::from_millis(100)).await;
     }
-    becomes(401, "token of a lost role", &through, "/v3/credentials", &second).await;
+    wait_for_status(401, "token of a lost role", &through, "/v3/credentials", &second).await;
 
     let disabled = json!({"user": {"enabled": false}});
     admin.call(Method::PATCH, &format!("/v3/users/{}", ann.id), Some(&disabled)).await.expect(200);
-    becomes(401, "disabled user", &through, "/v3/credentials", &member).await;
+    wait_for_status(401, "disabled user", &through, "/v3/credentials", &member).await;
 }

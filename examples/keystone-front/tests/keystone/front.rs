@@ -1,4 +1,4 @@
-//! Starting fronts before the Keystone.
+//! Starts fronts for the Keystone.
 
 use std::{process::Command, sync::Arc};
 
@@ -7,7 +7,7 @@ use test_support::process::Running;
 
 use crate::lab::{Lab, SERVICE_PROJECT, SERVICE_USER};
 
-/// How to start a front, on a free port and with a store of its own.
+/// A configuration of a front, with a free port and a temporary store.
 pub(crate) struct Front {
     lab: &'static Lab,
     home: Arc<TempDir>,
@@ -18,12 +18,12 @@ impl Front {
         Self { lab, home: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts the front, and waits until it listens.
     pub(crate) async fn start(&self, arguments: &[&str]) -> Running {
         self.spawn(&[&["--listen", "127.0.0.1:0"], arguments].concat()).listening().await
     }
 
-    /// Has it import what Keystone has; returns the line that it prints.
+    /// Runs `--import`; returns the printed line.
     pub(crate) async fn import(&self) -> String {
         let mut running = self.spawn(&["--import"]);
         let status = running.ended().await;

@@ -1,4 +1,4 @@
-//! Keys that were made in Keystone, taken over by the front.
+//! Imports of keys from Keystone.
 
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::{
 };
 
 #[tokio::test]
-async fn keys_of_keystone_work_through_the_front_once_they_are_imported() {
-    // Alone, for the numbers that are printed are of all credentials.
+async fn imported_keys_work_through_the_front() {
+    // Exclusive: the printed numbers count all credentials.
     let Some(turn) = lab::alone().await else { return };
     let admin = turn.lab.admin().await;
     let home = admin.project("home").await;

@@ -20,11 +20,11 @@ use crate::{
     secret_file,
 };
 
-/// As whom the front asks Keystone.
+/// The service user of the front.
 pub(crate) const SERVICE_USER: &str = "front";
 pub(crate) const SERVICE_PROJECT: &str = "service";
 
-/// A Keystone of this run's own, on loopback.
+/// A Keystone for this run, on loopback.
 pub(crate) struct Lab {
     pub(crate) url: String,
     pub(crate) admin_password: String,
@@ -32,11 +32,11 @@ pub(crate) struct Lab {
     home: PathBuf,
     rotations: AtomicUsize,
     turns: RwLock<()>,
-    #[expect(dead_code, reason = "its end of the pipe is what the guard watches")]
+    #[expect(dead_code, reason = "the guard ends when its pipe is closed")]
     guard: Child,
 }
 
-/// A test's use of the Keystone: with others, or alone.
+/// A test's use of the Keystone: shared or exclusive.
 pub(crate) struct Turn {
     pub(crate) lab: &'static Lab,
     #[expect(dead_code, reason = "held while the test runs")]
@@ -49,7 +49,7 @@ enum Held {
     Shared(RwLockReadGuard<'static, ()>),
 }
 
-/// The Keystone, for tests that leave it and the others' people alone.
+/// The Keystone, for tests that do not disturb others.
 pub(crate) async fn shared() -> Option<Turn> {
     let lab = lab().await?;
     Some(Turn { lab, held: Held::Shared(lab.turns.read().await) })
@@ -66,7 +66,7 @@ async fn lab() -> Option<&'static Lab> {
     let without = env::var_os("WITHOUT_KEYSTONE").is_some_and(|value| !value.is_empty());
     if without || !venv().join("bin/keystone-manage").exists() {
         let required = env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
-        assert!(without || !required, "there is no Keystone: run scripts/keystone install");
+        assert!(without || !required, "Keystone is not installed: run scripts/keystone install");
         let test = std::thread::current().name().unwrap_or("?").to_owned();
         // Not `eprintln!`, which is captured when the test passes.
         let _ = writeln!(std::io::stderr(), "\nSKIPPED: {test}: no Keystone (scripts/keystone)");
@@ -123,12 +123,12 @@ impl Lab {
         admin.grant(&format!("projects/{project}"), &user, "admin").await;
     }
 
-    /// Its admin, for the whole system.
+    /// An admin with a system scope.
     pub(crate) async fn admin(&self) -> Admin {
         Admin::login(&self.url, &self.admin_password, &system()).await
     }
 
-    /// Stops it as a crash does.
+    /// Kills Keystone.
     pub(crate) async fn kill(&self) {
         self.run("kill").await;
     }
@@ -137,16 +137,15 @@ impl Lab {
         self.run("start").await;
     }
 
-    /// Has no token count that was made before: it keeps two keys to check them with,
-    /// and what it has checked in its memory.
-    pub(crate) async fn forget_tokens(&self) {
+    /// Invalidates all tokens: rotates both Fernet keys, and clears the cache.
+    pub(crate) async fn invalidate_tokens(&self) {
         self.run("rotate").await;
         self.run("rotate").await;
         self.run("restart").await;
         self.rotations.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many times tokens have been forgotten.
+    /// How often all tokens were invalidated.
     pub(crate) fn rotations(&self) -> usize {
         self.rotations.load(Ordering::Relaxed)
     }
@@ -157,7 +156,7 @@ impl Lab {
         running.await.unwrap();
     }
 
-    /// Whether it answers at all.
+    /// Whether Keystone responds.
     pub(crate) async fn answers(&self) -> bool {
         Client::new(&self.url).try_call(Method::GET, "/v3", "", None).await.is_ok()
     }
@@ -165,12 +164,12 @@ impl Lab {
 
 fn run(arguments: &[&Path]) {
     let output = script(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scripts/keystone {arguments:?}: {said}");
+    let output = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/keystone {arguments:?}: {output}");
 }
 
-/// Stops the Keystone and deletes its folder when this process ends, however it ends:
-/// its end of a pipe closes then.
+/// Starts a process that stops the Keystone and deletes its folder when this process ends, which
+/// closes the pipe.
 fn guard(home: &Path) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", r#"trap '' INT TERM HUP; cat; "$1" kill "$2"; rm -rf "$2""#, "guard"]);

@@ -1,8 +1,8 @@
-//! The front before a real Keystone, side by side with it.
+//! Compares the front with a real Keystone.
 //!
-//! `scripts/keystone install` gets the Keystone; one is started for all tests.
-//! Without it, or with `WITHOUT_KEYSTONE=1`, they are skipped, with a line on stderr;
-//! with `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+//! `scripts/keystone install` installs Keystone. All tests share one instance. Without Keystone, or
+//! with `WITHOUT_KEYSTONE=1`, the tests are skipped with a line on stderr. With
+//! `REQUIRE_LIVE_BACKENDS=1` they fail if it is not installed.
 
 mod cast;
 mod exchanges;

@@ -1,4 +1,4 @@
-//! Keys that are made through the front, and work in Keystone too.
+//! Keys that are created through the front and are also valid in Keystone.
 
 use http::Method;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn mirrored_keys_work_in_keystone_until_they_are_deleted() {
     for name in ["access", "secret", "tenant_id", "trust_id", "user_id"] {
         assert_eq!(shown["credential"][name], key[name]);
     }
-    // What passes through, and Keystone itself, know it.
+    // Forwarded requests and Keystone itself know the key.
     for how in ["ec2v4", "ec2v2"] {
         let request = signed(how, access, secret).await;
         for server in [&through, keystone] {
@@ -45,7 +45,7 @@ async fn mirrored_keys_work_in_keystone_until_they_are_deleted() {
         server.post("/v3/s3tokens", &service, &request).await.expect(200);
     }
 
-    // A credential, changed and deleted.
+    // A credential is changed and deleted.
     let access_too = unique("mirrored");
     let blob = |secret: &str| json!({"access": access_too, "secret": secret}).to_string();
     let body = json!({"credential": {"type": "ec2", "user_id": ann.id, "project_id": home,

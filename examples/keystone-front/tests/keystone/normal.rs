@@ -1,4 +1,4 @@
-//! Answers of two servers, made comparable.
+//! Normalizes the responses of two servers for comparison.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::http::Answer;
 
-/// Members that are new with every token.
+/// Members that differ in every token.
 const NEW_EACH_TIME: [&str; 3] = ["audit_ids", "expires_at", "issued_at"];
 
-/// What stands for what, such as an id that a server made up for its name.
+/// Names for values, such as generated ids.
 pub(crate) type Names = BTreeMap<String, String>;
 
-/// An answer without what must differ: the server's address, ids that it made up,
-/// times, words of errors, the order of lists.
+/// Normalizes a response: removes the server's address, generated ids, times, messages of errors,
+/// and the order of lists.
 pub(crate) fn normal(answer: &Answer, url: &str, names: &Names) -> Value {
     let mut all = Map::new();
     all.insert("status".into(), answer.status.as_u16().into());
@@ -22,7 +22,7 @@ pub(crate) fn normal(answer: &Answer, url: &str, names: &Names) -> Value {
         let value = value.map(|value| text(value, url, names));
         all.insert(header.into(), value.into());
     }
-    // The words are Keystone's own for what is no API of it.
+    // Keystone's own message for unknown paths.
     let json = serde_json::from_slice(&answer.body).ok();
     let body = json.map(|body| json_of(body, url, names));
     let unknown = || json!(if answer.body.is_empty() { "empty" } else { "not JSON" });
@@ -42,7 +42,7 @@ pub(crate) fn json_of(value: Value, url: &str, names: &Names) -> Value {
             let one = |(name, value): (String, Value)| {
                 let value = match &*name {
                     "catalog" => "a catalog".into(),
-                    // A token of an error; a blob's words are data.
+                    // Words of an error message; a blob is data.
                     "message" => "words".into(),
                     name if NEW_EACH_TIME.contains(&name) => "new each time".into(),
                     _ => json_of(value, url, names),
@@ -67,7 +67,7 @@ fn text(words: &str, url: &str, names: &Names) -> String {
     names.iter().fold(words, |words, (name, value)| words.replace(value, &format!("<{name}>")))
 }
 
-/// Where two values differ, as paths, and how.
+/// The differences of two values, by path.
 pub(crate) fn differences(one: &Value, other: &Value) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     compare("", one, other, &mut found);
@@ -81,7 +81,7 @@ fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeMap<String, 
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match (one.get(name), other.get(name)) {
                     (Some(one), Some(other)) => compare(&path, one, other, found),
-                    (one, other) => drop(found.insert(path, told(one, other))),
+                    (one, other) => drop(found.insert(path, describe(one, other))),
                 }
             }
         }
@@ -91,11 +91,11 @@ fn compare(path: &str, one: &Value, other: &Value, found: &mut BTreeMap<String, 
             }
         }
         (one, other) if one == other => {}
-        (one, other) => drop(found.insert(path.to_owned(), told(Some(one), Some(other)))),
+        (one, other) => drop(found.insert(path.to_owned(), describe(Some(one), Some(other)))),
     }
 }
 
-fn told(one: Option<&Value>, other: Option<&Value>) -> String {
-    let told = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
-    format!("{} / {}", told(one), told(other))
+fn describe(one: Option<&Value>, other: Option<&Value>) -> String {
+    let text = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    format!("{} / {}", text(one), text(other))
 }

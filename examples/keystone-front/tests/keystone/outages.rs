@@ -1,4 +1,4 @@
-//! Keystone dies, comes back, and forgets whom it knew.
+//! Outages of Keystone, and invalidated tokens.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
     waiting::Waiting,
 };
 
-/// Asks until all is well again, by itself.
+/// Repeats a request until it succeeds.
 async fn recovers(client: &Client, path: &str, token: &str) -> Answer {
     for () in Waiting::start() {
         let answer = client.get(path, token).await;
@@ -22,11 +22,11 @@ async fn recovers(client: &Client, path: &str, token: &str) -> Answer {
         }
         sleep(Waiting::STEP).await;
     }
-    panic!("{path} does not recover");
+    panic!("{path} did not recover");
 }
 
 #[tokio::test]
-async fn callers_are_served_while_they_are_known_and_everything_recovers_when_keystone_does() {
+async fn cached_callers_are_served_during_an_outage_and_everything_recovers() {
     let Some(turn) = lab::alone().await else { return };
     let admin = turn.lab.admin().await;
     let home = admin.project("home").await;
@@ -35,7 +35,7 @@ async fn callers_are_served_while_they_are_known_and_everything_recovers_when_ke
     let front = Front::of(turn.lab).start(&[]).await;
     let path = format!("/v3/users/{}/credentials/OS-EC2", ann.id);
 
-    // Clients that create for as long as they are answered well.
+    // Clients that create until a request fails.
     let create = async |client: Client, until_killed: bool| {
         let mut made = Vec::new();
         for _ in 0.. {
@@ -61,7 +61,7 @@ async fn callers_are_served_while_they_are_known_and_everything_recovers_when_ke
     assert_eq!(acknowledged.len(), 400);
     assert!(!turn.lab.answers().await);
 
-    // Known callers are served from what is remembered of them.
+    // Known callers are served from the cache.
     let client = front.client();
     client.get(&path, &member).await.expect(200);
     let refused = client.get("/v3/credentials", &unknown).await.expect(503);
@@ -82,11 +82,11 @@ async fn callers_are_served_while_they_are_known_and_everything_recovers_when_ke
         let link = page["links"]["next"].as_str();
         next = link.map(|link| link.strip_prefix(&front.url).unwrap().to_owned());
     }
-    assert!(listed.is_superset(&acknowledged), "acknowledged keys are lost");
+    assert!(listed.is_superset(&acknowledged), "acknowledged keys were lost");
 }
 
 #[tokio::test]
-async fn a_service_token_that_counts_no_more_is_replaced() {
+async fn invalid_service_token_is_replaced() {
     let Some(turn) = lab::alone().await else { return };
     let admin = turn.lab.admin().await;
     let home = admin.project("home").await;
@@ -95,7 +95,7 @@ async fn a_service_token_that_counts_no_more_is_replaced() {
     let client = front.client();
     client.get("/v3/credentials", &member).await.expect(200);
 
-    turn.lab.forget_tokens().await;
+    turn.lab.invalidate_tokens().await;
     let renewed = ann.token(&admin.client, &project(&home)).await;
     recovers(&client, "/v3/credentials", &renewed).await;
     client.get("/v3/credentials", &member).await.expect(401);

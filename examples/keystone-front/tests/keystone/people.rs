@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::{Answer, Client};
 
-/// Somebody who can log in.
+/// A user with a password.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) id: String,
@@ -16,7 +16,7 @@ pub(crate) struct User {
     pub(crate) password: String,
 }
 
-/// Who may do everything.
+/// A client with an admin's token.
 pub(crate) struct Admin {
     pub(crate) client: Client,
     pub(crate) token: String,
@@ -24,7 +24,7 @@ pub(crate) struct Admin {
     roles: Map<String, Value>,
 }
 
-/// A name or an access key that nothing else has.
+/// A unique name or access key.
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -62,7 +62,7 @@ impl Admin {
         Self { client, token, url: url.to_owned(), roles: roles.collect() }
     }
 
-    /// Creates something; returns what is at this place in the answer.
+    /// Creates an object; returns a value of the response.
     pub(crate) async fn make(&self, path: &str, body: &Value, at: &str) -> String {
         let answer = self.client.post(path, &self.token, body).await.expect(201).json();
         answer.pointer(at).and_then(Value::as_str).unwrap().to_owned()
@@ -72,7 +72,7 @@ impl Admin {
         self.client.call(method, path, &self.token, body).await
     }
 
-    /// Has a token count no more.
+    /// Revokes a token.
     pub(crate) async fn revoke_token(&self, token: &str) {
         let request = Request::delete(format!("{}/v3/auth/tokens", self.url))
             .header("X-Auth-Token", &self.token)
@@ -88,7 +88,7 @@ impl Admin {
         User { id, name, password }
     }
 
-    /// A region in which the catalog names this as Keystone.
+    /// Creates a region whose catalog has this URL for Keystone.
     pub(crate) async fn region(&self, url: &str) -> String {
         let region = unique("region");
         let body = json!({"region": {"id": region}});
@@ -107,7 +107,7 @@ impl Admin {
         self.make("/v3/projects", &body, "/project/id").await
     }
 
-    /// Gives a user a role on `projects/ID`, `domains/ID` or `system`.
+    /// Assigns a role on `projects/ID`, `domains/ID` or `system`.
     pub(crate) async fn grant(&self, on: &str, user: &str, role: &str) {
         let path = format!("/v3/{on}/users/{user}/roles/{}", self.role(role));
         self.call(Method::PUT, &path, None).await.expect(204);
@@ -122,7 +122,7 @@ impl Admin {
         self.roles[name].as_str().unwrap()
     }
 
-    /// A user with a role in a project, and a token for it.
+    /// Creates a user with a role in a project; returns also a token for it.
     pub(crate) async fn member(&self, project_id: &str) -> (User, String) {
         let user = self.user("member").await;
         self.grant(&format!("projects/{project_id}"), &user.id, "member").await;
@@ -141,7 +141,7 @@ fn by_password(user: &Value) -> Value {
     json!({"methods": ["password"], "password": {"user": user}})
 }
 
-/// A token for whom the `identity` names.
+/// Issues a token for an `identity`.
 pub(crate) async fn token(client: &Client, identity: &Value, scope: &Value) -> String {
     let mut body = json!({"auth": {"identity": identity}});
     if !scope.is_null() {

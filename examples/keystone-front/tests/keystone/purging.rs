@@ -1,4 +1,4 @@
-//! Users and projects that are deleted take their keys with them.
+//! Deletions of users and projects purge their keys.
 
 use http::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{front::Front, lab};
 
 #[tokio::test]
-async fn keys_are_gone_with_the_user_or_the_project_deleted_through_the_front() {
+async fn deletion_of_a_user_or_project_purges_keys() {
     let Some(turn) = lab::shared().await else { return };
     let admin = turn.lab.admin().await;
     let (home, other) = (admin.project("home").await, admin.project("other").await);
@@ -43,7 +43,7 @@ async fn keys_are_gone_with_the_user_or_the_project_deleted_through_the_front() 
     through.call(Method::DELETE, &project, &admin.token, None).await.expect(204);
     assert_eq!(left().await, [(bob.id.clone(), home.clone())]);
 
-    // One who may not delete purges nothing.
+    // A rejected deletion purges nothing.
     let project = format!("/v3/projects/{home}");
     through.call(Method::DELETE, &project, &second, None).await.expect(403);
     assert_eq!(left().await, [(bob.id, home)]);

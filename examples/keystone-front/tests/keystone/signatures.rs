@@ -1,4 +1,4 @@
-//! What Amazon's SDK signs, validated by the front as by Keystone.
+//! Signatures of Amazon's SDK, validated by the front and by Keystone.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     tools::signed,
 };
 
-/// Makes the same key with a server.
+/// Creates the same key on a server.
 async fn make(client: &Client, token: &str, user: &User, project: &str, blob: &Value) {
     let key = json!({"credential": {"type": "ec2", "user_id": user.id, "project_id": project,
         "blob": blob.to_string()}});
@@ -19,7 +19,7 @@ async fn make(client: &Client, token: &str, user: &User, project: &str, blob: &V
 }
 
 #[tokio::test]
-async fn boto_s_signatures_are_validated_as_keystone_does() {
+async fn boto_signatures_are_validated_as_in_keystone() {
     let Some(turn) = lab::shared().await else { return };
     let admin = turn.lab.admin().await;
     let home = admin.project("home").await;
@@ -44,11 +44,11 @@ async fn boto_s_signatures_are_validated_as_keystone_does() {
             let keystone = admin.client.post("/v3/s3tokens", &service, &request).await;
             let front_s = through.post("/v3/s3tokens", &service, &request).await;
             let keystone = normal(&keystone.expect(status), &turn.lab.url, &Names::new());
-            let said = front_s.expect(status);
-            let found = differences(&keystone, &normal(&said, &front.url, &Names::new()));
+            let output = front_s.expect(status);
+            let found = differences(&keystone, &normal(&output, &front.url, &Names::new()));
             assert!(found.is_empty(), "{how}, {status}: {found:?}");
             if status == 200 {
-                let token = &said.json()["token"];
+                let token = &output.json()["token"];
                 assert_eq!(token["user"]["id"], ann.id);
                 assert_eq!(token["project"]["id"], home);
                 let roles = token["roles"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Bodies of `POST /v3/credentials`, side by side with Keystone.
+//! Bodies of `POST /v3/credentials`, compared with Keystone.
 
 use crate::exchanges::{Row, compare, row};
 
@@ -104,6 +104,6 @@ const BODIES: &[Row] = &[
 ];
 
 #[tokio::test]
-async fn bodies_of_credentials_are_refused_as_keystone_does() {
+async fn bodies_of_credentials_are_rejected_as_in_keystone() {
     compare(BODIES).await;
 }

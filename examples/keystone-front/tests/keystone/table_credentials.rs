@@ -1,4 +1,4 @@
-//! `/v3/credentials`, side by side with Keystone.
+//! `/v3/credentials`, compared with Keystone.
 
 use crate::exchanges::{METHOD, METHOD_WHY, compare, row};
 
@@ -12,10 +12,10 @@ const NEW_BLOB: &str =
     r#"{"credential": {"blob": "{\"access\": \"<ann>1\", \"secret\": \"t\", \"more\": 1}"}}"#;
 
 #[tokio::test]
-async fn credentials_are_made_and_shown_as_keystone_does() {
+async fn credentials_are_created_and_shown_as_in_keystone() {
     compare(&[
         row("no token", "nobody", "GET /credentials"),
-        row("a token that is none", "a made-up token", "GET /credentials"),
+        row("an invalid token", "a made-up token", "GET /credentials"),
         row("a revoked token", "revoked", "GET /credentials"),
         row("none yet", "member", "GET /credentials"),
         row("a key", "member", "POST /credentials").body(OWN).keep(&[("own", "/credential/id")]),
@@ -27,11 +27,11 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("a certificate", "member", "POST /credentials")
             .body(CERTIFICATE)
             .keep(&[("certificate", "/credential/id")]),
-        row("somebody else's", "member", "POST /credentials").body(BOBS),
-        row("somebody else's, by a reader", "reader", "POST /credentials").body(BOBS),
-        row("somebody else's, by a system reader", "system reader", "POST /credentials").body(BOBS),
-        row("somebody else's, by a service", "service", "POST /credentials").body(BOBS),
-        row("somebody else's, by an admin", "admin", "POST /credentials")
+        row("another user's", "member", "POST /credentials").body(BOBS),
+        row("another user's, by a reader", "reader", "POST /credentials").body(BOBS),
+        row("another user's, by a system reader", "system reader", "POST /credentials").body(BOBS),
+        row("another user's, by a service", "service", "POST /credentials").body(BOBS),
+        row("another user's, by an admin", "admin", "POST /credentials")
             .body(BOBS)
             .keep(&[("bobs", "/credential/id")]),
         row("by a system admin", "system admin", "POST /credentials")
@@ -53,7 +53,7 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("one's own keys", "member", "GET /credentials?type=ec2"),
         row("one's own certificates", "member", "GET /credentials?type=cert"),
         row("a type that there is not", "member", "GET /credentials?type=nothing"),
-        row("somebody else's list", "member", "GET /credentials?user_id=<bob>"),
+        row("another user's list", "member", "GET /credentials?user_id=<bob>"),
         row("a list, by an admin", "admin", "GET /credentials?user_id=<bob>"),
         row("two filters", "admin", "GET /credentials?user_id=<bob>&type=ec2"),
         row("a list, by a system admin", "system admin", "GET /credentials?user_id=<bob>"),
@@ -61,23 +61,23 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
         row("a list, by a system reader", "system reader", "GET /credentials?user_id=<bob>"),
         row("a list, by a domain reader", "domain reader", "GET /credentials?user_id=<bob>"),
         row("a list, by a service", "service", "GET /credentials?user_id=<bob>"),
-        row("a list of nobody's", "admin", "GET /credentials?user_id=no-one"),
+        row("a list of an unknown user", "admin", "GET /credentials?user_id=no-one"),
         row("a part of a type", "member", "GET /credentials?type__contains=er"),
         row("a start of a type", "member", "GET /credentials?type__istartswith=CER"),
         row("more than there are", "member", "GET /credentials?limit=900"),
-        row("a filter that is none", "member", "GET /credentials?colour=red"),
+        row("an unknown filter", "member", "GET /credentials?colour=red"),
         row("one's own", "member", "GET /credentials/<own>"),
         row("one's own, unscoped", "unscoped member", "GET /credentials/<own>"),
         row("one's own certificate", "member", "GET /credentials/<certificate>"),
-        row("somebody else's", "second member", "GET /credentials/<own>"),
-        row("somebody else's, by a reader", "reader", "GET /credentials/<own>"),
+        row("another user's", "second member", "GET /credentials/<own>"),
+        row("another user's, by a reader", "reader", "GET /credentials/<own>"),
         row("by a system reader", "system reader", "GET /credentials/<own>"),
         row("by a domain reader", "domain reader", "GET /credentials/<own>"),
         row("by a service", "service", "GET /credentials/<own>"),
         row("by an admin", "admin", "GET /credentials/<own>"),
         row("by a domain admin", "domain admin", "GET /credentials/<own>"),
         row("by an unscoped admin", "unscoped admin", "GET /credentials/<own>"),
-        row("by nobody", "nobody", "GET /credentials/<own>"),
+        row("without a token", "nobody", "GET /credentials/<own>"),
         row("one that there is not", "member", "GET /credentials/nothing"),
         row("one that there is not, by an admin", "admin", "GET /credentials/nothing"),
         row("one that there is not, by a system reader", "system reader", "GET /credentials/no"),
@@ -86,7 +86,7 @@ async fn credentials_are_made_and_shown_as_keystone_does() {
 }
 
 #[tokio::test]
-async fn credentials_are_changed_and_deleted_as_keystone_does() {
+async fn credentials_are_changed_and_deleted_as_in_keystone() {
     compare(&[
         row("a key", "member", "POST /credentials").body(OWN).keep(&[("own", "/credential/id")]),
         row("a certificate", "member", "POST /credentials")
@@ -95,11 +95,11 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
         row("a new blob", "member", "PATCH /credentials/<own>").body(NEW_BLOB),
         row("the new blob is there", "member", "GET /credentials/<own>"),
         row("a new blob, by an admin", "admin", "PATCH /credentials/<own>").body(NEW_BLOB),
-        row("by somebody else", "second member", "PATCH /credentials/<own>").body(NEW_BLOB),
+        row("by another user", "second member", "PATCH /credentials/<own>").body(NEW_BLOB),
         row("by a system reader", "system reader", "PATCH /credentials/<own>").body(NEW_BLOB),
-        row("by nobody", "nobody", "PATCH /credentials/<own>").body(NEW_BLOB),
+        row("without a token", "nobody", "PATCH /credentials/<own>").body(NEW_BLOB),
         row("no blob", "member", "PATCH /credentials/<own>").body(r#"{"credential": {}}"#),
-        row("a blob that is none", "member", "PATCH /credentials/<own>")
+        row("an invalid blob", "member", "PATCH /credentials/<own>")
             .body(r#"{"credential": {"blob": "text"}}"#),
         row("a blob without a key", "member", "PATCH /credentials/<own>")
             .body(r#"{"credential": {"blob": "{\"secret\": \"s\"}"}}"#),
@@ -116,7 +116,7 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
         row("the same type", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "type": "cert"}}"#)
             .status(400, 200, "`openstack credential set` sends the type too"),
-        row("a member that is none", "member", "PATCH /credentials/<certificate>")
+        row("an unknown member", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "colour": "red"}}"#),
         row("no JSON", "member", "PATCH /credentials/<certificate>").body("blob"),
         row("one that there is not", "member", "PATCH /credentials/nothing").body(NEW_BLOB),
@@ -134,10 +134,10 @@ async fn credentials_are_changed_and_deleted_as_keystone_does() {
             "nothing is of no type",
         ),
         row("only the head", "member", "HEAD /credentials/<own>"),
-        row("by somebody else", "second member", "DELETE /credentials/<own>"),
+        row("by another user", "second member", "DELETE /credentials/<own>"),
         row("by a system reader", "system reader", "DELETE /credentials/<own>"),
         row("by a service", "service", "DELETE /credentials/<own>"),
-        row("by nobody", "nobody", "DELETE /credentials/<own>"),
+        row("without a token", "nobody", "DELETE /credentials/<own>"),
         row("one's own", "member", "DELETE /credentials/<own>"),
         row("one that is gone", "member", "DELETE /credentials/<own>"),
         row("one that is gone, by an admin", "admin", "DELETE /credentials/<own>"),

@@ -1,4 +1,4 @@
-//! Callers who act for somebody else, side by side with Keystone.
+//! Delegated callers, compared with Keystone.
 
 use crate::exchanges::{compare, row};
 
@@ -10,7 +10,7 @@ const BLOB: &str = r#"{"credential": {"blob": "{\"access\": \"<ann>1\", \"secret
 const KEY: &[(&str, &str)] = &[("key", "/credential/access"), ("secret", "/credential/secret")];
 
 #[tokio::test]
-async fn delegated_callers_are_refused_as_keystone_does() {
+async fn delegated_callers_are_rejected_as_in_keystone() {
     compare(&[
         row("a key", "member", "POST /credentials").body(OWN).keep(&[("own", "/credential/id")]),
         row("another", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(KEY),

@@ -1,4 +1,4 @@
-//! `/v3/users/{user}/credentials/OS-EC2`, side by side with Keystone.
+//! `/v3/users/{user}/credentials/OS-EC2`, compared with Keystone.
 
 use crate::exchanges::{METHOD, METHOD_WHY, compare, row};
 
@@ -12,9 +12,9 @@ const ELSEWHERE: &[(&str, &str)] =
     &[("elsewhere", "/credential/access"), ("its secret", "/credential/secret")];
 
 #[tokio::test]
-async fn key_pairs_are_made_and_listed_as_keystone_does() {
+async fn key_pairs_are_created_and_listed_as_in_keystone() {
     compare(&[
-        row("by nobody", "nobody", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
+        row("without a token", "nobody", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
         row("none yet", "member", "GET /users/<ann>/credentials/OS-EC2"),
         row("a key", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(KEY),
         row("one for a member, by an admin", "admin", "POST /users/<ann>/credentials/OS-EC2")
@@ -26,8 +26,7 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
         row("by a domain admin", "domain admin", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
         row("by an unscoped admin", "unscoped admin", "POST /users/<ann>/credentials/OS-EC2")
             .body(HOME),
-        row("for somebody else", "second member", "POST /users/<ann>/credentials/OS-EC2")
-            .body(HOME),
+        row("for another user", "second member", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
         row("by a system reader", "system reader", "POST /users/<ann>/credentials/OS-EC2")
             .body(HOME),
         row("by a service", "service", "POST /users/<ann>/credentials/OS-EC2").body(HOME),
@@ -38,7 +37,7 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
         row("where one has no role", "member", "POST /users/<ann>/credentials/OS-EC2")
             .body(r#"{"tenant_id": "<other>"}"#)
             .keep(ELSEWHERE),
-        row("for nobody", "admin", "POST /users/nobody/credentials/OS-EC2").body(HOME),
+        row("for an unknown user", "admin", "POST /users/nobody/credentials/OS-EC2").body(HOME),
         row("nowhere", "member", "POST /users/<ann>/credentials/OS-EC2")
             .body(r#"{"tenant_id": "nowhere"}"#),
         row("without a project", "member", "POST /users/<ann>/credentials/OS-EC2").body("{}"),
@@ -60,16 +59,16 @@ async fn key_pairs_are_made_and_listed_as_keystone_does() {
         row("a list, by a domain reader", "domain reader", "GET /users/<ann>/credentials/OS-EC2"),
         row("one's own, by domain", "domain reader", "GET /users/<reader>/credentials/OS-EC2"),
         row("a list, by a service", "service", "GET /users/<ann>/credentials/OS-EC2"),
-        row("somebody else's list", "second member", "GET /users/<ann>/credentials/OS-EC2"),
-        row("nobody's list", "member", "GET /users/nobody/credentials/OS-EC2"),
-        row("nobody's list, by an admin", "admin", "GET /users/nobody/credentials/OS-EC2"),
+        row("another user's list", "second member", "GET /users/<ann>/credentials/OS-EC2"),
+        row("an unknown user's list", "member", "GET /users/nobody/credentials/OS-EC2"),
+        row("an unknown user's list, by an admin", "admin", "GET /users/nobody/credentials/OS-EC2"),
         row("a list, without a token", "nobody", "GET /users/<ann>/credentials/OS-EC2"),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
+async fn key_pairs_are_shown_and_deleted_as_in_keystone() {
     compare(&[
         row("a key", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(KEY),
         row("another", "member", "POST /users/<ann>/credentials/OS-EC2").body(HOME).keep(SECOND),
@@ -83,11 +82,15 @@ async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
         row("by a system reader", "system reader", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a domain admin", "domain admin", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a service", "service", "GET /users/<ann>/credentials/OS-EC2/<own>"),
-        row("somebody else's", "second member", "GET /users/<ann>/credentials/OS-EC2/<own>"),
+        row("another user's", "second member", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("under another user", "second member", "GET /users/<bob>/credentials/OS-EC2/<own>"),
         row("one's own under another", "member", "GET /users/<bob>/credentials/OS-EC2/<own>"),
-        row("under nobody", "member", "GET /users/nobody/credentials/OS-EC2/<own>"),
-        row("under nobody, by an admin", "admin", "GET /users/nobody/credentials/OS-EC2/<own>"),
+        row("of an unknown user", "member", "GET /users/nobody/credentials/OS-EC2/<own>"),
+        row(
+            "of an unknown user, by an admin",
+            "admin",
+            "GET /users/nobody/credentials/OS-EC2/<own>",
+        ),
         row("without a token", "nobody", "GET /users/<ann>/credentials/OS-EC2/<own>"),
         row("one that there is not", "member", "GET /users/<ann>/credentials/OS-EC2/nothing"),
         row("one that there is not", "admin", "GET /users/<ann>/credentials/OS-EC2/nothing"),
@@ -96,12 +99,12 @@ async fn key_pairs_are_shown_and_deleted_as_keystone_does() {
         row("one that there is not", "service", "GET /users/<ann>/credentials/OS-EC2/none"),
         row("one that there is not", "domain admin", "DELETE /users/<ann>/credentials/OS-EC2/no"),
         row("one that there is not", "reader", "DELETE /users/<ann>/credentials/OS-EC2/no"),
-        row("a method that is none", "member", "PATCH /users/<ann>/credentials/OS-EC2/<own>")
+        row("an unknown method", "member", "PATCH /users/<ann>/credentials/OS-EC2/<own>")
             .differs(405, METHOD, METHOD_WHY),
-        row("a method that is none", "member", "PUT /users/<ann>/credentials/OS-EC2")
+        row("an unknown method", "member", "PUT /users/<ann>/credentials/OS-EC2")
             .differs(405, METHOD, METHOD_WHY),
         row("a longer path", "member", "GET /users/<ann>/credentials/OS-EC2/<own>/more"),
-        row("somebody else's", "second member", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),
+        row("another user's", "second member", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a system reader", "system reader", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a domain admin", "domain admin", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),
         row("by a service", "service", "DELETE /users/<ann>/credentials/OS-EC2/<own>"),

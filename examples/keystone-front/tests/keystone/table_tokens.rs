@@ -1,13 +1,13 @@
-//! `/v3/s3tokens`, side by side with Keystone; `/v3/ec2tokens` passes through.
+//! `/v3/s3tokens`, compared with Keystone; `/v3/ec2tokens` is forwarded.
 
 use crate::exchanges::{METHOD, METHOD_WHY, Row, compare, row};
 
-/// The key that `<s3v2>` and the others are signed with.
+/// The key of `<s3v2>` and the other signatures.
 const KEY: &str = r#"{"credential": {"type": "ec2", "user_id": "<ann>", "project_id": "<home>",
     "blob": "{\"access\": \"<ann>s\", \"secret\": \"the-secret-of-ann\"}"}}"#;
 
 #[tokio::test]
-async fn signatures_are_validated_as_keystone_does() {
+async fn signatures_are_validated_as_in_keystone() {
     const fn check(what: &'static str, body: &'static str) -> Row {
         row(what, "service", "POST /s3tokens").body(body)
     }
@@ -25,7 +25,7 @@ async fn signatures_are_validated_as_keystone_does() {
         row("by the owner", "member", "POST /s3tokens").body(V4),
         row("by a reader", "reader", "POST /s3tokens").body(V4),
         row("by a system reader", "system reader", "POST /s3tokens").body(V4),
-        row("by nobody", "nobody", "POST /s3tokens").body(V4),
+        row("without a token", "nobody", "POST /s3tokens").body(V4),
         row("with a made-up token", "a made-up token", "POST /s3tokens").body(V4),
         row("another method", "service", "GET /s3tokens").differs(405, METHOD, METHOD_WHY),
         check("nothing", ""),

@@ -1,4 +1,4 @@
-//! The clients that are written in Python, from Keystone's own installation.
+//! Python clients from Keystone's installation.
 
 use std::{
     env,
@@ -12,8 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 
 use crate::lab::venv;
 
-/// A script beside this file, with an environment in which it finds nothing but what
-/// it is given.
+/// Runs a script beside this file, in a minimal environment.
 fn python(script: &str) -> Command {
     let mut command = Command::new(venv().join("bin/python"));
     let foreign = |name: &OsString| {
@@ -27,8 +26,8 @@ fn python(script: &str) -> Command {
     command
 }
 
-/// What a store hands on for validation when a client signs with this key; `how` is
-/// what `sign.py` knows.
+/// The body that a store sends for validation when a client signs with this key. `how` is an
+/// argument of `sign.py`.
 pub(crate) async fn signed(how: &str, access: &str, secret: &str) -> Value {
     let mut command = python("sign.py");
     command.args([how, access, secret]);
@@ -37,7 +36,7 @@ pub(crate) async fn signed(how: &str, access: &str, secret: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The OpenStack command line, logged in as somebody.
+/// The OpenStack command line with a login.
 pub(crate) struct CommandLine {
     #[expect(dead_code, reason = "dropping it ends it")]
     process: tokio::process::Child,
@@ -58,7 +57,7 @@ impl CommandLine {
         Self { process, stdin, stdout }
     }
 
-    /// Runs a command; returns what it printed as JSON, or what it complained of.
+    /// Runs a command; returns its JSON output, or its error message.
     pub(crate) async fn run(&mut self, arguments: &[&str]) -> Result<Value, String> {
         let line = format!("{}\n", serde_json::to_string(arguments).unwrap());
         self.stdin.write_all(line.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is kept is bounded, and what is not kept takes no room.
+//! Stored content is limited, and rejected content occupies no memory.
 
 use bytes::Bytes;
 use http::Method;
@@ -8,23 +8,23 @@ use tokio::time::sleep;
 
 use crate::lab::Lab;
 
-/// What every bucket, object and upload takes beside its content.
+/// The memory of a bucket, an object or an upload without content.
 const ENTRY: usize = 8 << 10;
 
-/// Room for a bucket and an object of this size, and no more.
+/// The limit allows a bucket and an object of this size.
 const SIZE: usize = 200_000;
 
 #[tokio::test]
-async fn there_is_room_again_for_all_that_was_not_kept_or_is_gone() {
+async fn memory_of_rejected_and_deleted_content_is_returned() {
     let bytes = (SIZE + 2 * ENTRY).to_string();
     let lab = Lab::start(&["--max-bytes", &bytes]).await;
     let alice = lab.alice().await;
     let full = || Bytes::from(vec![b'a'; SIZE]);
     let more = || Bytes::from(vec![b'a'; SIZE + 1]);
-    // Each of these would leave no room for the next if it kept any.
+    // If one of these kept memory, the next one would fail.
     alice.put("demo/object", more()).await.fails(507, "InsufficientStorage");
     alice.send_in_chunks("demo/object", &full(), true).await.fails(403, "SignatureDoesNotMatch");
-    break_off(&lab).await;
+    disconnect(&lab).await;
     let wrong = [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
     alice.send_with(Method::PUT, "demo/object", &wrong, full()).await.fails(400, "BadDigest");
     alice.put("absent/object", full()).await.fails(404, "NoSuchBucket");
@@ -46,7 +46,7 @@ async fn there_is_room_again_for_all_that_was_not_kept_or_is_gone() {
             "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}x</ETag></Part></CompleteMultipartUpload>"
         );
         alice.post(&format!("demo/parts?uploadId={upload}"), wrong).await.fails(400, "InvalidPart");
-        // The new part comes before the old one goes.
+        // The new part is stored before the old one is dropped.
         alice.put(&part, full()).await.fails(507, "InsufficientStorage");
         alice.put(&part, "").await.expect(200);
     }
@@ -66,23 +66,23 @@ async fn there_is_room_again_for_all_that_was_not_kept_or_is_gone() {
     alice.put("demo/object", full()).await.expect(200);
 }
 
-/// Ends a connection in the middle of a body, which takes room until then.
-async fn break_off(lab: &Lab) {
+/// Disconnects in the middle of a body, which occupies memory until then.
+async fn disconnect(lab: &Lab) {
     let alice = lab.holder("dev-alice").await;
     let bucket = Store::new(&alice.client, &alice.url, "demo", &alice.key);
     let url = bucket.put_url("object");
     let (path, host) = (url.strip_prefix(&alice.url).unwrap(), lab.server.host());
     let mut raw = Raw::connect(host).await;
     let head = format!("PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {SIZE}\r\n\r\n");
-    raw.say(head).await;
-    raw.say(vec![b'a'; SIZE - 1]).await;
-    until_refused_with(&alice, 507).await;
+    raw.send(head).await;
+    raw.send(vec![b'a'; SIZE - 1]).await;
+    wait_for_status(&alice, 507).await;
     drop(raw);
-    until_refused_with(&alice, 400).await;
+    wait_for_status(&alice, 400).await;
 }
 
-/// Waits until an object that would fit, but whose hash is wrong, is refused so.
-async fn until_refused_with(who: &Signing, status: u16) {
+/// Waits until an object with a wrong hash is rejected with this status.
+async fn wait_for_status(who: &Signing, status: u16) {
     let wrong = [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
     for () in Waiting::start() {
         let answer = who.send_with(Method::PUT, "demo/wrong", &wrong, vec![b'a'; 2 * ENTRY]).await;
@@ -91,11 +91,11 @@ async fn until_refused_with(who: &Signing, status: u16) {
         }
         sleep(Waiting::STEP).await;
     }
-    panic!("it is never refused with {status}");
+    panic!("the status is never {status}");
 }
 
 #[tokio::test]
-async fn documents_are_read_within_bounds_and_without_entities() {
+async fn documents_are_limited_and_have_no_entities() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "").await.expect(200);
@@ -120,7 +120,7 @@ async fn documents_are_read_within_bounds_and_without_entities() {
     alice.post("demo?delete", long).await.fails(400, "EntityTooLarge");
     alice.get("demo/object").await.expect(200);
 
-    // What stands for characters does so.
+    // Character references are decoded.
     alice.put("demo/a%26b", "").await.expect(200);
     let both = "<Object><Key>a&#38;b</Key></Object><Object><Key><![CDATA[object]]></Key></Object>";
     let namespace =
@@ -133,7 +133,7 @@ async fn documents_are_read_within_bounds_and_without_entities() {
 }
 
 #[tokio::test]
-async fn what_it_does_not_know_it_does_not_take_for_something_else() {
+async fn unknown_operations_return_501() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "kept").await.expect(200);

@@ -1,11 +1,11 @@
-//! Uploads by forms.
+//! Uploads with HTML forms.
 
 use test_support::{http::Client, keys, signing::Signing};
 
 use crate::lab::Lab;
 
 #[tokio::test]
-async fn a_form_is_answered_as_it_asks_and_its_fields_are_kept() {
+async fn form_selects_its_response_and_sets_headers() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let fields =
@@ -13,8 +13,8 @@ async fn a_form_is_answered_as_it_asks_and_its_fields_are_kept() {
     let answer = alice.post_form("demo", &fields, "poem").await.expect(204);
     assert_eq!(answer.header("location"), "/demo/up%2Fa%20b%2Etxt");
     let got = alice.get("demo/up/a%20b.txt").await.expect(200);
-    let told = (got.header("content-type"), got.header("x-amz-meta-colour"));
-    assert_eq!((told, got.text().as_str()), (("text/x-poem", "red"), "poem"));
+    let headers = (got.header("content-type"), got.header("x-amz-meta-colour"));
+    assert_eq!((headers, got.text().as_str()), (("text/x-poem", "red"), "poem"));
 
     let with = |name, value| [("key", "object"), (name, value)];
     let answer =
@@ -32,7 +32,7 @@ async fn a_form_is_answered_as_it_asks_and_its_fields_are_kept() {
 }
 
 #[tokio::test]
-async fn a_form_gets_no_further_than_its_key() {
+async fn form_has_only_the_rights_of_its_key() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let carol = lab.holder("dev-carol").await;

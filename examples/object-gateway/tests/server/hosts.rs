@@ -1,4 +1,4 @@
-//! Buckets in hosts.
+//! Bucket names in hosts.
 
 use http::{HeaderValue, Method, Request, header::HOST};
 use http_body_util::Full;
@@ -10,7 +10,7 @@ use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::lab::Lab;
 
-/// A request to a host that is found where the server is.
+/// Sends a request with another host to the server.
 async fn send(who: &Signing, method: Method, host: &str, path: &str, body: &'static str) -> Answer {
     let request = Request::builder().method(method).uri(format!("http://{host}{path}"));
     let signer = who.signer(SystemClock.now()).body(body);
@@ -21,7 +21,7 @@ async fn send(who: &Signing, method: Method, host: &str, path: &str, body: &'sta
 }
 
 #[tokio::test]
-async fn a_host_below_the_base_domain_is_a_bucket() {
+async fn host_below_the_base_domain_selects_a_bucket() {
     let lab = Lab::start(&["--base-domain", "S3.example.test"]).await;
     let alice = lab.alice().await;
     let alice = Signing { client: Client::new(&alice.url), ..alice };
@@ -31,7 +31,7 @@ async fn a_host_below_the_base_domain_is_a_bucket() {
     let answer = send(&alice, Method::GET, whole, "/demo/demo/object", "").await.expect(200);
     assert_eq!(answer.text(), "one");
     assert_eq!(send(&alice, Method::GET, whole, "/", "").await.all("Name"), ["demo"]);
-    // What only looks like the domain is none.
+    // Not below the domain.
     let other = send(&alice, Method::GET, "demos3.example.test", "/demo", "").await.expect(200);
     assert_eq!(other.all("Key"), ["demo/object"]);
     send(&alice, Method::PUT, "new.s3.example.test", "/", "").await.expect(200);

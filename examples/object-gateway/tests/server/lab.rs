@@ -1,4 +1,4 @@
-//! A gateway that runs, and people with keys to it.
+//! A running gateway, and users with keys.
 
 use test_support::{
     http::Client,
@@ -18,16 +18,16 @@ impl Lab {
         Self { server: Server::new(GATEWAY).arguments(arguments).start().await }
     }
 
-    /// A holder of a fresh key of the token's user.
+    /// A client with a new key of the token's user.
     pub(crate) async fn holder(&self, token: &str) -> Signing {
         let url = self.server.url.clone();
-        // Who refuses a body that it has not read does not hang up then.
+        // On HTTP/2, a server that rejects a body does not close the connection.
         let client = Client::http2(&url);
         let key = keys::mint(&client, token).await;
         Signing { client, url, key }
     }
 
-    /// Alice, with a bucket called `demo`.
+    /// Alice's client, after it created the bucket `demo`.
     pub(crate) async fn alice(&self) -> Signing {
         let alice = self.holder("dev-alice").await;
         alice.put("demo", "").await.expect(200);

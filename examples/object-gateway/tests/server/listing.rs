@@ -1,4 +1,4 @@
-//! Lists: every name once, in order, whatever the pages are.
+//! Lists contain every name once and in order, with pages of any size.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ struct Listed {
     prefixes: Vec<String>,
 }
 
-/// What there is with this prefix, grouped by this delimiter.
+/// The expected names with this prefix and delimiter.
 fn expected(prefix: &str, delimiter: &str, after: &str) -> Listed {
     let mut listed = Listed::default();
     let mut groups = BTreeSet::new();
@@ -52,7 +52,7 @@ fn expected(prefix: &str, delimiter: &str, after: &str) -> Listed {
     listed
 }
 
-/// Follows a list from page to page.
+/// Reads all pages of a list.
 async fn list(who: &Signing, version: u8, question: &str, most: usize) -> Listed {
     let mut listed = Listed::default();
     let mut place = String::new();
@@ -62,7 +62,7 @@ async fn list(who: &Signing, version: u8, question: &str, most: usize) -> Listed
         let answer = who.get(&query).await.expect(200);
         let decoded = |text: &String| percent_decode_str(text).decode_utf8().unwrap().into_owned();
         let keys: Vec<_> = answer.all("Key").iter().map(decoded).collect();
-        // The first is the prefix that was asked for.
+        // The first one is the requested prefix.
         let prefixes: Vec<_> = answer.all("Prefix").iter().skip(1).map(decoded).collect();
         let is_truncated = answer.all("IsTruncated") == ["true"];
         let on_page = keys.len() + prefixes.len();
@@ -77,11 +77,11 @@ async fn list(who: &Signing, version: u8, question: &str, most: usize) -> Listed
             _ => format!("&marker={}", answer.all("NextMarker")[0]),
         };
     }
-    panic!("{question} by {most}: there is no end of pages");
+    panic!("{question} by {most}: the pages do not end");
 }
 
 #[tokio::test]
-async fn pages_hold_every_name_once_in_either_version() {
+async fn pages_contain_every_name_once_in_both_versions() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     for key in KEYS {
@@ -98,7 +98,7 @@ async fn pages_hold_every_name_once_in_either_version() {
             }
         }
     }
-    // From any place on, that need not be a name.
+    // The start may be any text.
     for after in ["a/b", "a/c", "a0", "zzz", "\u{10ffff}/1"] {
         for (version, name) in [(1, "marker"), (2, "start-after")] {
             let question = format!("&{name}={}", escaped(after));
@@ -109,7 +109,7 @@ async fn pages_hold_every_name_once_in_either_version() {
 }
 
 #[tokio::test]
-async fn what_is_no_question_for_a_list_is_refused() {
+async fn invalid_list_parameters_are_rejected() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "").await.expect(200);

@@ -1,8 +1,7 @@
-//! The object gateway as a process, with real S3 clients.
+//! Runs the object gateway as a process, with real S3 clients.
 //!
-//! What a test needs and the machine lacks (Python with boto3, the AWS command
-//! line, rclone, s3cmd, curl, openssl) is skipped with a line on stderr; with
-//! `REQUIRE_LIVE_BACKENDS=1` its lack is a failure.
+//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3, the
+//! AWS command line, rclone, s3cmd, curl, openssl). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod bounds;
 mod forms;
@@ -12,9 +11,10 @@ mod listing;
 mod objects;
 mod ownership;
 mod uploads;
+
 use test_support::process::Program;
 
-/// The server that is tested.
+/// The tested server.
 const GATEWAY: Program = Program { path: env!("CARGO_BIN_EXE_object-gateway"), keeps_data: false };
 
 mod clients {

@@ -1,4 +1,4 @@
-//! Objects: what is put is what is got, whole and in parts.
+//! Reading and writing objects.
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
@@ -12,10 +12,10 @@ use test_support::{
 use crate::lab::Lab;
 
 #[tokio::test]
-async fn a_range_is_what_it_says_or_nothing() {
+async fn ranges_return_the_requested_bytes() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
-    // More than one chunk of the store.
+    // Several chunks of the store.
     let content: Bytes = (0..=250).cycle().take(2_500_000).collect::<Vec<u8>>().into();
     alice.put("demo/object", content.clone()).await.expect(200);
     let size = content.len();
@@ -47,10 +47,10 @@ async fn a_range_is_what_it_says_or_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_an_object_is_told_again() {
+async fn metadata_of_an_object_is_returned() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
-    let told = [
+    let metadata = [
         ("content-type", "text/x-poem"),
         ("cache-control", "no-cache"),
         ("content-disposition", "attachment; filename=\"a b\""),
@@ -59,20 +59,20 @@ async fn what_is_told_of_an_object_is_told_again() {
         ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
         ("x-amz-meta-colour", "red"),
     ];
-    alice.send_with(Method::PUT, "demo/object", &told, "poem").await.expect(200);
+    alice.send_with(Method::PUT, "demo/object", &metadata, "poem").await.expect(200);
     let head = alice.send(Method::HEAD, "demo/object", "").await.expect(200);
-    for (name, value) in told {
+    for (name, value) in metadata {
         assert_eq!(head.header(name), value, "{name}");
     }
     assert_eq!(head.header("content-length"), "4");
     assert_eq!(head.header("etag"), format!("\"{}\"", HEXLOWER.encode(&Md5::digest("poem"))));
 
-    // The query may want it otherwise.
+    // Parameters of the query replace headers.
     let wanted = "demo/object?response-content-type=text%2Fplain&response-expires=0";
     let answer = alice.get(wanted).await.expect(200);
     assert_eq!((answer.header("content-type"), answer.header("expires")), ("text/plain", "0"));
 
-    // A copy takes over all or nothing of it.
+    // A copy keeps or replaces all metadata.
     let copy = [("x-amz-copy-source", "/demo/object")];
     alice.send_with(Method::PUT, "demo/copy", &copy, "").await.expect(200);
     assert_eq!(alice.get("demo/copy").await.header("x-amz-meta-colour"), "red");
@@ -87,7 +87,7 @@ async fn what_is_told_of_an_object_is_told_again() {
 }
 
 #[tokio::test]
-async fn conditions_are_kept_on_reads_writes_and_copies() {
+async fn conditions_apply_to_reads_writes_and_copies() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let etag = alice.put("demo/object", "one").await.expect(200).header("etag").to_owned();
@@ -103,7 +103,7 @@ async fn conditions_are_kept_on_reads_writes_and_copies() {
         (&[("if-modified-since", old)], 200),
         (&[("if-unmodified-since", &*date)], 200),
         (&[("if-unmodified-since", old)], 412),
-        // What is said of the `ETag` goes before what is said of the time.
+        // Conditions on the `ETag` take precedence over conditions on the time.
         (&[("if-match", &*etag), ("if-unmodified-since", old)], 200),
         (&[("if-none-match", "\"a\""), ("if-modified-since", &*date)], 200),
     ] {
@@ -133,7 +133,7 @@ async fn conditions_are_kept_on_reads_writes_and_copies() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_was_said_is_not_kept() {
+async fn body_that_differs_from_its_headers_is_not_stored() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "old").await.expect(200);
@@ -148,12 +148,12 @@ async fn a_body_that_is_not_what_was_said_is_not_kept() {
     alice.send_in_chunks("demo/object", &content, false).await.expect(200);
     let answer = alice.get("demo/object").await.expect(200);
     assert!(answer.body == content);
-    // How it came is not how it is stored.
+    // The transfer encoding is not stored.
     assert_eq!(answer.header("content-encoding"), "");
 }
 
 #[tokio::test]
-async fn any_text_is_a_key_and_leads_nowhere_else() {
+async fn any_text_is_a_valid_key() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("other", "").await.expect(200);

@@ -1,4 +1,4 @@
-//! Whose buckets are: the project's whose key made them.
+//! A bucket belongs to the project of the key that created it.
 
 use http::Method;
 use test_support::{
@@ -10,19 +10,19 @@ use test_support::{
 use crate::lab::Lab;
 
 #[tokio::test]
-async fn a_bucket_is_for_the_keys_of_its_project_alone() {
+async fn only_keys_of_its_project_can_use_a_bucket() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let (bob, carol) = (lab.holder("dev-bob").await, lab.holder("dev-carol").await);
     alice.put("demo/object", "alice's").await.expect(200);
     let upload = alice.post("demo/parts?uploads", "").await.expect(200).all("UploadId").remove(0);
 
-    // Another user of the project does as she does.
+    // Another user of the project has the same rights.
     assert_eq!(bob.get("demo/object").await.expect(200).text(), "alice's");
     bob.put("demo/bobs", "").await.expect(200);
     assert_eq!(bob.get("").await.all("Name"), ["demo"]);
 
-    // A user of another project sees nothing, and does nothing.
+    // A user of another project has no access.
     assert_eq!(carol.get("").await.expect(200).all("Name"), [""; 0]);
     carol.put("carols", "").await.expect(200);
     let part = format!("demo/parts?partNumber=1&uploadId={upload}");
@@ -65,7 +65,7 @@ async fn a_bucket_is_for_the_keys_of_its_project_alone() {
 }
 
 #[tokio::test]
-async fn a_key_without_a_project_reaches_nothing() {
+async fn key_without_a_project_is_rejected() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("keys.db");
     let key = insert_without_project(&file).await;
@@ -88,7 +88,7 @@ async fn a_key_without_a_project_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_not_verified_gets_at_nothing_but_the_health_check() {
+async fn unsigned_requests_reach_only_the_health_check() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "alice's").await.expect(200);
@@ -102,7 +102,7 @@ async fn who_is_not_verified_gets_at_nothing_but_the_health_check() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_locked_out_is_so_at_once_although_keys_are_remembered() {
+async fn disabled_key_is_rejected_at_once_despite_the_cache() {
     let lab = Lab::start(&["--key-ttl", "3600"]).await;
     let alice = lab.alice().await;
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use bytes::Bytes;
 use http::Method;
@@ -8,7 +8,7 @@ use crate::lab::Lab;
 
 const SMALLEST: usize = 5 << 20;
 
-/// An upload that has begun.
+/// A started upload.
 struct Upload<'a> {
     who: &'a Signing,
     id: String,
@@ -20,7 +20,7 @@ impl<'a> Upload<'a> {
         Self { who, id: answer.all("UploadId").remove(0) }
     }
 
-    /// Sends a part; its `ETag`.
+    /// Sends a part; returns its `ETag`.
     async fn part(&self, number: u32, body: impl Into<Bytes>) -> String {
         let path = format!("demo/whole?partNumber={number}&uploadId={}", self.id);
         self.who.put(&path, body).await.expect(200).header("etag").to_owned()
@@ -42,7 +42,7 @@ impl<'a> Upload<'a> {
 }
 
 #[tokio::test]
-async fn an_object_is_made_of_the_parts_that_are_named_in_their_order() {
+async fn object_consists_of_the_listed_parts_in_order() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/whole", "old").await.expect(200);
@@ -82,7 +82,7 @@ async fn an_object_is_made_of_the_parts_that_are_named_in_their_order() {
 }
 
 #[tokio::test]
-async fn parts_are_copied_from_ranges_of_objects() {
+async fn parts_can_be_copied_from_ranges_of_objects() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let content: Bytes = (0..=250).cycle().take(SMALLEST + 100).collect::<Vec<u8>>().into();
@@ -101,7 +101,7 @@ async fn parts_are_copied_from_ranges_of_objects() {
 }
 
 #[tokio::test]
-async fn an_upload_is_of_one_key_and_its_parts_are_numbered_up_to_ten_thousand() {
+async fn upload_belongs_to_one_key_and_has_at_most_ten_thousand_parts() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     let upload = Upload::begin(&alice).await;
@@ -114,14 +114,14 @@ async fn an_upload_is_of_one_key_and_its_parts_are_numbered_up_to_ten_thousand()
     alice.put(&other, "part").await.fails(404, "NoSuchUpload");
     alice.delete(&upload.path()).await.expect(204);
     alice.delete(&upload.path()).await.fails(404, "NoSuchUpload");
-    // A bucket with nothing but uploads in it is empty.
+    // A bucket with only unfinished uploads is empty.
     Upload::begin(&alice).await;
     alice.delete("demo").await.expect(204);
 }
 
 #[tokio::test]
-async fn an_object_takes_the_room_of_its_parts_until_it_is_gone() {
-    // With 8 KiB for the bucket and as much for the upload.
+async fn object_occupies_the_memory_of_its_parts_until_it_is_deleted() {
+    // Plus 8 KiB for the bucket and 8 KiB for the upload.
     let bytes = (SMALLEST + 20_000 + (16 << 10)).to_string();
     let lab = Lab::start(&["--max-bytes", &bytes]).await;
     let alice = lab.alice().await;

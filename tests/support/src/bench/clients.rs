@@ -1,5 +1,4 @@
-//! Clients that take next to nothing of the machine from the server: a request
-//! that is ready, and an answer that is looked at just as far as it must be.
+//! Clients with little overhead: a prepared request, and a response that is hardly parsed.
 
 use std::{
     net::SocketAddr,
@@ -37,7 +36,7 @@ impl Client {
     async fn create(&mut self) {
         self.socket.write_all(self.request.as_bytes()).await.unwrap();
         self.answer.clear();
-        // The answer is one line of JSON, and only its end looks like this.
+        // The response is one line of JSON; nothing else in it ends like this.
         while !self.answer.ends_with(b"}}\n") {
             let read = self.socket.read_buf(&mut self.answer).await.unwrap();
             assert!(read > 0, "{}", self.answer.escape_ascii());
@@ -47,7 +46,7 @@ impl Client {
     }
 }
 
-/// All clients at once create this many together, whoever is quicker more of them.
+/// All clients together create this many keys; faster clients create more.
 pub async fn create(clients: Vec<Client>, count: usize) -> Vec<Client> {
     let left = Arc::new(AtomicI64::new(count.try_into().unwrap()));
     let mut running = Vec::new();

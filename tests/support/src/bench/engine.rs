@@ -1,4 +1,4 @@
-//! The engine under `SqliteBackend`, without it: what a comparison is made with.
+//! SQLite without `SqliteBackend`, for comparison.
 
 use std::{
     path::Path,
@@ -11,7 +11,7 @@ use tower_credentials::{
     domain::{AccessKey, Credential, ProjectId},
 };
 
-/// A record, ready for the engine.
+/// A record as values for SQLite.
 #[derive(Debug)]
 pub struct Row {
     id: String,
@@ -49,8 +49,7 @@ fn micros(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap()
 }
 
-/// Drops the indexes of a file; what makes them anew.
-#[allow(dead_code, reason = "one bench fills large files")]
+/// Drops the indexes of a file; returns the statements that create them again.
 pub fn without_indexes(connection: &Connection) -> String {
     let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
     let mut statement = connection.prepare(sql).unwrap();
@@ -62,7 +61,7 @@ pub fn without_indexes(connection: &Connection) -> String {
     indexes.into_iter().map(|(_, sql)| sql + ";").collect()
 }
 
-/// The engine on a file with the backend's schema, set as the backend sets it.
+/// Opens a file with the backend's schema and settings.
 pub fn open(path: &Path) -> Connection {
     drop(SqliteBackend::open(path).unwrap());
     let connection = Connection::open(path).unwrap();
@@ -100,8 +99,7 @@ pub fn commit<'a>(connection: &Connection, rows: impl IntoIterator<Item = &'a Ro
     connection.execute_batch("COMMIT").unwrap();
 }
 
-/// How many rows there are, and how long their texts are together: what must be
-/// equal where the same work was done.
+/// The number of rows and the total length of their texts. They must be equal after the same work.
 pub fn content(path: &Path) -> (i64, i64) {
     let sql = "SELECT count(*), sum(length(id) + length(kind) + length(user_id)
         + length(project_id) + length(access_key) + length(material) + length(status)

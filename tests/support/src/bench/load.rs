@@ -1,4 +1,4 @@
-//! Load on a server by its address, and what it costs the server.
+//! Generates load on a server, and measures the server's CPU time.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A keep-alive connection that sends requests as they are given.
+/// A keep-alive connection for prepared requests.
 #[derive(Debug)]
 pub struct Connection {
     socket: TcpStream,
     answer: Vec<u8>,
-    /// How long the answer before was: the next one is likely as long, and then
-    /// the client need not look through it.
+    /// The length of the previous response. If the next one has the same length, it need not be
+    /// parsed.
     before: usize,
 }
 
@@ -30,14 +30,14 @@ impl Connection {
         Self { socket, answer: Vec::with_capacity(65_536), before: 0 }
     }
 
-    /// Sends a request and reads its answer whole; the answer's status.
+    /// Sends a request and reads the whole response; returns its status.
     pub async fn send(&mut self, request: &[u8]) -> u16 {
         self.socket.write_all(request).await.unwrap();
         self.answer.clear();
         let mut whole = None;
         while whole.is_none_or(|length| self.answer.len() < length) {
             let read = self.socket.read_buf(&mut self.answer).await.unwrap();
-            assert!(read > 0, "hung up: {}", self.answer.escape_ascii());
+            assert!(read > 0, "connection closed: {}", self.answer.escape_ascii());
             if self.answer.len() == self.before {
                 break;
             }
@@ -49,13 +49,13 @@ impl Connection {
         std::str::from_utf8(&self.answer[9..12]).unwrap().parse().unwrap()
     }
 
-    /// The body of the last answer.
+    /// The body of the last response.
     pub fn json(&self) -> Value {
         let body = find(&self.answer, b"\r\n\r\n").map_or(0, |end| end + 4);
         serde_json::from_slice(&self.answer[body..]).unwrap_or_default()
     }
 
-    /// A header of the last answer; its name in lower case.
+    /// A header of the last response.
     pub fn header(&self, wanted: &str) -> Option<String> {
         let head = String::from_utf8_lossy(&self.answer);
         let head = head.split("\r\n\r\n").next()?.to_owned();
@@ -65,7 +65,7 @@ impl Connection {
         })
     }
 
-    /// How long the answer is once it is whole; `None` while its head is not.
+    /// The length of the complete response; `None` while its head is incomplete.
     fn length(&self) -> Option<usize> {
         let head = find(&self.answer, b"\r\n\r\n")? + 4;
         let length = self.header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -77,13 +77,13 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    pub requests_a_second: f64,
+    pub requests_per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
-    /// CPU time of the server for a request.
+    /// The server's CPU time per request.
     pub cpu: Duration,
 }
 
@@ -123,23 +123,23 @@ pub async fn run(
     took.sort_unstable();
     let at = |share: usize| took[took.len() * share / 100];
     Load {
-        requests_a_second: super::rate(took.len(), elapsed),
+        requests_per_second: super::rate(took.len(), elapsed),
         p50: at(50),
         p99: at(99),
         cpu: spent / u32::try_from(took.len()).unwrap(),
     }
 }
 
-/// CPU time that a process and its children have spent so far.
+/// The CPU time of a process and its children.
 pub fn cpu(process: u32) -> Duration {
     let mut total = Duration::ZERO;
     let mut left = vec![process];
     while let Some(process) = left.pop() {
         let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
-        // What stands behind the command's name, which may hold anything.
+        // The fields after the command's name, which may contain any character.
         let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        // Linux counts in hundredths of a second for everybody.
+        // Linux always counts in hundredths of a second here.
         total += Duration::from_millis(ticks * 10);
         let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { continue };
         for thread in threads.flatten() {

@@ -1,4 +1,4 @@
-//! What the benches share: a loopback server, clients on it, and ratios.
+//! Shared code of the benches: a loopback server, clients, and ratios.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -34,10 +34,10 @@ pub const USER: &str = "bb5476fd12884539b41d5a88f838d773";
 pub const PROJECT: &str = "731fc6f265cd486d900f16e84c5cb594";
 pub const SUBJECT: &str = "IBMid-61KR43CAFF";
 
-/// A create for the user, with all of the above.
+/// The body of a create with the values above.
 pub const BODY: &str = r#"{"credential": {"project_id": "731fc6f265cd486d900f16e84c5cb594", "type": "ec2", "subject_ibm_id": "IBMid-61KR43CAFF", "user_id": "bb5476fd12884539b41d5a88f838d773"}}"#;
 
-/// One token, of a user who may make its own keys.
+/// A token of a user who may create own keys.
 pub fn tokens() -> StaticTokens {
     let user = UserId::new(USER).unwrap();
     let project = ProjectId::new(PROJECT).unwrap();
@@ -46,7 +46,7 @@ pub fn tokens() -> StaticTokens {
     StaticTokens::new().with_token(TOKEN, "alice", caller)
 }
 
-/// Serves on a free port of loopback, new connections until the task is aborted.
+/// Serves on a free loopback port. Aborting the task stops new connections.
 pub async fn serve<S, B>(service: S) -> (SocketAddr, JoinHandle<()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -86,7 +86,7 @@ pub async fn connections(address: SocketAddr, count: usize) -> Vec<SendRequest<F
     connections
 }
 
-/// Each connection sends this many creates, one after the other, all at once.
+/// Sends `each` creates on each connection. All connections run at once.
 pub async fn create_on_all(
     connections: Vec<SendRequest<Full<Bytes>>>,
     each: usize,
@@ -109,7 +109,7 @@ pub async fn create_on_all(
     connections
 }
 
-/// One create; returns the length of the answer.
+/// Sends a create; returns the length of the response.
 pub async fn create(connection: &mut SendRequest<Full<Bytes>>) -> usize {
     let request = Request::post("/credentials/")
         .header("host", "localhost")
@@ -128,7 +128,7 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Things a second.
+/// The number per second.
 #[allow(clippy::cast_precision_loss, reason = "counts of a bench")]
 pub fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()

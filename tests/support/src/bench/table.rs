@@ -1,4 +1,4 @@
-//! PostgreSQL's own load into a table of `PostgresBackend`.
+//! Bulk loads into the table of `PostgresBackend` with PostgreSQL's COPY.
 
 use std::{
     fmt::Write as _,
@@ -7,16 +7,16 @@ use std::{
 
 use tower_credentials::domain::Credential;
 
-/// What a line holds.
+/// The columns of a line.
 const COLUMNS: &str = "id, kind, user_id, project_id, access_key, material, status, attributes, \
     created_at, updated_at, version";
 
-/// The statement that loads a file of lines, which the server reads itself.
+/// The statement that loads a file of lines. The server reads the file.
 pub fn copy_from(file: &str) -> String {
     format!("COPY credentials ({COLUMNS}) FROM '{file}'")
 }
 
-/// Key pairs of a project, as `COPY` reads them.
+/// The lines of key pairs, in the format of `COPY`.
 pub fn lines<'a>(records: impl IntoIterator<Item = &'a Credential>) -> String {
     let mut text = String::new();
     for record in records {

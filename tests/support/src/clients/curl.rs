@@ -1,4 +1,4 @@
-//! Keys with curl, which signs by itself, over HTTP/1.1 and HTTP/2.
+//! Keys with curl, which can sign, on HTTP/1.1 and HTTP/2.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ pub async fn curl_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_
     uses_keys(program, "--http1.1").await;
 }
 
-pub async fn curl_does_so_over_http_2(program: Program) {
+pub async fn curl_uses_a_key_of_any_origin_over_http_2(program: Program) {
     uses_keys(program, "--http2-prior-knowledge").await;
 }
 
@@ -25,8 +25,8 @@ async fn uses_keys(program: Program, version: &str) {
     if !has("curl that signs", Command::new("curl").args(["--aws-sigv4", "a:b", "--version"])) {
         return;
     }
-    lifecycle::of_keys(program, &[], async |Holder { url, bucket, key }| {
-        // What the body's hash is said to be is in a header, and that is signed.
+    lifecycle::check_keys(program, &[], async |Holder { url, bucket, key }| {
+        // The declared hash of the body is in a signed header.
         let curl = |method: &str, path: &str, body: &str, hash: &str| {
             let mut command = Command::new("curl");
             bare(&mut command).args(["-sS", "--fail-with-body", version]);
@@ -40,24 +40,24 @@ async fn uses_keys(program: Program, version: &str) {
             run(command)
         };
         let hash_of = |body: &str| HEXLOWER.encode(&Sha256::digest(body));
-        let nothing = hash_of("");
-        let buckets = curl("GET", "", "", &nothing).await?;
+        let empty = hash_of("");
+        let buckets = curl("GET", "", "", &empty).await?;
         if !buckets.contains(&format!("<Name>{bucket}</Name>")) {
-            curl("PUT", &bucket, "", &nothing).await.unwrap();
+            curl("PUT", &bucket, "", &empty).await.unwrap();
         }
         let object = format!("{bucket}/folder/object");
         curl("PUT", &object, "one", &hash_of("one")).await.unwrap();
-        assert_eq!(curl("GET", &object, "", &nothing).await.unwrap(), "one");
+        assert_eq!(curl("GET", &object, "", &empty).await.unwrap(), "one");
         curl("PUT", &object, "another", "UNSIGNED-PAYLOAD").await.unwrap();
         assert_eq!(curl("GET", &object, "", "UNSIGNED-PAYLOAD").await.unwrap(), "another");
-        let listed = curl("GET", &format!("{bucket}?list-type=2"), "", &nothing).await.unwrap();
+        let listed = curl("GET", &format!("{bucket}?list-type=2"), "", &empty).await.unwrap();
         assert!(listed.contains("<Key>folder/object</Key>"), "{listed}");
 
-        // A body that is not the signed one is refused, and not kept.
+        // A body with another hash is rejected, and not stored.
         assert!(curl("PUT", &object, "changed", &hash_of("signed")).await.is_err());
-        assert_eq!(curl("GET", &object, "", &nothing).await.unwrap(), "another");
-        curl("DELETE", &object, "", &nothing).await.unwrap();
-        assert!(curl("GET", &object, "", &nothing).await.unwrap_err().contains("NoSuchKey"));
+        assert_eq!(curl("GET", &object, "", &empty).await.unwrap(), "another");
+        curl("DELETE", &object, "", &empty).await.unwrap();
+        assert!(curl("GET", &object, "", &empty).await.unwrap_err().contains("NoSuchKey"));
         Ok(())
     })
     .await;

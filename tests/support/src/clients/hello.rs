@@ -1,4 +1,4 @@
-//! The commands that a server prints with `--demo-key` do what it says.
+//! The commands that a server prints with `--demo-key`.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ pub async fn printed_commands_use_the_demo_key_and_disable_it(program: Program) 
     let commands: Vec<&str> = printed.lines().filter(is_command).collect();
     let [id, secret, list, disable] = commands[..] else { panic!("{printed}") };
 
-    // As a terminal runs them: one after the other, in one shell.
+    // One after the other, in one shell.
     let list_again = format!("aws --endpoint-url {} s3 ls", running.url);
     let script = format!(
         "{id}\n{secret}\n{list}\necho \"listed: $?\"\n{disable}\n{list_again}\necho \"disabled: $?\"\n"
@@ -27,13 +27,13 @@ pub async fn printed_commands_use_the_demo_key_and_disable_it(program: Program) 
     let mut bash = Command::new("bash");
     bare(&mut bash).arg("-c").arg(&script);
     let output = tokio::task::spawn_blocking(move || bash.output().unwrap()).await.unwrap();
-    let (said, told) =
+    let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(
-        said.contains("make_bucket: demo") && said.contains(" demo\nlisted: 0\n"),
-        "{said}{told}"
+        stdout.contains("make_bucket: demo") && stdout.contains(" demo\nlisted: 0\n"),
+        "{stdout}{stderr}"
     );
-    assert!(said.contains("\"status\":\"Inactive\""), "{said}{told}");
-    assert!(told.contains("InvalidAccessKeyId"), "{said}{told}");
-    assert!(said.contains("disabled: ") && !said.contains("disabled: 0"), "{said}{told}");
+    assert!(stdout.contains("\"status\":\"Inactive\""), "{stdout}{stderr}");
+    assert!(stderr.contains("InvalidAccessKeyId"), "{stdout}{stderr}");
+    assert!(stdout.contains("disabled: ") && !stdout.contains("disabled: 0"), "{stdout}{stderr}");
 }

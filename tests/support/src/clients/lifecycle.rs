@@ -1,43 +1,42 @@
-//! The life of a key, as its holder sees it.
+//! The life of a key: created, used, disabled, enabled, deleted.
 
 use crate::{
     keys::{self, Key, Origin},
     process::{Program, Running, Server},
 };
 
-/// A holder of a key who is about to use it.
+/// A key with what a client needs to use it.
 #[derive(Clone, Debug)]
 pub struct Holder {
-    /// Where the server is.
+    /// The URL of the server.
     pub url: String,
-    /// A bucket that may not be there yet.
+    /// A bucket, which may not exist yet.
     pub bucket: String,
     pub key: Key,
 }
 
 impl Holder {
-    /// The server without its scheme.
+    /// The host and port of the server.
     pub fn host(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
     }
 }
 
-/// Has a client use keys of every origin on a fresh server.
+/// Runs a client with keys of every origin on a new server.
 ///
-/// The client does what one does with a key, and checks for itself that it is right;
-/// what its first request is refused with, it returns.
-pub async fn of_keys(
+/// The client uses the key and checks the results. It returns the error of its first request.
+pub async fn check_keys(
     program: Program,
     arguments: &[&str],
     client: impl AsyncFn(Holder) -> Result<(), String>,
 ) {
     let server = Server::new(program).arguments(arguments).start().await;
     for (bucket, origin) in ["ibm", "ec2", "s3s"].into_iter().zip(Origin::ALL) {
-        of_a_key(&server, bucket, origin, &client).await;
+        check_key(&server, bucket, origin, &client).await;
     }
 }
 
-async fn of_a_key(
+async fn check_key(
     server: &Running,
     bucket: &str,
     origin: Origin,
@@ -47,17 +46,17 @@ async fn of_a_key(
     let key = origin.mint(&api).await;
     let holder = Holder { url: server.url.clone(), bucket: bucket.to_owned(), key: key.clone() };
     let works = async || assert_eq!(client(holder.clone()).await, Ok(()), "{origin:?}");
-    let is_refused = async |holder: Holder, code: &str| {
-        let said = client(holder).await.expect_err(code);
-        assert!(said.contains(code), "{origin:?}: {said}");
+    let is_rejected = async |holder: Holder, code: &str| {
+        let output = client(holder).await.expect_err(code);
+        assert!(output.contains(code), "{origin:?}: {output}");
     };
     works().await;
     let wrong = Key { secret: format!("{}x", key.secret), ..key.clone() };
-    is_refused(Holder { key: wrong, ..holder.clone() }, "SignatureDoesNotMatch").await;
+    is_rejected(Holder { key: wrong, ..holder.clone() }, "SignatureDoesNotMatch").await;
     keys::set_status(&api, &key, "Inactive").await;
-    is_refused(holder.clone(), "InvalidAccessKeyId").await;
+    is_rejected(holder.clone(), "InvalidAccessKeyId").await;
     keys::set_status(&api, &key, "Active").await;
     works().await;
     origin.delete(&api, &key).await;
-    is_refused(holder.clone(), "InvalidAccessKeyId").await;
+    is_rejected(holder.clone(), "InvalidAccessKeyId").await;
 }

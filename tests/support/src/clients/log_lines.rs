@@ -1,5 +1,4 @@
-//! No request forges a line of the server's log, or moves the cursor of a terminal that
-//! shows it.
+//! Requests cannot forge a line of the server's log, nor move the cursor of a terminal.
 
 use http::Method;
 use serde_json::json;
@@ -11,13 +10,13 @@ use crate::{
     signing::Signing,
 };
 
-/// Text that runs backwards, as it may stand in a path.
+/// Bidirectional control characters, which a path may contain.
 const REVERSED: &str = "x\u{202e}\u{2066}\u{200f}";
 
-/// The same, a line end, and what moves a cursor and sets colors, percent-encoded.
+/// The same, line ends and terminal control sequences, percent-encoded.
 const HOSTILE: &str = "x%0A2026-01-02T03:04:05Z%20INFO%20forged%0D%1B%5B2K%C2%9B%E2%80%AE%E2%81%A6";
 
-/// Checks that every line of a log is the server's own, in printable text.
+/// Checks that the log contains only printable lines of the server.
 fn assert_clean(log: &str) {
     let hidden = |c: char| c != '\n' && (c.is_control() || format!("{c:?}").starts_with("'\\u"));
     assert_eq!(log.chars().find(|c| hidden(*c)), None, "{log:?}");
@@ -26,10 +25,10 @@ fn assert_clean(log: &str) {
 }
 
 pub async fn hostile_paths_ids_and_headers_are_escaped_in_the_log(program: Program) {
-    // What the `s3s` crate logs below `info` is its own.
+    // The crate `s3s` does not escape its lines below `info`.
     let server = Server::new(program).log("trace,s3s=info,s3s_fs=info").start().await;
     let client = server.client();
-    let mut plain = 0;
+    let mut responses = 0;
     for path in [
         format!("/{REVERSED}"),
         format!("/bucket/{REVERSED}?{REVERSED}"),
@@ -43,16 +42,16 @@ pub async fn hostile_paths_ids_and_headers_are_escaped_in_the_log(program: Progr
     ] {
         for method in ["GET", "DELETE", "POST"] {
             let mut raw = Raw::connect(server.host()).await;
-            raw.say(format!(
+            raw.send(format!(
                 "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                  X-Auth-Token: dev-admin\r\nUser-Agent: {REVERSED}\r\nOrigin: {REVERSED}\r\n\
                  Content-Length: 0\r\n\r\n"
             ))
             .await;
-            plain += usize::from(raw.hear_out().await.starts_with("HTTP/1.1 "));
+            responses += usize::from(raw.receive_all().await.starts_with("HTTP/1.1 "));
         }
     }
-    assert_eq!(plain, 9 * 3, "all were answered");
+    assert_eq!(responses, 9 * 3, "every request got a response");
 
     let body = json!({"credential": {
         "type": "ec2", "user_id": ALICE, "project_id": DEMO,

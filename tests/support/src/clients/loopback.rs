@@ -1,5 +1,5 @@
-//! The development tokens work for loopback hosts only, so that a page whose name leads
-//! to 127.0.0.1 reaches none of the credential paths.
+//! The development tokens work for loopback hosts only. So a web page with a host name for
+//! 127.0.0.1 cannot use the credential paths.
 
 use http::{HeaderValue, Method, Request, header::HOST};
 use http_body_util::Full;
@@ -54,43 +54,44 @@ fn head(method: &str, path: &str, hosts: &[&str], headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\n{hosts}Connection: close\r\n{headers}\r\n")
 }
 
-async fn hear(server: &Running, request: String) -> String {
+async fn exchange(server: &Running, request: String) -> String {
     let mut raw = Raw::connect(server.host()).await;
-    raw.say(request).await;
-    raw.hear_out().await
+    raw.send(request).await;
+    raw.receive_all().await
 }
 
 const TOKEN: &str = "X-Auth-Token: dev-admin\r\n";
 
-pub async fn the_development_tokens_work_for_loopback_hosts_only(program: Program) {
+pub async fn development_tokens_work_for_loopback_hosts_only(program: Program) {
     let server = Server::new(program).start().await;
     let grants = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
     let pairs = format!("/v3/users/{ALICE}/credentials/OS-EC2");
     for path in ["/credentials", &*grants, "/v3/credentials", &pairs] {
         for host in LOOPBACK {
-            let heard = hear(&server, head("GET", path, &[host], TOKEN)).await;
-            assert!(heard.starts_with("HTTP/1.1 200 "), "{path} {host}: {heard}");
+            let received = exchange(&server, head("GET", path, &[host], TOKEN)).await;
+            assert!(received.starts_with("HTTP/1.1 200 "), "{path} {host}: {received}");
         }
         for host in FOREIGN {
-            let heard = hear(&server, head("GET", path, &[host], TOKEN)).await;
-            // What no server takes for a request is 400.
-            let refused = heard.starts_with("HTTP/1.1 403 ") || heard.starts_with("HTTP/1.1 400 ");
-            assert!(refused, "{path} {host}: {heard}");
-            assert!(!heard.contains(ALICE), "{path} {host}: {heard}");
+            let received = exchange(&server, head("GET", path, &[host], TOKEN)).await;
+            // An invalid request returns 400.
+            let refused =
+                received.starts_with("HTTP/1.1 403 ") || received.starts_with("HTTP/1.1 400 ");
+            assert!(refused, "{path} {host}: {received}");
+            assert!(!received.contains(ALICE), "{path} {host}: {received}");
         }
     }
     for hosts in [&["localhost", "evil.example"][..], &["localhost", "localhost"]] {
-        let heard = hear(&server, head("GET", "/credentials", hosts, TOKEN)).await;
-        assert!(heard.starts_with("HTTP/1.1 40"), "{hosts:?}: {heard}");
+        let received = exchange(&server, head("GET", "/credentials", hosts, TOKEN)).await;
+        assert!(received.starts_with("HTTP/1.1 40"), "{hosts:?}: {received}");
     }
-    let heard = hear(&server, "GET /credentials HTTP/1.0\r\n\r\n".into()).await;
-    assert!(heard.starts_with("HTTP/1.0 403 "), "{heard}");
+    let received = exchange(&server, "GET /credentials HTTP/1.0\r\n\r\n".into()).await;
+    assert!(received.starts_with("HTTP/1.0 403 "), "{received}");
     let target = "http://evil.example/credentials";
-    let heard = hear(&server, head("GET", target, &["localhost"], TOKEN)).await;
-    assert!(heard.starts_with("HTTP/1.1 403 "), "the target names the host: {heard}");
+    let received = exchange(&server, head("GET", target, &["localhost"], TOKEN)).await;
+    assert!(received.starts_with("HTTP/1.1 403 "), "the host in the target counts: {received}");
 }
 
-pub async fn the_refusal_of_a_foreign_host_says_how_to_set_other_tokens(program: Program) {
+pub async fn rejection_of_a_foreign_host_names_the_identities_option(program: Program) {
     let server = Server::new(program).start().await;
     for (method, headers) in [
         ("GET", TOKEN),
@@ -101,19 +102,19 @@ pub async fn the_refusal_of_a_foreign_host_says_how_to_set_other_tokens(program:
         ("DELETE", TOKEN),
     ] {
         let request = head(method, "/v3/credentials", &["evil.example:8338"], headers);
-        let heard = hear(&server, request).await;
-        assert!(heard.starts_with("HTTP/1.1 403 "), "{method}: {heard}");
-        let (_, body) = heard.split_once("\r\n\r\n").unwrap();
+        let received = exchange(&server, request).await;
+        assert!(received.starts_with("HTTP/1.1 403 "), "{method}: {received}");
+        let (_, body) = received.split_once("\r\n\r\n").unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["error"]["code"], 403);
         let message = body["error"]["message"].as_str().unwrap();
         assert!(message.contains("--identities FILE"), "{message}");
     }
-    let heard = hear(&server, head("GET", "/healthz", &["evil.example"], "")).await;
-    assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
+    let received = exchange(&server, head("GET", "/healthz", &["evil.example"], "")).await;
+    assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
 }
 
-/// A request that is signed for another host than the server is found at.
+/// Sends a request that is signed for another host.
 async fn signed(who: &Signing, method: Method, host: &str, path: &str) -> Answer {
     let request = Request::builder().method(method).uri(format!("http://{host}{path}"));
     let (mut request, _) =
@@ -145,7 +146,7 @@ pub async fn tokens_of_a_file_work_for_every_host(program: Program) {
     let server = server.arguments(&["--identities", file.to_str().unwrap()]).start().await;
     for host in ["evil.example", "localhost"] {
         let token = "X-Auth-Token: token-of-dana\r\n";
-        let heard = hear(&server, head("GET", "/credentials", &[host], token)).await;
-        assert!(heard.starts_with("HTTP/1.1 200 "), "{host}: {heard}");
+        let received = exchange(&server, head("GET", "/credentials", &[host], token)).await;
+        assert!(received.starts_with("HTTP/1.1 200 "), "{host}: {received}");
     }
 }

@@ -1,4 +1,4 @@
-//! Keys with the crate `object_store`, as databases use it.
+//! Keys with the crate `object_store`.
 
 use bytes::Bytes;
 use object_store::{
@@ -18,17 +18,17 @@ pub async fn object_store_uses_a_key_of_any_origin_until_it_is_disabled(program:
     uses_keys(program, false).await;
 }
 
-pub async fn object_store_does_so_without_signing_payloads(program: Program) {
+pub async fn object_store_uses_a_key_with_unsigned_payloads(program: Program) {
     uses_keys(program, true).await;
 }
 
 async fn uses_keys(program: Program, unsigned: bool) {
-    lifecycle::of_keys(program, &[], async |holder| {
-        // Buckets are none of its business.
+    lifecycle::check_keys(program, &[], async |holder| {
+        // The crate cannot create buckets.
         let client = Client::new(&holder.url);
         let bucket = Store::new(&client, &holder.url, &holder.bucket, &holder.key);
         if bucket.list().await.status == 404 {
-            bucket.make().await.expect(200);
+            bucket.create().await.expect(200);
         }
         let store = open(&holder, unsigned);
         let (one, two, parts) = ("a/one".into(), "a/two 2".into(), "b/parts".into());

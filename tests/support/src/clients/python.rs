@@ -16,14 +16,14 @@ pub fn has_aws() -> bool {
     has("AWS command line", bare(&mut Command::new("aws")).arg("--version"))
 }
 
-/// Whether there is all that the script needs.
+/// Whether everything is installed that the script needs.
 fn has_boto3() -> bool {
     let mut boto3 = Command::new(python());
     has("Python with boto3", bare(&mut boto3).args(["-c", "import boto3"]))
         && has("openssl", Command::new("openssl").arg("version"))
 }
 
-/// Runs a phase of the script, which checks for itself.
+/// Runs a phase of the script, which checks the results.
 async fn boto3(holder: &Holder, phase: &str) -> Result<String, String> {
     let mut command = Command::new(python());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/clients/s3_cycle.py");
@@ -38,13 +38,13 @@ pub async fn boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is
     if !has_boto3() {
         return;
     }
-    lifecycle::of_keys(program, &[], async |holder| {
+    lifecycle::check_keys(program, &[], async |holder| {
         let works = boto3(&holder, "works").await;
-        // Whatever the script does is refused with the same code.
-        let Err(said) = works else { return Ok(()) };
+        // Then every request of the script fails with the same code.
+        let Err(output) = works else { return Ok(()) };
         let codes = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
-        let Some(code) = codes.into_iter().find(|code| said.contains(code)) else {
-            panic!("{said}");
+        let Some(code) = codes.into_iter().find(|code| output.contains(code)) else {
+            panic!("{output}");
         };
         boto3(&holder, code).await?;
         Err(code.to_owned())
@@ -52,7 +52,7 @@ pub async fn boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is
     .await;
 }
 
-pub async fn the_script_for_boto3_can_fail(program: Program) {
+pub async fn boto3_script_fails_if_a_key_is_not_rejected(program: Program) {
     if !has_boto3() {
         return;
     }
@@ -60,24 +60,24 @@ pub async fn the_script_for_boto3_can_fail(program: Program) {
     let key = keys::mint(&server.client(), "dev-alice").await;
     let holder = Holder { url: server.url.clone(), bucket: "demo".into(), key };
     boto3(&holder, "works").await.unwrap();
-    let said = boto3(&holder, "InvalidAccessKeyId").await.unwrap_err();
-    assert!(said.contains("not refused"), "{said}");
+    let output = boto3(&holder, "InvalidAccessKeyId").await.unwrap_err();
+    assert!(output.contains("not refused"), "{output}");
 }
 
-pub async fn the_aws_command_line_uses_a_key_of_any_origin_until_it_is_disabled(program: Program) {
+pub async fn aws_command_line_uses_a_key_of_any_origin_until_it_is_disabled(program: Program) {
     if !has_aws() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (up, down) = (folder.path().join("up"), folder.path().join("down"));
-    // Large enough for the tool to send it in parts.
+    // Large enough for a multipart upload.
     let content: Vec<u8> = (0..=250).cycle().take(9 << 20).collect();
     std::fs::write(&up, &content).unwrap();
     let (up, down) = (up.to_str().unwrap(), down.to_str().unwrap());
-    // The tool's first version presigns with version 2 unless told otherwise.
+    // The tool's first version presigns with signature version 2 by default.
     let config = folder.path().join("config");
     std::fs::write(&config, "[default]\ns3 =\n  signature_version = s3v4\n").unwrap();
-    lifecycle::of_keys(program, &[], async |Holder { url, bucket, key }| {
+    lifecycle::check_keys(program, &[], async |Holder { url, bucket, key }| {
         let aws = |arguments: &[&str]| {
             let mut command = Command::new("aws");
             with_key(&mut command, &key)
@@ -86,9 +86,9 @@ pub async fn the_aws_command_line_uses_a_key_of_any_origin_until_it_is_disabled(
                 .args(arguments);
             run(command)
         };
-        // The first request of a key; the tool makes the bucket only once.
-        let made = aws(&["s3", "ls"]).await?;
-        if !made.contains(&format!(" {bucket}\n")) {
+        // The bucket may exist from an earlier round.
+        let listed = aws(&["s3", "ls"]).await?;
+        if !listed.contains(&format!(" {bucket}\n")) {
             aws(&["s3", "mb", &format!("s3://{bucket}")]).await.unwrap();
         }
         let object = format!("s3://{bucket}/folder/object");

@@ -18,12 +18,12 @@ pub async fn rclone_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_i
     let (up, down) = (folder.path().join("up"), folder.path().join("down"));
     std::fs::create_dir_all(up.join("a folder")).unwrap();
     std::fs::write(up.join("a folder/smäll"), "small").unwrap();
-    // Large enough to be sent in parts.
+    // Large enough for a multipart upload.
     let content: Vec<u8> = (0..=250).cycle().take(12 << 20).collect();
     std::fs::write(up.join("large"), &content).unwrap();
     let (up, down) = (up.to_str().unwrap(), down.to_str().unwrap());
 
-    lifecycle::of_keys(program, &[], async |Holder { url, bucket, key }| {
+    lifecycle::check_keys(program, &[], async |Holder { url, bucket, key }| {
         let rclone = |arguments: &[&str]| {
             let mut command = Command::new("rclone");
             bare(&mut command).args([
@@ -35,7 +35,7 @@ pub async fn rclone_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_i
                 "1",
             ]);
             command.args(["--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi"]);
-            // `s3s-fs` takes the empty delimiter of a list of all folders for one.
+            // `s3s-fs` does not support the empty delimiter of recursive lists.
             command.args(["--disable", "ListR"]);
             let settings = [
                 ("TYPE", "s3"),
@@ -56,8 +56,8 @@ pub async fn rclone_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_i
         let object = |name: &str| format!("{all}/{name}");
         rclone(&["mkdir", &all]).await.unwrap();
         rclone(&["copy", up, &all]).await.unwrap();
-        let said = rclone(&["check", "--download", up, &all]).await.unwrap();
-        assert!(said.contains("2 matching files"), "{said}");
+        let output = rclone(&["check", "--download", up, &all]).await.unwrap();
+        assert!(output.contains("2 matching files"), "{output}");
         rclone(&["copyto", &object("large"), &object("copy")]).await.unwrap();
         rclone(&["moveto", &object("copy"), &object("moved")]).await.unwrap();
         let listed = rclone(&["lsf", "-R", &all]).await.unwrap();

@@ -18,7 +18,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A bucket as the holder of a key sees it. Every request is presigned.
+/// A bucket and a key for it. Every request is presigned.
 pub struct Store {
     client: Client,
     bucket: Bucket,
@@ -33,7 +33,7 @@ impl Store {
         Self { client: client.clone(), bucket: bucket.unwrap(), key }
     }
 
-    pub async fn make(&self) -> Answer {
+    pub async fn create(&self) -> Answer {
         let url = self.bucket.create_bucket(&self.key).sign(HOUR);
         self.client.send(Method::PUT, url.as_str(), "").await
     }
@@ -85,8 +85,8 @@ impl Store {
         self.client.send(Method::POST, url.as_str(), action.body()).await.expect(200);
     }
 
-    /// Whatever one does with a key that may.
-    async fn works(&self) {
+    /// Checks that the key is accepted.
+    async fn check_accepted(&self) {
         self.put("a/one", "first").await.expect(200);
         assert_eq!(self.get("a/one").await.expect(200).text(), "first");
 
@@ -96,8 +96,8 @@ impl Store {
         assert_eq!(self.names().await, ["a/one", "a/two"]);
     }
 
-    /// Nothing may be done with a key that is disabled or gone.
-    async fn is_locked_out(&self) {
+    /// Checks that the key is rejected.
+    async fn check_rejected(&self) {
         for answer in [self.get("a/one").await, self.list().await, self.put("x", "x").await] {
             answer.refused("InvalidAccessKeyId");
         }
@@ -112,31 +112,31 @@ pub async fn rusty_s3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it
     for (bucket, origin) in ["ibm", "ec2", "s3s"].into_iter().zip(Origin::ALL) {
         let key = origin.mint(&client).await;
         let store = Store::new(&client, &server.url, bucket, &key);
-        store.make().await.expect(200);
-        store.works().await;
-        // Signed while the key was good; the signature must not outlive it.
+        store.create().await.expect(200);
+        store.check_accepted().await;
+        // Signed while the key is valid. The URL must not be valid longer than the key.
         let url = store.put_url("late");
 
         keys::set_status(&client, &key, "Inactive").await;
-        store.is_locked_out().await;
+        store.check_rejected().await;
         client.send(Method::PUT, &url, "late").await.refused("InvalidAccessKeyId");
 
         keys::set_status(&client, &key, "Active").await;
-        store.works().await;
+        store.check_accepted().await;
         client.send(Method::PUT, &url, "late").await.expect(200);
 
         origin.delete(&client, &key).await;
-        store.is_locked_out().await;
+        store.check_rejected().await;
         client.send(Method::PUT, &url, "late").await.refused("InvalidAccessKeyId");
     }
 }
 
-pub async fn an_unknown_key_and_a_wrong_secret_are_told_apart_as_in_aws(program: Program) {
+pub async fn unknown_key_and_wrong_secret_return_different_errors_as_in_aws(program: Program) {
     let server = Server::new(program).start().await;
     let client = server.client();
     let mut key = keys::mint(&client, "dev-alice").await;
     let store = |key: &Key| Store::new(&client, &server.url, "demo", key);
-    store(&key).make().await.expect(200);
+    store(&key).create().await.expect(200);
 
     key.secret += "x";
     store(&key).list().await.refused("SignatureDoesNotMatch");
@@ -144,19 +144,17 @@ pub async fn an_unknown_key_and_a_wrong_secret_are_told_apart_as_in_aws(program:
     store(&key).list().await.refused("InvalidAccessKeyId");
 }
 
-pub async fn a_bucket_called_credentials_is_the_stores_when_the_request_is_signed(
-    program: Program,
-) {
+pub async fn signed_request_for_a_bucket_named_credentials_reaches_the_store(program: Program) {
     let server = Server::new(program).start().await;
     let client = server.client();
     let key = keys::mint(&client, "dev-alice").await;
     let store = Store::new(&client, &server.url, "credentials", &key);
-    store.make().await.expect(200);
+    store.create().await.expect(200);
     store.put("object", "of the store").await.expect(200);
     assert_eq!(store.get("object").await.expect(200).text(), "of the store");
     assert_eq!(store.names().await, ["object"]);
 
-    // The same paths without a signature are the API's.
+    // Without a signature, the same paths belong to the API.
     let page = client.get("/credentials", "dev-alice").await.expect(200).json();
     assert_eq!(page["credentials"][0]["id"], key.access.as_str());
     client.get("/credentials", "").await.expect(401);

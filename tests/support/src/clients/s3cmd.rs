@@ -1,4 +1,4 @@
-//! Keys with s3cmd, which signs with either version.
+//! Keys with s3cmd, with both signature versions.
 
 use std::process::Command;
 
@@ -14,23 +14,23 @@ pub async fn s3cmd_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is
     uses_keys(program, &[], &[]).await;
 }
 
-pub async fn s3cmd_does_with_signatures_of_version_2_where_they_are_admitted(program: Program) {
+pub async fn s3cmd_uses_a_key_with_signature_version_2(program: Program) {
     uses_keys(program, &["--signature-v2"], &["--signature-v2"]).await;
 }
 
-/// The server started with these arguments, the client with those.
+/// Runs s3cmd with arguments for the server and for the client.
 async fn uses_keys(program: Program, server: &[&str], client: &[&str]) {
     if !has("s3cmd", Command::new("s3cmd").arg("--version")) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (up, down) = (folder.path().join("up"), folder.path().join("down"));
-    // Large enough to be sent in parts.
+    // Large enough for a multipart upload.
     let content: Vec<u8> = (0..=250).cycle().take(12 << 20).collect();
     std::fs::write(&up, &content).unwrap();
     let (up, down) = (up.to_str().unwrap(), down.to_str().unwrap());
 
-    lifecycle::of_keys(program, server, async |holder| {
+    lifecycle::check_keys(program, server, async |holder| {
         let s3cmd = |arguments: &[&str]| {
             let mut command = Command::new("s3cmd");
             let host = holder.host();

@@ -1,4 +1,4 @@
-//! Files with secrets that others can read or write.
+//! Files with secrets that other users can read or write.
 
 use tower_credentials::backend::encrypted::KeyRing;
 
@@ -24,9 +24,9 @@ const IDENTITIES: &str = r#"
     roles = ["key_listing_user"]
 "#;
 
-/// Starts the server with a file as an option's value, in each mode, with and without the switch.
-async fn refuses_unless_accepted(program: Program, option: &str, prefix: &str, text: &str) {
-    let secret = |said: &str| text.lines().any(|line| !line.is_empty() && said.contains(line));
+/// Starts the server with a file in each mode, with and without `--accept-open-files`.
+async fn check_rejected_unless_accepted(program: Program, option: &str, prefix: &str, text: &str) {
+    let secret = |output: &str| text.lines().any(|line| !line.is_empty() && output.contains(line));
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("secret");
     let named = format!("{prefix}{}", file.display());
@@ -34,10 +34,10 @@ async fn refuses_unless_accepted(program: Program, option: &str, prefix: &str, t
     secret_file::write(&file, text);
     for mode in OPEN {
         set_mode(&file, mode);
-        let said = server().error().await;
-        assert!(said.contains(&format!("`chmod 600 {}`", file.display())), "{mode:o}: {said}");
-        assert!(said.contains("--accept-open-files"), "{mode:o}: {said}");
-        assert!(!secret(&said), "{mode:o}: {said}");
+        let output = server().error().await;
+        assert!(output.contains(&format!("`chmod 600 {}`", file.display())), "{mode:o}: {output}");
+        assert!(output.contains("--accept-open-files"), "{mode:o}: {output}");
+        assert!(!secret(&output), "{mode:o}: {output}");
         let running = server().arguments(&["--accept-open-files"]).start().await;
         assert!(running.stderr().contains("chmod 600") && !secret(&running.stderr()), "{mode:o}");
     }
@@ -47,19 +47,19 @@ async fn refuses_unless_accepted(program: Program, option: &str, prefix: &str, t
     }
 }
 
-pub async fn identities_that_others_can_read_or_write_are_refused(program: Program) {
-    refuses_unless_accepted(program, "--identities", "", IDENTITIES).await;
+pub async fn identities_that_others_can_read_or_write_are_rejected(program: Program) {
+    check_rejected_unless_accepted(program, "--identities", "", IDENTITIES).await;
 }
 
-pub async fn key_ring_that_others_can_read_or_write_is_refused(program: Program) {
+pub async fn key_ring_that_others_can_read_or_write_is_rejected(program: Program) {
     let ring = KeyRing::generate_key("first").unwrap();
-    refuses_unless_accepted(program, "--key-ring", "", ring.expose()).await;
+    check_rejected_unless_accepted(program, "--key-ring", "", ring.expose()).await;
 }
 
-pub async fn url_file_that_others_can_read_or_write_is_refused(program: Program) {
+pub async fn url_file_that_others_can_read_or_write_is_rejected(program: Program) {
     let home = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", home.path().join("a.db").display());
-    refuses_unless_accepted(program, "--backend", "@", &url).await;
+    check_rejected_unless_accepted(program, "--backend", "@", &url).await;
 }
 
 pub async fn reload_of_identities_that_others_can_read_keeps_the_old_ones(program: Program) {
@@ -74,7 +74,7 @@ pub async fn reload_of_identities_that_others_can_read_keeps_the_old_ones(progra
     secret_file::write(&file, IDENTITIES.replace("hush-hush", "hush-again"));
     set_mode(&file, 0o640);
     running.signal("HUP");
-    running.logged("identities not read, the old ones stay in force", 1).await;
+    running.logged("cannot reload identities, keeping the old ones", 1).await;
     client.get("/credentials", "hush-hush").await.expect(200);
     client.get("/credentials", "hush-again").await.expect(401);
     let log = running.stderr();
@@ -83,7 +83,7 @@ pub async fn reload_of_identities_that_others_can_read_keeps_the_old_ones(progra
 
     set_mode(&file, 0o600);
     running.signal("HUP");
-    running.logged("identities read again", 1).await;
+    running.logged("reloaded identities", 1).await;
     client.get("/credentials", "hush-again").await.expect(200);
     client.get("/credentials", "hush-hush").await.expect(401);
 }

@@ -1,4 +1,4 @@
-//! A path reaches nobody in a spelling that the front and Keystone read differently.
+//! The front and Keystone never interpret a path differently.
 
 use http::Method;
 use serde_json::json;
@@ -9,19 +9,19 @@ use crate::{
     process::Front,
 };
 
-/// Asks for a target as it is written here; returns the whole answer.
+/// Requests a target without changes; returns the whole response.
 async fn ask(front: &str, method: &str, target: &str) -> String {
     let mut raw = Raw::connect(front).await;
     let head = format!("{method} {target} HTTP/1.1\r\nHost: front\r\nX-Auth-Token: {ADMIN}\r\n");
-    raw.say(format!("{head}Connection: close\r\n\r\n")).await;
-    raw.hear_out().await
+    raw.send(format!("{head}Connection: close\r\n\r\n")).await;
+    raw.receive_all().await
 }
 
 #[tokio::test]
-async fn credential_paths_are_answered_by_the_front_in_every_spelling() {
+async fn front_answers_credential_paths_in_every_spelling() {
     let keystone = Keystone::start().await;
     keystone.put("keystones-own", &json!({"type": "totp", "user_id": "alice", "blob": "x"}));
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for target in [
         "/v3/%63redentials",
         "/v3/credential%73?type=ec2",
@@ -38,18 +38,18 @@ async fn credential_paths_are_answered_by_the_front_in_every_spelling() {
         "/v3/%75sers/alice/credentials/OS-EC2",
         "//v3/users//alice/credentials//OS%2dEC2/",
     ] {
-        let heard = ask(front.host(), "GET", target).await;
-        assert!(heard.starts_with("HTTP/1.1 200 OK"), "{target}: {heard}");
-        assert!(heard.contains(r#""credentials":[]"#), "{target}: {heard}");
+        let received = ask(front.host(), "GET", target).await;
+        assert!(received.starts_with("HTTP/1.1 200 OK"), "{target}: {received}");
+        assert!(received.contains(r#""credentials":[]"#), "{target}: {received}");
     }
-    let reached: Vec<_> = keystone.seen().into_iter().map(|seen| seen.uri).collect();
+    let reached: Vec<_> = keystone.requests().into_iter().map(|seen| seen.uri).collect();
     assert!(!reached.iter().any(|uri| uri.contains("redential")), "{reached:?}");
 }
 
 #[tokio::test]
-async fn a_key_that_is_made_on_another_spelling_is_the_fronts() {
+async fn key_created_with_another_spelling_is_stored() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     for path in ["/v3/users/alice/%63redentials/OS%2DEC2", "//v3/users/alice/credentials/OS-EC2"] {
         let made = client.post(path, ALICE, &json!({"tenant_id": "demo"})).await.expect(201).json();
@@ -57,13 +57,13 @@ async fn a_key_that_is_made_on_another_spelling_is_the_fronts() {
         let shown = format!("/v3/users/alice/credentials/OS-EC2/{access}");
         client.get(&shown, ALICE).await.expect(200);
     }
-    assert_eq!(keystone.times(&Method::POST, "/v3/users"), 0);
+    assert_eq!(keystone.count(&Method::POST, "/v3/users"), 0);
 }
 
 #[tokio::test]
-async fn what_passes_reaches_keystone_in_one_spelling() {
+async fn forwarded_paths_are_normalized() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for (target, forwarded) in [
         ("//v3/regions", "/v3/regions"),
         ("/%2Dother//x", "/-other/x"),
@@ -75,16 +75,16 @@ async fn what_passes_reaches_keystone_in_one_spelling() {
         ("//other?a=//b/./%61&c=%2F%", "/other?a=//b/./%61&c=%2F%"),
         ("/other/%61?", "/other/a?"),
     ] {
-        let heard = ask(front.host(), "GET", target).await;
-        assert!(heard.starts_with("HTTP/1.1 200 OK"), "{target}: {heard}");
+        let received = ask(front.host(), "GET", target).await;
+        assert!(received.starts_with("HTTP/1.1 200 OK"), "{target}: {received}");
         assert_eq!(keystone.last("/").uri, forwarded, "{target}");
     }
 }
 
 #[tokio::test]
-async fn paths_that_can_be_read_in_two_ways_are_refused() {
+async fn ambiguous_paths_are_rejected() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     for target in [
         "/v3%2Fcredentials",
         "/v3%2fcredentials",
@@ -108,7 +108,7 @@ async fn paths_that_can_be_read_in_two_ways_are_refused() {
         "/v3/credentials/.",
         "/v3/credentials/..?x",
         "/..",
-        // Decoded twice, these would be whole codes.
+        // Decoded twice, these would be valid codes.
         "/v3/%%36%33redentials",
         "/v3/%6%33redentials",
         "/v3/credentials%",
@@ -118,46 +118,49 @@ async fn paths_that_can_be_read_in_two_ways_are_refused() {
         "http://front/v3%2Fcredentials",
     ] {
         for method in ["GET", "POST", "DELETE"] {
-            let heard = ask(front.host(), method, target).await;
-            assert!(heard.starts_with("HTTP/1.1 400 Bad Request"), "{target}: {heard}");
-            assert!(heard.contains(r#"{"error":{"code":400,"#), "{target}: {heard}");
-            assert!(heard.contains("content-type: application/json\r\n"), "{target}: {heard}");
+            let received = ask(front.host(), method, target).await;
+            assert!(received.starts_with("HTTP/1.1 400 Bad Request"), "{target}: {received}");
+            assert!(received.contains(r#"{"error":{"code":400,"#), "{target}: {received}");
+            assert!(
+                received.contains("content-type: application/json\r\n"),
+                "{target}: {received}"
+            );
         }
     }
-    assert!(keystone.seen().is_empty());
+    assert!(keystone.requests().is_empty());
 }
 
 #[tokio::test]
-async fn other_spellings_are_the_same_over_http_2() {
+async fn paths_are_normalized_on_http_2() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = Client::http2(&front.url);
     let listed = client.get("//v3/%63redentials", ADMIN).await.expect(200).json();
     assert_eq!(listed["credentials"], json!([]));
     let refused = client.get("/v3%2Fcredentials", ADMIN).await.expect(400).json();
     assert_eq!(refused["error"]["code"], 400);
-    assert_eq!(keystone.times(&Method::GET, "/v3/credentials"), 0);
+    assert_eq!(keystone.count(&Method::GET, "/v3/credentials"), 0);
 }
 
 #[tokio::test]
-async fn a_keystone_below_a_path_has_one_spelling_too() {
+async fn paths_below_a_prefix_are_normalized() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&format!("{}/identity", keystone.url)).start().await;
+    let front = Front::of(&format!("{}/identity", keystone.url)).start().await;
     for target in
         ["/identity//v3/credentials", "/%69dentity/v3/credentials", "//identity/v3//credentials"]
     {
-        let heard = ask(front.host(), "GET", target).await;
-        assert!(heard.contains(r#""credentials":[]"#), "{target}: {heard}");
+        let received = ask(front.host(), "GET", target).await;
+        assert!(received.contains(r#""credentials":[]"#), "{target}: {received}");
     }
-    assert_eq!(keystone.times(&Method::GET, "/identity/v3/credentials"), 0);
-    let heard = ask(front.host(), "GET", "/identity%2Fv3/credentials").await;
-    assert!(heard.starts_with("HTTP/1.1 400"), "{heard}");
+    assert_eq!(keystone.count(&Method::GET, "/identity/v3/credentials"), 0);
+    let received = ask(front.host(), "GET", "/identity%2Fv3/credentials").await;
+    assert!(received.starts_with("HTTP/1.1 400"), "{received}");
 }
 
 #[tokio::test]
-async fn users_and_projects_take_their_keys_along_in_every_spelling() {
+async fn deletions_in_every_spelling_purge_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::before(&keystone.url).start().await;
+    let front = Front::of(&keystone.url).start().await;
     let client = front.client();
     for (target, user, project) in [
         ("//v3/users/amy", "amy", "demo"),
@@ -167,8 +170,8 @@ async fn users_and_projects_take_their_keys_along_in_every_spelling() {
     ] {
         let keys = format!("/v3/users/{user}/credentials/OS-EC2");
         client.post(&keys, ADMIN, &json!({"tenant_id": project})).await.expect(201);
-        let heard = ask(front.host(), "DELETE", target).await;
-        assert!(heard.starts_with("HTTP/1.1 204"), "{target}: {heard}");
+        let received = ask(front.host(), "DELETE", target).await;
+        assert!(received.starts_with("HTTP/1.1 204"), "{target}: {received}");
         let left = client.get(&keys, ADMIN).await.expect(200).json();
         assert_eq!(left["credentials"], json!([]), "{target}");
     }

@@ -1,288 +1,78 @@
-//! A Keystone that does as it is told: in memory, and out of order at will.
+//! The responses of the scripted Keystone.
 
 use std::{
-    collections::BTreeMap,
     convert::Infallible,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, mpsc},
-    time::sleep,
-};
+use tokio::sync::mpsc;
 
-use crate::waiting::Waiting;
+use super::{ADMIN, ALICE, Away, Fault, Keystone, Received, Shared, id_of_pair};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// Tokens that it knows.
-pub const ADMIN: &str = "token-of-admin";
-pub const ALICE: &str = "token-of-alice";
-
-/// A request that came.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: Method,
-    pub uri: String,
-    pub headers: HeaderMap,
-}
-
-/// Why a user's keys do not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Away {
-    Unknown,
-    Disabled,
-    WithoutRoles,
-}
-
-/// A clone is the same one.
-#[derive(Clone)]
-pub struct Keystone {
-    pub url: String,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    seen: Mutex<Vec<Seen>>,
-    credentials: Mutex<BTreeMap<String, Map<String, Value>>>,
-    logins: Mutex<Vec<Value>>,
-    /// What it says of tokens beside [`ADMIN`] and [`ALICE`].
-    tokens: Mutex<BTreeMap<String, Value>>,
-    /// Users that it does not know, has disabled, or that have no role anywhere.
-    away: Mutex<BTreeMap<String, Away>>,
-    /// How many credentials it lists at once.
-    limit: Mutex<Option<usize>>,
-    /// Statuses for what starts so, instead of an answer; 0 hangs up.
-    faults: Mutex<Vec<(Method, String, u16, bool)>>,
-    /// Paths on which its refusals are pages of somebody else's.
-    in_html: Mutex<Vec<String>>,
-    connections: AtomicUsize,
-    next_id: AtomicUsize,
-    /// Whether a request that hung or uploaded has ended.
-    given_up: AtomicBool,
-    arrived: Notify,
-    go_on: Notify,
-}
-
 impl Keystone {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let this = Self { url, shared: Arc::default() };
-        let serving = this.clone();
-        tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                serving.shared.connections.fetch_add(1, Ordering::SeqCst);
-                let this = serving.clone();
-                let service = service_fn(move |request| this.clone().answer(request));
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(socket), service);
-                tokio::spawn(connection);
-            }
-        });
-        this
-    }
-
-    pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
-    }
-
-    /// The last request for what starts so.
-    pub fn last(&self, path: &str) -> Seen {
-        let mut seen = self.seen();
-        seen.retain(|seen| seen.uri.starts_with(path));
-        seen.pop().unwrap_or_else(|| panic!("nobody asked for {path}"))
-    }
-
-    /// How many requests there were for what starts so.
-    pub fn times(&self, method: &Method, path: &str) -> usize {
-        let is = |seen: &&Seen| seen.method == method && seen.uri.starts_with(path);
-        self.seen().iter().filter(is).count()
-    }
-
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
-    }
-
-    /// Whether a request that hung or uploaded has ended.
-    pub fn has_given_up(&self) -> bool {
-        self.shared.given_up.load(Ordering::SeqCst)
-    }
-
-    /// Waits until it has.
-    pub async fn given_up(&self) {
-        for () in Waiting::start() {
-            if self.has_given_up() {
-                return;
-            }
-            sleep(Waiting::STEP).await;
-        }
-        panic!("the request goes on");
-    }
-
-    /// Waits until a request has arrived that waits itself.
-    pub async fn arrived(&self) {
-        self.shared.arrived.notified().await;
-    }
-
-    /// Lets a request go on that waits.
-    pub fn go_on(&self) {
-        self.shared.go_on.notify_one();
-    }
-
-    /// Answers with this status from now on what starts so; 0 hangs up.
-    pub fn fail(&self, method: &Method, path: &str, status: u16) {
-        let fault = (method.clone(), path.to_owned(), status, false);
-        self.shared.faults.lock().unwrap().push(fault);
-    }
-
-    /// As somebody would who is not Keystone, but stands before it.
-    pub fn fail_in_html(&self, method: &Method, path: &str, status: u16) {
-        self.shared.in_html.lock().unwrap().push(path.to_owned());
-        self.fail(method, path, status);
-    }
-
-    /// Does as it is asked, and then hangs up.
-    pub fn hang_up_after(&self, method: &Method, path: &str) {
-        self.shared.faults.lock().unwrap().push((method.clone(), path.to_owned(), 0, true));
-    }
-
-    pub fn heal(&self) {
-        self.shared.faults.lock().unwrap().clear();
-    }
-
-    pub fn limit(&self, limit: usize) {
-        *self.shared.limit.lock().unwrap() = Some(limit);
-    }
-
-    /// What was sent to log in.
-    pub fn logins(&self) -> Vec<Value> {
-        self.shared.logins.lock().unwrap().clone()
-    }
-
-    /// Knows a token of alice's from now on, with these members beside the usual ones.
-    pub fn admit(&self, name: &str, members: &Value) {
-        let mut known = token("alice", "member");
-        let token = known["token"].as_object_mut().unwrap();
-        token.extend(members.as_object().unwrap().clone());
-        self.shared.tokens.lock().unwrap().insert(name.to_owned(), known);
-    }
-
-    /// Removes a user in one way or another, or has it back.
-    pub fn set_away(&self, user: &str, away: Option<Away>) {
-        let mut all = self.shared.away.lock().unwrap();
-        match away {
-            Some(away) => all.insert(user.to_owned(), away),
-            None => all.remove(user),
-        };
-    }
-
-    /// Forgets the requests that came.
-    pub fn forget(&self) {
-        self.shared.seen.lock().unwrap().clear();
-    }
-
-    fn away(&self, user: &str) -> Option<Away> {
-        self.shared.away.lock().unwrap().get(user).copied()
-    }
-
-    /// Its credentials, by id.
-    pub fn credentials(&self) -> BTreeMap<String, Map<String, Value>> {
-        self.shared.credentials.lock().unwrap().clone()
-    }
-
-    /// Puts a credential in, with an id of its own choice.
-    pub fn put(&self, id: &str, credential: &Value) {
-        let mut credential = credential.as_object().unwrap().clone();
-        credential.insert("id".into(), id.into());
-        credential.insert("links".into(), json!({"self": "http://keystone/"}));
-        self.shared.credentials.lock().unwrap().insert(id.to_owned(), credential);
-    }
-
-    /// Puts a key pair in; returns its id.
-    pub fn put_pair(&self, access: &str, user: &str) -> String {
-        let id = id_of_pair(access);
-        let blob = json!({"access": access, "secret": secret_of(access), "trust_id": null});
-        let credential = json!({"type": "ec2", "blob": blob.to_string(), "user_id": user,
-            "project_id": "demo"});
-        self.put(&id, &credential);
-        id
-    }
-
-    /// The blobs of a user's credentials.
-    pub fn blobs(&self, user: &str) -> Vec<String> {
-        let credentials = self.credentials();
-        let of = credentials.values().filter(|one| one["user_id"] == user);
-        of.map(|one| one["blob"].as_str().unwrap().to_owned()).collect()
-    }
-
-    async fn answer(self, request: Request<Incoming>) -> Result<Answer, BoxError> {
+    pub(super) async fn answer(self, request: Request<Incoming>) -> Result<Answer, BoxError> {
         let (parts, body) = request.into_parts();
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let uri = parts.uri.to_string();
         let headers = parts.headers.clone();
-        self.shared.seen.lock().unwrap().push(Seen { method: method.clone(), uri, headers });
+        self.shared.requests.lock().unwrap().push(Received {
+            method: method.clone(),
+            uri,
+            headers,
+        });
         let fault = {
             let faults = self.shared.faults.lock().unwrap();
-            let is = |fault: &&(Method, String, u16, bool)| {
-                fault.0 == method && path.starts_with(&fault.1)
-            };
-            faults.iter().find(is).map(|(_, _, status, after)| (*status, *after))
+            let matches = |fault: &&Fault| fault.method == method && path.starts_with(&fault.path);
+            faults.iter().find(matches).map(|fault| (fault.status, fault.is_after))
         };
         match fault {
-            Some((0, false)) => return Err("told to hang up".into()),
+            Some((0, false)) => return Err("scripted disconnect".into()),
             Some((status, false)) => {
-                if method == Method::GET && self.shared.in_html.lock().unwrap().contains(&path) {
+                if method == Method::GET && self.shared.html_errors.lock().unwrap().contains(&path)
+                {
                     let mut page = text("<html>");
                     *page.status_mut() = StatusCode::from_u16(status).unwrap();
                     return Ok(page);
                 }
-                return Ok(error(StatusCode::from_u16(status).unwrap(), "told to"));
+                return Ok(error(StatusCode::from_u16(status).unwrap(), "scripted failure"));
             }
             _ => {}
         }
-        // It can live below another path, too.
+        // Keystone may have a path prefix.
         let below = path.strip_prefix("/identity").unwrap_or(&path);
         let answer = match below.strip_prefix("/v3/") {
             Some(path) => {
                 let body = body.collect().await?.to_bytes();
                 if method == Method::DELETE && path == "users/slow" {
                     self.shared.arrived.notify_one();
-                    self.shared.go_on.notified().await;
+                    self.shared.proceed.notified().await;
                 }
                 self.identity(&method, path, parts.uri.query().unwrap_or(""), &parts.headers, &body)
             }
-            None => self.play(&path, body).await?,
+            None => self.extra(&path, body).await?,
         };
-        if fault.is_some() { Err("told to hang up".into()) } else { Ok(answer) }
+        if fault.is_some() { Err("scripted disconnect".into()) } else { Ok(answer) }
     }
 
-    /// What is not Keystone's, to see how it passes.
-    async fn play(&self, path: &str, mut body: Incoming) -> Result<Answer, BoxError> {
+    /// Paths that Keystone does not have, for tests of the proxy.
+    async fn extra(&self, path: &str, mut body: Incoming) -> Result<Answer, BoxError> {
         match path {
-            // Comes back as it arrives.
+            // Streams the request body back.
             "/echo" => Ok(Response::new(body.map_err(Into::into).boxed_unsync())),
-            // Says that the first piece is there before it asks for the rest.
+            // Signals the arrival of each piece.
             "/upload" => {
-                let _given_up = GivenUp(Arc::clone(&self.shared));
+                let _cancel = CancelGuard(Arc::clone(&self.shared));
                 let mut length = 0;
                 while let Some(frame) = body.frame().await {
                     length += frame?.data_ref().map_or(0, Bytes::len);
@@ -290,42 +80,42 @@ impl Keystone {
                 }
                 Ok(text(format!("{length}")))
             }
-            // Sends the rest when it is told to; without that, never.
+            // Sends the second piece after `proceed`.
             "/pieces" => {
                 let (send, pieces) = mpsc::channel(1);
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
                     let _ = send.send(Ok(Bytes::from_static(b"first;"))).await;
-                    shared.go_on.notified().await;
+                    shared.proceed.notified().await;
                     let _ = send.send(Ok(Bytes::from_static(b"last"))).await;
                 });
                 Ok(Response::new(Pieces(pieces).boxed_unsync()))
             }
-            // Breaks off in the middle, when it is told to.
+            // Fails in the middle of the body, after `proceed`.
             "/half" => {
                 let (send, pieces) = mpsc::channel(1);
                 send.try_send(Ok(Bytes::from_static(b"half of it")))?;
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
-                    shared.go_on.notified().await;
-                    let _ = send.send(Err("told to break off".into())).await;
+                    shared.proceed.notified().await;
+                    let _ = send.send(Err("scripted failure".into())).await;
                 });
                 Ok(Response::new(Pieces(pieces).boxed_unsync()))
             }
             "/hang" => {
-                let _given_up = GivenUp(Arc::clone(&self.shared));
+                let _cancel = CancelGuard(Arc::clone(&self.shared));
                 self.shared.arrived.notify_one();
                 std::future::pending().await
             }
             _ => {
-                // A server that hangs up on a body may take its answer along.
+                // Reads the body: a close before that could lose the response.
                 body.collect().await?;
                 Ok(text(path.to_owned()))
             }
         }
     }
 
-    /// A little of Keystone.
+    /// A small part of Keystone's API.
     fn identity(
         &self,
         method: &Method,
@@ -364,7 +154,7 @@ impl Keystone {
             }
             ["users" | "projects", id] if *method == Method::DELETE => {
                 if id.starts_with("protected") {
-                    return error(StatusCode::FORBIDDEN, "not this one");
+                    return error(StatusCode::FORBIDDEN, "protected");
                 }
                 let mut answer = text("");
                 *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -399,7 +189,7 @@ impl Keystone {
             ["users"] => {
                 json_of(StatusCode::OK, &json!({"users": [{"id": "bob"}], "links": {"next": null}}))
             }
-            ["role_assignments"] if self.away(&asked_for(query)).is_some() => {
+            ["role_assignments"] if self.away(&user_of(query)).is_some() => {
                 json_of(StatusCode::OK, &json!({"role_assignments": []}))
             }
             ["role_assignments"] => json_of(
@@ -428,7 +218,7 @@ impl Keystone {
         }
         let mut credentials = self.shared.credentials.lock().unwrap();
         if credentials.contains_key(&id) {
-            return error(StatusCode::CONFLICT, "there is one");
+            return error(StatusCode::CONFLICT, "exists");
         }
         credential.insert("id".into(), id.clone().into());
         credentials.insert(id, credential.clone());
@@ -441,12 +231,12 @@ impl Keystone {
                 query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             found.map(|text| percent_encoding::percent_decode_str(text).decode_utf8().unwrap())
         };
-        let admitted = |one: &Map<String, Value>| {
+        let matches = |one: &Map<String, Value>| {
             ["user_id", "type"]
                 .iter()
                 .all(|name| parameter(name).is_none_or(|value| one[*name] == *value))
         };
-        let mut listed: Vec<_> = self.credentials().into_values().filter(admitted).collect();
+        let mut listed: Vec<_> = self.credentials().into_values().filter(matches).collect();
         let limit = self.shared.limit.lock().unwrap().unwrap_or(usize::MAX);
         let truncated = listed.len() > limit;
         listed.truncate(limit);
@@ -467,7 +257,7 @@ impl Keystone {
             Method::PATCH => {
                 let sent: Value = serde_json::from_slice(body).unwrap();
                 let sent = sent["credential"].as_object().unwrap();
-                // As Keystone 30 does.
+                // Like Keystone 30.
                 if sent.keys().any(|name| name != "blob") {
                     return error(StatusCode::BAD_REQUEST, "only the blob");
                 }
@@ -485,23 +275,13 @@ impl Keystone {
     }
 }
 
-/// The user whose roles are asked for.
-fn asked_for(query: &str) -> String {
+/// The user in a query for roles.
+fn user_of(query: &str) -> String {
     let id = query.split('&').find_map(|pair| pair.strip_prefix("user.id=")).unwrap_or_default();
     percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
-/// The id of a pair.
-pub fn id_of_pair(access: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(access))
-}
-
-/// The secret of a pair that is put in.
-pub fn secret_of(access: &str) -> String {
-    format!("secret-of-{access}")
-}
-
-fn token(user: &str, role: &str) -> Value {
+pub(super) fn token(user: &str, role: &str) -> Value {
     json!({"token": {
         "methods": ["password"],
         "user": {"id": user, "name": user, "domain": {"id": "default", "name": "Default"}},
@@ -534,16 +314,16 @@ fn error(status: StatusCode, message: &str) -> Answer {
     json_of(status, &json!({"error": {"code": code, "message": message, "title": title}}))
 }
 
-/// Tells when the request that holds it ends.
-struct GivenUp(Arc<Shared>);
+/// Records when its request ends.
+struct CancelGuard(Arc<Shared>);
 
-impl Drop for GivenUp {
+impl Drop for CancelGuard {
     fn drop(&mut self) {
-        self.0.given_up.store(true, Ordering::SeqCst);
+        self.0.canceled.store(true, Ordering::SeqCst);
     }
 }
 
-/// A body, piece by piece.
+/// A body from a channel.
 struct Pieces(mpsc::Receiver<Result<Bytes, BoxError>>);
 
 impl Body for Pieces {
