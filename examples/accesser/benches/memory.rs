@@ -1,13 +1,8 @@
 //! Measures the accesser's anonymous memory after 100,000 and after 1,000,000 creates over HTTP on
 //! SQLite.
 //!
-<<<<<<< HEAD:examples/accesser/benches/memory.rs
-//! `cargo bench -p accesser --bench memory [-- TOTAL]`; less than a million is a quick look.
-//! The accesser logs as it does by default, to nowhere.
-=======
-//! `cargo bench --bench memory [-- TOTAL]`. A smaller TOTAL is quicker. The accesser logs at its
-//! default level, to /dev/null.
->>>>>>> programs:benches/memory.rs
+//! `cargo bench -p accesser --bench memory [-- TOTAL]`. A smaller TOTAL is quicker. The accesser
+//! logs at its default level, to /dev/null.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -81,25 +76,9 @@ struct Accesser {
 }
 
 impl Accesser {
-<<<<<<< HEAD:examples/accesser/benches/memory.rs
     /// Starts it on a free port.
     fn start(data: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_accesser"))
-=======
-    /// Builds the accesser if necessary, and starts it on a free port.
-    fn start(data: &Path) -> Self {
-        // This program is TARGET/release/deps/memory-...
-        let this = env::current_exe().unwrap();
-        let target = this.ancestors().nth(3).unwrap();
-        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--quiet", "--example", "accesser", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success(), "cannot build the accesser");
-
-        let mut process = Command::new(target.join("release/examples/accesser"))
->>>>>>> programs:benches/memory.rs
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env_remove("RUST_LOG")
