@@ -1,4 +1,8 @@
-//! Who may do what: the authorization table.
+//! Decides who may do what with credentials.
+//!
+//! [`RolePolicy`] is the default: it decides by the names of the caller's roles, and its
+//! documentation has the tables. Implement [`Policy`] for other rules, and pass it to
+//! [`CredentialLayerBuilder::policy`](crate::CredentialLayerBuilder::policy).
 
 use std::{fmt, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! The conformance suite over `SqliteBackend`, all cases on one shared file.
+//! The conformance suite over `SqliteBackend`, with one shared file for all cases.
 //!
-//! `MemoryBackend` runs it in its own module.
+//! The suite over `MemoryBackend` is in the module of that backend.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use tower_credentials::backend::sqlite::SqliteBackend;
 async fn shared_file() -> SqliteBackend {
     static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
     let open = || {
-        // Below `target`, since nothing that a static holds is ever removed.
+        // In `target`, because a folder in a static is never removed.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
         SqliteBackend::open(folder.join("credentials.db")).unwrap()
     };
@@ -29,7 +29,7 @@ mod feed {
     tower_credentials::feed_conformance_tests!(shared_file_and_feed);
 }
 
-/// Two handles to one file that know nothing of each other, as in two processes.
+/// Two independent handles to one file, as in two processes.
 mod feed_of_another_process {
     use super::*;
 

@@ -1,5 +1,5 @@
-//! The suite for bulk loads over both stores that are always there, and over loads that
-//! are wrong: a suite that nobody has seen fail proves nothing.
+//! The bulk load suite over the memory and SQLite stores, and over stores with bugs, which it
+//! must detect.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -37,7 +37,7 @@ mod sqlite {
     async fn shared_file() -> (SqliteBackend, SqliteBackend) {
         static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
         let open = || {
-            // Below `target`, since nothing that a static holds is ever removed.
+            // In `target`, because a folder in a static is never removed.
             let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
             SqliteBackend::open(folder.join("credentials.db")).unwrap()
         };
@@ -65,13 +65,13 @@ const CASES: &[(&str, Case)] =
 
 macro_rules! bugs {
     ($($bug:ident: $($case:ident)+;)+) => {
-        /// What can be wrong with a [`Mutant`].
+        /// A bug of a [`Mutant`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         enum Bug {
             $($bug),+
         }
 
-        /// The cases that must fail because of it.
+        /// The cases that must fail for each bug.
         const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
     };
 }
@@ -99,13 +99,13 @@ bugs! {
     WritesInHalves: a_dropped_load_leaves_records_whole_or_not_at_all;
 }
 
-/// A store that is right as it stands, with one bug to choose.
+/// A correct store with at most one bug.
 #[derive(Clone, Debug)]
 struct Mutant {
     bug: Option<Bug>,
     store: MemoryBackend,
-    /// How often a user's records were counted that were there already.
-    again: Arc<Mutex<HashMap<UserId, u32>>>,
+    /// The number of existing records that were counted again, by user.
+    recounted: Arc<Mutex<HashMap<UserId, u32>>>,
 }
 
 impl Mutant {
@@ -113,8 +113,8 @@ impl Mutant {
         self.bug == Some(bug)
     }
 
-    /// What this store makes of a record.
-    fn keep(&self, record: &Credential) -> Arc<Credential> {
+    /// The record as this store writes it.
+    fn stored_form(&self, record: &Credential) -> Arc<Credential> {
         let mut kept = record.clone();
         match self.bug {
             Some(Bug::KeysFoldCase) => {
@@ -131,7 +131,7 @@ impl Mutant {
     }
 
     async fn load_one(&self, record: &Arc<Credential>) -> Loaded {
-        let record = &self.keep(record);
+        let record = &self.stored_form(record);
         let there = self.store.get(&record.id).await.unwrap();
         match self.bug {
             Some(Bug::ChecksEarly) => {
@@ -145,7 +145,7 @@ impl Mutant {
                 return Loaded::AlreadyThere;
             }
             Some(Bug::CountsAgain) if there.is_some() => {
-                *self.again.lock().unwrap().entry(record.user_id.clone()).or_default() += 1;
+                *self.recounted.lock().unwrap().entry(record.user_id.clone()).or_default() += 1;
             }
             Some(Bug::IdsAreComparedOnly) if there.is_some() => return Loaded::AlreadyThere,
             Some(Bug::Overwrites) => {
@@ -177,7 +177,7 @@ impl Mutant {
         if outcome == Loaded::Refused && self.has(Bug::RefusedLeavesItsKey) {
             let mut rest = (**record).clone();
             rest.slot = None;
-            rest.user_id = UserId::new("nobody").unwrap();
+            rest.user_id = UserId::new("another-user").unwrap();
             let _ = self.store.insert(&rest.into(), Quota::Unlimited).await;
         }
         outcome
@@ -217,9 +217,10 @@ impl BulkLoad for Mutant {
 #[async_trait]
 impl CredentialBackend for Mutant {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        let again = self.again.lock().unwrap().get(&credential.user_id).copied().unwrap_or(0);
+        let recounted =
+            self.recounted.lock().unwrap().get(&credential.user_id).copied().unwrap_or(0);
         let quota = match quota {
-            Quota::AtMost(limit) => Quota::AtMost(limit.saturating_sub(again)),
+            Quota::AtMost(limit) => Quota::AtMost(limit.saturating_sub(recounted)),
             Quota::Unlimited => Quota::Unlimited,
         };
         self.store.insert(credential, quota).await
@@ -269,14 +270,14 @@ impl CredentialBackend for Mutant {
     }
 }
 
-/// Whether the case passes a store with this bug.
+/// Whether a store with this bug passes the case.
 async fn passes(case: Case, bug: Option<Bug>) -> bool {
-    let store = Mutant { bug, store: MemoryBackend::default(), again: Arc::default() };
+    let store = Mutant { bug, store: MemoryBackend::default(), recounted: Arc::default() };
     tokio::spawn(case(Arc::new(store.clone()), Arc::new(store))).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+async fn every_bug_fails_its_expected_cases() {
     let mut missed = Vec::new();
     for (bug, cases) in BUGS {
         for name in *cases {
@@ -286,19 +287,19 @@ async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
             }
         }
     }
-    assert!(missed.is_empty(), "not caught: {missed:#?}");
+    assert!(missed.is_empty(), "cases passed with a bug: {missed:#?}");
 }
 
 #[test]
-fn every_case_has_a_bug_to_catch() {
+fn every_case_fails_for_at_least_one_bug() {
     let caught: BTreeSet<_> = BUGS.iter().flat_map(|(_, cases)| *cases).collect();
     let idle: Vec<_> =
         CASES.iter().map(|(name, _)| name).filter(|name| !caught.contains(name)).collect();
-    assert!(idle.is_empty(), "never seen to fail: {idle:#?}");
+    assert!(idle.is_empty(), "no bug for the cases {idle:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_without_a_bug_passes_every_case() {
+async fn store_without_a_bug_passes_every_case() {
     for (name, case) in CASES {
         assert!(passes(*case, None).await, "{name}");
     }

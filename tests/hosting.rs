@@ -1,5 +1,5 @@
-//! The ways to host the layer: axum's nested forms, a `ServiceBuilder`, other
-//! prefixes, chosen hosts; and the mistakes that the builder refuses.
+//! The ways to host the layer: nested axum routers, a `ServiceBuilder`, other prefixes and
+//! configured hosts. Also the settings that the builder rejects.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -83,7 +83,7 @@ async fn route_layer_never_sees_a_credential_path() {
 }
 
 #[tokio::test]
-async fn a_plain_service_builder_does_without_axum() {
+async fn service_builder_works_without_axum() {
     let app = service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Body::from("the app")))
     });
@@ -95,14 +95,14 @@ async fn a_plain_service_builder_does_without_axum() {
 }
 
 #[tokio::test]
-async fn only_the_chosen_dialects_are_served() {
+async fn only_configured_dialects_are_served() {
     let app = router().layer(builder().dialects([Dialect::KeystoneV2]).build().unwrap());
     assert_eq!(status(&app, GRANTS).await, StatusCode::OK);
     assert_eq!(status(&app, "/credentials").await, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn only_the_chosen_hosts_are_served() {
+async fn only_configured_hosts_are_served() {
     let hosts = ["Keys.example.com", "[::1]", "other.example.com:8338"];
     let app = router().layer(builder().hosts(hosts).build().unwrap());
     let to = |hosts: &[&'static str]| {
@@ -140,10 +140,10 @@ async fn only_the_chosen_hosts_are_served() {
     ] {
         assert_eq!(on(foreign).await, StatusCode::NOT_FOUND, "{foreign}");
     }
-    // Which of two hosts counts elsewhere is not known.
+    // With two hosts, other software may use the other one.
     let twice = to(&["keys.example.com", "keys.example.com"]).await;
     assert_eq!(twice, StatusCode::NOT_FOUND);
-    // Under HTTP/2 the host is in the URI.
+    // In HTTP/2 the host is in the URI.
     assert_eq!(status(&app, "http://keys.example.com/credentials").await, StatusCode::OK);
     assert_eq!(status(&app, "http://example.com/credentials").await, StatusCode::NOT_FOUND);
 }

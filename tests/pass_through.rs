@@ -1,4 +1,4 @@
-//! Requests that are not ours cost nothing and reach the app as they are.
+//! Requests outside the API reach the app unchanged and cost no allocation.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ fn layer() -> CredentialLayer {
     CredentialLayer::new(StaticTokens::new(), MemoryBackend::default())
 }
 
-/// An app that allocates nothing, and reports which request reached it.
+/// An app that allocates nothing and returns 418.
 #[derive(Clone)]
 struct App;
 
@@ -57,8 +57,8 @@ fn request(method: &Method, target: &str, headers: &[(&str, &str)]) -> Request<F
     request.body(Full::default()).unwrap()
 }
 
-/// Paths that belong to the app, however close they come.
-const NOT_OURS: &[&str] = &[
+/// Paths of the app, some of which resemble those of the API.
+const APP_PATHS: &[&str] = &[
     "/",
     "/hello?credentials",
     "/credentialsx",
@@ -93,8 +93,8 @@ const NOT_OURS: &[&str] = &[
     "/v3/users//credentials/OS-EC2",
 ];
 
-/// The request reaches the app, and nothing is allocated on the way.
-fn assert_passes_for_nothing(request: Request<Full<Bytes>>) {
+/// Checks that the request reaches the app, and that the layer allocates nothing.
+fn assert_passes_without_allocating(request: Request<Full<Bytes>>) {
     let target = request.uri().clone();
     let mut service = layer().layer(App);
     let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -102,21 +102,21 @@ fn assert_passes_for_nothing(request: Request<Full<Bytes>>) {
         let mut future = std::pin::pin!(service.call(request));
         future.as_mut().poll(&mut cx)
     });
-    let Poll::Ready(Ok(response)) = response else { panic!("{target} was not passed on") };
+    let Poll::Ready(Ok(response)) = response else { panic!("{target} did not reach the app") };
     assert_eq!(response.status(), StatusCode::IM_A_TEAPOT, "{target}");
     assert_eq!(allocated, 0, "{target}");
 }
 
 #[test]
 fn requests_outside_the_api_pass_through_without_allocating() {
-    for target in NOT_OURS {
+    for target in APP_PATHS {
         let request = request(&Method::POST, target, &[("x-auth-token", "t")]);
-        assert_passes_for_nothing(request);
+        assert_passes_without_allocating(request);
     }
 }
 
 #[test]
-fn signed_s3_requests_on_our_paths_pass_through_without_allocating() {
+fn signed_s3_requests_on_paths_of_the_api_pass_through_without_allocating() {
     for (target, headers) in [
         ("/credentials", &[("authorization", "AWS4-HMAC-SHA256 Credential=a/b")][..]),
         ("/credentials/object", &[("authorization", "AWS key:signature")]),
@@ -124,12 +124,12 @@ fn signed_s3_requests_on_our_paths_pass_through_without_allocating() {
         ("/credentials/object?AWSAccessKeyId=a&Expires=1&Signature=b", &[]),
     ] {
         let request = request(&Method::GET, target, headers);
-        assert_passes_for_nothing(request);
+        assert_passes_without_allocating(request);
     }
 }
 
 #[tokio::test]
-async fn signed_request_with_a_token_is_ours() {
+async fn layer_responds_to_a_signed_request_with_a_token() {
     let service = layer().layer(App);
     for (target, headers) in [
         ("/credentials", &[("authorization", "AWS4-HMAC-SHA256 x"), ("x-auth-token", "t")][..]),
@@ -144,7 +144,7 @@ async fn signed_request_with_a_token_is_ours() {
 }
 
 #[test]
-fn response_future_is_as_large_as_the_apps_own() {
+fn response_future_is_no_larger_than_that_of_the_app() {
     fn sizes<S: Service<Request<AxumBody>>>(_: &S) -> (usize, usize) {
         (size_of::<S::Future>(), size_of::<ResponseFuture<S::Future>>())
     }
@@ -156,14 +156,14 @@ fn response_future_is_as_large_as_the_apps_own() {
 }
 
 #[test]
-fn layer_service_and_future_meet_the_bounds_of_hosts() {
-    fn host<T: Clone + Send + Sync + 'static>(_: &T) {}
-    fn spawnable<T: Send>(_: &T) {}
+fn layer_service_and_future_implement_the_traits_that_hosts_require() {
+    fn assert_shareable<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn assert_send<T: Send>(_: &T) {}
     let layer = layer();
-    host(&layer);
+    assert_shareable(&layer);
     let mut service = layer.layer(App);
-    host(&service);
-    spawnable(&service.call(request(&Method::GET, "/credentials", &[])));
+    assert_shareable(&service);
+    assert_send(&service.call(request(&Method::GET, "/credentials", &[])));
     let _: Option<CredentialService<App>> = Some(service);
 }
 
@@ -198,7 +198,7 @@ fn request_with_a_rejected_token_never_reaches_the_inner_service() {
     let mut response = task::spawn(service.call(refused));
     let response = assert_ready!(response.poll()).unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_pending!(inner.poll_request(), "the request leaked to the app");
+    assert_pending!(inner.poll_request(), "the request reached the app");
 }
 
 #[tokio::test]

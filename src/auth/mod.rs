@@ -1,4 +1,7 @@
-//! [`TokenValidator`]: authenticates callers.
+//! Authenticates callers.
+//!
+//! Implement [`TokenValidator`] for the identity service of an app. [`StaticTokens`] is a fixed
+//! set of tokens, for tests and small installations.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! [`Authority`] itself, and the checks that its use cases share.
+//! [`Authority`], and the checks that its use cases share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     usage::UsageLog,
 };
 
-/// What the use cases need.
+/// The state that the use cases share.
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) backend: Arc<dyn CredentialBackend>,
@@ -99,7 +99,7 @@ impl Authority {
         Ok(user)
     }
 
-    /// Checks the same of a project.
+    /// Checks that the project exists and is enabled.
     pub(super) async fn require_enabled_project(&self, id: &ProjectId) -> Result<(), Error> {
         let project = self.require_project(id).await?;
         if project.is_some_and(|project| !project.enabled) {
@@ -121,7 +121,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether the user has a place in the project. Without a directory every user has.
+    /// Whether the user has a place in the project. True without a directory.
     pub(super) async fn has_place(
         &self,
         user: &UserId,
@@ -132,7 +132,7 @@ impl Authority {
     }
 }
 
-/// The user has no place in the project.
+/// The error for a user who has no place in the project.
 pub(super) fn no_place() -> Error {
     Error::new(ErrorKind::NotInProject, "The user has no access to the project.")
 }

@@ -150,7 +150,8 @@ impl Authority {
         (query.user_id, query.kind) = (user_id, kind);
         match scope {
             ListScope::All => {}
-            // Own credentials without a project count as in it, which a filter cannot say.
+            // The caller's own credentials without a project count as in it. A filter cannot express
+            // that.
             ListScope::Project(_) if query.user_id.as_ref() == Some(&caller.user_id) => {}
             ListScope::Project(id) => query.project_id = Some(id),
             ListScope::User(id) if query.user_id.as_ref().is_none_or(|user| *user == id) => {
@@ -181,7 +182,7 @@ impl Authority {
                 return Err(Error::bad_request("Only the blob of a credential can be changed."));
             }
             command.apply(stored, changed)?;
-            // Permitted again, as the record will be.
+            // Checks the permission for the changed record too.
             self.permit(caller, action, Target::record(changed))?;
             Ok(true)
         };
@@ -214,8 +215,8 @@ impl Authority {
     }
 }
 
-/// The client named a delegation that is not its own. Without it, the key would be
-/// stronger than the client asked for.
+/// The error for a client that names a delegation other than its own. Without the delegation,
+/// the key would be stronger than the client asked for.
 fn foreign(name: &'static str) -> Error {
     Error::bad_request(format!("{name} must be that of the token, or absent."))
 }
@@ -276,7 +277,7 @@ impl UpdateCredential {
         before.same_origin(&blob).map_err(|name| {
             Error::bad_request(format!("{name} of a credential cannot be changed."))
         })?;
-        // An opaque blob may become a key pair, which its delegation binds.
+        // An opaque blob may become a key pair that is bound to a delegation.
         if changed.delegation.is_none() {
             changed.delegation = before.delegation()?;
         }

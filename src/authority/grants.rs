@@ -124,7 +124,7 @@ impl Authority {
                     if slot_taken || self.free_access_key(&user_id, wanted).await? == before {
                         return Err(error);
                     }
-                    // The same user took the access key meanwhile: store none.
+                    // The same user took the access key meanwhile: store the grant without an access key.
                 }
                 result => return result,
             }
@@ -132,8 +132,8 @@ impl Authority {
         Err(lost_race())
     }
 
-    /// The access key of a new grant: the wanted one, or none if the same user already has
-    /// it under another type.
+    /// The access key of a new grant, or `None` if the same user already has it under another
+    /// type.
     async fn free_access_key(
         &self,
         user_id: &UserId,

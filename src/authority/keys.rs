@@ -41,7 +41,7 @@ pub(crate) struct CreateKey {
     pub(crate) attributes: Attributes,
 }
 
-/// Whose keys to list. A project without a user means its root keys; neither means the
+/// Which keys to list. A project without a user selects its root keys. Neither selects the
 /// caller's own keys.
 #[derive(Debug)]
 pub(crate) struct ListKeys {
@@ -186,7 +186,7 @@ impl Authority {
         query.before = command.before;
         match scope {
             ListScope::All => {}
-            // Own keys without a project count as in it, which a filter cannot say.
+            // The caller's own keys without a project count as in it. A filter cannot express that.
             ListScope::Project(_) if own => {}
             ListScope::Project(id) => {
                 query.project_id.get_or_insert(id);
@@ -231,7 +231,7 @@ impl Authority {
         action: Action,
         access_key: &AccessKey,
     ) -> Result<Arc<Credential>, Error> {
-        // A caller who may do this to no record is refused before the store is asked.
+        // A caller who may not do this to any record is refused before the store is read.
         self.permit(caller, action, Target::default())?;
         let found = self.backend().find_by_access_key(access_key).await?;
         let credential =
@@ -244,7 +244,7 @@ impl Authority {
 /// The view of a key pair, reduced to the parts that IBM's dialect shows: without a blob and
 /// other attributes that came through v3.
 ///
-/// The dialect cannot say that more follows, so its pages should not end early because of
+/// The dialect has no sign that more keys follow, so its pages must not end early because of
 /// bytes that it leaves out.
 fn shortened(view: View) -> View {
     let Credential { material, attributes, .. } = &*view.credential;

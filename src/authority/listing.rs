@@ -1,4 +1,4 @@
-//! Lists: the one loop that fills a page.
+//! Fills the pages of all lists.
 
 use std::sync::Arc;
 
@@ -12,28 +12,28 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// The longest page, and the length of a page when the client does not say.
+/// The maximum and default length of a page.
 pub(super) const MAX_PAGE: usize = ListQuery::MAX_LIMIT;
 
-/// How many pages of the store one list reads at most. Most records that a list passes
-/// over belong to the same user, who would wait for it.
+/// The maximum number of pages of the store that one list reads. Most records that a list skips
+/// belong to its caller, who would wait for it.
 const MAX_READS: usize = 64;
 
-/// Whether the dialect can say that more follows after a page.
+/// How a dialect marks the end of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It cannot: to its clients, a page that is shorter than they asked for is the last.
+    /// Not at all: to its clients, a page that is shorter than they asked for is the last.
     Short,
-    /// It sends the marker of the next page.
+    /// With the marker of the next page.
     Marked,
 }
 
 impl Authority {
     /// Fills a page with the views of the records that the query finds. `view` returns
-    /// `None` for records that are passed over.
+    /// `None` for records to skip.
     ///
-    /// A page ends after `limit` records, and once its records hold
-    /// [`ListQuery::MAX_BYTES`]: clients choose how long a record is.
+    /// A page ends after `limit` records, or when its records reach [`ListQuery::MAX_BYTES`]:
+    /// clients choose the length of a record.
     pub(super) async fn page(
         &self,
         query: ListQuery,
@@ -45,7 +45,7 @@ impl Authority {
         if limit == 0 {
             return Ok(Listing::default());
         }
-        // One more than fits shows whether anything follows.
+        // One more record than fits shows whether more follow.
         let (order, ahead) = (query.order, usize::from(end == End::Marked));
         let mut query = query.with_limit(limit + ahead);
         let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
@@ -64,18 +64,18 @@ impl Authority {
             if query.after.is_none() || views.len() == limit && end == End::Short {
                 break;
             }
-            // Some records were passed over, so there may be many of them.
+            // Some records were skipped, so there may be many of them.
             query = query.with_limit(MAX_PAGE);
         }
-        // The end, or as far as one list reads: the next one goes on from there.
+        // The end of the list, or the maximum of reads: the next page continues there.
         Ok(Listing { views, next: query.after })
     }
 
-    /// Lets a query in order of ids start after the record that a marker names.
+    /// Sets the start of a query in order of ids to the record after a marker.
     ///
     /// # Errors
     ///
-    /// Not found, if the query has no such record.
+    /// Not found, if no record of the query has this id.
     pub(super) async fn start_after(
         &self,
         query: &mut ListQuery,

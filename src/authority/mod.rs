@@ -1,4 +1,7 @@
-//! The use cases: a command leads to an outcome. No HTTP, no wire format.
+//! Carries out commands: create, list, show, change and delete credentials, and verify
+//! signatures.
+//!
+//! A use case takes a command and returns an outcome. HTTP and wire formats are in the dialects.
 
 use crate::{domain::Caller, error::Error};
 
@@ -26,16 +29,16 @@ pub(crate) use self::{
     signatures::{SignatureCommand, Verified},
 };
 
-/// A request about credentials, in the words of the domain.
+/// A request about credentials, independent of its dialect.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// About a v3 credential, addressed by its id.
+    /// Concerns a v3 credential, addressed by its id.
     Credential(CredentialCommand),
-    /// About a user's key pair through OS-EC2, addressed by its access key.
+    /// Concerns a user's key pair through OS-EC2, addressed by its access key.
     Ec2(Ec2Command),
-    /// About a v2 grant, addressed by user and slot.
+    /// Concerns a v2 grant, addressed by user and slot.
     Grant(GrantCommand),
-    /// About a key pair, addressed by its access key.
+    /// Concerns a key pair, addressed by its access key.
     Key(KeyCommand),
 }
 

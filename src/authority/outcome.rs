@@ -1,4 +1,4 @@
-//! What the use cases return.
+//! The results of the use cases.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -8,7 +8,7 @@ use crate::{
     policy::Action,
 };
 
-/// The name of the member and attribute on every wire.
+/// The name of the member and attribute in every dialect.
 pub(crate) const LAST_USED: &str = "last_used";
 
 /// The result of a command.
@@ -37,16 +37,16 @@ pub(crate) struct Listing {
     pub(crate) next: Option<String>,
 }
 
-/// When a credential was last used, as far as a view says.
+/// The last use of a credential in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LastUsed {
     /// At this time.
     At(SystemTime),
     /// No use of it is known.
     Never,
-    /// The layer has no log: a member of this name is the client's own.
+    /// The layer has no log. A member of this name is the client's own.
     NoLog,
-    /// Unknown: the log was not asked, or failed.
+    /// Unknown: the log was not queried, or failed.
     Unknown,
 }
 
@@ -68,7 +68,7 @@ impl Authority {
         View { credential, secret_visible: true, last_used: self.unknown() }
     }
 
-    /// The last use before the log is asked.
+    /// The last use before the log is queried.
     fn unknown(&self) -> LastUsed {
         if self.usage.is_some() { LastUsed::Unknown } else { LastUsed::NoLog }
     }

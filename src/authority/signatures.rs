@@ -14,8 +14,8 @@ use crate::{
 /// How long a response about a signer is valid if no token is issued.
 const VALIDITY: Duration = Duration::from_hours(1);
 
-/// A signed request to verify. A request that cannot be parsed is an error, which only
-/// callers who may verify signatures get to see.
+/// A signed request to verify. An error stands for a request that could not be parsed. Only
+/// callers who may verify signatures get it.
 #[derive(Debug)]
 pub(crate) enum SignatureCommand {
     /// Returns the signer, with a token.
@@ -34,7 +34,7 @@ pub(crate) struct Verified {
     pub(crate) token: Option<IssuedToken>,
 }
 
-/// What the two kinds of signed requests have in common.
+/// The interface that the two kinds of signed requests share.
 trait Signed {
     fn access_key(&self) -> &AccessKey;
     fn freshness(&self) -> Freshness;
@@ -90,7 +90,7 @@ impl Authority {
                 Error::new(ErrorKind::NotFound, "EC2 access key not found.")
             });
         };
-        // The time comes last: an old request does not reveal whether the key is good.
+        // Checked last: an old request does not reveal whether the key may be used.
         if !genuine || !is_fresh(signed.freshness(), now, self.max_skew) {
             return Err(Error::unauthenticated());
         }

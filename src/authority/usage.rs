@@ -1,4 +1,4 @@
-//! Looks up when credentials that are shown were last used.
+//! Looks up when the credentials in a response were last used.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +18,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Authority {
-    /// Adds the last use to all credentials that are about to be shown. A new credential was
-    /// never used, and its view does not say so.
+    /// Adds the last use to all credentials in an outcome, except that of a create.
     pub(super) async fn with_last_use(&self, mut outcome: Outcome) -> Outcome {
         match &mut outcome {
             Outcome::Listed(listing) => self.look_up(&mut listing.views).await,

@@ -1,4 +1,5 @@
-//! Inserts, changes and deletes records, and logs it: no other code of the use cases does.
+//! Inserts, changes and deletes records, and logs each write. All use cases write through this
+//! module.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::{
     policy::Action,
 };
 
-/// How often a write is tried that loses races with other writers.
+/// The maximum number of attempts of a write that conflicts with other writers.
 pub(super) const TRIES: usize = 8;
 
 /// How a dialect addresses a record.
@@ -135,7 +136,7 @@ fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
     );
 }
 
-/// The record kept changing.
+/// The error for a record that changed at every attempt.
 pub(super) fn lost_race() -> Error {
     Error::new(ErrorKind::Conflict, "The credential is being changed by somebody else.")
 }

@@ -1,4 +1,4 @@
-//! What all dialects render responses with, beside the outcome.
+//! [`RenderContext`]: the time and the request, which every dialect needs to render a response.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,13 +10,13 @@ use crate::{
     origin::{Forwarded, host_text},
 };
 
-/// When a response is rendered, and for which request.
+/// The time and the request for which a response is rendered.
 pub(crate) struct RenderContext<'a> {
     /// The time of the response.
     pub(crate) now: SystemTime,
     /// The request's head.
     pub(crate) head: &'a Parts,
-    /// What links start with, if the app sets it.
+    /// The start of links, if the app sets it.
     pub(crate) base_url: Option<&'a str>,
     /// Whether to trust a proxy's headers about the URL that the client used.
     pub(crate) trust_forwarded: bool,
@@ -30,9 +30,8 @@ impl RenderContext<'_> {
         HeaderValue::try_from(date).expect("a date is valid in a header")
     }
 
-    /// What a link to a path of this service starts with: the configured base URL, else
-    /// the scheme and host that a trusted proxy or the request names, else nothing, which
-    /// makes links relative.
+    /// The start of links to this service: the configured base URL, else the scheme and host
+    /// that a trusted proxy or the request names. Empty otherwise, so that links are relative.
     pub(crate) fn origin(&self) -> String {
         if let Some(base_url) = self.base_url {
             return base_url.into();

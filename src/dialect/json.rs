@@ -59,8 +59,8 @@ pub(super) fn optional_string<'a>(
     }
 }
 
-/// Rejects an object that names a delegation, in a dialect that has no room for it. Without
-/// the delegation, the key would be stronger than the client asked for.
+/// Rejects an object that names a delegation, in a dialect without delegations. Without the
+/// delegation, the key would be stronger than the client asked for.
 pub(super) fn refuse_delegation(members: &Object<'_>) -> Result<(), Error> {
     let named = |name: &&str| !matches!(members.get(*name), None | Some(Node::Null));
     match Blob::DELEGATION.into_iter().find(named) {

@@ -1,5 +1,4 @@
-//! What all responses in Keystone's own wire format share: those of v3, and of OS-EC2,
-//! which is also under v2.0.
+//! Renders the parts that all responses of v3 and OS-EC2 share. OS-EC2 is under v2.0 too.
 //!
 //! Every response has `Vary` and a fresh `x-openstack-request-id`. A 401 names the
 //! service in `WWW-Authenticate`. Errors are `{"error": {..}}`, and bodies end in a
@@ -24,7 +23,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const VARY: HeaderValue = HeaderValue::from_static("X-Auth-Token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// How to respond to one request.
+/// Renders the responses to one request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The length of the dialect's prefix in the path.
@@ -121,7 +120,7 @@ pub(crate) fn options(allow: &'static str) -> Response<Full<Bytes>> {
 
 /// A response with this body.
 pub(super) fn body(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-    let mut text = serde_json::to_vec(body).expect("strings and numbers always serialise");
+    let mut text = serde_json::to_vec(body).expect("strings and numbers always serialize");
     text.push(b'\n');
     let mut response = empty(status);
     *response.body_mut() = Full::new(text.into());

@@ -1,4 +1,4 @@
-//! The member `last_used`, in the dialects that have room for it.
+//! The member `last_used`, in the dialects that have it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_link_keeps_the_query_and_moves_the_marker() {
+    fn next_link_keeps_the_query_and_moves_the_marker() {
         let url = || "http://h/v3/credentials".to_owned();
         let links = Links::new(url(), Some("type=ec2&marker=a&limit=2"), Some("b/c"));
         assert_eq!(links.own, "http://h/v3/credentials?type=ec2&marker=a&limit=2");

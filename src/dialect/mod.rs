@@ -1,9 +1,8 @@
-//! Wire formats: from a request to a command, from an outcome to a response.
+//! Parses requests into commands, and renders outcomes as responses.
 //!
-//! A route leads to two values: a [`Frame`], which is how to respond, and an
-//! [`Operation`], which is what to do, or the error to respond with. Everything here is
-//! sync and pure. Each dialect has its table of routes on top of its folder, and no
-//! dialect knows another.
+//! Routing a request yields two values: a [`Frame`], which determines how to respond, and an
+//! [`Operation`] to carry out, or the error to respond with. Everything here is sync and pure.
+//! The table of a dialect's routes is in the docs of its module. No dialect depends on another.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, request::Parts};
@@ -61,7 +60,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Every dialect that this version of the crate has.
+    /// Every dialect in this version of the crate.
     pub const ALL: &'static [Self] = &[Self::IbmCos, Self::KeystoneV2, Self::KeystoneV3];
 
     /// Returns the path of the dialect, unless the builder sets another one:
@@ -75,7 +74,7 @@ impl Dialect {
         }
     }
 
-    /// Routes a request. Allocates nothing unless it is ours.
+    /// Routes a request. Allocates nothing for requests that pass through.
     pub(crate) fn route(
         self,
         prefix: &str,
@@ -97,7 +96,7 @@ impl Dialect {
     }
 }
 
-/// What to do for a request on one of our paths.
+/// The operation of a request.
 #[derive(Debug)]
 pub(crate) enum Operation {
     IbmCos(ibm_cos::Operation),
@@ -107,7 +106,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether the operation takes a body. The body of any other is not read.
+    /// Whether the operation takes a body. Other bodies are not read.
     pub(crate) fn takes_body(&self) -> bool {
         match self {
             Self::IbmCos(operation) => operation.takes_body(),
@@ -117,7 +116,7 @@ impl Operation {
         }
     }
 
-    /// Parses the request. The body is empty for operations that take none.
+    /// Parses the request. The body is empty for operations that take no body.
     pub(crate) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Task, Error> {
         match self {
             Self::IbmCos(operation) => Ok(Task::Run(Command::Key(operation.parse(head, body)?))),
@@ -130,7 +129,7 @@ impl Operation {
     }
 }
 
-/// How to respond to a request on one of our paths.
+/// Renders the responses to a request.
 #[derive(Debug)]
 pub(crate) enum Frame {
     IbmCos(ibm_cos::Frame),
@@ -145,7 +144,7 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedMediaType`] if it names none, two, or another type.
+    /// [`ErrorKind::UnsupportedMediaType`] if it names no type, two types, or another type.
     pub(crate) fn check_content_type(&self, headers: &HeaderMap) -> Result<(), Error> {
         let (taken, message): (&[Format], _) = match self {
             Self::KeystoneV2(_) => (

@@ -122,7 +122,7 @@ impl Operation {
     }
 }
 
-/// How to respond to a request.
+/// Renders the responses to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     frame: keystone::Frame,

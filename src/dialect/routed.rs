@@ -1,24 +1,24 @@
-//! Where a request leads.
+//! [`Routed`]: the result of routing a request.
 
 use crate::{
     authority::{Command, SignatureCommand},
     error::Error,
 };
 
-/// Which operations are served that need more than a backend.
+/// Whether the operations that need more than a backend are served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Served {
     pub(crate) ec2tokens: bool,
     pub(crate) s3tokens: bool,
 }
 
-/// Where a request leads: how to respond as `F`, what to do as `O`.
+/// The result of routing a request. `F` determines how to respond, `O` is the operation.
 pub(crate) enum Routed<F, O> {
-    /// To the inner service.
+    /// The request passes through to the inner service.
     NotOurs,
-    /// To the list of methods of one of our paths, for `Allow`. Any caller may see it.
+    /// The response is the methods of the path, for `Allow`. Any caller may see them.
     Options(&'static str),
-    /// To an operation, or to a refusal that does not depend on the caller.
+    /// An operation, or a refusal that does not depend on the caller.
     Ours(F, Result<O, Error>),
 }
 
@@ -35,13 +35,13 @@ impl<F, O> Routed<F, O> {
         }
     }
 
-    /// Itself, or another route if the request is not ours so far.
+    /// Returns this route, or the other route if this one passes through.
     pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
         if matches!(self, Self::NotOurs) { other() } else { self }
     }
 }
 
-/// An operation with what the request says about it, in domain words.
+/// A parsed request: the work for the authority.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Carry out a command. Every frame renders its outcome.

@@ -1,4 +1,8 @@
-//! [`Directory`]: which users and projects exist, and which places users have in projects.
+//! Looks up users and projects, and the places of users in projects.
+//!
+//! Implement [`Directory`] for the user database of an app, or use a [`StaticDirectory`]. With a
+//! directory, the layer rejects unknown users and projects, and data planes reject keys whose
+//! owner has left the project. [`OpenDirectory`] is the default.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The directory for an app without one.
+//! [`OpenDirectory`]: the directory for an app without users of its own.
 
 use async_trait::async_trait;
 
@@ -12,7 +12,7 @@ use crate::domain::{Delegation, ProjectId, UserId};
 /// callers manage only their own keys. Without a real directory, an administrator's spelling
 /// mistake creates a key for a user who does not exist.
 ///
-/// Builders treat it as no directory.
+/// Builders treat it as no directory at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenDirectory;
 

@@ -76,7 +76,7 @@ impl Blob {
         Self { text: SecretText::new(text), secret: secret_key.cloned() }
     }
 
-    /// Returns the text as it came. The caller must not leak it.
+    /// Returns the text unchanged. The caller must not leak it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()

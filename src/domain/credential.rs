@@ -41,8 +41,8 @@ pub struct Credential {
     pub status: Status,
     /// The delegation under which the credential was created, which limits its use.
     pub delegation: Option<Delegation>,
-    /// Whether it is a project's root key; `None` in a record of an earlier release
-    /// with [equal ids](Self::has_equal_ids), which did not say. Stores keep it for
+    /// Whether it is a project's root key. `None` in a record with
+    /// [equal ids](Self::has_equal_ids) that an earlier release wrote. Stores keep the mark of
     /// records with equal ids. Read it through [`is_root_key`](Self::is_root_key).
     pub root_key: Option<bool>,
     /// Members that are returned as they came.
@@ -237,7 +237,7 @@ impl Status {
     }
 }
 
-/// The slot of a v2 grant: its type, of which a user has at most one.
+/// The slot of a v2 grant: its type. A user has at most one grant of each type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     /// `OS-KSEC2-ec2Credentials`.

@@ -37,7 +37,7 @@ pub enum Delegation {
 impl Delegation {
     /// Returns the text for stores: JSON of a stable form.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
+    #[expect(clippy::missing_panics_doc, reason = "strings always serialize")]
     pub fn encode(&self) -> String {
         let stored = match self {
             Self::AccessToken { id } => Stored::AccessToken { id: id.into() },
@@ -48,7 +48,7 @@ impl Delegation {
             Self::Other => Stored::Other,
             Self::Trust { id } => Stored::Trust { id: id.into() },
         };
-        serde_json::to_string(&stored).expect("strings always serialise")
+        serde_json::to_string(&stored).expect("strings always serialize")
     }
 
     /// Parses the text that [`encode`](Self::encode) returns, or returns `None`.

@@ -49,7 +49,7 @@ impl Material {
 
     /// Returns the text for stores: JSON of a stable form. The text contains the secrets.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "strings always serialise")]
+    #[expect(clippy::missing_panics_doc, reason = "strings always serialize")]
     pub fn encode(&self) -> SecretText {
         let stored = match self {
             Self::Blob(blob) => Stored::Blob { text: blob.expose().into() },
@@ -65,7 +65,7 @@ impl Material {
                 Stored::Password { username: username.into(), hash: hash.encode().into() }
             }
         };
-        SecretText::new(serde_json::to_string(&stored).expect("strings always serialise"))
+        SecretText::new(serde_json::to_string(&stored).expect("strings always serialize"))
     }
 
     /// Parses the text that [`encode`](Self::encode) returns.

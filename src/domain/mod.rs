@@ -1,6 +1,8 @@
-//! The data of the crate, and the rules that apply to it everywhere.
+//! The types that validators, directories, policies and stores exchange with the layer.
 //!
-//! Nothing here depends on HTTP, a wire format or a store.
+//! A [`Caller`] is the result of authentication. A [`Credential`] is one stored record. Ids, keys
+//! and quotas are types that enforce their own rules. Nothing here depends on HTTP, a wire
+//! format or a store.
 
 mod blob;
 mod caller;

@@ -1,4 +1,4 @@
-//! [`Quota`].
+//! [`Quota`]: the limit of credentials per user.
 
 /// How many credentials one user may have.
 ///

@@ -1,4 +1,4 @@
-//! [`Origins`]: which requests of browsers may change credentials.
+//! [`Origins`]: the origins whose pages may change credentials.
 
 use http::{HeaderMap, Uri, header};
 
@@ -38,7 +38,7 @@ impl Origins {
         }
     }
 
-    /// Whether the origin is that under which the client reaches the service.
+    /// Whether the client reaches the service under this origin.
     fn is_own(&self, origin: &Origin<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
         if let Some(base) = &self.base
             && base.host.has_name_of(&origin.host)
@@ -46,8 +46,8 @@ impl Origins {
             if base == origin {
                 return true;
             }
-            // This host has the scheme of the base URL. A page that came over HTTP may have
-            // been forged on the network.
+            // This host has the scheme of the base URL. A page over HTTP may have been forged on
+            // the network.
             if !base.has_scheme(&origin.scheme) {
                 return false;
             }

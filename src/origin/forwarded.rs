@@ -1,4 +1,4 @@
-//! [`Forwarded`]: what a proxy reports about a request.
+//! [`Forwarded`]: the scheme, host and path prefix that a proxy reports.
 
 use http::HeaderMap;
 

@@ -1,4 +1,4 @@
-//! The host that a request is for, and the origin of the page that sends it.
+//! Parses the host that a request is for, and checks the origin of the page that sent it.
 
 use std::borrow::Cow;
 

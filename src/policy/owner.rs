@@ -1,6 +1,6 @@
-//! The rule of use: what a key is good for now.
+//! Decides whether a key may be used now.
 //!
-//! Every data plane checks it after it has verified the signature.
+//! Every data plane checks this after it has verified the signature.
 
 mod owners;
 mod remembered;
@@ -14,7 +14,7 @@ pub(crate) use self::owners::Owners;
 #[cfg(feature = "s3")]
 pub(crate) use self::remembered::Remembered;
 
-/// What a key is good for now.
+/// Whether a key may be used now.
 #[derive(Debug)]
 pub(crate) enum Standing {
     /// The key may be used.
@@ -42,7 +42,7 @@ impl Standing {
 /// The owner of a key.
 #[derive(Debug)]
 pub(crate) struct Owner {
-    /// The user; for a root key, one with the project's id and name.
+    /// The user; for a root key, a user with the project's id and name.
     pub(crate) user: User,
     /// The project, unless the key has none.
     pub(crate) project: Option<Project>,
@@ -51,7 +51,7 @@ pub(crate) struct Owner {
     pub(crate) roles: Vec<Role>,
 }
 
-/// What a directory says about the owner of a key.
+/// The facts in a directory about the owner of a key.
 #[derive(Debug, Default)]
 struct Facts {
     user: Option<User>,
@@ -61,7 +61,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Looks up the facts that the rule needs for this key, until the decision is clear.
+    /// Looks up the facts that the decision needs. Stops at the first missing user or project.
     async fn gather(
         directory: &dyn Directory,
         credential: &Credential,
@@ -93,9 +93,9 @@ impl Facts {
     }
 }
 
-/// The rule of use.
+/// Decides whether a key may be used.
 ///
-/// | key | what must exist and be enabled | what else must hold |
+/// | key | must exist and be enabled | other requirement |
 /// |---|---|---|
 /// | of a user, in a project | user, project | the user has a place in the project |
 /// | root key of a project | project | |
@@ -117,10 +117,10 @@ fn judge(credential: &Credential, facts: Facts) -> Standing {
     }
     let roles = match (&credential.delegation, &credential.project_id) {
         (Some(_), project_id) => {
-            let stands = |access: &DelegatedAccess| {
+            let is_valid = |access: &DelegatedAccess| {
                 access.user_id == credential.user_id && covers(access, project_id.as_ref())
             };
-            facts.delegation.filter(stands).map(|access| access.roles)
+            facts.delegation.filter(is_valid).map(|access| access.roles)
         }
         (None, Some(_)) if !credential.is_root_key() => facts.membership.map(|place| place.roles),
         (None, _) => Some(Vec::new()),

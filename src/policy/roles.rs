@@ -101,7 +101,7 @@ pub enum DelegatedCallers {
     WithinProject,
 }
 
-/// The names under which [`RolePolicy`] looks for its roles.
+/// The names of the roles that [`RolePolicy`] uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoleNames {
@@ -241,7 +241,7 @@ impl RolePolicy {
             return Decision::Allow;
         }
         match action {
-            // A key that the caller may see need not be hidden.
+            // A key that the caller may see is not hidden.
             Action::DeleteKey | Action::ShowKey | Action::UpdateKey
                 if self.holds_role_for(caller, action)
                     && !self.reaches(caller, Action::ShowKey, target) =>

@@ -1,4 +1,4 @@
-//! The tables, cell by cell: here the strict one, in every dialect.
+//! The strict table, cell by cell, in every dialect.
 
 use super::*;
 use crate::domain::{Delegation, Scope};
@@ -16,7 +16,7 @@ const KEY_ACTIONS: [Action; 6] = [
     Action::ShowSecret,
 ];
 
-/// The same actions in v3 and through OS-EC2, which has no update.
+/// The same actions in v3.
 const CREDENTIAL_ACTIONS: [Option<Action>; 6] = [
     Some(Action::CreateCredential),
     Some(Action::ListCredentials),
@@ -25,6 +25,7 @@ const CREDENTIAL_ACTIONS: [Option<Action>; 6] = [
     Some(Action::DeleteCredential),
     Some(Action::ShowCredentialSecret),
 ];
+/// The same actions through OS-EC2, which has no update.
 const EC2_ACTIONS: [Option<Action>; 6] = [
     Some(Action::CreateEc2),
     Some(Action::ListEc2),
@@ -42,7 +43,7 @@ const GRANT_ACTIONS: [Action; 5] = [
     Action::UpdateGrant,
 ];
 
-/// Owner and project of each column, for the caller `me` scoped to `mine`.
+/// The owner and project of each column, for the caller `me` with the scope `mine`.
 const TARGETS: [(&str, Option<&str>); 7] = [
     ("me", Some("mine")),
     ("me", None),
@@ -62,7 +63,7 @@ fn decide(caller: &Caller, action: Action, target: (&str, Option<&str>)) -> Deci
     decide_for(caller, action, target, None)
 }
 
-/// The decision on a record of this type; one whose ids are equal is a root key.
+/// The decision on a record of this type. A record with equal ids is a root key.
 fn decide_for(
     caller: &Caller,
     action: Action,
@@ -101,7 +102,7 @@ fn assert_table(roles: &[&str], table: [[Decision; 7]; 6]) {
             let Some(action) = action else { continue };
             for (target, expected) in TARGETS.into_iter().zip(row) {
                 let decision = decide_for(&caller, action, target, Some(&Kind::ec2()));
-                // Keystone's dialects answer both alike, or tell them apart anyway.
+                // Keystone's dialects do not hide records by the policy's decision.
                 let expected = if expected == H { F } else { expected };
                 assert_eq!(decision, expected, "{roles:?} {action:?} {target:?}");
             }
@@ -109,8 +110,9 @@ fn assert_table(roles: &[&str], table: [[Decision; 7]; 6]) {
     }
 }
 
-// Columns: own key here, own without project, a peer's here, root key here, own
-// elsewhere, a stranger's elsewhere, root key elsewhere.
+// Columns: the caller's key in its project, the caller's key without a project, another user's
+// key in the project, the project's root key, the caller's key in another project, another
+// user's key there, the root key there.
 
 #[test]
 fn management_user_manages_own_keys_in_the_own_project() {
@@ -173,7 +175,7 @@ fn listing_admin_sees_all_keys_of_the_own_project() {
 }
 
 #[test]
-fn key_that_may_be_seen_but_not_managed_is_forbidden_rather_than_hidden() {
+fn visible_key_that_may_not_be_managed_is_forbidden_and_not_hidden() {
     assert_table(
         &["key_management_user", "key_listing_admin"],
         [
@@ -324,7 +326,7 @@ fn v3_changes_are_narrowed_to_the_records_that_the_management_roles_reach() {
 }
 
 #[test]
-fn key_admins_reach_no_v3_credential_of_another_user_but_key_pairs() {
+fn key_admins_reach_only_key_pairs_of_other_users_in_v3() {
     let totp = Kind::from_stored("totp");
     let roles = ["key_management_admin", "key_listing_admin", "impersonate"];
     for action in CREDENTIAL_ACTIONS.into_iter().take(5).flatten() {
@@ -339,7 +341,7 @@ fn key_admins_reach_no_v3_credential_of_another_user_but_key_pairs() {
 }
 
 #[test]
-fn os_ec2_takes_only_callers_of_a_project_or_the_system() {
+fn os_ec2_accepts_only_callers_with_the_scope_of_a_project_or_the_system() {
     let roles = ["admin", "key_management_admin", "key_listing_admin", "impersonate"];
     let mine = ("me", None);
     for (scope, reads, changes) in
@@ -356,7 +358,7 @@ fn os_ec2_takes_only_callers_of_a_project_or_the_system() {
 }
 
 #[test]
-fn service_sees_key_pairs_only_if_that_is_configured() {
+fn service_sees_key_pairs_only_if_configured() {
     let mut policy = RolePolicy::default();
     let (user, kind) = (UserId::new("peer").unwrap(), Kind::ec2());
     let target = Target { user_id: Some(&user), kind: Some(&kind), ..Target::default() };

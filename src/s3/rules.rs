@@ -73,7 +73,7 @@ impl KeyRules {
         now: SystemTime,
     ) -> Result<bool, DirectoryError> {
         let Some(owner) = owner else { return Ok(true) };
-        let standing = self.owners.ask(credential, owner, now).await?;
+        let standing = self.owners.look_up(credential, owner, now).await?;
         Ok(standing.is_none_or(|standing| matches!(*standing, Standing::Good(_))))
     }
 }

@@ -123,16 +123,16 @@ impl Subject {
         }
     }
 
-    /// The token that it presents.
+    /// The token that the caller presents.
     pub(crate) fn token(&self) -> Option<&'static str> {
         match self.presents {
             Presents::Expired | Presents::Valid => Some(TOKEN),
             Presents::Nothing => None,
-            Presents::Wrong => Some("token-of-nobody"),
+            Presents::Wrong => Some("unknown-token"),
         }
     }
 
-    /// A validator that knows this caller alone.
+    /// A validator that accepts only this caller's token.
     pub(crate) fn validator(&self) -> StaticTokens {
         let scope = match self.at {
             At::Domain => Scope::Domain("default".into()),
@@ -153,9 +153,9 @@ impl Subject {
 }
 
 /// The token of every caller, which no response may repeat.
-pub(crate) const TOKEN: &str = "token-that-no-answer-repeats";
+pub(crate) const TOKEN: &str = "token-that-no-response-repeats";
 
-/// Every delegation that a caller may come with.
+/// Every delegation that a caller may have.
 pub(crate) fn delegations() -> [Delegation; 6] {
     [
         Delegation::Trust { id: "t".into() },
@@ -173,7 +173,7 @@ pub(crate) fn all() -> Vec<Subject> {
     for at in [At::Project(HOME), At::Project(AWAY), At::Unscoped] {
         all.extend(ROLES.map(|roles| Subject::new(ALICE, at, roles)));
     }
-    // Each role alone, and those that reach furthest.
+    // No role, each role alone, and the sets that reach other projects.
     let pairs = ROLES.iter().filter(|roles| roles.len() < 2 || roles.contains(&IMPERSONATE));
     for at in [At::Domain, At::System] {
         all.extend(pairs.clone().map(|roles| Subject::new(ALICE, at, roles)));

@@ -1,6 +1,9 @@
 //! Counts the checks and collects the failures.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
 
 use crate::{operations::Wire, running::Minted};
 
@@ -12,21 +15,21 @@ const EXAMPLES: usize = 3;
 pub(crate) struct Report {
     cells: BTreeMap<Wire, usize>,
     granted: usize,
-    /// Cells for which the rules leave open whether they are granted.
-    open: usize,
+    /// Cells for which the rules allow both a success and a refusal.
+    undecided: usize,
     /// Checked uses of keys, by data plane.
     uses: BTreeMap<&'static str, usize>,
     admitted: usize,
     faults: BTreeMap<String, (usize, Vec<String>)>,
-    /// The key pairs that came of creates.
+    /// The created key pairs.
     pub(crate) minted: Vec<Minted>,
 }
 
 impl Report {
-    pub(crate) fn count_cell(&mut self, wire: Wire, granted: bool, open: bool) {
+    pub(crate) fn count_cell(&mut self, wire: Wire, granted: bool, undecided: bool) {
         *self.cells.entry(wire).or_default() += 1;
         self.granted += usize::from(granted);
-        self.open += usize::from(open);
+        self.undecided += usize::from(undecided);
     }
 
     pub(crate) fn count_use(&mut self, plane: &'static str, admitted: bool) {
@@ -43,7 +46,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { cells, granted, open, uses, admitted, faults, minted } = other;
+        let Self { cells, granted, undecided, uses, admitted, faults, minted } = other;
         for (wire, count) in cells {
             *self.cells.entry(wire).or_default() += count;
         }
@@ -57,7 +60,7 @@ impl Report {
             known.truncate(EXAMPLES);
         }
         self.granted += granted;
-        self.open += open;
+        self.undecided += undecided;
         self.admitted += admitted;
         self.minted.extend(minted);
     }
@@ -66,32 +69,32 @@ impl Report {
         self.cells.values().sum()
     }
 
-    pub(crate) fn open(&self) -> usize {
-        self.open
+    pub(crate) fn undecided(&self) -> usize {
+        self.undecided
     }
 
     pub(crate) fn uses(&self) -> usize {
         self.uses.values().sum()
     }
 
-    /// Fails if anything was wrong.
+    /// Fails if the report has a fault.
     #[track_caller]
     pub(crate) fn assert_faultless(&self) {
         let mut text = String::new();
         for (kind, (count, examples)) in &self.faults {
-            text.push_str(&format!("{count} x {kind}\n"));
+            writeln!(text, "{count} x {kind}").unwrap();
             for example in examples {
-                text.push_str(&format!("    {example}\n"));
+                writeln!(text, "    {example}").unwrap();
             }
         }
-        assert!(self.faults.is_empty(), "the rules say otherwise:\n{text}");
+        assert!(self.faults.is_empty(), "results differ from the rules:\n{text}");
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (cells, granted, open) = (self.cells(), self.granted, self.open);
-        write!(f, "{cells} requests ({granted} granted, {open} left open):")?;
+        let (cells, granted, undecided) = (self.cells(), self.granted, self.undecided);
+        write!(f, "{cells} requests ({granted} granted, {undecided} undecided):")?;
         for (wire, count) in &self.cells {
             write!(f, " {wire:?} {count}")?;
         }

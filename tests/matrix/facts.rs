@@ -17,7 +17,7 @@ pub(crate) const VOID: &str = "project-void";
 /// Both a user and a project.
 pub(crate) const TWIN: &str = "twin";
 
-/// The user of most callers; has a place at home.
+/// The user of most callers, with a place at home.
 pub(crate) const ALICE: &str = "user-alice";
 /// A colleague at home.
 pub(crate) const BOB: &str = "user-bob";
@@ -42,15 +42,15 @@ pub(crate) struct Facts {
     pub(crate) projects: BTreeMap<&'static str, bool>,
     /// Pairs of user and project.
     pub(crate) places: BTreeSet<(&'static str, &'static str)>,
-    /// The places that come without a role.
+    /// The places without a role.
     pub(crate) roleless: BTreeSet<(&'static str, &'static str)>,
-    /// The delegations that stand.
-    pub(crate) standing: Option<Standing>,
+    /// The rights of the delegations, if they are valid.
+    pub(crate) delegations: Option<DelegationRights>,
 }
 
 /// The rights of all valid delegations.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct DelegationRights {
     pub(crate) user: &'static str,
     /// The project to which they are bound, if any.
     pub(crate) project: Option<&'static str>,
@@ -72,7 +72,7 @@ impl Facts {
             ]
             .into(),
             roleless: BTreeSet::new(),
-            standing: None,
+            delegations: None,
         }
     }
 
@@ -93,8 +93,8 @@ impl Facts {
             && !self.roleless.iter().any(|place| *place == (user, project))
     }
 
-    /// The project that is meant for a user when none is named.
-    pub(crate) fn default_project(&self, user: &str) -> Option<&'static str> {
+    /// The user's default project.
+    pub(crate) fn default_project(user: &str) -> Option<&'static str> {
         match user {
             ALICE | BOB => Some(HOME),
             CAROL | FRANK => Some(AWAY),
@@ -115,7 +115,7 @@ impl Facts {
             let mut user = User::new(UserId::new(*id).unwrap(), *id);
             user.enabled = *enabled;
             user.default_project_id =
-                self.default_project(id).map(|project| ProjectId::new(project).unwrap());
+                Self::default_project(id).map(|project| ProjectId::new(project).unwrap());
             directory = directory.with_user(user);
         }
         for (user, project) in &self.places {
@@ -135,12 +135,12 @@ pub(crate) enum Table {
 
 /// The directory of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Knows {
-    /// It has no directory.
-    Nothing,
-    /// It has a directory in which every user exists.
+pub(crate) enum DirectoryKind {
+    /// The layer has no directory.
+    Absent,
+    /// A directory in which every user exists.
     Open,
-    /// It has a directory of [`Facts::new`].
+    /// A directory of [`Facts::new`].
     Facts,
 }
 
@@ -149,20 +149,20 @@ pub(crate) enum Knows {
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) table: Table,
-    pub(crate) knows: Knows,
+    pub(crate) directory: DirectoryKind,
     pub(crate) delegated: DelegatedCallers,
     /// Whether gateways may read key pairs.
     pub(crate) service_reads: bool,
 }
 
 impl Setting {
-    pub(crate) const fn new(name: &'static str, table: Table, knows: Knows) -> Self {
-        Self { name, table, knows, delegated: DelegatedCallers::Refused, service_reads: false }
+    pub(crate) const fn new(name: &'static str, table: Table, directory: DirectoryKind) -> Self {
+        Self { name, table, directory, delegated: DelegatedCallers::Refused, service_reads: false }
     }
 
-    /// The facts that its directory knows, if it has one that knows any.
+    /// The facts in the layer's directory, if it has a directory with facts.
     pub(crate) fn facts(&self) -> Option<Facts> {
-        (self.knows == Knows::Facts).then(Facts::new)
+        (self.directory == DirectoryKind::Facts).then(Facts::new)
     }
 
     pub(crate) fn policy(&self) -> RolePolicy {
@@ -176,10 +176,10 @@ impl Setting {
     }
 
     pub(crate) fn directory(&self) -> Option<Box<dyn tower_credentials::directory::Directory>> {
-        match self.knows {
-            Knows::Nothing => None,
-            Knows::Open => Some(Box::new(OpenDirectory)),
-            Knows::Facts => Some(Box::new(Facts::new().directory())),
+        match self.directory {
+            DirectoryKind::Absent => None,
+            DirectoryKind::Open => Some(Box::new(OpenDirectory)),
+            DirectoryKind::Facts => Some(Box::new(Facts::new().directory())),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     world::Answer,
 };
 
-/// One request, and what judges it.
+/// One request, with the oracle that computes the expected result.
 pub(crate) struct Cell<'a> {
     pub(crate) oracle: &'a Oracle<'a>,
     pub(crate) caller: &'a Subject,
@@ -38,7 +38,7 @@ pub(crate) fn judge(
 ) {
     let expected = cell.oracle.expected(cell.caller, cell.operation);
     let granted = answer.status.is_success();
-    report.count_cell(cell.operation.wire(), granted, expected.is_open());
+    report.count_cell(cell.operation.wire(), granted, expected.is_undecided());
     let result = match &expected.success {
         Some(success) if granted => cell.granted(success, answer, before, after),
         _ => refused(&expected, answer, before, after).map(|()| None),
@@ -63,7 +63,7 @@ pub(crate) fn judge(
 
 fn describe(cell: &Cell<'_>) -> String {
     let text = format!("{:?}", cell.operation);
-    // The number of a record is not helpful in a report.
+    // Adds the record's name: its number does not help a reader of the report.
     let name = |seed: &(usize, &Seed)| text.contains(&format!("Record({})", seed.0));
     let record = cell.oracle.records.iter().enumerate().find(name);
     record.map_or(text.clone(), |(_, seed)| format!("{text} ({})", seed.name))
@@ -120,7 +120,7 @@ impl Cell<'_> {
                 let rest: Vec<_> =
                     before.iter().filter(|record| record.id != id).cloned().collect();
                 if rest.len() == before.len() || !same(&rest, after) {
-                    return Err("delete did not remove its record alone".into());
+                    return Err("delete did not remove exactly its record".into());
                 }
             }
             Success::Listed { must, may } => {
@@ -143,7 +143,7 @@ impl Cell<'_> {
     fn made(&self, made: &Made, before: &Store, after: &Store) -> Result<Option<Minted>, String> {
         let new: Vec<_> =
             after.iter().filter(|new| !before.iter().any(|old| is(old, new))).collect();
-        let &[record] = &*new else { return Err("create did not add one record".into()) };
+        let &[record] = &*new else { return Err("create did not add exactly one record".into()) };
         if after.len() != before.len() + 1 {
             return Err("create removed a record".into());
         }
@@ -155,7 +155,7 @@ impl Cell<'_> {
             Operation::V2Grant { slot, .. } => *slot != Slot::Password,
             _ => false,
         };
-        for (right, what) in [
+        for (matches, member) in [
             (record.user_id.as_str() == made.user, "user"),
             (
                 record.project_id.as_ref().map(tower_credentials::domain::ProjectId::as_str)
@@ -170,8 +170,8 @@ impl Cell<'_> {
             (record.delegation == made.delegation, "delegation"),
             (!chooses || chosen == Some(&*self.chosen.access), "access key"),
         ] {
-            if !right {
-                return Err(format!("the new record has another {what}"));
+            if !matches {
+                return Err(format!("the new record has an unexpected {member}"));
             }
         }
         let by = format!("{:?} as {}", self.operation, self.caller.name);
@@ -236,7 +236,9 @@ impl Cell<'_> {
                 slots.into_iter().find_map(of)
             }
         };
-        all.iter().map(|one| name(one).ok_or_else(|| "answer without a name".to_owned())).collect()
+        all.iter()
+            .map(|one| name(one).ok_or_else(|| "a record in the response has no name".to_owned()))
+            .collect()
     }
 
     /// The name under which the dialect shows a record.
@@ -252,8 +254,7 @@ fn unchanged(before: &Store, after: &Store) -> Result<(), String> {
     if same(before, after) { Ok(()) } else { Err("read changed the store".into()) }
 }
 
-/// Whether two dumps are equal. Most records are the very same; comparing secrets takes
-/// long.
+/// Whether two dumps are equal. Compares pointers first, because comparing secrets is slow.
 pub(crate) fn same(one: &Store, other: &Store) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is(one, other))
 }

@@ -1,4 +1,4 @@
-//! Every operation of every dialect, on everything that it can be about.
+//! Every operation of every dialect, with every target.
 
 use tower_credentials::domain::Slot;
 
@@ -7,7 +7,7 @@ use crate::{
     records::{Form, Seed},
 };
 
-/// The access key of no record.
+/// An access key that no record has.
 pub(crate) const MISSING: &str = "missing";
 
 /// Which record a request is about.
@@ -35,7 +35,7 @@ impl Named {
     }
 }
 
-/// How much of a key pair the client of an IBM create chooses.
+/// The halves of the key pair that the client of an IBM create chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Halves {
     Both,
@@ -65,9 +65,9 @@ pub(crate) enum Operation {
     },
     IbmShow(Which),
     IbmUpdate(Which),
-    /// A change of the status to null.
+    /// Sets the status to null.
     IbmUpdateToNull(Which),
-    /// A signature made with the key in this record, to be validated.
+    /// Validates a signature made with the key in this record.
     Validate {
         number: usize,
         ec2: bool,
@@ -115,7 +115,7 @@ pub(crate) enum Operation {
     },
 }
 
-/// The dialect of an operation, for the figures.
+/// The wire format of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wire {
     Ibm,
@@ -160,7 +160,7 @@ impl Operation {
     }
 }
 
-/// The users of requests: every user, and the ids under which root keys go.
+/// The user ids in requests: every user, and the projects, whose ids root keys have.
 fn owners() -> impl Iterator<Item = &'static str> + Clone {
     USERS.into_iter().chain([HOME, AWAY, VOID])
 }
@@ -181,7 +181,7 @@ pub(crate) fn all(records: &[Seed]) -> Vec<Operation> {
     all
 }
 
-fn whichever(records: &[Seed]) -> impl Iterator<Item = Which> {
+fn targets(records: &[Seed]) -> impl Iterator<Item = Which> {
     (0..records.len()).map(Which::Record).chain([Which::Missing])
 }
 
@@ -198,14 +198,14 @@ fn ibm(records: &[Seed]) -> Vec<Operation> {
         let (user, halves) = (Some(ALICE), Halves::Both);
         all.push(Operation::IbmCreate { user, project, halves, inactive: true });
     }
-    for which in whichever(records) {
+    for which in targets(records) {
         all.extend([
             Operation::IbmDelete(which),
             Operation::IbmShow(which),
             Operation::IbmUpdate(which),
         ]);
     }
-    all.extend(whichever(records).step_by(6).map(Operation::IbmUpdateToNull));
+    all.extend(targets(records).step_by(6).map(Operation::IbmUpdateToNull));
     all
 }
 
@@ -229,7 +229,7 @@ fn v2() -> Vec<Operation> {
     all
 }
 
-/// Grants of passwords: a few, since each is hashed, which is slow by design.
+/// Grants of passwords. Only two, because hashing a password is slow by design.
 pub(crate) fn passwords() -> Vec<Operation> {
     let grant = |user| Operation::V2Grant { user, slot: Slot::Password, xml: false };
     [ALICE, GHOST].map(grant).into()
@@ -251,7 +251,7 @@ fn v3(records: &[Seed]) -> Vec<Operation> {
             all.push(Operation::V3List { user, kind });
         }
     }
-    for which in whichever(records) {
+    for which in targets(records) {
         all.extend([
             Operation::V3Delete(which),
             Operation::V3Show(which),
@@ -273,7 +273,7 @@ fn os_ec2(records: &[Seed]) -> Vec<Operation> {
     for (number, record) in records.iter().enumerate() {
         let which = Which::Record(number);
         let owner = if record.form == Form::Totp { ALICE } else { record.user };
-        // The path may name another user than the owner.
+        // The path may name a user who is not the owner.
         let another = (number % 4 == 0).then_some(DAVE);
         for user in [Some(owner), another].into_iter().flatten() {
             all.push(Operation::Ec2Delete { prefix, user, which });
@@ -284,14 +284,14 @@ fn os_ec2(records: &[Seed]) -> Vec<Operation> {
         all.push(Operation::Ec2Delete { prefix, user, which });
         all.push(Operation::Ec2Show { prefix, user, which });
     }
-    // The alias, for a sample.
+    // A sample of the operations under the alias.
     let prefix = Prefix::V2;
     for user in [ALICE, BOB, CAROL, TWIN] {
         all.push(Operation::Ec2List { prefix, user });
         for project in [HOME, AWAY, TWIN].map(Some) {
             all.push(Operation::Ec2Create { prefix, user, project });
         }
-        for which in whichever(records).step_by(6) {
+        for which in targets(records).step_by(6) {
             all.push(Operation::Ec2Delete { prefix, user, which });
             all.push(Operation::Ec2Show { prefix, user, which });
         }

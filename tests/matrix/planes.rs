@@ -1,4 +1,4 @@
-//! The data planes, over one store of keys and one directory that changes.
+//! The data planes, over one store of keys and one changeable directory.
 
 use std::{convert::Infallible, sync::Arc, time::SystemTime};
 
@@ -23,7 +23,7 @@ use tower_credentials::{
 use crate::{
     aws_signer::Signer,
     callers::{self, SERVICE, TOKEN},
-    facts::{BOB, Facts, HOME, Standing},
+    facts::{BOB, DelegationRights, Facts, HOME},
     oracle::Plane,
     running::Minted,
     signer::{ec2_v4, s3_v4},
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// A clock that stands still.
+/// A stopped clock.
 #[derive(Clone, Copy, Debug)]
 struct Still(SystemTime);
 
@@ -59,7 +59,7 @@ pub(crate) struct Planes {
     tokens: World,
 }
 
-/// The result of a use.
+/// The result of using a key on a data plane.
 #[derive(Debug)]
 pub(crate) struct Use {
     pub(crate) admitted: bool,
@@ -96,7 +96,7 @@ impl Planes {
         let tokens = World::build(validator, Arc::new(store.clone()), |builder| {
             builder
                 .directory(Arc::clone(&registry))
-                .issuer(crate::world::desk::Desk::default())
+                .issuer(crate::world::test_issuer::TestIssuer::default())
                 .clock(clock)
         });
         Self {
@@ -116,7 +116,7 @@ impl Planes {
         }
     }
 
-    /// Makes these the facts that the directory knows.
+    /// Changes the directory to these facts.
     pub(crate) fn set(&self, facts: &Facts) {
         let all = Facts::new();
         for user in all.users.keys() {
@@ -133,8 +133,8 @@ impl Planes {
             }
         }
         for delegation in callers::delegations() {
-            match facts.standing {
-                Some(Standing { user, project, with_role }) => {
+            match facts.delegations {
+                Some(DelegationRights { user, project, with_role }) => {
                     let roles: &[&str] = if with_role { &["member"] } else { &[] };
                     self.registry.delegate(delegation, user, project, roles);
                 }
@@ -143,7 +143,7 @@ impl Planes {
         }
     }
 
-    /// The requests signed with a key, or with this secret in place of its own.
+    /// Signs requests with a key, or with this secret instead of the key's own.
     pub(crate) fn sign(&self, minted: &Minted, secret: Option<&str>) -> Signed {
         let access = minted.record.access_key.as_ref().unwrap().as_str();
         let secret = secret.unwrap_or_else(|| minted.record.secret_key().unwrap().expose());
@@ -162,18 +162,18 @@ impl Planes {
     /// Sends the request to a plane.
     pub(crate) async fn send(&self, plane: Plane, signed: &Signed) -> Use {
         match plane {
-            Plane::Layer => behind(&self.layer, signed.s3.clone()).await,
-            Plane::LayerAlone => behind(&self.layer_alone, signed.s3.clone()).await,
-            Plane::LayerDelegated => behind(&self.layer_delegated, signed.s3.clone()).await,
-            Plane::S3sDelegated => answer(self.s3s_delegated.clone(), signed.s3.clone()).await,
-            Plane::S3s => answer(self.s3s.clone(), signed.s3.clone()).await,
-            Plane::S3sAlone => answer(self.s3s_alone.clone(), signed.s3.clone()).await,
-            Plane::S3Tokens => self.ask(S3TOKENS, &signed.s3tokens).await,
-            Plane::Ec2Tokens => self.ask(EC2TOKENS, &signed.ec2tokens).await,
+            Plane::Layer => send_through(&self.layer, signed.s3.clone()).await,
+            Plane::LayerAlone => send_through(&self.layer_alone, signed.s3.clone()).await,
+            Plane::LayerDelegated => send_through(&self.layer_delegated, signed.s3.clone()).await,
+            Plane::S3sDelegated => send_to(self.s3s_delegated.clone(), signed.s3.clone()).await,
+            Plane::S3s => send_to(self.s3s.clone(), signed.s3.clone()).await,
+            Plane::S3sAlone => send_to(self.s3s_alone.clone(), signed.s3.clone()).await,
+            Plane::S3Tokens => self.send_for_token(S3TOKENS, &signed.s3tokens).await,
+            Plane::Ec2Tokens => self.send_for_token(EC2TOKENS, &signed.ec2tokens).await,
         }
     }
 
-    async fn ask(&self, path: &str, body: &serde_json::Value) -> Use {
+    async fn send_for_token(&self, path: &str, body: &serde_json::Value) -> Use {
         let answer = self.tokens.post(path).token(TOKEN).json(body).send().await;
         let id = |name: &str| {
             let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
@@ -186,23 +186,23 @@ impl Planes {
     }
 }
 
-/// Sends a request through the layer to a store that returns the signer.
-async fn behind(layer: &S3AuthLayer, request: Request<Empty<Bytes>>) -> Use {
-    let store = service_fn(async |request: Request<_>| {
+/// Sends a request through the layer to a service that returns the signer.
+async fn send_through(layer: &S3AuthLayer, request: Request<Empty<Bytes>>) -> Use {
+    let service = service_fn(async |request: Request<_>| {
         let key: &VerifiedKey = request.extensions().get().unwrap();
         let project = key.project_id().map(|id| id.as_str().to_owned());
         let mut response = Response::new(Full::<Bytes>::default());
         response.extensions_mut().insert(Reached(key.user_id().as_str().into(), project));
         Ok::<_, Infallible>(response)
     });
-    answer(layer.layer(store), request).await
+    send_to(layer.layer(service), request).await
 }
 
-/// The signer of a request that reached the store.
+/// The signer of a request that reached the service.
 #[derive(Clone, Debug)]
 struct Reached(String, Option<String>);
 
-async fn answer<S, R>(service: S, request: Request<Empty<Bytes>>) -> Use
+async fn send_to<S, R>(service: S, request: Request<Empty<Bytes>>) -> Use
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<R>>,
     S::Error: std::fmt::Debug,

@@ -27,7 +27,7 @@ pub(crate) enum Form {
     Blob,
     /// A v2 grant whose name is its access key.
     Grant(Slot),
-    /// A v2 grant whose name was taken as an access key.
+    /// A v2 grant without an access key, because another record has its name as access key.
     GrantWithoutKey(Slot),
     /// A key pair of IBM's dialect or OS-EC2.
     Pair,
@@ -43,9 +43,9 @@ pub(crate) struct Seed {
     pub(crate) user: &'static str,
     pub(crate) project: Option<&'static str>,
     pub(crate) form: Form,
-    /// Whether it is a root key, by the rules.
+    /// Whether it is a root key by the rules.
     pub(crate) root: bool,
-    /// Its mark as a root key.
+    /// Its stored mark as a root key.
     mark: Option<bool>,
     pub(crate) delegation: Option<Delegation>,
     pub(crate) active: bool,
@@ -73,12 +73,12 @@ impl Seed {
         Self { root: true, mark: Some(true), ..self }
     }
 
-    /// Without a mark, as an earlier release wrote it.
+    /// Removes the mark, as in records of earlier releases.
     fn unmarked(self, root: bool) -> Self {
         Self { root, mark: None, ..self }
     }
 
-    /// Whether an access key leads to it.
+    /// Whether it can be looked up by its access key.
     pub(crate) fn has_access_key(&self) -> bool {
         matches!(self.form, Form::Blob | Form::Grant(_) | Form::Pair)
     }
@@ -113,7 +113,7 @@ impl Seed {
         }
     }
 
-    /// The text that v3 takes for it in a change.
+    /// The blob of a v3 request that changes it.
     pub(crate) fn blob(&self) -> String {
         if self.form == Form::Totp {
             self.secret()
@@ -153,7 +153,7 @@ impl Seed {
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Every record of the matrix. Where one stands in it is its number.
+/// Every record of the matrix. A record's number is its index.
 pub(crate) fn all() -> Vec<Seed> {
     let trust = Some(Delegation::Trust { id: "t".into() });
     vec![

@@ -1,4 +1,4 @@
-//! Operations as they go over the wire.
+//! Builds the HTTP request of each operation.
 
 use serde_json::{Value, json};
 use tower_credentials::domain::Slot;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The key pair that a create chooses, if it chooses one.
+/// The key pair of a create whose client chooses the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     pub(crate) access: String,
@@ -46,11 +46,11 @@ fn access(records: &[Seed], which: Which) -> &'static str {
 }
 
 fn v2_path(user: &str, slots: &[Slot]) -> String {
-    let kinds: String = slots.iter().map(|slot| format!("/{}", root(*slot))).collect();
-    format!("/v2.0/users/{user}/OS-KSADM/credentials{kinds}")
+    let collection = format!("/v2.0/users/{user}/OS-KSADM/credentials");
+    slots.iter().fold(collection, |path, slot| path + "/" + root(*slot))
 }
 
-/// The name of a v2 type.
+/// The root member of a v2 type.
 pub(crate) fn root(slot: Slot) -> &'static str {
     match slot {
         Slot::Ec2 => "OS-KSEC2-ec2Credentials",
@@ -73,7 +73,7 @@ fn ec2_path(prefix: Prefix, user: &str, rest: &str) -> String {
     format!("{prefix}/users/{user}/credentials/OS-EC2{rest}")
 }
 
-/// The call of an operation, without a token.
+/// The request of an operation, without a token.
 pub(crate) fn call(
     world: &World,
     records: &[Seed],
@@ -148,7 +148,7 @@ pub(crate) fn call(
 }
 
 fn validate(world: &World, seed: &Seed, ec2: bool) -> Call {
-    // When the clock starts.
+    // The time at which the clock starts.
     let (time, scope) = ("20160318T005604Z", "20160318/us-east-1/s3/aws4_request");
     let (access, secret) = (seed.name, seed.secret());
     if ec2 {

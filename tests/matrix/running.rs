@@ -17,16 +17,16 @@ use crate::{
     oracle::{Made, Oracle},
     records::{self, Seed},
     requests::{self, Chosen},
-    world::{World, desk::Desk},
+    world::{World, test_issuer::TestIssuer},
 };
 
-/// A key pair that came of a create.
+/// A created key pair.
 #[derive(Clone, Debug)]
 pub(crate) struct Minted {
     pub(crate) record: Arc<Credential>,
-    /// What the rules say it is.
+    /// The record that the rules expect.
     pub(crate) made: Made,
-    /// The request that made it.
+    /// The request that created it.
     pub(crate) by: String,
 }
 
@@ -35,8 +35,8 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// Runs this once for each core, with the number of the core and of all, and adds up the
-/// reports.
+/// Runs the function once for each core, with the core's number and the number of cores, and
+/// adds up the reports.
 pub(crate) fn on_every_core(run: impl Fn(usize, usize) -> Report + Sync) -> Report {
     let cores = thread::available_parallelism().map_or(1, usize::from).min(8);
     let mut report = Report::default();
@@ -51,7 +51,7 @@ pub(crate) fn on_every_core(run: impl Fn(usize, usize) -> Report + Sync) -> Repo
     report
 }
 
-/// Sends each operation as each caller.
+/// Sends each operation as each caller, and returns the report.
 pub(crate) fn run(setting: Setting, callers: &[Subject], operations: &[Operation]) -> Report {
     let seeds = records::all();
     on_every_core(|core, cores| {
@@ -71,7 +71,7 @@ struct Runner<'a> {
     seeds: &'a [Seed],
     operations: &'a [Operation],
     stored: Vec<Arc<Credential>>,
-    /// The records as a store lists them.
+    /// The stored records in the order of a list.
     before: Vec<Arc<Credential>>,
     report: Report,
 }
@@ -85,7 +85,7 @@ impl<'a> Runner<'a> {
         Self { setting, oracle, seeds, operations, stored, before, report: Report::default() }
     }
 
-    /// Sends each operation as this caller, each to a store of the same records.
+    /// Sends each operation as this caller, each to a store with the same records.
     async fn run(&mut self, number: usize, caller: &'a Subject) {
         let validator: Arc<dyn tower_credentials::auth::TokenValidator> =
             Arc::new(caller.validator());
@@ -96,16 +96,16 @@ impl<'a> Runner<'a> {
                 None => self.world(Arc::clone(&validator)).await,
             };
             let chosen = Chosen::new(number * self.operations.len() + at);
-            let mut call = requests::call(&current, self.seeds, operation, &chosen);
+            let mut request = requests::call(&current, self.seeds, operation, &chosen);
             if let Some(token) = caller.token() {
-                call = call.token(token);
+                request = request.token(token);
             }
-            let answer = call.send().await;
+            let answer = request.send().await;
             let after = dump(&*current.backend).await;
             let cell = Cell { oracle: &self.oracle, caller, operation, chosen: &chosen };
             let changed = !judging::same(&self.before, &after);
             judging::judge(&cell, &answer, &self.before, &after, &mut self.report);
-            // What is unchanged serves the next request too.
+            // The next request reuses an unchanged store.
             world = (!changed).then_some(current);
         }
     }
@@ -114,7 +114,7 @@ impl<'a> Runner<'a> {
         let store = Arc::new(records::store(&self.stored).await);
         let setting = self.setting;
         World::build(validator, store, |builder| {
-            let builder = builder.policy(setting.policy()).issuer(Desk::default());
+            let builder = builder.policy(setting.policy()).issuer(TestIssuer::default());
             match setting.directory() {
                 Some(directory) => builder.directory(directory),
                 None => builder,
@@ -123,14 +123,14 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// Everything in a store.
+/// All records in a store.
 pub(crate) async fn dump(store: &dyn CredentialBackend) -> Vec<Arc<Credential>> {
     let page = store.list(&ListQuery::new(Order::Id)).await.unwrap();
-    assert!(page.next.is_none(), "the store holds more than a page");
+    assert!(page.next.is_none(), "the store has more than a page of records");
     page.credentials
 }
 
-/// A store of these records, and those that did not fit in beside them.
+/// A store with these records, and the records that conflict with others in it.
 pub(crate) async fn batch(minted: &[Minted]) -> (MemoryBackend, Vec<Minted>, Vec<Minted>) {
     let store = MemoryBackend::default();
     let (mut stored, mut left) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Searches responses for secrets.
 //!
 //! A response may contain a record's secret only if the rules let the caller read it.
-//! An error holds no secret, not even one of the request, and no answer repeats a token.
+//! An error contains no secret, not even that of the request. No response repeats a token.
 
 use std::fmt::Write;
 
@@ -33,13 +33,13 @@ fn shown<'a>(cell: &Cell<'a>) -> Option<&'a Seed> {
     cell.oracle.shows_secret(cell.caller, cell.operation, seed).then_some(seed)
 }
 
-/// Looks for secrets that the caller may not read, and for those that it may and does not
-/// see.
+/// Checks that the response contains no secret that the caller may not read, and lacks no
+/// secret that it should contain.
 pub(crate) fn check(cell: &Cell<'_>, answer: &Answer) -> Result<(), String> {
     let text = text(answer);
     let granted = answer.status.is_success();
     if text.contains(TOKEN) {
-        return Err("answer repeats the token".into());
+        return Err("response repeats the token".into());
     }
     let own = granted
         && match cell.operation {
@@ -51,23 +51,23 @@ pub(crate) fn check(cell: &Cell<'_>, answer: &Answer) -> Result<(), String> {
             _ => false,
         };
     if text.contains(FRESH) && !own {
-        return Err("answer holds the secret of the request".into());
+        return Err("response contains the secret of the request".into());
     }
     if let Some(seed) = shown(cell)
         && granted
         && !text.contains(&seed.secret())
     {
-        return Err("answer lacks a secret that the caller may read".into());
+        return Err("response lacks a secret that the caller may read".into());
     }
     for (at, _) in text.match_indices(STORED) {
         let name = text[at + STORED.len()..].split('.').next().unwrap_or_default();
         let seed = cell.oracle.records.iter().find(|seed| seed.name == name);
-        let Some(seed) = seed else { return Err("answer holds an unknown secret".into()) };
+        let Some(seed) = seed else { return Err("response contains an unknown secret".into()) };
         if !granted {
-            return Err("error holds a secret".into());
+            return Err("error contains a secret".into());
         }
         if !cell.oracle.shows_secret(cell.caller, cell.operation, seed) {
-            return Err("answer holds a secret that the caller may not read".into());
+            return Err("response contains a secret that the caller may not read".into());
         }
     }
     Ok(())

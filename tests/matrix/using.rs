@@ -9,16 +9,18 @@ use tower_credentials::clock::{Clock, SystemClock};
 
 use crate::{
     counting::Report,
-    facts::{ALICE, AWAY, BOB, FRANK, Facts, HOME, Knows, Setting, Standing, Table},
-    oracle::{Made, Plane, admits, owner_stands},
+    facts::{
+        ALICE, AWAY, BOB, DelegationRights, DirectoryKind, FRANK, Facts, HOME, Setting, Table,
+    },
+    oracle::{Made, Plane, admits, owner_is_valid},
     planes::{Planes, Use},
     running::{self, Minted},
 };
 
-/// A change of the facts, from those at the start.
+/// A change of the facts, applied to [`Facts::new`].
 type Change = (&'static str, fn(&mut Facts));
 
-/// What happens to the owners of keys, one after the other.
+/// Events that change the rights of the keys' owners. Each starts from the initial facts.
 const CHANGES: [Change; 15] = [
     ("a user leaves a project", |facts| {
         facts.places.remove(&(ALICE, HOME));
@@ -48,24 +50,26 @@ const CHANGES: [Change; 15] = [
     ("a user loses the last role in a project", |facts| {
         facts.roleless.insert((BOB, HOME));
     }),
-    ("delegations stand", |facts| facts.standing = Some(STANDING)),
-    ("delegations stand and users leave", |facts| {
-        facts.standing = Some(STANDING);
+    ("delegations are valid", |facts| facts.delegations = Some(ALICE_AT_HOME)),
+    ("delegations are valid and users leave", |facts| {
+        facts.delegations = Some(ALICE_AT_HOME);
         facts.places.clear();
     }),
-    ("delegations stand for another user", |facts| {
-        facts.standing = Some(Standing { user: BOB, ..STANDING });
+    ("delegations are valid for another user", |facts| {
+        facts.delegations = Some(DelegationRights { user: BOB, ..ALICE_AT_HOME });
     }),
-    ("delegations stand in another project", |facts| {
-        facts.standing = Some(Standing { project: Some(AWAY), ..STANDING });
+    ("delegations are valid in another project", |facts| {
+        facts.delegations = Some(DelegationRights { project: Some(AWAY), ..ALICE_AT_HOME });
     }),
     ("delegations are bound to no project and give no role", |facts| {
-        facts.standing = Some(Standing { project: None, with_role: false, ..STANDING });
+        facts.delegations =
+            Some(DelegationRights { project: None, with_role: false, ..ALICE_AT_HOME });
     }),
 ];
 
 /// A delegation by which Alice acts in her project.
-const STANDING: Standing = Standing { user: ALICE, project: Some(HOME), with_role: true };
+const ALICE_AT_HOME: DelegationRights =
+    DelegationRights { user: ALICE, project: Some(HOME), with_role: true };
 
 /// Uses every key on every data plane, and keys of each kind again after each change.
 pub(crate) fn run(setting: Setting, minted: &[Minted]) -> Report {
@@ -75,7 +79,7 @@ pub(crate) fn run(setting: Setting, minted: &[Minted]) -> Report {
         let mut left: Vec<_> = minted.iter().skip(core).step_by(cores).cloned().collect();
         let (mut report, runtime) = (Report::default(), running::runtime());
         let mut kinds = HashSet::new();
-        // A store has one grant for each user and type.
+        // A store has at most one grant per user and type, so some keys need another store.
         while !left.is_empty() {
             left = runtime.block_on(use_batch(setting, now, &left, &mut kinds, &mut report));
         }
@@ -122,7 +126,7 @@ async fn use_batch(
         }
     }
     planes.set(&Facts::new());
-    let mut using = Using { setting, stage: "when all is as before", report };
+    let mut using = Using { setting, stage: "when all rights are restored", report };
     for (minted, signed) in &samples {
         using.judge(Plane::Layer, &Facts::new(), minted, &planes.send(Plane::Layer, signed).await);
     }
@@ -140,38 +144,47 @@ impl Using<'_> {
         self.report.count_use(plane.name(), result.admitted);
         let made = &minted.made;
         let expected = admits(plane, facts, made);
-        let fault =
-            if result.admitted != expected {
-                Some(if expected { "a good key is refused" } else { "a key is too strong" })
-            } else if !expected && !is_refusal(plane, result) {
-                Some("a refusal has an unexpected status")
-            } else if result.signer.as_ref().is_some_and(|(user, project)| {
-                user != made.user || project.as_deref() != made.project
-            }) {
-                Some("another signer is reported")
-            } else if leaks(minted, result) {
-                Some("an answer holds the secret")
-            } else if result.admitted && !plane.has_directory() && !self.is_safe_alone(made) {
-                Some("a key of the strict table is too strong where it is used")
-            } else {
-                None
-            };
+        let fault = if result.admitted != expected {
+            Some(if expected { "a valid key is refused" } else { "a key is too strong" })
+        } else if !expected && !is_refusal(plane, result) {
+            Some("a refusal has an unexpected status")
+        } else if result
+            .signer
+            .as_ref()
+            .is_some_and(|(user, project)| user != made.user || project.as_deref() != made.project)
+        {
+            Some("another signer is reported")
+        } else if leaks(minted, result) {
+            Some("a response contains the secret")
+        } else if result.admitted && !plane.has_directory() && !self.is_safe_without_directory(made)
+        {
+            Some("a key of the strict table is too strong without a directory")
+        } else {
+            None
+        };
         if let Some(fault) = fault {
             self.fault(plane, minted, result, fault);
         }
     }
 
-    /// Whether what was asked at the create is enough: in the strict table, a directory
-    /// there makes a data plane without one safe too.
-    fn is_safe_alone(&self, made: &Made) -> bool {
-        let Setting { table, knows, .. } = self.setting;
-        table != Table::Strict || knows != Knows::Facts || owner_stands(&Facts::new(), made)
+    /// Whether a data plane without a directory may admit the key. With the strict table and
+    /// a directory, the check at the create must suffice.
+    fn is_safe_without_directory(&self, made: &Made) -> bool {
+        let Setting { table, directory, .. } = self.setting;
+        table != Table::Strict
+            || directory != DirectoryKind::Facts
+            || owner_is_valid(&Facts::new(), made)
     }
 
     fn judge_forged(&mut self, plane: Plane, minted: &Minted, result: &Use) {
         self.report.count_use(plane.name(), result.admitted);
         if result.admitted || !is_refusal(plane, result) || leaks(minted, result) {
-            self.fault(plane, minted, result, "a wrong signature");
+            self.fault(
+                plane,
+                minted,
+                result,
+                "a wrong signature is admitted, or refused in another way",
+            );
         }
     }
 
@@ -184,7 +197,7 @@ impl Using<'_> {
     }
 }
 
-/// The response of a plane to a key that may not be used.
+/// Whether this is the plane's response to a key that may not be used.
 fn is_refusal(plane: Plane, result: &Use) -> bool {
     let status = result.status.as_u16();
     match plane {

@@ -1,5 +1,5 @@
-//! Tokens, bodies, methods and paths that are wrong: all are refused in the
-//! dialect they came in, and nothing is written.
+//! Invalid tokens, bodies, methods and paths: the layer rejects each in the dialect of the
+//! request and writes nothing.
 
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ fn operations() -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
+async fn missing_wrong_and_expired_tokens_are_401_on_every_operation() {
     let world = World::new();
     world.mint(BOB, DEMO, "k").await;
     world.clock.advance(Duration::from_mins(1));
     for (method, uri) in operations() {
         let call = || world.call(method, &uri);
-        for (what, call) in [
+        for (case, call) in [
             ("no token", call()),
             ("an empty token", call().token("")),
             ("a wrong token", call().token("dev-admi")),
@@ -48,8 +48,8 @@ async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
             ("half a scheme", call().header("authorization", "Bearer")),
         ] {
             let answer = call.send().await;
-            assert_eq!(answer.status, 401, "{what}: {method} {uri}");
-            assert!(answer.headers.contains_key("www-authenticate"), "{what}: {method} {uri}");
+            assert_eq!(answer.status, 401, "{case}: {method} {uri}");
+            assert!(answer.headers.contains_key("www-authenticate"), "{case}: {method} {uri}");
         }
     }
     assert!(world.is_usable("k").await);
@@ -186,7 +186,7 @@ async fn xml_that_is_hostile_or_broken_is_400() {
     }
     assert!(world.stored("amy").await.is_none());
     let answer = world.post(&bobs("")).token("dev-admin").xml(&good).send().await;
-    assert_eq!(answer.status, 201, "the document itself is good");
+    assert_eq!(answer.status, 201, "the document itself is valid");
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn slashes_and_control_characters_in_ids_are_400() {
 }
 
 #[tokio::test]
-async fn encoded_doubled_and_deeper_paths_are_the_inner_services() {
+async fn encoded_paths_double_slashes_and_deeper_paths_pass_through() {
     let world = World::new();
     for uri in [
         "//credentials",
@@ -254,7 +254,7 @@ async fn encoded_doubled_and_deeper_paths_are_the_inner_services() {
 }
 
 #[tokio::test]
-async fn ids_of_any_length_in_paths_and_markers_simply_find_nothing() {
+async fn ids_of_any_length_in_paths_and_markers_find_nothing() {
     let world = World::new();
     let long = "k".repeat(8_000);
     for method in ["GET", "DELETE"] {
@@ -268,7 +268,7 @@ async fn ids_of_any_length_in_paths_and_markers_simply_find_nothing() {
 }
 
 #[tokio::test]
-async fn values_that_a_client_sends_do_not_reach_the_decision() {
+async fn roles_and_targets_in_a_request_do_not_affect_the_decision() {
     let world = World::new();
     let body = json!({"credential": {
         "type": "ec2", "user_id": BOB, "project_id": DEMO, "roles": ["admin"],

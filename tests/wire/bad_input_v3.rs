@@ -1,17 +1,17 @@
-//! Blobs, members and bodies of v3 that are wrong.
+//! Invalid blobs, members and bodies of v3.
 
 use serde_json::{Value, json};
 
 use crate::world::{
     BOB, DEMO,
     v3::{
-        CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_refused, blob_of, change, ec2, id_of,
-        ids, make, one, opaque, pair_of, pairs, world, world_with,
+        CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_refused, blob_of, change, create,
+        credential_path, ec2, ec2_path, id_of, ids, opaque, pair_of, world, world_with,
     },
 };
 
 #[tokio::test]
-async fn the_blob_of_a_key_pair_is_an_object_of_strings_in_text() {
+async fn blob_of_a_key_pair_must_be_the_json_text_of_an_object_with_strings() {
     let world = world();
     let deep = format!("{{\"access\":\"a\",\"x\":{}1{}}}", "[".repeat(500), "]".repeat(500));
     let long = "a".repeat(129);
@@ -58,7 +58,7 @@ async fn the_blob_of_a_key_pair_is_an_object_of_strings_in_text() {
 }
 
 #[tokio::test]
-async fn members_that_stand_for_the_same_are_400() {
+async fn duplicate_and_synonymous_members_are_400() {
     let world = world();
     for (one, other) in [
         ("a-b", "a_b"),
@@ -101,16 +101,21 @@ async fn blob_of_a_megabyte_is_413_and_below_the_limit_is_returned_whole() {
     let answer = refusing.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
     assert_refused(&answer, 413);
     let world = world_with(|builder| builder.body_limit(4_000_000));
-    let made = make(&world, &body).await;
-    assert!(made["blob"] == blob, "the blob is not what it was");
-    let shown = world.get(&one(made["id"].as_str().unwrap())).token("dev-bob").send().await.json();
-    assert!(shown["credential"]["blob"] == blob, "the blob is not what it was");
+    let made = create(&world, &body).await;
+    assert!(made["blob"] == blob, "the blob was changed");
+    let shown = world
+        .get(&credential_path(made["id"].as_str().unwrap()))
+        .token("dev-bob")
+        .send()
+        .await
+        .json();
+    assert!(shown["credential"]["blob"] == blob, "the blob was changed");
 }
 
 #[tokio::test]
 async fn json_that_is_broken_or_not_an_object_is_400_on_every_path_with_a_body() {
     let Signing { world, .. } = Signing::new().await;
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     let deep = format!("{{\"credential\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
     for body in [
         &b" "[..],
@@ -130,8 +135,8 @@ async fn json_that_is_broken_or_not_an_object_is_400_on_every_path_with_a_body()
     ] {
         for (method, uri) in [
             ("POST", CREDENTIALS.into()),
-            ("PATCH", one(&id_of("b"))),
-            ("POST", pairs(BOB, "")),
+            ("PATCH", credential_path(&id_of("b"))),
+            ("POST", ec2_path(BOB, "")),
             ("POST", S3TOKENS.into()),
             ("POST", EC2TOKENS.into()),
         ] {
@@ -148,7 +153,7 @@ async fn json_that_is_broken_or_not_an_object_is_400_on_every_path_with_a_body()
 #[tokio::test]
 async fn refusal_does_not_repeat_the_request() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     let bad = |name: &str, value: Value| {
         let mut body = ec2(BOB, DEMO, "k");
         body["credential"][name] = value;
@@ -175,7 +180,8 @@ async fn refusal_does_not_repeat_the_request() {
         assert!([400, 404].contains(&answer.status.as_u16()), "{body}");
         assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
     }
-    let patch = world.patch(&one(&id_of("b"))).token("dev-bob").json(&change("hunter2"));
+    let patch =
+        world.patch(&credential_path(&id_of("b"))).token("dev-bob").json(&change("hunter2"));
     let list = world.get(&format!("{CREDENTIALS}?marker=hunter2&limit=hunter2")).token("dev-bob");
     for call in [patch, list] {
         let answer = call.send().await;
@@ -185,23 +191,23 @@ async fn refusal_does_not_repeat_the_request() {
 }
 
 #[tokio::test]
-async fn no_wrong_and_expired_tokens_are_401_on_every_operation() {
+async fn missing_wrong_and_expired_tokens_are_401_on_every_operation() {
     let Signing { world, .. } = Signing::new().await;
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     for (method, uri) in [
         ("GET", CREDENTIALS.into()),
         ("POST", CREDENTIALS.into()),
-        ("GET", one(&id_of("b"))),
-        ("PATCH", one(&id_of("b"))),
-        ("DELETE", one(&id_of("b"))),
-        ("GET", pairs(BOB, "")),
-        ("POST", pairs(BOB, "")),
-        ("GET", pairs(BOB, "/b")),
-        ("DELETE", pairs(BOB, "/b")),
+        ("GET", credential_path(&id_of("b"))),
+        ("PATCH", credential_path(&id_of("b"))),
+        ("DELETE", credential_path(&id_of("b"))),
+        ("GET", ec2_path(BOB, "")),
+        ("POST", ec2_path(BOB, "")),
+        ("GET", ec2_path(BOB, "/b")),
+        ("DELETE", ec2_path(BOB, "/b")),
         ("POST", S3TOKENS.into()),
         ("POST", EC2TOKENS.into()),
     ] {
-        // The body is wrong too, but only authenticated callers learn that.
+        // The body is invalid too, but only authenticated callers learn that.
         let call = || world.call(method, &uri).text("text/plain", "{");
         for call in [
             call(),

@@ -1,4 +1,4 @@
-//! Bodies as they arrive: too long, too slow, broken off, and not read at all.
+//! Request bodies: too long, too slow, truncated, or not read at all.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn both() -> [(&'static str, String); 2] {
+fn creates() -> [(&'static str, String); 2] {
     [("error", "/credentials".into()), ("overLimit", bobs(""))]
 }
 
-fn code(answer: &Answer) -> (u16, String) {
+fn status_and_root(answer: &Answer) -> (u16, String) {
     let body = answer.json();
     let (root, members) = body.as_object().unwrap().iter().next().unwrap();
     assert_eq!(members["code"], answer.status.as_u16());
@@ -30,22 +30,22 @@ fn code(answer: &Answer) -> (u16, String) {
 #[tokio::test]
 async fn body_that_declares_too_large_a_size_is_413_without_being_read() {
     let world = World::new();
-    for (root, uri) in both() {
+    for (root, uri) in creates() {
         let call = world.post(&uri).token("dev-admin").header("content-type", "application/json");
         let call = call.header("content-length", "114689");
         let answer = call.body(Full::from(vec![b' '; 114_689])).send().await;
-        assert_eq!(code(&answer), (413, root.into()));
+        assert_eq!(status_and_root(&answer), (413, root.into()));
     }
 }
 
 #[tokio::test]
-async fn a_streamed_body_over_the_limit_is_413_as_soon_as_it_is_over() {
+async fn streamed_body_is_413_as_soon_as_it_exceeds_the_limit() {
     let world = World::with(|builder| builder.body_limit(10));
-    for (root, uri) in both() {
-        let body = Stream::new(["123456", "789a", "b", "never asked for"], End::Stalled);
+    for (root, uri) in creates() {
+        let body = Stream::new(["123456", "789a", "b", "never polled"], End::Stalled);
         let polled = body.polled();
         let call = world.post(&uri).token("dev-admin").header("content-type", "application/json");
-        assert_eq!(code(&call.body(body).send().await), (413, root.into()));
+        assert_eq!(status_and_root(&call.body(body).send().await), (413, root.into()));
         assert_eq!(polled.load(Ordering::SeqCst), 3);
     }
 }
@@ -67,7 +67,7 @@ async fn token_that_expires_while_the_body_arrives_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_the_limit_is_read() {
+async fn body_of_exactly_the_limit_is_accepted() {
     let text = "{\"credential\":{\"type\":\"ec2\"}}";
     let world = World::with(|builder| builder.body_limit(text.len()));
     let (start, end) = text.split_at(7);
@@ -82,29 +82,29 @@ async fn a_body_of_exactly_the_limit_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stalls_is_408_when_its_time_is_up() {
+async fn stalled_body_is_408_after_the_timeout() {
     let world = World::new();
     for (root, uri) in [("error", "/credentials".to_owned()), ("identityFault", bobs(""))] {
         let body = Stream::new(["{\"credential\":"], End::Stalled);
         let started = tokio::time::Instant::now();
         let call = world.post(&uri).token("dev-admin").header("content-type", "application/json");
         let answer = call.body(body).send().await;
-        assert_eq!(code(&answer), (408, root.into()));
-        // On the paused clock this is exact, however slow the machine.
+        assert_eq!(status_and_root(&answer), (408, root.into()));
+        // Exact on any machine, because the clock is paused.
         assert_eq!(started.elapsed(), TIMEOUT);
         assert_eq!(answer.error.unwrap().kind(), ErrorKind::RequestTimeout);
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_400_and_writes_nothing() {
+async fn truncated_body_is_400_and_writes_nothing() {
     let world = World::new();
     for uri in ["/credentials", &bobs("")] {
         let body = Stream::new(["{\"credential\":{\"type\":\"ec2\"}}"], End::Broken);
         let call = world.post(uri).token("dev-admin").header("content-type", "application/json");
         let answer = call.body(body).send().await;
         assert_eq!(answer.status, 400);
-        assert!(!answer.text().contains("peer"), "the cause is not the client's business");
+        assert!(!answer.text().contains("peer"), "the response contains the cause");
         let error = answer.error.unwrap();
         let cause = std::error::Error::source(&*error).unwrap().to_string();
         assert_eq!(cause, "connection reset by peer");
@@ -113,10 +113,10 @@ async fn a_body_that_breaks_off_is_400_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn no_body_is_read_before_the_caller_is_known() {
+async fn body_is_not_read_before_the_caller_is_authenticated() {
     let world = World::new();
     for token in [None, Some("wrong")] {
-        for (_, uri) in both() {
+        for (_, uri) in creates() {
             let body = Stream::new(["{}"], End::Stalled);
             let polled = body.polled();
             let call = world.post(&uri).header("content-type", "application/json");
@@ -128,7 +128,7 @@ async fn no_body_is_read_before_the_caller_is_known() {
 }
 
 #[tokio::test]
-async fn operations_without_a_body_do_not_read_one() {
+async fn operations_without_a_body_do_not_read_the_body() {
     let world = World::new();
     for (method, uri) in [
         ("GET", "/credentials".to_owned()),
@@ -149,7 +149,7 @@ async fn operations_without_a_body_do_not_read_one() {
 }
 
 #[tokio::test]
-async fn trailers_and_small_frames_change_nothing() {
+async fn body_in_small_frames_is_accepted() {
     let world = World::new();
     let text = json!({"credential": {"type": "ec2", "blob": {"access": "framed"}}}).to_string();
     let (a, b) = text.split_at(20);

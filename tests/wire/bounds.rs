@@ -1,4 +1,4 @@
-//! How much work and memory one list may cause, counted in pages of the store and in bytes.
+//! The limits of one list, in pages of the store and in bytes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,8 +13,8 @@ use tower_credentials::{
 
 use crate::world::{ALICE, CAROL, DEMO, OTHER, START, World, failing::Flaky, tokens};
 
-/// A world whose store holds this many records of alice in carol's project, all
-/// before `z`, and one key of hers in her own.
+/// A world whose store has this many records of Alice in Carol's project, all before `z`, and
+/// Alice's key `z` in her own project.
 async fn world_with(records: usize, opaque: bool) -> (World, Arc<Flaky>) {
     let store = Arc::new(Flaky::default());
     let world = World::of(tokens(), store.clone(), |builder| builder);
@@ -68,7 +68,7 @@ async fn v2_list_that_reached_its_read_limit_continues_at_its_next_link() {
             None => break,
         }
     }
-    assert_eq!(found.len(), 1, "the key behind all the opaque records was not found");
+    assert_eq!(found.len(), 1, "the key after all opaque records was not found");
 }
 
 #[tokio::test]
@@ -89,11 +89,11 @@ async fn v2_list_of_a_type_with_one_record_reads_no_page() {
     assert_eq!(store.take_pages(), 0);
 }
 
-/// How many bytes each record of [`large`] has at least.
+/// The least number of bytes in each record of [`large`].
 const LARGE: usize = 100_000;
 
-/// A world with thirty key pairs of alice, `a00` to `a29`, as v3 takes them: with much text
-/// in the blob, or in an attribute.
+/// A world with thirty v3 key pairs of Alice, `a00` to `a29`, with a long text in the blob or
+/// in an attribute.
 async fn large(attribute: bool) -> World {
     let world = World::new();
     let text = "x".repeat(LARGE);
@@ -114,9 +114,9 @@ async fn large(attribute: bool) -> World {
     world
 }
 
-/// Reads all pages of a list, each of which must end at the bound, and checks that they hold
-/// all thirty records. `next` finds the path of the next page.
-async fn pages(world: &World, path: &str, next: impl Fn(&Value) -> Option<String>) {
+/// Checks that each page of a list ends at the bound, and that the pages together contain all
+/// thirty records. `next` returns the path of the next page.
+async fn assert_pages(world: &World, path: &str, next: impl Fn(&Value) -> Option<String>) {
     // The record that reaches the bound is the last one.
     let most = ListQuery::MAX_BYTES / LARGE + 1;
     let (mut path, mut found, mut pages) = (path.to_owned(), BTreeSet::new(), 0);
@@ -138,21 +138,21 @@ async fn pages(world: &World, path: &str, next: impl Fn(&Value) -> Option<String
 #[tokio::test]
 async fn v3_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
     let next = |page: &Value| page["links"]["next"].as_str().map(str::to_owned);
-    pages(&large(false).await, "/v3/credentials", next).await;
+    assert_pages(&large(false).await, "/v3/credentials", next).await;
 }
 
 #[tokio::test]
 async fn os_ec2_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
     let next = |page: &Value| page["links"]["next"].as_str().map(str::to_owned);
     let path = format!("/v3/users/{ALICE}/credentials/OS-EC2");
-    pages(&large(false).await, &path, next).await;
+    assert_pages(&large(false).await, &path, next).await;
 }
 
 #[tokio::test]
 async fn v2_list_of_large_records_ends_at_the_bound_and_continues_at_its_next_link() {
     let next = |page: &Value| page["credentials_links"][0]["href"].as_str().map(str::to_owned);
     let path = format!("/v2.0/users/{ALICE}/OS-KSADM/credentials");
-    pages(&large(false).await, &path, next).await;
+    assert_pages(&large(false).await, &path, next).await;
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn ibm_list_of_large_members_ends_at_the_bound_and_continues_after_its_las
         let last = page["credentials"].as_array().unwrap().last()?;
         Some(format!("/credentials?marker={}", last["id"].as_str().unwrap()))
     };
-    pages(&large(true).await, "/credentials", next).await;
+    assert_pages(&large(true).await, "/credentials", next).await;
 }
 
 #[tokio::test]

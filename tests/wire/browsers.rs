@@ -1,5 +1,5 @@
-//! Requests of browsers: pages of other origins change nothing, and
-//! forms never pass for calls of the API.
+//! Requests of browsers: pages of other origins change nothing, and the layer never accepts
+//! a form as a request of the API.
 
 use std::sync::atomic::Ordering;
 
@@ -20,8 +20,8 @@ fn with(call: Call, headers: &[(&str, &str)]) -> Call {
     headers.iter().fold(call, |call, (name, value)| call.header(name, value))
 }
 
-/// Headers of requests to `keys.test:8338`, and whether they may change something where
-/// `https://console.test` is trusted.
+/// Headers of requests to `keys.test:8338`, and whether such a request may change something
+/// if `https://console.test` is trusted.
 const SENDERS: &[(bool, &[(&str, &str)])] = &[
     (true, &[]),
     (true, &[("sec-fetch-site", "none")]),
@@ -50,10 +50,10 @@ const SENDERS: &[(bool, &[(&str, &str)])] = &[
 ];
 
 #[tokio::test]
-async fn a_page_of_a_foreign_origin_changes_nothing_through_any_operation() {
+async fn page_of_a_foreign_origin_changes_nothing_through_any_operation() {
     let mut cells = 0;
     for operation in Operation::all() {
-        for login in [Login::Token, Login::Bearer, Login::Basic, Login::Nobody] {
+        for login in [Login::Token, Login::Bearer, Login::Basic, Login::Missing] {
             for (admitted, headers) in SENDERS {
                 let signing =
                     prepared(|builder| builder.trusted_origins(["https://console.test"])).await;
@@ -64,7 +64,7 @@ async fn a_page_of_a_foreign_origin_changes_nothing_through_any_operation() {
                 if operation.is_change() && !admitted {
                     operation.assert_refused(&answer, 403);
                     assert_eq!(records(&signing.world).await, before, "{operation:?} {headers:?}");
-                } else if login == Login::Nobody && operation.method != "OPTIONS" {
+                } else if login == Login::Missing && operation.method != "OPTIONS" {
                     operation.assert_refused(&answer, 401);
                 } else {
                     assert_eq!(answer.status, operation.done, "{operation:?} {headers:?}");
@@ -76,7 +76,7 @@ async fn a_page_of_a_foreign_origin_changes_nothing_through_any_operation() {
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_refused_before_path_and_method_are_looked_at() {
+async fn foreign_page_is_refused_before_path_and_method_are_checked() {
     let world = World::new();
     for uri in ["/credentials", "/credentials/k", "/credentials/%00", "/v3/s3tokens"] {
         for method in ["DELETE", "PATCH", "POST", "PUT"] {
@@ -97,7 +97,7 @@ async fn a_foreign_page_is_refused_before_path_and_method_are_looked_at() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_foreign_page_is_not_read() {
+async fn body_of_a_foreign_page_is_not_read() {
     let world = World::new();
     let body = Stream::new(["{"], End::Stalled);
     let polled = body.polled();
@@ -107,7 +107,7 @@ async fn the_body_of_a_foreign_page_is_not_read() {
 }
 
 #[tokio::test]
-async fn the_own_host_is_that_of_the_request_or_of_the_base_url() {
+async fn own_host_comes_from_the_request_or_the_base_url() {
     for (base_url, uri, hosts, origin, status) in [
         (None, "/credentials", &["[2001:db8::1]:8338"][..], "http://[2001:DB8:0::1]:8338", 201),
         (None, "/credentials", &["[2001:db8::1]:8338"], "http://[2001:db8::2]:8338", 403),
@@ -142,7 +142,7 @@ async fn the_own_host_is_that_of_the_request_or_of_the_base_url() {
 }
 
 #[tokio::test]
-async fn forwarded_headers_name_the_own_host_only_where_they_are_trusted() {
+async fn forwarded_headers_name_the_own_host_only_if_trusted() {
     for (trusts, origin, status) in [
         (true, "https://keys.test", 201),
         (true, "http://keys.test", 403),
@@ -164,7 +164,7 @@ async fn forwarded_headers_name_the_own_host_only_where_they_are_trusted() {
 }
 
 #[tokio::test]
-async fn requests_of_the_inner_service_are_not_looked_at() {
+async fn requests_for_the_inner_service_are_not_checked() {
     let world = World::with(|builder| builder.hosts(["keys.test"]));
     let foreign = [("origin", "null"), CROSS_SITE];
     let signed = ("authorization", "AWS4-HMAC-SHA256 Credential=a, Signature=b");
@@ -203,12 +203,12 @@ const CONTENT_TYPES: &[(Option<Wire>, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn basic_callers_name_a_content_type_of_the_dialect_with_every_post_and_patch() {
+async fn basic_callers_must_send_a_content_type_of_the_dialect_with_every_post_and_patch() {
     for operation in Operation::all() {
         for (format, content_types) in CONTENT_TYPES {
             for is_empty in [false, true] {
                 let call = |world: &World, login| {
-                    let call = operation.bare(world, login);
+                    let call = operation.without_body(world, login);
                     let call = content_types
                         .iter()
                         .fold(call, |call, value| call.header("content-type", value));
@@ -220,21 +220,21 @@ async fn basic_callers_name_a_content_type_of_the_dialect_with_every_post_and_pa
                 let signing = prepared(|builder| builder).await;
                 let before = records(&signing.world).await;
                 let answer = call(&signing.world, Login::Basic).send().await;
-                let taken = match format {
+                let accepted = match format {
                     Some(Wire::V2) => operation.wire == Wire::V2,
                     format => format.is_some(),
                 };
-                if operation.takes_body() && !taken {
+                if operation.takes_body() && !accepted {
                     let status = match operation.wire {
                         Wire::Ibm | Wire::V2 => 415,
                         Wire::OsEc2 | Wire::Tokens | Wire::V3 => 400,
                     };
                     operation.assert_refused(&answer, status);
-                    let what = format!("{operation:?} {content_types:?}");
-                    assert_eq!(records(&signing.world).await, before, "{what}");
-                    assert!(answer.text().contains("With Basic credentials"), "{what}");
+                    let case = format!("{operation:?} {content_types:?}");
+                    assert_eq!(records(&signing.world).await, before, "{case}");
+                    assert!(answer.text().contains("With Basic credentials"), "{case}");
                 } else {
-                    // As for callers with a token.
+                    // The same as for callers with a token.
                     let other = prepared(|builder| builder).await;
                     let expected = call(&other.world, Login::Token).send().await;
                     assert_eq!(answer.status, expected.status, "{operation:?} {content_types:?}");
@@ -249,23 +249,23 @@ async fn basic_callers_name_a_content_type_of_the_dialect_with_every_post_and_pa
 }
 
 #[tokio::test]
-async fn the_body_of_a_basic_caller_without_a_content_type_is_not_read() {
+async fn body_of_a_basic_caller_without_a_content_type_is_not_read() {
     for operation in Operation::all().iter().filter(|operation| operation.takes_body()) {
         let signing = prepared(|builder| builder).await;
         let body = Stream::new(["{"], End::Stalled);
         let polled = body.polled();
-        let answer = operation.bare(&signing.world, Login::Basic).body(body).send().await;
+        let answer = operation.without_body(&signing.world, Login::Basic).body(body).send().await;
         assert!(answer.status.is_client_error(), "{operation:?}");
         assert_eq!(polled.load(Ordering::SeqCst), 0, "{operation:?}");
     }
 }
 
 #[tokio::test]
-async fn callers_with_a_token_need_no_content_type_but_in_v2() {
+async fn callers_with_a_token_need_a_content_type_only_in_v2() {
     for operation in Operation::all() {
         for login in [Login::Token, Login::Bearer] {
             let signing = prepared(|builder| builder).await;
-            let call = operation.bare(&signing.world, login);
+            let call = operation.without_body(&signing.world, login);
             let answer = match &operation.body {
                 Some(body) => call.bytes(body.to_string().as_bytes()).send().await,
                 None => call.send().await,
@@ -276,10 +276,10 @@ async fn callers_with_a_token_need_no_content_type_but_in_v2() {
                 assert_eq!(answer.status, operation.done, "{operation:?}");
             }
         }
-        // The token wins over Basic credentials, which no browser can add it to.
+        // The token takes precedence over Basic credentials. Browsers cannot add it.
         let signing = prepared(|builder| builder).await;
         let token = if operation.wire == Wire::Tokens { "dev-service" } else { "dev-admin" };
-        let call = operation.bare(&signing.world, Login::Basic).token(token);
+        let call = operation.without_body(&signing.world, Login::Basic).token(token);
         let answer = match &operation.body {
             Some(body) if operation.wire == Wire::V2 => call.json(body).send().await,
             Some(body) => call.bytes(body.to_string().as_bytes()).send().await,

@@ -1,4 +1,4 @@
-//! No response of the layer may be stored by a cache.
+//! No response of the layer may be cached.
 
 use std::sync::Arc;
 
@@ -16,66 +16,66 @@ use crate::{
 };
 
 #[track_caller]
-fn assert_private(answer: &Answer, what: &str) {
+fn assert_not_cacheable(answer: &Answer, case: &str) {
     let values: Vec<_> = answer.headers.get_all("cache-control").iter().collect();
-    assert_eq!(values, ["no-store"], "{what}: {answer:?}");
+    assert_eq!(values, ["no-store"], "{case}: {answer:?}");
 }
 
 #[tokio::test]
-async fn no_response_of_any_operation_may_be_stored() {
+async fn responses_of_all_operations_forbid_caching() {
     for operation in Operation::all() {
         let signing = prepared(|builder| builder).await;
         let answer = operation.call(&signing.world, Login::Token).send().await;
         assert_eq!(answer.status, operation.done, "{operation:?}");
-        assert_private(&answer, &format!("{operation:?}"));
+        assert_not_cacheable(&answer, &format!("{operation:?}"));
         for (login, headers, status) in
-            [(Login::Nobody, [("x", "y")], 401), (Login::Token, [("origin", "null")], 403)]
+            [(Login::Missing, [("x", "y")], 401), (Login::Token, [("origin", "null")], 403)]
         {
             let call = operation.call(&signing.world, login).header(headers[0].0, headers[0].1);
             let answer = call.send().await;
             if operation.is_change() {
                 assert_eq!(answer.status, status, "{operation:?}");
             }
-            assert_private(&answer, &format!("{operation:?} {status}"));
+            assert_not_cacheable(&answer, &format!("{operation:?} {status}"));
         }
     }
 }
 
 #[tokio::test]
-async fn no_refusal_or_failure_may_be_stored() {
+async fn refusals_and_failures_forbid_caching() {
     let world = World::with(|builder| builder.body_limit(40).quota(Quota::AtMost(0)));
     let key = pair(ALICE, DEMO, "k");
     for uri in ["/credentials", &bobs(""), CREDENTIALS] {
         for (call, status) in [
             (world.call("PUT", uri).token("dev-admin"), 405),
             (world.post(uri).token("dev-admin").text("application/json", "{"), 400),
-            (world.post(uri).token("nobody").text("application/json", "{"), 400),
+            (world.post(uri).token("no-role").text("application/json", "{"), 400),
             (world.post(uri).token("dev-admin").json(&key), 413),
             (world.get(&format!("{uri}/nothing")).token("dev-admin"), 404),
             (world.get(&format!("{uri}/%00")).token("dev-admin"), 400),
         ] {
             let answer = call.send().await;
             assert_eq!(answer.status, status, "{uri}: {}", answer.text());
-            assert_private(&answer, uri);
+            assert_not_cacheable(&answer, uri);
         }
         let text = world.post(uri).token("dev-admin").text("text/plain", "{}").send().await;
         assert_eq!(text.status, if uri == CREDENTIALS { 400 } else { 415 });
-        assert_private(&text, uri);
+        assert_not_cacheable(&text, uri);
         let broken = Stream::new(["{"], End::Broken);
         let call = world.post(uri).token("dev-admin").header("content-type", "application/json");
         let answer = call.body(broken).send().await;
         assert_eq!(answer.status, 400);
-        assert_private(&answer, uri);
+        assert_not_cacheable(&answer, uri);
     }
     let create = r#"{"credential":{"type":"ec2"}}"#;
     let call = world.post("/credentials").token("dev-admin").text("application/json", create);
     let full = call.send().await;
     assert_eq!(full.status, 409);
-    assert_private(&full, "quota");
+    assert_not_cacheable(&full, "quota");
 }
 
 #[tokio::test]
-async fn no_outage_may_be_stored() {
+async fn outage_responses_forbid_caching() {
     let store = Arc::new(Flaky::default());
     store.set_down(true);
     let memory = || Arc::new(MemoryBackend::default());
@@ -95,13 +95,13 @@ async fn no_outage_may_be_stored() {
                 (_, status) => status,
             };
             assert_eq!(answer.status, expected, "{operation:?}");
-            assert_private(&answer, &format!("{operation:?}"));
+            assert_not_cacheable(&answer, &format!("{operation:?}"));
         }
     }
 }
 
 #[tokio::test]
-async fn responses_of_the_inner_service_are_left_as_they_are() {
+async fn responses_of_the_inner_service_are_unchanged() {
     let world = World::new();
     for uri in ["/", "/bucket/object", "/v3/auth/tokens", "/credentials?X-Amz-Signature=a"] {
         let answer = world.get(uri).send().await;

@@ -1,4 +1,4 @@
-//! Every dialect sees the same record.
+//! IBM's dialect and v2 share records.
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -34,14 +34,14 @@ async fn ibm_key_is_visible_and_usable_in_v2_until_it_is_disabled_or_deleted() {
     let disable = json!({"credential": {"blob": {"status": "Inactive"}}});
     world.patch("/credentials/minted").token("dev-bob").json(&disable).send().await;
     assert!(!world.is_usable("minted").await);
-    assert_eq!(names(&world).await, ["minted"], "v2 has no status and still shows it");
+    assert_eq!(names(&world).await, ["minted"], "v2 has no status and shows the disabled key");
 
     world.delete("/credentials/minted").token("dev-bob").send().await;
     assert!(names(&world).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_key_granted_in_v2_is_shown_disabled_and_deleted_at_ibm() {
+async fn v2_key_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
     let world = World::new();
     for body in [ec2(), s3()] {
         let granted = world.post(&bobs("")).token("dev-admin").json(&body).send().await;
@@ -68,11 +68,11 @@ async fn a_key_granted_in_v2_is_shown_disabled_and_deleted_at_ibm() {
     let member = world.get(&bobs("/ec2Credentials")).token("dev-admin").send().await;
     assert_eq!(member.status, 404);
     let again = world.post(&bobs("")).token("dev-admin").json(&ec2()).send().await;
-    assert_eq!(again.status, 201, "the slot is free again");
+    assert_eq!(again.status, 201, "the slot is free");
 }
 
 #[tokio::test]
-async fn a_key_deleted_in_v2_is_gone_at_ibm() {
+async fn key_deleted_in_v2_is_404_in_the_ibm_dialect() {
     let world = World::new();
     world.post(&bobs("")).token("dev-admin").json(&ec2()).send().await;
     world.delete(&bobs("/ec2Credentials")).token("dev-admin").send().await;
@@ -83,7 +83,7 @@ async fn a_key_deleted_in_v2_is_gone_at_ibm() {
 }
 
 #[tokio::test]
-async fn a_secret_changed_in_v2_is_the_secret_at_ibm() {
+async fn secret_changed_in_v2_is_the_secret_in_the_ibm_dialect() {
     let world = World::new();
     world.post(&bobs("")).token("dev-admin").json(&ec2()).send().await;
     let mut changed = ec2();
@@ -94,7 +94,7 @@ async fn a_secret_changed_in_v2_is_the_secret_at_ibm() {
 }
 
 #[tokio::test]
-async fn password_grants_are_invisible_at_ibm() {
+async fn password_grants_are_invisible_in_the_ibm_dialect() {
     let world = World::new();
     let granted = world.post(&bobs("")).token("dev-admin").json(&password()).send().await;
     assert_eq!(granted.status, 201);
@@ -141,7 +141,7 @@ async fn dialects_that_are_not_served_pass_through() {
 }
 
 #[tokio::test]
-async fn signed_s3_requests_for_a_bucket_of_our_name_reach_the_store() {
+async fn signed_s3_requests_for_a_bucket_named_credentials_pass_through() {
     let world = World::new();
     let scope = "AWS4-HMAC-SHA256 Credential=k/20260102/us-east-1/s3/aws4_request";
     for uri in ["/credentials", "/credentials/", "/credentials/object", "/credentials/a/b"] {
@@ -156,7 +156,7 @@ async fn signed_s3_requests_for_a_bucket_of_our_name_reach_the_store() {
             }
         }
     }
-    // A token makes it ours all the same.
+    // The layer responds to a signed request with a token.
     let call = world.get("/credentials").token("dev-bob").header("authorization", scope);
     assert_eq!(call.send().await.status, 200);
     let unsigned = world.get(&format!("/credentials?Signature={OTHER}")).send().await;

@@ -1,4 +1,4 @@
-//! v3 and the other dialects see the same record.
+//! v3 and the other dialects share records.
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -11,8 +11,8 @@ use crate::{
     world::{
         ALICE, BOB, DEMO, World,
         v3::{
-            CREDENTIALS, accesses, assert_refused, blob_of, change, ec2, id_of, ids, make, one,
-            opaque, pair_of, pairs, world,
+            CREDENTIALS, accesses, assert_refused, blob_of, change, create, credential_path, ec2,
+            ec2_path, id_of, ids, opaque, pair_of, world,
         },
     },
 };
@@ -22,9 +22,9 @@ async fn grant(world: &World, body: &Value) {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
-/// The credential with this id as Bob sees it.
+/// The credential with this id in the response to Bob.
 async fn shown(world: &World, id: &str) -> Value {
-    let answer = world.get(&one(id)).token("dev-bob").send().await;
+    let answer = world.get(&credential_path(id)).token("dev-bob").send().await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["credential"].take()
 }
@@ -50,9 +50,9 @@ async fn ibm_key_is_a_v3_credential_and_can_be_deleted_in_v3() {
     assert_eq!(blob(&credential), expected);
     let list = world.get(CREDENTIALS).token("dev-bob").send().await;
     assert_eq!(ids(&list), [id_of("minted")]);
-    assert_eq!(accesses(&world.get(&pairs(BOB, "")).token("dev-bob").send().await), ["minted"]);
+    assert_eq!(accesses(&world.get(&ec2_path(BOB, "")).token("dev-bob").send().await), ["minted"]);
 
-    let deleted = world.delete(&one(&id_of("minted"))).token("dev-bob").send().await;
+    let deleted = world.delete(&credential_path(&id_of("minted"))).token("dev-bob").send().await;
     assert_eq!(deleted.status, 204);
     assert_eq!(world.get("/credentials/minted").token("dev-bob").send().await.status, 404);
 }
@@ -61,7 +61,7 @@ async fn ibm_key_is_a_v3_credential_and_can_be_deleted_in_v3() {
 async fn v3_key_pair_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
     let world = world();
     let text = r#"{ "secret": "s",  "access": "k", "note": 1 }"#;
-    make(&world, &pair_of(BOB, DEMO, text)).await;
+    create(&world, &pair_of(BOB, DEMO, text)).await;
     let ibm = world.get("/credentials/k").token("dev-bob").send().await;
     assert_eq!(
         ibm.json(),
@@ -75,21 +75,29 @@ async fn v3_key_pair_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
     assert_eq!(disabled.status, 200);
     assert!(!world.is_usable("k").await);
     assert_eq!(shown(&world, &id_of("k")).await["blob"], text, "v3 has no status");
-    let changed = world.patch(&one(&id_of("k"))).token("dev-bob").json(&change(text)).send().await;
+    let changed = world
+        .patch(&credential_path(&id_of("k")))
+        .token("dev-bob")
+        .json(&change(text))
+        .send()
+        .await;
     assert_eq!(changed.status, 200);
-    assert!(!world.is_usable("k").await, "a change in v3 does not enable it again");
+    assert!(!world.is_usable("k").await, "a change in v3 does not enable the key");
     assert_eq!(world.delete("/credentials/k").token("dev-bob").send().await.status, 204);
-    assert_eq!(world.get(&one(&id_of("k"))).token("dev-admin").send().await.status, 404);
+    assert_eq!(
+        world.get(&credential_path(&id_of("k"))).token("dev-admin").send().await.status,
+        404
+    );
 }
 
 #[tokio::test]
 async fn key_pairs_of_v3_and_os_ec2_are_listed_in_v2() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "k")).await;
-    make(&world, &opaque(BOB, "totp", "seed")).await;
-    make(&world, &opaque(BOB, "password", "no grant")).await;
+    create(&world, &ec2(BOB, DEMO, "k")).await;
+    create(&world, &opaque(BOB, "totp", "seed")).await;
+    create(&world, &opaque(BOB, "password", "no grant")).await;
     let body = json!({"tenant_id": DEMO});
-    let made = world.post(&pairs(BOB, "")).token("dev-bob").json(&body).send().await.json();
+    let made = world.post(&ec2_path(BOB, "")).token("dev-bob").json(&body).send().await.json();
     let access = made["credential"]["access"].as_str().unwrap();
     let page = world.get(&bobs("")).token("dev-admin").send().await.json();
     let list = page["credentials"].as_array().unwrap();
@@ -107,7 +115,7 @@ async fn key_pairs_of_v3_and_os_ec2_are_listed_in_v2() {
 }
 
 #[tokio::test]
-async fn grants_of_v2_are_key_pairs_of_v3_also_where_two_share_a_name() {
+async fn v2_grants_are_v3_key_pairs_even_if_two_share_a_name() {
     let world = world();
     grant(&world, &granted()).await;
     let mut same = s3();
@@ -120,20 +128,20 @@ async fn grants_of_v2_are_key_pairs_of_v3_also_where_two_share_a_name() {
         let credential = shown(&world, id).await;
         assert_eq!(blob(&credential)["access"], "test_user", "{credential}");
         assert_eq!(credential["project_id"], DEMO);
-        assert_eq!(credential["links"]["self"], one(id));
+        assert_eq!(credential["links"]["self"], credential_path(id));
     }
     assert!(found.contains(&id_of("test_user")));
-    let pairs = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
-    assert_eq!(accesses(&pairs), ["test_user"], "one of them can be looked up");
+    let pairs = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
+    assert_eq!(accesses(&pairs), ["test_user"], "only one grant has the access key");
 
     let nameless = found.iter().find(|id| **id != id_of("test_user")).unwrap();
-    let call = world.patch(&one(nameless)).token("dev-bob");
+    let call = world.patch(&credential_path(nameless)).token("dev-bob");
     let changed = call.json(&change(&blob_of("test_user", "changed"))).send().await;
     assert_eq!(changed.status, 200, "{}", changed.text());
     same["OS-KSS3:s3Credentials"]["secret"] = "changed".into();
     let slot = world.get(&bobs("/s3credentials")).token("dev-admin").send().await;
     assert_eq!(slot.json(), same);
-    assert_eq!(world.delete(&one(nameless)).token("dev-bob").send().await.status, 204);
+    assert_eq!(world.delete(&credential_path(nameless)).token("dev-bob").send().await.status, 204);
     let slot = world.get(&bobs("/s3credentials")).token("dev-admin").send().await;
     assert_eq!(slot.status, 404);
     assert!(world.is_usable("test_user").await);
@@ -154,22 +162,23 @@ async fn password_grants_are_invisible_in_v3_to_all_callers() {
             assert!(ids(&list).is_empty(), "{token} {query}");
         }
         for method in ["GET", "PATCH", "DELETE"] {
-            let call = world.call(method, &one(id.as_str())).token(token).json(&change("x"));
+            let call =
+                world.call(method, &credential_path(id.as_str())).token(token).json(&change("x"));
             assert_refused(&call.send().await, status);
         }
-        let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+        let list = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
         assert!(accesses(&list).is_empty());
     }
     let slot = world.get(&bobs("/passwordCredentials")).token("dev-admin").send().await;
-    assert_eq!(slot.status, 200, "it is still there");
+    assert_eq!(slot.status, 200, "the grant still exists");
 }
 
 #[tokio::test]
 async fn ibm_and_os_ec2_ignore_other_types() {
     let world = world();
-    let cert = make(&world, &opaque(ALICE, "cert", &blob_of("c", "s"))).await;
+    let cert = create(&world, &opaque(ALICE, "cert", &blob_of("c", "s"))).await;
     let id = cert["id"].as_str().unwrap();
-    for uri in ["/credentials/c".into(), format!("/credentials/{id}"), pairs(ALICE, "/c")] {
+    for uri in ["/credentials/c".into(), format!("/credentials/{id}"), ec2_path(ALICE, "/c")] {
         assert_eq!(world.get(&uri).token("dev-admin").send().await.status, 404, "{uri}");
     }
     world.mint(BOB, DEMO, "c").await;

@@ -1,4 +1,4 @@
-//! Callers with a trust, an application credential, an OAuth1 token or an EC2 key.
+//! What callers with a trust, an application credential, an OAuth1 token or an EC2 key may do.
 
 use serde_json::{Value, json};
 use tower_credentials::policy::{DelegatedCallers, RolePolicy};
@@ -8,8 +8,8 @@ use crate::{
     world::{
         ALICE, BOB, DEMO, OTHER, World,
         v3::{
-            CREDENTIALS, S3TOKENS, SECRET, accesses, assert_refused, blob_of, change, ec2, id_of,
-            ids, make, one, opaque, pairs, world, world_with,
+            CREDENTIALS, S3TOKENS, SECRET, accesses, assert_refused, blob_of, change, create,
+            credential_path, ec2, ec2_path, id_of, ids, opaque, world, world_with,
         },
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const TIME: &str = "20260102T030405Z";
 pub(crate) const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 
-/// Tokens of callers with a delegation other than a key.
+/// The names of the delegations in the tokens, except that of a key.
 pub(crate) const NAMES: [&str; 5] = ["trust", "app", "restricted", "oauth", "method"];
 
 pub(crate) fn policy(delegated: DelegatedCallers) -> RolePolicy {
@@ -26,39 +26,39 @@ pub(crate) fn policy(delegated: DelegatedCallers) -> RolePolicy {
     policy
 }
 
-pub(crate) fn world_that(delegated: DelegatedCallers) -> World {
+pub(crate) fn world_where(delegated: DelegatedCallers) -> World {
     world_with(|builder| builder.policy(policy(delegated)))
 }
 
-/// Everything there is to do with the key pair and the other credential of Alice.
+/// Every operation on Alice's key pair and on her other credential.
 fn operations(totp: &str) -> Vec<(&'static str, String, Value)> {
     let none = Value::Null;
     vec![
         ("POST", CREDENTIALS.into(), ec2(ALICE, DEMO, "new")),
         ("POST", CREDENTIALS.into(), opaque(ALICE, "totp", "x")),
-        ("GET", one(&id_of("a")), none.clone()),
-        ("PATCH", one(&id_of("a")), change(&blob_of("a", "evil"))),
-        ("DELETE", one(&id_of("a")), none.clone()),
-        ("GET", one(totp), none.clone()),
-        ("PATCH", one(totp), change("evil")),
-        ("DELETE", one(totp), none.clone()),
-        ("GET", one("missing"), none.clone()),
-        ("PATCH", one("missing"), change("evil")),
-        ("DELETE", one("missing"), none.clone()),
-        ("GET", pairs(ALICE, ""), none.clone()),
-        ("POST", pairs(ALICE, ""), json!({"tenant_id": DEMO})),
-        ("GET", pairs(ALICE, "/a"), none.clone()),
-        ("DELETE", pairs(ALICE, "/a"), none.clone()),
-        ("GET", pairs(ALICE, "/missing"), none.clone()),
-        ("DELETE", pairs(ALICE, "/missing"), none.clone()),
-        ("GET", pairs(ALICE, "").replace("/v3", "/v2.0"), none),
+        ("GET", credential_path(&id_of("a")), none.clone()),
+        ("PATCH", credential_path(&id_of("a")), change(&blob_of("a", "evil"))),
+        ("DELETE", credential_path(&id_of("a")), none.clone()),
+        ("GET", credential_path(totp), none.clone()),
+        ("PATCH", credential_path(totp), change("evil")),
+        ("DELETE", credential_path(totp), none.clone()),
+        ("GET", credential_path("missing"), none.clone()),
+        ("PATCH", credential_path("missing"), change("evil")),
+        ("DELETE", credential_path("missing"), none.clone()),
+        ("GET", ec2_path(ALICE, ""), none.clone()),
+        ("POST", ec2_path(ALICE, ""), json!({"tenant_id": DEMO})),
+        ("GET", ec2_path(ALICE, "/a"), none.clone()),
+        ("DELETE", ec2_path(ALICE, "/a"), none.clone()),
+        ("GET", ec2_path(ALICE, "/missing"), none.clone()),
+        ("DELETE", ec2_path(ALICE, "/missing"), none.clone()),
+        ("GET", ec2_path(ALICE, "").replace("/v3", "/v2.0"), none),
     ]
 }
 
-/// A world with a key pair and another credential of Alice, and the id of that.
+/// Adds a key pair and another credential of Alice, and returns the id of the latter.
 async fn filled(world: World) -> (World, String) {
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
-    let totp = make(&world, &opaque(ALICE, "totp", "x")).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
+    let totp = create(&world, &opaque(ALICE, "totp", "x")).await;
     (world, totp["id"].as_str().unwrap().to_owned())
 }
 
@@ -99,7 +99,7 @@ async fn tokens_obtained_with_a_key_are_refused_everywhere_under_every_setting()
         DelegatedCallers::AdminKeyPairs,
         DelegatedCallers::WithinProject,
     ] {
-        let (world, totp) = filled(world_that(delegated)).await;
+        let (world, totp) = filled(world_where(delegated)).await;
         for token in ["ec2-alice", "ec2-admin", "ec2-service"] {
             let mut all = operations(&totp);
             all.extend([
@@ -117,9 +117,9 @@ async fn tokens_obtained_with_a_key_are_refused_everywhere_under_every_setting()
 }
 
 #[tokio::test]
-async fn delegated_admins_reach_key_pairs_as_credentials_if_that_is_let() {
-    let (world, totp) = filled(world_that(DelegatedCallers::AdminKeyPairs)).await;
-    make(&world, &ec2(BOB, OTHER, "b")).await;
+async fn delegated_admins_reach_key_pairs_in_v3_if_configured() {
+    let (world, totp) = filled(world_where(DelegatedCallers::AdminKeyPairs)).await;
+    create(&world, &ec2(BOB, OTHER, "b")).await;
     for name in NAMES {
         let token = format!("{name}-admin");
         let list = world.get(CREDENTIALS).token(&token).send().await;
@@ -127,26 +127,26 @@ async fn delegated_admins_reach_key_pairs_as_credentials_if_that_is_let() {
         expected.sort();
         assert_eq!(ids(&list), expected, "{token}");
         let own = format!("own-of-{name}");
-        // A restricted application credential makes no key pair, as an admin's either.
+        // A restricted application credential creates no key pair, even that of an admin.
         let made = |status| if name == "restricted" { 403 } else { status };
         for (method, uri, body, expected) in [
-            ("GET", one(&id_of("a")), Value::Null, 200),
-            ("PATCH", one(&id_of("a")), change(&blob_of("a", "s")), 403),
+            ("GET", credential_path(&id_of("a")), Value::Null, 200),
+            ("PATCH", credential_path(&id_of("a")), change(&blob_of("a", "s")), 403),
             ("POST", CREDENTIALS.into(), ec2(BOB, DEMO, &own), made(201)),
             (
                 "DELETE",
-                one(&id_of(&own)),
+                credential_path(&id_of(&own)),
                 Value::Null,
                 if name == "restricted" { 404 } else { 204 },
             ),
-            ("GET", one(&totp), Value::Null, 403),
-            ("PATCH", one(&totp), change("evil"), 403),
-            ("DELETE", one(&totp), Value::Null, 403),
+            ("GET", credential_path(&totp), Value::Null, 403),
+            ("PATCH", credential_path(&totp), change("evil"), 403),
+            ("DELETE", credential_path(&totp), Value::Null, 403),
             ("POST", CREDENTIALS.into(), opaque(BOB, "totp", "x"), 403),
-            ("GET", pairs(ALICE, ""), Value::Null, 403),
-            ("POST", pairs(ALICE, ""), json!({"tenant_id": DEMO}), 403),
-            ("GET", pairs(ALICE, "/a"), Value::Null, 403),
-            ("DELETE", pairs(ALICE, "/a"), Value::Null, 403),
+            ("GET", ec2_path(ALICE, ""), Value::Null, 403),
+            ("POST", ec2_path(ALICE, ""), json!({"tenant_id": DEMO}), 403),
+            ("GET", ec2_path(ALICE, "/a"), Value::Null, 403),
+            ("DELETE", ec2_path(ALICE, "/a"), Value::Null, 403),
         ] {
             let found = status(&world, &token, method, &uri, &body).await;
             assert_eq!(found, expected, "{token} {method} {uri}");
@@ -160,10 +160,10 @@ async fn delegated_admins_reach_key_pairs_as_credentials_if_that_is_let() {
 }
 
 #[tokio::test]
-async fn delegated_caller_may_do_within_its_project_what_its_user_may() {
-    let (world, totp) = filled(world_that(DelegatedCallers::WithinProject)).await;
-    make(&world, &ec2(ALICE, OTHER, "elsewhere")).await;
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+async fn delegated_caller_has_the_rights_of_its_user_within_its_project() {
+    let (world, totp) = filled(world_where(DelegatedCallers::WithinProject)).await;
+    create(&world, &ec2(ALICE, OTHER, "elsewhere")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     for name in ["trust", "app", "oauth", "method"] {
         let token = format!("{name}-alice");
         let key = format!("key-of-{name}");
@@ -175,19 +175,19 @@ async fn delegated_caller_may_do_within_its_project_what_its_user_may() {
             ("POST", CREDENTIALS.into(), ec2(BOB, DEMO, "x"), 403),
             ("POST", CREDENTIALS.into(), projectless, 403),
             ("POST", CREDENTIALS.into(), opaque(ALICE, "totp", "x"), 403),
-            ("GET", one(&id_of("a")), Value::Null, 200),
-            // The new secret would not be bound by the delegation.
-            ("PATCH", one(&id_of("a")), change(&blob_of("a", "s")), 403),
-            ("GET", one(&id_of("b")), Value::Null, 403),
-            ("GET", one(&id_of("elsewhere")), Value::Null, 403),
-            ("DELETE", one(&id_of("elsewhere")), Value::Null, 403),
-            ("GET", one(&totp), Value::Null, 403),
-            ("PATCH", one(&totp), change("evil"), 403),
-            ("POST", pairs(ALICE, ""), json!({"tenant_id": OTHER}), 403),
-            ("POST", pairs(ALICE, ""), json!({}), 403),
-            ("GET", pairs(ALICE, "/a"), Value::Null, 200),
-            ("GET", pairs(ALICE, "/elsewhere"), Value::Null, 403),
-            ("DELETE", pairs(ALICE, "/elsewhere"), Value::Null, 403),
+            ("GET", credential_path(&id_of("a")), Value::Null, 200),
+            // The delegation would not bind the new secret.
+            ("PATCH", credential_path(&id_of("a")), change(&blob_of("a", "s")), 403),
+            ("GET", credential_path(&id_of("b")), Value::Null, 403),
+            ("GET", credential_path(&id_of("elsewhere")), Value::Null, 403),
+            ("DELETE", credential_path(&id_of("elsewhere")), Value::Null, 403),
+            ("GET", credential_path(&totp), Value::Null, 403),
+            ("PATCH", credential_path(&totp), change("evil"), 403),
+            ("POST", ec2_path(ALICE, ""), json!({"tenant_id": OTHER}), 403),
+            ("POST", ec2_path(ALICE, ""), json!({}), 403),
+            ("GET", ec2_path(ALICE, "/a"), Value::Null, 200),
+            ("GET", ec2_path(ALICE, "/elsewhere"), Value::Null, 403),
+            ("DELETE", ec2_path(ALICE, "/elsewhere"), Value::Null, 403),
         ] {
             let found = status(&world, &token, method, &uri, &body).await;
             assert_eq!(found, expected, "{token} {method} {uri} {body}");
@@ -195,9 +195,9 @@ async fn delegated_caller_may_do_within_its_project_what_its_user_may() {
         let mut expected = [id_of("a"), id_of(&key)];
         expected.sort();
         assert_eq!(ids(&world.get(CREDENTIALS).token(&token).send().await), expected, "{token}");
-        let list = world.get(&pairs(ALICE, "")).token(&token).send().await;
+        let list = world.get(&ec2_path(ALICE, "")).token(&token).send().await;
         assert_eq!(accesses(&list).len(), 2, "{token}");
-        let delete = one(&id_of(&key));
+        let delete = credential_path(&id_of(&key));
         assert_eq!(status(&world, &token, "DELETE", &delete, &Value::Null).await, 204);
         for (method, uri, body) in operations(&totp) {
             let token = format!("{name}-nowhere");
@@ -209,11 +209,11 @@ async fn delegated_caller_may_do_within_its_project_what_its_user_may() {
 
 #[tokio::test]
 async fn restricted_application_credentials_create_no_key_pairs_on_either_path() {
-    let (world, _) = filled(world_that(DelegatedCallers::WithinProject)).await;
+    let (world, _) = filled(world_where(DelegatedCallers::WithinProject)).await;
     for (uri, body) in [
         (CREDENTIALS.into(), ec2(ALICE, DEMO, "x")),
-        (pairs(ALICE, ""), json!({"tenant_id": DEMO})),
-        (pairs(ALICE, "").replace("/v3", "/v2.0"), json!({"tenant_id": DEMO})),
+        (ec2_path(ALICE, ""), json!({"tenant_id": DEMO})),
+        (ec2_path(ALICE, "").replace("/v3", "/v2.0"), json!({"tenant_id": DEMO})),
     ] {
         assert_eq!(status(&world, "restricted-alice", "POST", &uri, &body).await, 403, "{uri}");
         assert_eq!(status(&world, "app-alice", "POST", &uri, &body).await, 201, "{uri}");
@@ -221,5 +221,8 @@ async fn restricted_application_credentials_create_no_key_pairs_on_either_path()
     let mut cert = opaque(ALICE, "cert", "x");
     cert["credential"]["project_id"] = DEMO.into();
     assert_eq!(status(&world, "restricted-alice", "POST", CREDENTIALS, &cert).await, 201);
-    assert_eq!(status(&world, "restricted-alice", "GET", &one(&id_of("a")), &cert).await, 200);
+    assert_eq!(
+        status(&world, "restricted-alice", "GET", &credential_path(&id_of("a")), &cert).await,
+        200
+    );
 }

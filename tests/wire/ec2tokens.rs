@@ -1,4 +1,4 @@
-//! T1: tokens for signers of EC2-style requests.
+//! T1: responses of `ec2tokens`.
 
 use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
@@ -6,11 +6,10 @@ use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};
 use crate::{
     signer::{self, EMPTY},
     world::{
-        BOB, DEMO, World,
-        desk::Desk,
-        directory,
+        BOB, DEMO, World, directory,
+        test_issuer::TestIssuer,
         v3::{
-            ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, make, pair_of,
+            ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, create, pair_of,
             tokens, world, world_with,
         },
     },
@@ -57,7 +56,7 @@ pub(crate) fn vector(version: &str) -> Value {
     vectors().into_iter().find(|(name, _)| *name == version).unwrap().1
 }
 
-/// A body whose members are replaced, or removed by `null`.
+/// Replaces members of a body, or removes them if the new value is null.
 pub(crate) fn changed(version: &str, changes: &[(&str, Value)]) -> Value {
     let mut body = vector(version);
     for (pointer, value) in changes {
@@ -71,7 +70,7 @@ pub(crate) fn changed(version: &str, changes: &[(&str, Value)]) -> Value {
     body
 }
 
-/// A signature at a time, in every version.
+/// A request signed at this time, in every version.
 pub(crate) fn signed_at(access: &str, secret: &str, time: &str) -> Vec<Value> {
     let basic = time.replace(['-', ':'], "");
     let scope = format!("{}/RegionOne/ec2/aws4_request", &basic[..8]);
@@ -79,12 +78,11 @@ pub(crate) fn signed_at(access: &str, secret: &str, time: &str) -> Vec<Value> {
     old.chain([signer::ec2_v4(access, secret, &basic, &scope)]).collect()
 }
 
-/// T1.
 #[tokio::test]
 async fn t1_issues_a_token_to_the_signer_in_every_version() {
     let signing = Signing::new().await;
     for (number, (version, body)) in (1..).zip(vectors()) {
-        let answer = signing.ask(EC2TOKENS, &body).await;
+        let answer = signing.send(EC2TOKENS, &body).await;
         assert_eq!(answer.status, 200, "{version}: {}", answer.text());
         assert_eq!(answer.header("x-subject-token"), format!("issued-token-{number}"));
         assert!(answer.headers["x-subject-token"].is_sensitive());
@@ -107,13 +105,12 @@ async fn t1_issues_a_token_to_the_signer_in_every_version() {
             }})
         );
     }
-    let signers = signing.desk.signers();
+    let signers = signing.issuer.signers();
     assert_eq!(signers.len(), 4);
     assert!(signers.iter().all(|signer| signer.user.id.as_str() == BOB));
     assert!(signers.iter().all(|signer| signer.delegation.is_none()));
 }
 
-/// T1.
 #[tokio::test]
 async fn t1_is_for_services_and_admins() {
     let signing = Signing::new().await;
@@ -136,10 +133,9 @@ async fn t1_is_for_services_and_admins() {
         }
     }
     assert_refused(&signing.world.post(EC2TOKENS).json(&vector("2")).send().await, 401);
-    assert_eq!(signing.desk.signers().len(), 3, "no token for those who were refused");
+    assert_eq!(signing.issuer.signers().len(), 3, "refused requests get no token");
 }
 
-/// T1.
 #[tokio::test]
 async fn t1_returns_400_for_an_invalid_request_and_401_without_a_key_or_signature() {
     let signing = Signing::new().await;
@@ -167,7 +163,7 @@ async fn t1_returns_400_for_an_invalid_request_and_401_without_a_key_or_signatur
         ("4", &[("/headers/X-Amz-Date", Value::Null)], 400),
         ("4", &[("/headers", Value::Null)], 400),
     ] {
-        let answer = signing.ask(EC2TOKENS, &changed(version, changes)).await;
+        let answer = signing.send(EC2TOKENS, &changed(version, changes)).await;
         assert_eq!(answer.status, status, "{version} {changes:?}: {}", answer.text());
         assert_refused(&answer, status);
     }
@@ -178,7 +174,7 @@ async fn t1_returns_400_for_an_invalid_request_and_401_without_a_key_or_signatur
         (json!({"credentials": "abc"}), 401),
         (json!({"x": {}}), 401),
     ] {
-        assert_refused(&signing.ask(EC2TOKENS, &body).await, status);
+        assert_refused(&signing.send(EC2TOKENS, &body).await, status);
     }
     assert_refused(&signing.world.post(EC2TOKENS).token("dev-service").send().await, 400);
     let members = vector("2")["credentials"].clone();
@@ -190,37 +186,35 @@ async fn t1_returns_400_for_an_invalid_request_and_401_without_a_key_or_signatur
     assert_refused(&twice.send().await, 400);
 }
 
-/// T1.
 #[tokio::test]
 async fn t1_returns_404_for_unknown_keys_unless_it_hides_them() {
     let signing = Signing::new().await;
-    make(&signing.world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
+    create(&signing.world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
     for (unknown, secretless) in
         signed_at("unknown", SECRET, TIME).iter().zip(signed_at("secretless", "", TIME))
     {
-        assert_refused(&signing.ask(EC2TOKENS, unknown).await, 404);
-        assert_refused(&signing.ask(EC2TOKENS, &secretless).await, 401);
+        assert_refused(&signing.send(EC2TOKENS, unknown).await, 404);
+        assert_refused(&signing.send(EC2TOKENS, &secretless).await, 401);
     }
     let hiding = Signing::with(|builder| builder.hide_unknown_keys(true)).await;
     for (unknown, wrong) in
         signed_at("unknown", SECRET, TIME).into_iter().zip(signed_at(ACCESS, "wrong", TIME))
     {
-        let mut told = Vec::new();
+        let mut responses = Vec::new();
         for body in [unknown, wrong] {
-            let mut answer = hiding.ask(EC2TOKENS, &body).await;
+            let mut answer = hiding.send(EC2TOKENS, &body).await;
             assert_refused(&answer, 401);
             answer.headers.remove("x-openstack-request-id");
-            told.push((answer.headers, answer.body));
+            responses.push((answer.headers, answer.body));
         }
-        assert_eq!(told[0], told[1]);
+        assert_eq!(responses[0], responses[1]);
     }
 }
 
-/// T1.
 #[tokio::test]
 async fn t1_follows_changes_of_user_project_and_roles() {
     let signing = Signing::new().await;
-    let (registry, desk) = (&signing.registry, &signing.desk);
+    let (registry, issuer) = (&signing.registry, &signing.issuer);
     let status = async || signing.status(EC2TOKENS, &vector("4")).await;
     registry.set_user(BOB, Some(false));
     assert_eq!(status().await, 401);
@@ -233,29 +227,28 @@ async fn t1_follows_changes_of_user_project_and_roles() {
     registry.set_roles(BOB, DEMO, &[]);
     assert_eq!(status().await, 401);
     registry.set_roles(BOB, DEMO, &["swift"]);
-    // The last answer, that of no role, counts for a second.
+    // The last answer is negative, so it counts for a second only.
     registry.set_down(true);
     signing.world.clock.advance(SECOND);
-    assert_refused(&signing.ask(EC2TOKENS, &vector("4")).await, 503);
+    assert_refused(&signing.send(EC2TOKENS, &vector("4")).await, 503);
     registry.set_down(false);
-    desk.set_down(true);
-    let down = signing.ask(EC2TOKENS, &vector("4")).await;
+    issuer.set_down(true);
+    let down = signing.send(EC2TOKENS, &vector("4")).await;
     assert_refused(&down, 503);
     assert!(!down.text().contains("db-7") && !down.headers.contains_key("x-subject-token"));
-    assert!(desk.signers().is_empty());
-    desk.set_down(false);
+    assert!(issuer.signers().is_empty());
+    issuer.set_down(false);
     assert_eq!(status().await, 200);
-    assert_eq!(desk.signers()[0].roles[0].name, "swift");
+    assert_eq!(issuer.signers()[0].roles[0].name, "swift");
 }
 
-/// T1 and T2.
 #[tokio::test]
-async fn t1_is_the_inner_services_without_an_issuer_or_a_directory() {
+async fn t1_passes_through_without_an_issuer_or_a_directory() {
     let builder = || CredentialLayer::builder(tokens(), MemoryBackend::default());
-    let undirected = builder().issuer(Desk::default()).build().unwrap();
+    let without_directory = builder().issuer(TestIssuer::default()).build().unwrap();
     for (world, s3tokens) in [
         (world(), 400),
-        (World { layer: undirected, ..world() }, 418),
+        (World { layer: without_directory, ..world() }, 418),
         (world_with(|builder| builder.directory(directory())), 400),
     ] {
         for (uri, status) in [(EC2TOKENS, 418), (S3TOKENS, s3tokens)] {

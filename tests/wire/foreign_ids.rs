@@ -1,4 +1,4 @@
-//! Ids that look like a user's or a project's: each is another id, in every position.
+//! Ids that look like the id of a user or a project are different ids, wherever they appear.
 
 use serde_json::{Value, json};
 use tower_credentials::{
@@ -7,25 +7,25 @@ use tower_credentials::{
 };
 
 use crate::world::{
-    DEMO, World, directory, escaped, pair, tokens,
-    v3::{CREDENTIALS, ec2, pairs},
+    DEMO, World, directory, pair, percent_encoded, tokens,
+    v3::{CREDENTIALS, ec2, ec2_path},
 };
 use tower_credentials::{auth::StaticTokens, backend::memory::MemoryBackend, domain::Caller};
 
-/// The user of the tests, composed (NFC).
+/// The id of the user, in composed form (NFC).
 const ZOE: &str = "zo\u{eb}";
 
-/// Texts that a careless comparison takes for the id.
+/// Texts that a loose comparison confuses with the id.
 fn lookalikes(id: &str) -> Vec<String> {
     vec![
         id.to_uppercase(),
         format!("{id}."),
         format!("{id} "),
         format!(" {id}"),
-        escaped(id),
+        percent_encoded(id),
         format!("{id}\u{200b}"),
         format!("{id}%00"),
-        // Decomposed (NFD).
+        // In decomposed form (NFD).
         id.replace('\u{eb}', "e\u{308}"),
     ]
 }
@@ -49,11 +49,11 @@ fn world() -> World {
 /// The creates of every dialect for this user in this project.
 fn creates(user: &str, project: &str) -> [(String, Value); 4] {
     let tenant = json!({"tenant_id": project});
-    let path = escaped(user);
+    let path = percent_encoded(user);
     [
         ("/credentials".into(), pair(user, project, "k")),
         (CREDENTIALS.into(), ec2(user, project, "k")),
-        (pairs(&path, ""), tenant.clone()),
+        (ec2_path(&path, ""), tenant.clone()),
         (format!("/v2.0/users/{path}/credentials/OS-EC2"), tenant),
     ]
 }
@@ -73,7 +73,7 @@ async fn lookalike_user_id_is_another_user_in_every_dialect() {
         for (uri, body) in creates(&user, project) {
             for (token, expected) in [("zoe", 403), ("dev-admin", 404)] {
                 let refused = world.post(&uri).token(token).json(&body).send().await;
-                // A control character in a path is not part of a valid id.
+                // A path with a control character in an id is a bad request.
                 let bad = [400, expected].contains(&refused.status.as_u16());
                 assert!(bad, "{token} {user:?} {uri}: {}", refused.status);
             }
@@ -94,7 +94,11 @@ async fn lookalike_project_id_is_another_project_in_every_dialect() {
             }
         }
         assert!(world.stored("k").await.is_none(), "{project:?}");
-        let uri = format!("/credentials?user_id={}&project_id={}", escaped(ZOE), escaped(&project));
+        let uri = format!(
+            "/credentials?user_id={}&project_id={}",
+            percent_encoded(ZOE),
+            percent_encoded(&project)
+        );
         assert_eq!(world.get(&uri).token("zoe").send().await.status, 403, "{project:?}");
     }
 }

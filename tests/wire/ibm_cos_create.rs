@@ -5,7 +5,7 @@ use tower_credentials::domain::{Quota, Status};
 
 use crate::world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, OTHER, World, pair};
 
-/// The request of the create page.
+/// The request in IBM's documentation of the create.
 fn sample() -> Value {
     json!({"credential": {
         "project_id": DEMO,
@@ -24,7 +24,7 @@ fn is_hex(text: &str, length: usize) -> bool {
 }
 
 #[tokio::test]
-async fn i1_create_without_a_blob_makes_both_keys() {
+async fn i1_create_without_a_blob_generates_both_keys() {
     let world = World::new();
     let answer = create(&world, "dev-alice", &sample()).await;
     assert_eq!(answer.status, 201);
@@ -33,7 +33,7 @@ async fn i1_create_without_a_blob_makes_both_keys() {
     let access = body["credential"]["id"].as_str().unwrap();
     let secret = body["credential"]["blob"]["secret"].as_str().unwrap();
     assert!(is_hex(access, 32) && is_hex(secret, 48), "{body}");
-    // To the byte: the members of the create page in its order, and no other.
+    // Exactly the members in IBM's documentation, in their order.
     let expected = format!(
         "{{\"credential\":{{\"user_id\":\"{ALICE}\",\"blob\":{{\"access\":\"{access}\",\
          \"secret\":\"{secret}\",\"status\":\"Active\"}},\"project_id\":\"{DEMO}\",\
@@ -47,7 +47,7 @@ async fn i1_create_without_a_blob_makes_both_keys() {
 }
 
 #[tokio::test]
-async fn i1_create_with_an_access_key_alone_makes_the_secret() {
+async fn i1_create_with_only_an_access_key_generates_the_secret() {
     let world = World::new();
     let body = json!({"credential": {"type": "ec2", "blob": {"access": "my-key"}}});
     let answer = create(&world, "dev-alice", &body).await;
@@ -58,7 +58,7 @@ async fn i1_create_with_an_access_key_alone_makes_the_secret() {
 }
 
 #[tokio::test]
-async fn i1_create_with_both_halves_stores_them_as_given() {
+async fn i1_create_with_both_keys_stores_them_unchanged() {
     let world = World::new();
     let secret = "A secret/of ~any+ printable=\"\\\"text";
     let body = json!({"credential": {"type": "ec2", "id": "ignored", "blob": {
@@ -112,7 +112,7 @@ async fn i1_create_defaults_to_the_caller_and_the_scope_of_the_token() {
 }
 
 #[tokio::test]
-async fn i1_create_gives_the_subject_back_only_if_it_was_given() {
+async fn i1_create_returns_the_subject_only_if_it_was_sent() {
     let world = World::new();
     let with = create(&world, "dev-alice", &sample()).await.json();
     assert_eq!(with["credential"]["subject_ibm_id"], "IBMid-61KR43CAFF");
@@ -125,7 +125,7 @@ async fn i1_create_gives_the_subject_back_only_if_it_was_given() {
 }
 
 #[tokio::test]
-async fn i1_create_carries_the_headers_of_the_sample() {
+async fn i1_create_has_the_headers_of_the_sample() {
     let world = World::new();
     let answer = create(&world, "dev-alice", &sample()).await;
     assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
@@ -142,7 +142,7 @@ async fn i1_create_carries_the_headers_of_the_sample() {
 }
 
 #[tokio::test]
-async fn i1_create_makes_root_keys_for_users_that_do_not_exist_in_projects_that_do() {
+async fn i1_create_accepts_root_keys_of_existing_projects_without_a_user() {
     let world = World::new();
     let answer = create(&world, "key-admin", &pair(DEMO, DEMO, "root")).await;
     assert_eq!(answer.status, 201);
@@ -211,7 +211,7 @@ async fn i1_create_400_if_the_body_does_not_follow_the_specification() {
 #[tokio::test]
 async fn i1_create_404_for_an_unknown_user_or_storage_account() {
     let world = World::new();
-    for body in [pair("nobody", DEMO, "k"), pair(ALICE, "nowhere", "k")] {
+    for body in [pair("no-such-user", DEMO, "k"), pair(ALICE, "nowhere", "k")] {
         let answer = create(&world, "dev-admin", &body).await;
         assert_eq!(answer.status, 404);
         assert_eq!(answer.json()["error"]["title"], "Not Found");
@@ -257,16 +257,16 @@ async fn i1_create_409_if_any_user_has_the_access_key() {
     assert_eq!(world.stored("taken").await.unwrap().user_id.as_str(), BOB);
 }
 
-/// One request with all faults, which the test fixes one after the other.
+/// Starts with a request that has all faults, and fixes one fault in each step.
 #[tokio::test]
-async fn i1_create_refuses_in_the_settled_order() {
+async fn i1_create_checks_in_a_fixed_order() {
     let world = World::with(|builder| builder.quota(Quota::AtMost(1)));
     world.mint(BOB, DEMO, "taken").await;
     let steps = [
-        ("no-such-token", "nobody", "nowhere", 401),
-        ("dev-reader", "nobody", "nowhere", 403),
-        ("dev-alice", "nobody", "nowhere", 403),
-        ("dev-admin", "nobody", "nowhere", 404),
+        ("no-such-token", "no-such-user", "nowhere", 401),
+        ("dev-reader", "no-such-user", "nowhere", 403),
+        ("dev-alice", "no-such-user", "nowhere", 403),
+        ("dev-admin", "no-such-user", "nowhere", 404),
         ("dev-admin", DAVE, "nowhere", 404),
         ("dev-admin", DAVE, DEMO, 405),
         ("dev-admin", BOB, DEMO, 409),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, escaped};
+use crate::world::{ALICE, Answer, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, percent_encoded};
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -21,7 +21,7 @@ fn status(word: &str) -> Value {
     json!({"credential": {"blob": {"status": word}}})
 }
 
-/// The response about a key of [`World::mint`] to a caller who may see its secret.
+/// The key in a response to a caller who may see its secret. [`World::mint`] created the key.
 fn shape(user: &str, project: &str, access: &str, status: &str) -> Value {
     json!({
         "user_id": user, "project_id": project, "type": "ec2", "id": access,
@@ -47,14 +47,14 @@ async fn i2_list_shows_the_callers_own_keys_in_bytewise_order() {
 }
 
 #[tokio::test]
-async fn i2_list_of_nothing_is_an_empty_list() {
+async fn i2_list_without_keys_is_empty() {
     let answer = list(&World::new(), "dev-alice", "").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "{\"credentials\":[]}\n");
 }
 
 #[tokio::test]
-async fn i2_list_with_a_project_alone_shows_its_root_keys() {
+async fn i2_list_with_only_a_project_shows_its_root_keys() {
     let world = World::new();
     world.mint(ALICE, DEMO, "alices").await;
     world.mint(DEMO, DEMO, "root").await;
@@ -65,7 +65,7 @@ async fn i2_list_with_a_project_alone_shows_its_root_keys() {
 }
 
 #[tokio::test]
-async fn i2_list_with_a_user_shows_that_users_keys_and_with_a_project_those_in_it() {
+async fn i2_list_with_a_user_shows_the_users_keys_and_with_a_project_only_keys_in_it() {
     let world = World::new();
     world.mint(FRANK, DEMO, "f-demo").await;
     world.mint(FRANK, OTHER, "f-other").await;
@@ -112,7 +112,7 @@ async fn i2_list_markers_are_exclusive_and_need_not_exist() {
 }
 
 #[tokio::test]
-async fn i2_list_takes_a_limit_from_0_up_and_brings_it_down_to_1000() {
+async fn i2_list_accepts_limits_from_0_and_clamps_them_to_1000() {
     let world = World::new();
     for number in 0..1_003 {
         world.mint(ALICE, DEMO, &format!("key-{number:04}")).await;
@@ -138,7 +138,7 @@ async fn i2_list_takes_a_limit_from_0_up_and_brings_it_down_to_1000() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn i2_list_page_after_page_shows_every_key_once(
+    fn i2_list_pages_contain_every_key_once(
         mine in proptest::collection::btree_set("[!-.0-9;-~]{1,6}", 0..20),
         limit in 1_usize..7,
     ) {
@@ -151,7 +151,7 @@ proptest! {
             }
             let (mut seen, mut marker) = (Vec::new(), String::new());
             loop {
-                let encoded = escaped(&marker);
+                let encoded = percent_encoded(&marker);
                 let query = format!("?limit={limit}&marker={encoded}");
                 let page = list(&world, "dev-alice", &query).await.ids();
                 let short = page.len() < limit;
@@ -159,7 +159,7 @@ proptest! {
                 if short { break }
                 marker.clone_from(seen.last().unwrap());
             }
-            // The set of the test is in bytewise order, too.
+            // The expected set is in bytewise order too.
             assert_eq!(seen, mine.into_iter().collect::<Vec<_>>());
         });
     }
@@ -200,7 +200,7 @@ async fn i4_update_disables_and_enables() {
     let answer = patch(&world, "dev-alice", "k", &whole).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json(), whole);
-    assert_eq!(answer.header("x-timestamp"), "1458262565.22775", "the time of the write");
+    assert_eq!(answer.header("x-timestamp"), "1458262565.22775", "the time of the change");
     assert_eq!(answer.header("accept-ranges"), "bytes");
     assert_eq!(answer.header("content-type"), JSON);
     assert!(!world.is_usable("k").await);
@@ -211,7 +211,7 @@ async fn i4_update_disables_and_enables() {
 }
 
 #[tokio::test]
-async fn i4_update_takes_a_blob_as_text_and_a_blob_that_changes_nothing() {
+async fn i4_update_accepts_a_blob_as_text_and_a_blob_that_changes_nothing() {
     let world = World::new();
     world.mint(ALICE, DEMO, "k").await;
     let text = json!({"credential": {"blob": "{\"status\":\"Inactive\"}"}});
@@ -226,7 +226,7 @@ async fn i4_update_takes_a_blob_as_text_and_a_blob_that_changes_nothing() {
 }
 
 #[tokio::test]
-async fn i4_update_400_if_anything_but_the_status_would_change() {
+async fn i4_update_400_for_a_change_of_anything_but_the_status() {
     let world = World::new();
     world.mint(ALICE, DEMO, "k").await;
     let bodies = [

@@ -1,11 +1,11 @@
-//! The role guidance of the IBM dialect, role by role.
+//! The rights that the operations of IBM's dialect require, role by role.
 
 use serde_json::json;
 
 use crate::world::{ALICE, BOB, CAROL, DEMO, FRANK, OTHER, World, pair};
 
-/// A key of each kind of owner: the caller's, a colleague's, a stranger's, and
-/// the root keys of the caller's project and of another.
+/// A world with keys of the caller, of a user in the same project and of a user in another
+/// project, and with the root keys of both projects.
 async fn world() -> World {
     let world = World::new();
     for (user, project, access) in [
@@ -22,7 +22,7 @@ async fn world() -> World {
 
 const KEYS: [&str; 5] = ["own", "bobs", "carols", "root", "others-root"];
 
-/// The statuses that a caller gets for each of [`KEYS`].
+/// Checks the statuses that each caller gets for [`KEYS`].
 async fn check(method: &str, table: &[(&str, [u16; 5])]) {
     for (token, expected) in table {
         let world = world().await;
@@ -40,7 +40,7 @@ async fn check(method: &str, table: &[(&str, [u16; 5])]) {
 }
 
 #[tokio::test]
-async fn i1_create_is_for_key_management_in_the_own_project_and_further_with_impersonate() {
+async fn i1_create_requires_key_management_and_impersonate_for_other_projects() {
     let places =
         [(ALICE, DEMO), (BOB, DEMO), (CAROL, OTHER), (ALICE, OTHER), (DEMO, DEMO), (OTHER, OTHER)];
     for (token, expected) in [
@@ -53,7 +53,7 @@ async fn i1_create_is_for_key_management_in_the_own_project_and_further_with_imp
         ("dev-reader", [403; 6]),
         ("dev-service", [403; 6]),
         ("only-impersonate", [403; 6]),
-        ("nobody", [403; 6]),
+        ("no-role", [403; 6]),
         ("trust", [403; 6]),
     ] {
         let world = World::new();
@@ -77,17 +77,17 @@ async fn i1_i2_405_comes_before_403_only_for_the_callers_own_user_in_an_existing
         world.get(&uri).token(token).send().await
     };
     for (token, user, project, status) in [
-        // No role for the call at all.
-        ("nobody", ALICE, OTHER, 403),
-        // The caller has no place there, whatever the token is scoped to.
+        // The caller has no role for the operation.
+        ("no-role", ALICE, OTHER, 403),
+        // The caller has no place in the project.
         ("both-admin", ALICE, OTHER, 405),
         ("dev-alice", ALICE, OTHER, 405),
         ("impersonator", ALICE, OTHER, 405),
         ("dev-admin", ALICE, OTHER, 405),
-        // No user has a place in a project that does not exist.
+        // The project does not exist.
         ("dev-alice", ALICE, "missing", 403),
         ("impersonator", ALICE, "missing", 404),
-        // Another user's: the roles come first.
+        // For another user, the roles are checked first.
         ("dev-alice", CAROL, DEMO, 403),
         ("both-admin", CAROL, OTHER, 403),
         ("both-admin", CAROL, DEMO, 405),
@@ -103,7 +103,7 @@ async fn i1_i2_405_comes_before_403_only_for_the_callers_own_user_in_an_existing
 }
 
 #[tokio::test]
-async fn i1_create_in_another_project_of_ones_own_needs_impersonate() {
+async fn i1_create_in_another_own_project_requires_impersonate() {
     let world = World::new();
     let body = pair(FRANK, OTHER, "k");
     for (token, status) in [("frank", 403), ("frank-impersonator", 201)] {
@@ -121,7 +121,7 @@ async fn i1_create_always_returns_the_secret() {
 }
 
 #[tokio::test]
-async fn i2_list_is_for_key_listing_in_the_own_project_and_further_with_impersonate() {
+async fn i2_list_requires_key_listing_and_impersonate_for_other_projects() {
     let world = world().await;
     let queries = [
         String::new(),
@@ -139,14 +139,14 @@ async fn i2_list_is_for_key_listing_in_the_own_project_and_further_with_imperson
     for (token, expected) in [
         ("dev-admin", [own, own, bobs, carols, carols, root, others]),
         ("impersonator", [own, own, bobs, carols, carols, root, others]),
-        // Of a stranger those in the own project, where she has none.
+        // The list of another user is limited to the caller's project, in which Carol has no key.
         ("list-admin", [own, own, bobs, Ok(&[]), no, root, no]),
         ("dev-alice", [own, own, no, no, no, no, no]),
         ("key-admin", [no; 7]),
         ("key-user", [no; 7]),
         ("dev-service", [no; 7]),
         ("only-impersonate", [no; 7]),
-        ("nobody", [no; 7]),
+        ("no-role", [no; 7]),
         ("trust", [no; 7]),
     ] {
         for (query, expected) in queries.iter().zip(expected) {
@@ -160,7 +160,7 @@ async fn i2_list_is_for_key_listing_in_the_own_project_and_further_with_imperson
 }
 
 #[tokio::test]
-async fn i3_show_is_for_key_listing() {
+async fn i3_show_requires_key_listing() {
     check(
         "GET",
         &[
@@ -173,7 +173,7 @@ async fn i3_show_is_for_key_listing() {
             ("key-user", [403; 5]),
             ("dev-service", [403; 5]),
             ("only-impersonate", [403; 5]),
-            ("nobody", [403; 5]),
+            ("no-role", [403; 5]),
             ("trust", [403; 5]),
         ],
     )
@@ -186,8 +186,8 @@ const MANAGERS: [(&str, [u16; 5]); 11] = [
     ("key-admin", [2, 2, 404, 2, 404]),
     ("both-admin", [2, 2, 404, 2, 404]),
     ("dev-alice", [2, 404, 404, 404, 404]),
-    // A key that the caller may see is not hidden, but may not be changed.
-    ("user-who-sees-all", [2, 403, 404, 403, 404]),
+    // The caller may see the second and the fourth key, but may not change them.
+    ("user-and-list-admin", [2, 403, 404, 403, 404]),
     ("list-admin", [403; 5]),
     ("dev-reader", [403; 5]),
     ("dev-service", [403; 5]),
@@ -195,19 +195,19 @@ const MANAGERS: [(&str, [u16; 5]); 11] = [
     ("trust", [403; 5]),
 ];
 
-/// The table with this status for success.
+/// The table for key management, with this status for success.
 fn managers(success: u16) -> Vec<(&'static str, [u16; 5])> {
     let fill = |status| if status == 2 { success } else { status };
     MANAGERS.iter().map(|(token, row)| (*token, row.map(fill))).collect()
 }
 
 #[tokio::test]
-async fn i4_update_is_for_key_management() {
+async fn i4_update_requires_key_management() {
     check("PATCH", &managers(200)).await;
 }
 
 #[tokio::test]
-async fn i5_delete_is_for_key_management() {
+async fn i5_delete_requires_key_management() {
     check("DELETE", &managers(204)).await;
 }
 
@@ -249,7 +249,7 @@ async fn basic_bearer_and_x_auth_token_authenticate_and_the_token_header_takes_p
         let call = world.get("/credentials/own");
         headers.iter().fold(call, |call, (name, value)| call.header(name, value))
     };
-    // `{ALICE}:dev-alice`, `bob:dev-alice`
+    // `{ALICE}:dev-alice` and `bob:dev-alice`.
     let alice = "Basic YmI1NDc2ZmQxMjg4NDUzOWI0MWQ1YTg4ZjgzOGQ3NzM6ZGV2LWFsaWNl";
     let bob = "Basic Ym9iOmRldi1hbGljZQ==";
     for (headers, status) in [

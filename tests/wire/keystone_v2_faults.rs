@@ -1,4 +1,4 @@
-//! The ten codes of the grant page, each with its fault, in both formats.
+//! The ten codes in the documentation of the grant, each with its fault, in both formats.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Sends the call that `build` makes in both formats and compares the faults.
+/// Sends the request that `build` returns in both formats, and checks the faults.
 async fn fault(build: impl Fn() -> crate::world::Call, code: u16, name: &str) -> Answer {
     let json = build().header("accept", "application/json").send().await;
     assert_eq!(json.status, code, "{name}: {}", json.text());
@@ -54,7 +54,7 @@ async fn k2_grant_400_is_bad_request() {
 }
 
 #[tokio::test]
-async fn k2_grant_400_if_a_member_is_missing_or_not_fit() {
+async fn k2_grant_400_for_a_missing_or_invalid_member() {
     let world = World::new();
     let long = "x".repeat(1_025);
     let key = |members: Value| json!({"ec2Credentials": members});
@@ -120,14 +120,14 @@ async fn k2_grant_403_is_forbidden_or_user_disabled() {
 async fn k1_to_k6_404_is_item_not_found() {
     let world = World::new();
     let long = "u".repeat(257);
-    for user in ["nobody", "%20", long.as_str()] {
-        let nobodys = format!("/v2.0/users/{user}/OS-KSADM/credentials");
-        fault(|| world.post(&nobodys).token("dev-admin").json(&ec2()), 404, "itemNotFound").await;
+    for user in ["no-such-user", "%20", long.as_str()] {
+        let path = format!("/v2.0/users/{user}/OS-KSADM/credentials");
+        fault(|| world.post(&path).token("dev-admin").json(&ec2()), 404, "itemNotFound").await;
         for rest in ["", "/ec2Credentials", "/ec2Credentials/ec2Credentials", "?marker=x"] {
-            let uri = format!("{nobodys}{rest}");
+            let uri = format!("{path}{rest}");
             fault(|| world.get(&uri).token("dev-admin"), 404, "itemNotFound").await;
         }
-        let member = format!("{nobodys}/ec2Credentials");
+        let member = format!("{path}/ec2Credentials");
         fault(|| world.delete(&member).token("dev-admin"), 404, "itemNotFound").await;
     }
     for uri in [bobs("/ec2Credentials"), bobs("/unknown"), bobs("?marker=unknown")] {
@@ -194,7 +194,7 @@ async fn k2_grant_415_is_bad_media_type() {
 }
 
 #[tokio::test]
-async fn k1_to_k6_503_is_service_unavailable_whichever_part_is_down() {
+async fn k1_to_k6_503_is_service_unavailable_during_every_outage() {
     let store = Arc::new(Flaky::default());
     store.set_down(true);
     for world in [
@@ -220,26 +220,26 @@ async fn k1_to_k6_503_is_service_unavailable_whichever_part_is_down() {
 }
 
 #[tokio::test]
-async fn faults_follow_the_suffix_before_accept() {
+async fn suffix_takes_precedence_over_accept_in_faults() {
     let world = World::new();
     let xml = world.get(&bobs(".xml")).header("accept", "application/json").send().await;
     assert!(xml.text().contains("<unauthorized "), "{}", xml.text());
     let json = world.get(&bobs(".json")).header("accept", "application/xml").send().await;
     assert_eq!(json.json()["unauthorized"]["code"], 401);
-    // The format of the request does not choose the format of the response.
+    // The format of the request does not affect the format of the response.
     let sent = world.post(&bobs("")).token("dev-admin").xml("<broken").send().await;
     assert_eq!(sent.json()["badRequest"]["code"], 400);
 }
 
 #[tokio::test]
-async fn k2_grant_refuses_in_the_settled_order() {
+async fn k2_grant_checks_in_a_fixed_order() {
     let world = World::with(|builder| builder.quota(tower_credentials::domain::Quota::AtMost(1)));
     world.mint(BOB, DEMO, "taken").await;
     let body = json!({"ec2Credentials": {"username": "taken", "secret": "s", "signature": ""}});
     for (token, user, status) in [
-        ("wrong", "nobody", 401),
-        ("dev-alice", "nobody", 403),
-        ("dev-admin", "nobody", 404),
+        ("wrong", "no-such-user", 401),
+        ("dev-alice", "no-such-user", 403),
+        ("dev-admin", "no-such-user", 404),
         ("dev-admin", DAVE, 403),
         ("dev-admin", BOB, 409),
         ("dev-admin", ALICE, 409),

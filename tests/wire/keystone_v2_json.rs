@@ -1,4 +1,4 @@
-//! K1 to K12 in JSON.
+//! K1 to K12: the operations of v2 in JSON.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{ALICE, Answer, BOB, CAROL, DEMO, World};
 
-/// The body of the grant page.
+/// The body in the documentation of the grant.
 pub(crate) fn ec2() -> Value {
     json!({"OS-KSEC2-ec2Credentials": {
         "username": "test_user", "secret": "secretsecret", "signature": "bbb",
@@ -23,7 +23,7 @@ pub(crate) fn password() -> Value {
     json!({"passwordCredentials": {"username": "amy", "password": "correct horse"}})
 }
 
-/// A path under Bob's credentials.
+/// The path of Bob's credentials, followed by `rest`.
 pub(crate) fn bobs(rest: &str) -> String {
     format!("/v2.0/users/{BOB}/OS-KSADM/credentials{rest}")
 }
@@ -93,7 +93,7 @@ async fn k1_list_shows_all_credentials_of_the_user_and_key_pairs_of_other_dialec
 async fn k3_get_by_type_returns_the_grant_of_that_type_only() {
     let world = World::new();
     world.mint(BOB, DEMO, "minted").await;
-    assert_eq!(send(&world, "GET", &bobs(EC2)).await.status, 404, "no slot, no grant");
+    assert_eq!(send(&world, "GET", &bobs(EC2)).await.status, 404, "the key is not a grant");
 
     grant(&world, &bobs(""), &ec2()).await;
     let answer = send(&world, "GET", &bobs(EC2)).await;
@@ -105,7 +105,7 @@ async fn k3_get_by_type_returns_the_grant_of_that_type_only() {
 #[tokio::test]
 async fn k4_update_by_type_is_a_post_on_the_member_and_keeps_the_name() {
     let world = World::new();
-    assert_eq!(grant(&world, &bobs(EC2), &ec2()).await.status, 404, "nothing to update");
+    assert_eq!(grant(&world, &bobs(EC2), &ec2()).await.status, 404, "no grant to update");
     grant(&world, &bobs(""), &ec2()).await;
 
     let changed = json!({"OS-KSEC2-ec2Credentials": {
@@ -120,7 +120,7 @@ async fn k4_update_by_type_is_a_post_on_the_member_and_keeps_the_name() {
     let mut renamed = changed.clone();
     renamed["OS-KSEC2-ec2Credentials"]["username"] = "another".into();
     assert_eq!(grant(&world, &bobs(EC2), &renamed).await.status, 400);
-    assert_eq!(grant(&world, &bobs(EC2), &s3()).await.status, 400, "the body of another type");
+    assert_eq!(grant(&world, &bobs(EC2), &s3()).await.status, 400, "the body has another type");
     assert_eq!(send(&world, "GET", &bobs(EC2)).await.json(), changed);
     assert!(world.stored("another").await.is_none());
 }
@@ -252,7 +252,7 @@ async fn lists_are_paged_by_limit_and_followed_by_links() {
         let page = call.send().await.json();
         for credential in page["credentials"].as_array().unwrap() {
             let name = credential["OS-KSEC2-ec2Credentials"]["username"].as_str().unwrap();
-            assert!(!seen.contains(name), "{name} is there twice");
+            assert!(!seen.contains(name), "duplicate {name}");
             writeln!(seen, "{name}").unwrap();
         }
         pages += 1;
@@ -288,7 +288,7 @@ async fn links_start_with_the_base_url_or_are_relative_without_a_host() {
 }
 
 #[tokio::test]
-async fn a_marker_is_an_id_of_the_same_users_and_anything_else_is_404() {
+async fn marker_that_is_not_the_id_of_a_record_of_the_same_user_is_404() {
     let world = World::new();
     world.mint(BOB, DEMO, "b").await;
     world.mint(ALICE, DEMO, "a").await;

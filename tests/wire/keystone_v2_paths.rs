@@ -1,10 +1,10 @@
-//! Every spelling of the v2 paths, types, root members and formats.
+//! All accepted names of the v2 paths, types, root members and formats.
 
 use serde_json::{Value, json};
 
 use crate::{
     keystone_v2_json::{bobs, ec2, s3},
-    world::{BOB, World, escaped},
+    world::{BOB, World, percent_encoded},
 };
 
 const EC2_TYPES: [&str; 4] = [
@@ -35,7 +35,7 @@ async fn status(world: &World, method: &str, uri: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn types_are_known_under_all_their_names_in_paths() {
+async fn all_names_of_a_type_are_accepted_in_paths() {
     let world = World::new();
     grant(&world, &ec2()).await;
     grant(&world, &s3()).await;
@@ -59,7 +59,7 @@ async fn types_are_known_under_all_their_names_in_paths() {
 }
 
 #[tokio::test]
-async fn a_password_grant_is_found_under_both_its_names() {
+async fn password_grant_is_found_under_both_names_of_its_type() {
     let world = World::new();
     grant(&world, &json!({"passwordCredentials": {"username": "amy", "password": "p"}})).await;
     for name in PASSWORD_TYPES {
@@ -68,7 +68,7 @@ async fn a_password_grant_is_found_under_both_its_names() {
 }
 
 #[tokio::test]
-async fn both_segments_of_a_list_by_type_may_be_spelled_differently() {
+async fn list_by_type_accepts_two_names_of_one_type() {
     let world = World::new();
     grant(&world, &s3()).await;
     for (outer, inner) in S3_TYPES.iter().zip(S3_TYPES.iter().rev()) {
@@ -79,7 +79,7 @@ async fn both_segments_of_a_list_by_type_may_be_spelled_differently() {
 }
 
 #[tokio::test]
-async fn root_members_are_known_under_all_their_names_and_written_under_one() {
+async fn all_names_of_a_root_member_are_accepted_and_one_is_returned() {
     for (roots, expected) in [
         (["OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials", "ec2Credentials"], ec2()),
         (["OS-KSS3:s3Credentials", "OS-KSS3-s3Credentials", "s3Credentials"], s3()),
@@ -95,7 +95,7 @@ async fn root_members_are_known_under_all_their_names_and_written_under_one() {
 }
 
 #[tokio::test]
-async fn the_secret_may_be_called_key_as_in_xml() {
+async fn secret_may_be_named_key_as_in_xml() {
     let body = |members: Value| json!({"ec2Credentials": members});
     for (members, status) in [
         (json!({"username": "u", "key": "k", "signature": ""}), 201),
@@ -113,7 +113,7 @@ async fn the_secret_may_be_called_key_as_in_xml() {
 }
 
 #[tokio::test]
-async fn the_suffix_chooses_the_format_before_accept_does() {
+async fn suffix_takes_precedence_over_accept() {
     let world = World::new();
     grant(&world, &ec2()).await;
     let format = async |uri: &str, accept: &str| {
@@ -139,7 +139,7 @@ async fn the_suffix_chooses_the_format_before_accept_does() {
 }
 
 #[tokio::test]
-async fn media_types_may_carry_the_version_and_parameters() {
+async fn media_types_may_have_a_version_and_parameters() {
     for media_type in [
         "application/json",
         "application/json; charset=UTF-8",
@@ -178,7 +178,7 @@ async fn trailing_slash_changes_nothing_and_path_with_a_double_slash_passes_thro
 }
 
 #[tokio::test]
-async fn other_paths_of_v2_reach_the_inner_service() {
+async fn other_paths_of_v2_pass_through() {
     let world = World::new();
     for uri in [
         "/".into(),
@@ -203,9 +203,9 @@ async fn other_paths_of_v2_reach_the_inner_service() {
 }
 
 #[tokio::test]
-async fn a_user_id_in_the_path_is_decoded_once() {
+async fn user_id_in_the_path_is_decoded_once() {
     let world = World::new();
-    let encoded = escaped(BOB);
+    let encoded = percent_encoded(BOB);
     let uri = format!("/v2.0/users/{encoded}/OS-KSADM/credentials");
     let answer = world.post(&uri).token("dev-admin").json(&ec2()).send().await;
     assert_eq!(answer.status, 201);

@@ -35,7 +35,7 @@ async fn taken_slot_is_a_conflict_under_any_name() {
 }
 
 #[tokio::test]
-async fn the_name_is_the_access_key_and_the_second_type_under_it_goes_without() {
+async fn name_is_the_access_key_and_a_second_grant_with_it_has_no_access_key() {
     let world = World::new();
     assert_eq!(grant(&world, BOB, &key("ec2Credentials", "same")).await.status, 201);
     let answer = grant(&world, BOB, &key("s3Credentials", "same")).await;
@@ -76,14 +76,14 @@ async fn name_of_another_users_key_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_grant_belongs_to_the_users_default_project_else_to_the_callers() {
+async fn grant_is_for_the_users_default_project_or_else_the_callers_project() {
     let world = World::new();
     for (user, project, access) in [(BOB, DEMO, "b"), (CAROL, OTHER, "c"), (FRANK, OTHER, "f")] {
         assert_eq!(grant(&world, user, &key("ec2Credentials", access)).await.status, 201);
         let stored = world.stored(access).await.unwrap();
         assert_eq!(stored.project_id.as_ref().unwrap().as_str(), project, "{access}");
     }
-    // Dave has no default project and no place in the caller's.
+    // Dave has no default project, and no place in the caller's project.
     let answer = grant(&world, DAVE, &key("ec2Credentials", "d")).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["forbidden"]["code"]), (403, &json!(403)));
     // If the caller has no project either, the grant has no project.
@@ -116,9 +116,10 @@ async fn password_is_hashed_and_never_returned() {
     assert_eq!(answers[0].text(), "{\"passwordCredentials\":{\"username\":\"amy\"}}\n");
     let bob = UserId::new(BOB).unwrap();
     let stored = world.backend.find_by_slot(&bob, Slot::Password).await.unwrap().unwrap();
-    let told = format!("{answers:?}");
-    for place in [told, format!("{stored:?}"), stored.material.encode().expose().into()] {
-        assert!(!place.contains("correct horse"), "{place}");
+    for text in
+        [format!("{answers:?}"), format!("{stored:?}"), stored.material.encode().expose().into()]
+    {
+        assert!(!text.contains("correct horse"), "{text}");
     }
     let Material::Password { username, hash } = &stored.material else { panic!("{stored:?}") };
     assert_eq!(username, "amy");
@@ -127,7 +128,7 @@ async fn password_is_hashed_and_never_returned() {
 }
 
 #[tokio::test]
-async fn a_password_can_be_changed_with_its_name_and_deleted() {
+async fn password_can_be_changed_with_its_name_and_deleted() {
     let world = World::new();
     grant(&world, BOB, &password()).await;
     let member = format!("/v2.0/users/{BOB}/OS-KSADM/credentials/passwordCredentials");
@@ -145,13 +146,13 @@ async fn a_password_can_be_changed_with_its_name_and_deleted() {
 }
 
 #[tokio::test]
-async fn only_admins_may_do_anything_with_grants_not_even_the_user_itself() {
+async fn grants_are_for_admins_only_and_not_for_their_user() {
     let world = World::new();
     grant(&world, BOB, &ec2()).await;
     let collection = format!("/v2.0/users/{BOB}/OS-KSADM/credentials");
     let member = format!("{collection}/ec2Credentials");
     let by_type = format!("{member}/ec2Credentials");
-    for token in ["dev-bob", "key-admin", "impersonator", "dev-service", "nobody", "trust"] {
+    for token in ["dev-bob", "key-admin", "impersonator", "dev-service", "no-role", "trust"] {
         for (method, uri) in [
             ("GET", &collection),
             ("POST", &collection),

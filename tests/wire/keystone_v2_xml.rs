@@ -1,4 +1,4 @@
-//! K1 to K12 in XML, and the two formats side by side.
+//! K1 to K12: the operations of v2 in XML, and in both formats.
 
 use serde_json::json;
 
@@ -185,7 +185,7 @@ async fn documents_may_use_prefixes_entities_comments_and_the_json_name_of_the_s
 }
 
 #[tokio::test]
-async fn one_format_may_come_in_and_the_other_go_out() {
+async fn request_and_response_may_have_different_formats() {
     let world = World::new();
     let call = world.post(&bobs("")).token("dev-admin").header("accept", "application/json");
     let answer = call.xml(&ec2_xml()).send().await;
@@ -195,7 +195,7 @@ async fn one_format_may_come_in_and_the_other_go_out() {
     let answer = call.json(&s3()).send().await;
     assert_eq!(answer.text(), format!("{DECLARATION}{}\n", s3_xml()));
 
-    // A grant of one format is the same in the other.
+    // Both formats show the same grant.
     let shown = world.get(&bobs("/s3credentials")).token("dev-admin").send().await;
     assert_eq!(shown.json(), s3());
     let call = world.post(&bobs("")).token("dev-admin").json(&password());

@@ -8,15 +8,14 @@ use tower_credentials::{
 use crate::world::{
     ALICE, BOB, DEMO, World,
     v3::{
-        ACCESS, CREDENTIALS, assert_framed, assert_refused, ec2, make, one, opaque, pair_of, pairs,
-        tokens, world, world_with,
+        ACCESS, CREDENTIALS, assert_framed, assert_refused, create, credential_path, ec2, ec2_path,
+        opaque, pair_of, tokens, world, world_with,
     },
 };
 
-/// The published id of the access key of the vectors.
+/// The published id of [`ACCESS`].
 const ID: &str = "ff25d2389ab7917a77cc0c3546331401054d53cb7b2edeedb7b4e7742bb5286d";
 
-/// C2.
 #[tokio::test]
 async fn c2_key_pair_is_returned_as_sent_with_the_hash_of_its_access_key_as_id() {
     let world = world();
@@ -41,7 +40,6 @@ async fn c2_key_pair_is_returned_as_sent_with_the_hash_of_its_access_key_as_id()
     assert_eq!(world.get(&own).token("dev-bob").send().await.json(), expected);
 }
 
-/// C2.
 #[tokio::test]
 async fn c2_other_types_get_a_random_id_and_any_blob() {
     let world = world();
@@ -52,19 +50,18 @@ async fn c2_other_types_get_a_random_id_and_any_blob() {
         ("password", "hunter2"),
     ] {
         let body = opaque(BOB, kind, blob);
-        let [first, second] =
-            [make(&world, &body).await, make(&world, &body).await].map(|made| made["id"].clone());
+        let [first, second] = [create(&world, &body).await, create(&world, &body).await]
+            .map(|made| made["id"].clone());
         assert_ne!(first, second, "{kind}");
         let id = first.as_str().unwrap();
         assert!(id.len() == 32 && id.bytes().all(|b| b"0123456789abcdef".contains(&b)), "{id}");
-        let shown = world.get(&one(id)).token("dev-bob").send().await.json();
+        let shown = world.get(&credential_path(id)).token("dev-bob").send().await.json();
         assert_eq!(shown["credential"]["blob"], blob);
         assert_eq!(shown["credential"]["type"], kind);
         assert_eq!(shown["credential"]["project_id"], Value::Null);
     }
 }
 
-/// C2.
 #[tokio::test]
 async fn c2_missing_members_and_members_of_another_type_are_400() {
     let world = world();
@@ -117,19 +114,18 @@ async fn c2_missing_members_and_members_of_another_type_are_400() {
     let empty = world.post(CREDENTIALS).token("dev-admin").send().await;
     assert_refused(&empty, 400);
     assert!(world.stored("k").await.is_none());
-    make(&world, &json!({"credential": good, "other": [1]})).await;
+    create(&world, &json!({"credential": good, "other": [1]})).await;
 }
 
-/// C2.
 #[tokio::test]
 async fn c2_unknown_users_and_projects_are_404_only_with_a_directory() {
     let builder = CredentialLayer::builder(tokens(), MemoryBackend::default());
     let open = World { layer: builder.build().unwrap(), ..world() };
     for (world, status) in [(world(), 404), (open, 201)] {
         for body in [
-            ec2("nobody", DEMO, "a"),
+            ec2("no-such-user", DEMO, "a"),
             ec2(BOB, "nowhere", "b"),
-            opaque("nobody", "totp", "x"),
+            opaque("no-such-user", "totp", "x"),
             json!({"credential": {
                 "type": "totp", "user_id": BOB, "project_id": "nowhere", "blob": "x",
             }}),
@@ -143,37 +139,34 @@ async fn c2_unknown_users_and_projects_are_404_only_with_a_directory() {
     }
 }
 
-/// C2.
 #[tokio::test]
 async fn c2_key_pair_may_have_a_null_project() {
     let world = world();
     let mut body = ec2(BOB, DEMO, "k");
     body["credential"]["project_id"] = Value::Null;
-    assert_eq!(make(&world, &body).await["project_id"], Value::Null);
+    assert_eq!(create(&world, &body).await["project_id"], Value::Null);
     assert!(world.stored("k").await.unwrap().project_id.is_none());
 }
 
-/// C2.
 #[tokio::test]
-async fn c2_a_taken_access_key_is_409_and_a_full_quota_403() {
+async fn c2_taken_access_key_is_409_and_a_full_quota_403() {
     let world = world_with(|builder| builder.quota(Quota::AtMost(2)));
-    make(&world, &ec2(BOB, DEMO, "k")).await;
+    create(&world, &ec2(BOB, DEMO, "k")).await;
     let again = world.post(CREDENTIALS).token("dev-alice").json(&ec2(ALICE, DEMO, "k"));
     assert_refused(&again.send().await, 409);
 
-    make(&world, &opaque(BOB, "totp", "x")).await;
+    create(&world, &opaque(BOB, "totp", "x")).await;
     for body in [opaque(BOB, "totp", "x"), ec2(BOB, DEMO, "k"), ec2(BOB, DEMO, "l")] {
         let full = world.post(CREDENTIALS).token("dev-bob").json(&body).send().await;
         assert_refused(&full, 403);
         let message = full.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains("maximum"), "{message}");
     }
-    make(&world, &ec2(ALICE, DEMO, "l")).await;
+    create(&world, &ec2(ALICE, DEMO, "l")).await;
 }
 
-/// C2.
 #[tokio::test]
-async fn c2_further_members_are_kept_and_echoed_with_underscores_in_their_names() {
+async fn c2_additional_members_are_kept_and_returned_with_underscores_in_their_names() {
     let world = world();
     let mut body = opaque(BOB, "totp", "x");
     let odd = json!({"deep": [1, 2.5, null, {"a-b": "c:d"}], "n": 18_446_744_073_709_551_615_u64});
@@ -182,25 +175,24 @@ async fn c2_further_members_are_kept_and_echoed_with_underscores_in_their_names(
     }
     body["credential"]["id"] = "chosen".into();
     body["credential"]["links"] = json!({"self": "http://evil.example"});
-    let made = make(&world, &body).await;
+    let made = create(&world, &body).await;
     assert_eq!(made["a_b_c"], odd);
     assert_eq!((&made["name"], made.get("nothing")), (&"N".into(), Some(&Value::Null)));
     assert_ne!(made["id"], "chosen");
-    let own = one(made["id"].as_str().unwrap());
+    let own = credential_path(made["id"].as_str().unwrap());
     assert_eq!(made["links"]["self"], own);
     let shown = world.get(&own).token("dev-bob").send().await.json();
     assert_eq!(shown["credential"], made);
 }
 
-/// C2.
 #[tokio::test]
-async fn c2_a_secret_is_not_needed_and_a_pair_without_one_is_not_usable() {
+async fn c2_secret_is_optional_and_a_pair_without_it_is_not_usable() {
     let world = world();
     for (access, blob) in [("a", r#"{"access":"a"}"#), ("b", r#"{"access":"b","secret":null}"#)] {
-        let made = make(&world, &pair_of(BOB, DEMO, blob)).await;
+        let made = create(&world, &pair_of(BOB, DEMO, blob)).await;
         assert_eq!(made["blob"], blob);
         assert!(!world.is_usable(access).await);
-        let shown = world.get(&pairs(BOB, &format!("/{access}"))).token("dev-bob").send().await;
+        let shown = world.get(&ec2_path(BOB, &format!("/{access}"))).token("dev-bob").send().await;
         assert_eq!(shown.json()["credential"]["secret"], Value::Null);
     }
 }

@@ -9,8 +9,8 @@ use crate::world::{
     Answer, BOB, DEMO, World,
     failing::{DownDirectory, End, Flaky, Refusing, Stream},
     v3::{
-        CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_framed, assert_refused, ec2, id_of, make,
-        one, opaque, pairs, tokens, world, world_with,
+        CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, assert_framed, assert_refused, create,
+        credential_path, ec2, ec2_path, id_of, opaque, tokens, world, world_with,
     },
 };
 
@@ -18,11 +18,11 @@ use crate::world::{
 pub(crate) fn paths() -> Vec<(String, &'static str)> {
     vec![
         (CREDENTIALS.into(), "GET, HEAD, OPTIONS, POST"),
-        (one(&id_of("b")), "DELETE, GET, HEAD, OPTIONS, PATCH"),
-        (pairs(BOB, ""), "GET, HEAD, OPTIONS, POST"),
-        (pairs(BOB, "/b"), "DELETE, GET, HEAD, OPTIONS"),
-        (pairs(BOB, "").replace("/v3", "/v2.0"), "GET, HEAD, OPTIONS, POST"),
-        (pairs(BOB, "/b").replace("/v3", "/v2.0"), "DELETE, GET, HEAD, OPTIONS"),
+        (credential_path(&id_of("b")), "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        (ec2_path(BOB, ""), "GET, HEAD, OPTIONS, POST"),
+        (ec2_path(BOB, "/b"), "DELETE, GET, HEAD, OPTIONS"),
+        (ec2_path(BOB, "").replace("/v3", "/v2.0"), "GET, HEAD, OPTIONS, POST"),
+        (ec2_path(BOB, "/b").replace("/v3", "/v2.0"), "DELETE, GET, HEAD, OPTIONS"),
         (S3TOKENS.into(), "POST"),
         (EC2TOKENS.into(), "POST"),
     ]
@@ -30,7 +30,7 @@ pub(crate) fn paths() -> Vec<(String, &'static str)> {
 
 pub(crate) async fn signing() -> Signing {
     let signing = Signing::new().await;
-    make(&signing.world, &ec2(BOB, DEMO, "b")).await;
+    create(&signing.world, &ec2(BOB, DEMO, "b")).await;
     signing
 }
 
@@ -75,15 +75,15 @@ async fn head_is_get_without_its_body() {
     let Signing { world, .. } = signing().await;
     for (uri, token) in [
         (CREDENTIALS.into(), "dev-bob"),
-        (one(&id_of("b")), "dev-bob"),
-        (one(&id_of("b")), "dev-alice"),
-        (one("missing"), "dev-admin"),
-        (pairs(BOB, ""), "dev-bob"),
-        (pairs(BOB, "/b"), "dev-bob"),
-        (pairs(BOB, "/missing"), "dev-bob"),
-        (pairs(BOB, "/b"), "wrong token"),
+        (credential_path(&id_of("b")), "dev-bob"),
+        (credential_path(&id_of("b")), "dev-alice"),
+        (credential_path("missing"), "dev-admin"),
+        (ec2_path(BOB, ""), "dev-bob"),
+        (ec2_path(BOB, "/b"), "dev-bob"),
+        (ec2_path(BOB, "/missing"), "dev-bob"),
+        (ec2_path(BOB, "/b"), "wrong token"),
         (format!("{CREDENTIALS}?limit=x"), "dev-bob"),
-        (pairs(BOB, "/b").replace("/v3", "/v2.0"), "dev-bob"),
+        (ec2_path(BOB, "/b").replace("/v3", "/v2.0"), "dev-bob"),
     ] {
         let get = world.get(&uri).token(token).send().await;
         let head = world.call("HEAD", &uri).token(token).send().await;
@@ -100,11 +100,16 @@ async fn head_is_get_without_its_body() {
 }
 
 #[tokio::test]
-async fn trailing_slashes_change_nothing_and_other_paths_are_the_inner_services() {
+async fn trailing_slashes_change_nothing_and_other_paths_pass_through() {
     let Signing { world, .. } = signing().await;
     let get = async |uri: &str| world.get(uri).token("dev-bob").send().await.status.as_u16();
     for slashes in ["", "/", "//", "/////"] {
-        for uri in [CREDENTIALS.into(), one(&id_of("b")), pairs(BOB, ""), pairs(BOB, "/b")] {
+        for uri in [
+            CREDENTIALS.into(),
+            credential_path(&id_of("b")),
+            ec2_path(BOB, ""),
+            ec2_path(BOB, "/b"),
+        ] {
             assert_eq!(get(&format!("{uri}{slashes}")).await, 200, "{uri}{slashes}");
         }
         assert_eq!(get(&format!("{S3TOKENS}{slashes}")).await, 405);
@@ -149,22 +154,28 @@ async fn trailing_slashes_change_nothing_and_other_paths_are_the_inner_services(
 async fn ids_in_paths_are_decoded_once_and_have_no_slash_or_control_character() {
     let world = world();
     for bad in ["a%2Fb", "%2f", "k%00", "%0A", "%7f", "%ff", "%c2%85"] {
-        for uri in [one(bad), pairs(bad, ""), pairs(bad, "/k"), pairs(BOB, &format!("/{bad}"))] {
+        for uri in [
+            credential_path(bad),
+            ec2_path(bad, ""),
+            ec2_path(bad, "/k"),
+            ec2_path(BOB, &format!("/{bad}")),
+        ] {
             assert_refused(&world.get(&uri).token("dev-admin").send().await, 400);
             assert_refused(&world.get(&uri).send().await, 400);
         }
     }
-    assert_refused(&world.get(&one("a%252Fb")).token("dev-admin").send().await, 404);
+    assert_refused(&world.get(&credential_path("a%252Fb")).token("dev-admin").send().await, 404);
     let access = "x%y?z#[]&";
-    make(&world, &ec2(BOB, DEMO, access)).await;
+    create(&world, &ec2(BOB, DEMO, access)).await;
     let encoded = "x%25y%3Fz%23%5B%5D%26";
-    let shown = world.get(&pairs(BOB, &format!("/{encoded}"))).token("dev-bob").send().await.json();
+    let shown =
+        world.get(&ec2_path(BOB, &format!("/{encoded}"))).token("dev-bob").send().await.json();
     assert_eq!(shown["credential"]["access"], access);
-    assert_eq!(shown["credential"]["links"]["self"], pairs(BOB, &format!("/{encoded}")));
+    assert_eq!(shown["credential"]["links"]["self"], ec2_path(BOB, &format!("/{encoded}")));
 }
 
 #[tokio::test]
-async fn request_ids_are_fresh_each_time_and_never_the_clients() {
+async fn request_ids_are_unique_and_never_those_of_the_client() {
     let world = world();
     let mut seen = BTreeSet::new();
     for _ in 0..50 {
@@ -177,7 +188,7 @@ async fn request_ids_are_fresh_each_time_and_never_the_clients() {
     }
 }
 
-/// A create with a body and its content type.
+/// Sends a create with this content type.
 async fn typed(world: &World, content_type: Option<&str>) -> Answer {
     let body = opaque(BOB, "totp", "x").to_string();
     let call = world.post(CREDENTIALS).token("dev-bob").bytes(body.as_bytes());
@@ -185,7 +196,7 @@ async fn typed(world: &World, content_type: Option<&str>) -> Answer {
 }
 
 #[tokio::test]
-async fn json_by_any_name_or_none_is_taken_and_everything_else_is_400() {
+async fn json_media_types_and_no_media_type_are_accepted_and_others_are_400() {
     let world = world();
     for good in [
         None,
@@ -207,7 +218,7 @@ async fn json_by_any_name_or_none_is_taken_and_everything_else_is_400() {
 #[tokio::test]
 async fn bodies_are_bounded_in_size_and_read_only_for_authenticated_callers() {
     let world = world();
-    for uri in [CREDENTIALS.into(), pairs(BOB, ""), S3TOKENS.into()] {
+    for uri in [CREDENTIALS.into(), ec2_path(BOB, ""), S3TOKENS.into()] {
         let body = || Full::from(vec![b' '; 114_689]);
         let large = world.post(&uri).token("dev-service").body(body()).send().await;
         assert_refused(&large, 413);
@@ -217,22 +228,22 @@ async fn bodies_are_bounded_in_size_and_read_only_for_authenticated_callers() {
         assert_refused(&broken, 400);
     }
     let blob = "x".repeat(114_688 - opaque(BOB, "totp", "").to_string().len());
-    make(&world, &opaque(BOB, "totp", &blob)).await;
+    create(&world, &opaque(BOB, "totp", &blob)).await;
     let more = world.post(CREDENTIALS).token("dev-bob").json(&opaque(BOB, "totp", &(blob + "x")));
     assert_refused(&more.send().await, 413);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_arrive_is_408() {
+async fn body_that_does_not_arrive_is_408() {
     let world = world_with(|builder| builder.body_timeout(Duration::from_secs(1)));
-    for uri in [CREDENTIALS.into(), pairs(BOB, ""), S3TOKENS.into()] {
+    for uri in [CREDENTIALS.into(), ec2_path(BOB, ""), S3TOKENS.into()] {
         let stalled = Stream::new(["{"], End::Stalled);
         assert_refused(&world.post(&uri).token("dev-service").body(stalled).send().await, 408);
     }
 }
 
 #[tokio::test]
-async fn parts_that_are_down_are_503_with_retry_after_and_without_the_cause() {
+async fn outages_are_503_with_retry_after_and_without_the_cause() {
     let memory = || Arc::new(MemoryBackend::default());
     let store = Arc::new(Flaky::default());
     store.set_down(true);
@@ -243,9 +254,9 @@ async fn parts_that_are_down_are_503_with_retry_after_and_without_the_cause() {
     ] {
         let calls = [
             world.post(CREDENTIALS).json(&opaque(BOB, "totp", "x")),
-            world.get(&pairs(BOB, "")),
+            world.get(&ec2_path(BOB, "")),
             world.get(CREDENTIALS),
-            world.get(&one("x")),
+            world.get(&credential_path("x")),
             world.call("OPTIONS", CREDENTIALS),
             world.post(S3TOKENS),
         ];

@@ -1,4 +1,4 @@
-//! Which service links and challenges of v3 name.
+//! The URLs in links and challenges of v3.
 
 use tower_credentials::Dialect;
 
@@ -6,12 +6,12 @@ use crate::{
     keystone_v3_frames::{paths, signing},
     world::{
         BOB, Call, World,
-        v3::{CREDENTIALS, S3TOKENS, Signing, assert_refused, pairs, world, world_with},
+        v3::{CREDENTIALS, S3TOKENS, Signing, assert_refused, ec2_path, world, world_with},
     },
 };
 
 #[tokio::test]
-async fn a_401_names_the_service_that_the_client_reached() {
+async fn challenge_names_the_service_that_the_client_reached() {
     let Signing { world, .. } = signing().await;
     for (uri, _) in paths() {
         let method = if uri.ends_with("tokens") { "POST" } else { "GET" };
@@ -40,7 +40,7 @@ async fn self_link(call: Call) -> String {
 }
 
 #[tokio::test]
-async fn links_follow_the_host_and_proxies_only_if_they_are_trusted() {
+async fn links_follow_the_host_and_trusted_proxies_only() {
     let forwarded = |world: &World, headers: &[(&str, &str)]| {
         let call = world.get(CREDENTIALS).header("host", "inner:5000");
         headers.iter().fold(call, |call, (name, value)| call.header(name, value))
@@ -51,9 +51,9 @@ async fn links_follow_the_host_and_proxies_only_if_they_are_trusted() {
         ("x-forwarded-prefix", "/identity/"),
     ];
     let new = [("forwarded", "for=192.0.2.7;proto=https;host=\"cloud.example:5001\"")];
-    let suspicious = world();
+    let untrusting = world();
     for headers in [&old[..], &new, &[]] {
-        let link = self_link(forwarded(&suspicious, headers)).await;
+        let link = self_link(forwarded(&untrusting, headers)).await;
         assert_eq!(link, "http://inner:5000/v3/credentials");
     }
     let trusting = world_with(|builder| builder.trust_forwarded_headers(true));
@@ -77,19 +77,19 @@ async fn links_follow_the_host_and_proxies_only_if_they_are_trusted() {
     let link = self_link(forwarded(&based, &old)).await;
     assert_eq!(link, "https://proxy.test/keys/v3/credentials");
     let uri = "https://h2.test/v3/credentials?type=ec2";
-    assert_eq!(self_link(suspicious.get(uri)).await, uri);
-    assert_eq!(self_link(suspicious.get(CREDENTIALS)).await, CREDENTIALS);
+    assert_eq!(self_link(untrusting.get(uri)).await, uri);
+    assert_eq!(self_link(untrusting.get(CREDENTIALS)).await, CREDENTIALS);
 }
 
 #[tokio::test]
-async fn the_dialect_lives_under_another_prefix_with_its_links() {
+async fn dialect_is_served_under_another_prefix_and_its_links_have_the_prefix() {
     let world = world_with(|builder| builder.prefix(Dialect::KeystoneV3, "/identity/v3"));
     let call = |uri: &str| world.get(uri).header("host", "h");
     assert_eq!(
         self_link(call("/identity/v3/credentials")).await,
         "http://h/identity/v3/credentials"
     );
-    let uri = format!("/identity{}", pairs(BOB, ""));
+    let uri = format!("/identity{}", ec2_path(BOB, ""));
     assert_eq!(self_link(call(&uri)).await, format!("http://h{uri}"));
     let challenge = call("/identity/v3/credentials").send().await;
     let expected = "Keystone uri=\"http://h/identity/v3\"";
@@ -99,7 +99,7 @@ async fn the_dialect_lives_under_another_prefix_with_its_links() {
 }
 
 #[tokio::test]
-async fn a_host_that_would_end_the_quotes_of_a_challenge_is_not_repeated() {
+async fn challenge_does_not_repeat_a_host_that_would_end_its_quotes() {
     let world = world();
     for (host, expected) in [
         ("x\", realm=\"y", "Keystone"),
@@ -110,6 +110,6 @@ async fn a_host_that_would_end_the_quotes_of_a_challenge_is_not_repeated() {
         assert_refused(&challenge, 401);
         assert_eq!(challenge.header("www-authenticate"), expected);
         let link = self_link(world.get(CREDENTIALS).header("host", host)).await;
-        assert_eq!(link, format!("http://{host}/v3/credentials"), "JSON quotes it");
+        assert_eq!(link, format!("http://{host}/v3/credentials"), "JSON escapes the host");
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::world::{
     ALICE, BOB, CAROL, DEMO, OTHER, World,
-    v3::{CREDENTIALS, assert_framed, assert_refused, ec2, id_of, ids, make, opaque, world},
+    v3::{CREDENTIALS, assert_framed, assert_refused, create, ec2, id_of, ids, opaque, world},
 };
 
 async fn listed(world: &World, token: &str, query: &str) -> Vec<String> {
     ids(&world.get(&format!("{CREDENTIALS}{query}")).token(token).send().await)
 }
 
-/// The types of a list.
+/// The types in a list, sorted.
 async fn kinds(world: &World, token: &str, query: &str) -> Vec<String> {
     let answer = world.get(&format!("{CREDENTIALS}{query}")).token(token).send().await;
     assert_eq!(answer.status, 200, "{query}");
@@ -26,7 +26,7 @@ async fn kinds(world: &World, token: &str, query: &str) -> Vec<String> {
     kinds
 }
 
-/// The ids of all pages, and how many pages there were.
+/// The ids in all pages, and the number of pages.
 async fn walk(world: &World, token: &str, query: &str) -> (Vec<String>, usize) {
     let (mut found, mut pages) = (Vec::new(), 0);
     let mut uri = format!("{CREDENTIALS}{query}");
@@ -34,7 +34,7 @@ async fn walk(world: &World, token: &str, query: &str) -> (Vec<String>, usize) {
         let answer = world.get(&uri).token(token).header("host", "keys.test").send().await;
         found.extend(ids(&answer));
         pages += 1;
-        assert!(pages < 1_000, "the walk does not end: {uri}");
+        assert!(pages < 1_000, "the pages do not end: {uri}");
         let body = answer.json();
         let Some(next) = body["links"]["next"].as_str() else {
             assert!(body.get("truncated").is_none(), "{body}");
@@ -46,9 +46,8 @@ async fn walk(world: &World, token: &str, query: &str) -> (Vec<String>, usize) {
     }
 }
 
-/// C1.
 #[tokio::test]
-async fn c1_an_empty_list_has_links_and_nothing_else() {
+async fn c1_empty_list_has_links_and_nothing_else() {
     let world = world();
     let call = world.get("/v3/credentials?type=ec2&x=%20").token("dev-bob");
     let answer = call.header("host", "keys.test:5000").send().await;
@@ -63,9 +62,8 @@ async fn c1_an_empty_list_has_links_and_nothing_else() {
     assert_framed(&answer);
 }
 
-/// C1.
 #[tokio::test]
-async fn c1_each_sees_the_own_records_of_every_project_and_admins_and_readers_all() {
+async fn c1_users_see_own_records_of_every_project_and_admins_and_readers_see_all() {
     let world = world();
     for body in [
         ec2(BOB, DEMO, "b1"),
@@ -74,7 +72,7 @@ async fn c1_each_sees_the_own_records_of_every_project_and_admins_and_readers_al
         ec2(ALICE, DEMO, "a"),
         ec2(CAROL, OTHER, "c"),
     ] {
-        make(&world, &body).await;
+        create(&world, &body).await;
     }
     for (token, count) in [
         ("dev-bob", 3),
@@ -100,13 +98,12 @@ async fn c1_each_sees_the_own_records_of_every_project_and_admins_and_readers_al
     assert!(blob.contains("secret-of-a"), "{blob}");
 }
 
-/// C1.
 #[tokio::test]
-async fn c1_filters_narrow_and_never_widen() {
+async fn c1_filters_never_widen_a_list() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
-    make(&world, &opaque(BOB, "totp", "x")).await;
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &opaque(BOB, "totp", "x")).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
     for (token, query, count) in [
         ("dev-bob", format!("?user_id={BOB}"), 2),
         ("dev-bob", format!("?user_id={ALICE}"), 0),
@@ -128,13 +125,12 @@ async fn c1_filters_narrow_and_never_widen() {
     }
 }
 
-/// C1.
 #[tokio::test]
 async fn c1_inexact_filters_match_inside_at_the_start_and_at_the_end_in_either_case() {
     let world = world();
     for kind in ["cert", "Certificate", "x509-cert", "ec2"] {
         let body = if kind == "ec2" { ec2(BOB, DEMO, "b") } else { opaque(BOB, kind, "x") };
-        make(&world, &body).await;
+        create(&world, &body).await;
     }
     for (query, expected) in [
         ("type__contains=ert", &["Certificate", "cert", "x509-cert"][..]),
@@ -159,11 +155,10 @@ async fn c1_inexact_filters_match_inside_at_the_start_and_at_the_end_in_either_c
     }
 }
 
-/// C1.
 #[tokio::test]
 async fn c1_unknown_parameters_are_ignored_with_any_value() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     for query in [
         "?color=red",
         "?project_id=nowhere",
@@ -180,21 +175,20 @@ async fn c1_unknown_parameters_are_ignored_with_any_value() {
     }
 }
 
-/// C1.
 #[tokio::test]
 async fn c1_limit_counts_shown_records_and_next_leads_to_the_end() {
     let world = world();
     let mut own = BTreeSet::new();
     for number in 0..7 {
-        make(&world, &ec2(BOB, DEMO, &format!("b{number}"))).await;
+        create(&world, &ec2(BOB, DEMO, &format!("b{number}"))).await;
         own.insert(id_of(&format!("b{number}")));
-        make(&world, &ec2(ALICE, DEMO, &format!("a{number}"))).await;
-        make(&world, &opaque(BOB, "totp", "x")).await;
+        create(&world, &ec2(ALICE, DEMO, &format!("a{number}"))).await;
+        create(&world, &opaque(BOB, "totp", "x")).await;
     }
     let (found, pages) = walk(&world, "dev-bob", "?limit=3&type__startswith=ec").await;
     assert_eq!((found.len(), pages), (7, 3));
-    assert!(own.iter().eq(&found), "in order and each once: {found:?}");
-    assert_eq!(walk(&world, "dev-bob", "?limit=7&type=ec2").await.1, 1, "nothing follows");
+    assert!(own.iter().eq(&found), "not in order, or a duplicate: {found:?}");
+    assert_eq!(walk(&world, "dev-bob", "?limit=7&type=ec2").await.1, 1, "more records follow");
     assert_eq!(walk(&world, "dev-bob", "?limit=6&type=ec2").await.1, 2);
     assert_eq!(walk(&world, "dev-bob", "?limit=1&type=ec2").await.1, 7);
     assert_eq!(walk(&world, "dev-bob", "?limit=5000").await.0.len(), 14);
@@ -203,7 +197,6 @@ async fn c1_limit_counts_shown_records_and_next_leads_to_the_end() {
     assert_eq!((&none["credentials"], &none["links"]["next"]), (&json!([]), &Value::Null));
 }
 
-/// C1.
 #[tokio::test]
 async fn c1_limit_that_is_not_a_whole_number_is_400() {
     let world = world();
@@ -219,24 +212,23 @@ async fn c1_limit_that_is_not_a_whole_number_is_400() {
     }
 }
 
-/// C1.
 #[tokio::test]
-async fn c1_a_marker_that_is_not_in_the_list_is_404_whether_it_exists_or_not() {
+async fn c1_marker_outside_the_list_is_404_whether_it_exists_or_not() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
     let [own, alices] = [id_of("b"), id_of("a")];
     let marked = async |token: &str, query: &str| {
         let uri = format!("{CREDENTIALS}?{query}");
         world.get(&uri).token(token).send().await
     };
-    let mut told = BTreeSet::new();
+    let mut bodies = BTreeSet::new();
     for marker in ["missing", "b", &alices] {
         let answer = marked("dev-bob", &format!("marker={marker}")).await;
         assert_refused(&answer, 404);
-        told.insert(answer.text().to_owned());
+        bodies.insert(answer.text().to_owned());
     }
-    assert_eq!(told.len(), 1, "the same for all: {told:?}");
+    assert_eq!(bodies.len(), 1, "the bodies differ: {bodies:?}");
     assert_refused(&marked("dev-bob", &format!("marker={own}&type=totp")).await, 404);
     assert_refused(&marked("dev-admin", "marker=missing").await, 404);
     assert!(ids(&marked("dev-bob", &format!("marker={own}")).await).is_empty());
@@ -248,9 +240,8 @@ async fn c1_a_marker_that_is_not_in_the_list_is_404_whether_it_exists_or_not() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// C1.
     #[test]
-    fn c1_walking_pages_of_any_size_gives_every_own_record_exactly_once(
+    fn c1_pages_of_any_size_contain_every_own_record_exactly_once(
         owners in proptest::collection::vec(0..3_usize, 0..40),
         limit in 1..9_usize,
         filtered in any::<bool>(),
@@ -265,7 +256,7 @@ proptest! {
                     1 => ec2(BOB, OTHER, &access),
                     _ => opaque(BOB, "totp", "x"),
                 };
-                let id = make(&world, &body).await["id"].as_str().unwrap().to_owned();
+                let id = create(&world, &body).await["id"].as_str().unwrap().to_owned();
                 if *owner == 1 || (*owner == 2 && !filtered) {
                     own.insert(id);
                 }

@@ -11,23 +11,22 @@ use crate::{
     world::{
         ALICE, Answer, BOB, DEMO, OTHER, START, World,
         v3::{
-            CREDENTIALS, SECOND, accesses, assert_framed, assert_refused, blob_of, change, ec2,
-            id_of, make, one, opaque, pair_of, pairs, world,
+            CREDENTIALS, SECOND, accesses, assert_framed, assert_refused, blob_of, change, create,
+            credential_path, ec2, ec2_path, id_of, opaque, pair_of, world,
         },
     },
 };
 
 async fn patch(world: &World, token: &str, id: &str, body: &Value) -> Answer {
-    world.patch(&one(id)).token(token).json(body).send().await
+    world.patch(&credential_path(id)).token(token).json(body).send().await
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_changes_the_blob_and_returns_the_whole_credential() {
     let world = world();
     let mut body = opaque(BOB, "totp", "old");
     body["credential"]["name"] = json!({"a": 1});
-    let mut made = make(&world, &body).await;
+    let mut made = create(&world, &body).await;
     let id = made["id"].as_str().unwrap().to_owned();
     world.clock.advance(SECOND);
     for token in ["dev-bob", "dev-admin", "unscoped-bob", "domain-admin"] {
@@ -37,21 +36,20 @@ async fn c4_changes_the_blob_and_returns_the_whole_credential() {
         assert_framed(&answer);
         made["blob"] = blob.into();
         assert_eq!(answer.json()["credential"], made);
-        let shown = world.get(&one(&id)).token("dev-bob").send().await.json();
+        let shown = world.get(&credential_path(&id)).token("dev-bob").send().await.json();
         assert_eq!(shown["credential"], made);
     }
     for token in ["dev-alice", "system-reader", "dev-service", "domain-reader"] {
         assert_refused(&patch(&world, token, &id, &change("evil")).await, 403);
     }
-    let shown = world.get(&one(&id)).token("dev-bob").send().await.json();
+    let shown = world.get(&credential_path(&id)).token("dev-bob").send().await.json();
     assert_eq!(shown["credential"]["blob"], "blob of domain-admin");
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_needs_a_blob_that_is_a_string() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "k")).await;
+    create(&world, &ec2(BOB, DEMO, "k")).await;
     for body in [
         json!({"credential": {}}),
         json!({"credential": {"type": "ec2"}}),
@@ -70,18 +68,17 @@ async fn c4_needs_a_blob_that_is_a_string() {
         assert_eq!(answer.status, 400, "{body}");
         assert_refused(&answer, 400);
     }
-    assert_refused(&world.patch(&one(&id_of("k"))).token("dev-bob").send().await, 400);
+    assert_refused(&world.patch(&credential_path(&id_of("k"))).token("dev-bob").send().await, 400);
     let stored = world.stored("k").await.unwrap();
     assert_eq!(stored.secret_key().unwrap().expose(), "secret-of-k");
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_accepts_other_members_only_as_they_are_stored() {
     let world = world();
     let mut body = ec2(BOB, DEMO, "k");
     body["credential"]["note-of"] = json!([1, 2.5]);
-    let made = make(&world, &body).await;
+    let made = create(&world, &body).await;
     let id = id_of("k");
     let with = |name: &str, value: Value| {
         let mut body = change(&blob_of("k", "changed"));
@@ -118,19 +115,18 @@ async fn c4_accepts_other_members_only_as_they_are_stored() {
         let answer = patch(&world, "dev-bob", &id, &with(name, made[name].clone())).await;
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
     }
-    let mut totp = make(&world, &opaque(BOB, "totp", "x")).await;
+    let mut totp = create(&world, &opaque(BOB, "totp", "x")).await;
     let id = totp["id"].as_str().unwrap().to_owned();
     totp.as_object_mut().unwrap().remove("links");
     totp["blob"] = "y".into();
     let whole = patch(&world, "dev-bob", &id, &json!({ "credential": totp })).await;
-    assert_eq!(whole.status, 200, "a project that is null is as it is stored");
+    assert_eq!(whole.status, 200, "null matches a missing project");
 }
 
-/// C4.
 #[tokio::test]
-async fn c4_a_changed_access_key_keeps_the_id_and_lookups_follow_it() {
+async fn c4_changed_access_key_keeps_the_id_and_lookups_follow_it() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "old")).await;
+    create(&world, &ec2(BOB, DEMO, "old")).await;
     let id = id_of("old");
     let answer = patch(&world, "dev-bob", &id, &change(&blob_of("new", "fresh"))).await;
     assert_eq!(answer.status, 200);
@@ -139,32 +135,31 @@ async fn c4_a_changed_access_key_keeps_the_id_and_lookups_follow_it() {
     assert!(world.stored("old").await.is_none());
     assert_eq!(world.stored("new").await.unwrap().secret_key().unwrap().expose(), "fresh");
     let get = async |uri: &str| world.get(uri).token("dev-bob").send().await.status.as_u16();
-    assert_eq!(get(&one(&id)).await, 200);
-    assert_eq!(get(&one(&id_of("new"))).await, 403, "nothing has that id");
-    assert_eq!(get(&pairs(BOB, "/new")).await, 200);
-    assert_eq!(get(&pairs(BOB, "/old")).await, 404);
+    assert_eq!(get(&credential_path(&id)).await, 200);
+    assert_eq!(get(&credential_path(&id_of("new"))).await, 403, "no record has this id");
+    assert_eq!(get(&ec2_path(BOB, "/new")).await, 200);
+    assert_eq!(get(&ec2_path(BOB, "/old")).await, 404);
     assert_eq!(get("/credentials/new").await, 200);
     assert_eq!(get("/credentials/old").await, 404);
-    let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+    let list = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
     assert_eq!(accesses(&list), ["new"]);
-    let deleted = world.delete(&pairs(BOB, "/new")).token("dev-bob").send().await;
+    let deleted = world.delete(&ec2_path(BOB, "/new")).token("dev-bob").send().await;
     assert_eq!(deleted.status, 204);
-    make(&world, &ec2(ALICE, DEMO, "old")).await;
+    create(&world, &ec2(ALICE, DEMO, "old")).await;
 }
 
-/// C4.
 #[tokio::test]
-async fn c4_a_taken_access_key_is_409_and_changes_nothing() {
+async fn c4_taken_access_key_is_409_and_changes_nothing() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
     let taken = patch(&world, "dev-bob", &id_of("b"), &change(&blob_of("a", "s"))).await;
     assert_refused(&taken, 409);
     for access in ["a", "b"] {
         let stored = world.stored(access).await.unwrap();
         assert_eq!(stored.secret_key().unwrap().expose(), format!("secret-of-{access}"));
     }
-    // The id of this access key belongs to a record that now has another access key.
+    // The id of access key `b` belongs to a record that now has another access key.
     assert_eq!(
         patch(&world, "dev-bob", &id_of("b"), &change(&blob_of("c", "s"))).await.status,
         200
@@ -174,11 +169,10 @@ async fn c4_a_taken_access_key_is_409_and_changes_nothing() {
     assert!(world.stored("c").await.is_some() && world.stored("b").await.is_none());
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_members_that_name_the_origin_of_a_pair_cannot_be_changed() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "k")).await;
+    create(&world, &ec2(BOB, DEMO, "k")).await;
     for name in ["trust_id", "app_cred_id", "access_token_id", "access_id"] {
         for (value, status) in [(json!("x"), 400), (json!(7), 400), (Value::Null, 200)] {
             let blob = json!({"access": "k", "secret": "s", name: value}).to_string();
@@ -188,18 +182,17 @@ async fn c4_members_that_name_the_origin_of_a_pair_cannot_be_changed() {
             }
         }
     }
-    // Other types have no such members.
-    let totp = make(&world, &opaque(BOB, "totp", "x")).await;
+    // Blobs of other types may have these members.
+    let totp = create(&world, &opaque(BOB, "totp", "x")).await;
     let blob = r#"{"trust_id":"x"}"#;
     let answer = patch(&world, "dev-bob", totp["id"].as_str().unwrap(), &change(blob)).await;
     assert_eq!(answer.status, 200);
 }
 
-/// C4.
 #[tokio::test]
-async fn c4_a_key_pairs_blob_stays_one() {
+async fn c4_blob_of_a_key_pair_must_remain_the_blob_of_a_key_pair() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "k")).await;
+    create(&world, &ec2(BOB, DEMO, "k")).await;
     for blob in [
         "nope",
         "{",
@@ -223,7 +216,6 @@ async fn c4_a_key_pairs_blob_stays_one() {
     assert!(!world.is_usable("k").await);
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_ibm_key_keeps_its_status_and_its_time() {
     let world = world();
@@ -241,7 +233,6 @@ async fn c4_ibm_key_keeps_its_status_and_its_time() {
     assert_eq!(shown["credential"]["blob"]["secret"], "s2");
 }
 
-/// C4.
 #[tokio::test]
 async fn c4_only_the_secret_of_a_grant_can_be_changed_and_v2_sees_it() {
     let world = world();
@@ -262,7 +253,7 @@ async fn c4_only_the_secret_of_a_grant_can_be_changed_and_v2_sees_it() {
     let mut expected = granted();
     expected["OS-KSEC2-ec2Credentials"]["secret"] = "changed".into();
     let shown = world.get(&bobs("/ec2Credentials")).token("dev-admin").send().await.json();
-    assert_eq!(shown, expected, "with its signature");
+    assert_eq!(shown, expected, "the signature is kept");
     let stored = world.stored("test_user").await.unwrap();
     assert!(matches!(stored.material, Material::Grant { .. }) && stored.is_usable());
     assert_eq!(
@@ -271,17 +262,16 @@ async fn c4_only_the_secret_of_a_grant_can_be_changed_and_v2_sees_it() {
     );
 }
 
-/// C4.
 #[tokio::test]
-async fn c4_a_pair_of_os_ec2_can_be_changed_by_its_id() {
+async fn c4_pair_of_os_ec2_can_be_changed_by_its_id() {
     let world = world();
     let body = json!({"tenant_id": DEMO});
-    let made = world.post(&pairs(BOB, "")).token("dev-bob").json(&body).send().await.json();
+    let made = world.post(&ec2_path(BOB, "")).token("dev-bob").json(&body).send().await.json();
     let access = made["credential"]["access"].as_str().unwrap().to_owned();
     let answer =
         patch(&world, "dev-bob", &id_of(&access), &change(&blob_of(&access, "mine"))).await;
     assert_eq!(answer.status, 200);
-    let uri = pairs(BOB, &format!("/{access}"));
+    let uri = ec2_path(BOB, &format!("/{access}"));
     let shown = world.get(&uri).token("dev-bob").send().await.json();
     assert_eq!(shown["credential"]["secret"], "mine");
     let twice = pair_of(BOB, DEMO, &blob_of(&access, "again"));

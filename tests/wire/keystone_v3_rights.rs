@@ -1,10 +1,10 @@
-//! Who may do what with credentials of v3.
+//! The rights that the operations of v3 require.
 
 use crate::world::{
     ALICE, BOB, CAROL, DEMO, OTHER, World,
     v3::{
-        CREDENTIALS, assert_framed, assert_refused, blob_of, change, ec2, id_of, ids, make, one,
-        world,
+        CREDENTIALS, assert_framed, assert_refused, blob_of, change, create, credential_path, ec2,
+        id_of, ids, world,
     },
 };
 
@@ -13,7 +13,6 @@ async fn status(world: &World, method: &str, uri: &str, token: &str) -> u16 {
     call.send().await.status.as_u16()
 }
 
-/// C2.
 #[tokio::test]
 async fn c2_is_for_admins_and_owners_and_requires_no_place_in_the_project() {
     let world = world();
@@ -46,12 +45,11 @@ async fn c2_is_for_admins_and_owners_and_requires_no_place_in_the_project() {
     );
 }
 
-/// C3.
 #[tokio::test]
 async fn c3_shows_to_owners_admins_and_system_readers_with_the_secret() {
     let world = world();
-    let made = make(&world, &ec2(BOB, DEMO, "k")).await;
-    let uri = one(&id_of("k"));
+    let made = create(&world, &ec2(BOB, DEMO, "k")).await;
+    let uri = credential_path(&id_of("k"));
     for (token, status) in [
         ("dev-bob", 200),
         ("unscoped-bob", 200),
@@ -79,11 +77,11 @@ async fn c3_shows_to_owners_admins_and_system_readers_with_the_secret() {
     }
 }
 
-/// C3, C4 and C5.
+/// The same is true of C3, C4 and C5.
 #[tokio::test]
 async fn only_callers_who_reach_every_record_learn_that_an_id_does_not_exist() {
     let world = world();
-    make(&world, &ec2(ALICE, DEMO, "k")).await;
+    create(&world, &ec2(ALICE, DEMO, "k")).await;
     for (token, methods) in [
         ("dev-bob", [("GET", 403), ("PATCH", 403), ("DELETE", 403)]),
         ("dev-service", [("GET", 403), ("PATCH", 403), ("DELETE", 403)]),
@@ -94,37 +92,44 @@ async fn only_callers_who_reach_every_record_learn_that_an_id_does_not_exist() {
         for (method, expected) in methods {
             // The access key is not an id, and case matters in ids.
             for id in ["missing", "k", &id_of("k").to_uppercase(), &"x".repeat(5_000), "%C3%A4"] {
-                let found = status(&world, method, &one(id), token).await;
+                let found = status(&world, method, &credential_path(id), token).await;
                 assert_eq!(found, expected, "{token} {method} {id}");
             }
             if expected == 403 && method != "GET" {
-                let somebodys = status(&world, method, &one(&id_of("k")), token).await;
-                assert_eq!(somebodys, 403, "{token} {method}");
+                let other_users =
+                    status(&world, method, &credential_path(&id_of("k")), token).await;
+                assert_eq!(other_users, 403, "{token} {method}");
             }
         }
     }
-    let [missing, somebodys] =
-        ["missing".to_owned(), id_of("k")].map(|id| world.get(&one(&id)).token("dev-bob").send());
-    assert_eq!(missing.await.body, somebodys.await.body);
+    let [missing, other_users] = ["missing".to_owned(), id_of("k")]
+        .map(|id| world.get(&credential_path(&id)).token("dev-bob").send());
+    assert_eq!(missing.await.body, other_users.await.body);
 }
 
-/// C5.
 #[tokio::test]
 async fn c5_deletes_for_owners_and_admins_without_body_and_content_type() {
     let world = world();
     for (access, token) in [("a", "dev-bob"), ("b", "dev-admin"), ("c", "unscoped-bob")] {
-        make(&world, &ec2(BOB, DEMO, access)).await;
+        create(&world, &ec2(BOB, DEMO, access)).await;
         for other in ["dev-alice", "system-reader", "domain-reader"] {
-            assert_eq!(status(&world, "DELETE", &one(&id_of(access)), other).await, 403, "{other}");
+            assert_eq!(
+                status(&world, "DELETE", &credential_path(&id_of(access)), other).await,
+                403,
+                "{other}"
+            );
         }
-        let answer = world.delete(&one(&id_of(access))).token(token).send().await;
+        let answer = world.delete(&credential_path(&id_of(access))).token(token).send().await;
         assert_eq!(answer.status, 204, "{token}");
         assert!(answer.body.is_empty() && !answer.headers.contains_key("content-type"));
         assert_framed(&answer);
         assert!(world.stored(access).await.is_none());
-        assert_eq!(status(&world, "DELETE", &one(&id_of(access)), "dev-admin").await, 404);
+        assert_eq!(
+            status(&world, "DELETE", &credential_path(&id_of(access)), "dev-admin").await,
+            404
+        );
     }
     let list = world.get(CREDENTIALS).token("dev-bob").send().await;
     assert!(ids(&list).is_empty());
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
 }

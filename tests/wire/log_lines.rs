@@ -1,5 +1,5 @@
-//! Log lines cannot be forged: text that a client chose is quoted, and its control and
-//! bidirectional characters are escaped.
+//! Clients cannot forge log lines: the log quotes text that a client chose, and escapes its
+//! control and bidirectional characters.
 
 use std::{collections::HashMap, error::Error, sync::Arc, time::SystemTime};
 
@@ -20,22 +20,23 @@ use crate::{
     operations::records,
     os_ec2::under,
     thread_log,
-    world::{DEMO, START, World, escaped, pair},
+    world::{DEMO, START, World, pair, percent_encoded},
 };
 
-/// Characters that ids of stored records may have: another line, a terminal's cursor and colors,
-/// text that runs backwards.
+/// Characters that ids of stored records may have: line breaks, terminal escapes, and
+/// bidirectional controls.
 const HOSTILE: &str = "x\n2026-01-02T03:04:05Z  INFO credential deleted\r\u{1b}[2K\u{1b}[31m\u{9b}\
                        \u{202e}\u{2066}\u{200f}\u{2028}\" caller=\"root";
 
-/// Characters that ids of new records may have: no control character and no slash.
+/// Characters that ids of new records may have. Control characters and slashes are rejected.
 const REVERSED: &str = "x\u{202e}\u{2066}\u{200f}\u{2028}\" caller=\"root";
 
-/// Checks that the log consists of this many whole lines, each with printable text only.
+/// Checks that the log consists of this many whole lines of printable text.
 #[track_caller]
 fn assert_clean(log: &str, lines: usize) {
-    let odd = |c: char| c != '\n' && (c.is_control() || format!("{c:?}").starts_with("'\\u"));
-    assert_eq!(log.chars().find(|c| odd(*c)), None, "{log:?}");
+    let unprintable =
+        |c: char| c != '\n' && (c.is_control() || format!("{c:?}").starts_with("'\\u"));
+    assert_eq!(log.chars().find(|c| unprintable(*c)), None, "{log:?}");
     let starts = |line: &&str| line.contains(" INFO ") || line.contains(" WARN ");
     assert_eq!(log.lines().filter(starts).count(), lines, "{log}");
     assert_eq!(log.lines().count(), lines, "{log}");
@@ -45,7 +46,7 @@ fn owner(id: &str) -> UserId {
     UserId::from_stored(id)
 }
 
-/// A world where any id exists, and `token` is an admin's with this id.
+/// A world in which every id exists, and `token` is the token of an admin with this id.
 fn world(admin: &str) -> World {
     let scope = Scope::Project(ProjectId::from_stored(DEMO));
     let admin = Caller::new(owner(admin), scope).with_roles(["admin"]);
@@ -58,14 +59,14 @@ fn world(admin: &str) -> World {
 async fn ids_of_new_records_are_quoted_and_escaped_in_every_dialect() {
     thread_log::listen();
     let world = world(REVERSED);
-    let path = escaped(REVERSED);
+    let path = percent_encoded(REVERSED);
     let grants = format!("/v2.0/users/{path}/OS-KSADM/credentials");
     let grant = |secret: &str| json!({"ec2Credentials": {"username": "granted", "secret": secret, "signature": ""}});
     let opaque = json!({"credential": {"type": "totp", "user_id": REVERSED, "blob": "{}"}});
     let tenant = json!({"tenant_id": REVERSED});
     for (call, status) in [
         (world.post("/credentials").json(&pair(REVERSED, REVERSED, "a\"=x")), 201),
-        (world.delete(&format!("/credentials/{}", escaped("a\"=x"))), 204),
+        (world.delete(&format!("/credentials/{}", percent_encoded("a\"=x"))), 204),
         (world.post(&grants).json(&grant("one")), 201),
         (world.post(&format!("{grants}/ec2Credentials")).json(&grant("two")), 200),
         (world.delete(&format!("{grants}/ec2Credentials")), 204),
@@ -116,7 +117,7 @@ async fn ids_of_stored_records_are_quoted_and_escaped() {
     assert_eq!(log.matches(&format!("user_id={HOSTILE:?}")).count(), 3, "{log}");
 }
 
-/// A part of the app that fails and repeats what a client sent.
+/// A validator and log that fail with a cause that repeats client input.
 #[derive(Debug)]
 struct Echoing;
 
@@ -148,7 +149,7 @@ async fn causes_of_failures_are_escaped() {
     let answer = world.get("/credentials").token("token").send().await;
     assert_eq!(answer.status, 503);
     let cause = answer.error.as_deref().and_then(Error::source).and_then(Error::source);
-    assert_eq!(cause.unwrap().to_string(), HOSTILE, "an outer layer gets the text as it is");
+    assert_eq!(cause.unwrap().to_string(), HOSTILE, "an outer layer gets the unescaped text");
     let log = thread_log::take();
     assert!(log.contains("x\\n2026-01-02T03:04:05Z"), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
@@ -166,10 +167,10 @@ async fn causes_of_failures_are_escaped() {
 }
 
 #[tokio::test]
-async fn refused_requests_put_nothing_of_theirs_into_the_log() {
+async fn refused_requests_log_nothing() {
     thread_log::listen();
     let world = World::new();
-    let hostile = escaped(HOSTILE);
+    let hostile = percent_encoded(HOSTILE);
     for uri in [
         format!("/credentials/{hostile}"),
         format!("/credentials?user_id={hostile}"),

@@ -1,7 +1,8 @@
-//! The responses of the IBM COS and Keystone APIs, byte by byte.
+//! Checks the responses of the IBM COS and Keystone APIs byte by byte.
 //!
-//! One program of many files, each about one subject: linking it is a good
-//! part of the time that the tests take.
+//! Test names start with the number of an operation, such as `i1` or `c4`, in the tables of
+//! the modules in `src/dialect`. All files are one program, because linking takes a large part
+//! of the time of a test run.
 
 mod bad_input;
 mod bad_input_v3;
@@ -36,7 +37,7 @@ mod operations;
 mod os_ec2;
 mod os_ec2_rights;
 mod outages_and_races;
-mod parts;
+mod plugins;
 mod random_requests;
 mod redeemed_owners;
 mod root_keys;

@@ -1,4 +1,4 @@
-//! Every operation of every dialect once, for tests of common behavior.
+//! Every operation of every dialect once, for tests of behavior that they share.
 
 use std::sync::Arc;
 
@@ -17,17 +17,20 @@ use crate::{
     s3tokens,
     world::{
         ALICE, Answer, BOB, Call, DEMO, GATEWAY, World, pair,
-        v3::{ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, change, ec2, id_of, one},
+        v3::{
+            ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, Signing, change, credential_path, ec2, id_of,
+        },
     },
 };
 
-/// An operation with a request that succeeds.
+/// An operation, with a request that succeeds.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) wire: Wire,
     pub(crate) method: &'static str,
     pub(crate) uri: String,
     pub(crate) body: Option<Value>,
+    /// The status of the success.
     pub(crate) done: u16,
 }
 
@@ -41,12 +44,12 @@ pub(crate) enum Wire {
     Tokens,
 }
 
-/// The caller, and how it authenticates.
+/// How the caller authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     Basic,
     Bearer,
-    Nobody,
+    Missing,
     Token,
     WrongPassword,
 }
@@ -55,7 +58,7 @@ impl Operation {
     /// All operations. Each runs in its own [`prepared`] world.
     pub(crate) fn all() -> Vec<Self> {
         let by_key = format!("/credentials/{ACCESS}");
-        let by_id = one(&id_of(ACCESS));
+        let by_id = credential_path(&id_of(ACCESS));
         let slot = bobs("/OS-KSEC2:ec2Credentials");
         let grant = |secret: &str| {
             let grant = json!({"username": "granted", "secret": secret, "signature": "s"});
@@ -104,18 +107,18 @@ impl Operation {
         Self { wire, method, uri: uri.into(), body, done }
     }
 
-    /// Those that change something, or would by their method.
+    /// Whether the method may change something.
     pub(crate) fn is_change(&self) -> bool {
         !matches!(self.method, "GET" | "HEAD" | "OPTIONS")
     }
 
-    /// Those that take a body.
+    /// Whether the operation takes a body.
     pub(crate) fn takes_body(&self) -> bool {
         matches!(self.method, "PATCH" | "POST" | "PUT")
     }
 
     /// The request without content type and body.
-    pub(crate) fn bare(&self, world: &World, login: Login) -> Call {
+    pub(crate) fn without_body(&self, world: &World, login: Login) -> Call {
         let call = world.call(self.method, &self.uri);
         let (user, token) = match self.wire {
             Wire::Tokens => (GATEWAY, "dev-service"),
@@ -127,7 +130,7 @@ impl Operation {
         match login {
             Login::Basic => call.header("authorization", &basic(token)),
             Login::Bearer => call.header("authorization", &format!("Bearer {token}")),
-            Login::Nobody => call,
+            Login::Missing => call,
             Login::Token => call.token(token),
             Login::WrongPassword => call.header("authorization", &basic("wrong")),
         }
@@ -135,14 +138,14 @@ impl Operation {
 
     /// The request with its body, as JSON.
     pub(crate) fn call(&self, world: &World, login: Login) -> Call {
-        let call = self.bare(world, login);
+        let call = self.without_body(world, login);
         match &self.body {
             Some(body) => call.json(body),
             None => call,
         }
     }
 
-    /// Checks that a refusal has the dialect's own shape.
+    /// Checks that a refusal has the dialect's form.
     #[track_caller]
     pub(crate) fn assert_refused(&self, answer: &Answer, status: u16) {
         assert_eq!(answer.status, status, "{self:?}: {}", answer.text());
@@ -174,7 +177,7 @@ pub(crate) async fn prepared(
     signing
 }
 
-/// All records, to see whether any was changed.
+/// All records, for a comparison before and after.
 pub(crate) async fn records(world: &World) -> Vec<Arc<Credential>> {
     world.backend.list(&ListQuery::new(Order::Id)).await.unwrap().credentials
 }

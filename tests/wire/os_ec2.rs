@@ -7,11 +7,12 @@ use crate::world::{
     ALICE, BOB, DAVE, DEMO, OTHER, World, directory,
     registry::Registry,
     v3::{
-        accesses, assert_framed, assert_refused, ec2, id_of, make, opaque, pairs, world, world_with,
+        accesses, assert_framed, assert_refused, create, ec2, ec2_path, id_of, opaque, world,
+        world_with,
     },
 };
 
-/// The prefixes with the same responses.
+/// The prefixes, whose responses are the same.
 pub(crate) const PREFIXES: [&str; 2] = ["/v3", "/v2.0"];
 
 pub(crate) fn under(prefix: &str, user: &str, rest: &str) -> String {
@@ -27,7 +28,6 @@ fn is_hex(text: &str, len: usize) -> bool {
     text.len() == len && text.bytes().all(|b| b"0123456789abcdef".contains(&b))
 }
 
-/// E2 and K13.
 #[tokio::test]
 async fn e2_generates_both_keys_and_returns_them() {
     let world = world();
@@ -57,11 +57,10 @@ async fn e2_generates_both_keys_and_returns_them() {
         assert_eq!(stored.id, CredentialId::of(stored.access_key.as_ref().unwrap()));
         assert_eq!(stored.secret_key().unwrap().expose(), secret);
     }
-    let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+    let list = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
     assert_eq!(accesses(&list).len(), 2);
 }
 
-/// E2.
 #[tokio::test]
 async fn e2_missing_or_unknown_project_is_404_and_project_that_is_not_a_string_is_400() {
     let world = world();
@@ -78,47 +77,45 @@ async fn e2_missing_or_unknown_project_is_404_and_project_that_is_not_a_string_i
         (json!([DEMO]), 400),
         (json!("x"), 400),
     ] {
-        let answer = world.post(&pairs(BOB, "")).token("dev-bob").json(&body).send().await;
+        let answer = world.post(&ec2_path(BOB, "")).token("dev-bob").json(&body).send().await;
         assert_eq!(answer.status, status, "{body}");
         assert_refused(&answer, status);
     }
-    assert_refused(&world.post(&pairs(BOB, "")).token("dev-bob").send().await, 404);
-    let broken = world.post(&pairs(BOB, "")).token("dev-bob").text("application/json", "{");
+    assert_refused(&world.post(&ec2_path(BOB, "")).token("dev-bob").send().await, 404);
+    let broken = world.post(&ec2_path(BOB, "")).token("dev-bob").text("application/json", "{");
     assert_refused(&broken.send().await, 400);
     for (user, token, expected) in
         [("unknown", "dev-admin", 404), ("unknown", "dev-bob", 403), (DEMO, "dev-admin", 404)]
     {
-        assert_eq!(status(&world, "POST", &pairs(user, ""), token).await, expected, "{user}");
+        assert_eq!(status(&world, "POST", &ec2_path(user, ""), token).await, expected, "{user}");
     }
-    let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+    let list = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
     assert!(accesses(&list).is_empty());
 }
 
-/// E2.
 #[tokio::test]
 async fn e2_full_quota_and_disabled_users_and_projects_are_403() {
     let registry = std::sync::Arc::new(Registry::over(directory()));
     let world = world_with(|builder| builder.quota(Quota::AtMost(1)).directory(registry.clone()));
-    assert_eq!(status(&world, "POST", &pairs(BOB, ""), "dev-bob").await, 201);
-    assert_eq!(status(&world, "POST", &pairs(BOB, ""), "dev-bob").await, 403);
+    assert_eq!(status(&world, "POST", &ec2_path(BOB, ""), "dev-bob").await, 201);
+    assert_eq!(status(&world, "POST", &ec2_path(BOB, ""), "dev-bob").await, 403);
     registry.set_user(ALICE, Some(false));
-    assert_eq!(status(&world, "POST", &pairs(ALICE, ""), "dev-admin").await, 403);
+    assert_eq!(status(&world, "POST", &ec2_path(ALICE, ""), "dev-admin").await, 403);
     registry.set_user(ALICE, Some(true));
     registry.set_project(DEMO, Some(false));
-    assert_eq!(status(&world, "POST", &pairs(ALICE, ""), "dev-admin").await, 403);
+    assert_eq!(status(&world, "POST", &ec2_path(ALICE, ""), "dev-admin").await, 403);
     registry.set_project(DEMO, Some(true));
-    assert_eq!(status(&world, "POST", &pairs(ALICE, ""), "dev-admin").await, 201);
+    assert_eq!(status(&world, "POST", &ec2_path(ALICE, ""), "dev-admin").await, 201);
 }
 
-/// E1 and K13.
 #[tokio::test]
 async fn e1_lists_the_key_pairs_of_the_user_in_the_path_and_nothing_else() {
     let world = world();
     for body in [ec2(BOB, DEMO, "b1"), ec2(BOB, OTHER, "b2"), ec2(ALICE, DEMO, "a")] {
-        make(&world, &body).await;
+        create(&world, &body).await;
     }
-    make(&world, &opaque(BOB, "totp", "x")).await;
-    make(&world, &opaque(BOB, "cert", r#"{"access":"c","secret":"s"}"#)).await;
+    create(&world, &opaque(BOB, "totp", "x")).await;
+    create(&world, &opaque(BOB, "cert", r#"{"access":"c","secret":"s"}"#)).await;
     for prefix in PREFIXES {
         let uri = under(prefix, BOB, "");
         for (token, expected) in [
@@ -156,15 +153,14 @@ async fn e1_lists_the_key_pairs_of_the_user_in_the_path_and_nothing_else() {
     }
 }
 
-/// E1.
 #[tokio::test]
 async fn e1_has_pages_with_next_links_that_lead_to_the_end() {
     let world = world();
     for number in 0..5 {
-        make(&world, &ec2(BOB, DEMO, &format!("b{number}"))).await;
-        make(&world, &ec2(ALICE, DEMO, &format!("a{number}"))).await;
+        create(&world, &ec2(BOB, DEMO, &format!("b{number}"))).await;
+        create(&world, &ec2(ALICE, DEMO, &format!("a{number}"))).await;
     }
-    let (mut found, mut uri) = (Vec::new(), Some(pairs(BOB, "?limit=2&x=y")));
+    let (mut found, mut uri) = (Vec::new(), Some(ec2_path(BOB, "?limit=2&x=y")));
     while let Some(at) = uri {
         let answer = world.get(&at).token("dev-bob").send().await;
         found.extend(accesses(&answer));
@@ -179,16 +175,15 @@ async fn e1_has_pages_with_next_links_that_lead_to_the_end() {
         (format!("?marker={}", id_of("b0")), 200),
     ] {
         assert_eq!(
-            status(&world, "GET", &pairs(BOB, &query), "dev-bob").await,
+            status(&world, "GET", &ec2_path(BOB, &query), "dev-bob").await,
             expected,
             "{query}"
         );
     }
 }
 
-/// K13.
 #[tokio::test]
-async fn k13_takes_the_body_of_v2_too() {
+async fn k13_accepts_the_body_of_v2_too() {
     let world = world();
     for root in ["OS-KSEC2-ec2Credentials", "OS-KSEC2:ec2Credentials", "ec2Credentials"] {
         for prefix in PREFIXES {
@@ -206,7 +201,7 @@ async fn k13_takes_the_body_of_v2_too() {
 }
 
 #[tokio::test]
-async fn keys_of_every_dialect_are_the_users_key_pairs() {
+async fn keys_of_every_dialect_are_listed_and_deleted_through_os_ec2() {
     let world = world();
     world.mint(BOB, DEMO, "minted").await;
     let uri = format!("/v2.0/users/{BOB}/OS-KSADM/credentials");
@@ -214,13 +209,13 @@ async fn keys_of_every_dialect_are_the_users_key_pairs() {
     assert_eq!(world.post(&uri).token("dev-admin").json(&grant).send().await.status, 201);
     let password = json!({"passwordCredentials": {"username": "bob", "password": "pass"}});
     assert_eq!(world.post(&uri).token("dev-admin").json(&password).send().await.status, 201);
-    let list = world.get(&pairs(BOB, "")).token("dev-bob").send().await;
+    let list = world.get(&ec2_path(BOB, "")).token("dev-bob").send().await;
     let found = accesses(&list);
     assert!(["minted", "granted"].iter().all(|key| found.contains(&(*key).into())), "{found:?}");
     assert!(!list.text().contains("bob\""), "{}", list.text());
-    assert_eq!(status(&world, "GET", &pairs(BOB, "/bob"), "dev-admin").await, 404);
+    assert_eq!(status(&world, "GET", &ec2_path(BOB, "/bob"), "dev-admin").await, 404);
 
-    let gone = world.delete(&pairs(BOB, "/granted")).token("dev-bob").send().await;
+    let gone = world.delete(&ec2_path(BOB, "/granted")).token("dev-bob").send().await;
     assert_eq!(gone.status, 204);
     let slot = world.get(&format!("{uri}/s3Credentials")).token("dev-admin").send().await;
     assert_eq!(slot.status, 404);

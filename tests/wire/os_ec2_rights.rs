@@ -1,4 +1,4 @@
-//! Who may do what through OS-EC2.
+//! The rights that the operations of OS-EC2 require.
 
 use serde_json::json;
 use tower_credentials::policy::RolePolicy;
@@ -7,11 +7,12 @@ use crate::{
     os_ec2::{PREFIXES, status, under},
     world::{
         ALICE, BOB, CAROL, DEMO, OTHER,
-        v3::{assert_framed, assert_refused, ec2, id_of, make, opaque, pairs, world, world_with},
+        v3::{
+            assert_framed, assert_refused, create, ec2, ec2_path, id_of, opaque, world, world_with,
+        },
     },
 };
 
-/// E2.
 #[tokio::test]
 async fn e2_is_for_admins_and_for_members_themselves_in_any_project() {
     let world = world();
@@ -32,7 +33,7 @@ async fn e2_is_for_admins_and_for_members_themselves_in_any_project() {
         ("dev-service", BOB, 403),
     ] {
         for project in [DEMO, OTHER] {
-            let call = world.post(&pairs(user, "")).token(token);
+            let call = world.post(&ec2_path(user, "")).token(token);
             let answer = call.json(&json!({"tenant_id": project})).send().await;
             assert_eq!(answer.status, expected, "{token} {user} {project}");
             if expected == 403 {
@@ -43,12 +44,11 @@ async fn e2_is_for_admins_and_for_members_themselves_in_any_project() {
     }
 }
 
-/// E3, E4 and K13.
 #[tokio::test]
 async fn e3_and_e4_distinguish_unknown_keys_from_other_users_keys() {
     let world = world();
-    make(&world, &ec2(ALICE, DEMO, "a")).await;
-    make(&world, &opaque(ALICE, "cert", r#"{"access":"c"}"#)).await;
+    create(&world, &ec2(ALICE, DEMO, "a")).await;
+    create(&world, &opaque(ALICE, "cert", r#"{"access":"c"}"#)).await;
     for prefix in PREFIXES {
         for method in ["GET", "DELETE"] {
             for (token, rest, expected) in [
@@ -70,7 +70,7 @@ async fn e3_and_e4_distinguish_unknown_keys_from_other_users_keys() {
                     );
                 }
             }
-            // Alice is the owner, and may look without a scope.
+            // Alice is the owner, who needs no scope to show her key.
             let expected = if method == "GET" { 200 } else { 403 };
             let uri = under(prefix, ALICE, "/a");
             assert_eq!(status(&world, method, &uri, "unscoped-admin").await, expected, "{method}");
@@ -78,30 +78,28 @@ async fn e3_and_e4_distinguish_unknown_keys_from_other_users_keys() {
             assert_eq!(status(&world, method, &uri, "dev-admin").await, 404, "{method}");
         }
     }
-    let refused = world.delete(&pairs(ALICE, "/a")).token("dev-bob").send().await;
+    let refused = world.delete(&ec2_path(ALICE, "/a")).token("dev-bob").send().await;
     assert_refused(&refused, 403);
     assert!(refused.text().contains("identity:ec2_delete_credential."));
-    let missing = world.get(&pairs(ALICE, "/missing")).token("dev-bob").send().await;
+    let missing = world.get(&ec2_path(ALICE, "/missing")).token("dev-bob").send().await;
     assert!(!missing.text().contains("missing"), "{}", missing.text());
     assert!(world.is_usable("a").await);
 }
 
-/// E3.
 #[tokio::test]
-async fn e3_the_user_in_the_path_must_exist_and_need_not_be_the_owner() {
+async fn e3_user_in_the_path_must_exist_and_need_not_be_the_owner() {
     let world = world();
-    make(&world, &ec2(BOB, DEMO, "b")).await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
     for token in ["dev-bob", "reader-bob", "dev-admin", "system-reader"] {
-        let answer = world.get(&pairs(ALICE, "/b")).token(token).send().await;
+        let answer = world.get(&ec2_path(ALICE, "/b")).token(token).send().await;
         assert_eq!(answer.status, 200, "{token}");
         let body = answer.json();
         assert_eq!(body["credential"]["user_id"], BOB);
         assert_eq!(body["credential"]["secret"], "secret-of-b");
-        assert_eq!(body["credential"]["links"]["self"], pairs(BOB, "/b"), "the owner's path");
+        assert_eq!(body["credential"]["links"]["self"], ec2_path(BOB, "/b"), "the owner's path");
     }
 }
 
-/// E4.
 #[tokio::test]
 async fn e4_is_for_admins_and_for_owners_who_are_members() {
     let world = world();
@@ -114,9 +112,9 @@ async fn e4_is_for_admins_and_for_owners_who_are_members() {
         ("system-admin", 204),
     ] {
         if world.stored("b").await.is_none() {
-            make(&world, &ec2(BOB, DEMO, "b")).await;
+            create(&world, &ec2(BOB, DEMO, "b")).await;
         }
-        let answer = world.delete(&pairs(BOB, "/b")).token(token).send().await;
+        let answer = world.delete(&ec2_path(BOB, "/b")).token(token).send().await;
         assert_eq!(answer.status, expected, "{token}");
         assert_eq!(world.stored("b").await.is_none(), expected == 204, "{token}");
         if expected == 204 {
@@ -126,26 +124,25 @@ async fn e4_is_for_admins_and_for_owners_who_are_members() {
     }
 }
 
-/// E3.
 #[tokio::test]
-async fn a_gateway_reads_key_pairs_if_that_is_configured_and_does_nothing_else() {
+async fn configured_gateway_reads_key_pairs_and_does_nothing_else() {
     let mut policy = RolePolicy::keystone();
     policy.service_sees_key_pairs = true;
     let world = world_with(|builder| builder.policy(policy));
-    make(&world, &ec2(BOB, DEMO, "b")).await;
-    let shown = world.get(&pairs(BOB, "/b")).token("dev-service").send().await;
+    create(&world, &ec2(BOB, DEMO, "b")).await;
+    let shown = world.get(&ec2_path(BOB, "/b")).token("dev-service").send().await;
     assert_eq!(shown.json()["credential"]["secret"], "secret-of-b");
     for (method, uri, expected) in [
-        ("GET", pairs(BOB, "/missing"), 404),
-        ("GET", pairs(BOB, ""), 403),
-        ("POST", pairs(BOB, ""), 403),
-        ("DELETE", pairs(BOB, "/b"), 403),
+        ("GET", ec2_path(BOB, "/missing"), 404),
+        ("GET", ec2_path(BOB, ""), 403),
+        ("POST", ec2_path(BOB, ""), 403),
+        ("DELETE", ec2_path(BOB, "/b"), 403),
         ("GET", format!("/v3/credentials/{}", id_of("b")), 403),
         ("PATCH", format!("/v3/credentials/{}", id_of("b")), 400),
         ("GET", "/credentials/b".into(), 403),
     ] {
         assert_eq!(status(&world, method, &uri, "dev-service").await, expected, "{method} {uri}");
     }
-    assert_eq!(status(&world, "GET", &pairs(BOB, "/b"), "service-elsewhere").await, 403);
-    assert_eq!(status(&world, "GET", &pairs(BOB, "/b"), "dev-alice").await, 403);
+    assert_eq!(status(&world, "GET", &ec2_path(BOB, "/b"), "service-elsewhere").await, 403);
+    assert_eq!(status(&world, "GET", &ec2_path(BOB, "/b"), "dev-alice").await, 403);
 }

@@ -1,4 +1,4 @@
-//! Parts that are down, and clients that come at the same time.
+//! Outages of the store, the validator and the directory, and concurrent clients.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_503_and_serves_as_before_when_it_is_back() {
+async fn store_outage_is_503_and_requests_succeed_after_it() {
     let store = Arc::new(Flaky::default());
     let backend: Arc<dyn CredentialBackend> = Arc::<Flaky>::clone(&store);
     let world = World::of(tokens(), backend, |builder| builder);
@@ -43,7 +43,7 @@ async fn a_store_that_is_gone_is_503_and_serves_as_before_when_it_is_back() {
         assert!(!answer.text().contains("db-7"), "{}", answer.text());
         let error = answer.error.unwrap();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(causes(&*error).contains(CAUSE), "an outer layer can see why");
+        assert!(causes(&*error).contains(CAUSE), "an outer layer can read the cause");
     }
 
     store.set_down(false);
@@ -57,7 +57,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test]
-async fn a_validator_or_directory_that_is_down_is_503_and_never_401_or_404() {
+async fn validator_or_directory_outage_is_503_and_never_401_or_404() {
     let memory = || Arc::new(MemoryBackend::default());
     let body = pair(ALICE, DEMO, "k");
     for world in [
@@ -76,20 +76,20 @@ async fn a_validator_or_directory_that_is_down_is_503_and_never_401_or_404() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_is_403() {
+async fn disabled_user_is_403() {
     let world = World::of(Refusing::Disabled, Arc::new(MemoryBackend::default()), |b| b);
     let answer = world.get("/credentials").token("dev-alice").send().await;
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (403, &403.into()));
 }
 
-/// Both stores, and the guard that keeps the file of the second.
+/// A memory store and an SQLite store, and the folder of the latter.
 fn backends() -> (tempfile::TempDir, [Arc<dyn CredentialBackend>; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = SqliteBackend::open(folder.path().join("credentials.db")).unwrap();
     (folder, [Arc::new(MemoryBackend::default()), Arc::new(sqlite)])
 }
 
-/// How often each status came when all these creates ran at once.
+/// Sends all these creates concurrently, and counts the statuses.
 async fn race<I>(world: &World, bodies: I) -> BTreeMap<u16, usize>
 where
     I: ExactSizeIterator<Item = serde_json::Value>,
@@ -112,7 +112,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_clients_that_create_one_access_key_at_once_exactly_one_gets_it() {
+async fn exactly_one_of_concurrent_creates_of_one_access_key_succeeds() {
     let (_folder, backends) = backends();
     for backend in backends {
         let world = World::of(tokens(), backend, |builder| builder);
@@ -126,7 +126,7 @@ async fn of_clients_that_create_one_access_key_at_once_exactly_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_a_hundred_clients_that_race_for_the_last_place_exactly_one_gets_it() {
+async fn exactly_one_of_a_hundred_concurrent_creates_gets_the_last_place_in_the_quota() {
     let (_folder, backends) = backends();
     for backend in backends {
         let world = World::of(tokens(), backend, |builder| builder.quota(Quota::AtMost(3)));
@@ -142,7 +142,7 @@ async fn of_a_hundred_clients_that_race_for_the_last_place_exactly_one_gets_it()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn grants_that_race_for_one_slot_or_one_name_leave_one_record_in_each_slot() {
+async fn concurrent_grants_of_one_slot_or_name_leave_one_record_in_each_slot() {
     let (_folder, backends) = backends();
     for backend in backends {
         let world = World::of(tokens(), backend, |builder| builder);

@@ -1,5 +1,5 @@
-//! T1 and T2: the responses of `s3tokens` and `ec2tokens` if the owner of a key may not use
-//! it any more.
+//! T1 and T2: the responses of `ec2tokens` and `s3tokens` if the owner of a key may no longer
+//! use it.
 
 use std::time::Duration;
 
@@ -15,17 +15,16 @@ use crate::{
     ec2tokens, s3tokens,
     signer::{ec2_v4, s3_v4},
     world::{
-        BOB, DEMO, World,
-        desk::Desk,
-        directory,
+        BOB, DEMO, World, directory,
+        test_issuer::TestIssuer,
         v3::{
-            ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, make,
+            ACCESS, EC2TOKENS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, create,
             pair_of, tokens, world,
         },
     },
 };
 
-/// Both paths, each with a request that this key signed.
+/// Both paths, each with a request signed with this key.
 fn requests(access: &str, secret: &str) -> [(&'static str, Value); 2] {
     let s3 = s3_v4(access, secret, s3tokens::TIME, s3tokens::SCOPE);
     let ec2 = ec2_v4(access, secret, ec2tokens::BASIC, ec2tokens::SCOPE);
@@ -45,11 +44,11 @@ async fn change_of_the_directory_takes_effect_on_the_next_request() {
             ("project disabled", &|| registry.set_project(DEMO, Some(false)), 401),
             ("project removed", &|| registry.set_project(DEMO, None), 404),
         ];
-        for (what, change, expected) in changes {
-            assert_eq!(signing.status(path, &body).await, 200, "{path}, before: {what}");
+        for (name, change, expected) in changes {
+            assert_eq!(signing.status(path, &body).await, 200, "{path}, before: {name}");
             change();
             for _ in 0..2 {
-                assert_refused(&signing.ask(path, &body).await, expected);
+                assert_refused(&signing.send(path, &body).await, expected);
             }
             registry.set_user(BOB, Some(true));
             registry.set_project(DEMO, Some(true));
@@ -63,7 +62,7 @@ async fn root_key_is_redeemed_for_its_project_without_roles() {
     for (path, body) in requests("root", "secret-of-root") {
         let signing = Signing::new().await;
         signing.world.mint(DEMO, DEMO, "root").await;
-        let answer = signing.ask(path, &body).await;
+        let answer = signing.send(path, &body).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         let token = answer.json()["token"].take();
         let domain = json!({"id": "default", "name": "Default"});
@@ -73,23 +72,23 @@ async fn root_key_is_redeemed_for_its_project_without_roles() {
         });
         assert_eq!((&token["user"], &token["roles"]), (&user, &json!([])), "{path}");
 
-        // The project's domain, where that is another.
+        // The user's domain is that of the project.
         let acme = Domain { id: "acme".into(), name: "Acme".into() };
         let mut demo = Project::new(ProjectId::new(DEMO).unwrap(), "demo");
         demo.domain = acme;
         let elsewhere = directory().with_project(demo);
         let foreign = Signing::with(|builder| builder.directory(elsewhere)).await;
         foreign.world.mint(DEMO, DEMO, "root").await;
-        let user = foreign.ask(path, &body).await.json()["token"]["user"].take();
+        let user = foreign.send(path, &body).await.json()["token"]["user"].take();
         assert_eq!(user["domain"], json!({"id": "acme", "name": "Acme"}));
 
-        // No user stands for it.
+        // No user needs to exist for it.
         signing.registry.set_user(DEMO, Some(false));
         assert_eq!(signing.status(path, &body).await, 200, "{path}");
         signing.registry.set_project(DEMO, Some(false));
-        assert_refused(&signing.ask(path, &body).await, 401);
+        assert_refused(&signing.send(path, &body).await, 401);
         signing.registry.set_project(DEMO, None);
-        assert_refused(&signing.ask(path, &body).await, 404);
+        assert_refused(&signing.send(path, &body).await, 404);
     }
 }
 
@@ -99,10 +98,10 @@ async fn key_without_a_project_is_401() {
     let blob = blob_of("projectless", "secret-of-projectless");
     let mut body = pair_of(BOB, DEMO, &blob);
     body["credential"]["project_id"] = Value::Null;
-    make(&signing.world, &body).await;
+    create(&signing.world, &body).await;
     signing.registry.take_calls();
     for (path, body) in requests("projectless", "secret-of-projectless") {
-        assert_refused(&signing.ask(path, &body).await, 401);
+        assert_refused(&signing.send(path, &body).await, 401);
     }
     assert_eq!(signing.registry.take_calls(), 0);
 }
@@ -118,11 +117,11 @@ async fn last_positive_answer_counts_for_the_grace_time_and_then_503() {
             .await;
             assert_eq!(signing.status(path, &body).await, 200, "{path}");
             signing.registry.set_down(true);
-            // A second's age, and the grace beyond it.
+            // The answer counts for a second, and then for the grace time.
             signing.world.clock.advance(grace.unwrap_or(SECOND * 60));
             assert_eq!(signing.status(path, &body).await, 200, "{path}, {grace:?}");
             signing.world.clock.advance(SECOND);
-            let answer = signing.ask(path, &body).await;
+            let answer = signing.send(path, &body).await;
             assert_refused(&answer, 503);
             assert_eq!(answer.header("retry-after"), "5");
             assert_eq!(answer.error.unwrap().kind(), ErrorKind::Unavailable);
@@ -137,18 +136,18 @@ async fn key_that_was_refused_or_never_looked_up_is_503_during_an_outage() {
     for (path, body) in requests(ACCESS, SECRET) {
         let signing = Signing::new().await;
         signing.registry.set_down(true);
-        assert_refused(&signing.ask(path, &body).await, 503);
+        assert_refused(&signing.send(path, &body).await, 503);
         signing.registry.set_down(false);
         signing.registry.remove_member(BOB, DEMO);
-        assert_refused(&signing.ask(path, &body).await, 401);
+        assert_refused(&signing.send(path, &body).await, 401);
         signing.registry.set_down(true);
         signing.world.clock.advance(SECOND);
-        assert_refused(&signing.ask(path, &body).await, 503);
+        assert_refused(&signing.send(path, &body).await, 503);
     }
 }
 
 #[tokio::test]
-async fn thousand_requests_of_one_key_ask_the_directory_once() {
+async fn thousand_requests_of_one_key_look_up_its_owner_once() {
     for (path, body) in requests(ACCESS, SECRET) {
         let signing = Signing::new().await;
         signing.registry.take_calls();
@@ -160,12 +159,12 @@ async fn thousand_requests_of_one_key_ask_the_directory_once() {
 }
 
 #[tokio::test]
-async fn open_directory_counts_as_none() {
+async fn open_directory_counts_as_no_directory() {
     let builder = CredentialLayer::builder(tokens(), MemoryBackend::default());
-    let layer = builder.directory(OpenDirectory).issuer(Desk::default()).build().unwrap();
+    let layer = builder.directory(OpenDirectory).issuer(TestIssuer::default()).build().unwrap();
     let open = World { layer, ..world() };
     for (path, body) in requests(ACCESS, SECRET) {
         let answer = open.post(path).token("dev-service").json(&body).send().await;
-        assert_eq!(answer.status, 418, "{path} is the inner service's");
+        assert_eq!(answer.status, 418, "{path} passes through");
     }
 }

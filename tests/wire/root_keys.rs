@@ -11,7 +11,7 @@ use tower_credentials::{
 
 use crate::world::{
     ALICE, DEMO, World, pair, tokens,
-    v3::{CREDENTIALS, accesses, ec2, id_of, ids, one, pairs},
+    v3::{CREDENTIALS, accesses, credential_path, ec2, ec2_path, id_of, ids},
 };
 
 /// The usual tokens, and tokens of a user with the id of the project.
@@ -22,7 +22,7 @@ fn with_twin() -> StaticTokens {
     tokens().with_token("twin", "twin", twin().with_roles(user_roles))
 }
 
-/// A world without a directory: such a user may exist there.
+/// A world without a directory, in which a user with the project's id may exist.
 async fn twin_world() -> World {
     let backend = Arc::new(MemoryBackend::default());
     let world = World::of(with_twin(), backend, |builder| {
@@ -33,18 +33,18 @@ async fn twin_world() -> World {
 }
 
 #[tokio::test]
-async fn only_the_ibm_dialect_makes_root_keys_and_marks_them() {
+async fn only_the_ibm_dialect_creates_and_marks_root_keys() {
     let world = twin_world().await;
     assert!(world.stored("root").await.unwrap().is_root_key());
     assert_eq!(world.stored("root").await.unwrap().root_key, Some(true));
     let own = world.post(CREDENTIALS).token("twin").json(&ec2(DEMO, DEMO, "twins"));
     assert_eq!(own.send().await.status, 201);
     assert!(!world.stored("twins").await.unwrap().is_root_key());
-    let made = world.post(&pairs(DEMO, "")).token("twin").json(&json!({"tenant_id": DEMO}));
+    let made = world.post(&ec2_path(DEMO, "")).token("twin").json(&json!({"tenant_id": DEMO}));
     let made = made.send().await.json();
     let access = made["credential"]["access"].as_str().unwrap();
     assert!(!world.stored(access).await.unwrap().is_root_key());
-    // Its user id is the project's, so IBM's dialect cannot mean the user.
+    // In IBM's dialect, a user id that is the project's id means a root key.
     let refused = world.post("/credentials").token("twin").json(&pair(DEMO, DEMO, "k"));
     assert_eq!(refused.send().await.status, 403);
     world.mint(ALICE, DEMO, "plain").await;
@@ -52,19 +52,19 @@ async fn only_the_ibm_dialect_makes_root_keys_and_marks_them() {
 }
 
 #[tokio::test]
-async fn root_key_is_out_of_reach_of_a_user_who_has_its_id() {
+async fn user_with_the_id_of_a_project_does_not_reach_its_root_keys() {
     let world = twin_world().await;
     let own = world.post(CREDENTIALS).token("twin").json(&ec2(DEMO, DEMO, "twins"));
     assert_eq!(own.send().await.status, 201);
     let listed = world.get(CREDENTIALS).token("twin").send().await;
     assert_eq!(ids(&listed), [id_of("twins")]);
-    assert_eq!(accesses(&world.get(&pairs(DEMO, "")).token("twin").send().await), ["twins"]);
+    assert_eq!(accesses(&world.get(&ec2_path(DEMO, "")).token("twin").send().await), ["twins"]);
     assert_eq!(world.get("/credentials").token("twin").send().await.ids(), ["twins"]);
     for (method, uri, status) in [
-        ("GET", one(&id_of("root")), 403),
-        ("DELETE", one(&id_of("root")), 403),
-        ("GET", pairs(DEMO, "/root"), 403),
-        ("DELETE", pairs(DEMO, "/root"), 403),
+        ("GET", credential_path(&id_of("root")), 403),
+        ("DELETE", credential_path(&id_of("root")), 403),
+        ("GET", ec2_path(DEMO, "/root"), 403),
+        ("DELETE", ec2_path(DEMO, "/root"), 403),
         ("GET", "/credentials/root".into(), 404),
         ("DELETE", "/credentials/root".into(), 404),
         ("GET", format!("/credentials?project_id={DEMO}"), 403),
@@ -88,7 +88,7 @@ async fn root_keys_are_visible_to_admins_and_the_projects_key_admins_in_v3() {
         ("dev-carol", 403),
         ("key-user", 403),
     ] {
-        let answer = world.get(&one(&id_of("root"))).token(token).send().await;
+        let answer = world.get(&credential_path(&id_of("root"))).token(token).send().await;
         assert_eq!(answer.status, shown, "{token}");
         let secret = answer.text().contains("secret-of-root");
         assert_eq!(secret, token == "dev-admin", "{token}");
@@ -107,7 +107,7 @@ async fn project_list_of_the_ibm_dialect_has_root_keys_only() {
 }
 
 #[tokio::test]
-async fn root_key_of_an_earlier_release_stays_one_when_it_is_changed() {
+async fn changed_root_key_of_an_earlier_release_remains_a_root_key() {
     let world = World::new();
     world.mint(DEMO, DEMO, "root").await;
     let mut old = Credential::clone(&*world.stored("root").await.unwrap());

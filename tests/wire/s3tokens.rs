@@ -1,4 +1,4 @@
-//! T2: validating signatures of S3 requests.
+//! T2: responses of `s3tokens`.
 
 use data_encoding::BASE64URL;
 use serde_json::{Value, json};
@@ -9,17 +9,17 @@ use crate::{
     world::{
         BOB, DEMO, World,
         v3::{
-            ACCESS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, ec2, make, opaque,
-            pair_of, tokens, world,
+            ACCESS, S3TOKENS, SECOND, SECRET, Signing, assert_refused, blob_of, create, ec2,
+            opaque, pair_of, tokens, world,
         },
     },
 };
 
-/// The published vector of the old kind.
+/// The published vector of version 2.
 pub(crate) const V1_TOKEN: &str =
     "UFVUCgp0ZXh0L3BsYWluCkZyaSwgMDIgSmFuIDIwMjYgMDM6MDQ6MDUgR01UCi9idWNrZXQva2V5LnR4dA==";
 pub(crate) const V1_SIGNATURE: &str = "0Q01BaiWNDGJzN9QznvT8QyhRQM=";
-/// That of version 4, over the hash of nothing.
+/// The vector of version 4, over the hash of an empty body.
 pub(crate) const V4_SIGNATURE: &str =
     "391347df4530b0f3ce21b1cbfc29c3ba5613027fc0f336c7ea363ff6cb392caa";
 
@@ -40,12 +40,11 @@ pub(crate) fn v4() -> Value {
     credentials(&BASE64URL.encode(text.as_bytes()), V4_SIGNATURE)
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_returns_the_signer_and_no_token() {
     let signing = Signing::new().await;
     for body in [v1(), v4()] {
-        let answer = signing.ask(S3TOKENS, &body).await;
+        let answer = signing.send(S3TOKENS, &body).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(!answer.headers.contains_key("x-subject-token"));
         let mut body = answer.json();
@@ -70,10 +69,9 @@ async fn t2_returns_the_signer_and_no_token() {
         );
         assert!(!answer.text().contains(SECRET) && answer.text().ends_with("}\n"));
     }
-    assert!(signing.desk.signers().is_empty(), "nothing was issued");
+    assert!(signing.issuer.signers().is_empty(), "no token was issued");
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_is_for_services_and_admins() {
     let Signing { world, .. } = Signing::new().await;
@@ -89,7 +87,7 @@ async fn t2_is_for_services_and_admins() {
         ("ec2-service", 403),
         ("ec2-admin", 403),
     ] {
-        // Only callers who may verify signatures learn what is wrong with the body.
+        // Only callers who may verify signatures learn the fault in the body.
         for (body, status) in [(v4(), expected), (json!({}), expected.max(400))] {
             let answer = world.post(S3TOKENS).token(token).json(&body).send().await;
             assert_eq!(answer.status, status, "{token} {body}");
@@ -102,7 +100,6 @@ async fn t2_is_for_services_and_admins() {
     assert_refused(&world.post(S3TOKENS).json(&v4()).send().await, 401);
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_returns_the_same_for_a_repeated_request() {
     let signing = Signing::new().await;
@@ -112,7 +109,6 @@ async fn t2_returns_the_same_for_a_repeated_request() {
     }
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_returns_400_for_an_invalid_request_and_401_without_a_key() {
     let signing = Signing::new().await;
@@ -150,7 +146,7 @@ async fn t2_returns_400_for_an_invalid_request_and_401_without_a_key() {
         (json!({ "credentials": {}, "ec2Credentials": good }), 200),
         (json!({ "credentials": {"access": "x"}, "credential": good }), 400),
     ] {
-        let answer = signing.ask(S3TOKENS, &body).await;
+        let answer = signing.send(S3TOKENS, &body).await;
         assert_eq!(answer.status, status, "{body}");
         if status != 200 {
             assert_refused(&answer, status);
@@ -161,16 +157,15 @@ async fn t2_returns_400_for_an_invalid_request_and_401_without_a_key() {
     assert_refused(&broken.text("application/json", "{\"credentials\":").send().await, 400);
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_unknown_key_is_404_and_unusable_key_is_401() {
     let signing = Signing::new().await;
     let world = &signing.world;
-    make(world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
-    make(world, &opaque(BOB, "cert", &blob_of("certified", SECRET))).await;
+    create(world, &pair_of(BOB, DEMO, r#"{"access":"secretless"}"#)).await;
+    create(world, &opaque(BOB, "cert", &blob_of("certified", SECRET))).await;
     let mut projectless = ec2(BOB, DEMO, "projectless");
     projectless["credential"]["project_id"] = Value::Null;
-    make(world, &projectless).await;
+    create(world, &projectless).await;
     world.mint(BOB, DEMO, "inactive").await;
     let disable = json!({"credential": {"blob": {"status": "Inactive"}}});
     world.patch("/credentials/inactive").token("dev-bob").json(&disable).send().await;
@@ -186,7 +181,7 @@ async fn t2_unknown_key_is_404_and_unusable_key_is_401() {
         for body in
             [signer::s3_v4(access, secret, TIME, SCOPE), signer::s3_v1(access, secret, DATE)]
         {
-            let answer = signing.ask(S3TOKENS, &body).await;
+            let answer = signing.send(S3TOKENS, &body).await;
             assert_eq!(answer.status, status, "{access}");
             assert_refused(&answer, status);
         }
@@ -200,7 +195,6 @@ async fn t2_unknown_key_is_404_and_unusable_key_is_401() {
     assert_eq!(signing.status(S3TOKENS, &body).await, 404);
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_follows_changes_of_user_project_and_roles() {
     let signing = Signing::new().await;
@@ -219,7 +213,7 @@ async fn t2_follows_changes_of_user_project_and_roles() {
     registry.set_roles(BOB, DEMO, &[]);
     assert_eq!(status().await, 401);
     registry.set_roles(BOB, DEMO, &["reader", "swift"]);
-    let roles = signing.ask(S3TOKENS, &v4()).await.json()["token"]["roles"].take();
+    let roles = signing.send(S3TOKENS, &v4()).await.json()["token"]["roles"].take();
     assert_eq!(
         roles,
         json!([{"id": "id-of-reader", "name": "reader"}, {"id": "id-of-swift", "name": "swift"}])
@@ -227,30 +221,28 @@ async fn t2_follows_changes_of_user_project_and_roles() {
     // The last answer counts for a second, and for the grace of a minute.
     registry.set_down(true);
     signing.world.clock.advance(SECOND * 61);
-    let down = signing.ask(S3TOKENS, &v4()).await;
+    let down = signing.send(S3TOKENS, &v4()).await;
     assert_refused(&down, 503);
     assert_eq!(down.header("retry-after"), "5");
     assert_eq!(down.error.unwrap().kind(), ErrorKind::Unavailable);
 }
 
-/// T2.
 #[tokio::test]
 async fn t2_hides_which_keys_exist_if_configured() {
     let signing = Signing::with(|builder| builder.hide_unknown_keys(true)).await;
-    let told = async |access: &str, secret: &str| {
+    let response = async |access: &str, secret: &str| {
         let body = signer::s3_v4(access, secret, TIME, SCOPE);
-        let mut answer = signing.ask(S3TOKENS, &body).await;
+        let mut answer = signing.send(S3TOKENS, &body).await;
         assert_refused(&answer, 401);
         answer.headers.remove("x-openstack-request-id");
         (answer.headers, answer.body)
     };
-    assert_eq!(told("unknown", SECRET).await, told(ACCESS, "wrong").await);
+    assert_eq!(response("unknown", SECRET).await, response(ACCESS, "wrong").await);
     assert_eq!(signing.status(S3TOKENS, &v4()).await, 200);
 }
 
-/// T2.
 #[tokio::test]
-async fn t2_is_the_inner_services_without_a_directory() {
+async fn t2_passes_through_without_a_directory() {
     let builder = CredentialLayer::builder(tokens(), MemoryBackend::default());
     let open = World { layer: builder.build().unwrap(), ..world() };
     for method in ["POST", "GET", "OPTIONS"] {
@@ -259,9 +251,8 @@ async fn t2_is_the_inner_services_without_a_directory() {
     }
 }
 
-/// T2.
 #[tokio::test]
-async fn t2_takes_keys_of_every_dialect() {
+async fn t2_accepts_keys_of_every_dialect() {
     let signing = Signing::new().await;
     let world = &signing.world;
     world.mint(BOB, DEMO, "minted").await;

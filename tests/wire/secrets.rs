@@ -14,8 +14,8 @@ use crate::{
     world::{
         ALICE, Answer, BOB, DEMO, World, pair,
         v3::{
-            ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECRET, Signing, blob_of, change, id_of, one,
-            opaque, pair_of, pairs,
+            ACCESS, CREDENTIALS, EC2TOKENS, S3TOKENS, SECRET, Signing, blob_of, change,
+            credential_path, ec2_path, id_of, opaque, pair_of,
         },
     },
 };
@@ -31,7 +31,7 @@ const SECRETS: [&str; 8] = [
     "not-a-token",
 ];
 
-/// A day in the life of the layer: everything is done, right and wrong.
+/// Sends valid and invalid requests of every kind.
 async fn scenario(world: &World) -> Vec<Answer> {
     let grant = |secret: &str| {
         json!({"ec2Credentials": {
@@ -84,7 +84,7 @@ async fn whole_scenario_logs_no_secret_and_one_line_per_change() {
     for secret in SECRETS.iter().chain([&generated]) {
         assert!(!text.contains(secret), "{secret} is in the log:\n{text}");
     }
-    let changes = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    let changes = |event: &str| text.lines().filter(|line| line.contains(event)).count();
     assert_eq!(changes("credential created"), 4, "{text}");
     assert_eq!(changes("credential updated"), 2, "{text}");
     assert_eq!(changes("credential deleted"), 2, "{text}");
@@ -93,20 +93,20 @@ async fn whole_scenario_logs_no_secret_and_one_line_per_change() {
 #[tokio::test]
 async fn debug_of_every_public_type_contains_no_secret() {
     let world = World::new();
-    let mut told = Vec::new();
+    let mut output = Vec::new();
     for answer in scenario(&world).await {
         let error = answer.error.as_deref().map(|error| error as &dyn std::error::Error);
         let causes = std::iter::successors(error, |error| error.source());
-        told.extend(causes.map(|error| format!("{error} {error:?}")));
+        output.extend(causes.map(|error| format!("{error} {error:?}")));
     }
-    assert!(told.len() >= 4, "every refusal has its error: {told:?}");
+    assert!(output.len() >= 4, "every refusal has its error: {output:?}");
     world.mint(BOB, DEMO, "minted").await;
     let service = tower::Layer::layer(&world.layer, ());
-    told.push(format!("{service:?} {:?} {:?}", world.layer, world.backend));
-    told.push(format!("{:?}", world.stored("minted").await.unwrap()));
-    let told = told.concat();
+    output.push(format!("{service:?} {:?} {:?}", world.layer, world.backend));
+    output.push(format!("{:?}", world.stored("minted").await.unwrap()));
+    let output = output.concat();
     for secret in SECRETS {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!output.contains(secret), "{secret} in {output}");
     }
 }
 
@@ -117,9 +117,9 @@ async fn refusals_and_failures_return_no_secret_to_the_client() {
         if answer.status.is_success() {
             continue;
         }
-        let told = format!("{:?} {}", answer.headers, answer.text());
+        let output = format!("{:?} {}", answer.headers, answer.text());
         for secret in SECRETS {
-            assert!(!told.contains(secret), "{secret} in {told}");
+            assert!(!output.contains(secret), "{secret} in {output}");
         }
     }
 }
@@ -127,7 +127,7 @@ async fn refusals_and_failures_return_no_secret_to_the_client() {
 const SCOPE: &str = "20260102/us-east-1/s3/aws4_request";
 const TIME: &str = "20260102T030405Z";
 
-/// What v3 is told and must not tell, beside what is signed.
+/// Secrets in the requests of [`v3_scenario`], besides those of the signed requests.
 const V3_SECRETS: [&str; 7] = [
     "secret-of-the-pair",
     "seed-of-totp",
@@ -138,15 +138,15 @@ const V3_SECRETS: [&str; 7] = [
     "issued-token",
 ];
 
-/// The same in v3: the answers, and the signatures and strings to sign among what
-/// was sent.
+/// Sends valid and invalid requests of v3. Returns the responses and all secrets, which
+/// include signatures and strings to sign.
 async fn v3_scenario(signing: &Signing) -> (Vec<Answer>, Vec<String>) {
     let world = &signing.world;
     let pair = pair_of(BOB, DEMO, &blob_of("pair", "secret-of-the-pair"));
     let stolen = pair_of(ALICE, DEMO, &blob_of("pair", "guessed-secret"));
     let broken = pair_of(BOB, DEMO, "{\"access\":\"x\",\"secret\":\"guessed-secret\"");
     let moved = json!({"access": "pair", "secret": "guessed-secret", "trust_id": "hunter2"});
-    let by_id = one(&id_of("pair"));
+    let by_id = credential_path(&id_of("pair"));
     let tenant = json!({"tenant_id": DEMO});
     let signed = [
         s3_v4(ACCESS, SECRET, TIME, SCOPE),
@@ -167,8 +167,8 @@ async fn v3_scenario(signing: &Signing) -> (Vec<Answer>, Vec<String>) {
         world.get(&by_id),
         world.patch(&by_id).json(&change(&moved.to_string())),
         world.patch(&by_id).json(&change(&blob_of("pair", "changed-secret"))),
-        world.get(&pairs(BOB, "/pair")),
-        world.post(&pairs(BOB, "")).json(&tenant),
+        world.get(&ec2_path(BOB, "/pair")),
+        world.post(&ec2_path(BOB, "")).json(&tenant),
         world.delete(&by_id),
     ];
     let mut kept = Vec::new();
@@ -206,7 +206,7 @@ async fn v3_logs_no_secret_blob_signature_or_token() {
         assert!(!text.contains(&secret), "{secret} is in the log:\n{text}");
     }
     assert!(!text.contains("\"access\""), "a blob is in the log:\n{text}");
-    let changes = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    let changes = |event: &str| text.lines().filter(|line| line.contains(event)).count();
     assert_eq!(changes("credential created"), 3, "{text}");
     assert_eq!(changes("credential updated"), 1, "{text}");
     assert_eq!(changes("credential deleted"), 1, "{text}");
@@ -216,13 +216,13 @@ async fn v3_logs_no_secret_blob_signature_or_token() {
 async fn refusals_of_v3_and_validations_return_no_secret_to_the_client() {
     let (answers, secrets) = v3_scenario(&Signing::new().await).await;
     for answer in &answers {
-        let told = format!("{:?} {}", answer.headers, answer.text());
+        let output = format!("{:?} {}", answer.headers, answer.text());
         let validated = answer.text().contains("ec2credential");
         let error = format!("{:?}", answer.error);
         for secret in &secrets {
             assert!(!error.contains(secret), "{secret} in {error}");
             let refused = !answer.status.is_success();
-            assert!(!(refused || validated) || !told.contains(secret), "{secret} in {told}");
+            assert!(!(refused || validated) || !output.contains(secret), "{secret} in {output}");
         }
     }
 }
@@ -249,9 +249,9 @@ async fn debug_of_every_v3_type_contains_no_secret() {
     let stored = signing.world.stored(ACCESS).await.unwrap();
     let scope = CredentialScope::parse(SCOPE).unwrap();
     let key = SigningKey::derive(stored.secret_key().unwrap(), &scope);
-    let signer = signing.desk.signers().remove(0);
-    let issued: IssuedToken = signing.desk.issue(&signer).await.unwrap();
-    let told = format!(
+    let signer = signing.issuer.signers().remove(0);
+    let issued: IssuedToken = signing.issuer.issue(&signer).await.unwrap();
+    let output = format!(
         "{s3:?} {ec2:?} {:?} {key:?} {:?} {issued:?} {signer:?} {stored:?} {:?} {:?}",
         ec2.clone().prepare(),
         decoy(),
@@ -259,6 +259,6 @@ async fn debug_of_every_v3_type_contains_no_secret() {
         signing.world,
     );
     for secret in secrets.iter().map(String::as_str).chain([decoy().expose()]) {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!output.contains(secret), "{secret} in {output}");
     }
 }

@@ -1,20 +1,22 @@
-//! The default table in v3 and OS-EC2: the roles of IBM's dialect, whichever dialect
-//! makes or shows the key; and what a caller may create without a directory.
+//! The default table: the roles of IBM's dialect apply in every dialect. Also the creates that
+//! it allows without a directory.
 
 use serde_json::{Value, json};
 
 use crate::world::{
     ALICE, BOB, CAROL, DAVE, DEMO, FRANK, OTHER, World, pair,
-    v3::{CREDENTIALS, accesses, blob_of, change, ec2, id_of, ids, one, opaque, pairs},
+    v3::{
+        CREDENTIALS, accesses, blob_of, change, credential_path, ec2, ec2_path, id_of, ids, opaque,
+    },
 };
 
-/// The ways to create a key pair for this user in this project.
+/// The requests that create a key pair for this user in this project.
 fn creates(user: &str, project: &str, access: &str) -> [(&'static str, String, Value); 4] {
     let tenant = json!({"tenant_id": project});
     [
         ("IBM", "/credentials".into(), pair(user, project, access)),
         ("v3", CREDENTIALS.into(), ec2(user, project, access)),
-        ("OS-EC2", pairs(user, ""), tenant.clone()),
+        ("OS-EC2", ec2_path(user, ""), tenant.clone()),
         ("v2.0 OS-EC2", format!("/v2.0/users/{user}/credentials/OS-EC2"), tenant),
     ]
 }
@@ -25,7 +27,7 @@ async fn status(world: &World, token: &str, method: &str, uri: &str, body: &Valu
     call.send().await.status.as_u16()
 }
 
-/// The status of a create of this key in IBM's dialect and in the others.
+/// Checks the status of a create of this key in IBM's dialect and in the others.
 async fn assert_create(world: &World, token: &str, owner: (&str, &str), expected: (u16, u16)) {
     let (user, project) = owner;
     for (dialect, uri, body) in creates(user, project, "k") {
@@ -56,7 +58,7 @@ async fn listing_role_creates_no_key_in_any_dialect_and_for_no_project() {
 }
 
 #[tokio::test]
-async fn create_is_bounded_by_role_project_and_place_in_every_dialect() {
+async fn create_is_limited_by_role_project_and_place_in_every_dialect() {
     let world = World::new();
     for (token, user, project, ibm, other) in [
         ("key-user", ALICE, DEMO, 201, 201),
@@ -79,14 +81,14 @@ async fn create_is_bounded_by_role_project_and_place_in_every_dialect() {
         ("list-admin", ALICE, DEMO, 403, 403),
         ("dev-service", ALICE, DEMO, 403, 403),
         ("trust", ALICE, DEMO, 403, 403),
-        ("nobody", ALICE, DEMO, 403, 403),
+        ("no-role", ALICE, DEMO, 403, 403),
     ] {
         assert_create(&world, token, (user, project), (ibm, other)).await;
     }
 }
 
 #[tokio::test]
-async fn without_a_directory_only_the_tokens_project_admins_and_impersonate_bound_a_create() {
+async fn create_is_limited_by_role_and_project_without_a_directory() {
     let world = World::without_directory();
     for (token, user, project, expected) in [
         ("key-user", ALICE, DEMO, 201),
@@ -106,7 +108,7 @@ async fn without_a_directory_only_the_tokens_project_admins_and_impersonate_boun
     }
 }
 
-/// Keys of several owners, and an opaque credential of Bob's.
+/// A world with keys of several owners and an opaque credential of Bob.
 async fn filled() -> World {
     let world = World::new();
     for (user, project, access) in
@@ -145,7 +147,7 @@ async fn v3_lists_contain_the_records_that_the_listing_roles_reach() {
         ("impersonator", Some(all(&["own", "bobs", "root", "carols"]))),
         ("key-admin", None),
         ("dev-service", None),
-        ("nobody", None),
+        ("no-role", None),
     ] {
         let answer = world.get(CREDENTIALS).token(token).send().await;
         match expected {
@@ -163,28 +165,34 @@ async fn v3_lists_contain_the_records_that_the_listing_roles_reach() {
 async fn secrets_of_others_are_left_out_of_v3_and_os_ec2_without_impersonate() {
     let world = filled().await;
     for (token, sees) in [("list-admin", false), ("both-admin", false), ("impersonator", true)] {
-        let shown = world.get(&one(&id_of("bobs"))).token(token).send().await.json();
+        let shown = world.get(&credential_path(&id_of("bobs"))).token(token).send().await.json();
         let blob: Value =
             serde_json::from_str(shown["credential"]["blob"].as_str().unwrap()).unwrap();
         assert_eq!(blob["access"], "bobs", "{token}");
         assert_eq!(blob.get("secret").is_some(), sees, "{token}");
 
-        let shown = world.get(&pairs(BOB, "/bobs")).token(token).send().await.json();
+        let shown = world.get(&ec2_path(BOB, "/bobs")).token(token).send().await.json();
         assert_eq!(shown["credential"]["access"], "bobs", "{token}");
         assert_eq!(shown["credential"]["secret"].is_string(), sees, "{token}");
 
-        for uri in [CREDENTIALS.to_owned(), pairs(BOB, ""), format!("{CREDENTIALS}?user_id={BOB}")]
+        for uri in
+            [CREDENTIALS.to_owned(), ec2_path(BOB, ""), format!("{CREDENTIALS}?user_id={BOB}")]
         {
             let answer = world.get(&uri).token(token).send().await;
             assert!(answer.text().contains("bobs"), "{token} {uri}");
             assert_eq!(answer.text().contains("secret-of-bobs"), sees, "{token} {uri}");
         }
-        let shown = world.get(&one(&id_of("own"))).token(token).send().await;
+        let shown = world.get(&credential_path(&id_of("own"))).token(token).send().await;
         assert!(shown.text().contains("secret-of-own"), "{token}");
     }
-    // The response to a change does not have it either.
+    // The response to a change does not contain the secret either.
     let changed = change(&blob_of("bobs", "new"));
-    let answer = world.patch(&one(&id_of("bobs"))).token("key-admin").json(&changed).send().await;
+    let answer = world
+        .patch(&credential_path(&id_of("bobs")))
+        .token("key-admin")
+        .json(&changed)
+        .send()
+        .await;
     assert_eq!(answer.status, 200);
     assert!(!answer.text().contains("new"), "{}", answer.text());
 }
@@ -198,7 +206,7 @@ async fn v3_and_os_ec2_change_and_delete_only_records_that_the_management_roles_
         ("impersonator", true, true, true, true),
         ("dev-admin", true, true, true, true),
         ("list-admin", false, false, false, false),
-        ("nobody", false, false, false, false),
+        ("no-role", false, false, false, false),
     ] {
         for (access, user, reached) in [
             ("own", ALICE, own),
@@ -207,15 +215,15 @@ async fn v3_and_os_ec2_change_and_delete_only_records_that_the_management_roles_
             ("root", DEMO, root),
         ] {
             let world = filled().await;
-            let (patch, uri) = (change(&blob_of(access, "new")), one(&id_of(access)));
+            let (patch, uri) = (change(&blob_of(access, "new")), credential_path(&id_of(access)));
             let patched = status(&world, token, "PATCH", &uri, &patch).await;
             assert_eq!(patched, if reached { 200 } else { 403 }, "{token} {access}");
             let deleted = status(&world, token, "DELETE", &uri, &Value::Null).await;
             assert_eq!(deleted, if reached { 204 } else { 403 }, "{token} {access}");
 
-            // No user has a root key's owner for an id, so OS-EC2 has no path for it.
+            // OS-EC2 has no path for root keys, because no user has the id of the project.
             let world = filled().await;
-            let uri = pairs(user, &format!("/{access}"));
+            let uri = ec2_path(user, &format!("/{access}"));
             let deleted = status(&world, token, "DELETE", &uri, &Value::Null).await;
             let expected = match (reached, access) {
                 (true, "root") => 404,
@@ -229,11 +237,11 @@ async fn v3_and_os_ec2_change_and_delete_only_records_that_the_management_roles_
 }
 
 #[tokio::test]
-async fn key_admins_reach_no_opaque_credential_of_another_user() {
+async fn key_admins_do_not_reach_opaque_credentials_of_other_users() {
     let world = filled().await;
     let totp = world.get(&format!("{CREDENTIALS}?type=totp")).token("dev-admin").send().await;
-    let uri = one(&ids(&totp)[0]);
-    for token in ["both-admin", "impersonator", "user-who-sees-all"] {
+    let uri = credential_path(&ids(&totp)[0]);
+    for token in ["both-admin", "impersonator", "user-and-list-admin"] {
         for method in ["GET", "DELETE"] {
             assert_eq!(status(&world, token, method, &uri, &Value::Null).await, 403, "{token}");
         }
@@ -254,9 +262,9 @@ async fn os_ec2_lists_a_users_keys_to_callers_with_a_listing_role() {
         ("list-admin", CAROL, Some("")),
         ("dev-alice", BOB, None),
         ("key-admin", ALICE, None),
-        ("nobody", ALICE, None),
+        ("no-role", ALICE, None),
     ] {
-        let answer = world.get(&pairs(user, "")).token(token).send().await;
+        let answer = world.get(&ec2_path(user, "")).token(token).send().await;
         match expected {
             Some(access) => {
                 let listed = accesses(&answer);

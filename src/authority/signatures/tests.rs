@@ -1,4 +1,4 @@
-//! How much is hashed to verify a signature of a known or unknown key.
+//! The amount of hashing for signatures of known and unknown keys.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
@@ -22,11 +22,11 @@ use crate::{
 const TIME: &str = "2026-01-02T03:04:05Z";
 const BASIC_TIME: &str = "20260102T030405Z";
 
-/// Shows when the requests were signed.
+/// A clock that shows the time at which the requests were signed.
 #[derive(Debug)]
-struct Then;
+struct SigningTime;
 
-impl Clock for Then {
+impl Clock for SigningTime {
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_767_323_045)
     }
@@ -38,13 +38,13 @@ struct Issuer;
 #[async_trait]
 impl TokenIssuer for Issuer {
     async fn issue(&self, _: &Signer) -> Result<IssuedToken, IssueError> {
-        let (id, now) = (SecretText::new("token"), Then.now());
+        let (id, now) = (SecretText::new("token"), SigningTime.now());
         let catalog = serde_json::Value::Null;
         Ok(IssuedToken { id, issued_at: now, expires_at: now, audit_ids: Vec::new(), catalog })
     }
 }
 
-/// One that holds keys in every state, each with a secret of another length.
+/// An authority with keys in every state, whose secrets differ in length.
 async fn authority(hide_unknown_keys: bool) -> Authority {
     let backend = MemoryBackend::default();
     for (access, secret, status) in [
@@ -57,7 +57,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         let owner = UserId::new("amy").unwrap();
         let secret = secret.map(SecretKey::from_stored);
         let (id, material) = (CredentialId::of(&access), Material::KeyPair { secret });
-        let now = Then.now();
+        let now = SigningTime.now();
         let mut record = Credential::new(id, Kind::ec2(), owner, material, now, Version::fresh());
         record.project_id = Some(ProjectId::new("demo").unwrap());
         record.access_key = Some(access);
@@ -70,7 +70,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         issuer: Some(Arc::new(Issuer)),
         usage: None,
         policy: Arc::new(RolePolicy::default()),
-        clock: Arc::new(Then),
+        clock: Arc::new(SigningTime),
         quota: Quota::Unlimited,
         hide_unknown_keys,
         max_skew: Duration::from_mins(15),
@@ -104,7 +104,7 @@ fn ec2(access: &str, version: &str, signature: &str) -> SignatureCommand {
     SignatureCommand::Ec2(Ok(Box::new(request.prepare().unwrap())))
 }
 
-/// A request of each version with this access key, wrongly signed.
+/// A request of each version with this access key and an invalid signature.
 fn wrong(access: &str) -> [(&'static str, SignatureCommand); 6] {
     let hash = "0".repeat(64);
     let v4 = format!("AWS4-HMAC-SHA256\n{BASIC_TIME}\n20260102/us-east-1/s3/aws4_request\n{hash}");
@@ -127,7 +127,7 @@ fn cost(authority: &Authority, command: SignatureCommand) -> (usize, ErrorKind) 
     let blocks = count::blocks_of(|| {
         kind = tokio_test::block_on(authority.verify(&caller, command)).err().map(|it| it.kind());
     });
-    (blocks, kind.expect("the signature is wrong"))
+    (blocks, kind.expect("the signature is invalid"))
 }
 
 #[test]
@@ -141,10 +141,15 @@ fn unknown_key_costs_as_much_hashing_as_a_wrong_signature() {
         }
         for access in ["unknown", "short", "inactive", "secretless"] {
             let unknown = access == "unknown" && !hide;
-            let told = if unknown { ErrorKind::NotFound } else { ErrorKind::Unauthenticated };
+            let expected_kind =
+                if unknown { ErrorKind::NotFound } else { ErrorKind::Unauthenticated };
             for ((version, command), (_, (blocks, _))) in wrong(access).into_iter().zip(expected) {
                 // The access keys differ in length, but are not signed here.
-                assert_eq!(cost(&authority, command), (blocks, told), "{version} {access}");
+                assert_eq!(
+                    cost(&authority, command),
+                    (blocks, expected_kind),
+                    "{version} {access}"
+                );
             }
         }
     }

@@ -79,7 +79,7 @@ impl Operation {
     }
 }
 
-/// How to respond to a request.
+/// Renders the responses to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The methods of the path, for `Allow`.

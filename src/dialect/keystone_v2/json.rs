@@ -85,7 +85,7 @@ impl Serialize for Entry<'_> {
 }
 
 fn write(body: &impl Serialize) -> Vec<u8> {
-    let mut json = serde_json::to_vec(body).expect("strings always serialise");
+    let mut json = serde_json::to_vec(body).expect("strings always serialize");
     json.push(b'\n');
     json
 }

@@ -180,7 +180,7 @@ impl Operation {
     }
 }
 
-/// How to respond to a request.
+/// Renders the responses to a request.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The format that the path asks for.

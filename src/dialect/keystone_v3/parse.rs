@@ -33,7 +33,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
         return Err(Error::bad_request("project_id is required for type ec2."));
     }
     let attributes = attributes(credential, body)?;
-    // The names are those that are stored, where `trust-id` is `trust_id`.
+    // These are the stored names: `trust-id` is stored as `trust_id`.
     if kind.is_ec2() {
         let named = |name: &&str| attributes.get(*name).is_some_and(|value| !value.is_null());
         if let Some(name) = Blob::DELEGATION.into_iter().find(named) {

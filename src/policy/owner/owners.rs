@@ -1,4 +1,4 @@
-//! [`Owners`]: looks up owners of keys in the directory, and remembers the answers.
+//! [`Owners`]: looks up owners of keys in the directory, and caches the answers.
 
 use std::{
     collections::HashMap,
@@ -13,18 +13,18 @@ use crate::{
     domain::{Credential, CredentialId, Version, to_micros},
 };
 
-/// How long the last answer counts beyond its age during an outage, unless set.
+/// The default grace time: how long the last answer remains valid during an outage.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// The number of keys that are remembered at most.
+/// The maximum number of cached keys.
 const CAPACITY: usize = 10_000;
 
-/// How often the directory is asked for one request while its revision keeps changing.
+/// The maximum number of lookups for one request while the directory's revision keeps changing.
 const ROUNDS: usize = 3;
 
-/// What the directory says about the owners of keys.
+/// The directory's answers about the owners of keys.
 ///
-/// Clones share what is remembered.
+/// Clones share the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Owners {
     directory: Option<Arc<dyn Directory>>,
@@ -46,13 +46,13 @@ impl Owners {
         Self { requires_role: true, ..Self::default() }
     }
 
-    /// Uses this directory. Without a directory, every key is good.
+    /// Uses this directory. Without a directory, every key may be used.
     pub(crate) fn with_directory(self, directory: Option<Arc<dyn Directory>>) -> Self {
-        // Answers of another directory do not count.
+        // Answers of another directory are not valid here.
         Self { directory, keys: Arc::default(), ..self }
     }
 
-    /// Sets how long the last answer counts beyond its age during an outage.
+    /// Sets how long the last answer remains valid during an outage.
     pub(crate) fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
     }
@@ -61,13 +61,13 @@ impl Owners {
         self.directory.as_deref()
     }
 
-    /// What is remembered about this key; `None` without a directory.
+    /// The cached answer about this key; `None` without a directory.
     pub(crate) fn remembered(&self, credential: &Credential) -> Option<Arc<Remembered>> {
         self.directory.as_ref()?;
         Some(self.keys.get(credential))
     }
 
-    /// Whether the last answer about a key is positive and still counts. Takes no lock and
+    /// Whether the last answer about a key is positive and still valid. Takes no lock and
     /// allocates nothing.
     #[cfg(feature = "s3")]
     pub(crate) fn is_good(&self, remembered: &Remembered, now: SystemTime) -> bool {
@@ -75,24 +75,24 @@ impl Owners {
         remembered.is_good(revision, to_micros(now))
     }
 
-    /// What the key is good for, from memory if the answer counts; `None` without a
-    /// directory.
+    /// Whether the key may be used, from the cache if the answer is still valid. `None` without
+    /// a directory.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if the directory cannot be asked, unless the last answer was
-    /// positive and is in its grace time.
+    /// [`DirectoryError`] if the lookup fails, unless the last answer was positive and is in its
+    /// grace time.
     pub(crate) async fn standing(
         &self,
         credential: &Credential,
         now: SystemTime,
     ) -> Result<Option<Arc<Standing>>, DirectoryError> {
         let Some(remembered) = self.remembered(credential) else { return Ok(None) };
-        self.ask(credential, &remembered, now).await
+        self.look_up(credential, &remembered, now).await
     }
 
-    /// The same, with what is remembered about the key.
-    pub(crate) async fn ask(
+    /// The same, given the cached answer about the key.
+    pub(crate) async fn look_up(
         &self,
         credential: &Credential,
         remembered: &Remembered,
@@ -103,17 +103,17 @@ impl Owners {
         if let Some(standing) = remembered.known(directory.revision(), now, self.grace) {
             return Ok(Some(standing));
         }
-        let question = remembered.begin();
+        let lookup = remembered.begin();
         match gather(directory, credential).await {
             Ok((facts, revision)) => {
                 let standing = judge(credential, facts);
                 let standing =
                     if self.requires_role { standing.requiring_role(credential) } else { standing };
-                Ok(Some(remembered.keep(question, Arc::new(standing), revision, now)))
+                Ok(Some(remembered.keep(lookup, Arc::new(standing), revision, now)))
             }
             Err(error) => match remembered.failed(now, self.grace) {
                 Some(standing) => {
-                    tracing::warn!(%error, "directory lookup failed; the last answer counts");
+                    tracing::warn!(%error, "directory lookup failed; using the last answer");
                     Ok(Some(standing))
                 }
                 None => Err(error),
@@ -122,32 +122,32 @@ impl Owners {
     }
 }
 
-/// The facts about a key, with the revision that they are of.
+/// Looks up the facts about a key, and returns them with their revision.
 async fn gather(
     directory: &dyn Directory,
     credential: &Credential,
 ) -> Result<(Facts, Option<u64>), DirectoryError> {
     let mut rounds = 0;
     loop {
-        // Read first: what is read later is at least as new.
+        // Read first, so that the facts are at least as new.
         let revision = directory.revision();
         let facts = Facts::gather(directory, credential).await?;
         rounds += 1;
-        // Facts of two revisions do not count, unless there is no end to changes. They are
-        // remembered under the older one then, so the next request asks again.
+        // Facts that may be of two revisions are looked up again. If the changes do not end,
+        // they are cached under the older revision, so the next request looks them up again.
         if directory.revision() == revision || rounds == ROUNDS {
             return Ok((facts, revision));
         }
     }
 }
 
-/// What is remembered, by key.
+/// The cached answers, by key.
 #[derive(Default)]
 struct Keys(Mutex<Generations>);
 
 type Generation = HashMap<CredentialId, (Version, Arc<Remembered>)>;
 
-/// The keys that were looked up lately, and those before them, which are evicted next.
+/// The keys that were looked up recently, and older keys, which are evicted next.
 #[derive(Default)]
 struct Generations {
     young: Generation,
@@ -155,7 +155,7 @@ struct Generations {
 }
 
 impl Keys {
-    /// What is remembered about this version of the key, now or from now on.
+    /// Returns the entry for this version of the key, which is new if there was none.
     fn get(&self, credential: &Credential) -> Arc<Remembered> {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Credential { id, version, .. } = credential;

@@ -1,4 +1,4 @@
-//! The last answer about one key, and how long it counts.
+//! [`Remembered`]: the last answer about one key, and how long it is valid.
 
 use std::{
     sync::{
@@ -10,35 +10,34 @@ use std::{
 
 use super::Standing;
 
-/// How long an answer counts where the directory reports no revision: a change takes
-/// effect within the directory's own stated age plus this.
+/// How long an answer is valid if the directory reports no revision: a change takes effect
+/// within the directory's own documented age plus this time.
 ///
-/// During an outage, also how long the directory is not asked again about the same key.
+/// During an outage, also the time between two lookups of the same key.
 const VALIDITY: Duration = Duration::from_secs(1);
 
 /// The `good_at` of a key whose last answer is negative or missing.
 const NEVER: i64 = i64::MIN;
 
-/// The stored form of no revision.
+/// Stands for a missing revision.
 const UNKNOWN: u64 = u64::MAX;
 
 /// The last answer about one version of one key. Times are in microseconds.
 ///
-/// While the directory reports a revision, an answer of that revision counts. While it
-/// reports none, an answer counts for [`VALIDITY`]. An answer from the future, after the
-/// clock was put back, does not count then, so that no answer outlives its time by more
-/// than that step.
+/// While the directory reports a revision, an answer of that revision is valid. While it
+/// reports none, an answer is valid for [`VALIDITY`]. After the clock was set back, an answer
+/// from the future is not valid, so that no answer outlives its time by more than that step.
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    /// The revision of the last positive answer. Written before `good_at`, read after it:
-    /// a reader between the two writes sees the new revision, of which a positive answer
-    /// is known by then, with an older time.
+    /// The revision of the last positive answer. Written before `good_at` and read after it. A
+    /// reader between the two writes sees the new revision with an older time. That is safe,
+    /// because the new revision has a positive answer.
     revision: AtomicU64,
-    /// When the last answer, if it is positive, was last known to count.
+    /// When the last answer was last known to be valid, if it is positive.
     good_at: AtomicI64,
-    /// How many questions were begun.
-    questions: AtomicU64,
-    /// Both atomics above change under this lock, but for `good_at` moving on.
+    /// The number of lookups that were begun.
+    lookups: AtomicU64,
+    /// `revision` and `good_at` change under this lock, except when `good_at` is extended.
     last: Mutex<Option<Last>>,
 }
 
@@ -47,11 +46,11 @@ struct Last {
     standing: Arc<Standing>,
     revision: u64,
     asked_at: i64,
-    /// The number of its question.
-    question: u64,
-    /// When asking again failed last.
+    /// The number of the lookup that returned it.
+    lookup: u64,
+    /// When a later lookup last failed.
     failed_at: i64,
-    /// The latest time at which it was used in its grace time.
+    /// The last time at which it was used in its grace time.
     used_at: i64,
 }
 
@@ -60,32 +59,32 @@ impl Default for Remembered {
         Self {
             revision: AtomicU64::new(UNKNOWN),
             good_at: AtomicI64::new(NEVER),
-            questions: AtomicU64::default(),
+            lookups: AtomicU64::default(),
             last: Mutex::default(),
         }
     }
 }
 
 impl Remembered {
-    /// Whether the last answer is positive and counts.
+    /// Whether the last answer is positive and valid.
     pub(super) fn is_good(&self, current: Option<u64>, now: i64) -> bool {
         let good_at = self.good_at.load(Ordering::Acquire);
         let revision = self.revision.load(Ordering::Relaxed);
-        if good_at == NEVER || !counts(revision, good_at, current, now) {
+        if good_at == NEVER || !is_valid(revision, good_at, current, now) {
             return false;
         }
-        // The grace time starts when the answer was last known to count. To the second,
-        // so that requests do not contend for the line.
+        // The grace time starts when the answer was last known to be valid. The time is exact
+        // to a second, so that requests do not contend for the cache line.
         if current.is_some() && !is_younger(good_at, now, VALIDITY) {
             let (written, read) = (Ordering::Release, Ordering::Relaxed);
-            // Fails if there is another answer by now, which must not become positive.
+            // Fails if another answer arrived meanwhile: a negative answer must remain negative.
             let _ = self.good_at.compare_exchange(good_at, now, written, read);
         }
         true
     }
 
-    /// The last answer, if it counts, or if it is in its grace time and the directory
-    /// failed a moment ago.
+    /// The last answer, if it is valid, or if it is in its grace time and the last lookup failed
+    /// within [`VALIDITY`].
     pub(super) fn known(
         &self,
         current: Option<u64>,
@@ -97,7 +96,7 @@ impl Remembered {
         let is_known = if last.is_good() {
             self.is_good(current, now)
         } else {
-            counts(last.revision, last.asked_at, current, now)
+            is_valid(last.revision, last.asked_at, current, now)
         };
         if is_known {
             return Some(Arc::clone(&last.standing));
@@ -106,27 +105,27 @@ impl Remembered {
         failed_lately.then(|| self.in_grace(last, now, grace)).flatten()
     }
 
-    /// Begins a question, whose number is returned.
+    /// Begins a lookup, and returns its number.
     pub(super) fn begin(&self) -> u64 {
-        self.questions.fetch_add(1, Ordering::Relaxed)
+        self.lookups.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Remembers the answer to a question, and returns the one that counts: an answer to
-    /// a later question may have arrived before.
+    /// Caches the answer of a lookup, and returns it. If the answer of a later lookup arrived
+    /// before, returns that instead.
     pub(super) fn keep(
         &self,
-        question: u64,
+        lookup: u64,
         standing: Arc<Standing>,
         revision: Option<u64>,
         now: i64,
     ) -> Arc<Standing> {
         let mut last = self.last();
-        if let Some(later) = last.as_ref().filter(|last| last.question > question) {
+        if let Some(later) = last.as_ref().filter(|last| last.lookup > lookup) {
             return Arc::clone(&later.standing);
         }
         let revision = revision.unwrap_or(UNKNOWN);
         let (asked_at, failed_at, used_at) = (now, NEVER, NEVER);
-        let answer = Last { standing, revision, asked_at, question, failed_at, used_at };
+        let answer = Last { standing, revision, asked_at, lookup, failed_at, used_at };
         if answer.is_good() {
             self.revision.store(revision, Ordering::Relaxed);
             self.good_at.store(now, Ordering::Release);
@@ -136,8 +135,8 @@ impl Remembered {
         Arc::clone(&last.insert(answer).standing)
     }
 
-    /// Records that the directory could not be asked, and returns the last answer if it is
-    /// positive and in its grace time.
+    /// Records that a lookup failed, and returns the last answer if it is positive and in its
+    /// grace time.
     pub(super) fn failed(&self, now: i64, grace: Duration) -> Option<Arc<Standing>> {
         let mut last = self.last();
         let last = last.as_mut()?;
@@ -149,11 +148,11 @@ impl Remembered {
         if grace.is_zero() {
             return None;
         }
-        // Of a negative answer that is `NEVER`, and its end long ago.
+        // For a negative answer this is `NEVER`, so its grace time has ended.
         let good_at = self.good_at.load(Ordering::Acquire);
         let end = good_at.saturating_add(micros(VALIDITY.saturating_add(grace)));
-        // Requests that came earlier may ask later, but not by much. Once the clock was put
-        // back, nobody knows how long the outage is.
+        // Requests may arrive here out of order, within a small time. If the clock was set back
+        // further, the length of the outage is unknown.
         let latest = last.used_at.max(good_at);
         if now >= end || now.saturating_add(micros(VALIDITY)) < latest {
             return None;
@@ -173,8 +172,8 @@ impl Last {
     }
 }
 
-/// Whether an answer of this revision, last known to count at this time, counts.
-fn counts(revision: u64, at: i64, current: Option<u64>, now: i64) -> bool {
+/// Whether an answer of this revision, last known to be valid at this time, is valid now.
+fn is_valid(revision: u64, at: i64, current: Option<u64>, now: i64) -> bool {
     match current {
         Some(current) if current != UNKNOWN => revision == current,
         _ => is_younger(at, now, VALIDITY),

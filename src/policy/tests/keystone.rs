@@ -18,7 +18,7 @@ const CREDENTIALS: [Action; 5] = [
 
 const EC2: [Action; 4] = [Action::CreateEc2, Action::ListEc2, Action::ShowEc2, Action::DeleteEc2];
 
-/// One's own, somebody else's, and what is not known yet.
+/// The decisions on the caller's own record, another user's record, and an unknown record.
 type Row = [Decision; 3];
 
 const ALL: Row = [A, A, A];
@@ -52,8 +52,8 @@ fn decide(
     policy.decide(caller, action, target)
 }
 
-/// Checks the rows for credentials, for OS-EC2 and for signatures. Project and type
-/// of a record make no difference.
+/// Checks the rows for credentials, for OS-EC2 and for signatures. The project and the type of
+/// a record make no difference.
 #[track_caller]
 fn assert_table(
     policy: &RolePolicy,
@@ -77,7 +77,8 @@ fn assert_table(
     }
 }
 
-// Rows: create, list, show, update, delete; of OS-EC2 create, list, show, delete.
+// Rows of credentials: create, list, show, update, delete. Rows of OS-EC2: create, list, show,
+// delete.
 
 #[test]
 fn admins_may_do_everything_but_os_ec2_needs_a_project_or_the_system() {
@@ -85,7 +86,7 @@ fn admins_may_do_everything_but_os_ec2_needs_a_project_or_the_system() {
     for (scope, ec2) in [("mine", ALL), ("system", ALL), ("domain", NONE)] {
         assert_table(&policy, &caller(scope, &["admin"]), [ALL; 5], [ec2; 4], A);
     }
-    // Keystone gives no roles without a scope; another validator might.
+    // Keystone gives no roles without a scope, but another validator might.
     let unscoped = caller("unscoped", &["admin"]);
     assert_table(&policy, &unscoped, [ALL; 5], [NONE, OWN, OWN, NONE], A);
 }
@@ -119,7 +120,7 @@ fn members_create_and_delete_their_key_pairs() {
 }
 
 #[test]
-fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
+fn system_readers_see_everything_and_change_no_record_of_others() {
     let policy = RolePolicy::keystone();
     let credentials = [OWN, ALL, ALL, OWN, OWN];
     assert_table(&policy, &caller("system", &["reader"]), credentials, [NONE, ALL, ALL, NONE], F);
@@ -133,7 +134,7 @@ fn readers_of_the_system_see_everything_and_change_nothing_of_others() {
 }
 
 #[test]
-fn owners_create_for_their_tokens_project_only_without_a_directory() {
+fn owners_create_only_for_their_tokens_project_without_a_directory() {
     let policy = RolePolicy::keystone();
     let (user, kind) = (UserId::new("me").unwrap(), Kind::ec2());
     let member = caller("mine", &["member"]);
@@ -156,7 +157,7 @@ fn owners_create_for_their_tokens_project_only_without_a_directory() {
 }
 
 #[test]
-fn root_key_is_for_admins_and_never_for_a_user_with_its_id() {
+fn only_admins_reach_root_keys_and_a_user_with_the_projects_id_does_not() {
     let policy = RolePolicy::keystone();
     let (user, project) = (UserId::new("me").unwrap(), ProjectId::new("me").unwrap());
     let kind = Kind::ec2();
@@ -191,7 +192,7 @@ fn caller_who_sees_a_credential_sees_its_secret() {
 }
 
 #[test]
-fn services_validate_signatures_and_see_key_pairs_only_if_that_is_configured() {
+fn services_validate_signatures_and_see_key_pairs_only_if_configured() {
     let mut policy = RolePolicy::keystone();
     for (scope, ec2) in [("mine", OWN), ("system", OWN), ("domain", NONE)] {
         let service = caller(scope, &["service"]);
@@ -257,14 +258,14 @@ fn delegations() -> [Delegation; 5] {
     ]
 }
 
-fn letting(delegated: DelegatedCallers) -> RolePolicy {
+fn policy_with(delegated: DelegatedCallers) -> RolePolicy {
     RolePolicy { delegated, ..RolePolicy::keystone() }
 }
 
 const SETTINGS: [DelegatedCallers; 3] =
     [DelegatedCallers::Refused, DelegatedCallers::AdminKeyPairs, DelegatedCallers::WithinProject];
 
-/// Records, first those within the project.
+/// Records, starting with those in the project.
 const RECORDS: [(&str, Option<&str>, &str); 6] = [
     ("me", Some("mine"), "ec2"),
     ("me", Some("mine"), "totp"),
@@ -281,16 +282,17 @@ fn delegated_callers_reach_no_record_and_no_other_dialect() {
         let caller = caller("mine", &roles).with_delegation(delegation);
         for action in CREDENTIALS.into_iter().chain(EC2) {
             for record in RECORDS {
-                let decision = decide(&letting(DelegatedCallers::Refused), &caller, action, record);
+                let decision =
+                    decide(&policy_with(DelegatedCallers::Refused), &caller, action, record);
                 assert_eq!(decision, F, "{caller:?} {action:?} {record:?}");
             }
         }
         for action in CREDENTIALS {
-            let scope = letting(DelegatedCallers::Refused).list_scope(&caller, action);
+            let scope = policy_with(DelegatedCallers::Refused).list_scope(&caller, action);
             let listed = action != Action::CreateCredential;
             assert_eq!(scope, listed.then_some(ListScope::Nothing), "{action:?}");
         }
-        for policy in SETTINGS.map(letting) {
+        for policy in SETTINGS.map(policy_with) {
             for action in KEY_ACTIONS.into_iter().chain(GRANT_ACTIONS) {
                 assert_eq!(policy.decide(&caller, action, Target::default()), F, "{action:?}");
                 assert_eq!(policy.list_scope(&caller, action), None, "{action:?}");
@@ -303,7 +305,7 @@ fn delegated_callers_reach_no_record_and_no_other_dialect() {
 
 #[test]
 fn delegated_admins_reach_key_pairs_as_credentials_if_configured() {
-    let policy = letting(DelegatedCallers::AdminKeyPairs);
+    let policy = policy_with(DelegatedCallers::AdminKeyPairs);
     for delegation in delegations() {
         let restricted =
             matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. });
@@ -327,9 +329,9 @@ fn delegated_admins_reach_key_pairs_as_credentials_if_configured() {
 }
 
 #[test]
-fn delegated_callers_who_are_not_admins_see_no_record_if_only_admins_may() {
+fn delegated_callers_other_than_admins_see_no_record_if_only_admins_may() {
     for table in [RoleTable::Keystone, RoleTable::Strict] {
-        let policy = RolePolicy { table, ..letting(DelegatedCallers::AdminKeyPairs) };
+        let policy = RolePolicy { table, ..policy_with(DelegatedCallers::AdminKeyPairs) };
         let roles = ["key_management_admin", "key_listing_admin", "impersonate"];
         for delegation in delegations() {
             let caller = caller("mine", &roles).with_delegation(delegation);
@@ -343,7 +345,7 @@ fn delegated_callers_who_are_not_admins_see_no_record_if_only_admins_may() {
 
 #[test]
 fn delegated_caller_within_its_project_lacks_only_new_secrets() {
-    let policy = letting(DelegatedCallers::WithinProject);
+    let policy = policy_with(DelegatedCallers::WithinProject);
     for delegation in delegations() {
         let restricted =
             matches!(delegation, Delegation::ApplicationCredential { restricted: true, .. });
@@ -371,7 +373,7 @@ fn delegated_caller_within_its_project_lacks_only_new_secrets() {
 #[test]
 fn caller_with_a_token_of_a_key_may_do_nothing_under_any_setting() {
     let roles = ["admin", "member", "reader", "service"];
-    for mut policy in SETTINGS.map(letting) {
+    for mut policy in SETTINGS.map(policy_with) {
         policy.service_sees_key_pairs = true;
         for scope in ["mine", "system", "domain", "unscoped"] {
             let caller = caller(scope, &roles).with_delegation(Delegation::Ec2Credential);

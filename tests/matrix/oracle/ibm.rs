@@ -1,9 +1,14 @@
 //! The rules of IBM's dialect.
 //!
-//! The order of refusals: no role for the operation, 403; a request about the caller
-//! itself and an existing project in which it has no place, 405; a target that scope and
-//! roles do not cover, 403; a user or project that does not exist, 404; somebody else
-//! without a place in the project, 405. A key that the caller may not see is 404.
+//! Refusals, in this order:
+//!
+//! 1. The caller has no role for the operation: 403.
+//! 2. The caller names itself, and an existing project in which it has no place: 405.
+//! 3. The caller's scope and roles do not cover the target: 403.
+//! 4. The user or the project does not exist: 404.
+//! 5. The user has no place in the project: 405.
+//!
+//! A key that the caller may not see is 404.
 
 use super::{Expected, Made, Oracle, Rights, Success};
 use crate::{
@@ -17,7 +22,7 @@ impl Oracle<'_> {
         let of = |user: Option<&'static str>| user.unwrap_or(rights.caller.user);
         match *operation {
             Operation::IbmUpdateToNull(_) => Expected::refused(400),
-            // A request that names no project at all is malformed, whoever sends it.
+            // Neither the request nor the token names a project: the request is malformed.
             Operation::IbmCreate { project: None, .. } if rights.caller.project().is_none() => {
                 Expected::refused(400)
             }
@@ -100,7 +105,7 @@ impl Oracle<'_> {
         let Some(project) = project else {
             return self.ibm_list_of_user(rights, user.unwrap_or(rights.caller.user));
         };
-        // A project alone asks for its root keys.
+        // A project without a user selects its root keys.
         let owner = user.filter(|user| *user != project);
         if let Some(refusal) = self.ibm_target(rights, owner, project) {
             return refusal;
@@ -178,6 +183,6 @@ impl Oracle<'_> {
 }
 
 fn ibm_sees(rights: &Rights<'_>, seed: &Seed) -> bool {
-    let sees = rights.lists(seed.owner(), seed.project);
-    seed.has_access_key() && sees && rights.delegation_reaches(seed.project, true)
+    let listed = rights.lists(seed.owner(), seed.project);
+    seed.has_access_key() && listed && rights.delegation_reaches(seed.project, true)
 }

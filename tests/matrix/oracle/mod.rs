@@ -1,21 +1,21 @@
-//! The expected response to each request, computed without the crate's policy.
+//! Computes the expected response to each request without the crate's policy.
 //!
-//! The rules in short; the modules below spell them out for each dialect.
+//! The rules in short; the modules below state them for each dialect:
 //!
-//! * A caller without a valid token is refused with 401, whatever it asks.
-//! * A delegated caller manages nothing, unless the setting admits it; a token that came
-//!   of a key never does.
+//! * A caller without a valid token gets 401 for every request.
+//! * A delegated caller manages nothing unless the setting allows it. A token that was
+//!   obtained with a key never manages anything.
 //! * `admin` may do everything, in every scope.
 //! * `key_management_user` creates, changes and deletes the caller's own keys in the
-//!   token's project; `key_management_admin` those of any user there and root keys.
-//! * `key_listing_user` lists and shows the caller's own keys; `key_listing_admin` those
+//!   token's project; `key_management_admin` the keys of any user there, and root keys.
+//! * `key_listing_user` lists and shows the caller's own keys; `key_listing_admin` all keys
 //!   of the token's project.
 //! * `impersonate` extends both to other projects, and shows others' secrets.
-//! * Keystone's table replaces this in v3 and OS-EC2 only: owners need no role but
-//!   `member` for changes through OS-EC2, and a system reader sees everything.
-//! * With a directory, user and project of a new key exist, and the user has a place in
-//!   the project; a root key needs its project alone. Keystone's table leaves the place
-//!   to the moment of use.
+//! * Keystone's table replaces this in v3 and OS-EC2 only. Owners need no role, except
+//!   `member` for changes through OS-EC2. A system reader sees everything.
+//! * With a directory, user and project of a new key must exist, and the user must have a
+//!   place in the project. A root key requires only its project. Keystone's table requires
+//!   the place when the key is used, not when it is created.
 
 mod ibm;
 mod os_ec2;
@@ -35,7 +35,7 @@ use crate::{
 
 pub(crate) use self::{
     rights::Rights,
-    using::{Plane, admits, owner_stands},
+    using::{Plane, admits, owner_is_valid},
 };
 
 /// The record that a create stores.
@@ -57,12 +57,12 @@ impl Made {
     }
 }
 
-/// What a request that is granted does. Numbers are those of records.
+/// The effect of a granted request. Numbers are those of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Success {
     Changed(usize),
     Deleted(usize),
-    /// A list of all of `must`, and beside them of nothing but some of `may`.
+    /// Lists all of `must`, possibly some of `may`, and nothing else.
     Listed {
         must: Vec<usize>,
         may: Vec<usize>,
@@ -73,13 +73,13 @@ pub(crate) enum Success {
 }
 
 impl Success {
-    /// A list of exactly these.
+    /// Lists exactly these records.
     fn listed(must: Vec<usize>) -> Self {
         Self::Listed { must, may: Vec::new() }
     }
 }
 
-/// The answers that the rules admit: mostly one.
+/// The responses that the rules allow, usually one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) success: Option<Success>,
@@ -92,22 +92,27 @@ impl Expected {
         Self { success: Some(success), refusals: Vec::new() }
     }
 
+    /// Granted if permitted, otherwise 403.
+    fn granted_if(permitted: bool, success: Success) -> Self {
+        if permitted { Self::granted(success) } else { Self::refused(403) }
+    }
+
     fn refused(status: u16) -> Self {
         Self { success: None, refusals: vec![status] }
     }
 
-    /// Refused; the rules leave open with which of these.
+    /// Refused with one of these statuses. The rules do not say which.
     fn refused_with(statuses: &[u16]) -> Self {
         Self { success: None, refusals: statuses.to_vec() }
     }
 
-    /// Whether the rules leave open whether it is granted.
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether the rules allow both a success and a refusal.
+    pub(crate) fn is_undecided(&self) -> bool {
         self.success.is_some() && !self.refusals.is_empty()
     }
 }
 
-/// The rules, for a layer that is set up like this, over these records.
+/// The rules for a layer with this setting over these records.
 #[derive(Debug)]
 pub(crate) struct Oracle<'a> {
     pub(crate) setting: Setting,
@@ -127,7 +132,7 @@ impl<'a> Oracle<'a> {
     /// The expected responses to the request.
     pub(crate) fn expected(&self, caller: &'a Subject, operation: &Operation) -> Expected {
         if operation.wire() == Wire::Tokens && self.facts.is_none() {
-            // Without a directory the path is the app's own.
+            // Without a directory the request passes through to the app.
             return Expected::refused(418);
         }
         if caller.presents != Presents::Valid {
@@ -144,8 +149,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Whether the caller may read the secret of the record in an answer that is not an
-    /// error.
+    /// Whether a successful response may contain the secret of the record.
     pub(crate) fn shows_secret(
         &self,
         caller: &'a Subject,
@@ -171,23 +175,23 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The numbers of the records for which this is true.
-    fn numbers(&self, holds: impl Fn(&Seed) -> bool) -> Vec<usize> {
+    /// The numbers of the records for which the predicate is true.
+    fn numbers(&self, predicate: impl Fn(&Seed) -> bool) -> Vec<usize> {
         let numbered = self.records.iter().enumerate();
-        numbered.filter(|(_, seed)| holds(seed)).map(|(number, _)| number).collect()
+        numbered.filter(|(_, seed)| predicate(seed)).map(|(number, _)| number).collect()
     }
 
-    /// Whether a directory says that this user does not exist.
+    /// Whether there is a directory and the user does not exist.
     fn lacks_user(&self, id: &str) -> bool {
         self.facts.as_ref().is_some_and(|facts| !facts.has_user(id))
     }
 
-    /// Whether a directory says that this project does not exist.
+    /// Whether there is a directory and the project does not exist.
     fn lacks_project(&self, id: &str) -> bool {
         self.facts.as_ref().is_some_and(|facts| !facts.has_project(id))
     }
 
-    /// Whether a directory says that the user has no place in the project.
+    /// Whether there is a directory and the user has no place in the project.
     fn lacks_place(&self, user: &str, project: &str) -> bool {
         self.facts.as_ref().is_some_and(|facts| !facts.has_place(user, project))
     }

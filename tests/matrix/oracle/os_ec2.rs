@@ -1,7 +1,7 @@
 //! The rules of OS-EC2, in both tables and under both prefixes.
 //!
-//! The user in the path exists; it need not be the key's owner. An access key that leads
-//! to no key pair is 404, and somebody else's is 403.
+//! The user in the path must exist, but need not be the key's owner. The access key of a
+//! missing key pair is 404, and that of another user's key pair is 403.
 
 use super::{Expected, Made, Oracle, Rights, Success};
 use crate::{
@@ -30,7 +30,7 @@ impl Oracle<'_> {
         user: &'static str,
         project: Option<&'static str>,
     ) -> Expected {
-        let role = if rights.is_keystones() {
+        let role = if rights.uses_keystone_table() {
             rights.is_admin() || rights.is_member()
         } else {
             rights.holds_management()
@@ -39,8 +39,7 @@ impl Oracle<'_> {
             return Expected::refused(403);
         }
         let Some(project) = project else {
-            // No project is named, so that none is found; who may not do it anyway may
-            // hear of that first.
+            // The project is missing. A caller without the right may get 403 before 404.
             let admin = rights.is_admin() && rights.caller.delegation.is_none();
             return Expected::refused_with(if admin { &[404] } else { &[403, 404] });
         };
@@ -56,10 +55,10 @@ impl Oracle<'_> {
 
     fn os_ec2_list(&self, rights: &Rights<'_>, user: &'static str) -> Expected {
         let oneself = user == rights.caller.user;
-        let permitted = if rights.is_keystones() {
+        let permitted = if rights.uses_keystone_table() {
             rights.is_admin() || rights.is_system_reader() || oneself
         } else {
-            // Somebody else's are those of the token's project.
+            // A list of another user's keys is limited to the token's project.
             let reaches = rights.impersonates() || rights.caller.project().is_some();
             rights.lists_all() && reaches || oneself && rights.holds_listing()
         };
@@ -85,7 +84,7 @@ impl Oracle<'_> {
 
     fn os_ec2_delete(&self, rights: &Rights<'_>, user: &'static str, which: Which) -> Expected {
         let manages = |seed: &Seed| {
-            let role = !rights.is_keystones() || rights.is_admin() || rights.is_member();
+            let role = !rights.uses_keystone_table() || rights.is_admin() || rights.is_member();
             role && rights.has_scope_of_os_ec2() && rights.v3_manages(seed)
         };
         self.os_ec2_one(rights, user, which, manages, Success::Deleted)
@@ -104,21 +103,16 @@ impl Oracle<'_> {
         match found.filter(|_| !self.lacks_user(user)) {
             Some((number, _)) if permitted => Expected::granted(success(number)),
             Some(_) => Expected::refused(403),
-            // Who holds no role for any key may hear of that first, and so may who asks
-            // for a key that is not the caller's below a user who does not exist.
-            None if permitted && self.holds_any(rights) => Expected::refused(404),
+            // A caller without a role for keys may get 403 first. The same is true of a
+            // caller who may not do this to the key, under the path of a missing user.
+            None if permitted && rights.has_key_role() => Expected::refused(404),
             None => Expected::refused_with(&[403, 404]),
         }
     }
-
-    fn holds_any(&self, rights: &Rights<'_>) -> bool {
-        let role = rights.holds_listing() || rights.holds_management();
-        (rights.is_keystones() || role) && rights.caller.delegation.is_none()
-    }
 }
 
-/// Whether OS-EC2 answers a read from the token's scope: one of a project or the system,
-/// and none at all for what is the caller's own.
+/// Whether OS-EC2 permits a read with the token's scope: a project or the system. A token
+/// without a scope may read the caller's own keys.
 fn reads_in_scope(rights: &Rights<'_>, own: bool) -> bool {
     own && rights.caller.at == At::Unscoped || rights.has_scope_of_os_ec2()
 }

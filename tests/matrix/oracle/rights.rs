@@ -1,4 +1,4 @@
-//! The rights that a caller has by its roles, scope and delegation.
+//! Computes the rights of a caller from its roles, scope and delegation.
 
 use tower_credentials::{domain::Delegation, policy::DelegatedCallers};
 
@@ -28,8 +28,8 @@ impl Rights<'_> {
         self.is_admin() || self.caller.has(IMPERSONATE)
     }
 
-    /// Whether Keystone's table is in force; only v3 and OS-EC2 ask.
-    pub(crate) fn is_keystones(&self) -> bool {
+    /// Whether Keystone's table applies in v3 and OS-EC2.
+    pub(crate) fn uses_keystone_table(&self) -> bool {
         self.setting.table == Table::Keystone
     }
 
@@ -46,27 +46,28 @@ impl Rights<'_> {
         self.setting.service_reads && self.caller.has(SERVICE)
     }
 
-    /// Whether the caller may have signatures validated: that is no use of credentials, so
-    /// a delegation is no matter, but for one that came of a key itself.
+    /// Whether the caller may have signatures validated. Its delegation makes no difference,
+    /// because the caller's own credentials are not involved. Only a token that was obtained
+    /// with a key is refused.
     pub(crate) fn validates(&self) -> bool {
         let of_key = self.caller.delegation == Some(Delegation::Ec2Credential);
         !of_key && self.caller.has_any(&[ADMIN, SERVICE])
     }
 
-    /// Whether OS-EC2 of Keystone accepts the scope of the token.
+    /// Whether OS-EC2 accepts the scope of the token.
     pub(crate) fn has_scope_of_os_ec2(&self) -> bool {
         matches!(self.caller.at, At::Project(_) | At::System)
     }
 
-    /// Whether the caller's delegation bars it from the dialect altogether.
+    /// Whether the caller's delegation excludes it from the dialect.
     pub(crate) fn is_refused_outright(&self, wire: Wire) -> bool {
         match (&self.caller.delegation, self.setting.delegated) {
             (None, _) => false,
             (Some(Delegation::Ec2Credential), _) => true,
-            // The settings are about Keystone's own calls.
+            // The settings apply only to Keystone's own API.
             (Some(_), _) if matches!(wire, Wire::Ibm | Wire::V2) => true,
             (Some(_), DelegatedCallers::AdminKeyPairs) => !(wire == Wire::V3 && self.is_admin()),
-            // A token that is good for no project reaches no project's records.
+            // A token without a project reaches no records.
             (Some(_), DelegatedCallers::WithinProject) => self.caller.project().is_none(),
             (Some(_), _) => true,
         }
@@ -85,7 +86,7 @@ impl Rights<'_> {
         self.caller.delegation.is_some()
     }
 
-    /// Whether the caller acts by an application credential that may make no key pairs.
+    /// Whether the caller has an application credential that may not create key pairs.
     pub(crate) fn is_restricted(&self) -> bool {
         let delegation = self.caller.delegation.as_ref();
         matches!(delegation, Some(Delegation::ApplicationCredential { restricted: true, .. }))
@@ -104,9 +105,15 @@ impl Rights<'_> {
         self.is_admin() || self.caller.has_any(&[LISTS_OWN, LISTS_ALL])
     }
 
-    /// Whether the caller may ask v3 for a list at all.
+    /// Whether the caller has a role for some key, and no delegation.
+    pub(crate) fn has_key_role(&self) -> bool {
+        let role = self.holds_listing() || self.holds_management();
+        (self.uses_keystone_table() || role) && self.caller.delegation.is_none()
+    }
+
+    /// Whether the caller may list in v3.
     pub(crate) fn may_list(&self) -> bool {
-        self.is_keystones() || self.holds_listing()
+        self.uses_keystone_table() || self.holds_listing()
     }
 
     pub(crate) fn lists_all(&self) -> bool {
@@ -123,20 +130,20 @@ impl Rights<'_> {
         owner == Some(self.caller.user)
     }
 
-    /// Whether the caller creates, changes and deletes keys of this owner in this project,
-    /// by the table that holds in every dialect.
+    /// Whether the strict table lets the caller create, change and delete keys of this owner
+    /// in this project.
     pub(crate) fn manages(&self, owner: Option<&str>, project: Option<&str>) -> bool {
         let role = self.caller.has(MANAGES_ALL) || self.is(owner) && self.caller.has(MANAGES_OWN);
         let reached = match project {
             Some(project) => self.covers(project),
-            // A record without a project is in no project but its owner's.
+            // Only its owner reaches a record without a project.
             None => self.is(owner),
         };
         self.is_admin() || role && reached
     }
 
-    /// Whether the caller lists and shows keys of this owner in this project, by the table
-    /// that holds in every dialect.
+    /// Whether the strict table lets the caller list and show keys of this owner in this
+    /// project.
     pub(crate) fn lists(&self, owner: Option<&str>, project: Option<&str>) -> bool {
         let role = self.caller.has(LISTS_ALL) || self.is(owner) && self.caller.has(LISTS_OWN);
         let reached = match project {
@@ -146,8 +153,8 @@ impl Rights<'_> {
         self.is_admin() || role && reached
     }
 
-    /// Whether the roles for keys reach the record: what is not a key pair is its owner's
-    /// and the admins' alone.
+    /// Whether the roles for keys reach the record. Only its owner and admins reach a record
+    /// that is not a key pair.
     fn is_key_or_own(&self, seed: &Seed) -> bool {
         seed.form != Form::Totp || self.is(seed.owner()) || self.is_admin()
     }
@@ -155,18 +162,18 @@ impl Rights<'_> {
     /// Whether v3 shows the record.
     pub(crate) fn v3_sees(&self, seed: &Seed) -> bool {
         let ec2 = seed.form != Form::Totp;
-        let sees = if self.is_keystones() {
+        let visible = if self.uses_keystone_table() {
             self.is_admin() || self.is_system_reader() || self.is(seed.owner())
         } else {
             self.lists(seed.owner(), seed.project) && self.is_key_or_own(seed)
         };
-        sees && self.delegation_reaches(seed.project, ec2)
+        visible && self.delegation_reaches(seed.project, ec2)
     }
 
     /// Whether v3 lets the caller change and delete the record.
     pub(crate) fn v3_manages(&self, seed: &Seed) -> bool {
         let ec2 = seed.form != Form::Totp;
-        let manages = if self.is_keystones() {
+        let manages = if self.uses_keystone_table() {
             self.is_admin() || self.is(seed.owner())
         } else {
             self.manages(seed.owner(), seed.project) && self.is_key_or_own(seed)
@@ -174,17 +181,17 @@ impl Rights<'_> {
         manages && self.delegation_reaches(seed.project, ec2)
     }
 
-    /// Whether the caller reads the record's secret: the owner does, and others only if
-    /// they impersonate.
+    /// Whether the caller reads the record's secret: as its owner, or by `impersonate`.
     pub(crate) fn reads_secret(&self, seed: &Seed) -> bool {
         let reaches =
             self.lists(seed.owner(), seed.project) || self.manages(seed.owner(), seed.project);
         reaches && (self.impersonates() || self.is(seed.owner()))
     }
 
-    /// The same in v3 and OS-EC2: in Keystone's table who sees the record reads its secret.
+    /// Whether the caller reads the record's secret in v3 and OS-EC2. In Keystone's table,
+    /// everyone who sees a record reads its secret.
     pub(crate) fn v3_reads_secret(&self, seed: &Seed) -> bool {
-        let reads = if self.is_keystones() {
+        let reads = if self.uses_keystone_table() {
             self.v3_sees(seed) || self.v3_manages(seed)
         } else {
             self.reads_secret(seed)

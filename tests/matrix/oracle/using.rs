@@ -1,14 +1,14 @@
-//! The expected response to a request that is signed with a key.
+//! Computes the expected response to a request that is signed with a key.
 //!
-//! A key does on a data plane at most what its owner's own token for its project could do
-//! now. With a directory, the user and the project exist and are enabled, and the user has
-//! a place in the project. A root key needs its project alone. A key without a project
-//! verifies and reaches no project; no token is for no project, so the calls that answer
-//! with a token refuse it. Without a directory, what the create admitted stands.
+//! A key may do at most what its owner's token for the key's project may do now. With a
+//! directory, the user and the project must exist and be enabled, and the user must have a
+//! place in the project. A root key requires only its project. A key without a project is
+//! valid on a data plane, but `s3tokens` and `ec2tokens` reject it, because every token they
+//! return has a project. Without a directory, every key that was created remains valid.
 //!
-//! A key that was made under a delegation is refused, but where delegated keys are
-//! accepted. There the delegation stands for the same user and project, in place of a
-//! place: a trustee need not have one.
+//! A key that was created under a delegation is refused unless the plane accepts delegated
+//! keys. There the delegation must be valid for the same user and project. The user does
+//! not need a place: a trustee need not have one.
 
 use super::Made;
 use crate::facts::Facts;
@@ -57,38 +57,37 @@ impl Plane {
         }
     }
 
-    /// Whether the plane knows the facts.
+    /// Whether the plane has a directory.
     pub(crate) fn has_directory(self) -> bool {
         !matches!(self, Self::LayerAlone | Self::S3sAlone)
     }
 
-    /// Whether the plane differs from another one for delegated keys alone.
+    /// Whether the plane differs from another one only for delegated keys.
     pub(crate) fn is_for_delegated(self) -> bool {
         matches!(self, Self::LayerDelegated | Self::S3sDelegated)
     }
 }
 
-/// Whether a valid signature with the key is admitted while these are the facts.
+/// Whether the plane admits a valid signature with the key, given these facts.
 pub(crate) fn admits(plane: Plane, facts: &Facts, made: &Made) -> bool {
     let delegated = made.delegation.is_some();
-    let stands = match plane {
+    let valid = match plane {
         Plane::LayerAlone | Plane::S3sAlone => !delegated,
-        Plane::Layer | Plane::S3s => !delegated && owner_stands(facts, made),
-        Plane::LayerDelegated | Plane::S3sDelegated => owner_stands(facts, made),
-        Plane::Ec2Tokens | Plane::S3Tokens => owner_stands(facts, made) && has_role(facts, made),
+        Plane::Layer | Plane::S3s => !delegated && owner_is_valid(facts, made),
+        Plane::LayerDelegated | Plane::S3sDelegated => owner_is_valid(facts, made),
+        Plane::Ec2Tokens | Plane::S3Tokens => owner_is_valid(facts, made) && has_role(facts, made),
     };
-    made.active && made.ec2 && stands
+    made.active && made.ec2 && valid
 }
 
-/// Whether the owner's own token for the key's project could be had while these are the
-/// facts.
-pub(crate) fn owner_stands(facts: &Facts, made: &Made) -> bool {
+/// Whether the owner could get a token for the key's project, given these facts.
+pub(crate) fn owner_is_valid(facts: &Facts, made: &Made) -> bool {
     let project = made.project.is_none_or(|id| facts.projects.get(id) == Some(&true));
     let user = facts.users.get(made.user) == Some(&true);
     let place = match (&made.delegation, made.project) {
-        (Some(_), project) => facts.standing.is_some_and(|standing| {
-            let bound = standing.project.is_none_or(|bound| project == Some(bound));
-            standing.user == made.user && bound
+        (Some(_), project) => facts.delegations.is_some_and(|rights| {
+            let bound = rights.project.is_none_or(|bound| project == Some(bound));
+            rights.user == made.user && bound
         }),
         (None, Some(project)) => facts.has_place(made.user, project),
         (None, None) => true,
@@ -96,11 +95,11 @@ pub(crate) fn owner_stands(facts: &Facts, made: &Made) -> bool {
     project && (made.root || user && place)
 }
 
-/// Whether a token for the key's project would hold a role; a root key needs none.
+/// Whether a token for the key's project would have a role. A root key needs none.
 fn has_role(facts: &Facts, made: &Made) -> bool {
     let Some(project) = made.project else { return false };
     match made.delegation {
-        Some(_) => facts.standing.is_some_and(|standing| standing.with_role),
+        Some(_) => facts.delegations.is_some_and(|rights| rights.with_role),
         None => made.root || facts.has_role(made.user, project),
     }
 }

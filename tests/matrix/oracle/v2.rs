@@ -1,5 +1,5 @@
-//! The rules of the v2 grants: admins alone, and a place in the project for who is
-//! granted a key.
+//! The rules of v2 grants: only admins may use them, and the user who is granted a key needs
+//! a place in the project.
 
 use tower_credentials::domain::Slot;
 
@@ -15,14 +15,14 @@ impl Oracle<'_> {
         if rights.is_refused_outright(Wire::V2) || !rights.is_admin() {
             return Expected::refused(403);
         }
-        let user = match *operation {
-            Operation::V2Grant { user, .. }
-            | Operation::V2Delete(user, _)
-            | Operation::V2Get(user, _)
-            | Operation::V2List(user)
-            | Operation::V2ListByType(user, _)
-            | Operation::V2Update(user, _) => user,
-            _ => unreachable!("{operation:?}"),
+        let (Operation::V2Grant { user, .. }
+        | Operation::V2Delete(user, _)
+        | Operation::V2Get(user, _)
+        | Operation::V2List(user)
+        | Operation::V2ListByType(user, _)
+        | Operation::V2Update(user, _)) = *operation
+        else {
+            unreachable!("{operation:?}")
         };
         if self.lacks_user(user) {
             return Expected::refused(404);
@@ -53,14 +53,14 @@ impl Oracle<'_> {
             let kind = seed.slot().unwrap_or(Slot::Ec2);
             seed.user == user && seed.form != Form::Totp && shown(kind)
         };
-        // A root key belongs to no user, but to an admin it shows on the wire.
+        // A root key belongs to no user, but the list of an admin may contain it.
         let must = self.numbers(|seed| asked(seed) && !seed.root);
         Expected::granted(Success::Listed { must, may: self.numbers(asked) })
     }
 
-    /// The project is the user's default, else the caller's, else none.
+    /// A grant is for the user's default project, else the caller's project, else no project.
     fn v2_grant(&self, rights: &Rights<'_>, user: &'static str, slot: Slot) -> Expected {
-        let default = self.facts.as_ref().and_then(|facts: &Facts| facts.default_project(user));
+        let default = self.facts.as_ref().and_then(|_| Facts::default_project(user));
         let project = default.or(rights.caller.project());
         if project.is_some_and(|project| self.lacks_place(user, project)) {
             return Expected::refused(403);

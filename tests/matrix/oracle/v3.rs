@@ -1,8 +1,8 @@
 //! The rules of v3 credentials, in both tables.
 //!
-//! A record that the caller may not see, and one that does not exist, are 403; who may do
-//! this to every record is answered 404 for one that does not exist. Lists leave out what
-//! the caller may not see.
+//! A record that the caller may not see and a missing record are both 403. A caller who may
+//! do this to every record gets 404 for a missing record. Lists leave out records that the
+//! caller may not see.
 
 use tower_credentials::domain::Delegation;
 
@@ -56,10 +56,10 @@ impl Oracle<'_> {
         project: Option<&str>,
         ec2: bool,
     ) -> bool {
-        let mints = if rights.is_keystones() {
-            // Without a directory, owners are held to their token's project.
-            let held = self.facts.is_none() && project.is_some();
-            let reached = !held || project == rights.caller.project();
+        let mints = if rights.uses_keystone_table() {
+            // Without a directory, owners may name only their token's project.
+            let limited = self.facts.is_none() && project.is_some();
+            let reached = !limited || project == rights.caller.project();
             rights.is_admin() || rights.is(Some(user)) && reached
         } else {
             let own = ec2 || rights.is(Some(user)) || rights.is_admin();
@@ -68,7 +68,7 @@ impl Oracle<'_> {
         mints && rights.delegation_reaches(project, ec2) && !(ec2 && rights.is_restricted())
     }
 
-    /// The refusal of a new credential by the directory.
+    /// The refusal of a new credential whose user, project or place is missing.
     pub(super) fn v3_existence(
         &self,
         rights: &Rights<'_>,
@@ -79,7 +79,7 @@ impl Oracle<'_> {
             return Some(Expected::refused(404));
         }
         let lacks = project.is_some_and(|id| self.lacks_place(user, id));
-        (lacks && !rights.is_keystones()).then(|| Expected::refused(403))
+        (lacks && !rights.uses_keystone_table()).then(|| Expected::refused(403))
     }
 
     fn v3_create(
@@ -113,28 +113,27 @@ impl Oracle<'_> {
             return Expected::refused(403);
         }
         let may = self.numbers(|seed| asked(seed) && rights.v3_sees(seed));
-        // One scope goes into the query: that of a project leaves out what has none.
-        let by_project = !rights.is_keystones() && rights.lists_all() && !rights.impersonates();
+        // A query by project leaves out records without a project.
+        let by_project =
+            !rights.uses_keystone_table() && rights.lists_all() && !rights.impersonates();
         let must = may.iter().copied();
         let must = must.filter(|number| !by_project || self.records[*number].project.is_some());
         Expected::granted(Success::Listed { must: must.collect(), may })
     }
 
     fn v3_show(&self, rights: &Rights<'_>, which: Which) -> Expected {
-        match self.record(which) {
-            Some((number, seed)) if rights.v3_sees(seed) => {
-                Expected::granted(Success::Shown(number))
-            }
-            Some(_) => Expected::refused(403),
-            None if rights.is_admin() && rights.caller.delegation.is_none() => {
-                Expected::refused(404)
-            }
-            None if rights.is_keystones() && rights.is_system_reader() => Expected::refused(404),
-            // A caller who sees every record learns nothing new from a 404.
-            None if rights.is_admin() || rights.lists_all() && rights.impersonates() => {
-                Expected::refused_with(&[403, 404])
-            }
-            None => Expected::refused(403),
+        if let Some((number, seed)) = self.record(which) {
+            let visible = rights.v3_sees(seed);
+            return Expected::granted_if(visible, Success::Shown(number));
+        }
+        let admin = rights.is_admin() && !rights.is_delegated();
+        if admin || rights.uses_keystone_table() && rights.is_system_reader() {
+            Expected::refused(404)
+        } else if rights.is_admin() || rights.lists_all() && rights.impersonates() {
+            // A 404 tells nothing new to a caller who may see every record.
+            Expected::refused_with(&[403, 404])
+        } else {
+            Expected::refused(403)
         }
     }
 
@@ -144,16 +143,15 @@ impl Oracle<'_> {
         which: Which,
         success: impl Fn(usize) -> Success,
     ) -> Expected {
-        match self.record(which) {
-            Some((number, seed)) if rights.v3_manages(seed) => Expected::granted(success(number)),
-            Some(_) => Expected::refused(403),
-            None if rights.is_admin() && rights.caller.delegation.is_none() => {
-                Expected::refused(404)
-            }
-            None if rights.is_admin() || rights.impersonates() => {
-                Expected::refused_with(&[403, 404])
-            }
-            None => Expected::refused(403),
+        if let Some((number, seed)) = self.record(which) {
+            return Expected::granted_if(rights.v3_manages(seed), success(number));
+        }
+        if rights.is_admin() && !rights.is_delegated() {
+            Expected::refused(404)
+        } else if rights.is_admin() || rights.impersonates() {
+            Expected::refused_with(&[403, 404])
+        } else {
+            Expected::refused(403)
         }
     }
 }

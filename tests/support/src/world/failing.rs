@@ -1,4 +1,4 @@
-//! Parts that fail: a validator, a directory, a backend and request bodies.
+//! A validator, a directory, a backend and request bodies that fail.
 
 use std::{
     future::pending,
@@ -24,7 +24,7 @@ use tower_credentials::{
 };
 
 use super::BoxError;
-/// The cause that the parts below report.
+/// The cause of the failures below.
 pub use super::registry::CAUSE;
 
 /// A validator that rejects every caller.
@@ -85,7 +85,7 @@ impl Directory for DownDirectory {
     }
 }
 
-/// A store that can be made unavailable, and that counts the pages it returns.
+/// A store that tests can make unavailable. Counts the pages that it returns.
 #[derive(Debug, Default)]
 pub struct Flaky {
     inner: MemoryBackend,
@@ -103,7 +103,7 @@ impl Flaky {
         self.pages.swap(0, Ordering::SeqCst)
     }
 
-    fn up(&self) -> Result<&MemoryBackend, BackendError> {
+    fn inner(&self) -> Result<&MemoryBackend, BackendError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(BackendError::Unavailable(CAUSE.into()));
         }
@@ -114,18 +114,18 @@ impl Flaky {
 #[async_trait]
 impl CredentialBackend for Flaky {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        self.up()?.insert(credential, quota).await
+        self.inner()?.insert(credential, quota).await
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.up()?.get(id).await
+        self.inner()?.get(id).await
     }
 
     async fn find_by_access_key(
         &self,
         access_key: &AccessKey,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.up()?.find_by_access_key(access_key).await
+        self.inner()?.find_by_access_key(access_key).await
     }
 
     async fn find_by_slot(
@@ -133,12 +133,12 @@ impl CredentialBackend for Flaky {
         user_id: &UserId,
         slot: Slot,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.up()?.find_by_slot(user_id, slot).await
+        self.inner()?.find_by_slot(user_id, slot).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
         self.pages.fetch_add(1, Ordering::SeqCst);
-        self.up()?.list(query).await
+        self.inner()?.list(query).await
     }
 
     async fn update(
@@ -146,23 +146,23 @@ impl CredentialBackend for Flaky {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        self.up()?.update(credential, expected).await
+        self.inner()?.update(credential, expected).await
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        self.up()?.delete(id, expected).await
+        self.inner()?.delete(id, expected).await
     }
 
     async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        self.up()?.purge_user(user_id).await
+        self.inner()?.purge_user(user_id).await
     }
 
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
-        self.up()?.purge_project(project_id).await
+        self.inner()?.purge_project(project_id).await
     }
 }
 
-/// A body that counts its polls, and ends as configured.
+/// A body that counts its polls and ends in the given way.
 #[derive(Debug)]
 pub struct Stream {
     chunks: std::vec::IntoIter<Bytes>,
@@ -172,11 +172,11 @@ pub struct Stream {
 
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// With an error.
+    /// The body ends with an error.
     Broken,
-    /// As bodies end.
+    /// The body ends normally.
     Clean,
-    /// Never.
+    /// The body never ends.
     Stalled,
 }
 
@@ -186,7 +186,7 @@ impl Stream {
         Self { chunks: chunks.into_iter(), end, polled: Arc::default() }
     }
 
-    /// How often it has been polled.
+    /// The number of polls so far.
     pub fn polled(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.polled)
     }

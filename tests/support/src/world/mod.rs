@@ -1,9 +1,9 @@
-//! A small world to drive the layer in: users, projects, tokens, a clock, and
-//! an inner service that returns 418, which shows that a request passed through.
+//! A small world to test the layer in: users, projects, tokens, a clock, and an inner service
+//! that returns 418. The status 418 shows that a request passed through.
 
-pub mod desk;
 pub mod failing;
 pub mod registry;
+pub mod test_issuer;
 pub mod v3;
 
 use std::{
@@ -44,7 +44,7 @@ pub const DAVE: &str = "da7e0000000000000000000000000000";
 /// A user of both projects, whose default is the other project.
 pub const FRANK: &str = "f7a00000000000000000000000000000";
 
-/// When the clock starts: the `X-Timestamp` of the create page.
+/// The time at which the clock starts: the `X-Timestamp` in IBM's documentation of the create.
 pub const START: Duration = Duration::from_micros(1_458_262_564_227_740);
 
 /// Token, user, project and roles. The first six are the accesser's development set.
@@ -59,7 +59,7 @@ const TOKENS: &[(&str, &str, &str, &[&str])] = &[
     ("key-admin", ALICE, DEMO, &["key_management_admin"]),
     ("list-admin", ALICE, DEMO, &["key_listing_admin"]),
     ("both-admin", ALICE, DEMO, &["key_management_admin", "key_listing_admin"]),
-    ("user-who-sees-all", ALICE, DEMO, &["key_management_user", "key_listing_admin"]),
+    ("user-and-list-admin", ALICE, DEMO, &["key_management_user", "key_listing_admin"]),
     ("impersonator", ALICE, DEMO, &["key_management_admin", "key_listing_admin", "impersonate"]),
     ("frank", FRANK, DEMO, &["key_management_user", "key_listing_user"]),
     (
@@ -69,13 +69,13 @@ const TOKENS: &[(&str, &str, &str, &[&str])] = &[
         &["key_management_user", "key_listing_user", "impersonate"],
     ),
     ("only-impersonate", ALICE, DEMO, &["impersonate"]),
-    ("nobody", ALICE, DEMO, &[]),
+    ("no-role", ALICE, DEMO, &[]),
 ];
 
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A clock that stands still until it is moved.
+/// A clock that only tests advance.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<AtomicU64>);
 
@@ -91,7 +91,7 @@ impl Clock for TestClock {
     }
 }
 
-/// The tokens of the table, and some that end or are delegated.
+/// The tokens of the table, and tokens that expire, are delegated, or have no scope.
 pub fn tokens() -> StaticTokens {
     let caller = |user: &str, project: &str, roles: &[&str]| {
         let scope = Scope::Project(ProjectId::new(project).unwrap());
@@ -118,7 +118,7 @@ pub fn tokens() -> StaticTokens {
     tokens
 }
 
-/// The development set's users and projects, and two users of the tests' own.
+/// The users and projects of the accesser's development set, and two more users.
 pub fn directory() -> StaticDirectory {
     let mut directory = StaticDirectory::new();
     for (id, name) in [(DEMO, "demo"), (OTHER, "other")] {
@@ -145,7 +145,7 @@ pub fn directory() -> StaticDirectory {
     directory
 }
 
-/// A layer with everything it needs around it.
+/// A layer with its backend and its clock.
 #[derive(Clone, Debug)]
 pub struct World {
     pub backend: Arc<dyn CredentialBackend>,
@@ -164,7 +164,7 @@ impl World {
         Self::with(|builder| builder)
     }
 
-    /// A world whose layer has further settings.
+    /// Creates a world whose layer has more settings.
     pub fn with(configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder) -> Self {
         Self::of(tokens(), Arc::new(MemoryBackend::default()), configure)
     }
@@ -177,7 +177,7 @@ impl World {
         Self::build(validator, backend, |builder| configure(builder.directory(directory())))
     }
 
-    /// A world without a directory.
+    /// Creates a world without a directory.
     pub fn without_directory() -> Self {
         Self::build(tokens(), Arc::new(MemoryBackend::default()), |builder| builder)
     }
@@ -218,8 +218,8 @@ impl World {
         self.call("DELETE", uri)
     }
 
-    /// Makes a key with this access key in the IBM dialect, as admin; its secret
-    /// is `secret-of-{access}`.
+    /// Creates a key with this access key in the IBM dialect, as admin. The secret is
+    /// `secret-of-{access}`.
     pub async fn mint(&self, user: &str, project: &str, access: &str) {
         let answer =
             self.post("/credentials").token("dev-admin").json(&pair(user, project, access));
@@ -236,7 +236,7 @@ impl World {
     }
 }
 
-/// The body that creates a key with both halves.
+/// The body of an IBM create with both keys.
 pub fn pair(user: &str, project: &str, access: &str) -> Value {
     json!({"credential": {
         "type": "ec2", "user_id": user, "project_id": project,
@@ -244,12 +244,12 @@ pub fn pair(user: &str, project: &str, access: &str) -> Value {
     }})
 }
 
-/// A text with every byte percent-encoded.
-pub fn escaped(text: &str) -> String {
+/// The text with every byte percent-encoded.
+pub fn percent_encoded(text: &str) -> String {
     text.bytes().map(percent_encoding::percent_encode_byte).collect()
 }
 
-/// A request that is being put together.
+/// A request that can be completed and sent.
 #[derive(Debug)]
 #[must_use]
 pub struct Call {
@@ -309,14 +309,14 @@ impl Call {
     }
 }
 
-/// The inner service.
+/// The inner service: returns 418.
 async fn teapot(_: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::from("short and stout"));
     *response.status_mut() = StatusCode::IM_A_TEAPOT;
     Ok(response)
 }
 
-/// A whole response.
+/// A response with its whole body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -326,7 +326,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header; empty if it is not there.
+    /// The value of a header; empty if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

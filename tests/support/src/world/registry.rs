@@ -1,4 +1,4 @@
-//! A directory that tests can change while it is used.
+//! A directory that tests can change while a layer uses it.
 
 use std::{
     collections::HashMap,
@@ -17,10 +17,10 @@ use tower_credentials::{
     domain::{Delegation, ProjectId, UserId},
 };
 
-/// The cause of its failures, which only the operator may read.
+/// The cause of failures. It must appear in errors but not in responses.
 pub const CAUSE: &str = "connection to db-7.internal refused";
 
-/// The users and projects of another directory, until they are changed.
+/// The users and projects of another directory, with changes.
 #[derive(Debug)]
 pub struct Registry {
     beneath: StaticDirectory,
@@ -53,12 +53,12 @@ impl Registry {
         }
     }
 
-    /// Whether it reports no revision, as a directory without a change feed does.
+    /// Sets whether it reports no revision, like a directory without a change feed.
     pub fn set_silent(&self, silent: bool) {
         self.silent.store(silent, Ordering::SeqCst);
     }
 
-    /// Whether questions fail while it still reports its revision.
+    /// Sets whether lookups fail while it still reports its revision.
     pub fn set_failing(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
     }
@@ -83,12 +83,12 @@ impl Registry {
         self.change(|changes| changes.roles.insert(place, Some(roles(names))));
     }
 
-    /// Takes the user out of the project.
+    /// Removes the user from the project.
     pub fn remove_member(&self, user: &str, project: &str) {
         self.change(|changes| changes.roles.insert((user.into(), project.into()), None));
     }
 
-    /// Lets a delegation stand, good for these roles.
+    /// Makes a delegation valid, with these roles.
     pub fn delegate(
         &self,
         delegation: Delegation,
@@ -125,7 +125,7 @@ impl Registry {
         self.down.load(Ordering::SeqCst)
     }
 
-    fn up(&self) -> Result<(), DirectoryError> {
+    fn check_up(&self) -> Result<(), DirectoryError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let fails = self.is_down() || self.failing.load(Ordering::SeqCst);
         if fails { Err(DirectoryError::new(CAUSE)) } else { Ok(()) }
@@ -142,14 +142,14 @@ impl Directory for Registry {
         false
     }
 
-    /// None while it is down: it would not hear of changes.
+    /// Returns `None` while it is down, because it does not learn of changes then.
     fn revision(&self) -> Option<u64> {
         let silent = self.silent.load(Ordering::SeqCst) || self.is_down();
         (!silent).then(|| self.revision.load(Ordering::Acquire))
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
-        self.up()?;
+        self.check_up()?;
         let change = self.changes().users.get(id.as_str()).copied();
         let user = self.beneath.user(id).await?;
         Ok(user.filter(|_| change != Some(None)).map(|mut user| {
@@ -159,7 +159,7 @@ impl Directory for Registry {
     }
 
     async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
-        self.up()?;
+        self.check_up()?;
         let change = self.changes().projects.get(id.as_str()).copied();
         let project = self.beneath.project(id).await?;
         Ok(project.filter(|_| change != Some(None)).map(|mut project| {
@@ -173,7 +173,7 @@ impl Directory for Registry {
         user_id: &UserId,
         project_id: &ProjectId,
     ) -> Result<Option<Membership>, DirectoryError> {
-        self.up()?;
+        self.check_up()?;
         let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
         let changed = self.changes().roles.get(&key).cloned();
         match changed {
@@ -187,7 +187,7 @@ impl Directory for Registry {
         _: &UserId,
         delegation: &Delegation,
     ) -> Result<Option<DelegatedAccess>, DirectoryError> {
-        self.up()?;
+        self.check_up()?;
         Ok(self.changes().delegations.get(delegation).cloned())
     }
 }

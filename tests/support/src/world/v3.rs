@@ -12,18 +12,19 @@ use tower_credentials::{
 };
 
 use super::{
-    ALICE, Answer, BOB, DAVE, DEMO, GATEWAY, OTHER, START, World, desk::Desk, directory,
-    registry::Registry,
+    ALICE, Answer, BOB, DAVE, DEMO, GATEWAY, OTHER, START, World, directory, registry::Registry,
+    test_issuer::TestIssuer,
 };
 
 pub const CREDENTIALS: &str = "/v3/credentials";
 pub const S3TOKENS: &str = "/v3/s3tokens";
 pub const EC2TOKENS: &str = "/v3/ec2tokens";
 
-/// The key that the published vectors are signed with, and when: at
-/// `2026-01-02T03:04:05Z`.
+/// The access key of the published vectors.
 pub const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
+/// The secret of [`ACCESS`].
 pub const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// The time at which the vectors were signed, `2026-01-02T03:04:05Z`.
 pub const SIGNED: Duration = Duration::from_secs(1_767_323_045);
 pub const TTL: Duration = Duration::from_mins(15);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub fn access_token() -> Delegation {
     Delegation::AccessToken { id: "o".into() }
 }
 
-/// The tokens of everywhere, and those of scopes and delegations.
+/// The tokens of [`super::tokens`], and tokens with other scopes and with delegations.
 pub fn tokens() -> StaticTokens {
     let project = |id: &str| Scope::Project(ProjectId::new(id).unwrap());
     let domain = || Scope::Domain("default".into());
@@ -85,8 +86,7 @@ pub fn tokens() -> StaticTokens {
     tokens
 }
 
-/// A world of these tokens.
-/// A world with Keystone's table, in which v3 behaves as Keystone does.
+/// Creates a world with these tokens and Keystone's table, in which v3 behaves as in Keystone.
 pub fn world() -> World {
     world_with(|builder| builder)
 }
@@ -99,13 +99,13 @@ pub fn world_with(
     })
 }
 
-/// A world whose clock shows when the vectors were signed, in which their key is
-/// Bob's, in the demo project.
+/// A world at the time at which the vectors were signed. Their key is Bob's, in the demo
+/// project.
 #[derive(Debug)]
 pub struct Signing {
     pub world: World,
     pub registry: Arc<Registry>,
-    pub desk: Arc<Desk>,
+    pub issuer: Arc<TestIssuer>,
 }
 
 impl Signing {
@@ -116,28 +116,29 @@ impl Signing {
     pub async fn with(
         configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
     ) -> Self {
-        let (registry, desk) = (Arc::new(Registry::over(directory())), Arc::new(Desk::default()));
+        let (registry, issuer) =
+            (Arc::new(Registry::over(directory())), Arc::new(TestIssuer::default()));
         let world = world_with(|builder| {
-            let builder = builder.directory(Arc::clone(&registry)).issuer(Arc::clone(&desk));
+            let builder = builder.directory(Arc::clone(&registry)).issuer(Arc::clone(&issuer));
             configure(builder)
         });
         world.clock.advance(SIGNED.checked_sub(START).unwrap());
-        make(&world, &pair_of(BOB, DEMO, &blob_of(ACCESS, SECRET))).await;
-        Self { world, registry, desk }
+        create(&world, &pair_of(BOB, DEMO, &blob_of(ACCESS, SECRET))).await;
+        Self { world, registry, issuer }
     }
 
-    /// The response to the service.
-    pub async fn ask(&self, path: &str, body: &Value) -> Answer {
+    /// Posts the body as the service user, and returns the response.
+    pub async fn send(&self, path: &str, body: &Value) -> Answer {
         self.world.post(path).token("dev-service").json(body).send().await
     }
 
-    /// The status of that.
+    /// Posts the body as the service user, and returns the status.
     pub async fn status(&self, path: &str, body: &Value) -> u16 {
-        self.ask(path, body).await.status.as_u16()
+        self.send(path, body).await.status.as_u16()
     }
 }
 
-/// The text of a key pair's blob.
+/// The blob of a key pair.
 pub fn blob_of(access: &str, secret: &str) -> String {
     json!({"access": access, "secret": secret}).to_string()
 }
@@ -164,33 +165,33 @@ pub fn change(blob: &str) -> Value {
     json!({"credential": {"blob": blob}})
 }
 
-/// Makes a credential as admin.
-pub async fn make(world: &World, body: &Value) -> Value {
+/// Creates a credential as admin.
+pub async fn create(world: &World, body: &Value) -> Value {
     let answer = world.post(CREDENTIALS).token("dev-admin").json(body).send().await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()["credential"].take()
 }
 
-/// The id of a key pair made with this access key.
+/// The id of the key pair with this access key.
 pub fn id_of(access: &str) -> String {
     CredentialId::of(&AccessKey::from_stored(access)).to_string()
 }
 
-pub fn one(id: &str) -> String {
+pub fn credential_path(id: &str) -> String {
     format!("{CREDENTIALS}/{id}")
 }
 
-/// A path under a user's key pairs.
-pub fn pairs(user: &str, rest: &str) -> String {
+/// The path of a user's key pairs, followed by `rest`.
+pub fn ec2_path(user: &str, rest: &str) -> String {
     format!("/v3/users/{user}/credentials/OS-EC2{rest}")
 }
 
-/// The ids of a list of credentials, in its order.
+/// The ids in a list of credentials, in its order.
 pub fn ids(answer: &Answer) -> Vec<String> {
     members(answer, "id")
 }
 
-/// The access keys of a list of OS-EC2.
+/// The access keys in a list of OS-EC2.
 pub fn accesses(answer: &Answer) -> Vec<String> {
     members(answer, "access")
 }
@@ -202,7 +203,7 @@ fn members(answer: &Answer, name: &str) -> Vec<String> {
     list.iter().map(|credential| credential[name].as_str().unwrap().to_owned()).collect()
 }
 
-/// Checks all that a refusal has in common.
+/// Checks the body and the headers of a refusal.
 #[track_caller]
 pub fn assert_refused(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -220,7 +221,7 @@ pub fn assert_refused(answer: &Answer, status: u16) {
     assert_eq!(challenged, status == 401, "{:?}", answer.headers);
 }
 
-/// Checks what all responses have in common.
+/// Checks the headers that all responses have.
 #[track_caller]
 pub fn assert_framed(answer: &Answer) {
     assert_eq!(answer.header("vary"), "X-Auth-Token");

@@ -1,4 +1,4 @@
-//! Parts of the app: policy, directory, clock.
+//! The layer with another policy, directory and clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -48,7 +48,7 @@ async fn credentials_of_a_delegated_caller_carry_the_delegation() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_or_project_gets_nothing_new_and_can_still_be_revoked() {
+async fn disabled_user_or_project_gets_no_new_keys_and_its_keys_can_be_deleted() {
     let world = World::new();
     world.mint(BOB, DEMO, "b").await;
     world.mint(CAROL, OTHER, "c").await;
@@ -92,7 +92,7 @@ async fn open_directory_is_the_same_as_no_directory() {
         assert_eq!(created.status, 201);
         let query = "/credentials?user_id=no-such-user&project_id=no-such-project";
         assert_eq!(world.get(query).token("dev-admin").send().await.ids(), ["key"]);
-        let grants = "/v2.0/users/nobody-at-all/OS-KSADM/credentials";
+        let grants = "/v2.0/users/no-such-user-either/OS-KSADM/credentials";
         assert_eq!(world.get(grants).token("dev-admin").send().await.status, 200);
         let grant = json!({"s3Credentials": {"username": "g", "secret": "s", "signature": ""}});
         assert_eq!(world.post(grants).token("dev-admin").json(&grant).send().await.status, 201);
@@ -114,21 +114,21 @@ async fn caller_who_may_not_see_a_secret_may_not_guess_it_in_an_update() {
     assert_eq!(update("dev-bob", "secret-of-b").await, 200);
 }
 
-/// A clock that is far off.
+/// A clock that always shows the same time.
 #[derive(Debug)]
-struct Off(SystemTime);
+struct Stopped(SystemTime);
 
-impl Clock for Off {
+impl Clock for Stopped {
     fn now(&self) -> SystemTime {
         self.0
     }
 }
 
 #[tokio::test]
-async fn clock_far_in_the_future_breaks_no_response() {
+async fn clock_far_in_the_past_or_future_breaks_no_response() {
     let day = Duration::from_hours(24);
     for now in [UNIX_EPOCH - day, UNIX_EPOCH, UNIX_EPOCH + day * 366 * 9_000] {
-        let world = World::with(|builder| builder.clock(Off(now)));
+        let world = World::with(|builder| builder.clock(Stopped(now)));
         let created = world.post("/credentials").token("dev-alice").json(&pair(ALICE, DEMO, "k"));
         let created = created.send().await;
         assert_eq!(created.status, 201);

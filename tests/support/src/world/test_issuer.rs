@@ -1,4 +1,4 @@
-//! An issuer of tokens that tests can take down.
+//! An issuer of tokens that tests can make unavailable.
 
 use std::{
     sync::{
@@ -17,27 +17,27 @@ use tower_credentials::{
 
 use super::{failing::CAUSE, v3::SIGNED};
 
-/// Issues tokens with numbers.
+/// Issues numbered tokens.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub struct TestIssuer {
     issued: AtomicUsize,
     down: AtomicBool,
     signers: Mutex<Vec<Signer>>,
 }
 
-impl Desk {
+impl TestIssuer {
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    /// For whom tokens were issued.
+    /// The signers to whom tokens were issued.
     pub fn signers(&self) -> Vec<Signer> {
         self.signers.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
-impl TokenIssuer for Desk {
+impl TokenIssuer for TestIssuer {
     async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(IssueError::new(CAUSE));
