@@ -75,19 +75,19 @@ macro_rules! bugs {
 }
 
 bugs! {
-    BatchesAreCutShort: a_long_report_is_noted_whole_and_told_whole;
-    ChangesForget: a_change_of_the_record_keeps_the_use;
-    EmptyIsAnError: nothing_is_noted_and_told_without_an_error;
-    EverythingIsTold: only_what_is_asked_for_is_told;
-    IdsFoldCase: keys_are_told_apart_bytewise;
-    LastReportWins: an_older_use_moves_nothing_back
-        a_key_reported_twice_at_once_was_used_at_the_later_time
-        racing_reports_leave_the_latest_use;
-    ReadsThenWrites: racing_reports_leave_the_latest_use;
-    TimesAreWholeMinutes: a_use_is_told_to_the_second;
-    TimesHave32Bits: a_use_is_told_to_the_second;
-    UnknownIsAnError: unknown_keys_disturb_no_others;
-    UnusedIs1970: unknown_keys_disturb_no_others;
+    BatchesAreCutShort: long_report_is_stored_and_returned_completely;
+    ChangesForget: record_update_keeps_the_use;
+    EmptyIsAnError: empty_report_and_query_are_not_errors;
+    EverythingIsTold: only_requested_keys_are_returned;
+    IdsFoldCase: keys_are_compared_bytewise;
+    LastReportWins: older_use_does_not_replace_a_later_one
+        key_reported_twice_at_once_keeps_the_later_use
+        racing_reports_keep_the_latest_use;
+    ReadsThenWrites: racing_reports_keep_the_latest_use;
+    TimesAreWholeMinutes: use_is_returned_to_the_second;
+    TimesHave32Bits: use_is_returned_to_the_second;
+    UnknownIsAnError: unknown_keys_do_not_affect_others;
+    UnusedIs1970: unknown_keys_do_not_affect_others;
 }
 
 /// A log that is kept apart, right as it stands, with one bug to choose.
