@@ -149,7 +149,7 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Newer);
     let text = error.to_string();
-    assert!(text.contains("version 97,") && text.contains("none above 3"), "{text}");
+    assert!(text.contains("version 97,") && text.contains("versions up to 3"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

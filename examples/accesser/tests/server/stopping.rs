@@ -26,7 +26,7 @@ async fn a_start_that_fails_says_why_in_words() {
     database.pragma_update(None, "user_version", 4_321).unwrap();
     let said = accesser.error().await;
     assert!(said.contains("credentials.db has schema version 4321"), "{said}");
-    assert!(said.contains("this release knows none above "), "{said}");
+    assert!(said.contains("this release supports versions up to "), "{said}");
 
     // What the system said of it follows.
     let folder = accesser.home().join("folder");
