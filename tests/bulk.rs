@@ -276,7 +276,7 @@ async fn passes(case: Case, bug: Option<Bug>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+async fn every_bug_is_caught_by_its_cases() {
     let mut missed = Vec::new();
     for (bug, cases) in BUGS {
         for name in *cases {

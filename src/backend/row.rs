@@ -90,7 +90,7 @@ impl Row {
             // These three are JSON, which escapes control characters.
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
-            attributes: attributes.expect("values with text for keys always serialise"),
+            attributes: attributes.expect("values with text for keys always serialize"),
             root_key: credential.stored_root_key().map(|root| if root { YES } else { NO }),
             status: status.as_str(),
             created_at: to_micros(*created_at),

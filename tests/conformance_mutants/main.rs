@@ -1,5 +1,5 @@
-//! The conformance suite fails wrong backends: each bug below is caught by the
-//! cases that are there for it. A suite that nobody has seen fail proves nothing.
+//! The conformance suite fails for wrong backends: the cases for each bug below catch it. A
+//! suite that has never failed proves nothing.
 
 mod behaviour;
 mod mutant;
@@ -29,13 +29,13 @@ const CASES: &[(&str, Case)] = tower_credentials::__conformance_cases!({ name_an
 
 macro_rules! bugs {
     ($($bug:ident: $($case:ident)+;)+) => {
-        /// What can be wrong with a [`Mutant`].
+        /// The bug of a [`Mutant`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Bug {
             $($bug),+
         }
 
-        /// The cases that must fail because of it.
+        /// The cases that must fail with each bug.
         const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
     };
 }
@@ -126,7 +126,7 @@ bugs! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+async fn every_bug_is_caught_by_its_cases() {
     hush();
     let mut missed = Vec::new();
     for (bug, cases) in BUGS {
@@ -149,14 +149,14 @@ fn every_case_has_a_bug_to_catch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_without_a_bug_passes_every_case() {
+async fn backend_without_a_bug_passes_every_case() {
     for (name, case) in CASES {
         assert_eq!(run(*case, Arc::new(Mutant::new(None))).await, Ok(()), "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cases_pass_side_by_side_in_one_store() {
+async fn cases_pass_concurrently_in_one_store() {
     let shared: Backend = Arc::new(MemoryBackend::default());
     let runs: Vec<_> = (0..2)
         .flat_map(|_| CASES)
@@ -167,12 +167,12 @@ async fn cases_pass_side_by_side_in_one_store() {
     }
 }
 
-/// What the case says against the backend, if anything.
+/// Runs a case; returns the message of its failure.
 async fn run(case: Case, backend: Backend) -> Result<(), String> {
     let outcome = tokio::spawn(tokio::time::timeout(Duration::from_mins(1), case(backend)));
     match outcome.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_elapsed)) => Err("no end in sight".into()),
+        Ok(Err(_elapsed)) => Err("the case did not end".into()),
         Err(panicked) => Err(message(&*panicked.into_panic())),
     }
 }
@@ -182,8 +182,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
 }
 
-/// Cases run on the runtime's own threads, whose panics are expected here; the
-/// tests' own threads keep their voice.
+/// Cases run on the runtime's own threads, whose panics are expected here. Panics of the
+/// tests' own threads are still printed.
 fn hush() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -110,7 +110,7 @@ impl State {
     }
 
     fn text(&self) -> String {
-        serde_json::to_string(self).expect("strings always serialise")
+        serde_json::to_string(self).expect("strings always serialize")
     }
 }
 
@@ -136,7 +136,7 @@ impl Register {
         let text = state.text();
         let seal = |key: &SealingKey| key.seal(&record, &[&text], random_nonce());
         let stored = Stored { seals: sealer.keys().iter().map(seal).collect(), state };
-        let text = serde_json::to_string(&stored).expect("strings always serialise");
+        let text = serde_json::to_string(&stored).expect("strings always serialize");
         record.material = Material::Blob(Blob::new(text));
         Arc::new(record)
     }
