@@ -78,25 +78,25 @@ macro_rules! bugs {
 
 bugs! {
     ChecksEarly: racing_loads_and_inserts_of_one_access_key_have_one_winner
-        what_is_changed_meanwhile_stays racing_loads_of_the_same_records_store_each_once;
-    ClashesInALoadAreMissed: two_records_of_one_load_that_clash_are_not_both_stored;
+        concurrent_update_is_kept racing_loads_of_the_same_records_store_each_once;
+    ClashesInALoadAreMissed: conflicting_records_of_one_load_are_not_both_stored;
     CountsAgain: loaded_records_count_in_quotas;
-    EmptyIsAnError: a_load_of_nothing_is_no_error;
-    FirstRefusalEndsIt: a_refused_record_stops_no_other;
+    EmptyIsAnError: empty_load_is_not_an_error;
+    FirstRefusalEndsIt: refused_record_does_not_stop_the_others;
     IdsAreComparedOnly: records_that_differ_in_one_field_are_not_the_same
-        another_version_of_what_is_there_is_refused what_is_there_stays;
-    IsCutShort: a_load_as_long_as_they_come_is_stored_whole;
-    KeysFoldCase: keys_are_told_apart_bytewise;
-    MaterialIsDropped: records_are_stored_as_they_are;
-    OutcomesAreSorted: outcomes_come_in_the_order_of_the_records;
-    Overwrites: what_is_there_stays another_version_of_what_is_there_is_refused;
-    QuotasAreAsked: quotas_are_not_asked;
-    RefusedLeavesItsKey: a_refused_record_leaves_nothing_behind;
-    TooLongIsAnOutage: a_record_that_is_too_long_stops_no_other;
-    TwiceIsRefused: loading_again_does_nothing;
-    VersionsAreRenewed: loaded_records_are_changed_and_deleted_like_others
-        records_are_stored_as_they_are;
-    WritesInHalves: a_dropped_load_leaves_records_whole_or_not_at_all;
+        other_version_of_a_stored_record_is_refused stored_records_stay_unchanged;
+    IsCutShort: longest_load_is_stored_completely;
+    KeysFoldCase: keys_are_compared_bytewise;
+    MaterialIsDropped: records_are_stored_unchanged;
+    OutcomesAreSorted: results_are_in_the_order_of_the_records;
+    Overwrites: stored_records_stay_unchanged other_version_of_a_stored_record_is_refused;
+    QuotasAreAsked: quotas_are_not_checked;
+    RefusedLeavesItsKey: refused_record_leaves_nothing_behind;
+    TooLongIsAnOutage: overlong_record_does_not_stop_the_others;
+    TwiceIsRefused: repeated_load_changes_nothing;
+    VersionsAreRenewed: loaded_records_can_be_changed_and_deleted
+        records_are_stored_unchanged;
+    WritesInHalves: dropped_load_stores_each_record_completely_or_not_at_all;
 }
 
 /// A correct store with at most one bug.

@@ -6,7 +6,7 @@ use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
 ///
 /// A record is listed if it passes all filters. A store examines at most
 /// [`MAX_EXAMINED`](Self::MAX_EXAMINED) records for one page, so a page may be short, even
-/// empty, and still have a `next`. Examined are only the records of the query's user between
+/// empty, and still have a `next`. It examines only the records of the query's user between
 /// the markers, or of its project if the query names no user: records of others never make a
 /// page short.
 ///

@@ -11,8 +11,8 @@ use crate::domain::{
 
 use super::list::Order;
 
-/// All columns, in the order in which rows are given and taken: texts, and behind them
-/// three numbers.
+/// All columns, in the order in which rows are read and written: texts, followed by three
+/// numbers.
 pub(super) const COLUMNS: [&str; 14] = [
     "id",
     "kind",
@@ -30,7 +30,7 @@ pub(super) const COLUMNS: [&str; 14] = [
     "version",
 ];
 
-// Where the columns are that are looked at before a row is read.
+// The indexes of the columns that are examined before a row is read.
 pub(super) const ID: usize = 0;
 pub(super) const KIND: usize = 1;
 pub(super) const USER_ID: usize = 2;
@@ -38,8 +38,8 @@ pub(super) const PROJECT_ID: usize = 3;
 pub(super) const ACCESS_KEY: usize = 5;
 pub(super) const MATERIAL: usize = 6;
 
-/// A record as an engine keeps it; made by the caller, who is one of many, so that whoever
-/// writes for all does not spend the time on it.
+/// A record as an engine stores it. The caller builds it, so that the writing thread does not
+/// spend time on it.
 #[derive(Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) id: String,
@@ -52,8 +52,7 @@ pub(super) struct Row {
     pub(super) status: &'static str,
     pub(super) delegation: Option<String>,
     pub(super) attributes: String,
-    /// `yes` or `no`, where user and project have equal ids; nothing in the rows of
-    /// earlier releases.
+    /// `yes` or `no` if user and project have equal ids; `None` in rows of earlier releases.
     pub(super) root_key: Option<&'static str>,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
@@ -61,7 +60,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The row of a record, its names spelt as the engine can keep them.
+    /// Returns the row of a record, with its names in the engine's spelling.
     pub(super) fn of(credential: &Credential, spelt: impl Fn(&str) -> String) -> Self {
         // Destructured in full so that a new field cannot be forgotten here.
         let Credential {
@@ -88,7 +87,7 @@ impl Row {
             project_id: project_id.as_ref().map(|id| spelt(id.as_str())),
             slot: slot.map(Slot::as_str),
             access_key: access_key.as_ref().map(|key| spelt(key.as_str())),
-            // These three are JSON, which writes control characters out.
+            // These three are JSON, which escapes control characters.
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
             attributes: attributes.expect("values with text for keys always serialize"),
@@ -101,24 +100,23 @@ impl Row {
     }
 }
 
-/// The words of the column `root_key`.
+/// The values of the column `root_key`.
 const YES: &str = "yes";
 const NO: &str = "no";
 
-/// A number for the signed column; every version has one of its own.
+/// Returns the number for the signed column; it is different for every version.
 pub(super) fn version_number(version: Version) -> i64 {
     version.get().cast_signed()
 }
 
-/// A row of all columns that an engine gave; what cannot be read is reported by the name of
-/// its column.
+/// A row of all columns from an engine. Errors are the name of the column that cannot be read.
 pub(super) trait Columns {
-    /// A text as the engine has it.
+    /// Returns the text as stored in the engine.
     fn raw(&self, column: usize) -> Result<Option<&str>, &'static str>;
 
     fn number(&self, column: usize) -> Result<i64, &'static str>;
 
-    /// What was spelt like this; `None` if nothing is.
+    /// Returns the original of a spelling; `None` if the spelling is not valid.
     fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>>;
 
     fn credential(&self) -> Result<Credential, &'static str> {
@@ -153,7 +151,7 @@ pub(super) trait Columns {
         Ok(credential.with_stored_root_key(root_key))
     }
 
-    /// The marker of the row in this order, in which it has one.
+    /// Returns the marker of the row in this order; the row must have one.
     fn marker(&self, order: Order) -> Result<String, &'static str> {
         let column = match order {
             Order::AccessKey => ACCESS_KEY,

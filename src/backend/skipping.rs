@@ -62,7 +62,7 @@ pub async fn list_skipping_damaged<B: CredentialBackend + ?Sized>(
     }
 }
 
-/// A search in a list whose page cannot be read whole.
+/// A search in a list whose page cannot be read completely.
 struct Search<'a, B: ?Sized> {
     backend: &'a B,
     query: &'a ListQuery,
@@ -72,12 +72,12 @@ struct Search<'a, B: ?Sized> {
 struct Position {
     marker: String,
     next: Option<String>,
-    /// Before which text all that precedes it lies.
+    /// The marker before which all preceding records are.
     before: Option<String>,
 }
 
 impl<B: CredentialBackend + ?Sized> Search<'_, B> {
-    /// What comes first; `None` if the trouble is gone.
+    /// Returns the first step; `None` if the damage is gone.
     async fn part(&self) -> Result<Option<ListStep>, BackendError> {
         // The longest page that can be read.
         let (mut fine, mut bad) = (0, self.query.limit());
@@ -89,7 +89,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             return self.records(None, fine).await;
         }
         let Some(Position { marker, next, before }) = self.find().await? else { return Ok(None) };
-        // A store may look further than the page is long.
+        // A store may examine more records than the page can have.
         let records = self.records(before.as_deref(), self.query.limit()).await?;
         if records.is_some() {
             return Ok(records);
@@ -98,7 +98,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         Ok(Some(ListStep::Damaged(Damaged { marker, error, next })))
     }
 
-    /// The records of this page, and on behind the last of them.
+    /// Returns the records of this page; the list continues after the last of them.
     async fn records(
         &self,
         before: Option<&str>,
@@ -111,26 +111,26 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         Ok(Some(ListStep::Records(page)))
     }
 
-    /// Finds the first record, which cannot be read, by asking for what lies before this
-    /// text and that: only a page that the record is in fails.
+    /// Finds the first record, which cannot be read, by listing the range up to different
+    /// texts: only a page with the record fails.
     async fn find(&self) -> Result<Option<Position>, BackendError> {
         const LEAST: u32 = 1;
         let mut marker = String::new();
         for _ in 0..MAX_MARKER {
-            // Whether the marker ends here: nothing lies between a text and this one.
+            // Whether the marker ends here: no text is between a text and this one.
             if self.is_damaged(Some(&format!("{marker}\u{1}")), 1).await? {
                 if marker.is_empty() {
-                    // Not even a page of nothing can be read.
+                    // Not even an empty page can be read.
                     return Err(BackendError::Corrupt("no record can be read".into()));
                 }
                 let (next, before) = (Some(marker.clone()), Some(marker.clone()));
                 return Ok(Some(Position { marker, next, before }));
             }
-            // The greatest character with which the marker does not lie beyond it.
+            // The greatest character that is not greater than the marker's.
             let (mut fine, mut bad) = (LEAST, u32::from(char::MAX) + 1);
             let mut probe = 0x80;
             while bad - fine > 1 {
-                // There are no characters where the surrogates are.
+                // There are no characters in the range of the surrogates.
                 let next = char::from_u32(probe).unwrap_or('\u{e000}');
                 if self.is_damaged(Some(&format!("{marker}{next}")), 1).await? {
                     bad = probe;
@@ -144,16 +144,16 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             };
             marker.push(next);
         }
-        // Mended or deleted meanwhile, unless it is no text.
+        // Fixed or deleted meanwhile, unless the marker is not text.
         if self.is_damaged(None, 1).await? { self.beside(marker).await.map(Some) } else { Ok(None) }
     }
 
-    /// The place of a record whose marker is no text: it lies behind all texts that begin
-    /// like this.
+    /// Returns the position of a record whose marker is not text: it is greater than all texts
+    /// with this beginning.
     async fn beside(&self, beginning: String) -> Result<Position, BackendError> {
         let next = behind(&beginning);
         if let Some(next) = &next {
-            // What is there would be passed over.
+            // A record with this marker would be skipped.
             let there = match self.query.order {
                 Order::AccessKey => {
                     let key = AccessKey::from_stored(next.as_str());
@@ -188,7 +188,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
     }
 }
 
-/// The least text behind all that begin like this one.
+/// Returns the smallest text that is greater than all texts with this beginning.
 fn behind(beginning: &str) -> Option<String> {
     let mut characters: Vec<char> = beginning.chars().collect();
     while let Some(last) = characters.pop() {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_lies_between_what_begins_like_a_text_and_what_is_behind_it() {
+    fn behind_is_the_smallest_text_after_all_with_the_beginning() {
         let cases = [("a", "b"), ("ab\u{d7ff}", "ab\u{e000}"), ("a\u{10ffff}", "b")];
         for (text, next) in cases {
             assert_eq!(behind(text).as_deref(), Some(next));

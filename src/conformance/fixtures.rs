@@ -1,4 +1,4 @@
-//! Records and questions that the cases are made of.
+//! Records and queries for the cases.
 
 use std::{
     sync::Arc,
@@ -17,13 +17,13 @@ use crate::{
 
 pub(super) type Backend = Arc<dyn CredentialBackend>;
 
-/// A text that no other case has: 32 hex digits.
+/// Returns a text that no other case uses: 32 hex digits.
 pub(super) fn unique() -> String {
     fresh_access_key().as_str().to_owned()
 }
 
-/// Records that are too long for some stores: one with a name that no index has room for,
-/// and one with a long blob.
+/// Returns records that are too long for some stores: one with a name that is too long for an
+/// index, and one with a long blob.
 pub(super) fn overlong() -> [Credential; 2] {
     let name: String = (0..300).map(|_| unique()).collect();
     let mut blob = fresh_pair(&fresh_user());
@@ -47,17 +47,17 @@ pub(super) fn fresh_version() -> Version {
     Version::fresh()
 }
 
-/// A fixed time, so that no case depends on when it runs.
+/// Returns a fixed time, so that no case depends on when it runs.
 pub(super) fn time(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_micros(micros)
 }
 
-/// A key pair of this user, in no project.
+/// Returns a key pair of this user, without a project.
 pub(super) fn fresh_pair(user: &UserId) -> Credential {
     pair(user, fresh_access_key())
 }
 
-/// A key pair with this access key.
+/// Returns a key pair with this access key.
 pub(super) fn pair(user: &UserId, access_key: AccessKey) -> Credential {
     let secret = SecretKey::generate().expect("the operating system has randomness");
     let material = Material::KeyPair { secret: Some(secret) };
@@ -68,14 +68,14 @@ pub(super) fn pair(user: &UserId, access_key: AccessKey) -> Credential {
     pair
 }
 
-/// An opaque record of this user: without an access key, in no project.
+/// Returns an opaque record of this user, without an access key and project.
 pub(super) fn fresh_opaque(user: &UserId) -> Credential {
     let id = CredentialId::from_stored(unique());
     let (kind, material) = (Kind::from_stored("totp"), Material::KeyPair { secret: None });
     Credential::new(id, kind, user.clone(), material, time(2), fresh_version())
 }
 
-/// A record in which no field has its default.
+/// Returns a record in which no field has its default value.
 pub(super) fn fresh_full() -> Credential {
     let mut full = fresh_pair(&fresh_user());
     full.project_id = Some(fresh_project());
@@ -107,7 +107,7 @@ pub(super) fn with_id(mut credential: Credential, id: &str) -> Credential {
     credential
 }
 
-/// The next state of a record, with this access key.
+/// Returns the next state of a record, with this access key.
 pub(super) fn rekeyed(credential: &Credential, access_key: &AccessKey) -> Credential {
     let mut next = credential.clone().touched(time(9));
     next.access_key = Some(access_key.clone());
@@ -118,13 +118,13 @@ pub(super) fn access_key(credential: &Credential) -> &AccessKey {
     credential.access_key.as_ref().expect("the case made it with an access key")
 }
 
-/// Inserts without a quota; must succeed.
+/// Inserts without a quota; panics on an error.
 pub(super) async fn insert(backend: &Backend, credential: &Credential) {
     let inserted = backend.insert(&credential.clone().into(), Quota::Unlimited).await;
     inserted.expect("insert of a new record");
 }
 
-/// Inserts many at a time, as a store with slow commits likes it.
+/// Inserts many records at a time, since commits of some stores are slow.
 pub(super) async fn insert_all(backend: &Backend, credentials: &[Credential]) {
     for batch in credentials.chunks(100) {
         let writes: Vec<_> = batch
@@ -171,21 +171,21 @@ pub(super) async fn find_slot(
     backend.find_by_slot(user, slot).await.expect("find_by_slot")
 }
 
-/// All records of a user, in this order.
+/// Returns a query for all records of a user, in this order.
 pub(super) fn of_user(user: &UserId, order: Order) -> ListQuery {
     let mut query = ListQuery::new(order);
     query.user_id = Some(user.clone());
     query
 }
 
-/// All records of a project, in this order.
+/// Returns a query for all records of a project, in this order.
 pub(super) fn of_project(project: &ProjectId, order: Order) -> ListQuery {
     let mut query = ListQuery::new(order);
     query.project_id = Some(project.clone());
     query
 }
 
-/// Follows `next` to the end; every page must make progress.
+/// Follows `next` to the end; panics if a page makes no progress.
 pub(super) async fn list_all(backend: &Backend, query: &ListQuery) -> Vec<Arc<Credential>> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     loop {
@@ -196,22 +196,22 @@ pub(super) async fn list_all(backend: &Backend, query: &ListQuery) -> Vec<Arc<Cr
             return found;
         };
         let here = query.after.as_deref().unwrap_or_default();
-        assert!(*next > *here, "`next` must lie behind the marker the page was asked for");
+        assert!(*next > *here, "`next` must be greater than the marker that the page starts after");
         query.after = Some(next);
     }
 }
 
-/// The markers of everything that a query finds, in the order found.
+/// Returns the markers of all records that a query finds, in the order found.
 pub(super) async fn markers(backend: &Backend, query: &ListQuery) -> Vec<String> {
     let found = list_all(backend, query).await;
     found.iter().map(|credential| marker(credential, query.order)).collect()
 }
 
 pub(super) fn marker(credential: &Credential, order: Order) -> String {
-    order.marker(credential).expect("a listed record has a place in the order").to_owned()
+    order.marker(credential).expect("a listed record has a marker").to_owned()
 }
 
-/// What a query ought to find: these records' markers, sorted bytewise.
+/// Returns the markers that a query should find: those of these records, in bytewise order.
 pub(super) fn sorted(credentials: &[&Credential], order: Order) -> Vec<String> {
     let mut markers: Vec<_> = credentials.iter().map(|record| marker(record, order)).collect();
     markers.sort_unstable();
@@ -220,7 +220,7 @@ pub(super) fn sorted(credentials: &[&Credential], order: Order) -> Vec<String> {
 
 pub(super) const ORDERS: [Order; 2] = [Order::AccessKey, Order::Id];
 
-/// The record is there, as written, whichever way one asks.
+/// Checks that every read returns the record as written.
 pub(super) async fn assert_stored(backend: &Backend, expected: &Credential) {
     let by_id = get(backend, &expected.id).await;
     assert_same(&by_id.expect("the record is found by its id"), expected);
@@ -244,7 +244,7 @@ pub(super) async fn assert_stored(backend: &Backend, expected: &Credential) {
     }
 }
 
-/// Nothing of the record is there, whichever way one asks.
+/// Checks that no read returns the record.
 pub(super) async fn assert_gone(backend: &Backend, gone: &Credential) {
     assert!(get(backend, &gone.id).await.is_none(), "found by its id");
     if let Some(access_key) = &gone.access_key {
@@ -263,7 +263,7 @@ pub(super) async fn assert_gone(backend: &Backend, gone: &Credential) {
     }
 }
 
-/// Field by field, so that a failure names the field and tells no secret.
+/// Compares field by field, so that a failure names the field and reveals no secret.
 pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
     // Destructured in full, so that a new field cannot be forgotten here.
     let Credential {
@@ -298,7 +298,7 @@ pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
     assert_eq!(*version, expected.version, "version");
 }
 
-/// The insert was refused as a duplicate.
+/// Checks that the insert was refused as a duplicate.
 pub(super) fn assert_taken(outcome: &Result<(), BackendError>) {
     assert!(
         matches!(outcome, Err(BackendError::AlreadyExists)),
@@ -306,7 +306,7 @@ pub(super) fn assert_taken(outcome: &Result<(), BackendError>) {
     );
 }
 
-/// The insert was refused because the quota is full.
+/// Checks that the insert was refused because the quota is full.
 pub(super) fn assert_over_quota(outcome: &Result<(), BackendError>) {
     assert!(
         matches!(outcome, Err(BackendError::QuotaExceeded)),

@@ -2,8 +2,8 @@
 //!
 //! [`cases`] holds one function for each clause of the *Contract* of
 //! [`CredentialBackend`](crate::backend::CredentialBackend).
-//! [`backend_conformance_tests!`](crate::backend_conformance_tests) turns them
-//! into one test each, so that a failure has a name and hides no other.
+//! [`backend_conformance_tests!`](crate::backend_conformance_tests) turns them into one test
+//! each, so that each failure has a name and hides no other.
 //!
 //! # Running it against your backend
 //!
@@ -25,20 +25,19 @@
 //! }
 //! ```
 //!
-//! `examples/custom_backend.rs` is a whole one.
+//! `examples/custom_backend.rs` is a complete backend with its tests.
 //!
-//! # What to expect of it
+//! # What to expect
 //!
-//! * **It never wipes.** Every case makes users, projects and keys of its own at
-//!   random, so that the suite can run in parallel, against one shared store, and
-//!   beside other data. It leaves its records behind.
-//! * **It fails loudly.** No case is skipped, and there is no flag for what a
-//!   store cannot do. When a store cannot be reached, its constructor should
-//!   panic.
+//! * **It never deletes other data.** Every case creates users, projects and keys with random
+//!   names, so that the suite can run in parallel, against one shared store, and beside other
+//!   data. It leaves its records behind.
+//! * **It does not skip.** Every case runs, and no flag excludes a feature that a store lacks.
+//!   If the store cannot be reached, its constructor should panic.
 //! * **It is exempt from semantic versioning.** A new case may fail a backend
 //!   that was wrong all along.
-//! * A green run is strong evidence and no proof: races are provoked, not
-//!   enumerated, and durability across a crash is for the store's own tests.
+//! * A green run is strong evidence but not a proof. The suite provokes races but does not
+//!   enumerate them. Durability across a crash is up to the store's own tests.
 
 pub mod bulk;
 pub mod cases;
@@ -51,8 +50,8 @@ pub mod usage;
 /// The argument is the path of an async function without parameters that returns
 /// a [`CredentialBackend`](crate::backend::CredentialBackend); each test calls it
 /// once. It may return a new store each time or another handle to a shared one.
-/// The calling crate needs `tokio` with `macros` and `rt-multi-thread` among its
-/// dev-dependencies. Two suites in one file go into two modules.
+/// The calling crate needs `tokio` with `macros` and `rt-multi-thread` as a dev-dependency.
+/// Use one module for each suite in a file.
 ///
 /// See the [module](crate::conformance) for an example.
 #[macro_export]

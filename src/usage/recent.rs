@@ -1,25 +1,25 @@
-//! What was noted just now, to be found without a lock.
+//! Recently recorded uses, found without a lock.
 
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// How many keys are remembered at the most; a power of two.
+/// The number of keys that are remembered; a power of two.
 const PLACES: usize = 4_096;
 
-/// The bits of a word that tell the second, which come round again after 194 days;
-/// the others tell the key.
+/// The bits of a word that store the second, which wrap around after 194 days; the other bits
+/// identify the key.
 const SECOND: u64 = (1 << 24) - 1;
 
-/// In which second keys were last noted, for some of them.
+/// The second in which keys were last recorded, for some keys.
 ///
-/// A store's busiest keys are used thousands of times a second, on all cores. Whoever
-/// comes second only reads one word here, which all cores can do at once.
+/// The busiest keys are used thousands of times a second, on all cores. A repeated use only
+/// reads one word here, which all cores can do at once.
 ///
-/// A word holds as much of the key's hash as fits. That another key in the same place
-/// has the same 40 bits, and so is passed over within the same second, is as good as
-/// impossible: hashes are keyed at random.
+/// A word contains as many bits of the key's hash as fit. If another key with the same 40 bits
+/// uses the same place, its use within the same second is skipped. That is practically
+/// impossible: hashes are seeded at random.
 pub(super) struct Recent(Box<[AtomicU64]>);
 
 impl Recent {
@@ -27,7 +27,7 @@ impl Recent {
         Self((0..PLACES).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// Whether the key with this hash was noted in this second.
+    /// Returns whether the key with this hash was recorded in this second.
     pub(super) fn has(&self, hash: u64, second: u64) -> bool {
         self.place(hash).load(Relaxed) == word(hash, second)
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_found_in_the_second_in_which_it_was_put_and_no_other_key_is() {
+    fn only_the_recorded_key_is_found_in_its_second() {
         let recent = Recent::new();
         let key = 0x0123_4567_89ab_cdef;
         assert!(!recent.has(key, 5));

@@ -108,7 +108,7 @@ impl UsageRecorder {
             return;
         }
         match waiting.note(hash, &credential.id, second) {
-            // Exactly at the half, so that a log which fails is not asked all the time.
+            // Exactly at the half, so that a log that fails is not called all the time.
             Noted::First(held) if held == *half => wake.notify_one(),
             Noted::Again | Noted::First(_) => {}
             Noted::NoRoom => {
@@ -174,7 +174,7 @@ impl UsageRecorderBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// If called outside a tokio runtime.
     #[must_use]
     pub fn start(self) -> UsageRecorder {
         // Destructured in full so that a new setting cannot be forgotten here.
@@ -195,7 +195,7 @@ impl UsageRecorderBuilder {
     }
 }
 
-/// What the clones share, without the task: when it goes, the task ends.
+/// What the clones share, without the task: the task ends when this is dropped.
 #[derive(Debug)]
 struct Owner {
     shared: Arc<Shared>,
@@ -208,30 +208,30 @@ impl Drop for Owner {
     }
 }
 
-/// What the clones share with the task.
+/// The state that the clones share with the task.
 #[derive(Debug)]
 struct Shared {
     log: Box<dyn UsageLog>,
     interval: Duration,
     recent: Recent,
     waiting: Waiting,
-    /// With so many keys waiting they are reported at once.
+    /// The number of waiting keys at which they are reported at once.
     half: usize,
     dropped: AtomicU64,
-    /// Held by who reports.
+    /// Locked during a report.
     reporting: Mutex<()>,
     wake: Notify,
     closed: AtomicBool,
 }
 
 impl Shared {
-    /// Reports what waits, up to the first failure.
+    /// Reports the waiting uses, up to the first failure.
     async fn round(&self) -> Result<(), UsageError> {
         let _alone = self.reporting.lock().await;
         let mut taken = self.waiting.take();
         let report = async {
             while let Some(batch) = taken.batch(UsageRecorder::BATCH) {
-                // Not through the pointer, whose own implementation would box it twice.
+                // Not through the `Box`, whose own implementation would box the future twice.
                 (*self.log).note(batch).await?;
                 taken.reported(UsageRecorder::BATCH);
             }
@@ -248,14 +248,14 @@ async fn in_time(
     timeout(limit, report).await.unwrap_or_else(|_| Err(UsageError::new(TooSlow)))
 }
 
-/// The task.
+/// The task that reports.
 async fn report(shared: Arc<Shared>) {
     loop {
-        // Woken or not, it is time.
+        // Woken or timed out: either way it reports.
         let _ = timeout(shared.interval, shared.wake.notified()).await;
         let closed = shared.closed.load(Acquire);
         let round = Arc::clone(&shared);
-        // A task of its own: a log that panics ends this round and not the next ones.
+        // A separate task, so that a log that panics ends only this round.
         match tokio::spawn(async move { round.round().await }).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn(&shared, &error),
@@ -273,13 +273,13 @@ fn warn(shared: &Shared, error: &(dyn StdError + 'static)) {
     tracing::warn!(%error, cause, waiting, dropped, "uses of keys could not be reported");
 }
 
-/// The log took longer than it may.
+/// The log did not finish in time.
 #[derive(Debug)]
 struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the log of uses did not answer in time")
+        f.write_str("the log of uses timed out")
     }
 }
 

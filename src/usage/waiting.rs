@@ -15,26 +15,26 @@ use std::{
 use super::whole_seconds;
 use crate::domain::CredentialId;
 
-/// How many locks the keys are spread over; at most 256.
+/// The number of shards, each with its own lock; at most 256.
 const SHARDS: usize = 16;
 
-/// The latest second of each key that was used; no more keys than there is room for.
+/// The last second of each key that was used, for at most `capacity` keys.
 pub(super) struct Waiting {
     shards: [Mutex<HashMap<CredentialId, u64>>; SHARDS],
     hasher: RandomState,
     capacity: usize,
-    /// How many keys there are, those included that were taken and are not reported yet.
+    /// The number of keys, including those that were taken and are not reported yet.
     held: AtomicUsize,
 }
 
-/// What became of a use.
+/// The result of recording a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// The key waits already.
+    /// The key was already waiting.
     Again,
-    /// It is the key's first; so many keys wait now.
+    /// The first use of the key; contains the number of waiting keys.
     First(usize),
-    /// There is no room for a further key.
+    /// The capacity is exhausted.
     NoRoom,
 }
 
@@ -52,7 +52,7 @@ impl Waiting {
         self.hasher.hash_one(id)
     }
 
-    /// Notes a use of the key with this hash.
+    /// Records a use of the key with this hash.
     pub(super) fn note(&self, hash: u64, id: &CredentialId, second: u64) -> Noted {
         let mut shard = self.shard(hash);
         if let Some(latest) = shard.get_mut(id) {
@@ -67,16 +67,16 @@ impl Waiting {
         Noted::First(before + 1)
     }
 
-    /// How many keys wait.
+    /// Returns the number of waiting keys.
     pub(super) fn len(&self) -> usize {
         self.held.load(Relaxed)
     }
 
-    /// Takes out all that waits. It keeps its room until it is reported.
+    /// Takes all waiting uses. They count against the capacity until they are reported.
     pub(super) fn take(&self) -> Taken<'_> {
         let mut uses = Vec::with_capacity(self.len());
         for shard in &self.shards {
-            // Put aside first: nobody waits for more than the exchange.
+            // Replaced first, so that others wait only for the exchange.
             let keys = mem::take(&mut *lock(shard));
             uses.extend(keys.into_iter().map(|(id, second)| (id, from_second(second))));
         }
@@ -88,7 +88,7 @@ impl Waiting {
             Entry::Occupied(mut newer) => {
                 let latest = second.max(*newer.get());
                 newer.insert(latest);
-                // It had room twice.
+                // It was counted twice.
                 self.held.fetch_sub(1, Relaxed);
             }
             Entry::Vacant(place) => {
@@ -108,7 +108,7 @@ impl fmt::Debug for Waiting {
     }
 }
 
-/// Uses on their way to the log. What is not reported when this is dropped waits again.
+/// Uses that are being reported. Those that are not reported when this is dropped wait again.
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
     waiting: &'a Waiting,
@@ -116,13 +116,13 @@ pub(super) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// Some that are not reported yet, at most so many; `None` if all are.
+    /// Returns at most `most` uses that are not reported yet; `None` if all are.
     pub(super) fn batch(&self, most: usize) -> Option<&[(CredentialId, SystemTime)]> {
         let first = self.uses.len().saturating_sub(most);
         Some(&self.uses[first..]).filter(|batch| !batch.is_empty())
     }
 
-    /// What [`batch`](Self::batch) gives was reported.
+    /// Records that the uses of [`batch`](Self::batch) were reported.
     pub(super) fn reported(&mut self, most: usize) {
         let left = self.uses.len().saturating_sub(most);
         self.waiting.held.fetch_sub(self.uses.len() - left, Relaxed);
@@ -138,13 +138,13 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Of a second that was a time before.
+/// Returns the time of a second.
 fn from_second(second: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(second)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing can panic while it is held that leaves it in halves.
+    // No panic while it is locked leaves it inconsistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_and_not_reported_waits_again_with_its_latest_second() {
+    fn unreported_uses_wait_again_with_their_latest_second() {
         let waiting = Waiting::new(9);
         for (id, second) in [("a", 1), ("b", 5), ("c", 1)] {
             note(&waiting, id, second);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_keeps_its_room_until_it_is_reported() {
+    fn taken_uses_count_until_they_are_reported() {
         let waiting = Waiting::new(3);
         for id in ["a", "b", "c"] {
             note(&waiting, id, 1);

@@ -1,4 +1,4 @@
-//! For how long what was heard is served, and who asks anew.
+//! How long answers are served, and when they are refreshed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{TestClock, disabled, insert, pair, until, update, version, watched::
 /// No record has this version.
 const ABSENT: u64 = 0;
 
-/// The version that is known at once, by the cache's clock.
+/// The version that is served from memory, at the time of the cache's clock.
 fn known(cached: &Cached<Watched>, clock: &TestClock, access_key: &str) -> Option<u64> {
     cached.known(access_key, clock.now()).map(|known| match known {
         Known::Absent => ABSENT,
@@ -22,7 +22,7 @@ fn known(cached: &Cached<Watched>, clock: &TestClock, access_key: &str) -> Optio
 }
 
 #[tokio::test]
-async fn a_write_made_elsewhere_takes_effect_within_the_ttl_and_no_later() {
+async fn write_of_another_process_takes_effect_within_the_ttl() {
     let folder = tempfile::tempdir().unwrap();
     let clock = TestClock::new();
     let open = || {
@@ -39,10 +39,10 @@ async fn a_write_made_elsewhere_takes_effect_within_the_ttl_and_no_later() {
     clock.advance(1_999);
     assert_eq!(version(&here, "later").await, None, "from memory");
     clock.advance(1);
-    assert_eq!(version(&here, "later").await, Some(1), "the bound on absences is 2 s");
+    assert_eq!(version(&here, "later").await, Some(1), "the ttl of absences is 2 s");
     assert_eq!(version(&here, "key").await, Some(1), "from memory");
     clock.advance(8_000);
-    assert_eq!(version(&here, "key").await, Some(2), "the bound is 10 s");
+    assert_eq!(version(&here, "key").await, Some(2), "the ttl is 10 s");
     assert_eq!(version(&elsewhere, "key").await, Some(2));
 
     assert!(elsewhere.delete(&pair("key").id, Version::from_stored(2)).await.unwrap());
@@ -52,7 +52,7 @@ async fn a_write_made_elsewhere_takes_effect_within_the_ttl_and_no_later() {
 }
 
 #[tokio::test]
-async fn an_answer_is_as_old_as_its_question() {
+async fn answer_is_as_old_as_its_call() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     backend.reads().shut();
@@ -69,7 +69,7 @@ async fn an_answer_is_as_old_as_its_question() {
 }
 
 #[tokio::test]
-async fn a_lookup_joins_no_question_that_is_older_than_the_ttl() {
+async fn lookup_joins_no_call_older_than_the_ttl() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     backend.reads().shut();
@@ -87,7 +87,7 @@ async fn a_lookup_joins_no_question_that_is_older_than_the_ttl() {
 }
 
 #[tokio::test]
-async fn a_key_in_use_is_asked_for_anew_in_the_last_quarter_of_its_time_and_once() {
+async fn key_in_use_is_refreshed_once_in_the_last_quarter_of_its_time() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -115,7 +115,7 @@ async fn a_key_in_use_is_asked_for_anew_in_the_last_quarter_of_its_time_and_once
 }
 
 #[tokio::test]
-async fn a_key_in_use_never_waits() {
+async fn lookup_of_a_key_in_use_never_waits() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -131,7 +131,7 @@ async fn a_key_in_use_never_waits() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_read_before_a_write_is_served_to_nobody_after_it() {
+async fn refresh_from_before_a_write_is_not_served_after_it() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -146,7 +146,7 @@ async fn a_refresh_that_read_before_a_write_is_served_to_nobody_after_it() {
 }
 
 #[test]
-fn what_is_due_is_served_outside_a_runtime_too() {
+fn entry_due_for_refresh_is_served_outside_a_runtime() {
     let (cached, backend, clock) = world();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
@@ -161,7 +161,7 @@ fn what_is_due_is_served_outside_a_runtime_too() {
 }
 
 #[tokio::test]
-async fn what_comes_from_the_future_is_asked_for_anew() {
+async fn answer_from_the_future_is_looked_up_again() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -178,7 +178,7 @@ async fn what_comes_from_the_future_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_gone_is_forgotten_and_not_revived_when_the_clock_is_put_back() {
+async fn deleted_record_is_not_revived_when_the_clock_is_set_back() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -192,7 +192,7 @@ async fn a_record_that_is_gone_is_forgotten_and_not_revived_when_the_clock_is_pu
 }
 
 #[tokio::test]
-async fn an_absence_never_counts_for_longer_than_a_record() {
+async fn absence_is_never_served_longer_than_a_record() {
     let (backend, clock) = (Watched::default(), TestClock::new());
     let cached = Cached::builder(backend.clone())
         .absence_ttl(Duration::from_mins(1))

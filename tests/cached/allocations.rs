@@ -1,4 +1,4 @@
-//! What is known at once costs no allocation.
+//! Lookups in memory do not allocate.
 
 use tower_credentials::{
     backend::{KeySource, Known},
@@ -8,7 +8,7 @@ use tower_credentials::{
 use crate::{counting::allocations, insert, pair, version, world};
 
 #[tokio::test]
-async fn what_is_known_at_once_is_told_without_allocating() {
+async fn lookup_in_memory_does_not_allocate() {
     let (cached, _, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));

@@ -1,4 +1,4 @@
-//! How much is remembered, and what pushes out what.
+//! The capacity of the cache, and what is evicted.
 
 use tower_credentials::{
     backend::{KeySource, Known, cached::Cached},
@@ -8,7 +8,7 @@ use tower_credentials::{
 use crate::{TestClock, insert, pair, version, watched::Watched, world};
 
 #[tokio::test]
-async fn a_million_unknown_keys_are_bounded_and_push_no_record_out() {
+async fn million_unknown_keys_are_bounded_and_evict_no_record() {
     let (cached, backend, clock) = world();
     for number in 0..1_000 {
         let name = format!("key-{number}");
@@ -23,12 +23,12 @@ async fn a_million_unknown_keys_are_bounded_and_push_no_record_out() {
     assert_eq!(stats.entries, 1_000);
     for number in 0..1_000 {
         let known = cached.known(&format!("key-{number}"), clock.now());
-        assert!(matches!(known, Some(Known::Present(_))), "{number} was pushed out");
+        assert!(matches!(known, Some(Known::Present(_))), "{number} was evicted");
     }
 }
 
 #[tokio::test]
-async fn no_more_records_are_held_than_there_is_room_for() {
+async fn number_of_entries_never_exceeds_the_capacity() {
     for capacity in [0, 1, 10, 100, 1_000, 1_234] {
         let (backend, clock) = (Watched::default(), TestClock::new());
         let cached = Cached::builder(backend.clone()).capacity(capacity).absence_capacity(capacity);
@@ -47,7 +47,7 @@ async fn no_more_records_are_held_than_there_is_room_for() {
 }
 
 #[tokio::test]
-async fn long_records_take_the_room_of_several() {
+async fn long_records_count_as_several() {
     let (backend, clock) = (Watched::default(), TestClock::new());
     let cached = Cached::builder(backend.clone()).capacity(60).clock(clock).build();
     for number in 0..60 {
@@ -62,7 +62,7 @@ async fn long_records_take_the_room_of_several() {
 }
 
 #[tokio::test]
-async fn access_keys_longer_than_any_made_here_are_found_and_not_remembered() {
+async fn overlong_access_keys_are_found_but_not_cached() {
     let (cached, backend, clock) = world();
     let (longest, longer) = ("k".repeat(256), "k".repeat(257));
     for name in [&longest, &longer] {

@@ -1,4 +1,4 @@
-//! The suite for backends, through a cache.
+//! The conformance suite for backends, through a cache.
 
 mod over_memory {
     use tower_credentials::backend::{cached::Cached, memory::MemoryBackend};
@@ -10,7 +10,7 @@ mod over_memory {
     tower_credentials::backend_conformance_tests!(backend);
 }
 
-/// All cases on one file and in one cache.
+/// All cases with one file and one cache.
 mod over_sqlite {
     use std::sync::OnceLock;
 
@@ -19,7 +19,7 @@ mod over_sqlite {
     async fn shared() -> Cached<SqliteBackend> {
         static SHARED: OnceLock<Cached<SqliteBackend>> = OnceLock::new();
         let open = || {
-            // Below `target`, since nothing that a static holds is ever removed.
+            // Below `target`, because the values of statics are never dropped.
             let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
             Cached::new(SqliteBackend::open(folder.join("credentials.db")).unwrap())
         };

@@ -1,4 +1,4 @@
-//! What a cache tells of itself.
+//! The metrics of a cache.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tower_credentials::backend::{CredentialBackend, cached::Cached};
 use crate::{TestClock, disabled, insert, pair, update, version, watched::Watched, world};
 
 #[tokio::test]
-async fn lookups_are_counted_by_how_they_were_answered() {
+async fn lookups_are_counted_by_their_outcome() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     for _ in 0..3 {
@@ -54,7 +54,7 @@ fn hits_of_all_threads_are_counted() {
 }
 
 #[tokio::test]
-async fn staleness_is_the_age_of_the_oldest_answer_that_can_be_given() {
+async fn staleness_is_the_age_of_the_oldest_servable_answer() {
     let (cached, _, clock) = world();
     assert_eq!(cached.staleness(), Duration::ZERO);
     assert_eq!(cached.max_staleness(), Duration::from_secs(10));
@@ -66,17 +66,17 @@ async fn staleness_is_the_age_of_the_oldest_answer_that_can_be_given() {
     assert_eq!(version(&cached, "none").await, None);
     clock.advance(1_500);
     assert_eq!(cached.staleness(), Duration::from_millis(4_500));
-    // What was written is no answer any more, nor is what is over its time.
+    // Neither a written record nor an expired answer counts.
     assert!(update(&cached, &disabled(&pair("old")), 1).await);
     assert_eq!(cached.staleness(), Duration::from_millis(1_500));
     assert_eq!((cached.stats().entries, cached.stats().absences), (1, 1));
     clock.advance(8_500);
     assert_eq!(cached.staleness(), Duration::ZERO);
-    assert_eq!((cached.stats().entries, cached.stats().absences), (0, 0), "and is forgotten");
+    assert_eq!((cached.stats().entries, cached.stats().absences), (0, 0), "and is evicted");
 }
 
 #[tokio::test]
-async fn debug_tells_settings_and_counts_and_no_record() {
+async fn debug_shows_settings_and_counts_but_no_record() {
     let builder = Cached::builder(Watched::default()).clock(TestClock::new());
     assert!(format!("{builder:?}").contains("ttl: 10s"));
     let cached = builder.build();

@@ -1,4 +1,4 @@
-//! A cache that follows a feed of changes.
+//! A cache that follows a change feed.
 
 use std::{
     sync::{
@@ -84,7 +84,7 @@ impl Changes for FragileChanges {
     }
 }
 
-/// A cache that follows the feed of its store, which is up.
+/// A cache that follows the working feed of its store.
 async fn world() -> (Cached<Watched>, Watched, TestClock, Fragile) {
     let (cached, backend, clock) = crate::world();
     let feed = Fragile::of(backend.elsewhere());
@@ -93,7 +93,7 @@ async fn world() -> (Cached<Watched>, Watched, TestClock, Fragile) {
     (cached, backend, clock, feed)
 }
 
-/// Waits until the feed vouches.
+/// Waits until the feed is connected.
 async fn up(cached: &Cached<Watched>) {
     until(|| cached.feed_lag().is_some()).await;
 }
@@ -102,7 +102,7 @@ async fn down(cached: &Cached<Watched>) {
     until(|| cached.feed_lag().is_none()).await;
 }
 
-/// Waits, on a clock that jumps as soon as there is nothing to do.
+/// Waits, with a clock that jumps as soon as no task can run.
 async fn until(holds: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if holds() {
@@ -110,24 +110,24 @@ async fn until(holds: impl Fn() -> bool) {
         }
         sleep(Duration::from_millis(10)).await;
     }
-    panic!("it never came to hold");
+    panic!("the condition was never met");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_elsewhere_is_felt_when_the_feed_tells() {
+async fn write_of_another_process_takes_effect_when_the_feed_reports_it() {
     let (cached, backend, _, _) = world().await;
     let first = pair("k");
     insert(&cached, &first).await;
     assert_eq!(version(&cached, "k").await, Some(1));
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
-    // The clock stands still: without the feed this would be served for ever.
+    // The clock stands still: without the feed this would be served forever.
     sleep(Duration::from_secs(1)).await;
     assert_eq!(version(&cached, "k").await, Some(2));
     assert!(cached.stats().changes > 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn purges_deletes_and_new_access_keys_elsewhere_are_felt() {
+async fn purges_deletes_and_new_access_keys_of_others_take_effect() {
     let (cached, backend, _, _) = world().await;
     let elsewhere = backend.elsewhere();
     let [alices, demos, moved, deleted] = ["a", "b", "c", "d"].map(|name| {
@@ -155,7 +155,7 @@ async fn purges_deletes_and_new_access_keys_elsewhere_are_felt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_feed_is_up_a_record_outlives_the_time_to_live() {
+async fn record_outlives_the_ttl_while_the_feed_is_connected() {
     let (cached, backend, clock, _) = world().await;
     insert(&cached, &pair("k")).await;
     version(&cached, "k").await;
@@ -163,9 +163,9 @@ async fn while_the_feed_is_up_a_record_outlives_the_time_to_live() {
     clock.advance(MINUTE);
     up(&cached).await;
     assert_eq!(version(&cached, "k").await, Some(1));
-    assert_eq!(backend.finds(), finds, "asked all the same");
+    assert_eq!(backend.finds(), finds, "the backend was called");
     assert!(cached.staleness() < Duration::from_secs(1));
-    // It does not outlive the bound on what no feed tells.
+    // It does not outlive the ttl for changes that no feed reports.
     clock.advance(5 * MINUTE);
     up(&cached).await;
     version(&cached, "k").await;
@@ -173,7 +173,7 @@ async fn while_the_feed_is_up_a_record_outlives_the_time_to_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_feed_there_is_no_lag_and_the_time_to_live_holds() {
+async fn ttl_applies_and_lag_is_none_without_a_feed() {
     let (cached, backend, clock) = crate::world();
     insert(&cached, &pair("k")).await;
     version(&cached, "k").await;
@@ -183,7 +183,7 @@ async fn without_a_feed_there_is_no_lag_and_the_time_to_live_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_feed_gives_the_time_to_live_back_at_once() {
+async fn broken_feed_restores_the_ttl_at_once() {
     let (cached, backend, clock, feed) = world().await;
     let first = pair("k");
     insert(&cached, &first).await;
@@ -193,20 +193,21 @@ async fn a_broken_feed_gives_the_time_to_live_back_at_once() {
     feed.set_broken(true);
     down(&cached).await;
     assert_eq!(cached.stats().breaks, 1);
-    // Changed while nobody tells: felt all the same, since it is older than that.
+    // Changed while the feed is broken: takes effect all the same, because the entry is older
+    // than the ttl.
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     assert_eq!(version(&cached, "k").await, Some(2));
-    // What is asked for now is served for the time to live, as ever.
+    // New entries are served for the ttl, as always.
     assert!(update(backend.elsewhere(), &disabled(&disabled(&first)), 2).await);
     clock.advance(TTL - 1);
     assert_eq!(version(&cached, "k").await, Some(2));
     clock.advance(1);
     assert_eq!(version(&cached, "k").await, Some(3));
-    assert_eq!(cached.stats().breaks, 1, "an outage is one");
+    assert_eq!(cached.stats().breaks, 1, "one outage counts once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_feed_vouches_for_a_second() {
+async fn silent_feed_is_trusted_for_one_second() {
     let (cached, backend, clock, feed) = world().await;
     let first = pair("k");
     insert(&cached, &first).await;
@@ -216,30 +217,30 @@ async fn a_silent_feed_vouches_for_a_second() {
     feed.0.silent.store(true, SeqCst);
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     clock.advance(1_000);
-    // Nothing has been noticed yet: there was no time for it.
+    // Not noticed yet: no time has passed.
     assert_eq!(cached.feed_lag(), None);
     assert_eq!(version(&cached, "k").await, Some(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_changed_while_the_feed_was_broken_is_felt_when_it_is_back() {
+async fn changes_during_an_outage_of_the_feed_take_effect_after_it() {
     let (cached, backend, _, feed) = world().await;
     let first = pair("k");
     feed.set_broken(true);
     down(&cached).await;
     insert(backend.elsewhere(), &first).await;
     assert_eq!(version(&cached, "k").await, Some(1));
-    // The change that nobody told.
+    // A change that was not reported.
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     feed.set_broken(false);
     up(&cached).await;
     assert!(feed.0.subscriptions.load(SeqCst) > 1);
-    // The clock stood still: what was remembered is not old.
+    // The clock stood still: the entry is not old.
     assert_eq!(version(&cached, "k").await, Some(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_that_comes_and_goes_is_listened_to_less_and_less_often() {
+async fn unstable_feed_is_retried_less_and_less_often() {
     let (cached, _, _, feed) = world().await;
     let subscriptions = || feed.0.subscriptions.load(SeqCst);
     let mut attempts = Vec::new();
@@ -258,7 +259,7 @@ async fn a_feed_that_comes_and_goes_is_listened_to_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_forgotten_when_everything_may_have_changed() {
+async fn everything_changed_makes_all_entries_stale() {
     let (cached, backend, clock) = crate::world();
     let feed = Scripted;
     cached.follow(feed);
@@ -271,7 +272,7 @@ async fn everything_is_forgotten_when_everything_may_have_changed() {
     assert_eq!(backend.finds(), finds + 1);
 }
 
-/// Tells after a while that everything changed, once.
+/// Reports once, after a while, that everything changed.
 #[derive(Debug)]
 struct Scripted;
 
@@ -311,7 +312,7 @@ async fn following_ends_with_the_last_handle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revocation_in_another_process_reaches_this_one_in_time() {
+async fn revocation_in_another_process_takes_effect_in_time() {
     const ROUNDS: usize = 10;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
@@ -330,11 +331,11 @@ async fn a_revocation_in_another_process_reaches_this_one_in_time() {
         assert!(theirs.delete(&first.id, first.version).await.unwrap());
         let revoked = Instant::now();
         while cached.find(&key(&name)).await.unwrap().is_some() {
-            // An hour without the feed; some room for a machine that is busy.
+            // The time of an outage without the feed, and some more for a busy machine.
             assert!(revoked.elapsed() < Duration::from_secs(3), "still served");
             sleep(Duration::from_millis(5)).await;
         }
         longest = longest.max(revoked.elapsed());
     }
-    eprintln!("{ROUNDS} revocations in another process, felt after {longest:?} at the longest");
+    eprintln!("{ROUNDS} revocations in another process, took effect after at most {longest:?}");
 }

@@ -1,4 +1,4 @@
-//! `Cached`: lookups from memory, and what they may never cost.
+//! Tests `Cached`: lookups from memory, and their limits.
 
 mod ageing;
 mod allocations;
@@ -59,7 +59,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A cache with the default settings, what it asks, and its clock.
+/// A cache with the default settings, its backend and its clock.
 fn world() -> (Cached<Watched>, Watched, TestClock) {
     let (backend, clock) = (Watched::default(), TestClock::new());
     let cached = Cached::builder(backend.clone()).clock(clock.clone()).build();
@@ -81,14 +81,14 @@ fn pair(access_key: &str) -> Credential {
     pair
 }
 
-/// The next state of a record, in which it is locked out.
+/// The next state of a record, which is inactive.
 fn disabled(credential: &Credential) -> Credential {
     let mut next = credential.clone().touched(UNIX_EPOCH);
     next.status = Status::Inactive;
     next
 }
 
-/// The next state of a record, under another access key.
+/// The next state of a record, with another access key.
 fn renamed(credential: &Credential, access_key: &str) -> Credential {
     let mut next = credential.clone().touched(UNIX_EPOCH);
     next.access_key = Some(key(access_key));
@@ -103,13 +103,13 @@ async fn update(backend: &impl CredentialBackend, next: &Credential, expected: u
     backend.update(&next.clone().into(), Version::from_stored(expected)).await.unwrap()
 }
 
-/// The version that is found under this access key.
+/// The version that is found by this access key.
 async fn version(backend: &impl CredentialBackend, access_key: &str) -> Option<u64> {
     let found = backend.find_by_access_key(&key(access_key)).await.unwrap();
     found.map(|credential| credential.version.get())
 }
 
-/// Lets everything else go on until this holds.
+/// Lets other tasks run until the condition holds.
 async fn until(holds: impl Fn() -> bool) {
     for _ in 0..100_000 {
         if holds() {
@@ -117,5 +117,5 @@ async fn until(holds: impl Fn() -> bool) {
         }
         tokio::task::yield_now().await;
     }
-    panic!("it never came to hold");
+    panic!("the condition was never met");
 }

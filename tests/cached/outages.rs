@@ -1,4 +1,4 @@
-//! A backend that is out of order.
+//! Failures of the backend.
 
 use std::error::Error as _;
 
@@ -10,7 +10,7 @@ use tower_credentials::{
 use crate::{insert, key, pair, until, version, watched::CAUSE, world};
 
 #[tokio::test]
-async fn what_is_known_is_served_through_an_outage_until_its_time_is_over() {
+async fn entries_are_served_during_an_outage_until_they_expire() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -25,17 +25,17 @@ async fn what_is_known_is_served_through_an_outage_until_its_time_is_over() {
         until(|| cached.stats().failed_refreshes == cached.stats().refreshes).await;
         refreshes = cached.stats().refreshes;
     }
-    assert!((2..=4).contains(&refreshes), "asked anew {refreshes} times, and not for every hit");
+    assert!((2..=4).contains(&refreshes), "refreshed {refreshes} times, and not for every hit");
     clock.advance(100);
     let error = cached.find_by_access_key(&key("key")).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)));
     assert_eq!(error.source().unwrap().to_string(), CAUSE);
     backend.set_down(false);
-    assert_eq!(version(&cached, "key").await, Some(1), "failures are not remembered");
+    assert_eq!(version(&cached, "key").await, Some(1), "failures are not cached");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_that_is_never_answered_is_given_up_and_can_be_asked_again() {
+async fn hanging_call_times_out_and_can_be_repeated() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.reads().shut();
@@ -48,7 +48,7 @@ async fn a_question_that_is_never_answered_is_given_up_and_can_be_asked_again() 
 }
 
 #[tokio::test]
-async fn a_refresh_that_failed_is_tried_again() {
+async fn failed_refresh_is_retried() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -62,12 +62,12 @@ async fn a_refresh_that_failed_is_tried_again() {
     until(|| cached.stats().refreshes == 2).await;
     tokio::task::yield_now().await;
     clock.advance(7_000);
-    assert!(cached.known("key", clock.now()).is_some(), "it was heard anew");
+    assert!(cached.known("key", clock.now()).is_some(), "it was refreshed");
     assert_eq!((cached.stats().failed_refreshes, cached.stats().misses), (1, 1));
 }
 
 #[tokio::test]
-async fn a_refresh_that_panics_leaves_the_key_served_and_asked_for_again() {
+async fn panicked_refresh_is_retried_and_the_key_still_served() {
     let (cached, backend, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -81,5 +81,5 @@ async fn a_refresh_that_panics_leaves_the_key_served_and_asked_for_again() {
     until(|| backend.finds() == 3).await;
     tokio::task::yield_now().await;
     clock.advance(7_000);
-    assert!(cached.known("key", clock.now()).is_some(), "it was heard anew");
+    assert!(cached.known("key", clock.now()).is_some(), "it was refreshed");
 }

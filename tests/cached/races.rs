@@ -1,5 +1,5 @@
-//! Many who write and many who look up, all at once: no lookup that begins after a
-//! write was answered finds what was before it.
+//! Concurrent writes and lookups: a lookup that starts after a write returned never returns an
+//! earlier state.
 
 use std::sync::{
     Arc,
@@ -18,15 +18,15 @@ const KEYS: usize = 8;
 const READERS: usize = 6;
 const STEPS: u64 = 1_200;
 
-/// What one key goes through: step by step, one after the other.
+/// The states of one key: one step after the other.
 #[derive(Debug, Default)]
 struct Story {
-    /// The last step that has begun, and the last that was answered.
+    /// The last step that was started, and the last that returned.
     begun: AtomicU64,
     done: AtomicU64,
 }
 
-/// Which of its two names holds the record after a step, if any.
+/// Which of the two names the record has after a step, if it exists.
 fn holder(step: u64) -> Option<usize> {
     match step % 8 {
         1 | 2 | 3 | 5 | 7 => Some(0),
@@ -62,7 +62,7 @@ async fn act(cached: &Cached<Watched>, number: usize, step: u64) {
     }
 }
 
-/// Looks a name up, and holds the answer against the steps it may come from.
+/// Looks a name up, and compares the answer with the steps that it may come from.
 async fn look(cached: &Cached<Watched>, story: &Story, number: usize, which: usize, at_once: bool) {
     let access_key = key(&name(number, which));
     let from = story.done.load(SeqCst);
@@ -82,7 +82,7 @@ async fn look(cached: &Cached<Watched>, story: &Story, number: usize, which: usi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_lookup_finds_what_was_before_an_answered_write() {
+async fn lookup_never_returns_a_state_from_before_a_completed_write() {
     let backend = Watched::default();
     backend.jitter();
     let cached = Cached::new(backend.clone());
@@ -109,7 +109,7 @@ async fn no_lookup_finds_what_was_before_an_answered_write() {
                     stories[number].begun.store(step, SeqCst);
                     act(&cached, number, step).await;
                     stories[number].done.store(step, SeqCst);
-                    // The writer itself is the one who notices first.
+                    // The writer itself notices first.
                     look(&cached, &stories[number], number, usize::from(step % 3 == 0), true).await;
                 }
             })
@@ -123,5 +123,5 @@ async fn no_lookup_finds_what_was_before_an_answered_write() {
         reader.await.unwrap();
     }
     let stats = cached.stats();
-    assert!(stats.hits > 0 && stats.absent_hits > 0, "memory was of no use: {stats:?}");
+    assert!(stats.hits > 0 && stats.absent_hits > 0, "nothing was served from memory: {stats:?}");
 }

@@ -1,4 +1,4 @@
-//! However many look up one key at once, the backend is asked once.
+//! Concurrent lookups of one key call the backend once.
 
 use std::error::Error as _;
 
@@ -11,7 +11,7 @@ use crate::{
     world,
 };
 
-/// So many look up one key while the backend takes its time.
+/// Runs this many lookups of one key while the backend is slow.
 async fn look_up_at_once(
     cached: &Cached<Watched>,
     backend: &Watched,
@@ -26,7 +26,7 @@ async fn look_up_at_once(
             Ok(found.map(|credential| credential.version.get()))
         });
     }
-    // All have asked once each of them has had its turn.
+    // Every lookup has started once each task has had its turn.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -36,7 +36,7 @@ async fn look_up_at_once(
 }
 
 #[tokio::test]
-async fn a_thousand_lookups_of_one_key_are_one_question() {
+async fn thousand_lookups_of_one_key_are_one_call() {
     let (cached, backend, _) = world();
     assert!(
         look_up_at_once(&cached, &backend, 1_000)
@@ -57,22 +57,22 @@ async fn a_thousand_lookups_of_one_key_are_one_question() {
 }
 
 #[tokio::test]
-async fn without_remembering_a_thousand_lookups_are_two_questions_at_most() {
+async fn thousand_lookups_without_a_cache_are_at_most_two_calls() {
     let (backend, clock) = (Watched::default(), TestClock::new());
     let cached =
         Cached::builder(backend.clone()).ttl(std::time::Duration::ZERO).clock(clock).build();
     insert(&cached, &pair("key")).await;
     let found = look_up_at_once(&cached, &backend, 1_000).await;
     assert!(found.iter().all(|found| matches!(found, Ok(Some(1)))));
-    assert!(backend.finds() <= 2, "{} questions", backend.finds());
+    assert!(backend.finds() <= 2, "{} calls", backend.finds());
     let before = backend.finds();
     assert_eq!(version(&cached, "key").await, Some(1));
     assert_eq!(version(&cached, "key").await, Some(1));
-    assert_eq!(backend.finds(), before + 2, "nothing is remembered");
+    assert_eq!(backend.finds(), before + 2, "nothing is cached");
 }
 
 #[tokio::test]
-async fn all_who_wait_hear_of_one_failure_with_its_cause_and_the_next_asks_anew() {
+async fn waiting_lookups_share_a_failure_with_its_cause_and_the_next_calls_again() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.set_down(true);
@@ -87,7 +87,7 @@ async fn all_who_wait_hear_of_one_failure_with_its_cause_and_the_next_asks_anew(
 }
 
 #[tokio::test]
-async fn all_who_wait_hear_of_a_panic_and_the_next_asks_anew() {
+async fn waiting_lookups_share_a_panic_and_the_next_calls_again() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.set_panics(true);
@@ -99,7 +99,7 @@ async fn all_who_wait_hear_of_a_panic_and_the_next_asks_anew() {
 }
 
 #[tokio::test]
-async fn a_lookup_whose_caller_goes_away_is_answered_to_the_others() {
+async fn cancelled_lookup_still_answers_the_others() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.reads().shut();

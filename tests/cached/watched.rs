@@ -1,4 +1,4 @@
-//! A backend that counts, waits, fails and panics as it is told.
+//! A backend that counts calls, and waits, fails and panics on demand.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use tower_credentials::{
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
 };
 
-/// What the backend says is wrong when it is down.
+/// The cause of the backend's errors while it is down.
 pub(crate) const CAUSE: &str = "connection to db-7.internal refused";
 
 type Found = Result<Option<Arc<Credential>>, BackendError>;
@@ -33,17 +33,17 @@ struct State {
 }
 
 impl Watched {
-    /// What it keeps its records in: a write there is one made elsewhere.
+    /// The records of the backend: a write here is a write of another process.
     pub(crate) fn elsewhere(&self) -> &MemoryBackend {
         &self.0.inner
     }
 
-    /// How many lookups by access key it has been asked for.
+    /// The number of lookups by access key.
     pub(crate) fn finds(&self) -> usize {
         self.0.finds.load(SeqCst)
     }
 
-    /// How many other reads.
+    /// The number of other reads.
     pub(crate) fn other_reads(&self) -> usize {
         self.0.other_reads.load(SeqCst)
     }
@@ -52,22 +52,22 @@ impl Watched {
         self.0.down.store(down, SeqCst);
     }
 
-    /// Whether calls panic.
+    /// Sets whether calls panic.
     pub(crate) fn set_panics(&self, panics: bool) {
         self.0.panics.store(panics, SeqCst);
     }
 
-    /// From now on calls take their time, before and after what they do.
+    /// From now on calls take some time, before and after their work.
     pub(crate) fn jitter(&self) {
         self.0.jitters.store(true, SeqCst);
     }
 
-    /// Holds lookups between what they read and their answer.
+    /// Blocks lookups between their read and their answer.
     pub(crate) fn reads(&self) -> &Gate {
         &self.0.reads
     }
 
-    /// Holds writes before they do anything.
+    /// Blocks writes before they start.
     pub(crate) fn writes(&self) -> &Gate {
         &self.0.writes
     }
@@ -155,7 +155,7 @@ impl CredentialBackend for Watched {
     }
 }
 
-/// Stands open until it is shut.
+/// Is open until it is shut.
 #[derive(Debug)]
 pub(crate) struct Gate {
     shut: AtomicBool,
@@ -168,17 +168,17 @@ impl Gate {
         self.shut.store(true, SeqCst);
     }
 
-    /// Opens for those who come now, not for those who wait.
+    /// Opens the gate for new calls, not for those that wait.
     pub(crate) fn open(&self) {
         self.shut.store(false, SeqCst);
     }
 
-    /// Lets so many of those who wait pass.
+    /// Lets this many of the waiting calls pass.
     pub(crate) fn release(&self, count: usize) {
         self.released.add_permits(count);
     }
 
-    /// Waits until so many have come to it while it was shut.
+    /// Waits until this many calls have arrived while the gate was shut.
     pub(crate) async fn arrived(&self, count: usize) {
         crate::until(|| self.arrived.load(SeqCst) >= count).await;
     }

@@ -10,8 +10,8 @@ use tower_credentials::{
 
 use crate::{disabled, insert, key, pair, renamed, update, version, watched::Watched, world};
 
-/// Every kind of write, and what `key` and `new` hold after it if `key` held version 1
-/// before and `new` nothing.
+/// Every kind of write, and the versions under `key` and `new` after it. Before it, `key` has
+/// version 1 and `new` does not exist.
 const WRITES: &[(&str, Option<u64>, Option<u64>)] = &[
     ("disable", Some(2), None),
     ("rename", None, Some(2)),
@@ -44,7 +44,7 @@ async fn write(cached: &Cached<Watched>, kind: &str) {
 }
 
 #[tokio::test]
-async fn every_write_is_seen_by_the_next_lookup() {
+async fn every_write_takes_effect_on_the_next_lookup() {
     for (kind, under_key, under_new) in WRITES {
         let (cached, ..) = world();
         insert(&cached, &pair("key")).await;
@@ -57,7 +57,7 @@ async fn every_write_is_seen_by_the_next_lookup() {
 }
 
 #[tokio::test]
-async fn a_write_of_a_renamed_record_is_seen_under_its_new_name() {
+async fn write_of_a_renamed_record_takes_effect_under_its_new_name() {
     let (cached, ..) = world();
     insert(&cached, &pair("key")).await;
     let second = renamed(&pair("key"), "new");
@@ -70,7 +70,7 @@ async fn a_write_of_a_renamed_record_is_seen_under_its_new_name() {
 }
 
 #[tokio::test]
-async fn a_lookup_that_read_before_a_write_is_served_to_nobody_after_it() {
+async fn lookup_from_before_a_write_is_not_served_after_it() {
     for (kind, under_key, under_new) in WRITES {
         let (cached, backend, _) = world();
         insert(&cached, &pair("key")).await;
@@ -82,7 +82,7 @@ async fn a_lookup_that_read_before_a_write_is_served_to_nobody_after_it() {
         write(&cached, kind).await;
         backend.reads().open();
         backend.reads().release(2);
-        // They began before the write, and may have either answer.
+        // They started before the write, and may return either state.
         early.await.unwrap();
         absent.await.unwrap();
         assert_eq!(version(&cached, "key").await, *under_key, "{kind}");
@@ -91,7 +91,7 @@ async fn a_lookup_that_read_before_a_write_is_served_to_nobody_after_it() {
 }
 
 #[tokio::test]
-async fn a_lookup_after_a_write_joins_no_question_from_before_it() {
+async fn lookup_after_a_write_joins_no_call_from_before_it() {
     for (kind, under_key, under_new) in WRITES {
         let (cached, backend, _) = world();
         insert(&cached, &pair("key")).await;
@@ -103,7 +103,7 @@ async fn a_lookup_after_a_write_joins_no_question_from_before_it() {
         backend.reads().arrived(2).await;
         write(&cached, kind).await;
         backend.reads().open();
-        // These begin while the early ones are still under way.
+        // These start while the early lookups are still in progress.
         let mut late = ["key", "new"].map(|name| {
             let cached = cached.clone();
             task::spawn(async move { version(&cached, name).await })
@@ -120,13 +120,17 @@ async fn a_lookup_after_a_write_joins_no_question_from_before_it() {
 }
 
 #[tokio::test]
-async fn a_refused_write_makes_the_next_lookup_ask_anew() {
+async fn refused_write_makes_the_next_lookup_call_again() {
     let (cached, backend, _) = world();
     for (number, name) in ["a", "b"].into_iter().enumerate() {
         insert(backend.elsewhere(), &pair(name)).await;
         assert_eq!(version(&cached, name).await, Some(1));
         assert!(update(backend.elsewhere(), &disabled(&pair(name)), 1).await);
-        assert_eq!(version(&cached, name).await, Some(1), "not ours to know yet");
+        assert_eq!(
+            version(&cached, name).await,
+            Some(1),
+            "the write of the other process is not known yet"
+        );
         let done = match number {
             0 => update(&cached, &disabled(&pair(name)), 1).await,
             _ => cached.delete(&pair(name).id, Version::from_stored(1)).await.unwrap(),
@@ -142,34 +146,35 @@ async fn a_refused_write_makes_the_next_lookup_ask_anew() {
 }
 
 #[tokio::test]
-async fn a_failed_write_makes_the_next_lookup_ask_anew() {
+async fn failed_write_makes_the_next_lookup_call_again() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
     backend.set_down(true);
     let failed = cached.update(&disabled(&pair("key")).into(), Version::from_stored(1)).await;
     assert!(matches!(failed, Err(BackendError::Unavailable(_))));
-    // It may have happened, so what was known before does not count any more.
+    // The write may have happened, so the earlier entry is stale.
     assert!(cached.find_by_access_key(&key("key")).await.is_err());
     backend.set_down(false);
     assert_eq!(version(&cached, "key").await, Some(1));
 }
 
 #[tokio::test]
-async fn a_key_that_changed_hands_elsewhere_is_the_new_ones_once_it_is_made_here() {
+async fn key_that_another_process_freed_is_the_new_records_after_an_insert() {
     let (cached, backend, _) = world();
     let first = pair("first");
     insert(&cached, &first).await;
     assert!(update(&cached, &renamed(&first, "key"), 1).await);
     assert_eq!(version(&cached, "key").await, Some(2));
-    // Freed elsewhere, which this cache does not know, and made here, under another id.
+    // Another process freed the access key, which this cache does not know; then it is created
+    // here, under another id.
     assert!(backend.elsewhere().delete(&first.id, Version::from_stored(2)).await.unwrap());
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_goes_away_takes_effect_when_it_is_done() {
+async fn cancelled_write_takes_effect_when_it_is_done() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.writes().shut();
@@ -178,7 +183,7 @@ async fn a_write_whose_caller_goes_away_takes_effect_when_it_is_done() {
     assert!(matches!(update.poll(), Poll::Pending));
     backend.writes().arrived(1).await;
     drop(update);
-    assert_eq!(version(&cached, "key").await, Some(1), "it has not happened yet");
+    assert_eq!(version(&cached, "key").await, Some(1), "it is not done yet");
     backend.writes().release(1);
     let mut seen = version(&cached, "key").await;
     for _ in 0..1_000 {
@@ -188,11 +193,11 @@ async fn a_write_whose_caller_goes_away_takes_effect_when_it_is_done() {
         tokio::task::yield_now().await;
         seen = version(&cached, "key").await;
     }
-    panic!("the write was lost, or is not seen");
+    panic!("the write was lost, or did not take effect");
 }
 
 #[tokio::test]
-async fn a_backend_that_panics_in_a_write_is_unavailable_and_asked_anew() {
+async fn panic_in_a_write_is_unavailable_and_the_next_lookup_calls_again() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!((version(&cached, "key").await, backend.finds()), (Some(1), 1));
@@ -204,7 +209,7 @@ async fn a_backend_that_panics_in_a_write_is_unavailable_and_asked_anew() {
 }
 
 #[tokio::test]
-async fn a_write_that_ends_with_its_runtime_is_asked_about_anew() {
+async fn write_that_ends_with_its_runtime_makes_the_next_lookup_call_again() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!((version(&cached, "key").await, backend.finds()), (Some(1), 1));
@@ -225,7 +230,7 @@ async fn a_write_that_ends_with_its_runtime_is_asked_about_anew() {
 }
 
 #[tokio::test]
-async fn what_is_no_lookup_by_access_key_is_asked_of_the_backend_each_time() {
+async fn other_reads_call_the_backend_each_time() {
     let (cached, backend, _) = world();
     let credential = pair("key");
     insert(&cached, &credential).await;
@@ -240,7 +245,7 @@ async fn what_is_no_lookup_by_access_key_is_asked_of_the_backend_each_time() {
 }
 
 #[tokio::test]
-async fn writes_of_others_leave_a_record_in_memory() {
+async fn writes_to_other_records_leave_an_entry_in_memory() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
@@ -249,11 +254,11 @@ async fn writes_of_others_leave_a_record_in_memory() {
     cached.delete(&CredentialId::from_stored("x"), Version::from_stored(1)).await.unwrap();
     insert(&cached, &pair("another")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
-    // Things that are far apart may share a place, by bad luck.
+    // Different names may share a partition, by chance.
     assert!(backend.finds() <= 2);
     for number in 0..100 {
         insert(&cached, &pair(&number.to_string())).await;
         assert_eq!(version(&cached, "key").await, Some(1));
     }
-    assert!(backend.finds() <= 10, "asked {} times", backend.finds());
+    assert!(backend.finds() <= 10, "called {} times", backend.finds());
 }

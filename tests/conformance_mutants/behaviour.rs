@@ -1,4 +1,4 @@
-//! What the store does when it is called, with its bug.
+//! The calls of the store, with its bug.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ impl CredentialBackend for Mutant {
         let after = query.after.clone().unwrap_or_default();
         let keep_empty = self.has(Bug::EmptyBeforeIsAMarker);
         let before = query.before.clone().filter(|before| keep_empty || !before.is_empty());
-        // Pages by number: `#` and how many records came before.
+        // Markers are page numbers: `#` and the number of earlier records.
         let skip = after.strip_prefix('#').map_or(0, |number| number.parse().unwrap());
         let is_next = |text: &str| {
             let inclusive = self.has(Bug::MarkersAreInclusive) && text == after;

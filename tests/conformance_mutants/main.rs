@@ -1,5 +1,5 @@
-//! The conformance suite fails wrong backends: each bug below is caught by the
-//! cases that are there for it. A suite that nobody has seen fail proves nothing.
+//! The conformance suite fails for wrong backends: the cases for each bug below catch it. A
+//! suite that has never failed proves nothing.
 
 mod behaviour;
 mod mutant;
@@ -29,13 +29,13 @@ const CASES: &[(&str, Case)] = tower_credentials::__conformance_cases!({ name_an
 
 macro_rules! bugs {
     ($($bug:ident: $($case:ident)+;)+) => {
-        /// What can be wrong with a [`Mutant`].
+        /// The bug of a [`Mutant`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Bug {
             $($bug),+
         }
 
-        /// The cases that must fail because of it.
+        /// The cases that must fail with each bug.
         const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
     };
 }
@@ -46,14 +46,14 @@ bugs! {
     AttributesKeepOnlyTexts: insert_keeps_attributes;
     DelegationIsDropped: insert_keeps_every_delegation insert_keeps_every_field;
     DelegationLosesRestriction: insert_keeps_every_delegation;
-    RootKeyIsDropped: insert_keeps_marks_of_root_keys;
-    DeleteChecksEarly: racing_deletes_have_one_winner a_delete_racing_an_update_leaves_one_state;
-    DeleteIgnoresVersion: delete_needs_the_expected_version a_record_made_again_is_not_its_former_self;
-    DeleteIsAlwaysTrue: delete_of_what_is_not_there_is_false racing_deletes_have_one_winner;
-    DeleteKeepsAccessKey: delete_frees_id_access_key_and_slot a_record_made_again_is_not_its_former_self;
+    RootKeyIsDropped: insert_keeps_root_key_marks;
+    DeleteChecksEarly: racing_deletes_have_one_winner delete_racing_an_update_leaves_one_state;
+    DeleteIgnoresVersion: delete_needs_the_expected_version recreated_record_is_a_new_record;
+    DeleteIsAlwaysTrue: delete_of_unknown_record_is_false racing_deletes_have_one_winner;
+    DeleteKeepsAccessKey: delete_frees_id_access_key_and_slot recreated_record_is_a_new_record;
     DeleteTakesTheUsersOthers: delete_leaves_other_records_alone;
-    DeleteWritesInHalves: a_dropped_delete_is_whole_or_not_at_all;
-    EmptyBeforeIsAMarker: an_empty_marker_is_no_marker;
+    DeleteWritesInHalves: dropped_delete_happens_completely_or_not_at_all;
+    EmptyBeforeIsAMarker: empty_marker_is_ignored;
     FindBySlotIgnoresUser: slots_belong_to_their_user unknown_records_are_none;
     InsertChecksEarly: racing_inserts_into_one_slot_have_one_winner
         racing_inserts_of_one_access_key_have_one_winner racing_inserts_of_one_id_have_one_winner;
@@ -62,32 +62,32 @@ bugs! {
     InsertIgnoresTakenSlots: insert_refuses_a_taken_slot
         racing_inserts_into_one_slot_have_one_winner;
     InsertOverwrites: insert_refuses_a_taken_id racing_inserts_of_one_id_have_one_winner;
-    InsertReportsDuplicateFirst: a_full_quota_is_reported_before_a_duplicate;
-    InsertWritesInHalves: a_dropped_insert_is_whole_or_not_at_all;
-    LengthIsIgnored: a_page_of_long_records_is_short;
-    LimitIsIgnored: a_page_holds_no_more_than_its_limit next_visits_every_record_once;
+    InsertReportsDuplicateFirst: full_quota_is_reported_before_a_duplicate;
+    InsertWritesInHalves: dropped_insert_happens_completely_or_not_at_all;
+    LengthIsIgnored: page_of_long_records_is_short;
+    LimitIsIgnored: page_has_at_most_limit_records next_visits_every_record_once;
     ListEndsAtItsBound: sparse_matches_are_all_found;
     ListIgnoresKind: list_filters_by_kind list_filters_narrow_together;
     ListIgnoresProject: list_filters_by_project list_filters_narrow_together;
     ListIgnoresUser: list_filters_by_user list_filters_narrow_together;
     ListIsInOrderOfInsertion: list_order_by_access_key_is_bytewise list_order_by_id_is_bytewise;
-    ListLeavesOutDelegation: list_gives_records_whole;
+    ListLeavesOutDelegation: list_returns_complete_records;
     ListOrderFoldsCase: list_order_by_access_key_is_bytewise list_order_by_id_is_bytewise;
     ListShowsRecordsWithoutKey: list_order_by_access_key_leaves_out_records_without_one
-        update_gives_and_takes_an_access_key;
+        update_adds_and_removes_an_access_key;
     ListTakesFirstFilterOnly: list_filters_narrow_together;
-    LookupsAreCachedForever: writes_are_seen_by_the_reads_that_follow
-        a_record_made_again_is_not_its_former_self update_follows_a_new_access_key;
+    LookupsAreCachedForever: reads_see_every_completed_write
+        recreated_record_is_a_new_record update_follows_a_new_access_key;
     MarkersAreInclusive: markers_are_exclusive_and_need_not_exist next_visits_every_record_once
-        a_write_while_paging_disturbs_no_other_record;
+        write_while_paging_does_not_affect_other_records;
     MaterialIsReformatted: insert_keeps_every_material;
     NextIsNeverThere: next_visits_every_record_once next_is_none_exactly_when_nothing_follows
         sparse_matches_are_all_found;
     NextIsThereWhenFull: next_is_none_exactly_when_nothing_follows;
     OwnersFoldCase: owners_are_compared_bytewise;
-    PagesAreNumbered: a_write_while_paging_disturbs_no_other_record
-        paging_under_racing_writes_visits_what_stays_once;
-    PurgeCountsEarly: an_insert_racing_a_purge_is_whole_or_not_there;
+    PagesAreNumbered: write_while_paging_does_not_affect_other_records
+        paging_under_racing_writes_visits_lasting_records_once;
+    PurgeCountsEarly: insert_racing_a_purge_is_complete_or_absent;
     PurgeKeepsAccessKeys: purge_frees_access_keys_slots_and_quota;
     PurgeKeepsOpaqueRecords: purge_project_deletes_its_records_and_no_others;
     PurgeKeepsProjectKeys: purge_user_deletes_their_records_and_no_others;
@@ -100,14 +100,14 @@ bugs! {
     QuotaCountsPerProject: quota_counts_all_records_of_the_user;
     QuotaIsCountedEarly: quota_holds_under_racing_inserts;
     QuotaIsNeverFreed: delete_frees_quota purge_frees_access_keys_slots_and_quota;
-    QuotaOfZeroIsNone: a_quota_below_what_is_held_admits_nothing;
-    RefusedInsertLeavesTheRecord: a_refused_insert_leaves_nothing_behind;
+    QuotaOfZeroIsNone: quota_below_current_count_rejects_every_insert;
+    RefusedInsertLeavesTheRecord: refused_insert_leaves_nothing_behind;
     SlotsAreGlobal: slots_belong_to_their_user insert_refuses_a_taken_slot;
     StatusIsDropped: insert_keeps_every_field update_replaces_the_record;
     TimesAreWholeSeconds: insert_keeps_times_to_the_microsecond;
-    TooLongIsAnOutage: a_record_is_stored_or_told_to_be_too_long;
+    TooLongIsAnOutage: overlong_record_is_stored_or_reported_unstorable;
     UnknownIsAnError: unknown_records_are_none;
-    UnknownOwnerIsAnError: list_of_nothing_is_an_empty_page purge_of_nothing_counts_zero;
+    UnknownOwnerIsAnError: list_without_matches_is_an_empty_page purge_without_records_returns_zero;
     UpdateChecksKeysEarly: racing_updates_to_one_access_key_have_one_winner;
     UpdateChecksVersionEarly: racing_updates_from_one_version_have_one_winner;
     UpdateIgnoresTakenKeys: update_refuses_a_taken_access_key
@@ -115,18 +115,18 @@ bugs! {
     UpdateIgnoresTakenSlots: update_refuses_a_taken_slot;
     UpdateIgnoresVersion: update_needs_the_expected_version
         racing_updates_from_one_version_have_one_winner;
-    UpdateInserts: update_of_what_is_not_there_is_false;
-    UpdateKeepsAccessKey: update_follows_a_new_access_key update_gives_and_takes_an_access_key;
-    UpdateKeepsOwner: update_moves_a_record_whole;
-    UpdateLeavesOldAccessKey: update_follows_a_new_access_key update_gives_and_takes_an_access_key;
+    UpdateInserts: update_of_unknown_record_is_false;
+    UpdateKeepsAccessKey: update_follows_a_new_access_key update_adds_and_removes_an_access_key;
+    UpdateKeepsOwner: update_moves_a_record_to_another_owner;
+    UpdateLeavesOldAccessKey: update_follows_a_new_access_key update_adds_and_removes_an_access_key;
     UpdateMergesAttributes: update_replaces_the_record;
     UpdateReportsDuplicateFirst: update_needs_the_expected_version;
     UpdateTakesQuota: update_takes_no_quota;
-    UpdateWritesInHalves: a_dropped_update_is_whole_or_not_at_all readers_never_see_half_a_write;
+    UpdateWritesInHalves: dropped_update_happens_completely_or_not_at_all readers_never_see_a_partial_write;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+async fn every_bug_is_caught_by_its_cases() {
     hush();
     let mut missed = Vec::new();
     for (bug, cases) in BUGS {
@@ -149,14 +149,14 @@ fn every_case_has_a_bug_to_catch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_without_a_bug_passes_every_case() {
+async fn backend_without_a_bug_passes_every_case() {
     for (name, case) in CASES {
         assert_eq!(run(*case, Arc::new(Mutant::new(None))).await, Ok(()), "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cases_pass_side_by_side_in_one_store() {
+async fn cases_pass_concurrently_in_one_store() {
     let shared: Backend = Arc::new(MemoryBackend::default());
     let runs: Vec<_> = (0..2)
         .flat_map(|_| CASES)
@@ -167,12 +167,12 @@ async fn cases_pass_side_by_side_in_one_store() {
     }
 }
 
-/// What the case says against the backend, if anything.
+/// Runs a case; returns the message of its failure.
 async fn run(case: Case, backend: Backend) -> Result<(), String> {
     let outcome = tokio::spawn(tokio::time::timeout(Duration::from_mins(1), case(backend)));
     match outcome.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_elapsed)) => Err("no end in sight".into()),
+        Ok(Err(_elapsed)) => Err("the case did not end".into()),
         Err(panicked) => Err(message(&*panicked.into_panic())),
     }
 }
@@ -182,8 +182,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
 }
 
-/// Cases run on the runtime's own threads, whose panics are expected here; the
-/// tests' own threads keep their voice.
+/// Cases run on the runtime's own threads, whose panics are expected here. Panics of the
+/// tests' own threads are still printed.
 fn hush() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -1,4 +1,4 @@
-//! A store of linear scans, right as it stands, with one bug to choose.
+//! A store of linear scans, correct except for one bug.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -26,13 +26,13 @@ pub(crate) struct Mutant {
 pub(crate) struct State {
     /// In the order of insertion.
     pub(crate) records: Vec<Arc<Credential>>,
-    /// Access keys that stay taken, though no record has them.
+    /// Access keys that stay taken although no record has them.
     pub(crate) taken: Vec<AccessKey>,
-    /// Access keys that still lead to a record which has another.
+    /// Access keys that still find a record which has another one.
     pub(crate) aliases: Vec<(AccessKey, CredentialId)>,
-    /// What lookups by access key found at first.
+    /// The first results of lookups by access key.
     pub(crate) seen: Vec<(AccessKey, Option<Arc<Credential>>)>,
-    /// Quota that was taken and never given back.
+    /// Quota that was taken and never freed.
     pub(crate) ledger: Vec<UserId>,
 }
 
@@ -49,7 +49,7 @@ impl Mutant {
         self.state.lock().unwrap()
     }
 
-    /// The pause that a store makes between two steps that ought to be one.
+    /// Pauses between two steps that should be one.
     pub(crate) async fn pause(&self, bug: Bug) -> bool {
         if self.has(bug) {
             yield_now().await;
@@ -91,7 +91,7 @@ impl Mutant {
         a == b || self.has(Bug::OwnersFoldCase) && a.as_str().eq_ignore_ascii_case(b.as_str())
     }
 
-    /// Whether another record has the new one's id, access key or slot.
+    /// Returns whether another record has the new one's id, access key or slot.
     pub(crate) fn clashes(&self, state: &State, new: &Credential, is_update: bool) -> bool {
         let skip_key = self.has(if is_update {
             Bug::UpdateIgnoresTakenKeys
@@ -118,7 +118,7 @@ impl Mutant {
             || key.is_some_and(|key| state.taken.contains(key) || is_alias(key))
     }
 
-    /// What this store makes of a record that it is given.
+    /// Returns the record as this store stores it.
     pub(crate) fn keep(&self, credential: &Credential) -> Credential {
         let mut kept = credential.clone();
         match self.bug {

@@ -1,4 +1,4 @@
-//! Stores that hold plain records.
+//! Stores with plain records.
 
 use std::{error::Error, sync::Arc};
 
@@ -18,18 +18,18 @@ async fn plain_store(records: usize) -> MemoryBackend {
 }
 
 #[tokio::test]
-async fn a_store_that_holds_plain_records_is_refused_with_a_hint() {
+async fn store_with_plain_records_is_rejected_with_a_hint() {
     let store = plain_store(1).await;
     let error = Encrypted::open(store.clone(), ring(&["k"])).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NotSealed);
-    let told = error.to_string();
-    assert!(told.contains("reseal") && told.contains("adopt"), "{told}");
+    let reported = error.to_string();
+    assert!(reported.contains("reseal") && reported.contains("adopt"), "{reported}");
     assert!(error.source().is_none());
     assert_eq!(ids(&store, by_id()).await.len(), 1, "nothing was written");
 }
 
 #[tokio::test]
-async fn an_adopted_store_reads_both_seals_what_it_writes_and_is_sealed_by_and_by() {
+async fn adopted_store_reads_both_forms_and_seals_its_writes() {
     let store = plain_store(3).await;
     let adopted = Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap();
     assert!(adopted.accepts_plain());
@@ -42,7 +42,7 @@ async fn an_adopted_store_reads_both_seals_what_it_writes_and_is_sealed_by_and_b
     assert!(adopted.update(&Arc::new(disabled.clone()), plain.version).await.unwrap());
     text(&store, &disabled).await;
 
-    // Until it is done only who says so opens it.
+    // Until then, only `adopt` opens the store.
     let error = Encrypted::open(store.clone(), ring(&["k"])).await.unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::NotSealed);
     assert!(Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap().accepts_plain());
@@ -57,7 +57,7 @@ async fn an_adopted_store_reads_both_seals_what_it_writes_and_is_sealed_by_and_b
 }
 
 #[tokio::test]
-async fn what_is_smuggled_in_after_everything_was_sealed_is_corrupt_to_all() {
+async fn plain_record_inserted_after_sealing_is_corrupt() {
     let store = plain_store(1).await;
     let one = Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap();
     let two = Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap();
@@ -75,7 +75,7 @@ async fn what_is_smuggled_in_after_everything_was_sealed_is_corrupt_to_all() {
 }
 
 #[tokio::test]
-async fn an_empty_store_is_adopted_as_one_that_is_sealed() {
+async fn empty_store_is_adopted_as_a_sealed_one() {
     let store = MemoryBackend::default();
     let adopted = Encrypted::adopt(store.clone(), ring(&["k"])).await.unwrap();
     assert!(!adopted.accepts_plain());
@@ -83,7 +83,7 @@ async fn an_empty_store_is_adopted_as_one_that_is_sealed() {
 }
 
 #[tokio::test]
-async fn a_sealed_store_that_lost_its_register_is_adopted_anew() {
+async fn sealed_store_without_its_register_can_be_adopted() {
     let (store, encrypted) = crate::sealed(&["k1"]).await;
     let record = pair("alice", "key");
     insert(&encrypted, &record).await;

@@ -1,4 +1,4 @@
-//! What opening and sealing a record costs in allocations.
+//! The allocations of opening and sealing a record.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tower_credentials::{backend::CredentialBackend, domain::Quota};
 
 use crate::{counting::allocations, insert, pair, sealed};
 
-/// The identity, the decoded text, the strings of the material, the shared record; and
-/// the copies of its fields, which the store has too.
+/// For the identity, the decoded text, the strings of the material, the shared record, and the
+/// copies of its fields, which the store makes too.
 const OPEN: usize = 14;
 
 #[tokio::test]
-async fn opening_a_record_takes_a_handful_of_allocations() {
+async fn opening_a_record_takes_few_allocations() {
     let (store, encrypted) = sealed(&["k"]).await;
     let record = pair("alice", "key");
     insert(&encrypted, &record).await;
@@ -27,7 +27,7 @@ async fn opening_a_record_takes_a_handful_of_allocations() {
 }
 
 #[tokio::test]
-async fn a_write_reads_no_register_that_it_knows() {
+async fn write_does_not_parse_an_unchanged_register() {
     let (_, encrypted) = sealed(&["k"]).await;
     let insert = |index: usize| {
         let (encrypted, record) = (encrypted.clone(), pair("alice", &format!("key-{index}")));
@@ -37,6 +37,6 @@ async fn a_write_reads_no_register_that_it_knows() {
     let mut inserting = task::spawn(insert(1));
     let ((), in_all) = allocations(|| assert_ready_ok!(inserting.poll()));
     eprintln!("{in_all} allocations");
-    // To parse and check the register again would take several times as many.
+    // Parsing and checking the register again would take several times as many.
     assert!(in_all <= 60, "{in_all}");
 }

@@ -1,4 +1,4 @@
-//! What somebody did to the store past the handle that seals.
+//! Changes to the store by another program.
 
 use tower_credentials::{
     backend::{CredentialBackend, memory::MemoryBackend},
@@ -13,7 +13,7 @@ use crate::{REGISTER, as_text, by_id, corruption, get, insert, pair, sealed, tam
 type Change = fn(&mut Credential);
 
 #[tokio::test]
-async fn a_record_that_is_given_to_another_or_made_active_again_is_corrupt() {
+async fn record_moved_to_another_owner_or_reactivated_is_corrupt() {
     let changes: &[(&str, Change)] = &[
         ("kind", |it| it.kind = Kind::from_stored("totp")),
         ("owner", |it| it.user_id = UserId::new("mallory").unwrap()),
@@ -34,8 +34,11 @@ async fn a_record_that_is_given_to_another_or_made_active_again_is_corrupt() {
         record.delegation = Some(Delegation::Trust { id: "t1".into() });
         insert(&encrypted, &record).await;
         tamper(&store, &record.id, change).await;
-        let told = corruption(encrypted.get(&record.id).await);
-        assert!(told.contains(record.id.as_str()) && told.contains("altered"), "{name}: {told}");
+        let reported = corruption(encrypted.get(&record.id).await);
+        assert!(
+            reported.contains(record.id.as_str()) && reported.contains("altered"),
+            "{name}: {reported}"
+        );
         corruption(encrypted.list(&by_id()).await);
     }
 }
@@ -55,8 +58,8 @@ async fn mark_of_a_root_key_is_sealed_with_its_secret() {
         insert(&encrypted, &record).await;
         assert_eq!(get(&encrypted, &record).await.unwrap().root_key, mark);
         tamper(&store, &record.id, |it| it.root_key = other).await;
-        let told = corruption(encrypted.get(&record.id).await);
-        assert!(told.contains("altered"), "{mark:?} as {other:?}: {told}");
+        let reported = corruption(encrypted.get(&record.id).await);
+        assert!(reported.contains("altered"), "{mark:?} as {other:?}: {reported}");
     }
 }
 
@@ -74,7 +77,7 @@ async fn attributes_and_times_are_not_sealed() {
 }
 
 #[tokio::test]
-async fn two_secrets_that_were_swapped_are_corrupt_and_the_rest_is_not() {
+async fn swapped_secrets_are_corrupt_and_the_others_are_not() {
     let (store, encrypted) = sealed(&["k"]).await;
     let records = [pair("alice", "a"), pair("alice", "b"), pair("alice", "c")];
     for record in &records {
@@ -91,7 +94,7 @@ async fn two_secrets_that_were_swapped_are_corrupt_and_the_rest_is_not() {
 }
 
 #[tokio::test]
-async fn a_text_that_was_cut_or_flipped_anywhere_is_corrupt() {
+async fn truncated_or_altered_text_is_corrupt() {
     let (store, encrypted) = sealed(&["k"]).await;
     let record = pair("alice", "key");
     insert(&encrypted, &record).await;
@@ -115,12 +118,12 @@ async fn a_text_that_was_cut_or_flipped_anywhere_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_plain_record_among_sealed_ones_is_corrupt() {
+async fn plain_record_among_sealed_ones_is_corrupt() {
     let (store, encrypted) = sealed(&["k"]).await;
     let smuggled = pair("root", "smuggled");
     insert(&store, &smuggled).await;
-    let told = corruption(encrypted.get(&smuggled.id).await);
-    assert!(told.contains("not sealed"), "{told}");
+    let reported = corruption(encrypted.get(&smuggled.id).await);
+    assert!(reported.contains("not sealed"), "{reported}");
     let mut blob = pair("root", "blob");
     as_text(&mut blob, r#"{"access": "blob", "secret": "s"}"#);
     insert(&store, &blob).await;
@@ -128,7 +131,7 @@ async fn a_plain_record_among_sealed_ones_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_blob_that_looks_sealed_is_sealed_like_any_other() {
+async fn blob_that_looks_sealed_is_sealed_like_any_other() {
     let (store, encrypted) = sealed(&["k"]).await;
     let (one, mut two) = (pair("alice", "a"), pair("alice", "b"));
     insert(&encrypted, &one).await;
@@ -139,19 +142,19 @@ async fn a_blob_that_looks_sealed_is_sealed_like_any_other() {
 }
 
 #[tokio::test]
-async fn an_error_repeats_neither_secret_nor_sealed_text() {
+async fn errors_contain_neither_secret_nor_sealed_text() {
     let (store, encrypted) = sealed(&["k"]).await;
     let record = pair("alice", "key");
     insert(&encrypted, &record).await;
     let whole = text(&store, &record).await;
     tamper(&store, &record.id, |it| it.user_id = UserId::new("bob").unwrap()).await;
     let error = encrypted.get(&record.id).await.unwrap_err();
-    let told = format!("{error} {error:?} {encrypted:?}");
-    assert!(!told.contains(&whole[20..]) && !told.contains("the secret of"), "{told}");
+    let reported = format!("{error} {error:?} {encrypted:?}");
+    assert!(!reported.contains(&whole[20..]) && !reported.contains("the secret of"), "{reported}");
 }
 
 #[tokio::test]
-async fn a_record_that_is_put_in_the_registers_place_is_not_shown() {
+async fn record_in_place_of_the_register_is_not_returned() {
     let (store, encrypted) = sealed(&["k"]).await;
     tamper(&store, &CredentialId::from_stored(REGISTER), |it| {
         it.access_key = pair("x", "key").access_key;
@@ -161,10 +164,10 @@ async fn a_record_that_is_put_in_the_registers_place_is_not_shown() {
     assert!(encrypted.find_by_access_key(&key).await.unwrap().is_none());
 }
 
-/// Two letters, however they are spread over the texts that a record has, and whether the
-/// optional ones are there: no record opens another's text.
+/// Two letters, distributed over the texts of a record in every way, with and without the
+/// optional texts: no record opens another's text.
 #[tokio::test]
-async fn a_text_opens_in_its_own_record_alone() {
+async fn sealed_text_opens_only_in_its_own_record() {
     let spread = |letters: [usize; 5], absent: [bool; 2]| {
         let [id, kind, user, project, key] = letters.map(|count| "a".repeat(count));
         let mut record = pair("x", "y");

@@ -32,7 +32,7 @@ impl File {
     }
 }
 
-/// So many records by id.
+/// Stores this many records, sorted by id.
 async fn fill(backend: &impl CredentialBackend, count: usize) -> Vec<Credential> {
     let mut records: Vec<_> = (0..count).map(|n| pair("alice", &format!("key-{n}"))).collect();
     records.sort_by(|a, b| a.id.cmp(&b.id));
@@ -43,7 +43,7 @@ async fn fill(backend: &impl CredentialBackend, count: usize) -> Vec<Credential>
 }
 
 #[tokio::test]
-async fn resealing_leaves_what_cannot_be_read_and_seals_all_else() {
+async fn reseal_skips_unreadable_records_and_seals_all_others() {
     let file = File::new();
     let old = Encrypted::open(file.store.clone(), ring(&["k1"])).await.unwrap();
     let records = fill(&old, 1_200).await;
@@ -53,8 +53,11 @@ async fn resealing_leaves_what_cannot_be_read_and_seals_all_else() {
     }
     let new = Encrypted::open(file.store.clone(), ring(&["k1", "k2"])).await.unwrap();
     let outcome = new.reseal(|_| ()).await.unwrap();
-    let Resealed::Unreadable(told, ids) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((told.examined, told.resealed_in_all, told.unreadable), (1_200, 1_197, 3));
+    let Resealed::Unreadable(reported, ids) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        (reported.examined, reported.resealed_in_all, reported.unreadable),
+        (1_200, 1_197, 3)
+    );
     assert_eq!(ids, damaged.map(|record| record.id.clone()));
     let mut in_use = new.keys_in_use().await.unwrap();
     in_use.sort();
@@ -69,7 +72,7 @@ async fn resealing_leaves_what_cannot_be_read_and_seals_all_else() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told_with_what_cannot_be_opened() {
+async fn verify_reports_unreadable_and_unopenable_records() {
     let file = File::new();
     let encrypted = Encrypted::open(file.store.clone(), ring(&["k"])).await.unwrap();
     let records = fill(&encrypted, 40).await;
@@ -94,16 +97,16 @@ async fn what_cannot_be_read_is_told_with_what_cannot_be_opened() {
 }
 
 #[tokio::test]
-async fn a_store_whose_first_record_cannot_be_read_can_be_adopted() {
+async fn store_with_an_unreadable_first_record_can_be_adopted() {
     let file = File::new();
     let records = fill(&file.store, 5).await;
     file.damage(&records[0]);
     let refused = Encrypted::open(file.store.clone(), ring(&["k"])).await;
-    assert!(refused.is_err(), "nobody knows whether it is sealed");
+    assert!(refused.is_err(), "it is unknown whether it is sealed");
     let adopted = Encrypted::adopt(file.store.clone(), ring(&["k"])).await.unwrap();
     let outcome = adopted.reseal(|_| ()).await.unwrap();
-    let Resealed::Unreadable(told, ids) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((told.resealed_in_all, ids), (4, vec![records[0].id.clone()]));
+    let Resealed::Unreadable(reported, ids) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((reported.resealed_in_all, ids), (4, vec![records[0].id.clone()]));
     assert!(adopted.accepts_plain());
     let error = file.store.get(&records[0].id).await.unwrap_err();
     assert!(matches!(error, BackendError::Corrupt(_)));

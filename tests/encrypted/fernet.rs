@@ -24,12 +24,12 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 #[test]
-fn a_repository_opens_what_any_of_its_keys_made() {
+fn repository_opens_tokens_of_all_its_keys() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "2", SPEC_KEY);
     write(folder.path(), "10", &format!("{KEY}\n"));
     write(folder.path(), "0", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    write(folder.path(), "README", "no key at all");
+    write(folder.path(), "README", "not a key");
     let keys = FernetKeys::open(folder.path()).unwrap();
     assert_eq!(keys.decrypt(TOKEN).unwrap().expose(), BLOB);
     assert_eq!(keys.decrypt(SPEC_TOKEN).unwrap().expose(), "hello");
@@ -39,13 +39,13 @@ fn a_repository_opens_what_any_of_its_keys_made() {
 }
 
 #[test]
-fn a_keystone_without_a_repository_seals_with_zeros() {
+fn keystone_without_a_repository_seals_with_zeros() {
     assert_eq!(FernetKeys::null().decrypt(NULL_TOKEN).unwrap().expose(), BLOB);
     assert!(FernetKeys::null().decrypt(TOKEN).is_err());
 }
 
 #[test]
-fn what_no_key_made_or_somebody_altered_is_not_opened() {
+fn altered_or_foreign_token_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "1", KEY);
     let keys = FernetKeys::open(folder.path()).unwrap();
@@ -64,7 +64,7 @@ fn what_no_key_made_or_somebody_altered_is_not_opened() {
 }
 
 #[test]
-fn a_repository_without_keys_or_open_to_others_is_refused() {
+fn repository_without_keys_or_exposed_to_others_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let kind = || FernetKeys::open(folder.path()).unwrap_err().kind();
     assert_eq!(kind(), KeyErrorKind::Invalid, "empty");

@@ -1,5 +1,5 @@
-//! The form on disk, which must never drift: texts that were made by another program
-//! (Python's `cryptography`, from the module's documentation) are read.
+//! The format on disk must never change: texts that another program sealed are opened
+//! (Python's `cryptography`, following the module's documentation).
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
@@ -28,7 +28,7 @@ const REGISTERED: &str = r#"{"format":1,"keys":[{"id":"2026-11","check":"8b3bef3
 /// 00 01 02 .. 1f.
 const LINE: &str = "2026-11 = AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// A record in which everything that is bound to the text is there.
+/// A record with every field that the text is bound to.
 fn record() -> Credential {
     let mut record = Credential::new(
         CredentialId::from_stored("an id"),
@@ -61,7 +61,7 @@ fn register() -> Credential {
 }
 
 #[tokio::test]
-async fn a_store_that_another_program_sealed_is_opened() {
+async fn store_that_another_program_sealed_is_opened() {
     let store = MemoryBackend::default();
     insert(&store, &register()).await;
     insert(&store, &record()).await;
@@ -84,7 +84,7 @@ async fn a_store_that_another_program_sealed_is_opened() {
 }
 
 #[tokio::test]
-async fn the_register_that_is_written_has_the_form_that_is_read() {
+async fn written_register_has_the_documented_format() {
     let store = MemoryBackend::default();
     Encrypted::open(store.clone(), KeyRing::parse(LINE).unwrap()).await.unwrap();
     let id = CredentialId::from_stored(REGISTER);

@@ -1,4 +1,4 @@
-//! Nothing secret lies in the store, and nothing of the sealing shows above it.
+//! The store contains no secret, and the register is hidden.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -22,7 +22,7 @@ fn holds(folder: &Path, text: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_of_any_form_is_in_the_file() {
+async fn file_contains_no_secret_of_any_form() {
     let hash = PasswordHash::derive(&SecretText::new("correct horse")).unwrap();
     let materials = [
         Material::KeyPair { secret: Some(SecretKey::new("PAIR-SECRET").unwrap()) },
@@ -69,7 +69,7 @@ async fn equal_secrets_are_sealed_to_different_texts() {
 }
 
 #[tokio::test]
-async fn the_register_is_nowhere_to_be_seen_and_nobody_can_touch_it() {
+async fn register_is_hidden_and_cannot_be_changed() {
     let (store, encrypted) = sealed(&["k"]).await;
     let id = CredentialId::from_stored(REGISTER);
     let register = store.get(&id).await.unwrap().unwrap();
@@ -79,7 +79,7 @@ async fn the_register_is_nowhere_to_be_seen_and_nobody_can_touch_it() {
     assert_eq!(encrypted.purge_user(&register.user_id).await.unwrap(), 0);
     let taken = encrypted.insert(&register, Quota::Unlimited).await.unwrap_err();
     assert!(matches!(taken, BackendError::AlreadyExists));
-    // Nor can anybody hide a record with it.
+    // No record can be hidden with it either.
     let mut hidden = pair(register.user_id.as_str(), "hidden");
     let taken = encrypted.insert(&Arc::new(hidden.clone()), Quota::Unlimited).await.unwrap_err();
     assert!(matches!(taken, BackendError::AlreadyExists));
@@ -93,8 +93,8 @@ async fn the_register_is_nowhere_to_be_seen_and_nobody_can_touch_it() {
 }
 
 #[tokio::test]
-async fn lists_are_what_they_would_be_without_the_register() {
-    // Ids on both sides of the register's, also where nothing follows but the register.
+async fn lists_are_the_same_as_without_the_register() {
+    // Ids before and after the register's, also with no record after the register.
     let spellings = ["\u{1}", " ", "!", "!s", "!tower-sealed-key", "!tower-sealed-keys0", "0", "~"];
     for many in 0..=spellings.len() {
         for behind in [0, spellings.len() - many] {
@@ -128,8 +128,8 @@ async fn lists_are_what_they_would_be_without_the_register() {
     }
 }
 
-/// The lists are equal, and no page but the first may be empty where the store without a
-/// register has none that is.
+/// Asserts that the lists are equal. Only the first page may be empty, unless the store
+/// without a register has an empty page there too.
 async fn assert_pages_end_alike(
     plain: &MemoryBackend,
     encrypted: &Encrypted<MemoryBackend>,
@@ -143,12 +143,12 @@ async fn assert_pages_end_alike(
         let Some(next) = page.next else { return };
         rest.after = Some(next);
         let follows = !ids(plain, rest.clone()).await.is_empty();
-        assert!(follows, "a next page with nothing on it: {rest:?}");
+        assert!(follows, "the next page is empty: {rest:?}");
     }
 }
 
 #[tokio::test]
-async fn nobody_owns_the_register() {
+async fn register_has_no_owner() {
     let (_, encrypted) = sealed(&["k"]).await;
     for order in [Order::Id, Order::AccessKey] {
         let mut query = ListQuery::new(order);
@@ -159,7 +159,7 @@ async fn nobody_owns_the_register() {
 }
 
 #[tokio::test]
-async fn a_page_is_as_long_as_that_of_the_same_records_in_plain() {
+async fn page_of_sealed_records_is_as_long_as_of_plain_ones() {
     for length in [300, 60_000, 300_000] {
         let (plain, (_, encrypted)) = (MemoryBackend::default(), sealed(&["k"]).await);
         for index in 0..30 {
@@ -182,7 +182,7 @@ async fn a_page_is_as_long_as_that_of_the_same_records_in_plain() {
 }
 
 #[tokio::test]
-async fn handles_and_clones_see_one_store() {
+async fn handles_and_clones_share_one_store() {
     let (store, encrypted) = sealed(&["k"]).await;
     let record = pair("alice", "key");
     insert(&encrypted.clone(), &record).await;

@@ -1,4 +1,4 @@
-//! Which rings open a store, and what is said of those that do not.
+//! Which rings open a store, and the errors for the others.
 
 use std::{error::Error as _, fs, os::unix::fs::PermissionsExt, sync::Arc};
 
@@ -19,7 +19,7 @@ async fn refused(store: &MemoryBackend, ring: impl KeyProvider) -> OpenError {
 }
 
 #[tokio::test]
-async fn a_ring_that_lacks_keys_in_use_is_refused_and_they_are_named() {
+async fn ring_without_keys_in_use_is_rejected_and_they_are_named() {
     let (store, _) = sealed(&["k1"]).await;
     open(&store, &["k1", "k2"]).await;
     let error = refused(&store, ring(&["k3"])).await;
@@ -27,13 +27,13 @@ async fn a_ring_that_lacks_keys_in_use_is_refused_and_they_are_named() {
     assert!(error.to_string().ends_with("sealed with: k1, k2"), "{error}");
     let error = refused(&store, ring(&["k2", "k3"])).await;
     assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
-    // Nothing was changed by those who were refused.
+    // The rejected rings changed nothing.
     let encrypted = open(&store, &["k1", "k2"]).await;
     assert_eq!(encrypted.keys_in_use().await.unwrap(), ["k1", "k2"]);
 }
 
 #[tokio::test]
-async fn another_key_under_the_id_of_one_in_use_is_refused() {
+async fn another_key_under_the_id_of_a_key_in_use_is_rejected() {
     let (store, encrypted) = sealed(&["k1"]).await;
     insert(&encrypted, &pair("alice", "key")).await;
     let error = refused(&store, KeyRing::new("k1", &[9; 32]).unwrap()).await;
@@ -42,7 +42,7 @@ async fn another_key_under_the_id_of_one_in_use_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_in_use_may_be_missing_or_change() {
+async fn unused_key_may_be_missing_or_change() {
     let (store, _) = sealed(&["k1", "k2"]).await;
     open(&store, &["k2"]).await;
     let other = KeyRing::new("k1", &[9; 32]).unwrap();
@@ -57,17 +57,17 @@ struct Broken;
 #[async_trait]
 impl KeyProvider for Broken {
     async fn key_ring(&self) -> Result<KeyRing, KeyError> {
-        Err(KeyError::unavailable("the service does not answer", "time-out"))
+        Err(KeyError::unavailable("the key service timed out", "timeout"))
     }
 }
 
 #[tokio::test]
-async fn without_a_ring_nothing_is_opened_and_nothing_written() {
+async fn failed_key_provider_opens_and_writes_nothing() {
     let store = MemoryBackend::default();
     let error = refused(&store, Broken).await;
     assert_eq!(error.kind(), OpenErrorKind::KeysUnavailable);
     let source = error.source().unwrap().to_string();
-    assert_eq!(source, "the service does not answer");
+    assert_eq!(source, "the key service timed out");
     assert!(store.get(&CredentialId::from_stored(REGISTER)).await.unwrap().is_none());
     let provider: Arc<dyn KeyProvider> = Arc::new(ring(&["k"]));
     Encrypted::open(store, provider).await.unwrap();
@@ -79,7 +79,7 @@ async fn without_a_ring_nothing_is_opened_and_nothing_written() {
 }
 
 #[test]
-fn a_file_of_keys_is_read_if_it_is_its_owners_alone() {
+fn key_file_is_read_if_only_its_owner_can_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring");
     let line = KeyRing::generate_key("2026").unwrap();
@@ -105,7 +105,7 @@ fn a_file_of_keys_is_read_if_it_is_its_owners_alone() {
 }
 
 #[test]
-fn a_variable_that_is_not_set_or_no_ring_is_refused() {
+fn unset_or_invalid_variable_is_rejected() {
     let error = KeyRing::from_env("SURELY_NOT_SET").unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Inaccessible);
     assert!(error.to_string().contains("SURELY_NOT_SET"), "{error}");
@@ -116,7 +116,7 @@ fn a_variable_that_is_not_set_or_no_ring_is_refused() {
 }
 
 #[tokio::test]
-async fn a_register_that_was_altered_is_refused() {
+async fn altered_register_is_rejected() {
     let id = CredentialId::from_stored(REGISTER);
     let mut register = pair("x", "x");
     register.id = id.clone();
@@ -138,7 +138,7 @@ async fn a_register_that_was_altered_is_refused() {
 }
 
 #[tokio::test]
-async fn a_register_of_a_later_release_is_refused_as_such() {
+async fn register_of_a_later_release_is_rejected_as_newer() {
     let (store, _) = sealed(&["k"]).await;
     let id = CredentialId::from_stored(REGISTER);
     tamper(&store, &id, |it| as_text(it, r#"{"format":2,"anything":"else"}"#)).await;
@@ -148,7 +148,7 @@ async fn a_register_of_a_later_release_is_refused_as_such() {
 }
 
 #[tokio::test]
-async fn a_sealed_store_without_its_register_is_refused_and_takes_no_writes() {
+async fn sealed_store_without_its_register_is_rejected_and_accepts_no_writes() {
     let (store, encrypted) = sealed(&["k"]).await;
     insert(&encrypted, &pair("alice", "key")).await;
     let id = CredentialId::from_stored(REGISTER);
@@ -163,14 +163,14 @@ async fn a_sealed_store_without_its_register_is_refused_and_takes_no_writes() {
         let error = encrypted.insert(&Arc::new(record.clone()), Quota::Unlimited).await;
         assert!(matches!(error, Err(BackendError::Unavailable(_))), "{error:?}");
     }
-    // The first may have happened, the second was refused before.
+    // The first write may have happened; the second was rejected before it started.
     assert!(get(&store, &second).await.is_none());
     insert(&store, &register).await;
     insert(&encrypted, &second).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_start_at_once_agree() {
+async fn concurrently_started_servers_agree() {
     for _ in 0..20 {
         let store = MemoryBackend::default();
         let starting: Vec<_> = [["a", "b"], ["b", "a"], ["a", "b"], ["b", "a"]]

@@ -1,4 +1,4 @@
-//! A process that reseals is killed.
+//! A process is killed while it reseals.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
@@ -19,14 +19,14 @@ use tower_credentials::{
 use crate::again::{PART, again, part};
 use crate::{by_id, get, ids, insert, pair, reseal, text};
 
-/// More than two processes go through in two pages each.
+/// More than two processes reseal with two pages each.
 const RECORDS: usize = 4_500;
 const FILE: &str = "credentials.db";
 
-/// This program again, to reseal with this ring in a folder.
+/// Runs this program again, to reseal with this ring in a folder.
 fn resealing(folder: &Path, ring: &str) -> Command {
     let [program, arguments @ ..] =
-        again("killed::what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows");
+        again("killed::killed_reseal_keeps_its_progress_and_can_continue");
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -40,7 +40,7 @@ fn resealing(folder: &Path, ring: &str) -> Command {
 async fn reseal_page_by_page() {
     let ring = KeyRing::from_env(PART).unwrap();
     let encrypted = Encrypted::open(SqliteBackend::open(FILE).unwrap(), ring).await.unwrap();
-    // After each page it waits for a line, so that it is never done too soon.
+    // After each page it waits for a line, so that it never finishes too early.
     let go_on = |progress: &ResealProgress| {
         println!("resealed {}", progress.resealed);
         io::stdin().read_line(&mut String::new()).unwrap();
@@ -49,7 +49,7 @@ async fn reseal_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows() {
+async fn killed_reseal_keeps_its_progress_and_can_continue() {
     if part().is_some() {
         return reseal_page_by_page().await;
     }
@@ -74,8 +74,8 @@ async fn what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows() {
     for round in 0..2 {
         let mut killed = resealing(folder.path(), &ring).spawn().unwrap();
         let mut lines = BufReader::new(killed.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let told = lines.find(|line| line.starts_with("resealed"));
-        // Into the next page, and no further.
+        let reported = lines.find(|line| line.starts_with("resealed"));
+        // Into the next page, and not further.
         killed.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
         std::thread::sleep(Duration::from_millis(10 * round));
         killed.kill().unwrap();
@@ -86,9 +86,9 @@ async fn what_was_sealed_when_it_was_killed_is_sealed_and_the_rest_follows() {
             let record = store.get(&CredentialId::from_stored(id)).await.unwrap().unwrap();
             left += usize::from(text(&store, &record).await.starts_with("tower-sealed:1:one:"));
         }
-        eprintln!("killed after {told:?}: {left} of {RECORDS} records left");
+        eprintln!("killed after {reported:?}: {left} of {RECORDS} records left");
         assert!(left > 0 && left < RECORDS);
-        // Its key stays in use, so that nobody takes it away too soon.
+        // Its key stays in use, so that no ring without it opens the store.
         let alone = KeyRing::parse(keys[1].expose()).unwrap();
         assert!(Encrypted::open(store, alone).await.is_err());
     }

@@ -1,4 +1,4 @@
-//! Records that are loaded by the many.
+//! Bulk loads.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ async fn load(to: &impl BulkLoad, records: &[Arc<Credential>], expected: Loaded)
 }
 
 #[tokio::test]
-async fn what_is_loaded_is_sealed_and_opened_like_all_else() {
+async fn loaded_records_are_sealed_and_opened_like_others() {
     let (store, encrypted) = sealed(&["k"]).await;
     let records = records(100);
     load(&encrypted, &records, Loaded::Stored).await;
@@ -29,7 +29,7 @@ async fn what_is_loaded_is_sealed_and_opened_like_all_else() {
 }
 
 #[tokio::test]
-async fn what_is_loaded_again_is_there_whichever_key_and_nonce_it_is_sealed_with() {
+async fn reloaded_records_are_recognized_under_any_key_and_nonce() {
     let (store, encrypted) = sealed(&["k1"]).await;
     let records = records(100);
     load(&encrypted, &records[..50], Loaded::Stored).await;
@@ -43,13 +43,13 @@ async fn what_is_loaded_again_is_there_whichever_key_and_nonce_it_is_sealed_with
     load(&encrypted, &records, Loaded::AlreadyThere).await;
     let newer = open(&store, &["k1", "k2"]).await;
     load(&newer, &records, Loaded::AlreadyThere).await;
-    // Sealed anew it is at another version.
+    // After it was re-sealed, it has another version.
     assert_eq!(reseal(&newer).await, 100);
     load(&newer, &records, Loaded::Refused).await;
 }
 
 #[tokio::test]
-async fn one_that_was_altered_is_another_and_stops_no_other() {
+async fn altered_record_is_refused_and_does_not_stop_the_others() {
     let (store, encrypted) = sealed(&["k"]).await;
     let records = records(3);
     load(&encrypted, &records[..2], Loaded::Stored).await;
@@ -59,7 +59,7 @@ async fn one_that_was_altered_is_another_and_stops_no_other() {
 }
 
 #[tokio::test]
-async fn the_register_is_not_loaded_and_the_rest_keeps_its_place() {
+async fn register_is_not_loaded_and_results_keep_their_places() {
     let (store, encrypted) = sealed(&["k"]).await;
     let mut register = pair("alice", "register");
     register.id = CredentialId::from_stored(REGISTER);
@@ -76,7 +76,7 @@ async fn the_register_is_not_loaded_and_the_rest_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn a_load_with_an_older_key_puts_it_back_into_use() {
+async fn load_with_an_older_key_puts_the_key_back_into_use() {
     let (store, straggler) = sealed(&["k1"]).await;
     let new = open(&store, &["k1", "k2"]).await;
     reseal(&new).await;

@@ -1,4 +1,4 @@
-//! `Encrypted`: what it seals, what it refuses, and how its keys change.
+//! Tests `Encrypted`: what it seals, what it rejects, and how its keys change.
 
 mod adopting;
 mod allocations;
@@ -36,10 +36,10 @@ use tower_credentials::{
 #[global_allocator]
 static COUNTING: counting::Counting = counting::Counting;
 
-/// The id of the record that tells which keys are in use.
+/// The id of the record of the keys in use.
 const REGISTER: &str = "!tower-sealed-keys";
 
-/// A ring of these keys; those of one id are the same.
+/// A ring with keys of these ids; the same id always has the same key.
 fn ring(ids: &[&str]) -> KeyRing {
     let bytes = |id: &str| {
         let mut bytes = [7; 32];
@@ -86,7 +86,7 @@ async fn get(backend: &impl CredentialBackend, record: &Credential) -> Option<Ar
     backend.get(&record.id).await.unwrap()
 }
 
-/// Changes a record in the store, past the handle that seals.
+/// Changes a record in the store, without the sealing handle.
 async fn tamper(store: &MemoryBackend, id: &CredentialId, change: impl FnOnce(&mut Credential)) {
     let record = store.get(id).await.unwrap().unwrap();
     let mut changed = (*record).clone();
@@ -94,7 +94,7 @@ async fn tamper(store: &MemoryBackend, id: &CredentialId, change: impl FnOnce(&m
     assert!(store.update(&Arc::new(changed), record.version).await.unwrap());
 }
 
-/// The text that the store has in place of a record's secret.
+/// The text that the store has instead of a record's secret.
 async fn text(store: &impl CredentialBackend, record: &Credential) -> String {
     let found = get(store, record).await.unwrap();
     let Material::Blob(blob) = &found.material else { panic!("not sealed") };
@@ -105,7 +105,7 @@ fn as_text(credential: &mut Credential, text: impl Into<String>) {
     credential.material = Material::Blob(Blob::new(text));
 }
 
-/// How a read failed for good: with what it tells the operator.
+/// The message of a `Corrupt` error.
 fn corruption<T: std::fmt::Debug>(result: Result<T, BackendError>) -> String {
     match result.unwrap_err() {
         BackendError::Corrupt(source) => source.to_string(),

@@ -1,4 +1,4 @@
-//! Changing the key, online.
+//! Changing the key while the store is in use.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use tower_credentials::{
 
 use crate::{by_id, get, ids, insert, open, pair, reseal, ring, sealed, tamper, text};
 
-/// How many records are not sealed with this key.
+/// The number of records that are not sealed with this key.
 async fn others(store: &MemoryBackend, key: &str) -> usize {
     let mut others = 0;
     for id in ids(store, by_id()).await.iter().filter(|id| *id != crate::REGISTER) {
@@ -31,7 +31,7 @@ async fn others(store: &MemoryBackend, key: &str) -> usize {
 }
 
 #[tokio::test]
-async fn new_writes_take_the_newest_key_and_reads_any() {
+async fn writes_use_the_newest_key_and_reads_any_key() {
     let (store, old) = sealed(&["k1"]).await;
     let [one, two] = ["one", "two"].map(|key| pair("alice", key));
     insert(&old, &one).await;
@@ -48,20 +48,20 @@ async fn new_writes_take_the_newest_key_and_reads_any() {
 }
 
 #[tokio::test]
-async fn after_resealing_a_ring_of_the_new_key_alone_opens_everything() {
+async fn ring_of_the_new_key_alone_opens_everything_after_a_reseal() {
     let (store, old) = sealed(&["k1"]).await;
     let records: Vec<_> = (0..2_500).map(|n| pair("alice", &format!("key-{n}"))).collect();
     for record in &records {
         insert(&old, record).await;
     }
     let new = open(&store, &["k1", "k2"]).await;
-    let mut told = Vec::new();
-    let outcome = new.reseal(|progress| told.push(*progress)).await.unwrap();
+    let mut reported = Vec::new();
+    let outcome = new.reseal(|progress| reported.push(*progress)).await.unwrap();
     let Resealed::Done(last) = outcome else { panic!("{outcome:?}") };
     assert_eq!((last.pass, last.examined, last.resealed), (2, 2_500, 0));
     assert_eq!(last.resealed_in_all, 2_500);
-    assert!(told.len() >= 6, "told after each page: {told:?}");
-    assert_eq!(told.iter().map(|it| it.resealed).max(), Some(2_500));
+    assert!(reported.len() >= 6, "reported after each page: {reported:?}");
+    assert_eq!(reported.iter().map(|it| it.resealed).max(), Some(2_500));
     assert_eq!(others(&store, "k2").await, 0);
 
     let alone = open(&store, &["k2"]).await;
@@ -75,7 +75,7 @@ async fn after_resealing_a_ring_of_the_new_key_alone_opens_everything() {
 }
 
 #[tokio::test]
-async fn a_resealing_that_was_given_up_goes_on_where_it_was() {
+async fn cancelled_reseal_continues_where_it_stopped() {
     let (store, old) = sealed(&["k1"]).await;
     for index in 0..3_000 {
         insert(&old, &pair("alice", &format!("key-{index}"))).await;
@@ -84,10 +84,10 @@ async fn a_resealing_that_was_given_up_goes_on_where_it_was() {
     let first = new.reseal_page(None).await.unwrap();
     assert_eq!((first.examined, first.resealed), (999, 999));
     assert!(first.next.is_some() && first.unreadable.is_empty());
-    // Given up in the middle of a page.
+    // Cancelled in the middle of a page.
     let given_up = tokio::time::timeout(Duration::from_millis(1), new.reseal(|_| ())).await;
     let left = others(&store, "k2").await;
-    eprintln!("given up: {}, {left} of 3000 records left", given_up.is_err());
+    eprintln!("cancelled: {}, {left} of 3000 records left", given_up.is_err());
     let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
     assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
     let again = open(&store, &["k1", "k2"]).await;
@@ -95,10 +95,10 @@ async fn a_resealing_that_was_given_up_goes_on_where_it_was() {
     open(&store, &["k2"]).await;
 }
 
-/// Two writers change records while everything is sealed anew, from key to key. Their own
-/// newest key is the last one, so that resealing with another meets it again and again.
+/// Two writers change records while everything is re-sealed, from key to key. Their own newest
+/// key is the last one, so that re-sealing with another key often meets it.
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_and_writes_go_on_and_nothing_is_lost() {
+async fn reads_and_writes_continue_during_a_reseal_and_nothing_is_lost() {
     const RECORDS: usize = 200;
     let (store, first) = sealed(&["k0"]).await;
     for index in 0..RECORDS {
@@ -133,8 +133,8 @@ async fn reads_and_writes_go_on_and_nothing_is_lost() {
     assert_eq!(ids(&open(&store, &["k4"]).await, by_id()).await.len(), RECORDS);
 }
 
-/// Gives each of these records, which nobody else writes but to seal it anew, new secrets;
-/// returns the last of each that was acknowledged, and how many were.
+/// Gives each of these records, which no other task changes except to re-seal it, new secrets.
+/// Returns the last acknowledged secret of each, and the number of acknowledged writes.
 async fn write_until(
     encrypted: Encrypted<MemoryBackend>,
     records: Vec<Credential>,
@@ -166,7 +166,7 @@ async fn write_until(
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_opened_stops_no_other_and_keeps_its_key_in_use() {
+async fn unopenable_record_does_not_stop_the_others_and_keeps_its_key_in_use() {
     let (store, old) = sealed(&["k1"]).await;
     for index in 0..10 {
         insert(&old, &pair("alice", &format!("key-{index}"))).await;
@@ -181,7 +181,7 @@ async fn a_record_that_cannot_be_opened_stops_no_other_and_keeps_its_key_in_use(
     assert_eq!(unreadable, std::slice::from_ref(&damaged.id));
     assert_eq!(new.keys_in_use().await.unwrap(), ["k1", "k2"]);
     assert!(Encrypted::open(store.clone(), ring(&["k2"])).await.is_err());
-    // It is as it was, and once it is mended the rest is done.
+    // The record is unchanged, and once it is fixed the rest is done.
     assert_eq!(text(&store, &damaged).await, whole[..30]);
     tamper(&store, &damaged.id, |it| crate::as_text(it, whole)).await;
     assert_eq!(reseal(&new).await, 1);

@@ -1,4 +1,4 @@
-//! Processes that still write with an older ring while, and after, another reseals.
+//! Processes that write with an older ring during and after a reseal.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tower_credentials::{
 use crate::{by_id, get, ids, insert, open, pair, reseal, ring, sealed};
 
 #[tokio::test]
-async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_is_answered() {
+async fn retired_key_is_in_use_again_before_a_write_with_it_returns() {
     let (store, straggler) = sealed(&["k1"]).await;
     insert(&straggler, &pair("alice", "one")).await;
     let new = open(&store, &["k1", "k2"]).await;
@@ -30,7 +30,7 @@ async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_i
     assert_eq!(error.kind(), OpenErrorKind::MissingKey);
     assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
 
-    // So does an update.
+    // An update does the same.
     assert_eq!(reseal(&new).await, 1);
     let mut changed = (*get(&open(&store, &["k1", "k2"]).await, &late).await.unwrap()).clone();
     let version = changed.version;
@@ -42,9 +42,9 @@ async fn a_key_that_is_still_written_with_comes_back_into_use_before_the_write_i
     assert_eq!(get(&alone, &late).await.unwrap().secret_key(), changed.secret_key());
 }
 
-/// Between the last page and the end, where nobody looks any more.
+/// Between the last page and the end, where no page is read any more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_behind_the_last_page_is_sealed_in_another_pass() {
+async fn write_after_the_last_page_is_sealed_in_another_pass() {
     let (store, straggler) = sealed(&["k1"]).await;
     insert(&straggler, &pair("alice", "one")).await;
     let new = open(&store, &["k1", "k2"]).await;
@@ -62,11 +62,11 @@ async fn a_write_behind_the_last_page_is_sealed_in_another_pass() {
     assert_eq!(get(&alone, &late).await.unwrap().secret_key(), late.secret_key());
 }
 
-/// In every round some write with the old key beside the resealing. Whenever that says
-/// that it is done, what was answered before is there for a ring of the new key alone, or
-/// that ring is refused.
+/// In every round some processes write with the old key during a reseal. Whenever the reseal
+/// reports that it is done, a ring of the new key alone finds all acknowledged writes, or is
+/// rejected.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_race_leaves_an_answered_write_without_its_key_in_use() {
+async fn key_of_every_acknowledged_write_is_in_use_after_races() {
     let (mut done, mut still_written, mut written) = (0, 0, 0);
     for round in 0..60 {
         let (store, _) = sealed(&["k1"]).await;
@@ -119,17 +119,17 @@ async fn no_race_leaves_an_answered_write_without_its_key_in_use() {
 }
 
 #[tokio::test]
-async fn a_process_whose_keys_nobody_knows_any_more_takes_no_writes() {
+async fn process_with_only_unknown_keys_accepts_no_writes() {
     let (store, straggler) = sealed(&["k1"]).await;
     let new = open(&store, &["k1", "k2"]).await;
     reseal(&new).await;
-    // From here on nobody who changes the register has the old key.
+    // From here on no process that changes the register has the old key.
     open(&store, &["k2", "k3"]).await;
     let [first, second] = ["one", "two"].map(|key| pair("alice", key));
     for record in [&first, &second] {
         let error = straggler.insert(&Arc::new(record.clone()), Quota::Unlimited).await;
         assert!(matches!(error, Err(BackendError::Unavailable(_))), "{error:?}");
     }
-    assert!(get(&store, &first).await.is_some(), "it was not answered, and may have happened");
-    assert!(get(&store, &second).await.is_none(), "it was refused before");
+    assert!(get(&store, &first).await.is_some(), "it was not acknowledged, and may have happened");
+    assert!(get(&store, &second).await.is_none(), "it was rejected before it started");
 }

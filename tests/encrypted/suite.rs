@@ -1,5 +1,4 @@
-//! The suites for backends, feeds of changes, bulk loads and logs of uses, through the
-//! sealing.
+//! The conformance suites for backends, change feeds, bulk loads and usage logs, with sealing.
 
 mod over_memory {
     use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
@@ -36,7 +35,7 @@ mod over_memory {
     }
 }
 
-/// All cases on one file.
+/// All cases with one file.
 mod over_sqlite {
     use tokio::sync::OnceCell;
     use tower_credentials::backend::{encrypted::Encrypted, sqlite::SqliteBackend};
@@ -46,7 +45,7 @@ mod over_sqlite {
     async fn shared() -> Encrypted<SqliteBackend> {
         static SHARED: OnceCell<Encrypted<SqliteBackend>> = OnceCell::const_new();
         let open = || async {
-            // Below `target`, since nothing that a static holds is ever removed.
+            // Below `target`, because the values of statics are never dropped.
             let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
             let backend = SqliteBackend::open(folder.join("credentials.db")).unwrap();
             Encrypted::open(backend, ring(&["old", "new"])).await.unwrap()
@@ -80,7 +79,7 @@ mod over_sqlite {
     }
 }
 
-/// A store that was adopted, and is not sealed in full yet.
+/// A store that was adopted, and is not completely sealed yet.
 mod adopted {
     use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
 
@@ -97,7 +96,7 @@ mod adopted {
     tower_credentials::backend_conformance_tests!(backend);
 }
 
-/// The way it is meant to be used.
+/// The recommended order of wrappers.
 mod behind_a_cache {
     use tower_credentials::backend::{cached::Cached, encrypted::Encrypted, memory::MemoryBackend};
 

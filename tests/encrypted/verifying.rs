@@ -1,4 +1,4 @@
-//! Looking for what cannot be opened.
+//! Finding records that cannot be opened.
 
 use tower_credentials::{
     backend::{CredentialBackend, encrypted::Encrypted, memory::MemoryBackend},
@@ -8,7 +8,7 @@ use tower_credentials::{
 use crate::{by_id, corruption, get, ids, insert, open, pair, ring, sealed, tamper};
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_found_and_stops_no_other() {
+async fn unopenable_records_are_found_and_do_not_stop_the_others() {
     let (store, old) = sealed(&["k1"]).await;
     let new = open(&store, &["k1", "k2"]).await;
     for index in 0..1_500 {
@@ -38,8 +38,8 @@ async fn what_cannot_be_opened_is_found_and_stops_no_other() {
     assert_eq!(unreadable.len(), expected.len());
     for ((id, error), (expected, why)) in unreadable.into_iter().zip(expected) {
         assert_eq!(id, *expected);
-        let told = corruption::<()>(Err(error));
-        assert!(told.contains(why), "{told}");
+        let reported = corruption::<()>(Err(error));
+        assert!(reported.contains(why), "{reported}");
     }
     assert_eq!(ids(&store, by_id()).await, before);
     assert!(get(&new, &pair("alice", "key-8")).await.is_some());

@@ -16,7 +16,7 @@ use crate::etcd::Cluster;
 use crate::{cluster, connect, insert, long, pair, report};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_rejects_inserts_before_etcd_is_full_and_accepts_them_again_after_compaction() {
+async fn store_rejects_inserts_before_etcd_is_full_and_accepts_them_after_compaction() {
     // A quota of 32 MiB, of which etcd itself needs a part.
     let Some(cluster) = cluster(1, &["--quota-backend-bytes", "33554432"]) else { return };
     let builder = EtcdBackend::builder(cluster.url());

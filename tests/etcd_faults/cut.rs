@@ -62,7 +62,10 @@ async fn member_that_is_cut_off_returns_no_stale_data() {
 
     network.cut(leader, cluster.pid(leader));
     while !majority.delete(&revoked.id, revoked.version).await.is_ok_and(|done| done) {
-        assert!(majority.get(&revoked.id).await.unwrap().is_some(), "deleted unheard");
+        assert!(
+            majority.get(&revoked.id).await.unwrap().is_some(),
+            "deleted without acknowledgement"
+        );
     }
     let access_key = revoked.access_key.as_ref().unwrap();
     let (by_id, by_key) =
@@ -78,7 +81,7 @@ async fn member_that_is_cut_off_returns_no_stale_data() {
         assert_eq!(backend.get(&kept.id).await.unwrap().as_ref(), Some(&kept));
         longest = longest.max(began.elapsed());
     }
-    println!("a member cut off: another is asked after {longest:.2?} at the longest");
+    println!("a member cut off: another is asked after at most {longest:.2?}");
     assert!(longest < CALL, "{longest:?}");
 
     network.heal();
@@ -116,7 +119,10 @@ async fn cache_that_follows_a_cut_off_member_serves_no_revoked_key_for_more_than
         network.cut(watched, cluster.pid(watched));
         let cut = Instant::now();
         while !majority.delete(&record.id, record.version).await.is_ok_and(|done| done) {
-            assert!(majority.get(&record.id).await.unwrap().is_some(), "deleted unheard");
+            assert!(
+                majority.get(&record.id).await.unwrap().is_some(),
+                "deleted without acknowledgement"
+            );
         }
         let revoked = Instant::now();
         // Requested again and again, also while other requests wait for the store.
@@ -139,8 +145,8 @@ async fn cache_that_follows_a_cut_off_member_serves_no_revoked_key_for_more_than
         }
     }
     println!(
-        "the member of a feed cut off: a revoked key was served for {served:.2?} at the longest, \
-         and the feed told from another after {moved:.2?}"
+        "the member of a feed cut off: a revoked key was served for at most {served:.2?}, \
+         and its feed moved to another after {moved:.2?}"
     );
     assert!(served <= TRUST, "{served:?}");
 }

@@ -3,7 +3,7 @@
 //! Each test prints how many writes were acknowledged, how many of those were lost, and the longest
 //! time without an acknowledged write.
 
-#![allow(clippy::disallowed_methods, reason = "the figures need the time")]
+#![allow(clippy::disallowed_methods, reason = "the measurements need the time")]
 
 mod cut;
 mod load;

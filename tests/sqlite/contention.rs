@@ -1,4 +1,4 @@
-//! Locks, batches and callers that leave.
+//! Locks, batches and cancelled callers.
 
 use std::{
     fs,
@@ -13,17 +13,17 @@ use tower_credentials::{
     domain::{Quota, Version},
 };
 
-use crate::{folder, insert, is_stored, pair, told};
+use crate::{folder, full_text, insert, is_stored, pair};
 
-/// Another program that holds the lock for writing.
+/// Another program that has the write lock.
 fn lock(path: &Path) -> Connection {
     let other = Connection::open(path).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     other
 }
 
-/// How many transactions the write-ahead log holds: frames that carry the size
-/// of the file after a commit (<https://sqlite.org/walformat.html>).
+/// The number of transactions in the write-ahead log: frames that contain the size of the file
+/// after a commit (<https://sqlite.org/walformat.html>).
 fn commits(path: &Path) -> usize {
     const HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
@@ -37,7 +37,7 @@ fn commits(path: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_lock_makes_writes_unavailable_until_it_goes_and_reads_go_on() {
+async fn lock_makes_writes_unavailable_and_reads_continue() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let (first, second) = (pair("bob", "first"), pair("bob", "second"));
@@ -47,7 +47,7 @@ async fn a_lock_makes_writes_unavailable_until_it_goes_and_reads_go_on() {
     let error = insert(&backend, &second).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(is_stored(&backend, &first).await);
-    assert!(!told(&error).contains("secret of"), "{error:?}");
+    assert!(!full_text(&error).contains("secret of"), "{error:?}");
 
     drop(other);
     assert!(!is_stored(&backend, &second).await);
@@ -56,7 +56,7 @@ async fn a_lock_makes_writes_unavailable_until_it_goes_and_reads_go_on() {
 }
 
 #[tokio::test]
-async fn a_store_that_breaks_and_is_mended_serves_again() {
+async fn broken_store_works_again_after_it_is_fixed() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let (first, second) = (pair("bob", "first"), pair("bob", "second"));
@@ -66,7 +66,7 @@ async fn a_store_that_breaks_and_is_mended_serves_again() {
     other.execute_batch("ALTER TABLE credentials RENAME TO away").unwrap();
     let error = insert(&backend, &second).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
-    assert!(!told(&error).contains("secret of"), "{error:?}");
+    assert!(!full_text(&error).contains("secret of"), "{error:?}");
     let error = backend.get(&first.id).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
 
@@ -76,7 +76,7 @@ async fn a_store_that_breaks_and_is_mended_serves_again() {
 }
 
 #[tokio::test]
-async fn writes_that_wait_together_are_committed_together() {
+async fn waiting_writes_are_committed_together() {
     const WRITES: usize = 64;
     let (_folder, path) = folder();
     let backend = Arc::new(SqliteBackend::open(&path).unwrap());
@@ -89,7 +89,7 @@ async fn writes_that_wait_together_are_committed_together() {
             tokio::spawn(async move { insert(&backend, &record).await })
         })
         .collect();
-    // On this one thread every task has queued its write after this.
+    // All tasks run on this one thread, and have queued their writes after this.
     tokio::task::yield_now().await;
     drop(other);
     for write in writes {
@@ -100,7 +100,7 @@ async fn writes_that_wait_together_are_committed_together() {
 }
 
 #[tokio::test]
-async fn a_refused_write_does_not_undo_its_neighbours() {
+async fn refused_write_does_not_undo_the_others() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let taken = pair("amy", "taken");
@@ -140,7 +140,7 @@ async fn a_refused_write_does_not_undo_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_left_is_whole_and_closing_waits_for_it() {
+async fn cancelled_write_is_complete_and_closing_waits_for_it() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let record = pair("bob", "key");

@@ -12,19 +12,18 @@ use tower_credentials::{
 
 use crate::again::{PART, again, part};
 use crate::around::around;
-use crate::{folder, insert, is_stored, pair, told};
+use crate::{folder, full_text, insert, is_stored, pair};
 
-/// Moves what the write-ahead log holds into the file.
+/// Moves the content of the write-ahead log into the file.
 fn checkpoint(path: &Path) {
     let other = Connection::open(path).unwrap();
     other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
-/// A memory map of the file would be the end of the process.
+/// With a memory map of the file, the process would be killed.
 #[tokio::test]
-async fn a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process() {
-    const TEST: &str =
-        "damaged::a_file_that_is_cut_short_is_an_error_and_not_the_end_of_the_process";
+async fn truncated_file_is_an_error_and_does_not_kill_the_process() {
+    const TEST: &str = "damaged::truncated_file_is_an_error_and_does_not_kill_the_process";
     if part().is_some() {
         return cut_short().await;
     }
@@ -42,20 +41,20 @@ async fn cut_short() {
     let last = pair("bob", "last");
     insert(&backend, &last).await.unwrap();
     checkpoint(&path);
-    // Reads a few pages; those that the list needs are not in any cache.
+    // Reads a few pages; the pages that the list needs are not in any cache.
     assert!(is_stored(&backend, &last).await);
     OpenOptions::new().write(true).open(&path).unwrap().set_len(4096).unwrap();
     for _ in 0..10 {
         let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_) | BackendError::Unavailable(_)));
-        assert!(!told(&error).contains("secret of"), "{error:?}");
+        assert!(!full_text(&error).contains("secret of"), "{error:?}");
         let _ = backend.get(&last.id).await;
         let _ = insert(&backend, &pair("bob", "more")).await;
     }
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_breaks_no_list_but_those_that_ask_for_it() {
+async fn unreadable_row_breaks_only_lists_that_include_it() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let (p, q) = (ProjectId::new("p").unwrap(), ProjectId::new("q").unwrap());
@@ -92,7 +91,7 @@ async fn a_row_that_cannot_be_read_breaks_no_list_but_those_that_ask_for_it() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_gone_around_and_can_be_discarded() {
+async fn unreadable_row_is_skipped_and_can_be_discarded() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let mut records = ["a", "b", "c", "d"].map(|key| pair("bob", key));
@@ -101,7 +100,7 @@ async fn a_row_that_cannot_be_read_is_gone_around_and_can_be_discarded() {
         insert(&backend, record).await.unwrap();
     }
     let other = Connection::open(&path).unwrap();
-    // Neither of them is text.
+    // Neither value is text.
     let harm = "UPDATE credentials SET material = CAST(x'ff' AS TEXT) WHERE id = ?";
     assert_eq!(other.execute(harm, [records[1].id.as_str()]).unwrap(), 1);
     let harm = "UPDATE credentials SET id = CAST(CAST('c' AS BLOB) || x'ff' AS TEXT) WHERE id = ?";

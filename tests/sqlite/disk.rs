@@ -1,4 +1,4 @@
-//! A disk that is full.
+//! A full disk.
 
 use std::{fs, process::Command};
 
@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tower_credentials::backend::{BackendError, sqlite::SqliteBackend};
 
-use crate::{insert, is_stored, pair, told};
+use crate::{full_text, insert, is_stored, pair};
 
-/// A small file system of its own; `None` where it cannot be had.
+/// A small file system; `None` if it cannot be mounted.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -35,7 +35,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-async fn a_full_disk_stops_writes_loses_nothing_and_heals() {
+async fn full_disk_stops_writes_and_loses_nothing() {
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.0.path().join("credentials.db");
     let ballast = disk.0.path().join("ballast");
@@ -49,11 +49,11 @@ async fn a_full_disk_stops_writes_loses_nothing_and_heals() {
             Ok(()) => acknowledged.push(record),
             Err(error) => break error,
         }
-        assert!(acknowledged.len() < 100_000, "the disk is never full");
+        assert!(acknowledged.len() < 100_000, "the disk never became full");
     };
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(!acknowledged.is_empty());
-    assert!(!told(&error).contains("secret of"), "{error:?}");
+    assert!(!full_text(&error).contains("secret of"), "{error:?}");
     for record in &acknowledged {
         assert!(is_stored(&backend, record).await);
     }

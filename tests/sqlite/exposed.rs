@@ -1,4 +1,4 @@
-//! A file that others may read.
+//! A file that other users may read.
 
 use std::{
     fs::{self, Permissions},
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::folder;
 
-/// What is logged.
+/// The captured log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -35,7 +35,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// The warnings of opening a file.
+/// The warnings while a file is opened.
 fn warnings(path: &Path) -> String {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
@@ -49,14 +49,14 @@ fn warnings(path: &Path) -> String {
 }
 
 #[test]
-fn a_file_that_others_may_read_is_told_of_once_and_left_alone() {
+fn file_that_others_may_read_is_logged_once_and_unchanged() {
     let (_folder, path) = folder();
     assert_eq!(warnings(&path), "", "a new file");
-    for (mode, is_told) in [(0o600, false), (0o640, true), (0o604, true), (0o622, false)] {
+    for (mode, is_logged) in [(0o600, false), (0o640, true), (0o604, true), (0o622, false)] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let text = warnings(&path);
-        assert_eq!(text.lines().count(), usize::from(is_told), "{mode:o}: {text}");
-        assert_eq!(text.contains(path.to_str().unwrap()), is_told, "{mode:o}: {text}");
+        assert_eq!(text.lines().count(), usize::from(is_logged), "{mode:o}: {text}");
+        assert_eq!(text.contains(path.to_str().unwrap()), is_logged, "{mode:o}: {text}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
     }
 }

@@ -1,4 +1,4 @@
-//! What a row keeps, and what is no row.
+//! What a row stores, and rows that are not credentials.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use tower_credentials::{
     },
 };
 
-use crate::{folder, insert, is_stored, pair, told};
+use crate::{folder, full_text, insert, is_stored, pair};
 
 #[tokio::test]
 async fn every_field_of_every_form_survives_a_reopened_file() {
@@ -78,7 +78,7 @@ async fn every_field_of_every_form_survives_a_reopened_file() {
 }
 
 #[tokio::test]
-async fn an_update_replaces_every_field_but_the_id() {
+async fn update_replaces_every_field_but_the_id() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let before = pair("bob", "before");
@@ -99,7 +99,7 @@ async fn an_update_replaces_every_field_but_the_id() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
+async fn row_that_is_not_a_credential_is_corrupt_and_its_text_is_not_repeated() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let record = pair("bob", "key");
@@ -113,7 +113,10 @@ async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
 
         let error = backend.get(&record.id).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
-        assert!(told(&error).contains(column) && !told(&error).contains("hush"), "{error:?}");
+        assert!(
+            full_text(&error).contains(column) && !full_text(&error).contains("hush"),
+            "{error:?}"
+        );
         let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
 
@@ -123,7 +126,7 @@ async fn a_row_that_is_no_credential_is_corrupt_and_its_text_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
+async fn page_examines_a_bounded_number_of_rows_and_returns_where_to_continue() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let wanted = ProjectId::new("wanted").unwrap();
@@ -144,12 +147,12 @@ async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
     query.user_id = Some(last.user_id.clone());
     query.project_id = Some(wanted);
 
-    // The bound is reached with the last row: nothing follows.
+    // The last row is the last one within the bound: no `next`.
     fill(1..ListQuery::MAX_EXAMINED).await;
     let page = backend.list(&query).await.unwrap();
     assert_eq!((page.credentials.len(), page.next), (1, None));
 
-    // One row more, and the last one is beyond the bound.
+    // With one more row, the last one is beyond the bound.
     fill(0..1).await;
     let page = backend.list(&query).await.unwrap();
     assert_eq!((page.credentials.len(), page.next.as_deref()), (0, Some("key-1999")));
@@ -157,7 +160,7 @@ async fn a_page_examines_a_bounded_number_of_rows_and_tells_where_to_go_on() {
     let page = backend.list(&query).await.unwrap();
     assert_eq!((page.credentials.len(), page.next), (1, None));
 
-    // A full page has a next one only if something follows that is admitted.
+    // A full page has a `next` only if a later record passes the filters.
     let mut query = ListQuery::new(Order::AccessKey).with_limit(2);
     query.before = Some("key-0003".into());
     let page = backend.list(&query).await.unwrap();

@@ -1,4 +1,4 @@
-//! Files: who may read them, which are refused, which are brought up to date.
+//! The mode of files, files that are rejected, and files that are migrated.
 
 use std::{
     error::Error as _,
@@ -20,7 +20,7 @@ use tower_credentials::{
 use crate::{folder, insert, is_stored, pair};
 
 #[tokio::test]
-async fn all_files_are_readable_by_their_owner_only() {
+async fn files_are_readable_by_their_owner_only() {
     let (folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     insert(&backend, &pair("bob", "key")).await.unwrap();
@@ -37,7 +37,7 @@ async fn all_files_are_readable_by_their_owner_only() {
 }
 
 #[tokio::test]
-async fn the_mode_of_a_file_that_exists_is_left_alone() {
+async fn mode_of_an_existing_file_is_unchanged() {
     let (_folder, path) = folder();
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -47,7 +47,7 @@ async fn the_mode_of_a_file_that_exists_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_closed_store_is_one_file() {
+async fn closed_store_is_one_file() {
     let (folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let record = pair("bob", "key");
@@ -58,7 +58,7 @@ async fn a_closed_store_is_one_file() {
 }
 
 #[test]
-fn a_missing_folder_is_told() {
+fn missing_folder_is_reported() {
     let (_folder, path) = folder();
     let error = SqliteBackend::open(path.join("deeper.db")).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Unavailable);
@@ -67,7 +67,7 @@ fn a_missing_folder_is_told() {
 }
 
 #[tokio::test]
-async fn an_empty_file_becomes_a_store() {
+async fn empty_file_becomes_a_store() {
     let (_folder, path) = folder();
     fs::write(&path, "").unwrap();
     let backend = SqliteBackend::open(&path).unwrap();
@@ -80,11 +80,11 @@ async fn an_empty_file_becomes_a_store() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
+async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
     let (folder, path) = folder();
     let newer = folder.path().join("newer.db");
     let mut records: Vec<_> = (0..100).map(|n| pair("bob", &format!("key-{n}"))).collect();
-    // Earlier releases marked no root key.
+    // Earlier releases did not mark root keys.
     for (number, user) in [(8, "demo"), (9, "bob")] {
         records[number].user_id = UserId::from_stored(user);
         records[number].project_id = Some(ProjectId::from_stored("demo"));
@@ -123,7 +123,7 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
         assert!(is_stored(&backend, record).await);
     }
     assert!(records[8].is_root_key() && !records[9].is_root_key());
-    // Its keys can be used, changed and deleted as any others.
+    // Its keys can be used, changed and deleted like others.
     let used = (records[7].id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_000));
     backend.note(std::slice::from_ref(&used)).await.unwrap();
     let changed = records[7].clone().touched(used.1);
@@ -131,14 +131,14 @@ async fn a_file_of_the_first_version_is_migrated_and_keeps_its_records() {
     drop(backend);
     let backend = SqliteBackend::open(&path).unwrap();
     assert_eq!(version(), 3);
-    let told = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
-    assert_eq!(told, [used.clone()].into());
+    let uses = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
+    assert_eq!(uses, [used.clone()].into());
     assert!(backend.delete(&used.0, changed.version).await.unwrap());
     assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 98);
 }
 
 #[test]
-fn a_file_of_a_later_release_is_refused_and_not_touched() {
+fn file_of_a_later_release_is_rejected_and_unchanged() {
     let (_folder, path) = folder();
     drop(SqliteBackend::open(&path).unwrap());
     let other = Connection::open(&path).unwrap();
@@ -149,14 +149,14 @@ fn a_file_of_a_later_release_is_refused_and_not_touched() {
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Newer);
     let text = error.to_string();
-    assert!(text.contains("version 97,") && text.contains("none above 3"), "{text}");
+    assert!(text.contains("version 97,") && text.contains("versions up to 3"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
-fn a_file_of_another_application_is_refused_and_not_touched() {
+fn file_of_another_application_is_rejected_and_unchanged() {
     let (folder, _) = folder();
-    fs::write(folder.path().join("text"), "my diary is no database ".repeat(99)).unwrap();
+    fs::write(folder.path().join("text"), "my diary is not a database ".repeat(99)).unwrap();
     for (name, sql) in [
         ("tables", "CREATE TABLE credentials (id)"),
         ("application", "PRAGMA application_id = 7; PRAGMA user_version = 1"),
@@ -174,7 +174,7 @@ fn a_file_of_another_application_is_refused_and_not_touched() {
 }
 
 #[test]
-fn a_new_file_that_is_locked_is_waited_for_and_then_reported() {
+fn locked_new_file_is_reported_after_a_wait() {
     let (_folder, path) = folder();
     fs::write(&path, "").unwrap();
     let other = Connection::open(&path).unwrap();
@@ -182,7 +182,7 @@ fn a_new_file_that_is_locked_is_waited_for_and_then_reported() {
     assert_eq!(SqliteBackend::open(&path).unwrap_err().kind(), OpenErrorKind::Busy);
 
     let opener = thread::spawn(move || SqliteBackend::open(path));
-    // Lets the opener run into the lock; if it comes too late it finds none.
+    // Lets the opener run into the lock; if the opener is late, it finds no lock.
     thread::sleep(Duration::from_millis(200));
     drop(other);
     opener.join().unwrap().unwrap();
@@ -208,7 +208,7 @@ async fn many_threads_may_open_the_same_new_file_at_once() {
 }
 
 #[tokio::test]
-async fn two_handles_on_one_file_see_each_others_writes() {
+async fn two_handles_of_one_file_see_each_others_writes() {
     let (_folder, path) = folder();
     let [a, b] = [(); 2].map(|()| SqliteBackend::open(&path).unwrap());
     for n in 0..20 {

@@ -1,4 +1,4 @@
-//! `SqliteBackend` as a file: who may read it, what is refused, what survives.
+//! Tests the file of `SqliteBackend`: its mode, what is rejected, and what survives.
 
 use std::{
     fmt::Write as _,
@@ -54,8 +54,8 @@ async fn is_stored(backend: &SqliteBackend, credential: &Credential) -> bool {
     backend.get(&credential.id).await.unwrap().is_some_and(|found| *found == *credential)
 }
 
-/// All that an error says, its sources included.
-fn told(error: &dyn std::error::Error) -> String {
+/// Returns everything that an error prints, including its sources.
+fn full_text(error: &dyn std::error::Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {

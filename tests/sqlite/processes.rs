@@ -1,4 +1,4 @@
-//! Other processes on the same file, and those that are killed.
+//! Other processes with the same file, and processes that are killed.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use tower_credentials::{
 use crate::again::{PART, again, part};
 use crate::{folder, insert, pair};
 
-/// A file in the current folder, under a name that the engine would give a meaning.
+/// A file in the current folder, with a name that is special for the engine.
 const URI: &str = "file:credentials.db?mode=memory";
 
-/// This program again, to play this part in the folder.
+/// Runs this program again, as this part of the test, in the folder.
 fn other_process(folder: &Path, umask: &str, test: &str, part: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -31,14 +31,14 @@ fn other_process(folder: &Path, umask: &str, test: &str, part: &str) -> Command 
 }
 
 fn greet(folder: &Path, umask: &str) {
-    let test = "processes::two_processes_on_one_file_see_each_others_writes";
+    let test = "processes::two_processes_with_one_file_see_each_others_writes";
     let output = other_process(folder, umask, test, "greets").output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_killed_process() {
-    const TEST: &str = "processes::what_was_acknowledged_survives_a_killed_process";
+async fn acknowledged_writes_survive_a_killed_process() {
+    const TEST: &str = "processes::acknowledged_writes_survive_a_killed_process";
     const ENOUGH: usize = 200;
     if part().is_some() {
         let backend = SqliteBackend::open(URI).unwrap();
@@ -69,7 +69,7 @@ async fn what_was_acknowledged_survives_a_killed_process() {
 }
 
 #[tokio::test]
-async fn two_processes_on_one_file_see_each_others_writes() {
+async fn two_processes_with_one_file_see_each_others_writes() {
     if part().is_some() {
         let backend = SqliteBackend::open(URI).unwrap();
         let key = AccessKey::new("first").unwrap();
@@ -87,7 +87,7 @@ async fn two_processes_on_one_file_see_each_others_writes() {
 }
 
 #[test]
-fn a_new_file_is_its_owners_to_read_and_write_under_any_umask() {
+fn new_file_is_private_under_any_umask() {
     for umask in ["0", "777"] {
         let (folder, _) = folder();
         greet(folder.path(), umask);

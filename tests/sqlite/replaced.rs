@@ -11,7 +11,7 @@ use tower_credentials::{
     domain::Credential,
 };
 
-use super::{folder, insert, is_stored, pair, told};
+use super::{folder, full_text, insert, is_stored, pair};
 
 const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
 
@@ -19,7 +19,7 @@ fn with(path: &Path, ending: &str) -> PathBuf {
     format!("{}{ending}", path.display()).into()
 }
 
-/// Moves a file and what lies next to it.
+/// Moves a file and the files next to it.
 fn carry(from: &Path, to: &Path) {
     for ending in ENDINGS {
         fs::rename(with(from, ending), with(to, ending)).unwrap();
@@ -29,7 +29,7 @@ fn carry(from: &Path, to: &Path) {
 fn is_unavailable<T: std::fmt::Debug>(result: Result<T, BackendError>) {
     let error = result.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
-    assert!(!told(&error).contains("secret of"), "{error:?}");
+    assert!(!full_text(&error).contains("secret of"), "{error:?}");
 }
 
 async fn all_is_unavailable(backend: &SqliteBackend, known: &Credential) {
@@ -39,14 +39,14 @@ async fn all_is_unavailable(backend: &SqliteBackend, known: &Credential) {
     is_unavailable(backend.delete(&known.id, known.version).await);
 }
 
-/// A store of its own with this record, closed: one file.
+/// Creates another store with this record, and closes it: one file.
 async fn store_with(path: &Path, record: &Credential) {
     insert(&SqliteBackend::open(path).unwrap(), record).await.unwrap();
     assert!(!with(path, "-wal").exists());
 }
 
 #[tokio::test]
-async fn a_file_that_is_away_is_unavailable_until_it_is_back() {
+async fn missing_file_is_unavailable_until_it_is_back() {
     let (_folder, path) = folder();
     let away = path.with_file_name("away.db");
     let backend = SqliteBackend::open(&path).unwrap();
@@ -58,7 +58,7 @@ async fn a_file_that_is_away_is_unavailable_until_it_is_back() {
     for _ in 0..3 {
         all_is_unavailable(&backend, &before).await;
     }
-    assert!(!path.exists(), "it was made anew");
+    assert!(!path.exists(), "it was created again");
 
     carry(&away, &path);
     assert!(is_stored(&backend, &before).await);
@@ -70,14 +70,14 @@ async fn a_file_that_is_away_is_unavailable_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_copy_serves_in_place_of_a_file_that_was_removed() {
+async fn copy_replaces_a_removed_file() {
     let (_folder, path) = folder();
     let copy = path.with_file_name("copy.db");
     let backend = SqliteBackend::open(&path).unwrap();
     let (before, after) = (pair("bob", "before"), pair("bob", "after"));
     insert(&backend, &before).await.unwrap();
     let other = Connection::open(&path).unwrap();
-    // Such a copy keeps no write-ahead log.
+    // Such a copy has no write-ahead log.
     other.execute("VACUUM INTO ?", [copy.to_str().unwrap()]).unwrap();
     drop(other);
     for ending in ENDINGS {
@@ -94,9 +94,9 @@ async fn a_copy_serves_in_place_of_a_file_that_was_removed() {
     assert!(is_stored(&backend, &before).await && is_stored(&backend, &after).await);
 }
 
-/// The old file's write-ahead log stays behind, as it does with a plain `mv`.
+/// The old file's write-ahead log stays behind, as with a plain `mv`.
 #[tokio::test]
-async fn another_store_that_takes_the_place_is_read_and_written_at_once() {
+async fn replacing_store_is_read_and_written_at_once() {
     for write_first in [false, true] {
         let (_folder, path) = folder();
         let other = path.with_file_name("other.db");
@@ -132,7 +132,7 @@ async fn another_store_that_takes_the_place_is_read_and_written_at_once() {
         assert_eq!(check, "ok");
         let backend = SqliteBackend::open(&path).unwrap();
         assert!(is_stored(&backend, &restored).await && is_stored(&backend, &after).await);
-        // What was acknowledged before is in the old file, wherever that is now.
+        // Earlier acknowledged writes are in the old file, wherever it is now.
         let old = SqliteBackend::open(&kept).unwrap();
         for record in &revoked {
             assert!(is_stored(&old, record).await);
@@ -141,7 +141,7 @@ async fn another_store_that_takes_the_place_is_read_and_written_at_once() {
 }
 
 #[tokio::test]
-async fn what_takes_the_place_must_be_a_store_of_a_known_schema() {
+async fn replacing_file_must_be_a_store_of_a_known_schema() {
     let (_folder, path) = folder();
     let (away, other) = (path.with_file_name("away.db"), path.with_file_name("other.db"));
     let backend = SqliteBackend::open(&path).unwrap();
@@ -173,7 +173,7 @@ async fn what_takes_the_place_must_be_a_store_of_a_known_schema() {
 }
 
 #[tokio::test]
-async fn a_store_without_its_log_takes_no_writes_and_keeps_what_it_has() {
+async fn store_without_its_log_accepts_no_writes_and_keeps_its_records() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let record = pair("bob", "key");

@@ -1,4 +1,4 @@
-//! What the recorder makes of uses before they are reported.
+//! How the recorder collects uses before they are reported.
 
 use std::{thread, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     logs::{Log, Mood},
 };
 
-/// A million keys; only the id is looked at.
+/// Calls back for this many keys that differ only in their ids.
 fn many_keys(count: usize, mut each: impl FnMut(&Credential)) {
     let mut key = key("key");
     for n in 0..count {
@@ -37,7 +37,7 @@ async fn uses_of_one_key_are_reported_once() {
 }
 
 #[tokio::test]
-async fn keys_that_were_used_together_are_reported_together() {
+async fn keys_used_in_one_interval_are_reported_together() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     for n in 0..100 {
@@ -48,7 +48,7 @@ async fn keys_that_were_used_together_are_reported_together() {
 }
 
 #[tokio::test]
-async fn the_latest_use_is_reported_whatever_the_order_and_in_whole_seconds() {
+async fn latest_use_is_reported_in_any_order_and_in_whole_seconds() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     let key = key("key");
@@ -56,7 +56,7 @@ async fn the_latest_use_is_reported_whatever_the_order_and_in_whole_seconds() {
     recorder.used(&key, at(3));
     recorder.flush().await.unwrap();
     assert_eq!(log.of(&key), Some(at(5)));
-    // After a report too: the log sees to it.
+    // Also after a report: the log decides.
     recorder.used(&key, at(4));
     recorder.flush().await.unwrap();
     assert_eq!(log.of(&key), Some(at(5)));
@@ -66,7 +66,7 @@ async fn the_latest_use_is_reported_whatever_the_order_and_in_whole_seconds() {
 }
 
 #[tokio::test]
-async fn a_time_before_1970_is_1970() {
+async fn time_before_1970_is_reported_as_1970() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     let key = key("key");
@@ -76,7 +76,7 @@ async fn a_time_before_1970_is_1970() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_reported_is_noted_again_in_the_next_second() {
+async fn reported_key_is_recorded_again_in_the_next_second() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     let key = key("key");
@@ -90,7 +90,7 @@ async fn a_key_that_was_reported_is_noted_again_in_the_next_second() {
 }
 
 #[tokio::test]
-async fn of_a_million_keys_no_more_wait_than_there_is_room_for_and_the_rest_is_counted() {
+async fn waiting_keys_of_a_million_are_bounded_and_the_rest_is_counted() {
     const KEYS: usize = 1_000_000;
     const ROOM: usize = 10_000;
     let log = Log::default();
@@ -100,10 +100,10 @@ async fn of_a_million_keys_no_more_wait_than_there_is_room_for_and_the_rest_is_c
     assert_eq!(recorder.waiting(), ROOM);
     assert_eq!(recorder.dropped(), (KEYS - ROOM) as u64);
 
-    // A log that fails changes nothing about it.
+    // A failing log does not change that.
     recorder.flush().await.unwrap_err();
     assert_eq!(recorder.waiting(), ROOM);
-    // Those that wait go on being noted.
+    // Waiting keys are still updated.
     many_keys(ROOM, |key| recorder.used(key, at(1)));
     assert_eq!(recorder.dropped(), (KEYS - ROOM) as u64);
 
@@ -111,7 +111,7 @@ async fn of_a_million_keys_no_more_wait_than_there_is_room_for_and_the_rest_is_c
     recorder.flush().await.unwrap();
     assert_eq!((recorder.waiting(), log.keys()), (0, ROOM));
     assert_eq!(log.longest(), UsageRecorder::BATCH);
-    // Whose use was dropped has another chance.
+    // A dropped use can be recorded again.
     let mut last = key("key");
     many_keys(KEYS, |key| last.clone_from(key));
     recorder.used(&last, at(0));
@@ -120,7 +120,7 @@ async fn of_a_million_keys_no_more_wait_than_there_is_room_for_and_the_rest_is_c
 }
 
 #[tokio::test]
-async fn a_recorder_without_room_drops_everything() {
+async fn recorder_without_capacity_drops_everything() {
     let recorder = UsageRecorder::builder(Log::default()).capacity(0).start();
     recorder.used(&key("key"), at(0));
     assert_eq!((recorder.waiting(), recorder.dropped()), (0, 1));
@@ -128,7 +128,7 @@ async fn a_recorder_without_room_drops_everything() {
 }
 
 #[tokio::test]
-async fn a_use_that_was_dropped_is_noted_within_the_same_second_once_there_is_room() {
+async fn dropped_use_is_recorded_in_the_same_second_once_there_is_room() {
     let log = Log::default();
     let recorder = UsageRecorder::builder(log.clone()).capacity(1).start();
     let (first, second) = (key("first"), key("second"));
@@ -144,7 +144,7 @@ async fn a_use_that_was_dropped_is_noted_within_the_same_second_once_there_is_ro
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_racing_threads_no_use_is_lost_while_reports_go_on() {
+async fn racing_threads_lose_no_use_during_reports() {
     const THREADS: u64 = 8;
     const USES: u64 = 5_000;
     let log = Log::default();
@@ -153,7 +153,7 @@ async fn of_racing_threads_no_use_is_lost_while_reports_go_on() {
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let (recorder, keys) = (recorder.clone(), keys.clone());
-            // Each key's latest use is another thread's.
+            // The latest use of each key comes from another thread.
             thread::spawn(move || {
                 for n in 0..USES {
                     for (index, key) in (0..).zip(&keys) {
@@ -179,7 +179,7 @@ async fn of_racing_threads_no_use_is_lost_while_reports_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn racing_threads_find_no_more_room_than_there_is() {
+async fn racing_threads_never_exceed_the_capacity() {
     const ROOM: usize = 1_000;
     let log = Log::default();
     log.set(Mood::Fails);
@@ -205,7 +205,7 @@ async fn racing_threads_find_no_more_room_than_there_is() {
 }
 
 #[tokio::test]
-async fn a_recorder_reports_through_the_pointers_that_forward_the_trait() {
+async fn recorder_reports_through_forwarding_pointers() {
     let log = Log::default();
     let shared: std::sync::Arc<dyn UsageLog> = std::sync::Arc::new(log.clone());
     let boxed: Box<dyn UsageLog> = Box::new(shared);

@@ -1,4 +1,4 @@
-//! What becomes of a key's use when the key goes, in the stores that keep both.
+//! Uses of deleted keys, in the stores that store both.
 
 use std::{path::Path, sync::Arc, time::SystemTime};
 
@@ -19,9 +19,8 @@ async fn last_used(log: &impl UsageLog, key: &Credential) -> Option<SystemTime> 
     log.last_used(std::slice::from_ref(&key.id)).await.unwrap().remove(&key.id)
 }
 
-/// Deletes and purges used keys, makes them again and finds no use but the
-/// bystander's.
-async fn a_use_goes_with_its_key(store: &(impl CredentialBackend + UsageLog)) {
+/// Deletes and purges used keys, creates them again and finds only the bystander's use.
+async fn check_that_a_use_is_deleted_with_its_key(store: &(impl CredentialBackend + UsageLog)) {
     let mut bystander = key("bystander");
     bystander.user_id = UserId::new("amy").unwrap();
     let (deleted, users, mut projects) = (key("deleted"), key("users"), key("projects"));
@@ -43,7 +42,7 @@ async fn a_use_goes_with_its_key(store: &(impl CredentialBackend + UsageLog)) {
     assert_eq!(store.purge_project(projects.project_id.as_ref().unwrap()).await.unwrap(), 1);
     for key in [&deleted, &users, &projects] {
         assert_eq!(last_used(store, key).await, None, "{}", key.id);
-        // A report that comes late finds nobody.
+        // A late report finds no key.
         store.note(&[(key.id.clone(), at(2))]).await.unwrap();
         insert(store, key).await;
         assert_eq!(last_used(store, key).await, None, "{}", key.id);
@@ -52,16 +51,16 @@ async fn a_use_goes_with_its_key(store: &(impl CredentialBackend + UsageLog)) {
 }
 
 #[tokio::test]
-async fn in_memory_a_use_goes_with_its_key() {
-    a_use_goes_with_its_key(&MemoryBackend::default()).await;
+async fn memory_store_deletes_a_use_with_its_key() {
+    check_that_a_use_is_deleted_with_its_key(&MemoryBackend::default()).await;
 }
 
 #[tokio::test]
-async fn in_sqlite_a_use_goes_with_its_key() {
+async fn sqlite_store_deletes_a_use_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
-    a_use_goes_with_its_key(&SqliteBackend::open(&path).unwrap()).await;
-    // Nothing of it lies anywhere else.
+    check_that_a_use_is_deleted_with_its_key(&SqliteBackend::open(&path).unwrap()).await;
+    // No other table stores it.
     assert_eq!(tables(&path), ["credentials"]);
 }
 
@@ -72,7 +71,7 @@ fn tables(path: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn in_sqlite_a_use_is_there_when_the_file_is_opened_again() {
+async fn sqlite_store_keeps_a_use_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
     let key = key("key");
@@ -86,7 +85,7 @@ async fn in_sqlite_a_use_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
-async fn in_sqlite_an_older_use_writes_nothing() {
+async fn sqlite_store_writes_nothing_for_an_older_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
     let key = key("key");
@@ -102,7 +101,7 @@ async fn in_sqlite_an_older_use_writes_nothing() {
 }
 
 #[tokio::test]
-async fn in_sqlite_a_use_that_cannot_be_read_is_an_error_and_the_record_is_read() {
+async fn sqlite_store_returns_an_error_for_an_unreadable_use_and_still_reads_the_record() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials.db");
     let key = key("key");

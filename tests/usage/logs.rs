@@ -17,11 +17,11 @@ use tower_credentials::{
     usage::{UsageError, UsageLog},
 };
 
-/// What the log below does when it is reported to.
+/// What the log below does with a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mood {
     Fails,
-    /// Takes what the first so many reports say, and fails then.
+    /// Stores the first reports, this many of them, and then fails.
     FailsAfter(usize),
     Hangs,
     Panics,
@@ -29,7 +29,7 @@ pub(crate) enum Mood {
     Works,
 }
 
-/// Remembers in memory, and how it was asked to. A clone is another handle.
+/// Stores uses in memory, and counts calls. A clone is another handle.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<State>);
 
@@ -41,7 +41,7 @@ struct State {
     longest: AtomicUsize,
     under_way: AtomicUsize,
     last_used: Mutex<HashMap<CredentialId, SystemTime>>,
-    /// A report takes one; there are plenty unless a test takes them away.
+    /// One permit per report; there are enough unless a test removes them.
     gate: Semaphore,
 }
 
@@ -64,27 +64,27 @@ impl Log {
         *self.0.mood.lock().unwrap() = mood;
     }
 
-    /// How often it was reported to.
+    /// The number of reports.
     pub(crate) fn calls(&self) -> usize {
         self.0.calls.load(SeqCst)
     }
 
-    /// How many uses it was told of, repeated ones included.
+    /// The number of reported uses, including repeated ones.
     pub(crate) fn rows(&self) -> usize {
         self.0.rows.load(SeqCst)
     }
 
-    /// How long the longest report was.
+    /// The length of the longest report.
     pub(crate) fn longest(&self) -> usize {
         self.0.longest.load(SeqCst)
     }
 
-    /// How many reports are under way.
+    /// The number of reports in progress.
     pub(crate) fn under_way(&self) -> usize {
         self.0.under_way.load(SeqCst)
     }
 
-    /// Lets no report end until it is opened.
+    /// Blocks all reports until `open` is called.
     pub(crate) fn close(&self) {
         self.0.gate.forget_permits(usize::MAX);
     }
@@ -93,7 +93,7 @@ impl Log {
         self.0.gate.add_permits(1_000);
     }
 
-    /// How many keys it knows.
+    /// The number of keys in the log.
     pub(crate) fn keys(&self) -> usize {
         self.0.last_used.lock().unwrap().len()
     }
@@ -102,13 +102,13 @@ impl Log {
         self.0.last_used.lock().unwrap().get(&key.id).copied()
     }
 
-    /// How many others hold this log.
+    /// The number of other handles of this log.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0) - 1
     }
 }
 
-/// Counts a report as under way until it is dropped.
+/// Counts a report as in progress until it is dropped.
 struct UnderWay<'a>(&'a AtomicUsize);
 
 impl Drop for UnderWay<'_> {

@@ -1,4 +1,4 @@
-//! When keys were last used: collecting uses, and the logs that keep them.
+//! Tests when keys were last used: collecting uses, and the logs that store them.
 
 mod allocating;
 mod collecting;
@@ -33,7 +33,7 @@ fn key(access: &str) -> Credential {
     key
 }
 
-/// Some time; `seconds` later.
+/// A fixed time plus `seconds`.
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
 }

@@ -1,4 +1,4 @@
-//! When uses are reported, and what becomes of them when the log is in trouble.
+//! When uses are reported, and what happens to them when the log fails.
 
 use std::{error::Error as _, time::Duration};
 
@@ -28,7 +28,7 @@ async fn uses_are_reported_every_minute_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_interval_can_be_set() {
+async fn interval_can_be_set() {
     let log = Log::default();
     let recorder = UsageRecorder::builder(log.clone()).interval(SECOND).start();
     recorder.used(&key("key"), at(0));
@@ -37,7 +37,7 @@ async fn the_interval_can_be_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uses_are_reported_sooner_when_half_of_the_room_is_taken() {
+async fn uses_are_reported_earlier_when_half_of_the_capacity_is_used() {
     let log = Log::default();
     let recorder = UsageRecorder::builder(log.clone()).capacity(10).start();
     for n in 0..4 {
@@ -51,7 +51,7 @@ async fn uses_are_reported_sooner_when_half_of_the_room_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_fails_with_little_room_left_is_not_asked_all_the_time() {
+async fn failing_log_with_little_capacity_left_is_not_called_all_the_time() {
     let log = Log::default();
     log.set(Mood::Fails);
     let recorder = UsageRecorder::builder(log.clone()).capacity(10).start();
@@ -63,7 +63,7 @@ async fn a_log_that_fails_with_little_room_left_is_not_asked_all_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_reported_is_reported_the_next_time() {
+async fn failed_report_is_repeated_the_next_time() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     let (one, two) = (key("one"), key("two"));
@@ -80,7 +80,7 @@ async fn what_could_not_be_reported_is_reported_the_next_time() {
 }
 
 #[tokio::test]
-async fn after_a_failure_no_further_report_is_tried_and_the_rest_waits() {
+async fn failed_report_ends_the_round_and_the_rest_waits() {
     let log = Log::default();
     log.set(Mood::FailsAfter(1));
     let recorder = UsageRecorder::new(log.clone());
@@ -99,7 +99,7 @@ async fn after_a_failure_no_further_report_is_tried_and_the_rest_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_hangs_is_given_up_and_asked_again_and_nothing_piles_up() {
+async fn hanging_log_times_out_and_is_called_again_without_a_backlog() {
     let log = Log::default();
     log.set(Mood::Hangs);
     let recorder = UsageRecorder::builder(log.clone()).capacity(100).start();
@@ -129,7 +129,7 @@ async fn a_log_that_hangs_is_given_up_and_asked_again_and_nothing_piles_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_panics_once_is_asked_again() {
+async fn log_that_panicked_is_called_again() {
     let log = Log::default();
     log.set(Mood::Panics);
     let recorder = UsageRecorder::new(log.clone());
@@ -143,7 +143,7 @@ async fn a_log_that_panics_once_is_asked_again() {
 }
 
 #[tokio::test]
-async fn uses_are_noted_while_a_report_is_under_way() {
+async fn uses_are_recorded_during_a_report() {
     let log = Log::default();
     log.close();
     let recorder = UsageRecorder::new(log.clone());
@@ -154,7 +154,7 @@ async fn uses_are_noted_while_a_report_is_under_way() {
     while log.under_way() == 0 {
         yield_now().await;
     }
-    // On this one thread nothing else runs meanwhile: it does not wait.
+    // On this single thread nothing else runs meanwhile: recording does not wait.
     recorder.used(&one, at(9));
     recorder.used(&two, at(9));
     assert_eq!((log.under_way(), log.keys(), recorder.waiting()), (1, 0, 3));
@@ -166,7 +166,7 @@ async fn uses_are_noted_while_a_report_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_flush_whose_caller_leaves_loses_nothing() {
+async fn cancelled_flush_loses_nothing() {
     let log = Log::default();
     log.close();
     let recorder = UsageRecorder::new(log.clone());
@@ -181,7 +181,7 @@ async fn a_flush_whose_caller_leaves_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_last_clone_is_dropped_what_waits_is_reported_and_the_task_ends() {
+async fn dropping_the_last_clone_reports_waiting_uses_and_ends_the_task() {
     let log = Log::default();
     let recorder = UsageRecorder::new(log.clone());
     let clone = recorder.clone();
@@ -196,7 +196,7 @@ async fn when_the_last_clone_is_dropped_what_waits_is_reported_and_the_task_ends
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_task_ends_when_the_log_hangs_too() {
+async fn task_ends_even_if_the_log_hangs() {
     let log = Log::default();
     log.set(Mood::Hangs);
     let recorder = UsageRecorder::new(log.clone());
@@ -207,7 +207,7 @@ async fn the_task_ends_when_the_log_hangs_too() {
 }
 
 #[test]
-fn a_use_is_noted_where_there_is_no_runtime() {
+fn use_is_recorded_outside_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let log = Log::default();
     let recorder = {

@@ -1,5 +1,5 @@
-//! The suite over both logs, and over logs that are wrong: a suite that nobody has
-//! seen fail proves nothing.
+//! The conformance suite with both logs, and with wrong logs: a suite that has never failed
+//! proves nothing.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -35,7 +35,7 @@ mod sqlite {
     async fn shared_file() -> (SqliteBackend, SqliteBackend) {
         static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
         let open = || {
-            // Below `target`, since nothing that a static holds is ever removed.
+            // Below `target`, because the values of statics are never dropped.
             let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
             SqliteBackend::open(folder.join("credentials.db")).unwrap()
         };
@@ -63,34 +63,34 @@ const CASES: &[(&str, Case)] =
 
 macro_rules! bugs {
     ($($bug:ident: $($case:ident)+;)+) => {
-        /// What can be wrong with a [`Mutant`].
+        /// The bug of a [`Mutant`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         enum Bug {
             $($bug),+
         }
 
-        /// The cases that must fail because of it.
+        /// The cases that must fail with each bug.
         const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
     };
 }
 
 bugs! {
-    BatchesAreCutShort: a_long_report_is_noted_whole_and_told_whole;
-    ChangesForget: a_change_of_the_record_keeps_the_use;
-    EmptyIsAnError: nothing_is_noted_and_told_without_an_error;
-    EverythingIsTold: only_what_is_asked_for_is_told;
-    IdsFoldCase: keys_are_told_apart_bytewise;
-    LastReportWins: an_older_use_moves_nothing_back
-        a_key_reported_twice_at_once_was_used_at_the_later_time
-        racing_reports_leave_the_latest_use;
-    ReadsThenWrites: racing_reports_leave_the_latest_use;
-    TimesAreWholeMinutes: a_use_is_told_to_the_second;
-    TimesHave32Bits: a_use_is_told_to_the_second;
-    UnknownIsAnError: unknown_keys_disturb_no_others;
-    UnusedIs1970: unknown_keys_disturb_no_others;
+    BatchesAreCutShort: long_report_is_stored_and_returned_completely;
+    ChangesForget: record_update_keeps_the_use;
+    EmptyIsAnError: empty_report_and_query_are_not_errors;
+    EverythingIsTold: only_requested_keys_are_returned;
+    IdsFoldCase: keys_are_compared_bytewise;
+    LastReportWins: older_use_does_not_replace_a_later_one
+        key_reported_twice_at_once_keeps_the_later_use
+        racing_reports_keep_the_latest_use;
+    ReadsThenWrites: racing_reports_keep_the_latest_use;
+    TimesAreWholeMinutes: use_is_returned_to_the_second;
+    TimesHave32Bits: use_is_returned_to_the_second;
+    UnknownIsAnError: unknown_keys_do_not_affect_others;
+    UnusedIs1970: unknown_keys_do_not_affect_others;
 }
 
-/// A log that is kept apart, right as it stands, with one bug to choose.
+/// A separate log, correct except for one bug.
 #[derive(Debug)]
 struct Mutant {
     bug: Option<Bug>,
@@ -103,7 +103,7 @@ impl Mutant {
         self.bug == Some(bug)
     }
 
-    /// What this log makes of a time.
+    /// Returns the time as this log stores it.
     fn keep(&self, time: SystemTime) -> SystemTime {
         let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
         let kept = match self.bug {
@@ -160,23 +160,23 @@ impl UsageLog for Mutant {
             let record = self.backend.get(id).await.unwrap();
             record.is_some_and(|record| record.created_at != record.updated_at)
         };
-        let mut told = HashMap::new();
+        let mut answer = HashMap::new();
         for id in ids {
             if self.has(Bug::ChangesForget) && changed(id).await {
                 continue;
             }
             let known = self.last_used.lock().unwrap().get(&self.id(id)).copied();
             let known = known.or_else(|| self.has(Bug::UnusedIs1970).then_some(UNIX_EPOCH));
-            told.extend(known.map(|time| (id.clone(), time)));
+            answer.extend(known.map(|time| (id.clone(), time)));
         }
         if self.has(Bug::EverythingIsTold) {
-            told.extend(self.last_used.lock().unwrap().clone());
+            answer.extend(self.last_used.lock().unwrap().clone());
         }
-        Ok(told)
+        Ok(answer)
     }
 }
 
-/// Whether the case passes a log with this bug.
+/// Returns whether the case passes with a log that has this bug.
 async fn passes(case: Case, bug: Option<Bug>) -> bool {
     let backend = MemoryBackend::default();
     let log = Mutant { bug, backend: backend.clone(), last_used: Mutex::default() };
@@ -184,7 +184,7 @@ async fn passes(case: Case, bug: Option<Bug>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_the_cases_that_are_there_for_it() {
+async fn every_bug_is_caught_by_its_cases() {
     let mut missed = Vec::new();
     for (bug, cases) in BUGS {
         for name in *cases {
@@ -206,7 +206,7 @@ fn every_case_has_a_bug_to_catch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_without_a_bug_passes_every_case() {
+async fn log_without_a_bug_passes_every_case() {
     for (name, case) in CASES {
         assert!(passes(*case, None).await, "{name}");
     }

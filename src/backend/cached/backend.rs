@@ -170,14 +170,14 @@ impl<B: CredentialBackend> Cached<B> {
             result
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|error| {
-            // Not the error itself, which repeats what the backend panicked with.
+            // Without the error itself, which repeats the panic message of the backend.
             tracing::error!(panicked = error.is_panic(), "a write ended without a result");
             Err(error::given_up())
         })
     }
 
     /// The partitions of a write of this record. An update may give the record a new access
-    /// key, which was absent or another record's. Entries under its old key know its id.
+    /// key, which was absent or another record's. Entries under its old key contain its id.
     fn partitions_of(&self, credential: &Credential) -> Vec<Partition> {
         let writes = &self.0.memory.writes;
         let access_key = credential.access_key.as_ref().map(|key| writes.access_key(key));

@@ -1,4 +1,4 @@
-//! Listening to a feed of changes, for as long as the cache lives.
+//! Following a change feed, for as long as the cache lives.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
@@ -13,17 +13,17 @@ use super::writes::Partition;
 use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};
 use crate::log;
 
-/// The first pause before a broken feed is listened to again; it doubles up to the longest.
+/// The first pause before a broken feed is subscribed to again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a subscription may take.
-const LONGEST_START: Duration = Duration::from_secs(10);
+/// The timeout of a subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Listens until the cache is gone.
+/// Follows the feed until the cache is dropped.
 pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
     let mut pause = PAUSE;
-    let mut was_told = false;
+    let mut was_logged = false;
     loop {
         let mut lasted = None;
         let error = match subscribe(&cache, &feed).await {
@@ -35,9 +35,9 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
             Err(error) => error,
         };
         if let Some(lasted) = lasted {
-            was_told = false;
-            // One that comes and goes has everything asked for anew each time: less and
-            // less often.
+            was_logged = false;
+            // Each reconnect causes new lookups of all keys: a feed that comes and goes is
+            // retried less and less often.
             if lasted >= LONGEST_PAUSE {
                 pause = PAUSE;
             }
@@ -46,19 +46,19 @@ pub(super) async fn follow<B, F: ChangeFeed>(cache: Weak<Inner<B>>, feed: F) {
         if inner.memory.vouched.end() {
             inner.counts.breaks.fetch_add(1, Relaxed);
         }
-        if !was_told {
+        if !was_logged {
             let (cause, ttl) = (log::cause(&error), inner.settings.ttl);
             tracing::warn!(%error, cause, ?ttl, "the change feed of the credential store is broken; cached keys are served for their ttl");
-            was_told = true;
+            was_logged = true;
         }
         drop(inner);
-        // Others lost the same feed at the same time.
+        // Jittered: other processes lost the same feed at the same time.
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Starts to listen; `None` if the cache is gone.
+/// Subscribes; returns `None` if the cache was dropped.
 async fn subscribe<B, F: ChangeFeed>(
     cache: &Weak<Inner<B>>,
     feed: &F,
@@ -66,11 +66,11 @@ async fn subscribe<B, F: ChangeFeed>(
     if cache.strong_count() == 0 {
         return Ok(None);
     }
-    timeout(LONGEST_START, feed.subscribe()).await.map_err(|_| too_slow())?.map(Some)
+    timeout(SUBSCRIBE_TIMEOUT, feed.subscribe()).await.map_err(|_| too_slow())?.map(Some)
 }
 
-/// Listens until the feed breaks, and tells why; `None` if the cache is gone. Notes for how
-/// long the feed told everything, if ever.
+/// Follows the feed until it breaks; returns the error, or `None` if the cache was dropped.
+/// Sets `lasted` to the time between the first and the last complete notice.
 async fn listen<B>(
     cache: &Weak<Inner<B>>,
     mut changes: Box<dyn Changes>,
@@ -79,7 +79,7 @@ async fn listen<B>(
     let mut began: Option<SystemTime> = None;
     loop {
         let asked_at = cache.upgrade()?.clock.now();
-        // A feed that is silent for longer is of no use: nothing is vouched for by then.
+        // A silent feed is useless after this time: it vouches for nothing any more.
         let notice = match timeout(TRUST, changes.next()).await {
             Ok(Ok(notice)) => notice,
             Ok(Err(error)) => return Some(error),
@@ -89,7 +89,7 @@ async fn listen<B>(
         inner.apply(&notice);
         if notice.is_complete {
             if began.is_none() {
-                // What was asked for before may have missed a change that nobody told.
+                // Earlier lookups may have missed a change that was not reported.
                 inner.memory.writes.count_everywhere();
                 tracing::info!("the change feed of the credential store is connected");
             }
@@ -101,7 +101,7 @@ async fn listen<B>(
 }
 
 impl<B> Inner<B> {
-    /// Forgets what was changed.
+    /// Invalidates the entries of changed records.
     fn apply(self: &Arc<Self>, notice: &Notice) {
         let writes = &self.memory.writes;
         let partitions: Option<Vec<_>> =
@@ -114,7 +114,7 @@ impl<B> Inner<B> {
         self.counts.changes.fetch_add(notice.changes.len() as u64, Relaxed);
     }
 
-    /// Where a change counts; the second may be the first. `None` is everywhere.
+    /// The partitions of a change; both may be the same. `None` means all partitions.
     fn partitions(&self, change: &Change) -> Option<[Partition; 2]> {
         let writes = &self.memory.writes;
         Some(match change {
@@ -130,5 +130,5 @@ impl<B> Inner<B> {
 }
 
 fn too_slow() -> BackendError {
-    BackendError::Unavailable("the feed of changes did not answer in time".into())
+    BackendError::Unavailable("the change feed timed out".into())
 }

@@ -1,4 +1,4 @@
-//! Lookups: from memory, or from the backend with one question for all who wait.
+//! Lookups: from memory, or from the backend with one call shared by all callers.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use tokio::{runtime::Handle, time::timeout};
 
 use super::error;
-use super::memory::{Heard, Memory, Recalled, Settings};
+use super::memory::{Entry, Memory, Recalled, Settings};
 use super::stats::Counts;
 use crate::backend::{BackendError, CredentialBackend, Known};
 use crate::clock::Clock;
@@ -19,19 +19,19 @@ use crate::domain::{AccessKey, Credential};
 use crate::flight::Flights;
 use crate::log;
 
-/// Longer access keys are not remembered: none that long was created here, and
-/// strangers shall not fill the memory with them.
+/// Longer access keys are not cached: this crate creates none that long, and unauthenticated
+/// clients must not fill the memory with them.
 const MAX_ACCESS_KEY: usize = 256;
 
-/// A question that takes longer has failed: all who ask for the key wait for it.
-const LONGEST_QUESTION: Duration = Duration::from_secs(10);
+/// The timeout of a call of the backend, for which all lookups of the key wait.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An outage is told once in this many seconds, not for every key in use.
+/// At most one warning about an outage in this many seconds, not one for every key in use.
 const SECONDS_BETWEEN_WARNINGS: u64 = 10;
 
-type Answer = Result<Heard, Arc<BackendError>>;
+type Answer = Result<Entry, Arc<BackendError>>;
 
-/// What all handles to one cache share.
+/// The state that all handles to one cache share.
 pub(super) struct Inner<B> {
     pub(super) backend: B,
     pub(super) settings: Settings,
@@ -39,7 +39,7 @@ pub(super) struct Inner<B> {
     pub(super) memory: Memory,
     flights: Arc<Flights<Box<str>, Answer>>,
     pub(super) counts: Counts,
-    /// When an outage was told of last, in seconds since 1970.
+    /// The time of the last warning about an outage, in seconds since 1970.
     warned_at: AtomicU64,
 }
 
@@ -58,8 +58,8 @@ impl<B> Inner<B> {
 }
 
 impl<B: CredentialBackend> Inner<B> {
-    /// What memory has; may have the backend asked for it anew, and does not wait
-    /// for that.
+    /// Returns what the memory has. May start a refresh in the background, without waiting for
+    /// it.
     pub(super) fn recall(self: &Arc<Self>, access_key: &str, now: SystemTime) -> Option<Known> {
         if access_key.len() > MAX_ACCESS_KEY {
             return None;
@@ -94,22 +94,21 @@ impl<B: CredentialBackend> Inner<B> {
             return self.backend.find_by_access_key(access_key).await;
         }
         match self.ask_with_others(access_key).await {
-            Some(Ok(Heard::Absent(_))) => Ok(None),
-            Some(Ok(Heard::Present(kept))) => Ok(Some(kept.credential)),
+            Some(Ok(Entry::Absent(_))) => Ok(None),
+            Some(Ok(Entry::Present(kept))) => Ok(Some(kept.credential)),
             Some(Err(error)) => Err(error::share(&error)),
             None => Err(error::given_up()),
         }
     }
 
-    /// The answer to the question that is under way, or to one of our own; `None` if
-    /// it was given up.
+    /// Returns the answer of the call in progress, or of a new one; `None` if the call ended
+    /// without a result.
     async fn ask_with_others(self: &Arc<Self>, access_key: &AccessKey) -> Option<Answer> {
         let (answer, is_own) = self.join(access_key).await;
-        // A question that was under way may have been asked before a write that was
-        // done when this lookup began. The next one cannot: the questions about one
-        // key follow one another.
-        let is_stale = |heard| !self.memory.is_servable(heard, self.clock.now());
-        if !is_own && matches!(&answer, Some(Ok(heard)) if is_stale(heard)) {
+        // The call in progress may have started before a write that was done when this lookup
+        // started. The next one cannot: calls for the same key run one after the other.
+        let is_stale = |entry| !self.memory.is_servable(entry, self.clock.now());
+        if !is_own && matches!(&answer, Some(Ok(entry)) if is_stale(entry)) {
             return self.join(access_key).await.0;
         }
         answer
@@ -118,7 +117,7 @@ impl<B: CredentialBackend> Inner<B> {
     async fn join(self: &Arc<Self>, access_key: &AccessKey) -> (Option<Answer>, bool) {
         let key: Box<str> = access_key.as_str().into();
         let mut is_own = false;
-        let known = || self.memory.recall_heard(&key, self.clock.now()).map(Ok);
+        let known = || self.memory.recall_entry(&key, self.clock.now()).map(Ok);
         let joined = self.flights.join(&key, known, || {
             is_own = true;
             Arc::clone(self).ask(access_key.clone())
@@ -127,17 +126,18 @@ impl<B: CredentialBackend> Inner<B> {
     }
 
     async fn ask(self: Arc<Self>, access_key: AccessKey) -> Answer {
-        // Taken before the question, so that a write meanwhile makes the answer stale.
+        // Created before the call, so that a concurrent write makes the answer stale.
         let asked = self.memory.ask(self.clock.now());
         let asking = self.backend.find_by_access_key(&access_key);
-        let found = timeout(LONGEST_QUESTION, asking).await.map_err(|_| error::too_slow())?;
+        let found = timeout(LOOKUP_TIMEOUT, asking).await.map_err(|_| error::too_slow())?;
         let found = found.map_err(Arc::new)?;
-        let heard = self.memory.heard(&access_key, asked, found);
-        self.memory.keep(&access_key, heard.clone());
-        Ok(heard)
+        let entry = self.memory.entry(&access_key, asked, found);
+        self.memory.keep(&access_key, entry.clone());
+        Ok(entry)
     }
 
-    /// Asks ahead of time, in the background, so that nobody waits for a key in use.
+    /// Calls the backend ahead of time, in the background, so that no request waits for a key
+    /// in use.
     fn refresh(self: &Arc<Self>, access_key: &str, now: SystemTime) {
         if Handle::try_current().is_err() || !self.memory.claims_refresh(access_key, now) {
             return;
@@ -149,14 +149,14 @@ impl<B: CredentialBackend> Inner<B> {
             let answer = Arc::clone(&inner).ask(access_key).await;
             if let Err(error) = &answer {
                 inner.counts.failed_refreshes.fetch_add(1, Relaxed);
-                inner.tell_of(error);
+                inner.warn_of(error);
             }
             answer
         };
         let _under_way = self.flights.join(&key, || None, ask);
     }
 
-    fn tell_of(&self, error: &BackendError) {
+    fn warn_of(&self, error: &BackendError) {
         let cause = log::cause(error);
         let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let last = self.warned_at.load(Relaxed);

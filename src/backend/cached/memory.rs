@@ -1,4 +1,4 @@
-//! What was heard of the backend, for as long as it counts.
+//! The answers of the backend, with their ages.
 
 use std::{
     cell::Cell,
@@ -17,13 +17,13 @@ use super::vouched::Vouched;
 use super::writes::{Partition, Stamp, Writes};
 use crate::domain::{AccessKey, Credential};
 
-/// How many parts lock apart from each other, if there is enough for all.
+/// The maximum number of shards, each with its own lock.
 const MAX_SHARDS: usize = 32;
 
-/// How many entries are worth a lock of their own.
+/// The minimum number of entries of a shard.
 const MIN_SHARD: usize = 64;
 
-/// Records of up to this many bytes of text count as one, longer ones as several.
+/// Records up to this many bytes of text count as one entry, longer ones as several.
 const BYTES: usize = 4_096;
 
 /// The settings of a cache.
@@ -36,7 +36,7 @@ pub(super) struct Settings {
     pub(super) absence_capacity: usize,
 }
 
-/// Answers by access key: records, and absences, which push out no record.
+/// Answers by access key: records, and absences, which never evict a record.
 pub(super) struct Memory {
     ttl: u64,
     followed_ttl: u64,
@@ -44,11 +44,11 @@ pub(super) struct Memory {
     pub(super) vouched: Vouched,
     pub(super) writes: Arc<Writes>,
     present: Cache<Name, Kept, Weight>,
-    // Anybody can ask for anything: a hash that nobody can aim at.
+    // A randomly seeded hash: any client can choose these access keys.
     absent: Cache<Name, Absence, UnitWeighter, RandomState>,
 }
 
-/// When a question was asked: an answer is as old as its question.
+/// When a call of the backend started: an answer is as old as its call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// In nanoseconds since 1970.
@@ -57,15 +57,15 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// That of an answer from the future, after the clock was put back, is not known.
+    /// `None` if the answer is from the future, after the clock was set back.
     fn age(self, now: u64) -> Option<u64> {
         now.checked_sub(self.at)
     }
 }
 
-/// What the backend said.
+/// An answer of the backend.
 #[derive(Clone)]
-pub(super) enum Heard {
+pub(super) enum Entry {
     Absent(Absence),
     Present(Kept),
 }
@@ -74,19 +74,19 @@ pub(super) enum Heard {
 pub(super) struct Kept {
     pub(super) credential: Arc<Credential>,
     asked: Asked,
-    /// Of the record, the access key, the user and the project.
+    /// The partitions of the record, the access key, the user and the project.
     partitions: [Partition; 4],
-    /// How often it has been asked for anew since.
+    /// How often it was refreshed since.
     refreshes: u16,
     weight: u16,
 }
 
-/// What a lookup is given.
+/// The result of a lookup in memory.
 pub(super) enum Recalled {
     Absent,
     Present {
         credential: Arc<Credential>,
-        /// Whether it is time to ask for it anew.
+        /// Whether a refresh is due.
         is_due: bool,
     },
 }
@@ -111,16 +111,16 @@ impl Memory {
         }
     }
 
-    /// A question that is asked now: to be made before it is.
+    /// Returns the start of a call: create it before the call.
     pub(super) fn ask(&self, now: SystemTime) -> Asked {
-        // What is asked at no known time never has an age, and is not served.
+        // Without a valid time the answer has no age, and is not served.
         Asked { at: nanos(now).unwrap_or(u64::MAX), stamp: self.writes.stamp() }
     }
 
-    /// What a lookup can be given now.
+    /// Returns what a lookup can be served now.
     pub(super) fn recall(&self, access_key: &str, now: SystemTime) -> Option<Recalled> {
         let (now, name) = (nanos(now)?, access_key.as_bytes());
-        // Taken apart, since moving it whole is a good part of a lookup's time.
+        // Destructured, since moving the whole entry takes much of a lookup's time.
         if let Some(Kept { credential, asked, partitions, refreshes, .. }) = self.present.get(name)
             && let Some(age) = self.age_of_present(asked, &partitions, now)
         {
@@ -131,60 +131,61 @@ impl Memory {
         self.age_of_absence(&absence, now).map(|_| Recalled::Absent)
     }
 
-    /// The same as it was heard.
-    pub(super) fn recall_heard(&self, access_key: &str, now: SystemTime) -> Option<Heard> {
+    /// Returns the entry itself, if it can be served now.
+    pub(super) fn recall_entry(&self, access_key: &str, now: SystemTime) -> Option<Entry> {
         let name = access_key.as_bytes();
-        let present = || self.present.get(name).map(Heard::Present);
-        let absent = || self.absent.get(name).map(Heard::Absent);
-        let servable = |heard: &Heard| self.is_servable(heard, now);
+        let present = || self.present.get(name).map(Entry::Present);
+        let absent = || self.absent.get(name).map(Entry::Absent);
+        let servable = |entry: &Entry| self.is_servable(entry, now);
         present().filter(servable).or_else(|| absent().filter(servable))
     }
 
-    /// Whether a lookup can be given this now.
-    pub(super) fn is_servable(&self, heard: &Heard, now: SystemTime) -> bool {
-        let age = nanos(now).and_then(|now| match heard {
-            Heard::Absent(absence) => self.age_of_absence(absence, now),
-            Heard::Present(kept) => self.age_of_present(kept.asked, &kept.partitions, now),
+    /// Returns whether an entry can be served now.
+    pub(super) fn is_servable(&self, entry: &Entry, now: SystemTime) -> bool {
+        let age = nanos(now).and_then(|now| match entry {
+            Entry::Absent(absence) => self.age_of_absence(absence, now),
+            Entry::Present(kept) => self.age_of_present(kept.asked, &kept.partitions, now),
         });
         age.is_some()
     }
 
-    /// What was heard, to be kept or passed on.
-    pub(super) fn heard(
+    /// Returns the entry for an answer of the backend.
+    pub(super) fn entry(
         &self,
         access_key: &AccessKey,
         asked: Asked,
         found: Option<Arc<Credential>>,
-    ) -> Heard {
+    ) -> Entry {
         let writes = &self.writes;
         let key = writes.access_key(access_key);
         let Some(credential) = found else {
-            return Heard::Absent(Absence { asked, partition: [key] });
+            return Entry::Absent(Absence { asked, partition: [key] });
         };
         let user = writes.user(&credential.user_id);
         let project = credential.project_id.as_ref().map_or(user, |id| writes.project(id));
         let partitions = [writes.record(&credential.id), key, user, project];
         let weight = u16::try_from(1 + credential.size() / BYTES).unwrap_or(u16::MAX);
-        Heard::Present(Kept { credential, asked, partitions, refreshes: 0, weight })
+        Entry::Present(Kept { credential, asked, partitions, refreshes: 0, weight })
     }
 
-    /// Remembers it, instead of what was heard before. The questions about one key
-    /// follow one another, so what is kept last was asked last.
-    pub(super) fn keep(&self, access_key: &AccessKey, heard: Heard) {
+    /// Stores an entry in place of the previous one. Calls for one key run one after the
+    /// other, so the last entry is from the last call.
+    pub(super) fn keep(&self, access_key: &AccessKey, entry: Entry) {
         let name = Name::new(access_key.as_str());
-        match heard {
-            Heard::Absent(absence) => {
+        match entry {
+            Entry::Absent(absence) => {
                 self.present.remove(&name);
                 self.absent.insert(name, absence);
             }
-            Heard::Present(kept) => {
+            Entry::Present(kept) => {
                 self.absent.remove(&name);
                 self.present.insert(name, kept);
             }
         }
     }
 
-    /// Whether the caller is the one to ask for it anew; others need not for a while.
+    /// Returns whether this caller should refresh the entry; then others should not for a
+    /// while.
     pub(super) fn claims_refresh(&self, access_key: &str, now: SystemTime) -> bool {
         let (now, name) = (nanos(now), Name::new(access_key));
         let claimed = self.present.entry(&name, Some(Duration::ZERO), |_, kept| {
@@ -200,26 +201,26 @@ impl Memory {
         matches!(claimed, EntryResult::Retained(true))
     }
 
-    /// How many records and absences are held, servable or not.
+    /// Returns the number of records and absences in memory, including stale ones.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.present.len(), self.absent.len())
     }
 
-    /// Nothing was missing when this was asked.
+    /// Records that the feed was complete at this time.
     pub(super) fn renew(&self, asked_at: SystemTime) {
         if let Some(asked_at) = nanos(asked_at) {
             self.vouched.renew(asked_at);
         }
     }
 
-    /// How long ago a change may have been made elsewhere that is not felt, if a feed
-    /// vouches for anything.
+    /// Returns the age of the oldest change by others that may not have taken effect; `None`
+    /// if no feed vouches for the entries.
     pub(super) fn lag(&self, now: SystemTime) -> Option<Duration> {
         self.vouched.lag(nanos(now)?).map(Duration::from_nanos)
     }
 
-    /// How long ago a change may have been made that the answer to some lookup would miss;
-    /// forgets what a lookup cannot be given.
+    /// Returns the age of the oldest change that some lookup could miss; evicts entries that
+    /// cannot be served.
     pub(super) fn sweep(&self, now: SystemTime) -> Duration {
         let (now, oldest) = (nanos(now), Cell::new(0));
         let lag = now.and_then(|now| self.vouched.lag(now));
@@ -237,8 +238,8 @@ impl Memory {
     }
 
     fn age_of_present(&self, asked: Asked, partitions: &[Partition], now: u64) -> Option<u64> {
-        // Most answers are young, and need nobody to vouch for them. Whoever vouches is
-        // asked before the partitions: a feed that is back touches all of them first.
+        // Most entries are younger than the `ttl` and need no feed. The feed is checked before
+        // the partitions, because a reconnected feed first touches all of them.
         asked
             .age(now)
             .filter(|age| *age < self.ttl || *age < self.bound(now))
@@ -253,7 +254,7 @@ impl Memory {
             .filter(|_| self.writes.are_untouched(&absence.partition, absence.asked.stamp))
     }
 
-    /// For how long an answer counts: longer while a feed vouches.
+    /// Returns how long an entry is served: longer while a feed vouches for it.
     fn bound(&self, now: u64) -> u64 {
         match self.vouched.lag(now) {
             Some(_) => self.ttl.max(self.followed_ttl),
@@ -261,20 +262,20 @@ impl Memory {
         }
     }
 
-    /// Whether it is to be asked for anew: after three quarters of its time, and
-    /// while that brings nothing, after each further sixteenth.
+    /// Returns whether a refresh is due: after three quarters of the time, and while refreshes
+    /// fail, after each further sixteenth.
     fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
         let is_past = |bound: u64| age >= (bound / 16).saturating_mul(12 + u64::from(refreshes));
         is_past(self.ttl) && is_past(self.bound(now))
     }
 }
 
-/// Nanoseconds since 1970; nothing before that and after 2554.
+/// Returns the nanoseconds since 1970; `None` before 1970 and after 2554.
 fn nanos(time: SystemTime) -> Option<u64> {
     u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
 }
 
-/// Room for this many entries and not one more.
+/// Creates a cache with at most this capacity.
 fn cache<V: Clone, W, H>(capacity: usize, weighter: W, hasher: H) -> Cache<Name, V, W, H>
 where
     W: Weighter<Name, V> + Clone,
@@ -285,7 +286,7 @@ where
     let capacity = capacity / shards * shards;
     let mut options = OptionsBuilder::new();
     options.shards(shards).estimated_items_capacity(capacity).weight_capacity(capacity as u64);
-    let options = options.build().expect("all that must be set is set");
+    let options = options.build().expect("all required options are set");
     Cache::with_options(options, weighter, hasher, DefaultLifecycle::default())
 }
 

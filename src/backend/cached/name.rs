@@ -1,12 +1,12 @@
-//! Access keys as the memory holds them.
+//! Access keys as stored in memory.
 
 use std::{
     borrow::Borrow,
     hash::{Hash, Hasher},
 };
 
-/// Access keys up to this long lie in the entry itself, so that comparing one
-/// fetches no further line of memory: those that are made here have 32 bytes.
+/// Access keys up to this length are stored in the entry itself, so that comparing them reads
+/// no further cache line. Generated access keys have 32 bytes.
 const IN_PLACE: usize = 38;
 
 /// The bytes of an access key.
@@ -50,7 +50,7 @@ impl PartialEq for Name {
 
 impl Eq for Name {}
 
-// As the bytes that it is looked up by.
+// Hashes like the byte slice that it is looked up by.
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.bytes().hash(state);
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_bytes_however_long() {
+    fn name_of_any_length_is_its_bytes() {
         for length in [0, 1, 32, 37, 38, 39, 256] {
             let text = "k".repeat(length);
             let name = Name::new(&text);

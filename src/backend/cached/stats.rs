@@ -35,7 +35,7 @@ pub struct CacheStats {
 /// How many counters the hits are spread over, so that threads do not contend.
 const STRIPES: usize = 64;
 
-/// The counts that grow.
+/// The counters.
 #[derive(Debug)]
 pub(super) struct Counts {
     hits: Box<[Stripe; STRIPES]>,
@@ -46,7 +46,7 @@ pub(super) struct Counts {
     pub(super) breaks: AtomicU64,
 }
 
-/// Two cache lines, which processors like to fetch together.
+/// Two cache lines, since processors prefetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe {

@@ -1,21 +1,20 @@
-//! Until when a feed of changes vouches for what is remembered.
+//! How long a change feed vouches for the entries in memory.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// For how long what a feed told last counts.
+/// How long a complete notice counts.
 pub(super) const TRUST: Duration = Duration::from_nanos(TRUST_NANOS);
 
 const TRUST_NANOS: u64 = 1_000_000_000;
 
-/// A feed vouches for all that is remembered, as long as it says often enough that
-/// nothing is missing.
+/// A feed vouches for all entries, as long as it sends complete notices often enough.
 #[derive(Debug, Default)]
 pub(super) struct Vouched {
-    /// When the last complete notice was asked for, in nanoseconds since 1970; zero if
-    /// no feed is listened to.
+    /// When the call for the last complete notice started, in nanoseconds since 1970; zero if
+    /// no feed is followed.
     complete_at: AtomicU64,
 }
 
@@ -24,16 +23,16 @@ impl Vouched {
         self.complete_at.store(asked_at, Ordering::Release);
     }
 
-    /// No more; returns whether it vouched for anything.
+    /// Ends the trust; returns whether a feed vouched for the entries.
     pub(super) fn end(&self) -> bool {
         self.complete_at.swap(0, Ordering::AcqRel) != 0
     }
 
-    /// How long ago a change may have been made that was not felt; `None` if no feed vouches
-    /// for anything.
+    /// Returns the maximum age of a change that has not taken effect; `None` if no feed
+    /// vouches for the entries.
     pub(super) fn lag(&self, now: u64) -> Option<u64> {
         let complete_at = self.complete_at.load(Ordering::Acquire);
-        // After the clock was put back nobody knows.
+        // Unknown after the clock was set back.
         now.checked_sub(complete_at).filter(|lag| *lag < TRUST_NANOS)
     }
 }
@@ -45,7 +44,7 @@ mod tests {
     const NOW: u64 = 1_700_000_000_000_000_000;
 
     #[test]
-    fn it_vouches_for_a_second_only_and_until_it_ends() {
+    fn trust_lasts_one_second_or_until_the_feed_ends() {
         let vouched = Vouched::default();
         assert_eq!(vouched.lag(NOW), None);
         vouched.renew(NOW);

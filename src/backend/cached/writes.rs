@@ -1,4 +1,4 @@
-//! When what was written last, so that nothing older is served.
+//! The order of writes and calls, so that no stale answer is served.
 
 use std::{
     fmt,
@@ -11,31 +11,31 @@ use std::{
 
 use crate::domain::{AccessKey, CredentialId, ProjectId, UserId};
 
-/// How many partitions the writes of records and access keys share, and how many the
-/// purges of users and projects. What shares a partition is asked for anew together:
-/// that costs a question and is never wrong. More partitions would not stay in the
-/// processor's memory, where every lookup goes through them.
+/// The number of partitions that the writes of records and access keys share, and the number
+/// that the purges of users and projects share. A write makes all entries of its partition
+/// stale: that costs lookups but is never wrong. More partitions would not fit into the
+/// processor's cache, and every lookup reads them.
 const RECORDS: usize = 1 << 14;
 const OWNERS: usize = 1 << 10;
 
-/// Counts writes, and knows for everything that can be written the last one.
+/// Counts writes, and stores the number of the last write of each partition.
 ///
-/// A question takes the [`Stamp`] before it is asked, and a write is counted after
-/// it was done and before it is answered. So an answer that missed a write has an
-/// older stamp than the write's partitions, whenever it arrives.
+/// A call takes the [`Stamp`] before it starts. A write is counted after it was done and
+/// before its caller gets the result. So an answer that missed a write has an older stamp than
+/// the partitions of the write, whenever it arrives.
 pub(super) struct Writes {
     hasher: RandomState,
     count: AtomicU64,
-    /// Those of records, then those of owners, which purges alone touch: a store
-    /// where many keys are made has its users' partitions in peace.
+    /// The partitions of records, then those of owners. Only purges touch the latter, so that
+    /// creating keys does not make all entries of a user stale.
     last: Box<[AtomicU64]>,
 }
 
-/// How many writes were done at some moment.
+/// The number of writes that were done at some moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp(u64);
 
-/// Where the last write of a thing is found.
+/// The index of a partition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Partition(u16);
 
@@ -48,8 +48,8 @@ impl Writes {
         self.partition(("record", id), 0, RECORDS)
     }
 
-    /// The partition of the record that is made with this access key, as most are that
-    /// have it: a lookup then has one partition less to see.
+    /// Returns the partition of the record that is created with this access key. Most records
+    /// keep that key, so that a lookup has one partition less to check.
     pub(super) fn access_key(&self, access_key: &AccessKey) -> Partition {
         self.record(&CredentialId::of(access_key))
     }
@@ -62,7 +62,7 @@ impl Writes {
         self.partition(("project", id), RECORDS, OWNERS)
     }
 
-    /// Whether nothing was written in these partitions since.
+    /// Returns whether none of these partitions was written since.
     pub(super) fn are_untouched(&self, partitions: &[Partition], since: Stamp) -> bool {
         partitions.iter().all(|partition| {
             let last = self.last.get(usize::from(partition.0));
@@ -70,7 +70,7 @@ impl Writes {
         })
     }
 
-    /// Counts a write in these partitions when what this returns is dropped.
+    /// Returns a guard that counts a write in these partitions when it is dropped.
     pub(super) fn under_way(self: &Arc<Self>, partitions: Vec<Partition>) -> UnderWay {
         UnderWay { writes: Arc::clone(self), partitions }
     }
@@ -113,8 +113,8 @@ impl fmt::Debug for Writes {
     }
 }
 
-/// A write that is under way. Dropping it counts the write, also when it failed,
-/// panicked or was ended: it may have happened.
+/// A write in progress. Dropping it counts the write, also when the write failed, panicked or
+/// was cancelled: it may have happened.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     writes: Arc<Writes>,
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_touches_its_places_for_all_who_asked_before_and_for_nobody_after() {
+    fn write_invalidates_earlier_stamps_only() {
         let writes = Arc::new(Writes::default());
         let partition = writes.access_key(&AccessKey::from_stored("a"));
         let before = writes.stamp();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn purges_and_writes_share_no_place() {
+    fn purges_and_writes_use_separate_partitions() {
         let writes = Writes::default();
         for number in 0..1_000 {
             let name = number.to_string();

@@ -209,7 +209,7 @@ impl<B: fmt::Debug> fmt::Debug for Encrypted<B> {
 }
 
 impl<B: CredentialBackend> Inner<B> {
-    /// A page of opened records, without the register.
+    /// Returns a page of opened records, without the register.
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
         if query.user_id.as_ref().is_some_and(|user| user.as_str() == OWNER) {
             return Ok(Page::default());
@@ -217,7 +217,7 @@ impl<B: CredentialBackend> Inner<B> {
         if !may_show_register(query) {
             return self.page(query).await;
         }
-        // The register lies within: what is before it, then what is behind it.
+        // The range contains the register: first the records before it, then those after it.
         let mut before = query.clone();
         before.before = Some(ID.into());
         let mut page = self.page(&before).await?;
@@ -234,8 +234,8 @@ impl<B: CredentialBackend> Inner<B> {
         Ok(page)
     }
 
-    /// A page that the register is not on. Sealed texts are longer than what is in them:
-    /// a page that is short for that is filled up.
+    /// Returns a page of a range without the register. Sealed texts are longer than their
+    /// content, so a page that is short for that reason is filled up.
     async fn page(&self, query: &ListQuery) -> Result<Page, BackendError> {
         let mut page = Page::default();
         let (mut rest, mut bytes) = (query.clone(), 0);
@@ -265,8 +265,7 @@ impl<B: CredentialBackend> Inner<B> {
     }
 }
 
-/// Whether the register could be among what a query asks for. It has no access key and
-/// is in no project.
+/// Returns whether the query could match the register, which has no access key and no project.
 fn may_show_register(query: &ListQuery) -> bool {
     let ListQuery { user_id, project_id, kind, order, after, before, .. } = query;
     let none_or = |marker: &Option<String>, holds: fn(&str) -> bool| {
@@ -309,7 +308,8 @@ impl<B: BulkLoad + CredentialBackend> BulkLoad for Encrypted<B> {
         let inner = &*self.0;
         inner.witness.before(&inner.backend, &inner.sealer).await?;
         let free = || records.iter().filter(|record| !register::is_reserved(record));
-        // Repeatably, so that most of what is loaded again is the same to the store below.
+        // With repeatable seals, so that the store below recognizes most records that are
+        // loaded again.
         let sealed: Vec<_> = free().map(|it| inner.sealer.seal_repeatably(it)).collect();
         let loaded = inner.backend.load(&sealed).await?;
         if loaded.contains(&Loaded::Stored) {
@@ -320,7 +320,7 @@ impl<B: BulkLoad + CredentialBackend> BulkLoad for Encrypted<B> {
         for record in records {
             let outcome = if register::is_reserved(record) { None } else { loaded.next() };
             outcomes.push(match outcome {
-                // It may be there, sealed with another key or another nonce.
+                // The same record may be stored, sealed with another key or nonce.
                 Some(Loaded::Refused) if self.is_there(record).await? => Loaded::AlreadyThere,
                 outcome => outcome.unwrap_or(Loaded::Refused),
             });
@@ -330,7 +330,8 @@ impl<B: BulkLoad + CredentialBackend> BulkLoad for Encrypted<B> {
 }
 
 impl<B: CredentialBackend> Encrypted<B> {
-    /// Whether this very record is in the store. One that cannot be opened is another.
+    /// Returns whether this very record is stored. A record that cannot be opened is not the
+    /// same.
     async fn is_there(&self, record: &Arc<Credential>) -> Result<bool, BackendError> {
         match self.get(&record.id).await {
             Ok(found) => Ok(found.is_some_and(|found| found == *record)),

@@ -1,4 +1,4 @@
-//! Keystone's own sealed secrets, for those who move here from it.
+//! Secrets that Keystone sealed, for the import from Keystone.
 
 use std::{error::Error as StdError, fmt, fs, path::Path};
 
@@ -14,18 +14,18 @@ use super::ring::read_private;
 use crate::domain::SecretText;
 
 const VERSION: u8 = 0x80;
-/// Version and time, before the initialisation vector.
+/// Version and time, before the initialization vector.
 const HEAD: usize = 9;
 const IV: usize = 16;
 const MAC: usize = 32;
 
 /// The keys of a Fernet key repository, as Keystone keeps one for its credentials.
 ///
-/// They open what lies in the column `encrypted_blob` of Keystone's table `credential`.
-/// Nothing is sealed with them here.
+/// They open the column `encrypted_blob` of Keystone's table `credential`. This crate seals
+/// nothing with them.
 #[derive(Clone)]
 pub struct FernetKeys {
-    /// The primary one first.
+    /// The primary key first.
     keys: Vec<FernetKey>,
 }
 
@@ -36,17 +36,18 @@ struct FernetKey {
 }
 
 impl FernetKeys {
-    /// Reads a key repository: a folder such as `/etc/keystone/credential-keys`, with
-    /// files that are named by numbers, the highest of which is the primary key. Files
-    /// with other names are not looked at.
+    /// Reads a key repository: a folder such as `/etc/keystone/credential-keys`, with files
+    /// that are named by numbers. The highest number is the primary key. Files with other
+    /// names are ignored.
     ///
     /// Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Exposed`] if the group or others may read or write one of the
-    /// files; [`KeyErrorKind::Inaccessible`] if the folder or a file cannot be read;
-    /// [`KeyErrorKind::Invalid`] if there is no key, or a file holds none.
+    /// [`KeyErrorKind::Exposed`] if the group or others may read or write one of the files;
+    /// [`KeyErrorKind::Inaccessible`] if the folder or a file cannot be read;
+    /// [`KeyErrorKind::Invalid`] if the folder has no key file, or a file does not contain a
+    /// key.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, KeyError> {
         let folder = folder.as_ref();
         let inaccessible = |error| {
@@ -67,20 +68,21 @@ impl FernetKeys {
             let path = folder.join(name);
             let key =
                 FernetKey::parse(read_private(&path)?.expose().trim_ascii()).ok_or_else(|| {
-                    let what = format!("{} holds no Fernet key", path.display());
+                    let what = format!("{} does not contain a Fernet key", path.display());
                     KeyError::new(KeyErrorKind::Invalid, what)
                 })?;
             keys.push(key);
         }
         if keys.is_empty() {
-            let what = format!("{} holds no key that is named by a number", folder.display());
+            let what =
+                format!("{} does not contain a key file named by a number", folder.display());
             return Err(KeyError::new(KeyErrorKind::Invalid, what));
         }
         Ok(Self { keys })
     }
 
-    /// The key of a Keystone that has no key repository: it then seals with zeros, which
-    /// anybody can open.
+    /// Returns the key of a Keystone without a key repository: it seals with zeros, so that
+    /// anybody can open its secrets.
     #[must_use]
     pub fn null() -> Self {
         Self {
@@ -88,12 +90,12 @@ impl FernetKeys {
         }
     }
 
-    /// Opens a token with whichever key made it, however old it is.
+    /// Opens a token of any age with the key that made it.
     ///
     /// # Errors
     ///
-    /// [`FernetError`] if none of the keys made it, it was altered, or its text is not
-    /// UTF-8.
+    /// [`FernetError`] if none of the keys made the token, the token was altered, or its text
+    /// is not UTF-8.
     pub fn decrypt(&self, token: &str) -> Result<SecretText, FernetError> {
         let token = token.trim_ascii().trim_end_matches('=');
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| FernetError(()))?;
@@ -134,13 +136,13 @@ impl fmt::Debug for FernetKeys {
     }
 }
 
-/// A token that none of the keys opens. The token is not repeated.
+/// None of the keys opens the token. The message does not repeat the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FernetError(());
 
 impl fmt::Display for FernetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the Fernet token was made with none of these keys, or altered")
+        f.write_str("the Fernet token was not made with any of these keys, or was altered")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening a store: whether the ring fits it.
+//! Opening a store: checks that the ring fits the store.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::backend::{BackendError, CredentialBackend, ListQuery, Order};
 use crate::backend::{OpenError, OpenErrorKind};
 use crate::domain::Credential;
 
-/// How often to start again when others change the register meanwhile.
+/// How often to start again when others change the register concurrently.
 const TRIES: usize = 32;
 
-/// What to make of a store that holds plain records.
+/// How to treat a store that has plain records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plain {
     Adopt,
     Refuse,
 }
 
-/// Finds or makes the register, with the newest key of the ring in use.
+/// Reads or creates the register, with the newest key of the ring in use.
 pub(super) async fn settle<B: CredentialBackend>(
     backend: &B,
     sealer: &Sealer,
@@ -49,14 +49,14 @@ pub(super) async fn settle<B: CredentialBackend>(
     Err(OpenError::new(OpenErrorKind::Unavailable, what))
 }
 
-/// Makes the register of a store that has none, unless somebody else does.
+/// Creates the register of a store without one, unless another process creates it.
 async fn make<B: CredentialBackend>(
     backend: &B,
     sealer: &Sealer,
     plain: Plain,
 ) -> Result<(), OpenError> {
     let first = match first_record(backend).await {
-        // What cannot be read is there too, and left to be told by whoever seals the rest.
+        // An unreadable record exists too; the reseal reports it.
         Err(BackendError::Corrupt(_)) if plain == Plain::Adopt => {
             let state = State::new(sealer.newest(), true);
             register::make(backend, sealer, state).await.map_err(OpenError::backend)?;
@@ -65,19 +65,19 @@ async fn make<B: CredentialBackend>(
         first => first.map_err(OpenError::backend)?,
     };
     if let (Some(first), Plain::Refuse) = (&first, plain) {
-        // A register that somebody else made meanwhile is read in the next try.
+        // Another process created the register meanwhile: the next try reads it.
         if first.id.as_str() == register::ID {
             return Ok(());
         }
         return Err(if is_sealed(first) {
             let what = format!(
-                "the store holds sealed records, and the record that tells with which keys \
-                 ({}) is gone",
+                "the store has sealed records, but the record of the keys in use ({}) \
+                 is missing",
                 register::ID
             );
             OpenError::new(OpenErrorKind::Corrupt, what)
         } else {
-            let what = "the store holds records that are not sealed: reseal it, and until \
+            let what = "the store has records that are not sealed: reseal it, and until \
                         that is done open it with `adopt`";
             OpenError::new(OpenErrorKind::NotSealed, what)
         });

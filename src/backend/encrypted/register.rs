@@ -1,4 +1,4 @@
-//! The record in the store that tells which keys are in use.
+//! The record in the store that lists the keys in use.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
@@ -12,44 +12,43 @@ use crate::backend::{BackendError, CredentialBackend};
 use crate::backend::{OpenError, OpenErrorKind};
 use crate::domain::{Blob, Credential, CredentialId, Kind, Material, Quota, UserId, Version};
 
-/// The owner of the register and its type, which no other record may have.
+/// The owner and the type of the register, which no other record may have.
 pub(super) const OWNER: &str = "tower-sealed-keys";
 
 const FORMAT: u64 = 1;
 
-/// Which keys are in use in a store, as of one version of its register.
+/// The keys in use in a store, as of one version of its register.
 ///
-/// A key is written here before anything is sealed with it, and taken out when nothing
-/// is. What the register says is sealed with every key of the ring that its writer had,
-/// so that whoever has one of these can tell that it was not altered, and nobody can
-/// write one who has none.
+/// A key is added before anything is sealed with it, and removed when nothing is sealed with
+/// it any more. The register is sealed with every key in the ring of its writer. So a reader
+/// with one of these keys can verify it, and a writer without any cannot forge it.
 #[derive(Clone, Debug)]
 pub(super) struct Register {
     pub(super) state: State,
     pub(super) version: Version,
 }
 
-/// What a register says.
+/// The content of a register.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct State {
     format: u64,
-    /// Those that something may be sealed with.
+    /// The keys that records may be sealed with.
     keys: Vec<KeyInUse>,
-    /// Whether records that are not sealed may be there.
+    /// Whether the store may have plain records.
     pub(super) plain: bool,
 }
 
-/// A key that something may be sealed with.
+/// A key that records may be sealed with.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct KeyInUse {
     id: String,
     check: String,
-    /// Whether what is sealed with it is being sealed anew. Whoever still writes with it
-    /// takes this back.
+    /// Whether its records are being re-sealed. A process that still writes with the key
+    /// clears this.
     retiring: bool,
 }
 
-/// The register as it is stored. Its members are on disk: add, never rename.
+/// The register as it is stored. The names of its members are on disk: add, never rename.
 #[derive(Deserialize, Serialize)]
 struct Stored {
     #[serde(flatten)]
@@ -63,14 +62,14 @@ struct Format {
 }
 
 impl State {
-    /// That of a store in which this key is the only one.
+    /// Returns the state of a store in which this key is the only one.
     pub(super) fn new(key: &SealingKey, plain: bool) -> Self {
         let mut state = Self { format: FORMAT, keys: Vec::new(), plain };
         state.put_in_use(key);
         state
     }
 
-    /// Whether this key is in use, and nobody is taking it out of use.
+    /// Returns whether this key is in use and is not being retired.
     pub(super) fn is_in_use(&self, key: &SealingKey) -> bool {
         self.keys.iter().any(|it| it.id == key.id && !it.retiring)
     }
@@ -81,7 +80,7 @@ impl State {
         self.keys.push(KeyInUse { id, check, retiring: false });
     }
 
-    /// Starts to take all keys but this one out of use.
+    /// Marks all other keys as retiring.
     pub(super) fn retire_all_but(&mut self, key: &SealingKey) {
         self.put_in_use(key);
         for other in self.keys.iter_mut().filter(|other| other.id != key.id) {
@@ -89,12 +88,12 @@ impl State {
         }
     }
 
-    /// The ids of the keys that something may be sealed with.
+    /// Returns the ids of the keys that records may be sealed with.
     pub(super) fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| &*key.id)
     }
 
-    /// Whether the ring has every key that is in use, and these very keys.
+    /// Checks that the ring has every key in use, with the same bytes.
     fn check(&self, sealer: &Sealer) -> Result<(), OpenError> {
         let missing: Vec<_> = self.key_ids().filter(|id| sealer.key(id).is_none()).collect();
         if !missing.is_empty() {
@@ -103,9 +102,7 @@ impl State {
         let is_other = |it: &&KeyInUse| sealer.key(&it.id).is_none_or(|key| key.check != it.check);
         match self.keys.iter().find(is_other) {
             Some(KeyInUse { id, .. }) => {
-                let what = format!(
-                    "the ring has another key under the id {id} than the store is sealed with"
-                );
+                let what = format!("the ring has another key under the id {id} than the store");
                 Err(OpenError::new(OpenErrorKind::WrongKey, what))
             }
             None => Ok(()),
@@ -130,7 +127,7 @@ impl Register {
         Stored::of(record)?.vouched_for(record, sealer)
     }
 
-    /// The record that says this, at the version.
+    /// Returns the record with this state, at the version.
     fn record(state: State, version: Version, sealer: &Sealer) -> Arc<Credential> {
         let owner = UserId::from_stored(OWNER);
         let nothing = Material::KeyPair { secret: None };
@@ -159,7 +156,7 @@ impl Stored {
         serde_json::from_str(text).map_err(|_| altered("is damaged"))
     }
 
-    /// What it says, if a key of the ring sealed it.
+    /// Returns the state, if a key of the ring sealed it.
     fn vouched_for(self, record: &Credential, sealer: &Sealer) -> Result<Register, OpenError> {
         let expected = self.state.text();
         let is_genuine = self.seals.iter().any(|seal| {
@@ -178,12 +175,13 @@ pub(super) fn id() -> CredentialId {
     CredentialId::from_stored(ID)
 }
 
-/// Whether a record may not be written, since it would be the register's, or hidden with it.
+/// Returns whether a record must not be written, because it would be the register or hidden
+/// with it.
 pub(super) fn is_reserved(record: &Credential) -> bool {
     record.id.as_str() == ID || record.user_id.as_str() == OWNER
 }
 
-/// Makes the register; `false` if there is one.
+/// Creates the register; returns `false` if it exists.
 pub(super) async fn make<B: CredentialBackend>(
     backend: &B,
     sealer: &Sealer,
@@ -197,8 +195,8 @@ pub(super) async fn make<B: CredentialBackend>(
     }
 }
 
-/// Makes a register say this, if it is still at the version; `None` if it is not, else
-/// the new one.
+/// Replaces the state of a register that is still at this version; returns the new register,
+/// or `None` if the version has changed.
 pub(super) async fn change<B: CredentialBackend>(
     backend: &B,
     sealer: &Sealer,
@@ -212,6 +210,6 @@ pub(super) async fn change<B: CredentialBackend>(
 }
 
 fn altered(how: &str) -> OpenError {
-    let what = format!("the record that tells which keys are in use ({ID}) {how}");
+    let what = format!("the record of the keys in use ({ID}) {how}");
     OpenError::new(OpenErrorKind::Corrupt, what)
 }

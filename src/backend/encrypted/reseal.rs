@@ -16,10 +16,10 @@ use crate::domain::{Credential, CredentialId};
 /// How many records are written at the same time.
 const AT_ONCE: usize = 64;
 
-/// How often a record is tried that others keep writing.
+/// How often to try a record that others keep writing.
 const TRIES: usize = 16;
 
-/// How many passes are made while others still write with older keys.
+/// How many passes to make while others still write with older keys.
 const PASSES: u32 = 5;
 
 /// The result of re-sealing one page.
@@ -191,7 +191,7 @@ impl<B: CredentialBackend> Encrypted<B> {
             .map_err(|error| BackendError::Corrupt(Box::new(error)))
     }
 
-    /// Marks all keys but the newest.
+    /// Marks all keys but the newest as retiring.
     async fn retire(&self) -> Result<Register, BackendError> {
         loop {
             let register = self.register().await?;
@@ -208,7 +208,7 @@ impl<B: CredentialBackend> Encrypted<B> {
         }
     }
 
-    /// Takes the marked keys out of use, if the register is still this one.
+    /// Removes the marked keys, if the register has not changed.
     async fn finish(&self, register: Register) -> Result<bool, BackendError> {
         let Inner { backend, sealer, witness } = &*self.0;
         let state = register::State::new(sealer.newest(), false);
@@ -242,7 +242,7 @@ impl ResealedPage {
     }
 }
 
-/// What became of one record.
+/// The result of re-sealing one record.
 enum One {
     /// Others sealed it with the newest key, or deleted it.
     Fine,
@@ -251,9 +251,8 @@ enum One {
 }
 
 impl One {
-    /// What an error of the store means for all others: nothing, if it is about this
-    /// record.
-    fn told(id: CredentialId, error: BackendError) -> Result<Self, BackendError> {
+    /// Converts an error of the store; an error about this record does not stop the others.
+    fn from_error(id: CredentialId, error: BackendError) -> Result<Self, BackendError> {
         match error {
             BackendError::Corrupt(_) | BackendError::Unstorable(_) => Ok(Self::Unreadable(id)),
             error => Err(error),
@@ -281,15 +280,15 @@ async fn reseal_record<B: CredentialBackend>(
         match backend.update(&sealer.seal(&next), version).await {
             Ok(true) => return Ok(One::Resealed),
             Ok(false) => {}
-            Err(error) => return One::told(next.id, error),
+            Err(error) => return One::from_error(next.id, error),
         }
         match backend.get(&next.id).await {
             Ok(Some(current)) => record = current,
             Ok(None) => return Ok(One::Fine),
-            Err(error) => return One::told(next.id, error),
+            Err(error) => return One::from_error(next.id, error),
         }
     }
-    // Whoever keeps writing it uses the newest key or is found in the next pass, which is
-    // made since this counts.
+    // A process that keeps writing the record uses the newest key, or the next pass finds it:
+    // that pass is made because this counts as re-sealed.
     Ok(One::Resealed)
 }

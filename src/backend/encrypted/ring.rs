@@ -16,11 +16,11 @@ const MAX_ID: usize = 32;
 
 /// The keys that secrets are sealed with: the last one seals, any of them opens.
 ///
-/// A key has an id, 1 to 32 ASCII letters, digits, `-` and `_`, and 32 random bytes. Its
-/// id is written next to everything that it seals, so it stays the key's for good.
+/// A key has an id, 1 to 32 ASCII letters, digits, `-` and `_`, and 32 random bytes. Every
+/// sealed text contains the id of its key, so the id of a key never changes.
 ///
-/// As text, a ring is one line for each key, the newest one last; lines that are empty
-/// or start with `#` are skipped:
+/// As text, a ring has one line for each key, the newest one last. Empty lines and lines that
+/// start with `#` are skipped:
 ///
 /// ```text
 /// # id = 32 bytes in base64
@@ -29,7 +29,7 @@ const MAX_ID: usize = 32;
 /// ```
 #[derive(Clone)]
 pub struct KeyRing {
-    /// Never empty.
+    /// Not empty.
     keys: Vec<RingKey>,
 }
 
@@ -41,21 +41,21 @@ pub(super) struct RingKey {
 }
 
 impl KeyRing {
-    /// A ring of one key.
+    /// Creates a ring of one key.
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Invalid`] if the id is none.
+    /// [`KeyErrorKind::Invalid`] if the id is not valid.
     pub fn new(id: impl Into<String>, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         Self { keys: Vec::new() }.with_newest(id, bytes)
     }
 
-    /// Reads a ring from its text, as it is shown above. A `;` ends a line too.
+    /// Reads a ring from its text, in the form above. A `;` also ends a line.
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Invalid`] if the text holds no key, a line that is none, or an id
-    /// twice. The line is named and not repeated.
+    /// [`KeyErrorKind::Invalid`] if the text has no key, a line that is not a key, or an id
+    /// twice. The error names the line and does not repeat it.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut ring = Self { keys: Vec::new() };
         for (index, line) in text.split(['\n', ';']).enumerate() {
@@ -81,9 +81,9 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Exposed`] if the group or others may read or write the file, where
-    /// the system knows them; [`KeyErrorKind::Inaccessible`] if it cannot be read; those
-    /// of [`parse`](Self::parse).
+    /// [`KeyErrorKind::Exposed`] if the group or others may read or write the file, where the
+    /// system has such permissions; [`KeyErrorKind::Inaccessible`] if the file cannot be read;
+    /// those of [`parse`](Self::parse).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         Self::parse(read_private(path)?.expose()).map_err(|error| error.within(&path.display()))
@@ -93,9 +93,10 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Inaccessible`] if it is not set; those of [`parse`](Self::parse).
+    /// [`KeyErrorKind::Inaccessible`] if the variable is not set; those of
+    /// [`parse`](Self::parse).
     pub fn from_env(name: &str) -> Result<Self, KeyError> {
-        // Not the error itself, which repeats a text that is not Unicode.
+        // Without the error itself, which repeats a value that is not Unicode.
         let text = std::env::var(name).map(Zeroizing::new).map_err(|_| {
             let what = format!("the environment variable {name} is not set to a text");
             KeyError::new(KeyErrorKind::Inaccessible, what)
@@ -118,27 +119,27 @@ impl KeyRing {
         Self::parse(text.expose()).map_err(|error| error.within(&name))
     }
 
-    /// Makes a new key: a line for the text of a ring.
+    /// Generates a new key: a line for the text of a ring.
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Invalid`] if the id is none; [`KeyErrorKind::Unavailable`] if the
-    /// operating system has no randomness to give.
+    /// [`KeyErrorKind::Invalid`] if the id is not valid; [`KeyErrorKind::Unavailable`] if the
+    /// operating system does not provide randomness.
     pub fn generate_key(id: &str) -> Result<SecretText, KeyError> {
         let mut bytes = Zeroizing::new([0; 32]);
-        SysRng
-            .try_fill_bytes(&mut *bytes)
-            .map_err(|error| KeyError::unavailable("no randomness from the system", error))?;
+        SysRng.try_fill_bytes(&mut *bytes).map_err(|error| {
+            KeyError::unavailable("the operating system does not provide randomness", error)
+        })?;
         Self::new(id, &bytes)?;
         let encoded = Zeroizing::new(BASE64.encode(&*bytes));
         Ok(SecretText::new(format!("{id} = {}", *encoded)))
     }
 
-    /// The ring with one key more, which is its newest.
+    /// Adds a key, which becomes the newest.
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Invalid`] if the id is none, or in the ring already.
+    /// [`KeyErrorKind::Invalid`] if the id is not valid, or already in the ring.
     pub fn with_newest(
         mut self,
         id: impl Into<String>,
@@ -157,7 +158,7 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// The ids of its keys, the newest one last.
+    /// Returns the ids of the keys, the newest one last.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| &*key.id)
     }
@@ -173,25 +174,25 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// Gives the keys that secrets are sealed with, from wherever they are kept: a key
-/// management service, a hardware module, a file.
+/// Provides the keys that secrets are sealed with, from a key management service, a hardware
+/// module or a file.
 ///
 /// # Contract
 ///
-/// * It is asked once for each store that is opened. A key that was given once keeps its
-///   id and its bytes.
-/// * Nothing of a key is logged, nor in an error.
+/// * The provider is called once for each store that is opened. A key keeps its id and its
+///   bytes forever.
+/// * Logs and errors contain no part of a key.
 #[async_trait]
 pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
-    /// The keys, the newest one last.
+    /// Returns the keys, the newest one last.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if they cannot be had.
+    /// [`KeyError`] if the keys cannot be obtained.
     async fn key_ring(&self) -> Result<KeyRing, KeyError>;
 }
 
-/// The keys are at hand.
+/// Returns the ring itself.
 #[async_trait]
 impl KeyProvider for KeyRing {
     async fn key_ring(&self) -> Result<KeyRing, KeyError> {
@@ -213,7 +214,7 @@ macro_rules! forward {
 forward!(Arc);
 forward!(Box);
 
-/// Whether this is the id of a key: it must stand in a sealed text without quotes.
+/// Returns whether this is a valid id: it is written into sealed texts without quotes.
 pub(super) fn is_key_id(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed)
@@ -227,7 +228,7 @@ fn key_of(line: &str) -> Option<(&str, Zeroizing<[u8; 32]>)> {
     is_key_id(id).then(|| (id, Zeroizing::new(bytes)))
 }
 
-/// Reads a file of keys that only its owner can read.
+/// Reads a key file that only its owner can read.
 pub(super) fn read_private(path: &Path) -> Result<SecretText, KeyError> {
     SecretFiles::new().read_any_owner(path).map_err(KeyError::from_file)
 }
@@ -239,7 +240,7 @@ mod tests {
     const ONE: &str = "ASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8=";
 
     #[test]
-    fn a_ring_is_read_with_its_newest_key_last() {
+    fn key_ring_is_parsed_with_its_newest_key_last() {
         let text = format!("# comment\n\n a={ONE}\r\n  b-2_X = {ONE}\n");
         let ring = KeyRing::parse(&text).unwrap();
         assert_eq!(ring.ids().collect::<Vec<_>>(), ["a", "b-2_X"]);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ring_is_refused_and_not_repeated() {
+    fn invalid_key_ring_is_rejected_and_not_repeated() {
         let short = &ONE[4..];
         let long_id = "k".repeat(33);
         for bad in [
@@ -267,13 +268,13 @@ mod tests {
         ] {
             let error = KeyRing::parse(&bad).unwrap_err();
             assert_eq!(error.kind(), KeyErrorKind::Invalid, "{bad:?}");
-            let told = format!("{error} {error:?}");
-            assert!(!told.contains(short) && !told.contains("something"), "{told}");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(short) && !shown.contains("something"), "{shown}");
         }
     }
 
     #[test]
-    fn a_generated_key_is_a_line_of_a_ring_and_another_each_time() {
+    fn generated_key_is_a_new_line_of_a_ring() {
         let (one, two) = (KeyRing::generate_key("k").unwrap(), KeyRing::generate_key("k").unwrap());
         assert_ne!(one, two);
         let ring = KeyRing::parse(one.expose()).unwrap();
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_the_ids_and_no_key() {
+    fn debug_shows_the_ids_but_not_the_keys() {
         let ring = KeyRing::parse(&format!("k={ONE}")).unwrap();
         assert_eq!(format!("{ring:?}"), r#"KeyRing(["k"])"#);
     }

@@ -15,29 +15,29 @@ use super::ring::KeyRing;
 use super::text::{self, NONCE, SealedText, TAG};
 use crate::domain::{AccessKey, Blob, Credential, Delegation, Material, ProjectId, Slot};
 
-/// What the keys that are derived from a key of the ring are for. These are on disk.
+/// The purposes of the keys that are derived from a key of the ring. These texts are on disk.
 const FOR_SECRETS: &[u8] = b"tower-credentials/1/secrets";
 const FOR_NONCES: &[u8] = b"tower-credentials/1/nonces";
 const FOR_CHECK: &[u8] = b"tower-credentials/1/check";
 
-/// What a sealed blob starts with, before its own text: that is long, and needs no other
-/// form. Everything else is sealed as [`Material::encode`] has it, which starts with a
+/// Starts a sealed blob, before the blob's own text, which may be long and needs no other
+/// encoding. Other material is sealed as [`Material::encode`] writes it, starting with a
 /// brace. This is on disk.
 const BLOB: &str = "blob:";
 
-/// How many bytes tell a key from another one with its id.
+/// The number of bytes that distinguish a key from another one with its id.
 const CHECK: usize = 16;
 
-/// Seals with the newest key of a ring, and opens with any.
+/// Seals with the newest key of a ring, and opens with any key.
 pub(super) struct Sealer {
-    /// Never empty; the newest one last.
+    /// Not empty; the newest key last.
     keys: Vec<SealingKey>,
 }
 
-/// What is derived from one key.
+/// The keys that are derived from one key of the ring.
 pub(super) struct SealingKey {
     pub(super) id: String,
-    /// Tells this key from another one with its id, and nothing else of it.
+    /// Distinguishes this key from another one with its id, and reveals nothing else.
     pub(super) check: String,
     cipher: Aes256GcmSiv,
     nonces: Zeroizing<[u8; 32]>,
@@ -60,13 +60,13 @@ impl Sealer {
         self.keys.iter().rev().find(|key| key.id == id)
     }
 
-    /// The record as the store below keeps it.
+    /// Returns the record as the store below stores it.
     pub(super) fn seal(&self, credential: &Credential) -> Arc<Credential> {
         self.seal_with(credential, |_| random_nonce())
     }
 
-    /// The same, but equal records are sealed to equal texts, so that a store which is
-    /// given one twice sees that it is the same.
+    /// Like [`seal`](Self::seal), but seals equal records to equal texts, so that a store
+    /// recognizes a record that it already has.
     pub(super) fn seal_repeatably(&self, credential: &Credential) -> Arc<Credential> {
         self.seal_with(credential, |plain| self.newest().nonce_for(credential, plain))
     }
@@ -84,7 +84,7 @@ impl Sealer {
         Arc::new(with_material(credential, Material::Blob(Blob::new(text))))
     }
 
-    /// The record as it was before it was sealed.
+    /// Returns the record as it was before it was sealed.
     ///
     /// A record that is not sealed is [`Unopened::Plain`].
     pub(super) fn open(&self, sealed: Arc<Credential>) -> Result<Arc<Credential>, Unreadable> {
@@ -101,7 +101,7 @@ impl Sealer {
         let Material::Blob(blob) = &sealed.material else { return Err(Unopened::Plain) };
         let mut plain = self.open_text(sealed, blob.expose())?;
         if plain[NONCE..].starts_with(BLOB.as_bytes()) {
-            // Moved out and not copied: the blob wipes it.
+            // Moved, not copied: the blob wipes it.
             let mut text = std::mem::take(&mut *plain);
             text.drain(..NONCE + BLOB.len());
             let text = String::from_utf8(text).map_err(|_| Unopened::Malformed)?;
@@ -111,7 +111,8 @@ impl Sealer {
         Material::decode(text).map_err(|_| Unopened::Malformed)
     }
 
-    /// What this text, sealed for this record, holds: behind the bytes of its nonce.
+    /// Opens a text that was sealed for this record; the content follows the bytes of the
+    /// nonce.
     pub(super) fn open_text(
         &self,
         record: &Credential,
@@ -138,12 +139,12 @@ impl SealingKey {
         Self { id: id.into(), check: HEXLOWER.encode(&check), cipher, nonces }
     }
 
-    /// A text that only this key opens, and only for this record. It holds these texts,
-    /// one behind the other.
+    /// Seals these texts, concatenated, so that only this key opens them, and only for this
+    /// record.
     pub(super) fn seal(&self, record: &Credential, plain: &[&str], nonce: Nonce) -> String {
         let identity = identity(&self.id, record);
         let length: usize = plain.iter().map(|part| part.len()).sum();
-        // Room for all of it at once: a buffer that grew would leave a copy behind.
+        // Allocated once: a growing buffer would leave copies behind.
         let mut sealed = Vec::with_capacity(NONCE + length + TAG);
         sealed.extend_from_slice(&nonce);
         for part in plain {
@@ -177,7 +178,7 @@ impl SealingKey {
 
     fn nonce_for(&self, record: &Credential, plain: &[&str]) -> Nonce {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.nonces).expect("any length will do");
-        // The identity says how long its parts are, so that this has one reading.
+        // The identity contains the lengths of its parts, so that the input is unambiguous.
         mac.update(&identity(&self.id, record));
         for part in plain {
             mac.update(part.as_bytes());
@@ -201,7 +202,7 @@ pub(super) fn random_nonce() -> Nonce {
     nonce
 }
 
-/// The record with another material, without a copy of the one that it has.
+/// Returns the record with another material, without copying the current one.
 fn with_material(record: &Credential, material: Material) -> Credential {
     let Credential {
         id,
@@ -237,12 +238,12 @@ fn with_material(record: &Credential, material: Material) -> Credential {
     }
 }
 
-/// Whether a record says of itself that it is sealed.
+/// Returns whether a record claims to be sealed.
 pub(super) fn is_sealed(record: &Credential) -> bool {
     matches!(&record.material, Material::Blob(blob) if SealedText::is_claimed_by(blob.expose()))
 }
 
-/// Whether a record is sealed with the newest key; it is not opened.
+/// Returns whether a record is sealed with the newest key, without opening it.
 pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
     match &record.material {
         Material::Blob(blob) => {
@@ -252,15 +253,15 @@ pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
     }
 }
 
-/// The first bytes of every identity, which name its form.
+/// The first bytes of every identity: the version of its format.
 const FORM: &[u8] = b"tower-credentials/1/record";
 
-/// The bytes that a sealed text is bound to: the key, and whose and what the record is.
-/// Not its attributes and times.
+/// Returns the bytes that a sealed text is bound to: the key, and the fields of the record
+/// except attributes and times.
 ///
-/// Each text follows its length, and what may be absent follows a byte that says whether
-/// it is there, so that no two records have the same bytes. It is on disk: the sealed
-/// text opens only with the very same.
+/// Each text follows its length, and an optional field follows a byte that says whether it is
+/// present, so that no two records have the same bytes. This is on disk: a sealed text opens
+/// only with exactly these bytes.
 fn identity(key_id: &str, record: &Credential) -> Vec<u8> {
     // Destructured in full so that a new field cannot be forgotten here.
     let Credential {
@@ -289,7 +290,7 @@ fn identity(key_id: &str, record: &Credential) -> Vec<u8> {
     put_optional(&mut bytes, access_key.as_ref().map(AccessKey::as_str));
     put_optional(&mut bytes, delegation.as_ref().map(Delegation::encode).as_deref());
     bytes.extend_from_slice(&version.get().to_le_bytes());
-    // Texts of earlier releases, which marked no record, end before this.
+    // Earlier releases, which did not mark root keys, end here.
     bytes.extend(record.stored_root_key().map(u8::from));
     bytes
 }

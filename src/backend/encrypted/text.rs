@@ -1,8 +1,8 @@
-//! The text that a sealed secret is kept as.
+//! The text form of a sealed secret.
 //!
-//! `tower-sealed:1:<key id>:<body>`, where the body is nonce, ciphertext and tag in
-//! base64url without padding. It is on disk: later formats get another number, and this
-//! one is read for good.
+//! `tower-sealed:1:<key id>:<body>`, where the body is nonce, ciphertext and tag in base64url
+//! without padding. It is on disk: later formats get another number, and this one stays
+//! readable.
 
 use base64_simd::URL_SAFE_NO_PAD;
 
@@ -15,7 +15,7 @@ pub(super) const TAG: usize = 16;
 const NAME: &str = "tower-sealed:";
 const FORMAT: &str = "1";
 
-/// A sealed text, taken apart.
+/// A parsed sealed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SealedText<'a> {
     pub(super) key_id: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct SealedText<'a> {
 }
 
 impl<'a> SealedText<'a> {
-    /// Whether a text says of itself that it is sealed.
+    /// Returns whether a text claims to be sealed.
     pub(super) fn is_claimed_by(text: &str) -> bool {
         text.starts_with(NAME)
     }
@@ -45,7 +45,7 @@ impl<'a> SealedText<'a> {
     }
 }
 
-/// The text of what was sealed with this key.
+/// Returns the text for bytes that were sealed with this key.
 pub(super) fn write(key_id: &str, sealed: &[u8]) -> String {
     let length = NAME.len() + FORMAT.len() + 2 + key_id.len();
     let mut text = String::with_capacity(length + URL_SAFE_NO_PAD.encoded_length(sealed.len()));
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_one_spelling_of_a_sealed_text_is_read() {
+    fn sealed_text_has_exactly_one_spelling() {
         let body = "A".repeat(40);
         let good = format!("tower-sealed:1:k:{body}");
         assert_eq!(SealedText::parse(&good).unwrap().decode().unwrap(), [0; 30]);
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_and_nothing_else_reads_alike(
+        fn written_text_is_parsed_and_altered_text_differs(
             key_id in "[A-Za-z0-9_-]{1,32}",
             sealed in prop::collection::vec(any::<u8>(), 28..200),
             at in any::<prop::sample::Index>(),
@@ -111,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "(tower-sealed:)?(1:)?[ -~]{0,60}") {
+        fn every_text_is_parsed_or_rejected(text in "(tower-sealed:)?(1:)?[ -~]{0,60}") {
             if let Ok(parsed) = SealedText::parse(&text)
                 && let Ok(bytes) = parsed.decode()
             {

@@ -1,4 +1,4 @@
-//! Seeing to it that the keys that are written with stay in the register.
+//! Keeps the keys that this process writes with in the register.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,36 +10,36 @@ use super::sealer::Sealer;
 use crate::backend::{BackendError, CredentialBackend};
 use crate::domain::Version;
 
-/// How often to start again when others change the register meanwhile.
+/// How often to start again when others change the register concurrently.
 const TRIES: usize = 32;
 
-/// Looks at the register after every write.
+/// Reads the register after every write.
 ///
-/// Whoever takes a key out of use first marks it, then looks at every record, and then
-/// takes it out if the register did not change meanwhile. A writer looks at the register
-/// after its write and before it answers; if its key is marked or gone it puts it back.
-/// So a write that is answered was either there to be looked at, or its writer changed
-/// the register: no key is out of use that an answered write needs.
+/// A process that retires a key first marks it, then reads every record, and then removes the
+/// key if the register has not changed. A writer reads the register after its write and before
+/// the call returns; if its key is marked or missing, it adds the key again. So either the
+/// other process sees the write, or the writer changes the register: no retired key is needed
+/// for a write that returned.
 ///
-/// Writers that come at the same time share a look.
+/// Concurrent writers share a read.
 #[derive(Debug)]
 pub(super) struct Witness {
-    /// How many writes were done.
+    /// The number of writes that were done.
     arrivals: AtomicU64,
     seen: Mutex<Seen>,
-    /// Whether plain records may be there, as of the last look.
+    /// Whether the store may have plain records, as of the last read.
     plain: AtomicBool,
-    /// Whether the last look found no place for our key.
+    /// Whether the last read failed to find or add our key.
     is_lost: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Seen {
-    /// The writes that were done before the last look.
+    /// The writes that were done before the last read.
     covers: u64,
-    /// Those before the last look that failed.
+    /// The writes that were done before the last read that failed.
     failed: u64,
-    /// What the register was when it was seen last.
+    /// The version of the register at the last read.
     version: Version,
 }
 
@@ -53,13 +53,12 @@ impl Witness {
         }
     }
 
-    /// Whether plain records may be there, as far as is known.
+    /// Returns whether the store may have plain records, as far as is known.
     pub(super) fn admits_plain(&self) -> bool {
         self.plain.load(Ordering::Acquire)
     }
 
-    /// Before a write: refuses it if the last look found no place for our key, and there
-    /// is none now.
+    /// Before a write: rejects it if the last read failed and another one fails too.
     pub(super) async fn before<B: CredentialBackend>(
         &self,
         backend: &B,
@@ -68,7 +67,7 @@ impl Witness {
         if self.is_lost.load(Ordering::Acquire) { self.look(backend, sealer).await } else { Ok(()) }
     }
 
-    /// After a write: sees to it that the newest key of our ring is in use.
+    /// After a write: makes sure that the newest key of our ring is in use.
     pub(super) async fn look<B: CredentialBackend>(
         &self,
         backend: &B,
@@ -80,11 +79,11 @@ impl Witness {
             return Ok(());
         }
         if seen.failed >= arrival {
-            // While the store is away nobody waits for more than two looks.
+            // During an outage of the store, no caller waits for more than two reads.
             let what = "cannot check that the key of this write is registered as in use";
             return Err(Unconfirmed { what, source: None }.into_backend_error());
         }
-        // Read before the register is: these writes are done.
+        // Loaded before the register is read: these writes are done.
         let covers = self.arrivals.load(Ordering::SeqCst);
         match current(backend, sealer, seen.version).await {
             Ok(changed) => {
@@ -104,7 +103,7 @@ impl Witness {
         }
     }
 
-    /// Takes over what was found out elsewhere.
+    /// Uses a register that was read elsewhere.
     pub(super) async fn saw(&self, register: &Register) {
         let mut seen = self.seen.lock().await;
         self.plain.store(register.state.plain, Ordering::Release);
@@ -112,7 +111,8 @@ impl Witness {
     }
 }
 
-/// The register, in which our newest key is in use; `None` if it is what it was.
+/// Returns the register if it changed, with our newest key in use; `None` if it did not
+/// change.
 async fn current<B: CredentialBackend>(
     backend: &B,
     sealer: &Sealer,
@@ -139,7 +139,9 @@ async fn current<B: CredentialBackend>(
         state.put_in_use(sealer.newest());
         let changed = register::change(backend, sealer, state, register.version).await;
         if let Some(changed) = changed.map_err(unread)? {
-            tracing::warn!("a key that is still written with was being retired");
+            tracing::warn!(
+                "another process was retiring a key that this process still writes with"
+            );
             return Ok(Some(changed));
         }
     }

@@ -5,12 +5,12 @@ use async_trait::async_trait;
 use super::MemoryBackend;
 use crate::backend::{BackendError, ChangeFeed, Changes, Notice, hub::Listener};
 
-/// Every change is told by whoever makes it, as part of it. A subscription outlives no
-/// store: it ends with the last handle.
+/// Each write reports its changes as part of the write. A subscription ends when the last
+/// handle of the store is dropped.
 #[async_trait]
 impl ChangeFeed for MemoryBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
-        // Changes are told under the lock, so none is under way and not told.
+        // Writes report under the lock, so none is in progress and unreported.
         let state = self.read();
         Ok(Box::new(MemoryChanges(state.hub.listen())))
     }

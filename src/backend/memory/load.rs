@@ -1,4 +1,4 @@
-//! Many records at once.
+//! Bulk loads.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::{
     domain::Credential,
 };
 
-/// How many records of a load are told one by one.
-const MOST_TOLD: usize = 256;
+/// The most records of a load that are reported one by one.
+const MOST_REPORTED: usize = 256;
 
 #[async_trait]
 impl BulkLoad for MemoryBackend {
@@ -20,7 +20,7 @@ impl BulkLoad for MemoryBackend {
         let mut state = self.write();
         let loaded: Vec<_> = entries.iter().map(|entry| state.load(entry)).collect();
         state.hub.report(|| match records.len() {
-            0..=MOST_TOLD => records.iter().map(|record| Change::written(record)).collect(),
+            0..=MOST_REPORTED => records.iter().map(|record| Change::written(record)).collect(),
             _ => vec![Change::Everything],
         });
         Ok(loaded)

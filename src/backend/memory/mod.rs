@@ -24,19 +24,18 @@ use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot,
 
 /// Keeps credentials in memory, for as long as the process lives.
 ///
-/// For tests, demonstrations, and stores that are filled at every start. A clone
-/// is another handle to the same data.
+/// For tests, demonstrations, and stores that are filled at every start. A clone is another
+/// handle to the same data.
 #[derive(Clone, Default)]
 pub struct MemoryBackend {
-    // Held for one step at a time and never across an await, so the lock of the
-    // standard library serves.
+    // Locked for one step at a time and never across an await, so a standard lock suffices.
     state: Arc<RwLock<State>>,
 }
 
 impl MemoryBackend {
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        // Nothing between a write's checks and its end can panic, so a poisoned
-        // state is a whole one.
+        // A write cannot panic between its checks and its end, so a poisoned state is
+        // consistent.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,7 +53,7 @@ impl fmt::Debug for MemoryBackend {
 #[async_trait]
 impl CredentialBackend for MemoryBackend {
     async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        // Made before the lock is taken: others wait for as little as possible.
+        // Created before the lock is taken, so that others wait less.
         let entry = Entry::new(credential);
         let mut state = self.write();
         let held = || state.users.get(&credential.user_id).map_or(0, Shelf::len);
@@ -161,25 +160,24 @@ impl Maintenance for MemoryBackend {
     }
 }
 
-/// Every record, under all that it is looked up by.
+/// Every record, in all indexes.
 #[derive(Default)]
 struct State {
     all: Shelf,
     by_access_key: HashMap<Arc<str>, Arc<Credential>>,
     slots: HashMap<(UserId, Slot), Arc<Credential>>,
     users: HashMap<UserId, Shelf>,
-    /// Made when first asked for: most stores are only ever asked for a user's
-    /// records.
+    /// Built at the first query: in most stores only the records of users are listed.
     projects: Option<HashMap<ProjectId, Shelf>>,
-    /// Of the records that are there and were used.
+    /// The last uses of existing records.
     last_used: HashMap<CredentialId, SystemTime>,
-    /// Changes are told under the lock: in their order.
+    /// Changes are reported under the lock, and so in order.
     hub: Hub,
 }
 
 impl State {
-    /// A page of the narrowest shelf, so that it costs what it holds and not what
-    /// others hold. `None` if that is not in order yet.
+    /// Returns a page of the smallest shelf, so that the cost does not depend on other
+    /// records. `None` if the shelf is not sorted yet.
     fn page(&self, query: &ListQuery) -> Option<Page> {
         let narrowest = match (&query.user_id, &query.project_id) {
             (Some(user_id), _) => self.users.get(user_id),
@@ -189,7 +187,7 @@ impl State {
         narrowest.map_or_else(|| Some(Page::default()), |shelf| shelf.page(query))
     }
 
-    /// The same, after putting the shelf in order.
+    /// Like [`page`](Self::page), but sorts the shelf first.
     fn sorted_page(&mut self, query: &ListQuery) -> Page {
         let narrowest = match (&query.user_id, &query.project_id) {
             (Some(user_id), _) => self.users.get_mut(user_id),
@@ -216,15 +214,15 @@ impl State {
         (current.version == expected).then(|| Arc::clone(current))
     }
 
-    /// Whether a record with another id has this one's access key or slot.
+    /// Returns whether a record with another id has this one's access key or slot.
     fn clashes(&self, entry: &Entry) -> bool {
         let by_key = entry.access_key.as_ref().and_then(|key| self.by_access_key.get(key.text()));
         let by_slot = slot_of(&entry.credential).and_then(|slot| self.slots.get(&slot));
         by_key.into_iter().chain(by_slot).any(|other| other.id != entry.credential.id)
     }
 
-    /// Puts a record whose id, access key and slot must be free; `false` if they
-    /// are not.
+    /// Stores a record whose id, access key and slot must be free; returns `false` if they are
+    /// not.
     fn put_new(&mut self, entry: &Entry) -> bool {
         let credential = &entry.credential;
         let slot = slot_of(credential);
@@ -290,13 +288,13 @@ impl State {
         doomed.len() as u64
     }
 
-    /// Removes a record and what is known of it.
+    /// Removes a record and its last use.
     fn forget(&mut self, credential: &Arc<Credential>) {
         self.remove(credential);
         self.last_used.remove(&credential.id);
     }
 
-    /// Notes a use of a record, if it is there; the latest one stays.
+    /// Records a use of an existing record; the latest use wins.
     fn note(&mut self, id: &CredentialId, time: SystemTime) {
         if self.all.get(id.as_str()).is_none() {
             return;
@@ -312,7 +310,7 @@ fn slot_of(credential: &Credential) -> Option<(UserId, Slot)> {
     credential.slot.map(|slot| (credential.user_id.clone(), slot))
 }
 
-/// Puts a record on its owner's shelf, which is put up with the first one.
+/// Puts a record on its owner's shelf, which the first record creates.
 fn put_on<K: Clone + Eq + Hash>(shelves: &mut HashMap<K, Shelf>, owner: &K, entry: &Entry) {
     match shelves.get_mut(owner) {
         Some(shelf) => shelf.put(entry),
@@ -320,7 +318,8 @@ fn put_on<K: Clone + Eq + Hash>(shelves: &mut HashMap<K, Shelf>, owner: &K, entr
     }
 }
 
-/// Empty shelves are taken down: owners come and go.
+/// Removes a record from its owner's shelf, and the shelf when it is empty: owners come and
+/// go.
 fn remove_from<K: Eq + Hash>(shelves: &mut HashMap<K, Shelf>, owner: &K, entry: &Entry) {
     if let Some(shelf) = shelves.get_mut(owner) {
         shelf.remove(entry);
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_whose_writer_panicked_still_serves() {
+    async fn store_works_after_a_writer_panicked() {
         let backend = backend().await;
         let handle = backend.clone();
         let panicked = std::thread::spawn(move || {
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_no_record() {
+    fn debug_shows_no_record() {
         assert_eq!(format!("{:?}", MemoryBackend::default()), "MemoryBackend { .. }");
     }
 

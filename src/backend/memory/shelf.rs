@@ -1,4 +1,4 @@
-//! Records by id, and in both orders of a list.
+//! Records by id, and sorted in both orders of a list.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,24 +11,24 @@ use crate::{
     domain::Credential,
 };
 
-/// Some of the records: by id, and once they were listed in both orders too.
+/// Some of the records: by id, and after the first list also in both orders.
 ///
-/// Order costs every write more than all else, and most records are looked up
-/// and never listed.
+/// Sorted indexes cost a write more than everything else, and most records are looked up but
+/// never listed.
 #[derive(Default)]
 pub(super) struct Shelf {
     records: HashMap<Arc<str>, Arc<Credential>>,
     orders: Option<Orders>,
 }
 
-/// Both orders of a list.
+/// The records in both orders of a list.
 #[derive(Default)]
 struct Orders {
     by_id: BTreeMap<Marker, Arc<Credential>>,
     by_access_key: BTreeMap<Marker, Arc<Credential>>,
 }
 
-/// A record on its way into the indexes, which share its keys.
+/// A record to be indexed; the indexes share its keys.
 pub(super) struct Entry {
     pub(super) id: Marker,
     pub(super) access_key: Option<Marker>,
@@ -72,12 +72,12 @@ impl Shelf {
         self.records.values().cloned().collect()
     }
 
-    /// A page; `None` if the records are not in order yet.
+    /// Returns a page; `None` if the records are not sorted yet.
     pub(super) fn page(&self, query: &ListQuery) -> Option<Page> {
         self.orders.as_ref().map(|orders| orders.page(query))
     }
 
-    /// A page, after putting the records in order if they are not.
+    /// Returns a page; sorts the records first if necessary.
     pub(super) fn sorted_page(&mut self, query: &ListQuery) -> Page {
         let sort = || {
             let mut orders = Orders::default();
@@ -113,7 +113,7 @@ impl Orders {
         let after = Marker::new(query.after.as_deref().unwrap_or_default());
         let before = query.before.as_deref().filter(|marker| !marker.is_empty());
         let (mut page, mut bytes) = (Page::default(), 0);
-        // The last record that was looked at: the next page starts behind it.
+        // The last record that was examined: the next page starts after it.
         let mut last: Option<&Marker> = None;
         let following = index.range((Bound::Excluded(after), Bound::Unbounded));
         for (examined, (marker, credential)) in following.enumerate() {
@@ -136,13 +136,13 @@ impl Orders {
     }
 }
 
-/// A key of an index; ordered bytewise, as its text.
+/// A key of an index, ordered bytewise by its text.
 ///
-/// The text's start lies in the index itself, so that a search through many
-/// records reads few of their texts: each would be a trip to memory.
+/// The start of the text is stored in the index itself, so that a search among many records
+/// reads few of their texts: each read would be a cache miss.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Marker {
-    /// The first bytes, big-endian, filled up with zeros.
+    /// The first bytes, big-endian, padded with zeros.
     start: u128,
     text: Arc<str>,
 }

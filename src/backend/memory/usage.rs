@@ -1,4 +1,4 @@
-//! When keys were last used, kept with them.
+//! The last uses of keys, stored with the keys.
 
 use std::{collections::HashMap, time::SystemTime};
 
@@ -10,8 +10,7 @@ use crate::{
     usage::{UsageError, UsageLog},
 };
 
-/// Uses of keys that are not there are ignored, and those of deleted keys are gone
-/// with them.
+/// Uses of unknown keys are ignored. Deleting a key deletes its last use.
 #[async_trait]
 impl UsageLog for MemoryBackend {
     async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {

@@ -25,37 +25,35 @@ use super::rows;
 use super::write::Write;
 use super::writer::Writer;
 
-/// Keeps credentials in an SQLite file.
+/// Stores credentials in an SQLite file.
 ///
-/// The store for a service that runs as one process, or as a few on one machine:
-/// any number of processes may have the file open, on a local file system.
+/// For a service that runs as one process, or as a few processes on one machine. Any number of
+/// processes may open the file, on a local file system.
 ///
-/// A write has reached the disk when it is answered; writes that come at the same
-/// time share one trip to the disk. While the file is locked by another program
-/// for more than two seconds, or the disk is full, writes are
-/// [`Unavailable`](BackendError::Unavailable) and reads go on; when that is over,
-/// so is the trouble.
+/// A write is on disk when it returns; concurrent writes share one sync of the disk. While
+/// another program has the file locked for more than two seconds, or the disk is full, writes
+/// return [`Unavailable`](BackendError::Unavailable) and reads continue. Afterwards writes
+/// work again.
 ///
-/// When the file is removed or moved away while it is open, reads and writes are
-/// [`Unavailable`](BackendError::Unavailable) until it is back; it is never made
-/// anew. When another store is renamed to its path, such as a backup, the next call
-/// goes on with that one, and what `-wal` and `-shm` hold of the old one is deleted;
-/// so let a backup be one file, as `VACUUM INTO` makes it. What is there must pass
-/// the checks of [`open`](Self::open), or all is
-/// [`Corrupt`](BackendError::Corrupt). Without its `-wal` alone, the store takes no
-/// writes until it is opened anew. Never copy over the file, nor touch its `-shm`,
-/// while it is open: that cannot be noticed in time.
+/// If the file is removed or moved away while it is open, reads and writes return
+/// [`Unavailable`](BackendError::Unavailable) until it is back; it is never created again. If
+/// another store, such as a backup, is renamed to its path, the next call continues with that
+/// one, and deletes the `-wal` and `-shm` files of the old one. So let a backup be one file,
+/// as `VACUUM INTO` creates it. The new file must pass the checks of [`open`](Self::open);
+/// otherwise every call returns [`Corrupt`](BackendError::Corrupt). If only the `-wal` file is
+/// removed, the store accepts no writes until it is opened again. Never copy over the file,
+/// nor touch its `-shm`, while it is open: that cannot be detected in time.
 ///
-/// A record is looked up on the calling thread, which takes some microseconds, or as
-/// long as the disk takes for a page that is not in memory; everything else, and a
-/// look-up that would have to wait, is done on other threads. Lists use the blocking
-/// threads of the tokio runtime, so calls must be made within one. A clone is another handle to the same connections. Dropping the
-/// last handle blocks until the writes that are under way are done and the file
-/// is closed.
+/// A record is looked up on the calling thread, which takes some microseconds, or as long as
+/// the disk takes for a page that is not in memory. Other calls, and lookups that would have
+/// to wait, run on other threads. Lists use the blocking threads of the tokio runtime, so
+/// calls must be made within a runtime.
+/// A clone is another handle to the same connections. Dropping the last handle blocks until
+/// the writes in progress are done and the file is closed.
 ///
-/// **The file holds secrets in plain text**, since signatures are checked with
-/// them. It is created readable by its owner only; back it up accordingly. What
-/// lies next to it with the endings `-wal` and `-shm` is part of it.
+/// **The file contains secrets in plain text**, since they are needed to verify signatures. It
+/// is created readable by its owner only; protect backups the same way. The files next to it
+/// that end in `-wal` and `-shm` are part of it.
 ///
 /// # Example
 ///
@@ -75,11 +73,11 @@ use super::writer::Writer;
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteBackend {
-    // In this order: the connection that is closed last tidies up the files, and
-    // only the writer may.
+    // In this order: the connection that is closed last cleans up the files, and only the
+    // writer may do that.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    /// A permit for each load that is under way or next.
+    /// One permit for each load in the queue or in progress.
     loads: Arc<Semaphore>,
 }
 
@@ -88,7 +86,7 @@ impl SqliteBackend {
         Ok(Self {
             readers: Arc::new(Readers::new(Arc::clone(&file))),
             writer: Arc::new(Writer::start(opened, file)?),
-            // One is written while the next one is in the queue.
+            // One is written while the next one is queued.
             loads: Arc::new(Semaphore::new(2)),
         })
     }
@@ -167,8 +165,8 @@ impl CredentialBackend for SqliteBackend {
     }
 }
 
-/// A load is one transaction, and two at the most are in the queue: whoever writes
-/// meanwhile waits for these and not for all that are wanted.
+/// A load is one transaction, and at most two are queued, so that other writers wait for these
+/// two and not for all loads.
 #[async_trait]
 impl BulkLoad for SqliteBackend {
     async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
@@ -185,10 +183,10 @@ impl BulkLoad for SqliteBackend {
     }
 }
 
-/// What is written through this backend and its clones is told one by one. That another
-/// process wrote to the file, or put another in its place, is noticed within a
-/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT) or so and told as [`Change::Everything`]: the engine
-/// does not say what. A subscription ends with the last handle.
+/// Reports writes through this backend and its clones one by one. Writes of other processes,
+/// or a replaced file, are detected within about
+/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT) and reported as [`Change::Everything`],
+/// since the engine does not report the rows. A subscription ends with the last handle.
 #[async_trait]
 impl ChangeFeed for SqliteBackend {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
@@ -202,7 +200,7 @@ impl ChangeFeed for SqliteBackend {
 struct SqliteChanges {
     listener: Listener,
     writer: Weak<Writer>,
-    /// What the last look gave.
+    /// The result of the last look.
     last: u64,
 }
 
@@ -240,8 +238,8 @@ impl Maintenance for SqliteBackend {
     }
 }
 
-/// Uses of keys that are not there are ignored, and those of deleted keys are gone
-/// with them. A report is committed with the other writes that wait.
+/// Uses of unknown keys are ignored. Deleting a key deletes its last use. A report is
+/// committed with the other waiting writes.
 #[async_trait]
 impl UsageLog for SqliteBackend {
     async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {

@@ -1,4 +1,4 @@
-//! Opening a file of credentials.
+//! Opening a credential file.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +12,8 @@ use super::connection::create_file;
 use super::file::DatabaseFile;
 
 impl SqliteBackend {
-    /// Opens a file of credentials; creates it if it does not exist, in a folder that
-    /// exists, and brings it to the current schema.
+    /// Opens a credential file and brings it to the current schema. Creates the file if it
+    /// does not exist, in an existing folder.
     ///
     /// The same as `SqliteBackend::builder(path).build()`.
     ///
@@ -24,7 +24,7 @@ impl SqliteBackend {
         Self::builder(path).build()
     }
 
-    /// Starts to open a file of credentials.
+    /// Starts to open a credential file.
     pub fn builder(path: impl AsRef<Path>) -> SqliteBuilder {
         SqliteBuilder { path: path.as_ref().into(), mode: OpenMode::default() }
     }
@@ -49,18 +49,18 @@ impl SqliteBuilder {
 
     /// Opens the file and brings it to the current schema.
     ///
-    /// Blocks while it reads and writes the file, and for some seconds if another
-    /// process holds the file locked: call it where blocking is allowed.
+    /// Blocks while it reads and writes the file, and for some seconds if another process has
+    /// the file locked: call it where blocking is allowed.
     ///
     /// # Errors
     ///
     /// [`OpenError`], whose [`kind`](OpenError::kind) distinguishes a missing folder from
-    /// another application's file and from the file of a later release. A file that is not
-    /// a file of credentials is not changed.
+    /// another application's file and from the file of a later release. A file that is not a
+    /// credential file is not changed.
     pub fn build(self) -> Result<SqliteBackend, OpenError> {
         let Self { path, mode } = self;
-        // Absolute, so that it means the same file for good, and so that the engine
-        // takes no name for one of its own, such as `file:...` or `:memory:`.
+        // Absolute, so that it always names the same file, and so that the engine does not
+        // treat it as a special name, such as `file:...` or `:memory:`.
         let absolute = std::path::absolute(&path).map_err(|error| {
             let what = format!("cannot resolve the path {}", path.display());
             OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)

@@ -1,4 +1,4 @@
-//! What can go wrong, without the driver's types.
+//! Errors, without the driver's types.
 
 use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
 
@@ -6,12 +6,12 @@ use rusqlite::ErrorCode;
 
 use crate::backend::{BackendError, OpenError, OpenErrorKind};
 
-/// What the engine's error means for opening this file.
+/// Converts an error of the engine while this file was opened.
 pub(super) fn open_failed(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.display();
     let (kind, message) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (OpenErrorKind::Busy, format!("another process holds {path} locked"))
+            (OpenErrorKind::Busy, format!("another process has {path} locked"))
         }
         Some(ErrorCode::DatabaseCorrupt) => (OpenErrorKind::Corrupt, format!("{path} is damaged")),
         Some(ErrorCode::NotADatabase) => {
@@ -24,7 +24,7 @@ pub(super) fn open_failed(path: &Path, error: rusqlite::Error) -> OpenError {
 
 /// A row that cannot be read as a credential.
 ///
-/// The value is not repeated: it may hold a secret.
+/// The message does not repeat the value, which may be a secret.
 #[derive(Debug)]
 pub(super) struct CorruptRow {
     pub(super) id: String,
@@ -39,7 +39,7 @@ impl fmt::Display for CorruptRow {
 
 impl StdError for CorruptRow {}
 
-/// Why a transaction failed: the engine, or the file under it.
+/// Why a transaction failed: an error of the engine, or of the file below it.
 #[derive(Debug)]
 pub(super) enum Trouble {
     Engine(rusqlite::Error),
@@ -73,7 +73,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// A transaction that failed; the reason is shared by all who wrote in it.
+/// A transaction that failed; all its writers share the reason.
 #[derive(Clone, Debug)]
 pub(super) struct BatchFailed(pub(super) Arc<Trouble>);
 
@@ -103,21 +103,21 @@ impl StdError for BatchFailed {
     }
 }
 
-/// The thread that writes has panicked.
+/// The writing thread panicked.
 #[derive(Debug)]
 pub(super) struct WriterGone;
 
 impl fmt::Display for WriterGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the thread that writes credentials has ended")
+        f.write_str("the writing thread has ended")
     }
 }
 
 impl StdError for WriterGone {}
 
-/// What a failed read means.
+/// Converts the error of a failed read.
 ///
-/// The engine's texts may name columns and quote our SQL, never a bound value;
+/// The engine's messages may name columns and quote our SQL, but never contain a bound value;
 /// statements are never expanded.
 pub(super) fn read_failed(error: rusqlite::Error) -> BackendError {
     if is_damage(&error) {

@@ -1,8 +1,8 @@
-//! Where the file is, and whether what lies there still is what was opened.
+//! The path of the file, and whether the file there is still the one that was opened.
 //!
-//! A file can be removed or replaced under its path while it is open. The engine
-//! goes on with what it has: it would acknowledge writes that nobody finds again,
-//! and serve what is no longer stored. So each use of a connection compares.
+//! A file can be removed or replaced under its path while it is open. The engine continues
+//! with the open file: it would acknowledge writes that are lost, and return records that are
+//! no longer stored. So each use of a connection compares the two.
 
 use std::{
     fs::{self, File},
@@ -18,19 +18,19 @@ use super::error::open_failed;
 use super::schema;
 use crate::backend::{OpenError, OpenErrorKind};
 
-/// The path of the file, and what was last opened there.
+/// The path of the file, and the file that was last opened there.
 pub(super) struct DatabaseFile {
     path: PathBuf,
-    /// Held while a connection is opened: only one thread at a time may tidy up.
+    /// Locked while a connection is opened: only one thread at a time may clean up.
     known: Mutex<Known>,
 }
 
-/// What lies at a path, by the numbers of its device and of itself.
+/// The file at a path: its device and inode numbers.
 ///
-/// A number is not given to another file as long as this one is open.
+/// The numbers are not reused as long as the file is open.
 type Identity = (u64, u64);
 
-/// The file that was last opened, and what the engine keeps next to it.
+/// The file that was last opened, and the files that the engine keeps next to it.
 #[derive(Default)]
 struct Known {
     file: Option<Identity>,
@@ -39,12 +39,12 @@ struct Known {
     openings: u64,
 }
 
-/// A connection, and what it was opened on.
+/// A connection, and the file that it was opened on.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     file: Identity,
     log: Option<Identity>,
-    /// Which of the connections for writing this is, counted from 1; 0 for reading.
+    /// The number of this connection for writing, counted from 1; 0 for reading.
     pub(super) opening: u64,
 }
 
@@ -57,22 +57,22 @@ impl DatabaseFile {
         &self.path
     }
 
-    /// The size of the file and its write-ahead log, if the file can be read.
+    /// Returns the size of the file and its write-ahead log, if the file can be read.
     pub(super) fn disk_bytes(&self) -> Option<u64> {
         let size = |path: &Path| fs::metadata(path).map(|file| file.len());
         Some(size(&self.path).ok()? + size(&self.beside("-wal")).unwrap_or_default())
     }
 
-    /// Opens the file for writing and brings it to the current schema; an empty file
-    /// becomes a store.
+    /// Opens the file for writing and brings it to the current schema; an empty file becomes a
+    /// store.
     pub(super) fn first_writer(&self) -> Result<Opened, OpenError> {
         self.open_writer(&mut self.known(), schema::prepare)
     }
 
-    /// A sound connection for writing: this one, or a new one if the file is another.
+    /// Returns a connection for writing: this one, or a new one if the file was replaced.
     ///
-    /// One to a file that is gone is kept: the file may come back, and until then no
-    /// other can be mistaken for it.
+    /// Keeps a connection to a file that is gone: the file may come back, and until then no
+    /// other file can have its numbers.
     pub(super) fn writer<'a>(
         &self,
         writer: &'a mut Option<Opened>,
@@ -81,8 +81,8 @@ impl DatabaseFile {
             if self.file()? == opened.file {
                 self.check(opened)?;
             } else {
-                // If the old file lives on under another name, it has all that was
-                // acknowledged: its log stays behind.
+                // If the old file still exists under another name, it gets all acknowledged
+                // writes: its log stays behind.
                 opened.checkpoint();
                 *writer = None;
             }
@@ -93,26 +93,26 @@ impl DatabaseFile {
         }
     }
 
-    /// Whether what this connection wrote is where it will be looked for.
+    /// Checks that the writes of this connection are in the file at the path.
     pub(super) fn check(&self, writer: &Opened) -> Result<(), OpenError> {
         if self.file()? != writer.file {
-            return Err(self.moved("was replaced while it was written"));
+            return Err(self.moved("was replaced while it was being written"));
         }
         if identity(&self.beside("-wal")).ok() != writer.log {
-            // The file at least has all that was acknowledged before.
+            // The file itself has all earlier acknowledged writes.
             writer.checkpoint();
             return Err(self.moved("has lost its write-ahead log"));
         }
         Ok(())
     }
 
-    /// Whether a connection reads what is in the file now.
+    /// Returns whether a connection reads the file that is at the path now.
     pub(super) fn is_current(&self, reader: &Opened) -> bool {
         identity(&self.path).is_ok_and(|file| file == reader.file)
     }
 
-    /// A connection for reading what is in the file now: one of these, of which those
-    /// to another file are closed, or a new one.
+    /// Returns a connection for reading the current file: one of these, or a new one. Closes
+    /// those to other files.
     pub(super) fn reader(
         &self,
         mut idle: impl FnMut() -> Option<Opened>,
@@ -128,7 +128,7 @@ impl DatabaseFile {
 
     fn open_reader(&self) -> Result<Opened, OpenError> {
         let mut known = self.known();
-        // A file that is new here may need what only a writer can do.
+        // A new file may need work that only a writer can do.
         let renewed = match known.file {
             Some(file) if file == self.file()? => None,
             _ => Some(self.open_writer(&mut known, schema::renew)?),
@@ -137,7 +137,7 @@ impl DatabaseFile {
         schema::check(&mut connection, &self.path)?;
         let file = self.file()?;
         if known.file != Some(file) {
-            return Err(self.moved("was replaced while it was opened"));
+            return Err(self.moved("was replaced while it was being opened"));
         }
         drop(renewed);
         Ok(Opened { connection, file, log: None, opening: 0 })
@@ -161,7 +161,7 @@ impl DatabaseFile {
         let mut connection = open_writer(&self.path).map_err(|error| self.engine(error))?;
         prepare(&mut connection, &self.path)?;
         if self.file()? != file {
-            return Err(self.moved("was replaced while it was opened"));
+            return Err(self.moved("was replaced while it was being opened"));
         }
         if known.file.is_some_and(|known| known != file) {
             tracing::warn!(path = %self.path.display(), "the credential store was replaced");
@@ -173,13 +173,13 @@ impl DatabaseFile {
         Ok(Opened { connection, file, log, opening })
     }
 
-    /// Removes what the engine kept next to a file that was replaced, for it would take
-    /// that for the new file's: replay the old one's log into it.
+    /// Removes the engine's files of a replaced file. The engine would take them for the new
+    /// file's and replay the old log into it.
     ///
-    /// What came with the new file is another and stays.
+    /// Files that came with the new file have other numbers and stay.
     fn discard_log(&self, known: &Known) -> io::Result<()> {
         let (log, index) = (self.beside("-wal"), self.beside("-shm"));
-        // Another process may be about to do the same, and then to make new ones.
+        // Another process may be about to do the same, and then to create new ones.
         let lock = File::open(&log).ok();
         lock.as_ref().map_or(Ok(()), File::lock)?;
         for (path, known) in [(index, known.index), (log, known.log)] {
@@ -212,13 +212,13 @@ impl DatabaseFile {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Whatever panics while it is held leaves it whole.
+        // No panic while it is locked leaves it inconsistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Opened {
-    /// Brings what is in the log into the file, as far as others let it.
+    /// Copies the log into the file, as far as other processes permit it.
     fn checkpoint(&self) {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         if let Err(error) = done {
@@ -235,7 +235,7 @@ fn identity(path: &Path) -> io::Result<Identity> {
     fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Files that are open can be neither removed nor replaced here.
+/// On this platform, open files can be neither removed nor replaced.
 #[cfg(not(unix))]
 fn identity(_: &Path) -> io::Result<Identity> {
     Ok((0, 0))

@@ -1,4 +1,4 @@
-//! What the readers ask.
+//! The queries of the readers.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use crate::domain::{Credential, CredentialId};
 use super::error::{CorruptRow, read_failed};
 use super::rows;
 
-/// Which record to find.
+/// Which record to look up.
 pub(super) enum Lookup {
     AccessKey(String),
     Id(String),
@@ -33,9 +33,9 @@ pub(super) fn find(
     }
 }
 
-/// Reads one page. Rows are stepped one by one and those that the index did not
-/// select are filtered here, so that the work is bounded whatever the filters are. What they drop is not read:
-/// a damaged row is the trouble of those who ask for it.
+/// Reads one page. Rows are stepped one by one, and those that the index did not select are
+/// filtered here, so that the work is bounded for all filters. A filtered row is not decoded:
+/// a damaged row does not affect lists of other records.
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, BackendError> {
     let (sql, values) = list_sql(query);
     let mut statement = connection.prepare_cached(&sql).map_err(read_failed)?;
@@ -115,10 +115,10 @@ fn one(
     }
 }
 
-/// The statement for a list, and its values.
+/// Returns the statement of a list, and its values.
 ///
-/// The index is named, so that no statistics can ever talk the engine into a
-/// plan that sorts: the rows come in order, and stepping can stop anywhere.
+/// Names the index, so that no statistics can make the engine choose a plan that sorts: the
+/// rows come in order, and stepping can stop anywhere.
 fn list_sql(query: &ListQuery) -> (String, Vec<&str>) {
     let user = query.user_id.as_ref().map(|id| ("user_id = ?", id.as_str()));
     let project = query.project_id.as_ref().map(|id| ("project_id = ?", id.as_str()));
@@ -152,7 +152,7 @@ mod tests {
     use crate::backend::sqlite::schema;
     use crate::domain::{ProjectId, UserId};
 
-    /// The steps of the engine's plan.
+    /// Returns the steps of the engine's plan.
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let values = vec!["x"; statement.parameter_count()];
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn no_list_scans_or_sorts() {
+    fn lists_neither_scan_nor_sort() {
         let connection = schema::in_memory();
         let marker = || [None, Some(String::new()), Some("m".to_owned())];
         for order in [Order::AccessKey, Order::Id] {

@@ -16,11 +16,11 @@ use super::connection::BUSY_TIMEOUT;
 use super::file::{DatabaseFile, Opened};
 use crate::backend::OpenError;
 
-/// More connections than this do not make reads faster, only memory scarcer.
+/// More connections do not make reads faster, but take more memory.
 const MOST: usize = 4;
 
-/// A few connections, opened when first needed, that read in parallel with each
-/// other and with the writer.
+/// A few connections, opened on demand, that read in parallel with each other and with the
+/// writer.
 pub(super) struct Readers {
     pub(super) file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
@@ -34,7 +34,7 @@ impl Readers {
         Self { file, permits, idle: Mutex::default() }
     }
 
-    /// Lends a connection to a read, on a thread that may block.
+    /// Runs a read with one of the connections, on a thread that may block.
     ///
     /// Callers wait for a permit, not for a thread, so that reads never fill the
     /// runtime's pool of blocking threads.
@@ -46,11 +46,11 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(unavailable)?;
         let readers = Arc::clone(self);
         let reading = spawn_blocking(move || {
-            // Held until the read is over, also when its caller has gone.
+            // Held until the read is over, even if its caller is gone.
             let _permit = permit;
             let opened = readers.take()?;
             let result = read(&opened.connection);
-            // An error may be the connection's own: the next read gets a new one.
+            // The connection may have caused the error: the next read gets a new one.
             if result.is_ok() {
                 readers.idle().push(opened);
             }
@@ -59,12 +59,12 @@ impl Readers {
         reading.await.map_err(unavailable)?
     }
 
-    /// Does a short read on this thread: handing it to another one costs more than
-    /// the read itself.
+    /// Runs a short read on this thread: handing it to another thread costs more than the read
+    /// itself.
     ///
-    /// `None` if that cannot be done at once, or not at all: then
-    /// [`run`](Self::run) finds out which. It never waits for a lock, but for a page
-    /// that is not in memory it waits as long as the disk takes.
+    /// Returns `None` if that is not possible at once, or not at all; then call
+    /// [`run`](Self::run). Never waits for a lock, but waits for the disk if a page is not in
+    /// memory.
     pub(super) fn at_once<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, BackendError>,
@@ -86,7 +86,7 @@ impl Readers {
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Opened>> {
-        // Nothing can panic while it is held.
+        // Nothing can panic while it is locked.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,7 +97,7 @@ impl fmt::Debug for Readers {
     }
 }
 
-/// The runtime is shutting down, or the read panicked.
+/// The error of a read that panicked, or whose runtime is shutting down.
 pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
     BackendError::Unavailable(Box::new(error))
 }

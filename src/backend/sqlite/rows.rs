@@ -10,12 +10,12 @@ use crate::domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, UserId
 
 use super::error::CorruptRow;
 
-/// The row of a record.
+/// Returns the row of a record.
 pub(super) fn row_of(credential: &Credential) -> Row {
     Row::of(credential, ToOwned::to_owned)
 }
 
-/// What there is to tell of writing a row.
+/// Returns the change to report for a written row.
 pub(super) fn change(row: &Row) -> Change {
     Change::Record {
         id: CredentialId::from_stored(row.id.as_str()),
@@ -23,7 +23,7 @@ pub(super) fn change(row: &Row) -> Change {
     }
 }
 
-/// The values of all columns.
+/// Returns the values of all columns.
 pub(super) fn values(row: &Row) -> [&dyn ToSql; COLUMNS.len()] {
     [
         &row.id,
@@ -32,8 +32,8 @@ pub(super) fn values(row: &Row) -> [&dyn ToSql; COLUMNS.len()] {
         &row.project_id,
         &row.slot,
         &row.access_key,
-        // The engine takes a copy that nobody wipes; it is on its way to the
-        // disk, where it is as readable.
+        // The engine makes a copy that is not wiped; it is written to the disk, where it is
+        // just as readable.
         &*row.material,
         &row.status,
         &row.delegation,
@@ -50,11 +50,11 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Credential, BackendError> 
     Given(row).credential().map_err(|column| corrupt(row, column))
 }
 
-/// Whether a row of all columns passes the filters of a query.
+/// Returns whether a row of all columns passes the filters of a query.
 ///
-/// Looks at the text alone, so that a row which is not asked for may be damaged in
-/// its other columns. Where the filters' own columns cannot be read nobody can tell
-/// whose row it is: it is admitted, to be reported when it is read.
+/// Reads only the columns of the filters, so that other columns of filtered rows may be
+/// damaged. If a filter's column cannot be read, the row's owner is unknown: the row is
+/// admitted, and reported when it is read.
 pub(super) fn is_admitted(row: &rusqlite::Row<'_>, query: &ListQuery) -> bool {
     let given = Given(row);
     let passes = |column, wanted: Option<&str>| {
@@ -65,7 +65,7 @@ pub(super) fn is_admitted(row: &rusqlite::Row<'_>, query: &ListQuery) -> bool {
         && passes(PROJECT_ID, query.project_id.as_ref().map(ProjectId::as_str))
 }
 
-/// The marker of a row of all columns in this order, in which it has one.
+/// Returns the marker of a row of all columns in this order; the row must have one.
 pub(super) fn marker(row: &rusqlite::Row<'_>, order: Order) -> Result<String, BackendError> {
     Given(row).marker(order).map_err(|column| corrupt(row, column))
 }
@@ -93,7 +93,7 @@ impl Columns for Given<'_> {
         }
     }
 
-    /// Every text is kept as it is.
+    /// Texts are stored unchanged.
     fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(spelt))
     }

@@ -7,26 +7,26 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use super::error::open_failed;
 use crate::backend::{OpenError, OpenErrorKind};
 
-/// Marks the file as ours, in its header: `tCrd`.
+/// The application id in the header of the file: `tCrd`.
 const APPLICATION_ID: i32 = 0x7443_7264;
 
 /// The newest version.
 const LATEST: u32 = 3;
 
-/// What brings a file from one version to the next. Files out there have run these:
-/// add, never change.
+/// The migrations from one version to the next. Existing files have run them: add, never
+/// change.
 const MIGRATIONS: [&str; LATEST as usize] = [
     include_str!("migrations/0001_credentials.sql"),
     include_str!("migrations/0002_last_used.sql"),
     include_str!("migrations/0003_root_key.sql"),
 ];
 
-/// How often, and how far apart, to try to switch a new file's journal.
+/// How often, and at which interval, to try to switch a new file's journal.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// As [`prepare`], for a file that is opened again: one that is empty now was a store
-/// before, and making another of it would hide the loss.
+/// Like [`prepare`], for a file that is opened again. An empty file was a store before:
+/// creating a new store in it would hide the loss.
 pub(super) fn renew(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if read_version(connection, path)? == 0 {
         return Err(OpenError::new(OpenErrorKind::Corrupt, format!("{} is empty", path.display())));
@@ -34,7 +34,7 @@ pub(super) fn renew(connection: &mut Connection, path: &Path) -> Result<(), Open
     prepare(connection, path)
 }
 
-/// Refuses a file that is not of the newest schema.
+/// Rejects a file that is not of the current schema.
 pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if read_version(connection, path)? == LATEST {
         return Ok(());
@@ -44,23 +44,24 @@ pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), Open
 }
 
 fn read_version(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
-    // One transaction, so that all it looks at is from one moment.
+    // One transaction, so that all reads are from one moment.
     let snapshot = connection.transaction().map_err(|error| open_failed(path, error))?;
     version_of(&snapshot, path)
 }
 
-/// Brings a file to the newest schema, or refuses it before it is touched.
+/// Brings a file to the current schema, or rejects it before it is changed.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let engine = |error| open_failed(path, error);
 
-    // The engine falls back to reading when it may not write.
+    // The engine falls back to reading if it must not write.
     if connection.is_readonly("main").map_err(engine)? {
         let what = format!("{} is not writable", path.display());
         return Err(OpenError::new(OpenErrorKind::Unavailable, what));
     }
     let mut version = read_version(connection, path)?;
     if switch_to_wal(connection).map_err(engine)? != "wal" {
-        let what = format!("the file system of {} admits no write-ahead log", path.display());
+        let what =
+            format!("the file system of {} does not support a write-ahead log", path.display());
         return Err(OpenError::new(OpenErrorKind::Unavailable, what));
     }
     while version < LATEST {
@@ -69,8 +70,8 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
     Ok(())
 }
 
-/// Applies the next migration, if another process has not done it meanwhile;
-/// returns the version after it.
+/// Applies the next migration, unless another process has done it meanwhile; returns the
+/// version after it.
 fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
     let engine = |error| open_failed(path, error);
     let transaction =
@@ -86,7 +87,7 @@ fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenErr
     Ok(version)
 }
 
-/// The file's version, if it is ours or empty.
+/// Returns the file's version, if the file is ours or empty.
 fn version_of(snapshot: &Transaction<'_>, path: &Path) -> Result<u32, OpenError> {
     let engine = |error| open_failed(path, error);
     let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
@@ -104,7 +105,7 @@ fn version_of(snapshot: &Transaction<'_>, path: &Path) -> Result<u32, OpenError>
         Ok(version) if version <= LATEST => Ok(version),
         _ => {
             let what = format!(
-                "{} has schema version {version}, and this release knows none above {LATEST}",
+                "{} has schema version {version}, but this release supports versions up to {LATEST}",
                 path.display(),
             );
             Err(OpenError::new(OpenErrorKind::Newer, what))
@@ -112,10 +113,10 @@ fn version_of(snapshot: &Transaction<'_>, path: &Path) -> Result<u32, OpenError>
     }
 }
 
-/// Has the engine keep a write-ahead log; returns what journal it keeps.
+/// Makes the engine keep a write-ahead log; returns the journal mode that it uses.
 ///
-/// When two connections switch a new file at once, the engine refuses one without
-/// waiting its time-out, since both might wait for each other.
+/// When two connections switch a new file at once, the engine rejects one without waiting for
+/// its timeout, since both might wait for each other.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
     let switch =
         || connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));

@@ -1,4 +1,4 @@
-//! What the writer is asked to do.
+//! The jobs of the writer.
 
 use std::sync::LazyLock;
 
@@ -12,9 +12,9 @@ use crate::domain::{CredentialId, ProjectId, Quota, UserId};
 use super::queries::BY_ID;
 use super::rows;
 
-/// One write, with all that it needs.
+/// One write, with all its data.
 pub(super) enum Write {
-    /// At this version, or at any.
+    /// `None` matches any version.
     Delete {
         id: String,
         expected: Option<i64>,
@@ -23,15 +23,15 @@ pub(super) enum Write {
         row: Row,
         quota: Quota,
     },
-    /// Nothing; asks whether anything but this connection has written.
+    /// Writes nothing; asks whether another connection has written.
     Look,
     Load {
         rows: Vec<Row>,
-        /// Held until it is answered.
+        /// Held until the reply.
         #[expect(dead_code, reason = "lets the next load into the queue when it is dropped")]
         turn: OwnedSemaphorePermit,
     },
-    /// Ids, and the second of a use of each.
+    /// Ids, and the second of the last use of each.
     Note {
         uses: Vec<(String, i64)>,
     },
@@ -47,20 +47,20 @@ pub(super) enum Write {
     },
 }
 
-/// What a write did.
+/// The result of a write.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// How many rows it changed.
+    /// The number of changed rows.
     pub(super) rows: u64,
-    /// What became of each row of a load.
+    /// The result for each row of a load.
     pub(super) loaded: Vec<Loaded>,
 }
 
 impl Write {
-    /// Does it within the current transaction.
+    /// Applies the write within the current transaction.
     ///
-    /// The outer error is the engine's and ends the transaction; the inner one is
-    /// the answer to this write alone, which then has changed nothing.
+    /// The outer error is the engine's and ends the transaction. The inner one is the result
+    /// of this write alone, which then has changed nothing.
     pub(super) fn apply(
         &self,
         connection: &Connection,
@@ -73,7 +73,7 @@ impl Write {
                 }
                 execute(connection, &INSERT, rows::values(row))
             }
-            // Answered when the transaction is over.
+            // The reply is sent when the transaction is over.
             Self::Look => Ok(0),
             Self::Load { rows, .. } => {
                 let loaded = load(connection, rows)?;
@@ -97,13 +97,13 @@ impl Write {
         }
     }
 
-    /// What there is to tell of it when it may have changed anything.
+    /// Returns the changes to report when the write may have changed anything.
     pub(super) fn changes(&self) -> Vec<Change> {
         match self {
             Self::Delete { id, .. } => vec![Change::deleted(CredentialId::from_stored(&**id))],
             Self::Insert { row, .. } | Self::Update { row, .. } => vec![rows::change(row)],
-            // So many are not worth their room while they wait to be heard.
-            Self::Load { rows, .. } if rows.len() > MOST_TOLD => vec![Change::Everything],
+            // So many are not worth the memory while they wait.
+            Self::Load { rows, .. } if rows.len() > MOST_REPORTED => vec![Change::Everything],
             Self::Load { rows, .. } => rows.iter().map(rows::change).collect(),
             Self::Look | Self::Note { .. } => Vec::new(),
             Self::PurgeProject { project_id } => {
@@ -114,23 +114,23 @@ impl Write {
     }
 }
 
-/// How many rows of a load are told one by one.
-const MOST_TOLD: usize = 256;
+/// The most rows of a load that are reported one by one.
+const MOST_REPORTED: usize = 256;
 
-/// A number that changes when another connection has written to the file.
+/// Returns a number that changes when another connection has written to the file.
 pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
     let version = connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
     version.map(i64::cast_unsigned)
 }
 
 const DELETE: &str = "DELETE FROM credentials WHERE id = ?1 AND version = coalesce(?2, version)";
-/// Rows that know of a later use are not touched.
+/// Rows with a later use are not changed.
 const NOTE: &str = "UPDATE credentials SET last_used = ?2 \
     WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
 const PURGE_PROJECT: &str = "DELETE FROM credentials WHERE project_id = ?";
 const PURGE_USER: &str = "DELETE FROM credentials WHERE user_id = ?";
 
-/// Counts no further than the quota reaches.
+/// Counts only up to the quota.
 const COUNT: &str = "SELECT count(*) FROM \
     (SELECT 1 FROM credentials INDEXED BY by_user_and_id WHERE user_id = ? LIMIT ?)";
 
@@ -140,7 +140,7 @@ pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
 });
 
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    // The values are those of an insert, and then the version that is expected.
+    // The values are those of an insert, followed by the expected version.
     let (first, last) = (1, COLUMNS.len() + 1);
     let numbered = COLUMNS.iter().zip(first..).skip(first);
     let columns: Vec<_> = numbered.map(|(column, n)| format!("{column} = ?{n}")).collect();
@@ -158,17 +158,17 @@ fn is_full(connection: &Connection, user_id: &str, quota: Quota) -> rusqlite::Re
     Ok(!quota.admits(held.unsigned_abs()))
 }
 
-/// Whether an id, an access key or a slot is taken.
+/// Returns whether an id, an access key or a slot is taken.
 fn is_taken(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|e| e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
-/// Whether a value is longer than the engine takes, or the row of all of them is.
+/// Returns whether a value, or the whole row, is too long for the engine.
 pub(super) fn is_too_long(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::TooBig)
 }
 
-/// An insert that leaves what is there as it is.
+/// An insert that does not change existing rows.
 static LOAD: LazyLock<String> = LazyLock::new(|| format!("{} ON CONFLICT DO NOTHING", *INSERT));
 
 /// Loads rows within the current transaction.
@@ -184,12 +184,12 @@ fn load(connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<Loaded>> 
     rows.iter().map(load).collect()
 }
 
-/// Whether the row with this id is the same in every field. One that cannot be read is
-/// another.
+/// Returns whether the row with this id is the same in every field. A row that cannot be read
+/// is not the same.
 fn is_there(connection: &Connection, row: &Row) -> rusqlite::Result<bool> {
     let mut find = connection.prepare_cached(&BY_ID)?;
     let held = find.query_row([&row.id], |held| Ok(rows::read(held).ok()));
-    // Compared as rows: what was written by an earlier release may be spelled otherwise.
+    // Compared as rows: earlier releases may have used another spelling.
     Ok(held.optional()?.flatten().is_some_and(|held| rows::row_of(&held) == *row))
 }
 
@@ -204,7 +204,7 @@ mod tests {
     use crate::domain::{AccessKey, Blob, Credential, Kind, Material, Version};
 
     #[test]
-    fn what_is_longer_than_the_engine_takes_is_refused_and_undoes_nothing_else() {
+    fn overlong_write_is_rejected_and_the_others_are_kept() {
         let mut connection = schema::in_memory();
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 10_000).unwrap();
         let record = |id: &str, length| {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn every_write_and_the_count_of_the_quota_search_an_index() {
+    fn writes_and_quota_counts_search_an_index() {
         let connection = schema::in_memory();
         let statements = [
             (DELETE, "INDEX by_id (id=?)"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_longer_than_the_engine_takes_is_refused_and_the_others_are_there() {
+    fn overlong_record_of_a_load_is_refused_and_the_others_are_stored() {
         let connection = schema::in_memory();
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 10_000).unwrap();
         let rows = [10, 20_000, 9_950, 10].map(|length| {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_cannot_be_read_is_neither_overwritten_nor_taken_for_the_same() {
+    fn unreadable_row_is_not_overwritten_and_not_the_same() {
         let connection = schema::in_memory();
         let material = Material::KeyPair { secret: None };
         let (user, version) = (UserId::from_stored("bob"), Version::fresh());

@@ -1,8 +1,8 @@
 //! The one connection that writes, on a thread of its own.
 //!
-//! Writes queue up while a transaction is on its way to the disk; the next
-//! transaction takes all that wait. So the disk is waited for once per batch
-//! rather than once per write, and callers are answered once it has answered.
+//! Writes queue up while a transaction is written to the disk; the next transaction takes all
+//! of them. So there is one sync of the disk per batch rather than per write, and callers get
+//! their result after it.
 
 use std::{sync::Arc, thread};
 
@@ -16,12 +16,12 @@ use super::file::{DatabaseFile, Opened};
 use super::write::{Done, Write, data_version};
 use crate::backend::{OpenError, OpenErrorKind};
 
-/// How many writes one transaction takes at the most, and how many wait in the
-/// queue; further callers wait for a place in it, in order.
+/// The most writes in one transaction, and the length of the queue; further callers wait for a
+/// place in it, in order.
 const MAX_BATCH: usize = 256;
 
-/// The way to the writing thread. Dropping it waits until all that is queued is
-/// written and the file is closed.
+/// The sender of the writing thread. Dropping it waits until all queued writes are done and
+/// the file is closed.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Job>>,
@@ -29,8 +29,8 @@ pub(super) struct Writer {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// A write and where its result goes. The caller may be gone by then: what is
-/// queued is written all the same, whole.
+/// A write, and where its result goes. A queued write is done completely even if its caller is
+/// gone.
 struct Job {
     write: Write,
     reply: oneshot::Sender<Result<Done, BackendError>>,
@@ -51,7 +51,7 @@ impl Writer {
         Ok(Self { queue: Some(queue), hub, thread: Some(thread) })
     }
 
-    /// Writes; returns what that did, after it is on disk.
+    /// Writes; returns the result after it is on disk.
     pub(super) async fn write(&self, write: Write) -> Result<Done, BackendError> {
         let gone = || BackendError::Unavailable(Box::new(WriterGone));
         let (reply, result) = oneshot::channel();
@@ -61,7 +61,7 @@ impl Writer {
         result.await.map_err(|_| gone())?
     }
 
-    /// Where writes are told before they are answered.
+    /// Returns the hub that changes are reported to before callers get their results.
     pub(super) fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -72,14 +72,14 @@ impl Drop for Writer {
         // The thread ends when its queue is closed and empty.
         self.queue = None;
         if let Some(Err(_)) = self.thread.take().map(thread::JoinHandle::join) {
-            tracing::error!("the thread that writes credentials panicked");
+            tracing::error!("the writing thread of the store panicked");
         }
     }
 }
 
 struct Worker {
     file: Arc<DatabaseFile>,
-    /// `None` after a failure that may be the connection's own.
+    /// `None` after a failure that the connection may have caused.
     opened: Option<Opened>,
     jobs: mpsc::Receiver<Job>,
     hub: Hub,
@@ -88,9 +88,9 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
-        // Looks that came while a batch was written.
+        // Looks that arrived while a batch was written.
         let mut late = Vec::new();
-        // What a load left waiting comes first.
+        // Jobs that a load left waiting come first.
         while !batch.is_empty() || self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             self.answer_looks(&mut batch);
             if batch.is_empty() {
@@ -105,14 +105,14 @@ impl Worker {
                             late.push(job);
                             continue;
                         }
-                        // A caller that is gone does not want to know.
+                        // The caller may be gone.
                         let _ = job.reply.send(result);
                     }
                     self.answer_looks(&mut late);
                 }
                 Err(error) => {
                     tracing::warn!(writes = batch.len(), %error, "commit failed");
-                    // Some may have happened all the same.
+                    // Some of the writes may have happened.
                     self.hub.report(|| batch.iter().flat_map(|job| job.write.changes()).collect());
                     let failed = BatchFailed(Arc::new(error));
                     for job in batch.drain(..) {
@@ -123,7 +123,7 @@ impl Worker {
         }
     }
 
-    /// Answers those who only look, without a transaction: others may be writing.
+    /// Replies to looks without a transaction: other processes may be writing.
     fn answer_looks(&mut self, batch: &mut Vec<Job>) {
         for job in batch.extract_if(.., |job| matches!(job.write, Write::Look)) {
             let look = self.look().map(|rows| Done { rows, ..Done::default() });
@@ -132,21 +132,21 @@ impl Worker {
         }
     }
 
-    /// A number that changes when another connection has written to the file, and when
-    /// this one is a new one.
+    /// Returns a number that changes when another connection has written to the file, and when
+    /// this connection is a new one.
     fn look(&mut self) -> Result<u64, Trouble> {
         let opened = self.file.writer(&mut self.opened)?;
         Ok(opened.opening << 32 | data_version(&opened.connection)? & u64::from(u32::MAX))
     }
 
-    /// Runs a batch in one transaction, and whatever is queued meanwhile.
+    /// Runs a batch in one transaction, together with the writes that are queued meanwhile.
     ///
-    /// On an error the file and the connection are as before it, unless the file was
-    /// replaced meanwhile.
+    /// On an error the file and the connection are as before, unless the file was replaced
+    /// meanwhile.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<Done, BackendError>>, Trouble> {
         let opened = self.file.writer(&mut self.opened)?;
         let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
-        // What went to a file that was taken away meanwhile is not acknowledged.
+        // Writes to a file that was removed meanwhile are not acknowledged.
         let moved = self.file.check(opened);
         if !keeps_connection(&opened.connection, results.as_ref().err()) {
             self.opened = None;
@@ -157,14 +157,14 @@ impl Worker {
     }
 }
 
-/// One transaction. It takes the lock for writing at once, since a transaction
-/// that begins by reading could be refused it later.
+/// Runs one transaction. It takes the write lock at once, since a transaction that begins with
+/// a read could be refused the lock later.
 ///
-/// A write that is refused does not undo its neighbours, and no savepoint is
-/// needed for that: a write that can be refused is one statement at the most that
-/// changes anything, or one for each row of a load, and the engine undoes a statement
-/// that breaks a constraint, or is too long, by itself. Any other error undoes the batch;
-/// after some of them the engine has rolled back already, so nothing may be committed afterwards.
+/// A rejected write does not undo the others, and needs no savepoint: at most one of its
+/// statements changes anything, or one for each row of a load, and the engine undoes a
+/// statement that breaks a constraint or is too long. Any other error undoes the batch. After
+/// some of these errors the engine has already rolled back, so nothing may be committed
+/// afterwards.
 fn run_batch(
     connection: &mut Connection,
     batch: &mut Vec<Job>,
@@ -177,7 +177,7 @@ fn run_batch(
         while let Some(job) = batch.get(results.len()) {
             results.push(job.write.apply(&transaction)?);
             if matches!(job.write, Write::Load { .. }) {
-                // Long enough: what waits goes into the next one.
+                // Long enough: waiting writes go into the next transaction.
                 break 'gathering;
             }
         }
@@ -188,8 +188,8 @@ fn run_batch(
         } else if batch.len() == gathered || batch.len() == MAX_BATCH {
             break;
         } else {
-            // Callers that were just answered may be about to write again. They get
-            // one turn; as long as it brings more writes, another one.
+            // Callers that just got their results may be about to write again. They get one
+            // turn, and another one as long as it brings more writes.
             gathered = batch.len();
             thread::yield_now();
         }
@@ -198,15 +198,15 @@ fn run_batch(
     Ok(results)
 }
 
-/// What the writes of a batch changed.
+/// Returns the changes of a batch.
 fn changes(batch: &[Job], results: &[Result<Done, BackendError>]) -> Vec<Change> {
     let is_done = |done: &Done| done.rows > 0 || done.loaded.contains(&Loaded::Stored);
     let done = batch.iter().zip(results).filter(|(_, result)| result.as_ref().is_ok_and(is_done));
     done.flat_map(|(job, _)| job.write.changes()).collect()
 }
 
-/// Whether a connection is sound: its transaction is over, and what failed was
-/// the lock or the room on the disk, not the connection.
+/// Returns whether a connection is usable: its transaction is over, and the cause was a lock
+/// or a full disk, not the connection.
 fn keeps_connection(connection: &Connection, error: Option<&rusqlite::Error>) -> bool {
     let Some(error) = error else { return true };
     let outside = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn callers_are_answered_when_the_thread_panics() {
+    async fn callers_get_an_error_when_the_thread_panics() {
         let (queue, mut jobs) = mpsc::channel::<Job>(1);
         let thread = thread::spawn(move || {
             let _job = jobs.blocking_recv();

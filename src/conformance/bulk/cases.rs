@@ -1,7 +1,7 @@
 //! The cases, one function per clause.
 //!
-//! Each takes a backend and a bulk load of the same store, which may hold anything, and
-//! panics if the clause does not hold.
+//! Each takes a backend and a bulk load of the same store, which may contain other data.
+//! Panics if the clause is violated.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ use crate::{
 
 pub(super) type Load = Arc<dyn BulkLoad>;
 
-/// Records of every kind are stored as they are, and are found in every way.
+/// Records of every kind are stored unchanged, and every lookup finds them.
 ///
 /// # Panics
 ///
-/// If a field is another, or a record is not found.
-pub async fn records_are_stored_as_they_are(backend: Backend, load: Load) {
+/// If a field differs, or a record is not found.
+pub async fn records_are_stored_unchanged(backend: Backend, load: Load) {
     let user = fresh_user();
     let secret = || SecretKey::from_stored("s3cr3t \"quoted\" \\ \u{1F511}");
     let blob = Material::Blob(Blob::new(r#"{ "access" : "a",  "secret":"b", "x": [1.50] }"#));
@@ -35,7 +35,7 @@ pub async fn records_are_stored_as_they_are(backend: Backend, load: Load) {
         secret: secret(),
         signature: SecretText::new("bbb"),
     };
-    // One that is not derived anew: that is slow by design.
+    // A stored hash: deriving one is slow by design.
     let password = r#"{"form":"password","username":"amy","hash":"pbkdf2-sha256$1000$BwcHBwcHBwcHBwcHBwcHBw$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}"#;
     let password = Material::decode(password).expect("a password grant");
     let records = [
@@ -60,21 +60,21 @@ pub async fn records_are_stored_as_they_are(backend: Backend, load: Load) {
     }
 }
 
-/// A load of nothing is no error.
+/// An empty load is not an error.
 ///
 /// # Panics
 ///
-/// If it is, or if it has an outcome.
-pub async fn a_load_of_nothing_is_no_error(_: Backend, load: Load) {
+/// If the load fails or returns a result.
+pub async fn empty_load_is_not_an_error(_: Backend, load: Load) {
     assert!(loaded(&load, &[]).await.is_empty());
 }
 
-/// A load as long as they come is stored whole.
+/// A load of the maximum length is stored completely.
 ///
 /// # Panics
 ///
 /// If a record is missing.
-pub async fn a_load_as_long_as_they_come_is_stored_whole(backend: Backend, load: Load) {
+pub async fn longest_load_is_stored_completely(backend: Backend, load: Load) {
     let user = fresh_user();
     let records: Vec<_> = (0..MAX_LOAD).map(|_| fresh_pair(&user)).collect();
     let outcomes = loaded(&load, &records).await;
@@ -86,12 +86,12 @@ pub async fn a_load_as_long_as_they_come_is_stored_whole(backend: Backend, load:
     assert_stored(&backend, &records[MAX_LOAD / 2]).await;
 }
 
-/// Quotas are not asked: a user may get more than any insert would have allowed.
+/// Quotas are not checked: a user may get more records than an insert would allow.
 ///
 /// # Panics
 ///
 /// If a record is refused.
-pub async fn quotas_are_not_asked(backend: Backend, load: Load) {
+pub async fn quotas_are_not_checked(backend: Backend, load: Load) {
     let user = fresh_user();
     let first = fresh_pair(&user);
     let inserted = backend.insert(&first.clone().into(), Quota::AtMost(1)).await;
@@ -101,11 +101,11 @@ pub async fn quotas_are_not_asked(backend: Backend, load: Load) {
     assert_stored(&backend, &more[1]).await;
 }
 
-/// What is loaded counts in the quota of its user, once.
+/// Loaded records count in the quota of their user, once.
 ///
 /// # Panics
 ///
-/// If it does not, or if it counts more than once.
+/// If a record does not count, or counts more than once.
 pub async fn loaded_records_count_in_quotas(backend: Backend, load: Load) {
     let user = fresh_user();
     let records = [fresh_pair(&user), fresh_opaque(&user), fresh_pair(&user)];
@@ -117,16 +117,15 @@ pub async fn loaded_records_count_in_quotas(backend: Backend, load: Load) {
     inserted.expect("the quota has room for one more");
     assert!(delete(&backend, &records[0]).await);
     let inserted = backend.insert(&fresh_pair(&user).into(), Quota::AtMost(4)).await;
-    inserted.expect("the quota has room for the one that was deleted");
+    inserted.expect("the quota has room again after a delete");
 }
 
-/// Records that were loaded are changed, deleted and purged like others, and may be
-/// loaded anew.
+/// Loaded records can be changed, deleted and purged like others, and loaded again.
 ///
 /// # Panics
 ///
-/// If one is not.
-pub async fn loaded_records_are_changed_and_deleted_like_others(backend: Backend, load: Load) {
+/// If one of these fails.
+pub async fn loaded_records_can_be_changed_and_deleted(backend: Backend, load: Load) {
     let before = fresh_full();
     let other = fresh_pair(&before.user_id);
     loaded(&load, &[before.clone(), other.clone()]).await;
@@ -144,14 +143,14 @@ pub async fn loaded_records_are_changed_and_deleted_like_others(backend: Backend
     assert_gone(&backend, &other).await;
 }
 
-/// Loading again does nothing, and tells so.
+/// A repeated load changes nothing, and reports the records as already there.
 ///
 /// # Panics
 ///
-/// If a record is changed, or told to be anything but there.
-pub async fn loading_again_does_nothing(backend: Backend, load: Load) {
+/// If a record changes, or is reported as anything else.
+pub async fn repeated_load_changes_nothing(backend: Backend, load: Load) {
     let mut record = fresh_full();
-    // Numbers that are easily spelled otherwise.
+    // Numbers with several spellings.
     for (name, number) in [("a", "1.5e300"), ("b", "0.1"), ("c", "18446744073709551615")] {
         record.attributes.insert(name.into(), number.parse().expect("a number"));
     }
@@ -167,12 +166,13 @@ pub async fn loading_again_does_nothing(backend: Backend, load: Load) {
     }
 }
 
-/// A record whose id, access key or slot is taken is refused, and what is there stays.
+/// A record whose id, access key or slot is taken is refused. The stored record does not
+/// change.
 ///
 /// # Panics
 ///
-/// If it is not refused, or if what is there is changed.
-pub async fn what_is_there_stays(backend: Backend, load: Load) {
+/// If the record is not refused, or the stored record changes.
+pub async fn stored_records_stay_unchanged(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
     for clashing in clashing(&there) {
@@ -181,17 +181,17 @@ pub async fn what_is_there_stays(backend: Backend, load: Load) {
     }
 }
 
-/// A record that is refused is nowhere to be found, nor does it stand in the way.
+/// A refused record is not found anywhere and takes no name.
 ///
 /// # Panics
 ///
-/// If a part of it is there.
-pub async fn a_refused_record_leaves_nothing_behind(backend: Backend, load: Load) {
+/// If a part of the record is stored.
+pub async fn refused_record_leaves_nothing_behind(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
     let [by_id, by_key, by_slot] = clashing(&there);
     loaded(&load, &[by_id.clone(), by_key.clone(), by_slot.clone()]).await;
-    // Those of its names that were free are free still.
+    // Its free names are still free.
     let name = |access_key: &AccessKey, id: &CredentialId| {
         with_id(pair(&fresh_user(), access_key.clone()), id.as_str())
     };
@@ -208,12 +208,12 @@ pub async fn a_refused_record_leaves_nothing_behind(backend: Backend, load: Load
     inserted.expect("a refused record does not count");
 }
 
-/// A record that is refused stops no other of its load.
+/// A refused record does not stop the others of its load.
 ///
 /// # Panics
 ///
-/// If another one is missing.
-pub async fn a_refused_record_stops_no_other(backend: Backend, load: Load) {
+/// If another record is missing.
+pub async fn refused_record_does_not_stop_the_others(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
     let user = fresh_user();
@@ -228,12 +228,13 @@ pub async fn a_refused_record_stops_no_other(backend: Backend, load: Load) {
     }
 }
 
-/// A record that the store cannot hold is refused, and stops no other of its load.
+/// A record that is too long for the store is refused, and does not stop the others of its
+/// load.
 ///
 /// # Panics
 ///
-/// If the load fails, or if a record is there or not there against what was told.
-pub async fn a_record_that_is_too_long_stops_no_other(backend: Backend, load: Load) {
+/// If the load fails, or if a result disagrees with what is stored.
+pub async fn overlong_record_does_not_stop_the_others(backend: Backend, load: Load) {
     let user = fresh_user();
     let [name, blob] = overlong();
     let records = [fresh_pair(&user), name, fresh_pair(&user), blob, fresh_pair(&user)];
@@ -242,17 +243,17 @@ pub async fn a_record_that_is_too_long_stops_no_other(backend: Backend, load: Lo
         match outcome {
             Loaded::Stored => assert_stored(&backend, record).await,
             Loaded::Refused if place % 2 == 1 => assert_gone(&backend, record).await,
-            other => panic!("the record {place} is told to be {other:?}"),
+            other => panic!("record {place} is reported as {other:?}"),
         }
     }
 }
 
-/// Each record's outcome stands where the record stands.
+/// The results are in the order of the records.
 ///
 /// # Panics
 ///
-/// If one stands elsewhere.
-pub async fn outcomes_come_in_the_order_of_the_records(backend: Backend, load: Load) {
+/// If a result is in another place.
+pub async fn results_are_in_the_order_of_the_records(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
     let [by_id, by_key, by_slot] = clashing(&there);
@@ -271,12 +272,12 @@ pub async fn outcomes_come_in_the_order_of_the_records(backend: Backend, load: L
     assert_eq!(loaded(&load, &records).await, expected);
 }
 
-/// An older or a newer version of what is there is refused.
+/// An older or newer version of a stored record is refused.
 ///
 /// # Panics
 ///
-/// If it is not, or if what is there is changed.
-pub async fn another_version_of_what_is_there_is_refused(backend: Backend, load: Load) {
+/// If it is not refused, or if the stored record changes.
+pub async fn other_version_of_a_stored_record_is_refused(backend: Backend, load: Load) {
     let first = fresh_full();
     loaded(&load, std::slice::from_ref(&first)).await;
     let second = rekeyed(&first, &fresh_access_key());
@@ -286,11 +287,11 @@ pub async fn another_version_of_what_is_there_is_refused(backend: Backend, load:
     assert_stored(&backend, &second).await;
 }
 
-/// A record that differs from the one with its id in a single field is another.
+/// A record that differs in a single field from the stored record with its id is refused.
 ///
 /// # Panics
 ///
-/// If it is told to be there, or if what is there is changed.
+/// If it is reported as already there, or if the stored record changes.
 pub async fn records_that_differ_in_one_field_are_not_the_same(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
@@ -316,13 +317,13 @@ pub async fn records_that_differ_in_one_field_are_not_the_same(backend: Backend,
     assert_stored(&backend, &there).await;
 }
 
-/// Of two records of one load that clash one is stored and the other refused; a record
-/// that comes twice is stored.
+/// If two records of one load conflict, one is stored and the other refused. A record that
+/// occurs twice is stored.
 ///
 /// # Panics
 ///
-/// If both are told to be stored, or none.
-pub async fn two_records_of_one_load_that_clash_are_not_both_stored(backend: Backend, load: Load) {
+/// If both or neither are reported as stored.
+pub async fn conflicting_records_of_one_load_are_not_both_stored(backend: Backend, load: Load) {
     let twice = fresh_full();
     let outcomes = loaded(&load, &[twice.clone(), twice.clone()]).await;
     assert!(outcomes.contains(&Loaded::Stored) && !outcomes.contains(&Loaded::Refused));
@@ -334,7 +335,7 @@ pub async fn two_records_of_one_load_that_clash_are_not_both_stored(backend: Bac
         let records = [first, second];
         let outcomes = loaded(&load, &records).await;
         let winner = outcomes.iter().position(|outcome| *outcome == Loaded::Stored);
-        let winner = winner.expect("one of two that clash is stored");
+        let winner = winner.expect("one of two conflicting records is stored");
         assert_eq!(outcomes[1 - winner], Loaded::Refused);
         assert_stored(&backend, &records[winner]).await;
     }
@@ -344,8 +345,8 @@ pub async fn two_records_of_one_load_that_clash_are_not_both_stored(backend: Bac
 ///
 /// # Panics
 ///
-/// If a record is refused because of one that only looks the same.
-pub async fn keys_are_told_apart_bytewise(backend: Backend, load: Load) {
+/// If a record is refused because of a similar name.
+pub async fn keys_are_compared_bytewise(backend: Backend, load: Load) {
     let text = unique();
     let user = fresh_user();
     let names = [format!("a{text}"), format!("A{text}"), format!("a{text} "), format!("á{text}")];
@@ -357,7 +358,7 @@ pub async fn keys_are_told_apart_bytewise(backend: Backend, load: Load) {
     }
 }
 
-/// Loads; returns what became of each.
+/// Loads the records; returns the result of each.
 pub(super) async fn loaded(load: &Load, records: &[Credential]) -> Vec<Loaded> {
     let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
     let outcomes = load.load(&records).await.expect("load");
@@ -365,7 +366,7 @@ pub(super) async fn loaded(load: &Load, records: &[Credential]) -> Vec<Loaded> {
     outcomes
 }
 
-/// Records that have another one's id, access key and slot, and nothing else of it.
+/// Returns records with the id, the access key and the slot of a stored one; all else differs.
 fn clashing(there: &Credential) -> [Credential; 3] {
     [
         with_id(fresh_pair(&fresh_user()), there.id.as_str()),

@@ -2,11 +2,10 @@
 //!
 //! Its functions are the clauses of the *Contract* of
 //! [`BulkLoad`](crate::backend::BulkLoad);
-//! [`bulk_load_conformance_tests!`](crate::bulk_load_conformance_tests) turns them into
-//! one test each. What is said of the [suite for backends](crate::conformance) is true of
-//! this one.
+//! [`bulk_load_conformance_tests!`](crate::bulk_load_conformance_tests) turns them into one
+//! test each. The notes on the [suite for backends](crate::conformance) apply here too.
 //!
-//! What is loaded is looked at through the backend, so the suite takes both: two handles
+//! The cases read the loaded records through the backend, so the suite takes both: two handles
 //! to one store.
 //!
 //! ```
@@ -32,7 +31,7 @@ mod races;
 /// The argument is the path of an async function without parameters that returns a
 /// [`CredentialBackend`](crate::backend::CredentialBackend) and a
 /// [`BulkLoad`](crate::backend::BulkLoad) of the same store, as a pair; each test calls it
-/// once. All else is as for
+/// once. Otherwise the macro works like
 /// [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///
 /// See the [module](crate::conformance::bulk) for an example.
@@ -55,40 +54,40 @@ macro_rules! __bulk_load_conformance_tests {
     )+};
 }
 
-/// What the cases take.
+/// Shares the arguments of the cases.
 #[doc(hidden)]
 #[must_use]
 pub fn shared<B, L>((backend, load): (B, L)) -> (Arc<B>, Arc<L>) {
     (Arc::new(backend), Arc::new(load))
 }
 
-/// Calls a macro with an argument and every case: the only list there is.
+/// Calls a macro with an argument and every case: the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __bulk_load_conformance_cases {
     ({ $($callback:tt)+ } $argument:tt) => {
         $($callback)+! {
             $argument
-            a_dropped_load_leaves_records_whole_or_not_at_all
-            a_load_as_long_as_they_come_is_stored_whole
-            a_load_of_nothing_is_no_error
-            a_record_that_is_too_long_stops_no_other
-            a_refused_record_leaves_nothing_behind
-            a_refused_record_stops_no_other
-            another_version_of_what_is_there_is_refused
-            keys_are_told_apart_bytewise
-            loaded_records_are_changed_and_deleted_like_others
+            concurrent_update_is_kept
+            conflicting_records_of_one_load_are_not_both_stored
+            dropped_load_stores_each_record_completely_or_not_at_all
+            empty_load_is_not_an_error
+            keys_are_compared_bytewise
+            loaded_records_can_be_changed_and_deleted
             loaded_records_count_in_quotas
-            loading_again_does_nothing
-            outcomes_come_in_the_order_of_the_records
-            quotas_are_not_asked
+            longest_load_is_stored_completely
+            other_version_of_a_stored_record_is_refused
+            overlong_record_does_not_stop_the_others
+            quotas_are_not_checked
             racing_loads_and_inserts_of_one_access_key_have_one_winner
             racing_loads_of_the_same_records_store_each_once
-            records_are_stored_as_they_are
+            records_are_stored_unchanged
             records_that_differ_in_one_field_are_not_the_same
-            two_records_of_one_load_that_clash_are_not_both_stored
-            what_is_changed_meanwhile_stays
-            what_is_there_stays
+            refused_record_does_not_stop_the_others
+            refused_record_leaves_nothing_behind
+            repeated_load_changes_nothing
+            results_are_in_the_order_of_the_records
+            stored_records_stay_unchanged
         }
     };
 }

@@ -1,4 +1,4 @@
-//! What must hold when loads meet other writes.
+//! Clauses about loads that race with other writes.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,7 +22,7 @@ use super::cases::{Load, loaded};
 ///
 /// # Panics
 ///
-/// If one is refused, or stored by more than one of them.
+/// If a record is refused, or is stored more than once.
 pub async fn racing_loads_of_the_same_records_store_each_once(backend: Backend, load: Load) {
     const LOADS: usize = 6;
     let user = fresh_user();
@@ -30,7 +30,7 @@ pub async fn racing_loads_of_the_same_records_store_each_once(backend: Backend, 
     let racers: Vec<_> = (0..LOADS)
         .map(|n| {
             let (load, mut records) = (Arc::clone(&load), records.clone());
-            // In opposite orders, so that whoever locks one by one meets another.
+            // In opposite orders, so that a store that locks record by record could deadlock.
             if n % 2 == 0 {
                 records.reverse();
             }
@@ -64,7 +64,7 @@ pub async fn racing_loads_of_the_same_records_store_each_once(backend: Backend, 
 ///
 /// # Panics
 ///
-/// If both win, or none.
+/// If both win, or neither.
 pub async fn racing_loads_and_inserts_of_one_access_key_have_one_winner(
     backend: Backend,
     load: Load,
@@ -89,12 +89,12 @@ pub async fn racing_loads_and_inserts_of_one_access_key_have_one_winner(
     }
 }
 
-/// What is changed while its older state is loaded keeps its change.
+/// A record that is updated while its older state is loaded keeps the update.
 ///
 /// # Panics
 ///
-/// If the older state is back.
-pub async fn what_is_changed_meanwhile_stays(backend: Backend, load: Load) {
+/// If the older state returns.
+pub async fn concurrent_update_is_kept(backend: Backend, load: Load) {
     for _ in 0..20 {
         let before = fresh_full();
         insert(&backend, &before).await;
@@ -110,13 +110,16 @@ pub async fn what_is_changed_meanwhile_stays(backend: Backend, load: Load) {
     }
 }
 
-/// A load whose future is dropped leaves each of its records whole or not there, and
-/// loading again stores what is missing.
+/// A load whose future is dropped stores each of its records completely or not at all. Loading
+/// again stores the missing records.
 ///
 /// # Panics
 ///
-/// If a part of a record is there, or stands in the way.
-pub async fn a_dropped_load_leaves_records_whole_or_not_at_all(backend: Backend, load: Load) {
+/// If a part of a record is stored, or blocks the second load.
+pub async fn dropped_load_stores_each_record_completely_or_not_at_all(
+    backend: Backend,
+    load: Load,
+) {
     for pause in 0..6 {
         let user = fresh_user();
         let mut records: Vec<_> = (0..20).map(|_| fresh_full()).collect();

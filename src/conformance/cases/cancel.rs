@@ -1,8 +1,8 @@
-//! Clause: *writes are atomic*, also when their caller goes away.
+//! Clause: *writes are atomic*, also when the caller drops the future.
 //!
-//! A write whose future is dropped may have happened or not, and may still
-//! happen a little later. So each case asks for the same write once more, which
-//! settles it, and then everything must fit together.
+//! A write whose future is dropped may have happened, and may still happen a little later. So
+//! each case repeats the write, which settles the outcome, and then checks that everything is
+//! consistent.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,16 +21,16 @@ use crate::{
     domain::{Credential, Quota},
 };
 
-/// Each write is dropped at its first pause, at its second, and so on.
+/// The write is dropped at its first pause, at its second, and so on.
 const PAUSES: usize = 6;
 
-/// An insert whose future is dropped stores the whole record or nothing, and the
-/// quota counts what is there.
+/// An insert whose future is dropped stores the complete record or nothing, and the quota
+/// counts the stored records.
 ///
 /// # Panics
 ///
-/// If part of it is there, or if it stands in the way of other writes.
-pub async fn a_dropped_insert_is_whole_or_not_at_all(backend: Backend) {
+/// If a part of the record is stored, or blocks other writes.
+pub async fn dropped_insert_happens_completely_or_not_at_all(backend: Backend) {
     for pause in 0..PAUSES {
         let record = fresh_full();
         drop_at_pause(pause, backend.insert(&record.clone().into(), Quota::AtMost(2))).await;
@@ -56,14 +56,14 @@ pub async fn a_dropped_insert_is_whole_or_not_at_all(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it leaves a mixture, or if it stands in the way of other writes.
-pub async fn a_dropped_update_is_whole_or_not_at_all(backend: Backend) {
+/// If it leaves a mixture, or blocks other writes.
+pub async fn dropped_update_happens_completely_or_not_at_all(backend: Backend) {
     for pause in 0..PAUSES {
         let first = fresh_full();
         insert(&backend, &first).await;
         let second = rekeyed(&first, &fresh_access_key());
         drop_at_pause(pause, backend.update(&second.clone().into(), first.version)).await;
-        // `false` if the first one happened; either way it has now.
+        // `false` if the dropped update happened; either way it has happened now.
         let _ = update(&backend, &second, first.version).await;
         assert_stored(&backend, &second).await;
         assert!(find(&backend, access_key(&first)).await.is_none());
@@ -73,12 +73,12 @@ pub async fn a_dropped_update_is_whole_or_not_at_all(backend: Backend) {
     }
 }
 
-/// A delete whose future is dropped leaves the whole record or nothing.
+/// A delete whose future is dropped leaves the complete record or nothing.
 ///
 /// # Panics
 ///
-/// If part of it is left, or if it stands in the way of other writes.
-pub async fn a_dropped_delete_is_whole_or_not_at_all(backend: Backend) {
+/// If a part of the record is left, or blocks other writes.
+pub async fn dropped_delete_happens_completely_or_not_at_all(backend: Backend) {
     for pause in 0..PAUSES {
         let record = fresh_full();
         insert(&backend, &record).await;
@@ -86,10 +86,10 @@ pub async fn a_dropped_delete_is_whole_or_not_at_all(backend: Backend) {
         drop_at_pause(pause, dropped.delete(&record.id, record.version)).await;
         let _ = delete(&backend, &record).await;
         assert_gone(&backend, &record).await;
-        // Under a new version, which no delete that is still on its way can mean.
+        // With a new version, which a delete in progress does not match.
         let again = Credential { version: fresh_version(), ..record };
         let inserted = backend.insert(&again.clone().into(), Quota::AtMost(1)).await;
-        inserted.expect("a deleted record holds nothing");
+        inserted.expect("a deleted record takes no name and no quota");
         assert_stored(&backend, &again).await;
     }
 }

@@ -9,11 +9,11 @@ use crate::{
     domain::{Credential, CredentialId, Slot, Version},
 };
 
-/// A delete from any other version is `false` and changes nothing.
+/// A delete from another version returns `false` and changes nothing.
 ///
 /// # Panics
 ///
-/// If it is anything else.
+/// If it returns anything else.
 pub async fn delete_needs_the_expected_version(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
@@ -28,17 +28,17 @@ pub async fn delete_needs_the_expected_version(backend: Backend) {
     assert_gone(&backend, &second).await;
 }
 
-/// Deleting what is not there, or not there any more, is `false`.
+/// A delete of a record that does not exist, or does not exist any more, returns `false`.
 ///
 /// # Panics
 ///
-/// If it is anything else.
-pub async fn delete_of_what_is_not_there_is_false(backend: Backend) {
+/// If it returns anything else.
+pub async fn delete_of_unknown_record_is_false(backend: Backend) {
     let unknown = CredentialId::from_stored(unique());
     assert!(!backend.delete(&unknown, fresh_version()).await.expect("delete"));
     let record = fresh_full();
     insert(&backend, &record).await;
-    // An access key is no id.
+    // An access key is not an id.
     let by_key = CredentialId::from_stored(access_key(&record).as_str());
     assert!(!backend.delete(&by_key, record.version).await.expect("delete"));
     assert!(delete(&backend, &record).await);
@@ -48,8 +48,8 @@ pub async fn delete_of_what_is_not_there_is_false(backend: Backend) {
     assert_gone(&backend, &record).await;
 }
 
-/// What a deleted record held is free for others at once, each part by itself:
-/// also the access key and the slot that it got by an update.
+/// A delete frees the record's id, access key and slot at once, each independently; also an
+/// access key and a slot that the record got by an update.
 ///
 /// # Panics
 ///
@@ -58,7 +58,7 @@ pub async fn delete_frees_id_access_key_and_slot(backend: Backend) {
     let (user, other) = (fresh_user(), fresh_user());
     let first = in_slot(fresh_pair(&user), Slot::Ec2);
     insert(&backend, &first).await;
-    // Read once, so that whatever remembers it is put to the test.
+    // Read once, so that caches are tested too.
     assert_stored(&backend, &first).await;
     let second = in_slot(rekeyed(&first, &fresh_access_key()), Slot::S3);
     assert!(update(&backend, &second, first.version).await);
@@ -84,16 +84,16 @@ pub async fn delete_frees_id_access_key_and_slot(backend: Backend) {
     }
 }
 
-/// A key that was deleted and made again is the new one to every read, and
-/// cannot be changed by who knew the old one.
+/// After a key was deleted and created again, every read returns the new record, and the old
+/// version cannot change it.
 ///
 /// # Panics
 ///
-/// If anything of the old record shows or works.
-pub async fn a_record_made_again_is_not_its_former_self(backend: Backend) {
+/// If any part of the old record is returned, or its version is accepted.
+pub async fn recreated_record_is_a_new_record(backend: Backend) {
     let old = fresh_full();
     insert(&backend, &old).await;
-    // Read once, so that whatever remembers it is put to the test.
+    // Read once, so that caches are tested too.
     assert_stored(&backend, &old).await;
     assert!(delete(&backend, &old).await);
 
@@ -112,11 +112,11 @@ pub async fn a_record_made_again_is_not_its_former_self(backend: Backend) {
     assert_gone(&backend, &traces).await;
 }
 
-/// Only the named record goes; the user's and the project's others stay.
+/// A delete removes only the record with this id; others of the same user and project stay.
 ///
 /// # Panics
 ///
-/// If another record is touched.
+/// If another record changes.
 pub async fn delete_leaves_other_records_alone(backend: Backend) {
     let (user, project) = (fresh_user(), fresh_project());
     let doomed = in_slot(in_project(fresh_pair(&user), &project), Slot::Ec2);

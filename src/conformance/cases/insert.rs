@@ -1,5 +1,4 @@
-//! Clauses: *reads give the record back exactly as it was written*, and
-//! *uniqueness*.
+//! Clauses: *reads return the record exactly as it was written*, and *uniqueness*.
 
 use std::time::UNIX_EPOCH;
 
@@ -19,11 +18,11 @@ use crate::{
     },
 };
 
-/// A record comes back with every field as it was written, full or bare.
+/// Reads return every field as it was written, for full and for minimal records.
 ///
 /// # Panics
 ///
-/// If a field differs, or if the backend fails in any other way.
+/// If a field differs, or if the backend fails.
 pub async fn insert_keeps_every_field(backend: Backend) {
     let user = fresh_user();
     let mut active = fresh_full();
@@ -47,11 +46,11 @@ pub async fn insert_keeps_every_field(backend: Backend) {
     }
 }
 
-/// Every form of material comes back to the letter.
+/// Reads return every form of material unchanged.
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails in any other way.
+/// If one differs, or if the backend fails.
 pub async fn insert_keeps_every_material(backend: Backend) {
     let secret = SecretKey::from_stored("s3cr3t \"quoted\" \\ \u{e4} \u{1F511}");
     let hash = format!("pbkdf2-sha256$600000${}${}", "A".repeat(22), "A".repeat(43));
@@ -83,12 +82,11 @@ pub async fn insert_keeps_every_material(backend: Backend) {
     }
 }
 
-/// Attributes come back whatever JSON they are: nested, in any script, with
-/// numbers to the last digit.
+/// Reads return attributes of any JSON: nested, in any script, with all digits of numbers.
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails in any other way.
+/// If one differs, or if the backend fails.
 pub async fn insert_keeps_attributes(backend: Backend) {
     let values = [
         Value::Null,
@@ -109,11 +107,11 @@ pub async fn insert_keeps_attributes(backend: Backend) {
     }
 }
 
-/// Every delegation comes back, with its id and its restriction.
+/// Reads return every delegation, with its id and its restriction.
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails in any other way.
+/// If one differs, or if the backend fails.
 pub async fn insert_keeps_every_delegation(backend: Backend) {
     let delegations = [
         None,
@@ -132,13 +130,13 @@ pub async fn insert_keeps_every_delegation(backend: Backend) {
     }
 }
 
-/// Whether a record with equal ids of user and project is a root key comes back, also
-/// that an earlier release did not say.
+/// If user and project have equal ids, reads return whether the record is a root key, or that
+/// an earlier release did not mark it.
 ///
 /// # Panics
 ///
-/// If a mark differs, or if the backend fails in any other way.
-pub async fn insert_keeps_marks_of_root_keys(backend: Backend) {
+/// If a mark differs, or if the backend fails.
+pub async fn insert_keeps_root_key_marks(backend: Backend) {
     for root_key in [Some(true), Some(false), None] {
         let user = fresh_user();
         let mut record = in_project(fresh_pair(&user), &ProjectId::from_stored(user.as_str()));
@@ -152,11 +150,11 @@ pub async fn insert_keeps_marks_of_root_keys(backend: Backend) {
     }
 }
 
-/// Times come back to the microsecond, both of them.
+/// Reads return both times to the microsecond.
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails in any other way.
+/// If one differs, or if the backend fails.
 pub async fn insert_keeps_times_to_the_microsecond(backend: Backend) {
     // The last microsecond of the year 2261, where nanoseconds still fit 64 bits.
     let late = UNIX_EPOCH + std::time::Duration::from_micros(9_214_646_399_999_999);
@@ -169,11 +167,11 @@ pub async fn insert_keeps_times_to_the_microsecond(backend: Backend) {
     }
 }
 
-/// An id is unique in the store: an insert never overwrites.
+/// Ids are unique in the store: an insert never overwrites.
 ///
 /// # Panics
 ///
-/// If the insert is not refused or changes what is there.
+/// If the insert is not refused, or changes the stored record.
 pub async fn insert_refuses_a_taken_id(backend: Backend) {
     let user = fresh_user();
     let first = fresh_pair(&user);
@@ -188,11 +186,11 @@ pub async fn insert_refuses_a_taken_id(backend: Backend) {
     assert_stored(&backend, &first).await;
 }
 
-/// An access key is unique in the store, whoever has it, under whatever id.
+/// Access keys are unique in the store, for all users and ids.
 ///
 /// # Panics
 ///
-/// If the insert is not refused or changes what is there.
+/// If the insert is not refused, or changes the stored record.
 pub async fn insert_refuses_a_taken_access_key(backend: Backend) {
     let user = fresh_user();
     let first = in_project(fresh_pair(&user), &fresh_project());
@@ -206,11 +204,11 @@ pub async fn insert_refuses_a_taken_access_key(backend: Backend) {
     assert_stored(&backend, &first).await;
 }
 
-/// A user has one record per slot; other slots and other users are free.
+/// A user has at most one record in a slot; other slots and other users' slots are free.
 ///
 /// # Panics
 ///
-/// If the second record is not refused, or one of the others is.
+/// If the second record in a slot is accepted, or another is refused.
 pub async fn insert_refuses_a_taken_slot(backend: Backend) {
     let user = fresh_user();
     let first = in_slot(in_project(fresh_pair(&user), &fresh_project()), Slot::Ec2);
@@ -230,13 +228,12 @@ pub async fn insert_refuses_a_taken_slot(backend: Backend) {
     }
 }
 
-/// What a refused insert would have taken stays free: id, access key, slot and
-/// quota.
+/// A refused insert takes nothing: its id, access key, slot and quota stay free.
 ///
 /// # Panics
 ///
-/// If anything of the refused record is found, or in the way of others.
-pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
+/// If any part of the refused record is found, or blocks other writes.
+pub async fn refused_insert_leaves_nothing_behind(backend: Backend) {
     let user = fresh_user();
     let first = in_slot(fresh_pair(&user), Slot::Ec2);
     insert(&backend, &first).await;
@@ -260,7 +257,7 @@ pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
     assert_gone(&backend, &Credential { slot: None, ..same_slot.clone() }).await;
     assert_gone(&backend, &over_quota).await;
 
-    // Each with what was in the way replaced, and at the very quota it needs.
+    // Each with the conflicting name replaced, and with exactly the quota that it needs.
     let retries = [
         with_id(same_id, &unique()),
         Credential { slot: None, access_key: Some(fresh_access_key()), ..same_key },
@@ -269,19 +266,19 @@ pub async fn a_refused_insert_leaves_nothing_behind(backend: Backend) {
     ];
     for (held, retry) in (1..).zip(&retries) {
         let inserted = backend.insert(&retry.clone().into(), Quota::AtMost(held + 1)).await;
-        inserted.expect("a refused insert left nothing in the way");
+        inserted.expect("a refused insert takes nothing");
         assert_stored(&backend, retry).await;
     }
     assert_stored(&backend, &first).await;
 }
 
-/// A record that is long is stored, or told to be one that the store cannot hold; it is
-/// never taken for an outage.
+/// A long record is stored, or rejected as too long for the store; never reported as an
+/// outage.
 ///
 /// # Panics
 ///
-/// If it is, or if a record that was told to be too long is there.
-pub async fn a_record_is_stored_or_told_to_be_too_long(backend: Backend) {
+/// If it is reported as an outage, or if a rejected record is stored.
+pub async fn overlong_record_is_stored_or_reported_unstorable(backend: Backend) {
     for long in overlong() {
         match try_insert(&backend, &long).await {
             Ok(()) => assert_stored(&backend, &long).await,

@@ -1,5 +1,4 @@
-//! Clause: *order is bytewise*, and the filters of
-//! [`ListQuery`].
+//! Clause: *order is bytewise*, and the filters of [`ListQuery`].
 
 use crate::{
     backend::{ListQuery, Order},
@@ -11,16 +10,16 @@ use crate::{
     domain::{AccessKey, Credential, Kind, ProjectId, UserId},
 };
 
-/// Texts on which collations disagree: punctuation, case, digits and prefixes.
+/// Texts that collations order differently: punctuation, case, digits and prefixes.
 const SPELLINGS: [&str; 16] = [
     "a~", "aB", "a_b", "a-b", "ab", "AB", "Ab", "a", "a.b", "a10", "a9", "a+b", "Z", "z", "!", "aa",
 ];
 
-/// Lists by access key come in the order of the bytes, the same in every store.
+/// Lists by access key are in bytewise order, the same in every store.
 ///
 /// # Panics
 ///
-/// If they come in another.
+/// If the order differs.
 pub async fn list_order_by_access_key_is_bytewise(backend: Backend) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let records = SPELLINGS.map(|spelling| {
@@ -30,11 +29,11 @@ pub async fn list_order_by_access_key_is_bytewise(backend: Backend) {
     assert_order(&backend, &records, Order::AccessKey, &stem).await;
 }
 
-/// Lists by id come in the order of the bytes, the same in every store.
+/// Lists by id are in bytewise order, the same in every store.
 ///
 /// # Panics
 ///
-/// If they come in another.
+/// If the order differs.
 pub async fn list_order_by_id_is_bytewise(backend: Backend) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let records = SPELLINGS.map(|spelling| {
@@ -43,12 +42,12 @@ pub async fn list_order_by_id_is_bytewise(backend: Backend) {
     assert_order(&backend, &records, Order::Id, &stem).await;
 }
 
-/// Records without an access key have no place in the order by access key, and
-/// have one in the order by id.
+/// The order by access key leaves out records without an access key; the order by id includes
+/// them.
 ///
 /// # Panics
 ///
-/// If one is shown there, or not here.
+/// If such a record is in the first list, or missing in the second.
 pub async fn list_order_by_access_key_leaves_out_records_without_one(backend: Backend) {
     let (user, project) = (fresh_user(), fresh_project());
     let keyed = in_project(fresh_pair(&user), &project);
@@ -66,12 +65,12 @@ pub async fn list_order_by_access_key_leaves_out_records_without_one(backend: Ba
     }
 }
 
-/// Listed records are whole, as from any other read.
+/// Listed records are complete, as from any other read.
 ///
 /// # Panics
 ///
 /// If a field is missing or different.
-pub async fn list_gives_records_whole(backend: Backend) {
+pub async fn list_returns_complete_records(backend: Backend) {
     let (user, project) = (fresh_user(), fresh_project());
     let full = Credential { user_id: user.clone(), ..in_project(fresh_full(), &project) };
     insert(&backend, &full).await;
@@ -84,12 +83,12 @@ pub async fn list_gives_records_whole(backend: Backend) {
     }
 }
 
-/// Where nothing passes the filters, the page is empty and the last.
+/// If no record passes the filters, the page is empty and has no `next`.
 ///
 /// # Panics
 ///
-/// If there is anything, or if the backend fails.
-pub async fn list_of_nothing_is_an_empty_page(backend: Backend) {
+/// If the page is not empty, or if the backend fails.
+pub async fn list_without_matches_is_an_empty_page(backend: Backend) {
     let user = fresh_user();
     insert(&backend, &fresh_pair(&user)).await;
     for order in ORDERS {
@@ -108,11 +107,11 @@ pub async fn list_of_nothing_is_an_empty_page(backend: Backend) {
     }
 }
 
-/// With a user, only that user's, of all projects and types.
+/// A filter by user returns only that user's records, of all projects and types.
 ///
 /// # Panics
 ///
-/// If another's is shown, or one is missing.
+/// If another user's record is returned, or a record is missing.
 pub async fn list_filters_by_user(backend: Backend) {
     let scene = Scene::set(&backend).await;
     for order in ORDERS {
@@ -120,11 +119,11 @@ pub async fn list_filters_by_user(backend: Backend) {
     }
 }
 
-/// With a project, only that project's, of all users and types.
+/// A filter by project returns only that project's records, of all users and types.
 ///
 /// # Panics
 ///
-/// If another's is shown, or one is missing.
+/// If another project's record is returned, or a record is missing.
 pub async fn list_filters_by_project(backend: Backend) {
     let scene = Scene::set(&backend).await;
     for order in ORDERS {
@@ -132,11 +131,11 @@ pub async fn list_filters_by_project(backend: Backend) {
     }
 }
 
-/// With a type, only records of that type, of all users and projects.
+/// A filter by type returns only records of that type, of all users and projects.
 ///
 /// # Panics
 ///
-/// If another is shown, or one is missing.
+/// If a record of another type is returned, or a record is missing.
 pub async fn list_filters_by_kind(backend: Backend) {
     let scene = Scene::set(&backend).await;
     for order in ORDERS {
@@ -146,11 +145,11 @@ pub async fn list_filters_by_kind(backend: Backend) {
     }
 }
 
-/// Filters together show only what passes them all.
+/// Several filters return only records that pass all of them.
 ///
 /// # Panics
 ///
-/// If anything else is shown, or one is missing.
+/// If another record is returned, or a record is missing.
 pub async fn list_filters_narrow_together(backend: Backend) {
     let scene = Scene::set(&backend).await;
     for order in ORDERS {
@@ -166,7 +165,7 @@ pub async fn list_filters_narrow_together(backend: Backend) {
     }
 }
 
-/// The records of one user and project, all with markers that begin with `stem`.
+/// Checks lists of the records of one user and project, whose markers all begin with `stem`.
 async fn assert_order(backend: &Backend, records: &[Credential], order: Order, stem: &str) {
     for record in records {
         insert(backend, record).await;
@@ -181,7 +180,7 @@ async fn assert_order(backend: &Backend, records: &[Credential], order: Order, s
     }
 }
 
-/// Two users, two projects and none, two types: every combination, twice.
+/// Two users; two projects and no project; two types: every combination, twice.
 struct Scene {
     users: [UserId; 2],
     projects: [ProjectId; 2],
@@ -193,7 +192,7 @@ impl Scene {
     async fn set(backend: &Backend) -> Self {
         let users = [fresh_user(), fresh_user()];
         let projects = [fresh_project(), fresh_project()];
-        // A type of its own, so that a list by type finds only this scene.
+        // New types, so that a list by type returns only this scene.
         let kinds = [Kind::from_stored(unique()), Kind::from_stored(unique())];
         let mut records = Vec::new();
         for user in &users {
@@ -212,7 +211,7 @@ impl Scene {
     async fn check(&self, backend: &Backend, query: &ListQuery) {
         let expected: Vec<_> = self.records.iter().filter(|record| query.admits(record)).collect();
         let expected = sorted(&expected, query.order);
-        assert!(!expected.is_empty(), "the scene has records for every question");
+        assert!(!expected.is_empty(), "the scene has records for every query");
         assert_eq!(markers(backend, query).await, expected, "{query:?}");
     }
 }

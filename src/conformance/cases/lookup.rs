@@ -1,5 +1,5 @@
-//! Clauses: *"not there" is no error*, *reads see every write that completed
-//! before they started*, and comparisons are bytewise.
+//! Clauses: *a record that does not exist is not an error*, *reads see every write that
+//! completed before they started*, and comparisons are bytewise.
 
 use crate::{
     conformance::fixtures::{
@@ -10,7 +10,7 @@ use crate::{
     domain::{AccessKey, CredentialId, Quota, Slot, UserId},
 };
 
-/// What was never stored is `None`, not an error, also where a user is known.
+/// Lookups of unknown records return `None`, not an error, even if the user is known.
 ///
 /// # Panics
 ///
@@ -27,12 +27,12 @@ pub async fn unknown_records_are_none(backend: Backend) {
     }
 }
 
-/// Access keys and ids that differ in one byte are different: in case, in a
-/// character that patterns know, or in length.
+/// Access keys and ids that differ in one byte are different: in case, in a wildcard
+/// character, or in length.
 ///
 /// # Panics
 ///
-/// If one is taken for another.
+/// If a lookup returns another record.
 pub async fn access_keys_and_ids_are_compared_bytewise(backend: Backend) {
     let (user, stem) = (fresh_user(), unique());
     let spellings = ["aB_", "ab_", "AB_", "ab%", "ab", "ab__", "ab-", "abc"];
@@ -53,12 +53,11 @@ pub async fn access_keys_and_ids_are_compared_bytewise(backend: Backend) {
     }
 }
 
-/// Users that differ in one byte are different users: to slots, lists, quotas
-/// and purges.
+/// Users that differ in one byte are different users, for slots, lists, quotas and purges.
 ///
 /// # Panics
 ///
-/// If one is taken for another.
+/// If one user's records are found for another.
 pub async fn owners_are_compared_bytewise(backend: Backend) {
     let stem = unique();
     // The last two look alike: one composed character, and a letter with its accent.
@@ -83,11 +82,11 @@ pub async fn owners_are_compared_bytewise(backend: Backend) {
     }
 }
 
-/// A slot is looked up within its user, never across users.
+/// A slot is looked up for its user, never across users.
 ///
 /// # Panics
 ///
-/// If another user's or another slot's record is found.
+/// If the record of another user or another slot is found.
 pub async fn slots_belong_to_their_user(backend: Backend) {
     let (amy, bob) = (fresh_user(), fresh_user());
     let of_amy = in_slot(fresh_opaque(&amy), Slot::Password);
@@ -101,13 +100,12 @@ pub async fn slots_belong_to_their_user(backend: Backend) {
     assert_stored(&backend, &of_bob).await;
 }
 
-/// Each write shows in every read that starts after it, also through another
-/// handle.
+/// Every read that starts after a write sees it, also through another handle.
 ///
 /// # Panics
 ///
-/// If a read gives an earlier state.
-pub async fn writes_are_seen_by_the_reads_that_follow(backend: Backend) {
+/// If a read returns an earlier state.
+pub async fn reads_see_every_completed_write(backend: Backend) {
     let other = Backend::clone(&backend);
     for _ in 0..10 {
         let first = fresh_full();

@@ -1,7 +1,6 @@
 //! The cases, one function per clause.
 //!
-//! Each takes a backend, which may hold anything, and panics if the clause does
-//! not hold.
+//! Each takes a backend, which may contain other data, and panics if the clause is violated.
 
 mod cancel;
 mod delete;
@@ -16,10 +15,10 @@ mod race_paging;
 mod race_update;
 mod update;
 
-/// Calls a macro with an argument and every case: the only list there is.
+/// Calls a macro with an argument and every case: the only list of the cases.
 ///
-/// The modules above are private, so that a case which is missing here is dead
-/// code, and the compiler says so.
+/// The modules above are private, so that the compiler reports a case which is missing here as
+/// dead code.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_cases {
@@ -27,23 +26,23 @@ macro_rules! __conformance_cases {
         $($callback)+! {
             $argument
             cancel {
-                a_dropped_delete_is_whole_or_not_at_all
-                a_dropped_insert_is_whole_or_not_at_all
-                a_dropped_update_is_whole_or_not_at_all
+                dropped_delete_happens_completely_or_not_at_all
+                dropped_insert_happens_completely_or_not_at_all
+                dropped_update_happens_completely_or_not_at_all
             }
             delete {
-                a_record_made_again_is_not_its_former_self
+                recreated_record_is_a_new_record
                 delete_frees_id_access_key_and_slot
                 delete_leaves_other_records_alone
                 delete_needs_the_expected_version
-                delete_of_what_is_not_there_is_false
+                delete_of_unknown_record_is_false
             }
             insert {
-                a_record_is_stored_or_told_to_be_too_long
-                a_refused_insert_leaves_nothing_behind
+                overlong_record_is_stored_or_reported_unstorable
+                refused_insert_leaves_nothing_behind
                 insert_keeps_attributes
                 insert_keeps_every_delegation
-                insert_keeps_marks_of_root_keys
+                insert_keeps_root_key_marks
                 insert_keeps_every_field
                 insert_keeps_every_material
                 insert_keeps_times_to_the_microsecond
@@ -56,8 +55,8 @@ macro_rules! __conformance_cases {
                 list_filters_by_project
                 list_filters_by_user
                 list_filters_narrow_together
-                list_gives_records_whole
-                list_of_nothing_is_an_empty_page
+                list_returns_complete_records
+                list_without_matches_is_an_empty_page
                 list_order_by_access_key_is_bytewise
                 list_order_by_access_key_leaves_out_records_without_one
                 list_order_by_id_is_bytewise
@@ -67,13 +66,13 @@ macro_rules! __conformance_cases {
                 owners_are_compared_bytewise
                 slots_belong_to_their_user
                 unknown_records_are_none
-                writes_are_seen_by_the_reads_that_follow
+                reads_see_every_completed_write
             }
             paging {
-                a_page_holds_no_more_than_its_limit
-                a_page_of_long_records_is_short
-                a_write_while_paging_disturbs_no_other_record
-                an_empty_marker_is_no_marker
+                page_has_at_most_limit_records
+                page_of_long_records_is_short
+                write_while_paging_does_not_affect_other_records
+                empty_marker_is_ignored
                 markers_are_exclusive_and_need_not_exist
                 next_is_none_exactly_when_nothing_follows
                 next_visits_every_record_once
@@ -82,41 +81,41 @@ macro_rules! __conformance_cases {
             purge {
                 purge_frees_access_keys_slots_and_quota
                 purge_is_not_bounded_by_a_page
-                purge_of_nothing_counts_zero
+                purge_without_records_returns_zero
                 purge_project_deletes_its_records_and_no_others
                 purge_user_deletes_their_records_and_no_others
             }
             quota {
-                a_full_quota_is_reported_before_a_duplicate
-                a_quota_below_what_is_held_admits_nothing
+                full_quota_is_reported_before_a_duplicate
+                quota_below_current_count_rejects_every_insert
                 delete_frees_quota
                 quota_counts_all_records_of_the_user
                 quota_does_not_count_other_users
                 update_takes_no_quota
             }
             race {
-                an_insert_racing_a_purge_is_whole_or_not_there
+                insert_racing_a_purge_is_complete_or_absent
                 quota_holds_under_racing_inserts
                 racing_inserts_into_one_slot_have_one_winner
                 racing_inserts_of_one_access_key_have_one_winner
                 racing_inserts_of_one_id_have_one_winner
             }
             race_paging {
-                paging_under_racing_writes_visits_what_stays_once
+                paging_under_racing_writes_visits_lasting_records_once
             }
             race_update {
-                a_delete_racing_an_update_leaves_one_state
+                delete_racing_an_update_leaves_one_state
                 racing_deletes_have_one_winner
                 racing_updates_from_one_version_have_one_winner
                 racing_updates_to_one_access_key_have_one_winner
-                readers_never_see_half_a_write
+                readers_never_see_a_partial_write
             }
             update {
                 update_follows_a_new_access_key
-                update_gives_and_takes_an_access_key
-                update_moves_a_record_whole
+                update_adds_and_removes_an_access_key
+                update_moves_a_record_to_another_owner
                 update_needs_the_expected_version
-                update_of_what_is_not_there_is_false
+                update_of_unknown_record_is_false
                 update_refuses_a_taken_access_key
                 update_refuses_a_taken_slot
                 update_replaces_the_record

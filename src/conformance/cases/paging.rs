@@ -11,11 +11,11 @@ use crate::{
     domain::{AccessKey, Blob, Credential, Kind, Material, ProjectId, UserId},
 };
 
-/// `after` and `before` are themselves left out, and need not be anyone's.
+/// `after` and `before` are exclusive, and need not be markers of records.
 ///
 /// # Panics
 ///
-/// If a list holds anything but what lies between.
+/// If a list has any other records than those between the markers.
 pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
     let (stem, queries) = ten(&backend).await;
     let ranges = [
@@ -41,12 +41,12 @@ pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
     }
 }
 
-/// An empty `after` or `before` is no marker.
+/// An empty `after` or `before` is ignored.
 ///
 /// # Panics
 ///
 /// If it hides a record.
-pub async fn an_empty_marker_is_no_marker(backend: Backend) {
+pub async fn empty_marker_is_ignored(backend: Backend) {
     let (_, queries) = ten(&backend).await;
     for query in queries {
         for (after, before) in [(Some(""), None), (None, Some("")), (Some(""), Some(""))] {
@@ -57,12 +57,12 @@ pub async fn an_empty_marker_is_no_marker(backend: Backend) {
     }
 }
 
-/// A page has as many records as its limit, if so many follow, and never more.
+/// A page has as many records as its limit if enough records follow, and never more.
 ///
 /// # Panics
 ///
 /// If it has more or fewer.
-pub async fn a_page_holds_no_more_than_its_limit(backend: Backend) {
+pub async fn page_has_at_most_limit_records(backend: Backend) {
     let (_, queries) = ten(&backend).await;
     for query in queries {
         for limit in [1, 2, 9, 10, 11, 1_000] {
@@ -73,13 +73,13 @@ pub async fn a_page_holds_no_more_than_its_limit(backend: Backend) {
     }
 }
 
-/// A page takes no further record once it holds enough bytes, and its `next` leads to
-/// the others.
+/// A page takes no further record once its records have enough bytes. Its `next` leads to the
+/// others.
 ///
 /// # Panics
 ///
-/// If it holds more, or if a record is not found.
-pub async fn a_page_of_long_records_is_short(backend: Backend) {
+/// If the page has more records, or if a record is not found.
+pub async fn page_of_long_records_is_short(backend: Backend) {
     const LONG: usize = ListQuery::MAX_BYTES / 4;
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let digits = (0..10).map(|digit| digit.to_string());
@@ -97,11 +97,11 @@ pub async fn a_page_of_long_records_is_short(backend: Backend) {
     }
 }
 
-/// Following `next` shows every record once, in order, whatever the limit.
+/// Following `next` returns every record once, in order, for every limit.
 ///
 /// # Panics
 ///
-/// If one is shown twice, or left out, or if `next` leads nowhere.
+/// If a record is returned twice or never, or if `next` leads nowhere.
 pub async fn next_visits_every_record_once(backend: Backend) {
     let (stem, queries) = ten(&backend).await;
     let expected: Vec<_> = (0..10).map(|digit| format!("{stem}{digit}")).collect();
@@ -115,19 +115,19 @@ pub async fn next_visits_every_record_once(backend: Backend) {
     }
 }
 
-/// `next` is there if and only if another record passes the filters behind the
-/// page and before `before`.
+/// `next` is `Some` if and only if another record passes the filters after the page and before
+/// `before`.
 ///
 /// # Panics
 ///
-/// If it announces a page that would be empty, or ends the list early.
+/// If `next` leads to an empty page, or the list ends early.
 pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let (wanted, other) = (Kind::from_stored(unique()), Kind::from_stored(unique()));
     let digits = (0..10).map(|digit| digit.to_string());
     let mut records = spelt((&user, &project, &stem), digits);
     for (index, record) in records.iter_mut().enumerate() {
-        // Matches at 0, 2 and 5; what follows 5 passes no filter by type.
+        // Matches at 0, 2 and 5; no record after 5 passes the filter by type.
         let kind = if [0, 2, 5].contains(&index) { &wanted } else { &other };
         *record = of_kind(record.clone(), kind);
     }
@@ -162,13 +162,13 @@ pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
     }
 }
 
-/// A record that comes or goes between two pages makes no other appear twice or
-/// not at all.
+/// A record that is written or deleted between two pages does not make another one appear
+/// twice or never.
 ///
 /// # Panics
 ///
-/// If it does.
-pub async fn a_write_while_paging_disturbs_no_other_record(backend: Backend) {
+/// If another record appears twice or never.
+pub async fn write_while_paging_does_not_affect_other_records(backend: Backend) {
     for order in ORDERS {
         let (user, project, stem) = (fresh_user(), fresh_project(), unique());
         let digits = (0..8).map(|digit| digit.to_string());
@@ -179,7 +179,7 @@ pub async fn a_write_while_paging_disturbs_no_other_record(backend: Backend) {
         let mut seen = Vec::new();
         let late = ["15", "05", "7~"].map(String::from);
         let mut late = spelt((&user, &project, &stem), late).into_iter();
-        // What a page ended with, and what comes behind it, goes.
+        // Deletes the last record of the page, and records after it and before it.
         let mut doomed = [&records[1], &records[5], &records[0]].into_iter();
         loop {
             let page = backend.list(&query).await.expect("list");
@@ -193,19 +193,18 @@ pub async fn a_write_while_paging_disturbs_no_other_record(backend: Backend) {
                 assert!(delete(&backend, gone).await);
             }
         }
-        // Behind the marker at the time: `15` is seen, `05` is not, `7~` is.
+        // Relative to the marker at that time: `15` is seen, `05` is not, `7~` is.
         let expected = ["0", "1", "15", "2", "3", "4", "6", "7", "7~"];
         assert_eq!(seen, expected.map(|digit| format!("{stem}{digit}")), "{order:?}");
     }
 }
 
-/// Few matches between many records that pass no filter are all found, though a
-/// store looks at a bounded number of records for one page; and a page is never
-/// longer than the longest.
+/// A list finds a few matches among many records that pass no filter, though a store examines
+/// a bounded number of records for one page. A page is never longer than the maximum.
 ///
 /// # Panics
 ///
-/// If one is missing, or if the pages do not come to an end.
+/// If a match is missing, or if the pages do not end.
 pub async fn sparse_matches_are_all_found(backend: Backend) {
     const MANY: usize = ListQuery::MAX_EXAMINED + 200;
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
@@ -233,14 +232,14 @@ pub async fn sparse_matches_are_all_found(backend: Backend) {
             assert_eq!(list_all(&backend, &query).await.len(), MANY, "{query:?}");
         }
     }
-    // Another user's list costs and shows nothing of this.
+    // These records do not affect the list of another user.
     let bystander = fresh_pair(&fresh_user());
     insert(&backend, &bystander).await;
     let page = backend.list(&of_user(&bystander.user_id, Order::Id)).await.expect("list");
     assert_eq!((page.credentials.len(), page.next), (1, None));
 }
 
-/// Records of one user and project, whose ids and access keys are the stem and
+/// Returns records of one user and project, whose ids and access keys are the stem followed by
 /// these texts.
 fn spelt(
     (user, project, stem): (&UserId, &ProjectId, &str),
@@ -253,7 +252,7 @@ fn spelt(
     spellings.into_iter().map(record).collect()
 }
 
-/// Ten records, `stem0` to `stem9`, and every way to ask for them.
+/// Stores ten records, `stem0` to `stem9`; returns the stem and every query that lists them.
 async fn ten(backend: &Backend) -> (String, Vec<ListQuery>) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let digits = (0..10).map(|digit| digit.to_string());

@@ -10,14 +10,14 @@ use crate::{
     domain::{Credential, ProjectId, Quota, Slot, Status, UserId},
 };
 
-/// All of a user's records go, of every sort and project, and no one else's.
+/// A purge deletes all of a user's records, of every kind and project, and no other user's.
 ///
 /// # Panics
 ///
-/// If one stays, or another goes, or the count is wrong.
+/// If one stays, another one is deleted, or the count is wrong.
 pub async fn purge_user_deletes_their_records_and_no_others(backend: Backend) {
     let (amy, bob) = (fresh_user(), fresh_user());
-    // A project with the user's own id, as of a root key, is another thing.
+    // A project with the user's own id, as of a root key, is not the user.
     let (shared, namesake) = (fresh_project(), ProjectId::from_stored(amy.as_str()));
     let records = crowd([&amy, &bob], [&shared, &namesake]);
     insert_all(&backend, &records).await;
@@ -29,11 +29,11 @@ pub async fn purge_user_deletes_their_records_and_no_others(backend: Backend) {
     assert_eq!(purge_user(&backend, &amy).await, 0);
 }
 
-/// All of a project's records go, of every sort and user, and no others.
+/// A purge deletes all of a project's records, of every kind and user, and no others.
 ///
 /// # Panics
 ///
-/// If one stays, or another goes, or the count is wrong.
+/// If one stays, another one is deleted, or the count is wrong.
 pub async fn purge_project_deletes_its_records_and_no_others(backend: Backend) {
     let (shared, other) = (fresh_project(), fresh_project());
     let (amy, namesake) = (fresh_user(), UserId::from_stored(shared.as_str()));
@@ -47,12 +47,12 @@ pub async fn purge_project_deletes_its_records_and_no_others(backend: Backend) {
     assert_eq!(purge_project(&backend, &shared).await, 0);
 }
 
-/// Purging an owner of nothing counts zero and is no error.
+/// A purge of an owner without records returns zero and is not an error.
 ///
 /// # Panics
 ///
-/// If it is anything else.
-pub async fn purge_of_nothing_counts_zero(backend: Backend) {
+/// If it returns anything else.
+pub async fn purge_without_records_returns_zero(backend: Backend) {
     let bystander = fresh_full();
     insert(&backend, &bystander).await;
     assert_eq!(purge_user(&backend, &fresh_user()).await, 0);
@@ -60,11 +60,11 @@ pub async fn purge_of_nothing_counts_zero(backend: Backend) {
     assert_stored(&backend, &bystander).await;
 }
 
-/// What purged records held is free: ids, access keys, slots and quota.
+/// A purge frees the ids, access keys, slots and quota of the purged records.
 ///
 /// # Panics
 ///
-/// If something is still taken.
+/// If one of them is still taken.
 pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     let (first, second) = (fresh_full(), fresh_full());
     for record in [&first, &second] {
@@ -79,12 +79,12 @@ pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     for record in [&first, &second] {
         assert_gone(&backend, record).await;
         let again = backend.insert(&record.clone().into(), Quota::AtMost(1)).await;
-        again.expect("the purge freed what the record held");
+        again.expect("the purge frees the record's names");
         assert_stored(&backend, record).await;
     }
 }
 
-/// A purge takes all there are, also when they fill more than the longest page.
+/// A purge deletes all records, even if they are more than the longest page can have.
 ///
 /// # Panics
 ///
@@ -110,7 +110,7 @@ async fn purge_project(backend: &Backend, project: &ProjectId) -> u64 {
     backend.purge_project(project).await.expect("purge_project")
 }
 
-/// Records of two users in two projects and in none, of every sort.
+/// Returns records of two users, in two projects and without one, of every kind.
 fn crowd(users: [&UserId; 2], projects: [&ProjectId; 2]) -> Vec<Credential> {
     let of_user = |user| {
         [

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the quota admits more or less than it says.
+/// If the quota permits more or fewer records than its limit.
 pub async fn quota_counts_all_records_of_the_user(backend: Backend) {
     let user = fresh_user();
     let inactive = Credential { status: Status::Inactive, ..fresh_pair(&user) };
@@ -39,7 +39,7 @@ pub async fn quota_counts_all_records_of_the_user(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If a user's quota is filled by another.
+/// If another user's records count.
 pub async fn quota_does_not_count_other_users(backend: Backend) {
     let project = fresh_project();
     for _ in 0..5 {
@@ -49,12 +49,12 @@ pub async fn quota_does_not_count_other_users(backend: Backend) {
     }
 }
 
-/// Who has no room left learns only that, not what others hold.
+/// A user with a full quota learns only that, not which names others have taken.
 ///
 /// # Panics
 ///
-/// If a duplicate at a full quota is reported as a duplicate.
-pub async fn a_full_quota_is_reported_before_a_duplicate(backend: Backend) {
+/// If a conflict is reported although the quota is full.
+pub async fn full_quota_is_reported_before_a_duplicate(backend: Backend) {
     let user = fresh_user();
     let own = in_slot(fresh_pair(&user), Slot::Ec2);
     let foreign = fresh_full();
@@ -71,13 +71,13 @@ pub async fn a_full_quota_is_reported_before_a_duplicate(backend: Backend) {
     assert_stored(&backend, &foreign).await;
 }
 
-/// A quota of nothing, or of less than a user holds since before it was set,
-/// admits nothing.
+/// A quota of zero, or below the number of records that the user already has, rejects every
+/// insert.
 ///
 /// # Panics
 ///
-/// If it does.
-pub async fn a_quota_below_what_is_held_admits_nothing(backend: Backend) {
+/// If an insert is accepted.
+pub async fn quota_below_current_count_rejects_every_insert(backend: Backend) {
     let user = fresh_user();
     assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(0)).await);
     for _ in 0..3 {
@@ -90,11 +90,11 @@ pub async fn a_quota_below_what_is_held_admits_nothing(backend: Backend) {
     inserted.expect("the quota has room");
 }
 
-/// A deleted record makes room for one more, and for one only.
+/// A delete makes room for exactly one more record.
 ///
 /// # Panics
 ///
-/// If it does not.
+/// If it makes more room, or none.
 pub async fn delete_frees_quota(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (fresh_pair(&user), fresh_opaque(&user));
@@ -105,7 +105,7 @@ pub async fn delete_frees_quota(backend: Backend) {
     for gone in [&first, &second] {
         assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(2)).await);
         assert!(delete(&backend, gone).await);
-        // Deleting what is gone already makes no more room.
+        // Another delete of the same record makes no more room.
         assert!(!delete(&backend, gone).await);
         let next = if gone.id == first.id { third.clone() } else { fresh_pair(&user) };
         backend
@@ -116,11 +116,11 @@ pub async fn delete_frees_quota(backend: Backend) {
     assert_over_quota(&backend.insert(&fresh_pair(&user).into(), Quota::AtMost(2)).await);
 }
 
-/// An update is no new record: it neither takes nor frees quota.
+/// An update neither takes nor frees quota.
 ///
 /// # Panics
 ///
-/// If the user's room changes.
+/// If the number of records that the user may add changes.
 pub async fn update_takes_no_quota(backend: Backend) {
     let user = fresh_user();
     let mut record = fresh_pair(&user);

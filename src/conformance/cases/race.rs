@@ -1,5 +1,5 @@
-//! Clauses: *writes are atomic*, and checks are one step with the write: what
-//! holds for one caller holds for many at once.
+//! Clauses: *writes are atomic*, and each check is one step with its write, also for many
+//! callers at once.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::{
     domain::{Credential, Quota, Slot},
 };
 
-/// How often a race is run: a lucky schedule hides a fault once, not every time.
+/// How often a race is run: a lucky schedule can hide a bug once, but not every time.
 pub(super) const ROUNDS: usize = 10;
 
-/// How many take part in one.
+/// How many tasks take part in a race.
 pub(super) const RACERS: usize = 8;
 
-/// Of many inserts of one id, by one user, exactly one is stored.
+/// Exactly one of many inserts of one id, by one user, is stored.
 ///
 /// # Panics
 ///
-/// If none or several are, or a loser leaves something behind.
+/// If none or several are stored, or a loser leaves something behind.
 pub async fn racing_inserts_of_one_id_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let (user, id) = (fresh_user(), unique());
@@ -38,12 +38,11 @@ pub async fn racing_inserts_of_one_id_have_one_winner(backend: Backend) {
     }
 }
 
-/// Of many inserts of one access key, by one user or by many, exactly one is
-/// stored.
+/// Exactly one of many inserts of one access key, by one or many users, is stored.
 ///
 /// # Panics
 ///
-/// If none or several are, or a loser leaves something behind.
+/// If none or several are stored, or a loser leaves something behind.
 pub async fn racing_inserts_of_one_access_key_have_one_winner(backend: Backend) {
     for round in 0..ROUNDS {
         let (user, access_key) = (fresh_user(), fresh_access_key());
@@ -61,11 +60,11 @@ pub async fn racing_inserts_of_one_access_key_have_one_winner(backend: Backend) 
     }
 }
 
-/// Of many inserts into one slot of a user exactly one is stored.
+/// Exactly one of many inserts into one slot of a user is stored.
 ///
 /// # Panics
 ///
-/// If none or several are, or a loser leaves something behind.
+/// If none or several are stored, or a loser leaves something behind.
 pub async fn racing_inserts_into_one_slot_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let user = fresh_user();
@@ -75,11 +74,11 @@ pub async fn racing_inserts_into_one_slot_have_one_winner(backend: Backend) {
     }
 }
 
-/// Racing inserts cannot take a user over the quota, nor stop short of it.
+/// Racing inserts fill a user's quota exactly.
 ///
 /// # Panics
 ///
-/// If the backend stores more or fewer than the quota.
+/// If the backend stores more or fewer records than the quota permits.
 pub async fn quota_holds_under_racing_inserts(backend: Backend) {
     const QUOTA: u32 = 4;
     for _ in 0..ROUNDS {
@@ -105,13 +104,13 @@ pub async fn quota_holds_under_racing_inserts(backend: Backend) {
     }
 }
 
-/// Records that are inserted during a purge are there whole or not at all, and
-/// the purge counts exactly those that it took.
+/// Records that are inserted during a purge are stored completely or deleted completely. The
+/// purge counts exactly the deleted ones.
 ///
 /// # Panics
 ///
-/// If a record is half there, or the count does not add up.
-pub async fn an_insert_racing_a_purge_is_whole_or_not_there(backend: Backend) {
+/// If a record is incomplete, or the count is wrong.
+pub async fn insert_racing_a_purge_is_complete_or_absent(backend: Backend) {
     for round in 0..ROUNDS {
         let (user, project) = (fresh_user(), fresh_project());
         let records: Vec<_> =
@@ -143,15 +142,15 @@ pub async fn an_insert_racing_a_purge_is_whole_or_not_there(backend: Backend) {
                 gone += 1;
             }
         }
-        assert_eq!(purged, gone, "the purge counts what it took");
+        assert_eq!(purged, gone, "the purge counts the records that it deleted");
         for record in before {
             assert_gone(&backend, record).await;
         }
     }
 }
 
-/// Lets all of these records in at once; returns those that were stored. Every
-/// other must have been refused as a duplicate.
+/// Inserts all of these records at once; returns those that were stored. Panics if another one
+/// was not refused as a duplicate.
 pub(super) async fn race_inserts(backend: &Backend, records: &[Credential]) -> Vec<Credential> {
     let racers: Vec<_> = records
         .iter()
@@ -180,7 +179,7 @@ async fn assert_one_winner(backend: &Backend, records: &[Credential]) {
     }
 }
 
-/// Runs futures as tasks that all wait for the last of them before they begin.
+/// Runs futures as tasks that start when the last one is ready.
 pub(super) fn start_together<F>(futures: Vec<F>) -> Vec<JoinHandle<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,

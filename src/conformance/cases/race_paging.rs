@@ -1,4 +1,4 @@
-//! Pages that are read while others write.
+//! Reading pages while others write.
 
 use std::sync::{
     Arc,
@@ -14,17 +14,17 @@ use crate::{
     domain::{Credential, UserId},
 };
 
-/// Records that stay are visited once each and in order, however many others of the same
-/// user come and go meanwhile.
+/// Paging returns each lasting record once and in order, while other records of the same user
+/// are created and deleted.
 ///
 /// # Panics
 ///
-/// If one is left out, comes twice or in another place.
-pub async fn paging_under_racing_writes_visits_what_stays_once(backend: Backend) {
+/// If one is missing, returned twice or out of order.
+pub async fn paging_under_racing_writes_visits_lasting_records_once(backend: Backend) {
     let user = fresh_user();
     let stays: Vec<_> = (0..60).map(|_| fresh_pair(&user)).collect();
     insert_all(&backend, &stays).await;
-    // Told when this ends, in a panic too: the writers would go on for ever.
+    // Set when this ends, also by a panic: otherwise the writers would never stop.
     let is_over = Over::default();
     let writers: Vec<_> = (0..4)
         .map(|_| {
@@ -59,7 +59,7 @@ impl Drop for Over {
     }
 }
 
-/// Makes and deletes records of this user until it is over; leaves none.
+/// Creates and deletes records of this user until `is_over` is set; leaves none.
 async fn come_and_go(backend: &Backend, user: &UserId, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         let passing = [fresh_pair(user), fresh_pair(user)];
@@ -69,7 +69,7 @@ async fn come_and_go(backend: &Backend, user: &UserId, is_over: &AtomicBool) {
         for record in &passing {
             assert!(delete(backend, record).await);
         }
-        // A store in memory never makes anybody wait.
+        // A store in memory never yields.
         tokio::task::yield_now().await;
     }
 }

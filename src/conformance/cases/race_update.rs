@@ -21,7 +21,7 @@ use crate::{
     domain::{AccessKey, Credential, Slot, Status},
 };
 
-/// Of many updates from one version exactly one is stored, with its access key.
+/// Exactly one of many updates from one version is stored, with its access key.
 ///
 /// # Panics
 ///
@@ -46,8 +46,8 @@ pub async fn racing_updates_from_one_version_have_one_winner(backend: Backend) {
     }
 }
 
-/// Of many records that are updated to one access key, and sometimes one that is
-/// inserted with it, exactly one gets it.
+/// If many records are updated to one access key, and sometimes another is inserted with it,
+/// exactly one gets it.
 ///
 /// # Panics
 ///
@@ -89,11 +89,11 @@ pub async fn racing_updates_to_one_access_key_have_one_winner(backend: Backend) 
     }
 }
 
-/// Of many deletes of one version exactly one reports that it deleted.
+/// Exactly one of many deletes of one version returns `true`.
 ///
 /// # Panics
 ///
-/// If none or several do, or the record is still there.
+/// If none or several do, or the record still exists.
 pub async fn racing_deletes_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let record = fresh_full();
@@ -108,18 +108,18 @@ pub async fn racing_deletes_have_one_winner(backend: Backend) {
     }
 }
 
-/// When a delete and an update start from one version, exactly one happens.
+/// If a delete and an update start from one version, exactly one of them happens.
 ///
 /// # Panics
 ///
-/// If both or none do, or what is left belongs to neither.
-pub async fn a_delete_racing_an_update_leaves_one_state(backend: Backend) {
+/// If both or neither happen, or the stored state matches neither.
+pub async fn delete_racing_an_update_leaves_one_state(backend: Backend) {
     for round in 0..ROUNDS * 2 {
         let first = fresh_full();
         insert(&backend, &first).await;
         let second = rekeyed(&first, &fresh_access_key());
         let mut racers = vec![updating(&backend, &second, &first), deleting(&backend, &first)];
-        // Each is the first to start in half of the rounds.
+        // Each one starts first in half of the rounds.
         racers.rotate_left(round % 2);
         let mut outcomes = Vec::new();
         for racer in start_together(racers) {
@@ -137,16 +137,16 @@ pub async fn a_delete_racing_an_update_leaves_one_state(backend: Backend) {
     }
 }
 
-/// A reader beside a writer sees one of the states that were written, whole.
+/// A reader that runs during writes sees one of the written states, complete.
 ///
 /// # Panics
 ///
-/// If a reader sees a mixture, or misses the record between two states.
-pub async fn readers_never_see_half_a_write(backend: Backend) {
+/// If a reader sees a mixture, or no record between two states.
+pub async fn readers_never_see_a_partial_write(backend: Backend) {
     const WRITES: u32 = 100;
     let first = fresh_full();
-    // The same id, slot and project throughout, so that every read finds it; the
-    // access key goes back and forth.
+    // The same id, slot and project in both states, so that every read finds the record. The
+    // access key alternates.
     let keys = [access_key(&first).clone(), fresh_access_key()];
     let states: Vec<_> = (0..WRITES)
         .scan(first.clone(), |state, step| {
@@ -163,7 +163,7 @@ pub async fn readers_never_see_half_a_write(backend: Backend) {
     let (states, done) = (Arc::new(states), Arc::new(AtomicBool::new(false)));
     insert(&backend, &first).await;
 
-    // A set, so that the readers end when this case fails.
+    // A set, which stops the readers when this case fails.
     let mut readers = JoinSet::new();
     for _ in 0..4 {
         let (backend, keys) = (Arc::clone(&backend), keys.clone());
@@ -185,7 +185,7 @@ pub async fn readers_never_see_half_a_write(backend: Backend) {
     }
     done.store(true, Ordering::Release);
     while let Some(reader) = readers.join_next().await {
-        reader.expect("a reader sees only whole states");
+        reader.expect("a reader sees only complete states");
     }
     assert_stored(&backend, &states[states.len() - 1]).await;
 }
@@ -202,14 +202,15 @@ fn deleting(backend: &Backend, record: &Credential) -> Write {
     Box::pin(async move { backend.delete(&id, expected).await })
 }
 
-/// Whatever a read of this record finds is one of the states, whole.
+/// Checks that every read of this record returns one of the states, complete.
 async fn assert_some_state(backend: &Backend, states: &[Credential], keys: &[AccessKey; 2]) {
     let Credential { id, user_id, .. } = &states[0];
     let by_id = get(backend, id).await.expect("found by its id");
     let by_slot = find_slot(backend, user_id, Slot::S3).await.expect("found by its slot");
     let listed = list_all(backend, &of_user(user_id, Order::Id)).await;
     assert_eq!(listed.len(), 1, "listed once");
-    // Between the two, the access key may change: then both find it, or none.
+    // The access key may change between the two lookups: then both find the record, or
+    // neither.
     let by_keys = [find(backend, &keys[0]).await, find(backend, &keys[1]).await];
     for seen in [by_id, by_slot].into_iter().chain(listed).chain(by_keys.into_iter().flatten()) {
         let written = states.iter().find(|state| state.version == seen.version);

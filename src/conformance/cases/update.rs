@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The new state replaces the old one whole; what it leaves out is gone.
+/// The new state replaces the old one completely; fields that it leaves out are removed.
 ///
 /// # Panics
 ///
@@ -40,18 +40,18 @@ pub async fn update_replaces_the_record(backend: Backend) {
     assert_stored(&backend, &third).await;
     assert!(find_slot(&backend, &first.user_id, Slot::S3).await.is_none());
 
-    // Back to where it was, under a version of its own that need not be greater.
+    // Back to the first state, with a new version that need not be greater.
     let fourth = Credential { version: Version::from_stored(7), ..first };
     assert!(update(&backend, &fourth, third.version).await);
     assert_stored(&backend, &fourth).await;
 }
 
-/// An update from any other version is `false` and changes nothing, even when it
-/// would break uniqueness too.
+/// An update from another version returns `false` and changes nothing, even if it would also
+/// violate uniqueness.
 ///
 /// # Panics
 ///
-/// If it is anything else.
+/// If it returns anything else.
 pub async fn update_needs_the_expected_version(backend: Backend) {
     let (other, first) = (fresh_full(), fresh_full());
     insert(&backend, &other).await;
@@ -70,12 +70,12 @@ pub async fn update_needs_the_expected_version(backend: Backend) {
     assert!(find(&backend, access_key(&late)).await.is_none());
 }
 
-/// Updating a record that is not there is `false`, and does not make it.
+/// An update of a record that does not exist returns `false` and creates nothing.
 ///
 /// # Panics
 ///
-/// If it is anything else.
-pub async fn update_of_what_is_not_there_is_false(backend: Backend) {
+/// If it returns anything else.
+pub async fn update_of_unknown_record_is_false(backend: Backend) {
     let (never, deleted) = (fresh_full(), fresh_full());
     insert(&backend, &deleted).await;
     assert!(backend.delete(&deleted.id, deleted.version).await.expect("delete"));
@@ -86,16 +86,15 @@ pub async fn update_of_what_is_not_there_is_false(backend: Backend) {
     }
 }
 
-/// Lookups and lists follow a new access key; the id stays; the old access key
-/// is free for anyone.
+/// Lookups and lists use the new access key. The id stays, and the old access key is free.
 ///
 /// # Panics
 ///
-/// If the old access key still leads somewhere, or the new one does not.
+/// If the old access key still finds the record, or the new one does not.
 pub async fn update_follows_a_new_access_key(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
-    // Read once, so that whatever remembers it is put to the test.
+    // Read once, so that caches are tested too.
     assert_stored(&backend, &first).await;
     let second = rekeyed(&first, &fresh_access_key());
     assert!(update(&backend, &second, first.version).await);
@@ -114,15 +113,15 @@ pub async fn update_follows_a_new_access_key(backend: Backend) {
     assert_stored(&backend, &second).await;
 }
 
-/// A record may lose its access key and get one later.
+/// An update can remove a record's access key, and add one later.
 ///
 /// # Panics
 ///
-/// If lookups or lists by access key do not follow.
-pub async fn update_gives_and_takes_an_access_key(backend: Backend) {
+/// If lookups or lists by access key return the former state.
+pub async fn update_adds_and_removes_an_access_key(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
-    // Read once, so that whatever remembers it is put to the test.
+    // Read once, so that caches are tested too.
     assert_stored(&backend, &first).await;
     let second = Credential { access_key: None, ..first.clone().touched(time(5)) };
     assert!(update(&backend, &second, first.version).await);
@@ -136,11 +135,11 @@ pub async fn update_gives_and_takes_an_access_key(backend: Backend) {
     assert_stored(&backend, &third).await;
 }
 
-/// An access key that another record has is refused, and nothing changes.
+/// An update to another record's access key is refused, and changes nothing.
 ///
 /// # Panics
 ///
-/// If it is not.
+/// If it is accepted.
 pub async fn update_refuses_a_taken_access_key(backend: Backend) {
     let user = fresh_user();
     let (first, same_user, other_user) = (fresh_pair(&user), fresh_pair(&user), fresh_full());
@@ -159,12 +158,12 @@ pub async fn update_refuses_a_taken_access_key(backend: Backend) {
     }
 }
 
-/// A slot that another record of the user has is refused, and nothing changes; a
-/// free one is taken, and the old one is free.
+/// An update to the slot of another record of the user is refused and changes nothing. An
+/// update to a free slot takes it and frees the old one.
 ///
 /// # Panics
 ///
-/// If it is not.
+/// If an update is accepted or refused wrongly.
 pub async fn update_refuses_a_taken_slot(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (in_slot(fresh_pair(&user), Slot::Ec2), fresh_opaque(&user));
@@ -186,13 +185,13 @@ pub async fn update_refuses_a_taken_slot(backend: Backend) {
     }
 }
 
-/// The store has no rules of its own: a state with another user and project is
-/// stored like any other, and lists, slots and quotas follow.
+/// The store has no rules of its own: it stores a state with another user and project like any
+/// other. Lists, slots and quotas use the new owner.
 ///
 /// # Panics
 ///
-/// If anything still finds the record where it was, or does not where it is.
-pub async fn update_moves_a_record_whole(backend: Backend) {
+/// If a read still finds the record under the old owner, or not under the new one.
+pub async fn update_moves_a_record_to_another_owner(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
     let mut second = first.clone().touched(time(5));
@@ -212,11 +211,11 @@ pub async fn update_moves_a_record_whole(backend: Backend) {
     backend
         .insert(&left.clone().into(), Quota::AtMost(1))
         .await
-        .expect("the user who lost a record has room");
+        .expect("the former owner has room");
 
     let third = Credential { project_id: None, ..second.clone().touched(time(6)) };
     assert!(update(&backend, &third, second.version).await);
-    let stored = get(&backend, &third.id).await.expect("the record is still there");
+    let stored = get(&backend, &third.id).await.expect("the record still exists");
     assert_same(&stored, &third);
     let by_id = of_project(&project_of(&second), ORDERS[1]);
     assert!(list_all(&backend, &by_id).await.is_empty());

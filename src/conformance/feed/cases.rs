@@ -1,7 +1,7 @@
 //! The cases, one function per clause.
 //!
-//! Each takes a backend and the feed of its changes, and panics if the clause does not
-//! hold. The store may be written by others meanwhile.
+//! Each takes a backend and the feed of its changes, and panics if the clause is violated.
+//! Others may write to the store meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,57 +18,57 @@ use crate::{
 
 type Feed = Arc<dyn ChangeFeed>;
 
-/// How long a subscription may need to be complete: generous, for busy machines.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a complete notice: generous, for busy machines.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An insert is told, with the access key under which nothing was found before.
+/// An insert is reported with its access key, which was absent before.
 ///
 /// # Panics
 ///
-/// If it is not.
-pub async fn an_insert_is_told_with_its_access_key(backend: Backend, feed: Feed) {
-    let mut ear = Ear::of(&feed).await;
+/// If it is not reported.
+pub async fn insert_is_reported_with_its_access_key(backend: Backend, feed: Feed) {
+    let mut listener = Listener::of(&feed).await;
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
-    let told = ear.until_complete().await;
-    assert!(told.iter().any(|change| names(change, &pair, true)), "{told:?}");
+    let changes = listener.until_complete().await;
+    assert!(changes.iter().any(|change| names(change, &pair, true)), "{changes:?}");
 }
 
-/// An update that gives a record a new access key is told with the new one.
+/// An update to a new access key is reported with the new one.
 ///
 /// # Panics
 ///
-/// If it is not.
-pub async fn a_new_access_key_is_told_with_its_record(backend: Backend, feed: Feed) {
+/// If it is not reported.
+pub async fn new_access_key_is_reported_with_its_record(backend: Backend, feed: Feed) {
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
-    let mut ear = Ear::of(&feed).await;
+    let mut listener = Listener::of(&feed).await;
     let next = rekeyed(&pair, &fresh_access_key());
     update(&backend, &next, pair.version).await;
-    let told = ear.until_complete().await;
-    assert!(told.iter().any(|change| names(change, &next, true)), "{told:?}");
+    let changes = listener.until_complete().await;
+    assert!(changes.iter().any(|change| names(change, &next, true)), "{changes:?}");
 }
 
-/// A delete is told.
+/// A delete is reported.
 ///
 /// # Panics
 ///
-/// If it is not.
-pub async fn a_delete_is_told(backend: Backend, feed: Feed) {
+/// If it is not reported.
+pub async fn delete_is_reported(backend: Backend, feed: Feed) {
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
-    let mut ear = Ear::of(&feed).await;
+    let mut listener = Listener::of(&feed).await;
     delete(&backend, &pair).await;
-    let told = ear.until_complete().await;
-    assert!(told.iter().any(|change| names(change, &pair, false)), "{told:?}");
+    let changes = listener.until_complete().await;
+    assert!(changes.iter().any(|change| names(change, &pair, false)), "{changes:?}");
 }
 
-/// A purge is told: as such, or with every record.
+/// A purge is reported, as one change or as every record.
 ///
 /// # Panics
 ///
-/// If a record went untold.
-pub async fn purges_are_told(backend: Backend, feed: Feed) {
+/// If a record is not reported.
+pub async fn purges_are_reported(backend: Backend, feed: Feed) {
     let (first, mut second) = (fresh_full(), fresh_full());
     second.user_id = first.user_id.clone();
     second.slot = None;
@@ -76,23 +76,23 @@ pub async fn purges_are_told(backend: Backend, feed: Feed) {
     for record in [&first, &second, &third] {
         insert(&backend, record).await;
     }
-    let mut ear = Ear::of(&feed).await;
+    let mut listener = Listener::of(&feed).await;
     backend.purge_user(&first.user_id).await.expect("the user is purged");
-    let project = third.project_id.as_ref().expect("a full record has one");
+    let project = third.project_id.as_ref().expect("a full record has a project");
     backend.purge_project(project).await.expect("the project is purged");
-    let told = ear.until_complete().await;
+    let changes = listener.until_complete().await;
     for record in [&first, &second, &third] {
-        assert!(told.iter().any(|change| names(change, record, false)), "{told:?}");
+        assert!(changes.iter().any(|change| names(change, record, false)), "{changes:?}");
     }
 }
 
-/// The changes of one record come in the order in which they were made.
+/// The changes of one record are reported in the order in which they were made.
 ///
 /// # Panics
 ///
-/// If they come in another, or one is missing.
-pub async fn changes_of_one_record_are_told_in_their_order(backend: Backend, feed: Feed) {
-    let mut ear = Ear::of(&feed).await;
+/// If the order differs, or a change is missing.
+pub async fn changes_of_one_record_are_reported_in_order(backend: Backend, feed: Feed) {
+    let mut listener = Listener::of(&feed).await;
     let mut record = fresh_pair(&fresh_user());
     let mut keys = vec![record.access_key.clone()];
     insert(&backend, &record).await;
@@ -102,41 +102,41 @@ pub async fn changes_of_one_record_are_told_in_their_order(backend: Backend, fee
         keys.push(next.access_key.clone());
         record = next;
     }
-    let told = ear.until_complete().await;
-    if told.contains(&Change::Everything) {
+    let changes = listener.until_complete().await;
+    if changes.contains(&Change::Everything) {
         return;
     }
-    let mut heard: Vec<Option<AccessKey>> = Vec::new();
-    for change in told {
+    let mut reported: Vec<Option<AccessKey>> = Vec::new();
+    for change in changes {
         if let Change::Record { id, access_key } = change
             && id == record.id
-            // The same may be told twice.
-            && heard.last() != Some(&access_key)
+            // A change may be reported twice.
+            && reported.last() != Some(&access_key)
         {
-            heard.push(access_key);
+            reported.push(access_key);
         }
     }
-    assert_eq!(heard, keys);
+    assert_eq!(reported, keys);
 }
 
-/// Who hears of a change and asks gets the new state.
+/// A read that follows the report of a change returns the new state.
 ///
 /// # Panics
 ///
-/// If the former one is read.
-pub async fn nothing_is_told_before_it_was_done(backend: Backend, feed: Feed) {
+/// If the read returns the former state.
+pub async fn changes_are_reported_after_they_were_made(backend: Backend, feed: Feed) {
     for _ in 0..20 {
         let pair = fresh_pair(&fresh_user());
-        let mut ear = Ear::of(&feed).await;
+        let mut listener = Listener::of(&feed).await;
         let writing = {
             let (backend, pair) = (Arc::clone(&backend), pair.clone());
             tokio::spawn(async move { insert(&backend, &pair).await })
         };
         loop {
-            // Everything may be told for another's write, and then this one comes later.
-            let change = ear.until(|change| names(change, &pair, false)).await;
+            // `Everything` may be reported because of another write, before this one is done.
+            let change = listener.until(|change| names(change, &pair, false)).await;
             let is_there = get(&backend, &pair.id).await.is_some();
-            assert!(is_there || change == Change::Everything, "told and not there");
+            assert!(is_there || change == Change::Everything, "reported before it was done");
             if is_there {
                 break;
             }
@@ -145,57 +145,60 @@ pub async fn nothing_is_told_before_it_was_done(backend: Backend, feed: Feed) {
     }
 }
 
-/// Without writes a subscription is complete all the same, again and again.
+/// Without writes, the feed still sends complete notices.
 ///
 /// # Panics
 ///
-/// If it is not.
-pub async fn silence_is_complete(_backend: Backend, feed: Feed) {
-    let mut ear = Ear::of(&feed).await;
+/// If no complete notice arrives.
+pub async fn idle_feed_is_complete(_backend: Backend, feed: Feed) {
+    let mut listener = Listener::of(&feed).await;
     for _ in 0..3 {
-        ear.until_complete().await;
+        listener.until_complete().await;
     }
 }
 
-/// A notice that is complete leaves out nothing that was answered before it was asked for.
+/// A complete notice includes every write that returned before the call.
 ///
 /// # Panics
 ///
-/// If it does.
-pub async fn what_was_answered_is_told_by_the_next_complete_notice(backend: Backend, feed: Feed) {
-    let mut ear = Ear::of(&feed).await;
+/// If a write is missing.
+pub async fn completed_write_is_in_the_next_complete_notice(backend: Backend, feed: Feed) {
+    let mut listener = Listener::of(&feed).await;
     for _ in 0..20 {
         let pair = fresh_pair(&fresh_user());
         insert(&backend, &pair).await;
-        let told = ear.until_complete().await;
-        assert!(told.iter().any(|change| names(change, &pair, true)), "complete without it");
+        let changes = listener.until_complete().await;
+        assert!(
+            changes.iter().any(|change| names(change, &pair, true)),
+            "a complete notice lacks the write"
+        );
     }
 }
 
-/// Each subscription is told everything; one that ended disturbs no other.
+/// Each subscription receives all changes; a closed one does not affect the others.
 ///
 /// # Panics
 ///
-/// If one misses a change.
-pub async fn every_subscription_is_told(backend: Backend, feed: Feed) {
-    let mut ears = [Ear::of(&feed).await, Ear::of(&feed).await];
-    drop(Ear::of(&feed).await);
+/// If a subscription misses a change.
+pub async fn every_subscription_receives_the_changes(backend: Backend, feed: Feed) {
+    let mut listeners = [Listener::of(&feed).await, Listener::of(&feed).await];
+    drop(Listener::of(&feed).await);
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
-    for ear in &mut ears {
-        let told = ear.until_complete().await;
-        assert!(told.iter().any(|change| names(change, &pair, true)), "{told:?}");
+    for listener in &mut listeners {
+        let changes = listener.until_complete().await;
+        assert!(changes.iter().any(|change| names(change, &pair, true)), "{changes:?}");
     }
 }
 
-/// Of writes that race, each is told.
+/// Each one of many racing writes is reported.
 ///
 /// # Panics
 ///
-/// If one is not.
-pub async fn racing_writes_are_all_told(backend: Backend, feed: Feed) {
+/// If a write is missing.
+pub async fn racing_writes_are_all_reported(backend: Backend, feed: Feed) {
     const WRITERS: usize = 16;
-    let mut ear = Ear::of(&feed).await;
+    let mut listener = Listener::of(&feed).await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|_| {
             let backend = Arc::clone(&backend);
@@ -210,47 +213,50 @@ pub async fn racing_writes_are_all_told(backend: Backend, feed: Feed) {
             })
         })
         .collect();
-    let mut told = ear.until_complete().await;
+    let mut changes = listener.until_complete().await;
     for writer in writers {
         let written = writer.await.expect("the inserts go through");
-        told.extend(ear.until_complete().await);
+        changes.extend(listener.until_complete().await);
         for pair in written {
-            assert!(told.iter().any(|change| names(change, &pair, true)), "one was not told");
+            assert!(
+                changes.iter().any(|change| names(change, &pair, true)),
+                "a write was not reported"
+            );
         }
     }
 }
 
-/// A subscription that is listened to.
-struct Ear(Box<dyn Changes>);
+/// A subscription of a test.
+struct Listener(Box<dyn Changes>);
 
-impl Ear {
-    /// Listens, from the first complete notice on: that anything may have changed before is
-    /// no answer to what a case asks.
+impl Listener {
+    /// Subscribes, and waits for the first complete notice: an earlier `Everything` would
+    /// answer every check.
     async fn of(feed: &Feed) -> Self {
-        let mut ear = Self(feed.subscribe().await.expect("the feed can be listened to"));
-        ear.until_complete().await;
-        ear
+        let mut listener = Self(feed.subscribe().await.expect("subscribe"));
+        listener.until_complete().await;
+        listener
     }
 
-    /// All that is told by the next complete notice.
+    /// Returns all changes up to the next complete notice.
     async fn until_complete(&mut self) -> Vec<Change> {
-        let mut told = Vec::new();
-        let hearing = async {
+        let mut changes = Vec::new();
+        let waiting = async {
             loop {
                 let notice = self.0.next().await.expect("the feed is up");
-                told.extend(notice.changes);
+                changes.extend(notice.changes);
                 if notice.is_complete {
                     break;
                 }
             }
         };
-        timeout(PATIENCE, hearing).await.expect("the feed is complete in time");
-        told
+        timeout(TIMEOUT, waiting).await.expect("the feed is complete in time");
+        changes
     }
 
-    /// Listens until a change is told for which this holds.
+    /// Waits for a change that satisfies the predicate.
     async fn until(&mut self, holds: impl Fn(&Change) -> bool) -> Change {
-        let hearing = async {
+        let waiting = async {
             loop {
                 let notice = self.0.next().await.expect("the feed is up");
                 if let Some(change) = notice.changes.into_iter().find(&holds) {
@@ -258,11 +264,11 @@ impl Ear {
                 }
             }
         };
-        timeout(PATIENCE, hearing).await.expect("the change is told in time")
+        timeout(TIMEOUT, waiting).await.expect("the change is reported in time")
     }
 }
 
-/// Whether a change says that this record is another now; with its access key if it must.
+/// Returns whether the change covers this record; if `with_key`, with its current access key.
 fn names(change: &Change, record: &Credential, with_key: bool) -> bool {
     match change {
         Change::Everything => true,

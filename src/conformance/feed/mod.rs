@@ -2,11 +2,11 @@
 //!
 //! Its functions are the clauses of the *Contract* of
 //! [`ChangeFeed`](crate::backend::ChangeFeed);
-//! [`feed_conformance_tests!`](crate::feed_conformance_tests) turns them into one test
-//! each. What is said of the [suite for backends](crate::conformance) is true of this one.
+//! [`feed_conformance_tests!`](crate::feed_conformance_tests) turns them into one test each.
+//! The notes on the [suite for backends](crate::conformance) apply here too.
 //!
-//! That writes of other processes are told, and that a feed which may have missed
-//! something ends, is for the store's own tests.
+//! Two clauses are up to the store's own tests: a feed reports writes of other processes, and
+//! ends if it may have missed a change.
 //!
 //! ```
 //! # use tower_credentials::backend::memory::MemoryBackend as MyBackend;
@@ -31,7 +31,7 @@ mod cases;
 /// The argument is the path of an async function without parameters that returns a
 /// [`CredentialBackend`](crate::backend::CredentialBackend) and the
 /// [`ChangeFeed`](crate::backend::ChangeFeed) of its changes, as a pair; each test calls
-/// it once. All else is as for
+/// it once. Otherwise the macro works like
 /// [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///
 /// See the [module](crate::conformance::feed) for an example.
@@ -54,30 +54,30 @@ macro_rules! __feed_conformance_tests {
     )+};
 }
 
-/// What the cases take.
+/// Shares the arguments of the cases.
 #[doc(hidden)]
 #[must_use]
 pub fn shared<B, F>((backend, feed): (B, F)) -> (Arc<B>, Arc<F>) {
     (Arc::new(backend), Arc::new(feed))
 }
 
-/// Calls a macro with an argument and every case: the only list there is.
+/// Calls a macro with an argument and every case: the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __feed_conformance_cases {
     ({ $($callback:tt)+ } $argument:tt) => {
         $($callback)+! {
             $argument
-            a_delete_is_told
-            a_new_access_key_is_told_with_its_record
-            an_insert_is_told_with_its_access_key
-            changes_of_one_record_are_told_in_their_order
-            every_subscription_is_told
-            nothing_is_told_before_it_was_done
-            purges_are_told
-            racing_writes_are_all_told
-            silence_is_complete
-            what_was_answered_is_told_by_the_next_complete_notice
+            changes_are_reported_after_they_were_made
+            changes_of_one_record_are_reported_in_order
+            completed_write_is_in_the_next_complete_notice
+            delete_is_reported
+            every_subscription_receives_the_changes
+            idle_feed_is_complete
+            insert_is_reported_with_its_access_key
+            new_access_key_is_reported_with_its_record
+            purges_are_reported
+            racing_writes_are_all_reported
         }
     };
 }

@@ -1,7 +1,7 @@
 //! The cases, one function per clause.
 //!
-//! Each takes a backend and a log, which may hold anything, and panics if the clause
-//! does not hold.
+//! Each takes a backend and a log, which may contain other data, and panics if the clause is
+//! violated.
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,14 @@ use crate::{
 
 type Log = Arc<dyn UsageLog>;
 
-/// A use is told, to the second.
+/// The log returns the time of a use, to the second.
 ///
 /// # Panics
 ///
-/// If it is not, or at another second.
-pub async fn a_use_is_told_to_the_second(backend: Backend, log: Log) {
+/// If it does not, or returns another second.
+pub async fn use_is_returned_to_the_second(backend: Backend, log: Log) {
     let keys = keys(&backend, 4).await;
-    // The first and the last second of four digits, and what does not fit in 32 bits.
+    // The first and last second with ten digits, and a time that does not fit into 32 bits.
     let times = [UNIX_EPOCH, at(0), at(4_000_000_000), at(251_500_000_000)];
     let uses: Vec<_> = keys.iter().map(id).zip(times).collect();
     note(&log, &uses).await;
@@ -40,12 +40,12 @@ pub async fn a_use_is_told_to_the_second(backend: Backend, log: Log) {
     assert_eq!(whole(last_used(&log, &keys[0].id).await), Some(at(9)));
 }
 
-/// An older use, reported later, changes nothing; a later one does.
+/// A report of an older use changes nothing; a report of a later one does.
 ///
 /// # Panics
 ///
-/// If the time moved back, or stayed.
-pub async fn an_older_use_moves_nothing_back(backend: Backend, log: Log) {
+/// If the time moves back, or does not move forward.
+pub async fn older_use_does_not_replace_a_later_one(backend: Backend, log: Log) {
     let key = key(&backend).await;
     for (reported, expected) in [(5, 5), (4, 5), (5, 5), (6, 6), (0, 6)] {
         note(&log, &[(id(&key), at(reported))]).await;
@@ -53,12 +53,12 @@ pub async fn an_older_use_moves_nothing_back(backend: Backend, log: Log) {
     }
 }
 
-/// The same key twice in one report counts with its later use.
+/// If a report has the same key twice, the later use counts.
 ///
 /// # Panics
 ///
-/// If it counts with another.
-pub async fn a_key_reported_twice_at_once_was_used_at_the_later_time(backend: Backend, log: Log) {
+/// If another use counts.
+pub async fn key_reported_twice_at_once_keeps_the_later_use(backend: Backend, log: Log) {
     for times in [[1, 2], [2, 1]] {
         let key = key(&backend).await;
         note(&log, &times.map(|seconds| (id(&key), at(seconds)))).await;
@@ -66,19 +66,19 @@ pub async fn a_key_reported_twice_at_once_was_used_at_the_later_time(backend: Ba
     }
 }
 
-/// Reports of the same key at the same time leave the latest use.
+/// Racing reports of the same key keep the latest use.
 ///
 /// # Panics
 ///
-/// If an older one wins.
-pub async fn racing_reports_leave_the_latest_use(backend: Backend, log: Log) {
+/// If an older use is kept.
+pub async fn racing_reports_keep_the_latest_use(backend: Backend, log: Log) {
     const REPORTS: u64 = 16;
     for _ in 0..8 {
         let keys = keys(&backend, 2).await;
         let reports: Vec<_> = (0..REPORTS)
             .map(|n| {
                 let log = Arc::clone(&log);
-                // In opposite orders, so that whoever locks one by one meets another.
+                // In opposite orders, so that a log that locks key by key could deadlock.
                 let mut uses = [(id(&keys[0]), at(n)), (id(&keys[1]), at(REPORTS - n))];
                 if n % 2 == 0 {
                     uses.reverse();
@@ -94,32 +94,32 @@ pub async fn racing_reports_leave_the_latest_use(backend: Backend, log: Log) {
     }
 }
 
-/// Keys that do not exist are no error, whether reported or asked for, and those that
-/// were never used are not in the answer; neither disturbs the others.
+/// Unknown keys in a report or a query are not an error. Keys that were never used are not in
+/// the answer. Neither affects other keys.
 ///
 /// # Panics
 ///
-/// If one does, or if an unused key has a use.
-pub async fn unknown_keys_disturb_no_others(backend: Backend, log: Log) {
+/// If another key is affected, or if an unused key has a use.
+pub async fn unknown_keys_do_not_affect_others(backend: Backend, log: Log) {
     let keys = keys(&backend, 3).await;
     let unknown = CredentialId::of(&fresh_access_key());
     let never = CredentialId::of(&fresh_access_key());
     let uses = [(id(&keys[0]), at(1)), (unknown.clone(), at(2)), (id(&keys[1]), at(3))];
     note(&log, &uses).await;
     let asked = [never.clone(), id(&keys[0]), unknown.clone(), id(&keys[1]), id(&keys[2])];
-    let mut told = ask(&log, &asked).await;
-    // It may be kept until it is tidied up.
-    told.remove(&unknown);
+    let mut answer = ask(&log, &asked).await;
+    // The log may keep it until it is cleaned up.
+    answer.remove(&unknown);
     let expected = [(id(&keys[0]), at(1)), (id(&keys[1]), at(3))];
-    assert_eq!(told, HashMap::from(expected));
+    assert_eq!(answer, HashMap::from(expected));
 }
 
-/// The answer holds the keys that were asked for and no others.
+/// The answer has the requested keys and no others.
 ///
 /// # Panics
 ///
-/// If it holds another, or lacks one.
-pub async fn only_what_is_asked_for_is_told(backend: Backend, log: Log) {
+/// If it has another key, or lacks one.
+pub async fn only_requested_keys_are_returned(backend: Backend, log: Log) {
     let keys = keys(&backend, 3).await;
     let uses: Vec<_> = keys.iter().map(id).zip([at(0), at(1), at(2)]).collect();
     note(&log, &uses).await;
@@ -128,22 +128,22 @@ pub async fn only_what_is_asked_for_is_told(backend: Backend, log: Log) {
     assert_eq!(ask(&log, &asked).await, HashMap::from(expected));
 }
 
-/// A report of nothing and a question for nothing are no error.
+/// An empty report and an empty query are not errors.
 ///
 /// # Panics
 ///
-/// If one is.
-pub async fn nothing_is_noted_and_told_without_an_error(_: Backend, log: Log) {
+/// If one of them fails.
+pub async fn empty_report_and_query_are_not_errors(_: Backend, log: Log) {
     note(&log, &[]).await;
     assert!(ask(&log, &[]).await.is_empty());
 }
 
-/// A report as long as they come is noted, and a page as long as they come is told.
+/// The log stores the longest report and answers for the longest page.
 ///
 /// # Panics
 ///
 /// If a key is missing, or has another's time.
-pub async fn a_long_report_is_noted_whole_and_told_whole(backend: Backend, log: Log) {
+pub async fn long_report_is_stored_and_returned_completely(backend: Backend, log: Log) {
     let keys = keys(&backend, ListQuery::MAX_LIMIT).await;
     let uses: Vec<_> = keys.iter().map(id).zip((0..).map(at)).collect();
     for batch in uses.chunks(UsageRecorder::BATCH) {
@@ -157,8 +157,8 @@ pub async fn a_long_report_is_noted_whole_and_told_whole(backend: Backend, log: 
 ///
 /// # Panics
 ///
-/// If a use is told of a key whose id only looks the same.
-pub async fn keys_are_told_apart_bytewise(backend: Backend, log: Log) {
+/// If a use is returned for a key with a similar id.
+pub async fn keys_are_compared_bytewise(backend: Backend, log: Log) {
     let text = fresh_access_key();
     let names = [format!("a{text}"), format!("A{text}"), format!("a{text} "), format!("á{text}")];
     let mut uses = Vec::new();
@@ -174,12 +174,12 @@ pub async fn keys_are_told_apart_bytewise(backend: Backend, log: Log) {
     assert_eq!(ask(&log, &ids).await, uses[..3].iter().cloned().collect());
 }
 
-/// The use stays when the record is changed, its access key included.
+/// An update of the record keeps the use, even if it changes the access key.
 ///
 /// # Panics
 ///
 /// If it is lost.
-pub async fn a_change_of_the_record_keeps_the_use(backend: Backend, log: Log) {
+pub async fn record_update_keeps_the_use(backend: Backend, log: Log) {
     let before = fresh_full();
     insert(&backend, &before).await;
     note(&log, &[(id(&before), at(1))]).await;
@@ -191,12 +191,12 @@ pub async fn a_change_of_the_record_keeps_the_use(backend: Backend, log: Log) {
     assert_eq!(last_used(&log, &before.id).await, Some(at(2)));
 }
 
-/// Some time; `seconds` later.
+/// Returns a fixed time plus `seconds`.
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
 }
 
-/// Fractions of a second may be kept or not.
+/// Cuts off the fractions, which a log may keep or not.
 fn whole(time: Option<SystemTime>) -> Option<SystemTime> {
     let since = time?.duration_since(UNIX_EPOCH).expect("a time that was reported");
     Some(UNIX_EPOCH + Duration::from_secs(since.as_secs()))

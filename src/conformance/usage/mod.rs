@@ -2,13 +2,11 @@
 //!
 //! Its functions are the clauses of the *Contract* of
 //! [`UsageLog`](crate::usage::UsageLog);
-//! [`usage_conformance_tests!`](crate::usage_conformance_tests) turns them into one
-//! test each. What is said of the [suite for backends](crate::conformance) is true of
-//! this one.
+//! [`usage_conformance_tests!`](crate::usage_conformance_tests) turns them into one test each.
+//! The notes on the [suite for backends](crate::conformance) apply here too.
 //!
-//! A log may be kept with the keys, so the suite makes the keys that it reports on:
-//! it takes a log and the backend whose keys it is about. With a log that is kept
-//! apart goes any backend.
+//! A log may be stored with the keys, so the suite creates the keys that it reports on. It
+//! takes a log and the backend with these keys; a separate log works with any backend.
 //!
 //! ```
 //! # use tower_credentials::backend::memory::MemoryBackend;
@@ -32,8 +30,8 @@ mod cases;
 ///
 /// The argument is the path of an async function without parameters that returns a
 /// [`CredentialBackend`](crate::backend::CredentialBackend) and a
-/// [`UsageLog`](crate::usage::UsageLog), as a pair; each test calls it once. All else
-/// is as for [`backend_conformance_tests!`](crate::backend_conformance_tests).
+/// [`UsageLog`](crate::usage::UsageLog), as a pair; each test calls it once. Otherwise the
+/// macro works like [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///
 /// See the [module](crate::conformance::usage) for an example.
 #[macro_export]
@@ -55,30 +53,30 @@ macro_rules! __usage_conformance_tests {
     )+};
 }
 
-/// What the cases take.
+/// Shares the arguments of the cases.
 #[doc(hidden)]
 #[must_use]
 pub fn shared<B, L>((backend, log): (B, L)) -> (Arc<B>, Arc<L>) {
     (Arc::new(backend), Arc::new(log))
 }
 
-/// Calls a macro with an argument and every case: the only list there is.
+/// Calls a macro with an argument and every case: the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __usage_conformance_cases {
     ({ $($callback:tt)+ } $argument:tt) => {
         $($callback)+! {
             $argument
-            a_change_of_the_record_keeps_the_use
-            a_key_reported_twice_at_once_was_used_at_the_later_time
-            a_long_report_is_noted_whole_and_told_whole
-            a_use_is_told_to_the_second
-            an_older_use_moves_nothing_back
-            keys_are_told_apart_bytewise
-            nothing_is_noted_and_told_without_an_error
-            only_what_is_asked_for_is_told
-            racing_reports_leave_the_latest_use
-            unknown_keys_disturb_no_others
+            empty_report_and_query_are_not_errors
+            key_reported_twice_at_once_keeps_the_later_use
+            keys_are_compared_bytewise
+            long_report_is_stored_and_returned_completely
+            older_use_does_not_replace_a_later_one
+            only_requested_keys_are_returned
+            racing_reports_keep_the_latest_use
+            record_update_keeps_the_use
+            unknown_keys_do_not_affect_others
+            use_is_returned_to_the_second
         }
     };
 }

@@ -26,7 +26,7 @@ async fn failed_start_prints_the_reason() {
     database.pragma_update(None, "user_version", 4_321).unwrap();
     let output = accesser.error().await;
     assert!(output.contains("credentials.db has schema version 4321"), "{output}");
-    assert!(output.contains("this release knows none above "), "{output}");
+    assert!(output.contains("this release supports versions up to "), "{output}");
 
     // The system's message follows.
     let folder = accesser.home().join("folder");
