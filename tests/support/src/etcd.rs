@@ -67,7 +67,6 @@ pub struct Cluster {
     scheme: &'static str,
     members: Vec<Member>,
     // Declared after the members, so that it is removed after they have ended.
-    #[expect(dead_code, reason = "dropping it removes the folder")]
     folder: Option<TempDir>,
 }
 

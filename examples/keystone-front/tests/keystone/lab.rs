@@ -164,8 +164,8 @@ impl Lab {
 
 fn run(arguments: &[&Path]) {
     let output = script(arguments).output().unwrap();
-    let output = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scripts/keystone {arguments:?}: {output}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/keystone {arguments:?}: {stderr}");
 }
 
 /// Starts a process that stops the Keystone and deletes its folder when this process ends, which
