@@ -39,7 +39,7 @@ struct Options {
     identities: Option<PathBuf>,
     /// The store of credentials: `memory:`, `sqlite:PATH`,
     /// `postgres://USER:PASSWORD@HOST/DATABASE` or
-    /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:<data>/credentials.db].
+    /// `etcd://HOST:PORT,HOST:PORT` [default: sqlite:DATA/credentials.db].
     ///
     /// Other users can see a password in an argument. `env:NAME` takes the URL from an environment
     /// variable, and `@PATH` from the first line of a file that only its owner can read.

@@ -82,7 +82,7 @@ impl IndeterminateDeletions {
                     tracing::debug!(%owner, status = response.status.as_u16(), "Keystone does not confirm the deletion");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, %owner, "cannot ask Keystone whether the owner was deleted")
+                    tracing::warn!(%error, %owner, "cannot ask Keystone whether the owner was deleted");
                 }
             }
         }

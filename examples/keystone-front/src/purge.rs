@@ -176,7 +176,7 @@ impl Purger {
                 tracing::info!(%owner, purged, "purged the keys of a deleted owner");
             }
             (Ok(0), Round::Second) => {
-                tracing::debug!(%owner, "no keys were created after the deletion")
+                tracing::debug!(%owner, "no keys were created after the deletion");
             }
             (Ok(purged), Round::Second) => {
                 tracing::warn!(%owner, purged, "purged keys that were created after the deletion");

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::responses::BoxError;
 
 /// A body that fails if the next frame takes too long, or if it arrives more slowly than its
-/// [`MinRate`].
+/// `MinRate`.
 ///
 /// Only the time counts in which the reader waits for a frame.
 pub struct TimedBody<B> {
