@@ -150,11 +150,8 @@ async fn errors_in_identities_name_the_place_and_no_token() {
     let dana = token(HASHED);
     let leaky = token("token = \"leaky-token\"");
     let faults = [
-        (
-            "[[projects]]\nid = \"\"\nname = \"two\"".into(),
-            "[[projects]] number 2: id: not a valid id",
-        ),
-        ("[[users]]\nid = \"a/b\"\nname = \"x\"".into(), "[[users]] number 2: id: not a valid id"),
+        ("[[projects]]\nid = \"\"\nname = \"two\"".into(), "[[projects]] number 2: id: invalid id"),
+        ("[[users]]\nid = \"a/b\"\nname = \"x\"".into(), "[[users]] number 2: id: invalid id"),
         ("[[projects]]\nid = \"p1\"\nname = \"x\"".into(), "[[projects]] number 2: duplicate id"),
         (format!("[[users]]\nid = \"{DANA}\"\nname = \"x\""), "[[users]] number 2: duplicate id"),
         (
@@ -185,7 +182,7 @@ async fn errors_in_identities_name_the_place_and_no_token() {
         ),
         (
             token("token_sha256 = \"leaky-token\""),
-            "[[tokens]] number 1: token_sha256: not the SHA-256",
+            "[[tokens]] number 1: token_sha256: the SHA-256 of a token must be",
         ),
         (token("token = \"\""), "[[tokens]] number 1: exactly one of token and token_sha256"),
         (
@@ -207,7 +204,7 @@ async fn errors_in_identities_name_the_place_and_no_token() {
         }
     }
     let (accesser, file) = with_identities("[[users]]\nid = \"\"\nname = \"nobody\"");
-    let message = format!("error: {}, [[users]] number 1: id: not a valid id", file.display());
+    let message = format!("error: {}, [[users]] number 1: id: invalid id", file.display());
     let output = accesser.error().await;
     assert!(output.starts_with(&message), "{output}");
 }
