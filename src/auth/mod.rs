@@ -14,7 +14,7 @@ mod static_tokens;
 
 pub use static_tokens::{InvalidToken, StaticTokens};
 
-/// Authenticates callers by what they present.
+/// Authenticates callers by their tokens or Basic credentials.
 ///
 /// # Contract
 ///
@@ -36,7 +36,7 @@ pub trait TokenValidator: fmt::Debug + Send + Sync + 'static {
     async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError>;
 }
 
-/// What a client presents to authenticate.
+/// The token or the credentials that a client presents.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Presented {

@@ -150,8 +150,8 @@ impl Authority {
         (query.user_id, query.kind) = (user_id, kind);
         match scope {
             ListScope::All => {}
-            // The caller's own credentials without a project count as in it. A filter cannot express
-            // that.
+            // The caller's own credentials without a project count as in it. A filter cannot
+            // express that.
             ListScope::Project(_) if query.user_id.as_ref() == Some(&caller.user_id) => {}
             ListScope::Project(id) => query.project_id = Some(id),
             ListScope::User(id) if query.user_id.as_ref().is_none_or(|user| *user == id) => {

@@ -124,7 +124,7 @@ impl Authority {
                     if slot_taken || self.free_access_key(&user_id, wanted).await? == before {
                         return Err(error);
                     }
-                    // The same user took the access key meanwhile: store the grant without an access key.
+                    // The same user took the access key meanwhile: store the grant without it.
                 }
                 result => return result,
             }

@@ -71,7 +71,7 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
         project_id: &ProjectId,
     ) -> Result<Option<Membership>, DirectoryError>;
 
-    /// Returns what the delegation of a stored credential is good for now, or `None` if the
+    /// Returns the current rights of the delegation of a stored credential, or `None` if the
     /// delegation has ended or is unknown. `user_id` is the owner of the credential: some
     /// delegations can only be looked up by owner.
     ///
@@ -164,7 +164,7 @@ pub struct Role {
     pub name: String,
 }
 
-/// What a delegation is good for.
+/// The current rights of a delegation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DelegatedAccess {
     /// The user who acts.

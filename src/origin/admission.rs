@@ -120,8 +120,8 @@ mod tests {
             ("null", "null", false),
             ("", "http://", false),
         ] {
-            let told = admits(&own, &[("host", host), ("origin", origin)]);
-            assert_eq!(told, expected, "{origin} at {host}");
+            let admitted = admits(&own, &[("host", host), ("origin", origin)]);
+            assert_eq!(admitted, expected, "{origin} at {host}");
         }
         let twice = [("host", "keys.test"), ("host", "keys.test"), ("origin", "http://keys.test")];
         assert!(!admits(&own, &twice));
@@ -142,8 +142,8 @@ mod tests {
             ("keys.test:8338", "http://keys.test:8338", false),
             ("inner:8338", "https://keys.test:8338", false),
         ] {
-            let told = admits(&based, &[("host", host), ("origin", origin)]);
-            assert_eq!(told, expected, "{origin} at {host}");
+            let admitted = admits(&based, &[("host", host), ("origin", origin)]);
+            assert_eq!(admitted, expected, "{origin} at {host}");
         }
     }
 

@@ -55,7 +55,7 @@ use crate::domain::{Caller, Delegation, Kind, Scope};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RolePolicy {
-    /// What delegated callers may do with v3 credentials.
+    /// The rights of delegated callers on v3 credentials.
     pub delegated: DelegatedCallers,
     /// The names of the roles.
     pub names: RoleNames,
@@ -78,8 +78,8 @@ pub enum RoleTable {
     Keystone,
 }
 
-/// What [`RolePolicy`] lets delegated callers do with v3 credentials: callers with a trust,
-/// an application credential, an `OAuth1` token, or an unknown login method. The
+/// The rights of delegated callers on v3 credentials under [`RolePolicy`]. Delegated callers have
+/// a trust, an application credential, an `OAuth1` token, or an unknown login method. The
 /// [table](RoleTable) also limits them.
 ///
 /// Tokens that were obtained with an EC2 or S3 key may do nothing under any of these.

@@ -69,7 +69,7 @@ pub(crate) enum At {
     Unscoped,
 }
 
-/// What the caller presents.
+/// The token that the caller presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presents {
     Expired,

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{operations::Wire, running::Minted};
 
-/// How many lines of each fault are printed.
+/// The maximum number of examples of each fault in the output.
 const EXAMPLES: usize = 3;
 
 /// The result of a part of the matrix.

@@ -144,7 +144,7 @@ pub(crate) enum DirectoryKind {
     Facts,
 }
 
-/// How a layer is set up.
+/// The settings of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: &'static str,

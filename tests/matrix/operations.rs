@@ -10,7 +10,7 @@ use crate::{
 /// An access key that no record has.
 pub(crate) const MISSING: &str = "missing";
 
-/// Which record a request is about.
+/// The record that a request concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     Missing,

@@ -1,4 +1,4 @@
-//! What callers with a trust, an application credential, an OAuth1 token or an EC2 key may do.
+//! The rights of callers with a trust, an application credential, an OAuth1 token or an EC2 key.
 
 use serde_json::{Value, json};
 use tower_credentials::policy::{DelegatedCallers, RolePolicy};

@@ -88,7 +88,9 @@ async fn i2_list_405_if_the_user_has_no_place_in_the_storage_account() {
 #[tokio::test]
 async fn i2_list_404_for_an_unknown_user_or_storage_account() {
     let world = World::new();
-    for query in ["?user_id=nobody", "?project_id=nowhere", "?user_id=nobody&project_id=nowhere"] {
+    for query in
+        ["?user_id=no-such-user", "?project_id=nowhere", "?user_id=no-such-user&project_id=nowhere"]
+    {
         assert_eq!(list(&world, "dev-admin", query).await.status, 404, "{query}");
     }
 }

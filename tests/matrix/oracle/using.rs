@@ -13,7 +13,7 @@
 use super::Made;
 use crate::facts::Facts;
 
-/// Where a signature is honored.
+/// A data plane, where signatures are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plane {
     Ec2Tokens,
