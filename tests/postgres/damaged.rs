@@ -27,7 +27,7 @@ async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
     records
 }
 
-async fn all_else_goes_on(backend: &PostgresBackend, records: &[Arc<Credential>], damaged: usize) {
+async fn check_the_others(backend: &PostgresBackend, records: &[Arc<Credential>], damaged: usize) {
     let damaged = &records[damaged];
     assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
     for order in [Order::AccessKey, Order::Id] {
@@ -61,7 +61,7 @@ async fn row_that_is_not_a_record_is_skipped_and_can_be_discarded() {
     let client = lab::connect(&url).await;
     let harm = "UPDATE credentials SET material = 'hush' WHERE id = $1";
     assert_eq!(client.execute(harm, &[&records[3].id.as_str()]).await.unwrap(), 1);
-    all_else_goes_on(&backend, &records, 3).await;
+    check_the_others(&backend, &records, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn row_that_the_server_cannot_read_is_skipped_and_can_be_discarded() {
     fs::write(&file, vec![0; length]).unwrap();
     server.restart();
     let backend = PostgresBackend::open(&url).await.unwrap();
-    all_else_goes_on(&backend, &records, 1).await;
+    check_the_others(&backend, &records, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -167,8 +167,8 @@ pub async fn update_refuses_a_taken_access_key(backend: Backend) {
 pub async fn update_refuses_a_taken_slot(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (in_slot(fresh_pair(&user), Slot::Ec2), fresh_opaque(&user));
-    let neighbour = in_slot(fresh_opaque(&fresh_user()), Slot::S3);
-    for record in [&first, &second, &neighbour] {
+    let neighbor = in_slot(fresh_opaque(&fresh_user()), Slot::S3);
+    for record in [&first, &second, &neighbor] {
         insert(&backend, record).await;
     }
     let next = in_slot(second.clone().touched(time(5)), Slot::Ec2);
@@ -180,7 +180,7 @@ pub async fn update_refuses_a_taken_slot(backend: Backend) {
     let moved = in_slot(first.clone().touched(time(6)), Slot::S3);
     assert!(update(&backend, &moved, first.version).await);
     assert!(update(&backend, &next, second.version).await);
-    for record in [&moved, &next, &neighbour] {
+    for record in [&moved, &next, &neighbor] {
         assert_stored(&backend, record).await;
     }
 }
