@@ -1,17 +1,16 @@
-//! The line of a record in an export: one JSON object with these members. Those in brackets
-//! are optional.
-//!
+//! The line of a record in an export: one JSON object with these members. Those marked
+//! with `?` are optional.
 //!
 //! | member | meaning |
 //! |---|---|
 //! | `id`, `kind`, `user_id` | strings |
-//! | [`project_id`], [`slot`], [`access_key`] | strings; the slot is `ec2`, `password` or `s3` |
+//! | `project_id?`, `slot?`, `access_key?` | strings; the slot is `ec2`, `password` or `s3` |
 //! | `status` | `Active` or `Inactive` |
-//! | [`delegation`] | an object, as stores keep it |
-//! | [`attributes`] | an object, as the client sent it |
-//! | [`root_key`] | whether it is the root key of its project; only if user and project have equal ids |
+//! | `delegation?` | an object, as stores keep it |
+//! | `attributes?` | an object, as the client sent it |
+//! | `root_key?` | whether it is the root key of its project; only if user and project have equal ids |
 //! | `created_at`, `updated_at` | microseconds since 1970 |
-//! | [`last_used`] | seconds since 1970 |
+//! | `last_used?` | seconds since 1970 |
 //! | `version` | a 64-bit number |
 //! | `material` | an object, as stores keep it; **it contains the secret** |
 //!

@@ -131,8 +131,8 @@ async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
     drop(backend);
     let backend = SqliteBackend::open(&path).unwrap();
     assert_eq!(version(), 3);
-    let uses = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
-    assert_eq!(uses, [used.clone()].into());
+    let recorded = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
+    assert_eq!(recorded, [used.clone()].into());
     assert!(backend.delete(&used.0, changed.version).await.unwrap());
     assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 98);
 }
