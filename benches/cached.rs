@@ -15,13 +15,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use test_support::bench::median;
+use test_support::{bench::median, records};
 use tokio::runtime::Runtime;
 use tower_credentials::{
     backend::{CredentialBackend, KeySource, Known, cached::Cached, memory::MemoryBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version,
-    },
+    domain::{AccessKey, Credential, Material, Quota},
 };
 
 const ROUNDS: usize = 25;
@@ -196,14 +194,9 @@ fn on_all(threads: usize, measure: impl Fn(usize) -> f64 + Sync) -> f64 {
 
 /// A user has ten keys, and a project ten users.
 fn pair(number: usize) -> Credential {
-    let access_key = AccessKey::generate().unwrap();
-    let id = CredentialId::of(&access_key);
-    let user = UserId::new(format!("user-{}", number / 10)).unwrap();
-    let material = Material::KeyPair { secret: None };
-    let mut pair =
-        Credential::new(id, Kind::ec2(), user, material, SystemTime::now(), Version::fresh());
-    pair.access_key = Some(access_key);
-    pair.project_id = Some(ProjectId::new(format!("project-{}", number / 100)).unwrap());
+    let (user, project) = (format!("user-{}", number / 10), format!("project-{}", number / 100));
+    let mut pair = records::new_pair_in(&project, &user);
+    pair.material = Material::KeyPair { secret: None };
     pair
 }
 

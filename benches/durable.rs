@@ -6,28 +6,22 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-use std::{
-    path::Path,
-    time::{Instant, SystemTime},
-};
+use std::{path::Path, time::Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use test_support::bench;
-use test_support::bench::{
-    clients::{self, Client},
-    engine,
+use test_support::{
+    bench::{
+        self,
+        clients::{self, Client},
+        engine,
+    },
+    records,
 };
 use tower::{Layer, service_fn};
-use tower_credentials::{
-    CredentialLayer,
-    backend::sqlite::SqliteBackend,
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
-    },
-};
+use tower_credentials::{CredentialLayer, backend::sqlite::SqliteBackend, domain::Credential};
 
 const CLIENTS: usize = 64;
 const CREATES: usize = CLIENTS * 150;
@@ -95,17 +89,7 @@ fn engine_alone(path: &Path, rows_a_transaction: usize) -> f64 {
 
 /// The record that a create with [`bench::BODY`] stores.
 fn new_key() -> Credential {
-    let key = AccessKey::generate().unwrap();
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        UserId::from_stored(bench::USER),
-        Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) },
-        SystemTime::now(),
-        Version::fresh(),
-    );
-    credential.project_id = Some(ProjectId::from_stored(bench::PROJECT));
-    credential.access_key = Some(key);
+    let mut credential = records::new_pair_in(bench::PROJECT, bench::USER);
     credential.attributes.insert("subject_ibm_id".into(), bench::SUBJECT.into());
     credential
 }

@@ -9,7 +9,7 @@
 use std::{
     hint::black_box,
     sync::{Arc, Mutex},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
@@ -17,15 +17,15 @@ use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
 use sha2::Sha256;
-use test_support::bench;
+use test_support::{bench, records};
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, Page,
         encrypted::{Encrypted, KeyRing},
     },
     domain::{
-        AccessKey, Blob, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey,
-        Slot, Status, UserId, Version,
+        AccessKey, Blob, Credential, CredentialId, Material, ProjectId, Quota, SecretKey, Slot,
+        UserId, Version,
     },
 };
 
@@ -268,17 +268,7 @@ fn identity(record: &Credential) -> Vec<u8> {
 }
 
 fn record(material: Material) -> Arc<Credential> {
-    let access = AccessKey::generate().unwrap();
-    let mut record = Credential::new(
-        CredentialId::of(&access),
-        Kind::ec2(),
-        UserId::new(bench::USER).unwrap(),
-        material,
-        SystemTime::now(),
-        Version::fresh(),
-    );
-    record.status = Status::Active;
-    record.project_id = Some(ProjectId::new(bench::PROJECT).unwrap());
-    record.access_key = Some(access);
+    let mut record = records::new_pair_in(bench::PROJECT, bench::USER);
+    record.material = material;
     Arc::new(record)
 }

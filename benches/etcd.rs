@@ -10,7 +10,7 @@
 use std::{
     hint::black_box,
     sync::Arc,
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -21,20 +21,22 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
-use test_support::etcd;
+use test_support::{
+    bench::{
+        self,
+        rows::{Dice, KEYS_PER_USER, access_key, credential, hex, median, user_of},
+    },
+    etcd,
+};
 use tower_credentials::{
     backend::{BulkLoad, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{Credential, Quota, UserId},
 };
 
 use self::etcd::{Cluster, base64};
 
 const CLIENTS: u64 = 64;
 const CREATES_EACH: u64 = 50;
-const KEYS_PER_USER: u64 = 10;
 const SMALL: u64 = 10_000;
 
 /// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
@@ -42,12 +44,9 @@ const SMALL: u64 = 10_000;
 const ROUNDS: u64 = 11;
 
 fn main() {
-    // `cargo bench` adds its own flags.
-    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let records = words.iter().find_map(|word| word.strip_prefix("records="));
-    let records = records.map_or(100_000, |records| records.parse().unwrap());
-    let parts: Vec<_> = words.iter().filter(|word| !word.contains('=')).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| *p == part);
+    let words = bench::words();
+    let records = bench::number(&words, "records").unwrap_or(100_000);
+    let wanted = |part: &str| bench::wanted(&words, part);
     if !etcd::is_installed() {
         return;
     }
@@ -228,7 +227,7 @@ async fn grow(records: u64) {
                         let n = dice.below(records);
                         let mut query = ListQuery::new(Order::AccessKey).with_limit(limit);
                         if limit == 10 {
-                            query.user_id = Some(user_id(n / KEYS_PER_USER));
+                            query.user_id = Some(user_of(n));
                         } else {
                             query.after = Some(hex(n)[..4].into());
                         }
@@ -275,7 +274,8 @@ async fn filled(records: u64) -> (Cluster, EtcdBackend) {
     let backend = builder.timeout(Duration::from_mins(1)).build().await.unwrap();
     let started = Instant::now();
     for first in (0..records).step_by(10_000) {
-        let some: Vec<_> = (first..records.min(first + 10_000)).map(record).collect();
+        let some: Vec<_> =
+            (first..records.min(first + 10_000)).map(|n| credential(n).into()).collect();
         backend.load(&some).await.unwrap();
         if first % 100_000 == 0 {
             cluster.compact();
@@ -286,66 +286,10 @@ async fn filled(records: u64) -> (Cluster, EtcdBackend) {
     (cluster, backend)
 }
 
-fn record(n: u64) -> Arc<Credential> {
-    credential(n, &user_id(n / KEYS_PER_USER))
-}
-
 /// The n-th record of a client with its own users.
 fn of_client(round: u64, client: u64, n: u64) -> Arc<Credential> {
     let number = (round * CLIENTS + client) * CREATES_EACH + n;
-    credential(number, &user_id(number / KEYS_PER_USER))
-}
-
-fn credential(n: u64, user_id: &UserId) -> Arc<Credential> {
-    let key = access_key(n);
-    let secret = SecretKey::from_stored(hex(n ^ 0x5eed) + &hex(n)[..16]);
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        user_id.clone(),
-        Material::KeyPair { secret: Some(secret) },
-        UNIX_EPOCH,
-        Version::from_stored(n),
-    );
-    credential.project_id = Some(ProjectId::from_stored(hex(n / KEYS_PER_USER % 100)));
-    credential.access_key = Some(key);
-    Arc::new(credential)
-}
-
-fn access_key(n: u64) -> AccessKey {
-    AccessKey::from_stored(hex(n))
-}
-
-fn user_id(n: u64) -> UserId {
-    UserId::from_stored(hex(!n))
-}
-
-/// 32 hex digits that look random, like real ids and keys.
-fn hex(n: u64) -> String {
-    let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    format!("{:016x}{:016x}", dice.next(), dice.next())
-}
-
-/// `SplitMix64`: the same numbers in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    credential(number).into()
 }
 
 /// The median of the rounds' ratios of the second time to the first.

@@ -14,20 +14,19 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use md5::{Digest as _, Md5};
-use test_support::bench::table;
-use test_support::{bench, postgres as lab};
+use test_support::{
+    bench::{self, table},
+    postgres as lab, records,
+};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, types::ToSql};
 use tower_credentials::{
     backend::{BulkLoad, CredentialBackend, ListQuery, MAX_LOAD, Order, postgres::PostgresBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, UserId, Version},
 };
 
 const CLIENTS: usize = 64;
@@ -38,12 +37,9 @@ const KEYS_PER_PROJECT: u64 = 1_000;
 const PLAIN_CONNECTIONS: usize = 4;
 
 fn main() {
-    // `cargo bench` adds its own flags.
-    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let rows = parts.iter().find_map(|part| part.strip_prefix("rows="));
-    let rows: u64 = rows.map_or(1_000_000, |rows| rows.parse().unwrap());
-    let named: Vec<&String> = parts.iter().filter(|part| !part.starts_with("rows=")).collect();
-    let wanted = |part: &str| named.is_empty() || named.iter().any(|p| *p == part);
+    let words = bench::words();
+    let rows = bench::number(&words, "rows").unwrap_or(1_000_000);
+    let wanted = |part: &str| bench::wanted(&words, part);
 
     // A quarter of the machine's memory, as PostgreSQL's manual recommends.
     let buffers = format!("shared_buffers = {}kB", memory() / 4);
@@ -374,17 +370,11 @@ async fn size(what: &str, client: &Client, rows: u64) {
 }
 
 fn credential(n: u64) -> Credential {
-    let secret = md5('s', n) + &md5('t', n)[..16];
-    let mut credential = Credential::new(
-        CredentialId::from_stored(md5('i', n) + &md5('j', n)),
-        Kind::ec2(),
-        user_id(n),
-        Material::KeyPair { secret: Some(SecretKey::from_stored(secret)) },
-        UNIX_EPOCH,
-        Version::from_stored(n),
-    );
-    credential.project_id = Some(project_id(n));
-    credential.access_key = Some(access_key(n));
+    let (secret, key) = (md5('s', n) + &md5('t', n)[..16], access_key(n));
+    let (project, user) = (project_id(n), user_id(n));
+    let mut credential = records::pair_in(project.as_str(), user.as_str(), key.as_str(), &secret);
+    credential.id = CredentialId::from_stored(md5('i', n) + &md5('j', n));
+    credential.version = Version::from_stored(n);
     credential
 }
 

@@ -9,36 +9,33 @@
 use std::{
     hint::black_box,
     path::Path,
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use test_support::bench::engine;
+use test_support::bench::{
+    self, engine,
+    rows::{Dice, KEYS_PER_USER, access_key, credential, median, user_of},
+};
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{Credential, Quota},
 };
 
 const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
-const KEYS_PER_USER: u64 = 10;
 
 /// The rounds of a comparison. The compared cases alternate, so that a busy machine slows down
 /// both.
 const ROUNDS: usize = 21;
 
 fn main() {
-    // `cargo bench` adds its own flags.
-    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let words = bench::words();
+    let wanted = |part: &str| bench::wanted(&words, part);
     let runtime = tokio::runtime::Runtime::new().unwrap();
 
     println!("{:<44} {:>11} {:>11} {:>7}  bar", "", "first", "second", "ratio");
-    if parts.iter().any(|part| part == "scale") {
-        let rows = parts.iter().find_map(|part| part.strip_prefix("rows=")?.parse().ok());
-        scale(&runtime, rows.unwrap_or(10_000_000));
+    if words.iter().any(|word| word == "scale") {
+        scale(&runtime, bench::number(&words, "rows").unwrap_or(10_000_000));
         return;
     }
     if wanted("lookup") || wanted("list") {
@@ -111,7 +108,7 @@ async fn list(small: &Filled, large: &Filled, bar: &str) {
             let started = Instant::now();
             for _ in 0..LISTS {
                 let mut query = ListQuery::new(Order::AccessKey);
-                query.user_id = Some(user_id(dice.below(rows)));
+                query.user_id = Some(user_of(dice.below(rows)));
                 let page = backend.list(&query).await.unwrap();
                 assert_eq!(black_box(page).credentials.len() as u64, KEYS_PER_USER);
             }
@@ -203,58 +200,6 @@ fn filled(path: &Path, rows: u64) -> SqliteBackend {
     let size = std::fs::metadata(path).unwrap().len() >> 20;
     eprintln!("loaded {rows} rows, {size} MiB, in {:.1?}", started.elapsed());
     SqliteBackend::open(path).unwrap()
-}
-
-fn credential(n: u64) -> Credential {
-    let key = access_key(n);
-    let secret = SecretKey::from_stored(hex(n ^ 0x5eed) + &hex(n)[..16]);
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        user_id(n),
-        Material::KeyPair { secret: Some(secret) },
-        UNIX_EPOCH,
-        Version::from_stored(n),
-    );
-    credential.project_id = Some(ProjectId::from_stored(hex(n / KEYS_PER_USER % 100)));
-    credential.access_key = Some(key);
-    credential
-}
-
-fn access_key(n: u64) -> AccessKey {
-    AccessKey::from_stored(hex(n))
-}
-
-fn user_id(n: u64) -> UserId {
-    UserId::from_stored(hex(!(n / KEYS_PER_USER)))
-}
-
-/// 32 hex digits that look random, like real ids and keys.
-fn hex(n: u64) -> String {
-    let mut dice = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    format!("{:016x}{:016x}", dice.next(), dice.next())
-}
-
-/// `SplitMix64`: the same numbers in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 fn report(what: &str, first: Duration, second: Duration, bar: &str) {

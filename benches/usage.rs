@@ -18,12 +18,10 @@ use std::{
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use test_support::bench;
+use test_support::{bench, records};
 use tower_credentials::{
     backend::{CredentialBackend, sqlite::SqliteBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
-    },
+    domain::{Credential, CredentialId, Quota, SecretKey},
     usage::{UsageLog, UsageRecorder},
 };
 
@@ -145,12 +143,7 @@ async fn create(store: &SqliteBackend, keys: Vec<Credential>) {
 }
 
 fn key(access: &str) -> Credential {
-    let access_key = AccessKey::new(access).unwrap();
-    let material = Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) };
-    let (id, user) = (CredentialId::of(&access_key), UserId::new("bob").unwrap());
-    let mut key = Credential::new(id, Kind::ec2(), user, material, at(0), Version::fresh());
-    key.access_key = Some(access_key);
-    key
+    records::pair("bob", access, SecretKey::generate().unwrap().expose())
 }
 
 fn at(seconds: u64) -> SystemTime {

@@ -10,7 +10,6 @@ use std::{
     future::{Ready, ready},
     hint::black_box,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,15 +23,12 @@ use scratchstack_aws_signature::{
     NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, sigv4_validate_request,
 };
 use sha2::{Digest, Sha256};
-use test_support::{aws_signer, bench};
+use test_support::{aws_signer, bench, records};
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
     directory::{Project, StaticDirectory, User},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{ProjectId, Quota, SecretKey, UserId},
     s3::{S3AuthLayer, VerifiedBody, VerifiedKey},
     signature::{
         SigningKey,
@@ -50,22 +46,12 @@ const BATCH_F64: f64 = 32.0;
 const ROUNDS: usize = 4_000;
 
 /// A handler that accepts every verified request.
-#[derive(Clone)]
-struct Store;
-
-impl<B> Service<Request<VerifiedBody<B>>> for Store {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<VerifiedBody<B>>) -> Self::Future {
-        assert!(request.extensions().get::<VerifiedKey>().is_some());
-        ready(Ok(Response::new(Full::default())))
-    }
+fn store(
+    request: Request<VerifiedBody<Empty<Bytes>>>,
+) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    assert!(request.extensions().get::<VerifiedKey>().is_some());
+    drop(request);
+    ready(Ok(Response::new(Full::default())))
 }
 
 /// An empty store.
@@ -88,10 +74,15 @@ async fn main() {
     let (request, _) = Signer::new(ACCESS, SECRET, now).sign(request);
 
     let keys = Cached::builder(MemoryBackend::default()).ttl(Duration::from_hours(1)).build();
-    keys.insert(&Arc::new(record(now)), Quota::Unlimited).await.unwrap();
-    let mut layered = S3AuthLayer::new(keys.clone()).layer(Store);
+    keys.insert(
+        &Arc::new(records::pair_in(bench::PROJECT, bench::USER, ACCESS, SECRET)),
+        Quota::Unlimited,
+    )
+    .await
+    .unwrap();
+    let mut layered = S3AuthLayer::new(keys.clone()).layer(service_fn(store));
     let builder = S3AuthLayer::builder(keys).directory(directory());
-    let mut directed = builder.build().unwrap().layer(Store);
+    let mut directed = builder.build().unwrap().layer(service_fn(store));
 
     // The same handler without the layer. It drops the requests, which takes time too.
     let mut bare = service_fn(|request: Request<Empty<Bytes>>| {
@@ -224,19 +215,4 @@ fn directory() -> StaticDirectory {
         .with_member(user.clone(), project.clone(), ["member"])
         .with_user(User::new(user, "user"))
         .with_project(Project::new(project, "project"))
-}
-
-fn record(now: SystemTime) -> Credential {
-    let access = AccessKey::new(ACCESS).unwrap();
-    let mut record = Credential::new(
-        CredentialId::of(&access),
-        Kind::ec2(),
-        UserId::new(bench::USER).unwrap(),
-        Material::KeyPair { secret: Some(SecretKey::new(SECRET).unwrap()) },
-        now,
-        Version::fresh(),
-    );
-    record.project_id = Some(ProjectId::new(bench::PROJECT).unwrap());
-    record.access_key = Some(access);
-    record
 }

@@ -30,7 +30,7 @@ async fn million_unknown_keys_are_bounded_and_evict_no_record() {
 #[tokio::test]
 async fn number_of_entries_never_exceeds_the_capacity() {
     for capacity in [0, 1, 10, 100, 1_000, 1_234] {
-        let (backend, clock) = (Watched::default(), TestClock::new());
+        let (backend, clock) = (Watched::default(), TestClock::default());
         let cached = Cached::builder(backend.clone()).capacity(capacity).absence_capacity(capacity);
         let cached = cached.clock(clock).build();
         for number in 0..3_000 {
@@ -48,7 +48,7 @@ async fn number_of_entries_never_exceeds_the_capacity() {
 
 #[tokio::test]
 async fn long_records_count_as_several() {
-    let (backend, clock) = (Watched::default(), TestClock::new());
+    let (backend, clock) = (Watched::default(), TestClock::default());
     let cached = Cached::builder(backend.clone()).capacity(60).clock(clock).build();
     for number in 0..60 {
         let name = format!("key-{number}");

@@ -17,7 +17,7 @@ async fn lookups_are_counted_by_their_outcome() {
         assert_eq!(version(&cached, "none").await, None);
     }
     backend.set_down(true);
-    clock.advance(60_000);
+    clock.advance(Duration::from_mins(1));
     assert!(cached.find_by_access_key(&crate::key("key")).await.is_err());
     let stats = cached.stats();
     assert_eq!((stats.hits, stats.absent_hits, stats.misses), (2, 3, 3));
@@ -61,23 +61,23 @@ async fn staleness_is_the_age_of_the_oldest_servable_answer() {
     insert(&cached, &pair("old")).await;
     insert(&cached, &pair("young")).await;
     assert_eq!(version(&cached, "old").await, Some(1));
-    clock.advance(3_000);
+    clock.advance(Duration::from_secs(3));
     assert_eq!(version(&cached, "young").await, Some(1));
     assert_eq!(version(&cached, "none").await, None);
-    clock.advance(1_500);
+    clock.advance(Duration::from_millis(1_500));
     assert_eq!(cached.staleness(), Duration::from_millis(4_500));
     // Neither a written record nor an expired answer counts.
     assert!(update(&cached, &disabled(&pair("old")), 1).await);
     assert_eq!(cached.staleness(), Duration::from_millis(1_500));
     assert_eq!((cached.stats().entries, cached.stats().absences), (1, 1));
-    clock.advance(8_500);
+    clock.advance(Duration::from_millis(8_500));
     assert_eq!(cached.staleness(), Duration::ZERO);
     assert_eq!((cached.stats().entries, cached.stats().absences), (0, 0), "and is evicted");
 }
 
 #[tokio::test]
 async fn debug_shows_settings_and_counts_but_no_record() {
-    let builder = Cached::builder(Watched::default()).clock(TestClock::new());
+    let builder = Cached::builder(Watched::default()).clock(TestClock::default());
     assert!(format!("{builder:?}").contains("ttl: 10s"));
     let cached = builder.build();
     insert(&cached, &pair("AKIAKEY")).await;

@@ -20,8 +20,8 @@ use tower_credentials::{
 
 use crate::{TestClock, disabled, insert, key, pair, renamed, update, version, watched::Watched};
 
-const TTL: u64 = 10_000;
-const MINUTE: u64 = 60_000;
+const TTL: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The feed of a store, which can be broken and silenced.
 #[derive(Clone, Debug)]
@@ -199,9 +199,9 @@ async fn broken_feed_restores_the_ttl_at_once() {
     assert_eq!(version(&cached, "k").await, Some(2));
     // New entries are served for the ttl, as always.
     assert!(update(backend.elsewhere(), &disabled(&disabled(&first)), 2).await);
-    clock.advance(TTL - 1);
+    clock.advance(TTL.checked_sub(Duration::from_millis(1)).unwrap());
     assert_eq!(version(&cached, "k").await, Some(2));
-    clock.advance(1);
+    clock.advance(Duration::from_millis(1));
     assert_eq!(version(&cached, "k").await, Some(3));
     assert_eq!(cached.stats().breaks, 1, "one outage counts once");
 }
@@ -216,7 +216,7 @@ async fn silent_feed_is_trusted_for_one_second() {
     up(&cached).await;
     feed.0.silent.store(true, SeqCst);
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
-    clock.advance(1_000);
+    clock.advance(Duration::from_secs(1));
     // Not noticed yet: no time has passed.
     assert_eq!(cached.feed_lag(), None);
     assert_eq!(version(&cached, "k").await, Some(2));

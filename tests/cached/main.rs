@@ -12,22 +12,12 @@ mod sharing;
 mod watched;
 mod writes;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::UNIX_EPOCH;
 
-use test_support::counting;
+use test_support::{clock::TestClock, counting, records};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached},
-    clock::Clock,
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, Status,
-        UserId, Version,
-    },
+    domain::{AccessKey, Credential, Quota, Status, Version},
 };
 
 use crate::watched::Watched;
@@ -35,33 +25,9 @@ use crate::watched::Watched;
 #[global_allocator]
 static COUNTING: counting::Counting = counting::Counting;
 
-/// A clock that stands still until it is set.
-#[derive(Clone, Debug)]
-struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
-    }
-
-    fn advance(&self, millis: u64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
-    }
-
-    fn put_back(&self, millis: u64) {
-        self.0.fetch_sub(millis, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::SeqCst))
-    }
-}
-
 /// A cache with the default settings, its backend and its clock.
 fn world() -> (Cached<Watched>, Watched, TestClock) {
-    let (backend, clock) = (Watched::default(), TestClock::new());
+    let (backend, clock) = (Watched::default(), TestClock::default());
     let cached = Cached::builder(backend.clone()).clock(clock.clone()).build();
     (cached, backend, clock)
 }
@@ -72,12 +38,8 @@ fn key(text: &str) -> AccessKey {
 
 /// A key pair of the user `alice` and the project `demo`.
 fn pair(access_key: &str) -> Credential {
-    let (id, user) = (CredentialId::of(&key(access_key)), UserId::new("alice").unwrap());
-    let material = Material::KeyPair { secret: Some(SecretKey::new("topsecret").unwrap()) };
-    let mut pair =
-        Credential::new(id, Kind::ec2(), user, material, UNIX_EPOCH, Version::from_stored(1));
-    pair.access_key = Some(key(access_key));
-    pair.project_id = Some(ProjectId::new("demo").unwrap());
+    let mut pair = records::pair_in("demo", "alice", access_key, "topsecret");
+    pair.version = Version::from_stored(1);
     pair
 }
 

@@ -1,6 +1,6 @@
 //! Failures of the backend.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, KeySource},
@@ -17,7 +17,7 @@ async fn entries_are_served_during_an_outage_until_they_expire() {
     backend.set_down(true);
     let mut refreshes = 0;
     for _ in 0..99 {
-        clock.advance(100);
+        clock.advance(Duration::from_millis(100));
         assert!(cached.known("key", clock.now()).is_some());
         let asked = cached.stats().refreshes;
         until(|| cached.stats().failed_refreshes == asked).await;
@@ -26,7 +26,7 @@ async fn entries_are_served_during_an_outage_until_they_expire() {
         refreshes = cached.stats().refreshes;
     }
     assert!((2..=4).contains(&refreshes), "refreshed {refreshes} times, and not for every hit");
-    clock.advance(100);
+    clock.advance(Duration::from_millis(100));
     let error = cached.find_by_access_key(&key("key")).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)));
     assert_eq!(error.source().unwrap().to_string(), CAUSE);
@@ -53,15 +53,15 @@ async fn failed_refresh_is_retried() {
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
     backend.set_down(true);
-    clock.advance(7_500);
+    clock.advance(Duration::from_millis(7_500));
     assert!(cached.known("key", clock.now()).is_some());
     until(|| cached.stats().failed_refreshes == 1).await;
     backend.set_down(false);
-    clock.advance(700);
+    clock.advance(Duration::from_millis(700));
     assert!(cached.known("key", clock.now()).is_some());
     until(|| cached.stats().refreshes == 2).await;
     tokio::task::yield_now().await;
-    clock.advance(7_000);
+    clock.advance(Duration::from_secs(7));
     assert!(cached.known("key", clock.now()).is_some(), "it was refreshed");
     assert_eq!((cached.stats().failed_refreshes, cached.stats().misses), (1, 1));
 }
@@ -72,14 +72,14 @@ async fn panicked_refresh_is_retried_and_the_key_still_served() {
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
     backend.set_panics(true);
-    clock.advance(7_500);
+    clock.advance(Duration::from_millis(7_500));
     assert!(cached.known("key", clock.now()).is_some());
     until(|| backend.finds() == 2).await;
     backend.set_panics(false);
-    clock.advance(700);
+    clock.advance(Duration::from_millis(700));
     assert!(cached.known("key", clock.now()).is_some());
     until(|| backend.finds() == 3).await;
     tokio::task::yield_now().await;
-    clock.advance(7_000);
+    clock.advance(Duration::from_secs(7));
     assert!(cached.known("key", clock.now()).is_some(), "it was refreshed");
 }

@@ -58,7 +58,7 @@ async fn thousand_lookups_of_one_key_are_one_call() {
 
 #[tokio::test]
 async fn thousand_lookups_without_a_cache_are_at_most_two_calls() {
-    let (backend, clock) = (Watched::default(), TestClock::new());
+    let (backend, clock) = (Watched::default(), TestClock::default());
     let cached =
         Cached::builder(backend.clone()).ttl(std::time::Duration::ZERO).clock(clock).build();
     insert(&cached, &pair("key")).await;

@@ -15,22 +15,16 @@ mod stragglers;
 mod suite;
 mod verifying;
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
-use test_support::{again, counting};
+use test_support::{again, counting, records};
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, Order,
         encrypted::{Encrypted, KeyRing, Resealed},
         memory::MemoryBackend,
     },
-    domain::{
-        AccessKey, Blob, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey,
-        UserId, Version,
-    },
+    domain::{Blob, Credential, CredentialId, Material, Quota},
 };
 
 #[global_allocator]
@@ -63,19 +57,7 @@ async fn open(store: &MemoryBackend, ids: &[&str]) -> Encrypted<MemoryBackend> {
 
 /// A key pair in a project, whose secret is `the secret of {key}`.
 fn pair(user: &str, key: &str) -> Credential {
-    let key = AccessKey::new(key).unwrap();
-    let secret = Some(SecretKey::new(format!("the secret of {key}")).unwrap());
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        UserId::new(user).unwrap(),
-        Material::KeyPair { secret },
-        UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
-        Version::fresh(),
-    );
-    credential.project_id = Some(ProjectId::new("a project").unwrap());
-    credential.access_key = Some(key);
-    credential
+    records::pair_in("a project", user, key, &format!("the secret of {key}"))
 }
 
 async fn insert(backend: &impl CredentialBackend, record: &Credential) {

@@ -11,14 +11,12 @@ mod room;
 mod suite;
 mod tls;
 
-use std::{error::Error as StdError, sync::Arc, time::UNIX_EPOCH};
+use std::{error::Error as StdError, sync::Arc};
 
-use test_support::{around, etcd, installed};
+use test_support::{around, etcd, installed, records};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
-    domain::{
-        Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version, generate_pair,
-    },
+    domain::{Credential, Material, Quota},
 };
 
 use self::etcd::Cluster;
@@ -34,18 +32,7 @@ async fn connect(cluster: &Cluster) -> EtcdBackend {
 
 /// A key pair of this user.
 fn pair(user: &str) -> Arc<Credential> {
-    let (access_key, secret) = generate_pair().unwrap();
-    let mut pair = Credential::new(
-        CredentialId::of(&access_key),
-        Kind::ec2(),
-        UserId::new(user).unwrap(),
-        Material::KeyPair { secret: Some(secret) },
-        UNIX_EPOCH,
-        Version::fresh(),
-    );
-    pair.access_key = Some(access_key);
-    pair.project_id = Some(ProjectId::new("demo").unwrap());
-    Arc::new(pair)
+    records::new_pair_in("demo", user).into()
 }
 
 /// A record with a blob of this many bytes.

@@ -5,15 +5,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
+use test_support::records;
 use tokio::{task::JoinSet, time::sleep};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, ListQuery, Maintenance, Order, etcd::EtcdBackend},
-    domain::{
-        Credential, CredentialId, Kind, Material, ProjectId, Quota, UserId, Version, generate_pair,
-    },
+    domain::{Credential, ProjectId, Quota},
 };
 
 const WRITERS: usize = 8;
@@ -55,18 +54,7 @@ enum State {
 
 /// A key pair of this user.
 pub(crate) fn pair(user: &str) -> Arc<Credential> {
-    let (access_key, secret) = generate_pair().unwrap();
-    let mut pair = Credential::new(
-        CredentialId::of(&access_key),
-        Kind::ec2(),
-        UserId::new(user).unwrap(),
-        Material::KeyPair { secret: Some(secret) },
-        UNIX_EPOCH,
-        Version::fresh(),
-    );
-    pair.access_key = Some(access_key);
-    pair.project_id = Some(ProjectId::new("demo").unwrap());
-    Arc::new(pair)
+    records::new_pair_in("demo", user).into()
 }
 
 impl Load {

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -21,10 +21,10 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use test_support::clock::TestClock;
 use tokio::{net::TcpListener, time::Sleep};
 use tower_credentials::{
     auth::Presented,
-    clock::Clock,
     domain::SecretText,
     keystone::{KeystoneClient, KeystoneClientBuilder, ServiceLogin},
 };
@@ -34,26 +34,6 @@ pub(crate) const START: Duration = Duration::from_secs(1_767_323_045);
 
 /// The timeout of calls. Some tests wait for it; it must be long enough for a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// A clock that is set by hand.
-#[derive(Clone, Debug)]
-pub(crate) struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-
-    pub(crate) fn put_back(&self, by: Duration) {
-        self.0.fetch_sub(by.as_secs(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// The reply to a request.
 #[derive(Clone, Debug)]
@@ -112,7 +92,7 @@ impl Keystone {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let keystone = Self {
-            clock: TestClock(Arc::new(AtomicU64::new(START.as_secs()))),
+            clock: TestClock::at(UNIX_EPOCH + START),
             address: listener.local_addr().unwrap(),
             state: Arc::new(Mutex::new(State { life: 3600, ..State::default() })),
         };

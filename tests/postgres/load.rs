@@ -9,13 +9,11 @@ use std::{
     time::Duration,
 };
 
+use test_support::records;
 use tokio::{task::JoinSet, time::Instant};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{Credential, CredentialId, Quota, UserId},
 };
 
 /// The quota of each user of a load.
@@ -23,18 +21,7 @@ pub(crate) const QUOTA: u32 = 10;
 
 /// A new key pair of this user.
 pub(crate) fn pair(user: &str) -> Arc<Credential> {
-    let key = AccessKey::generate().unwrap();
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        UserId::from_stored(user),
-        Material::KeyPair { secret: Some(SecretKey::generate().unwrap()) },
-        std::time::UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
-        Version::fresh(),
-    );
-    credential.project_id = Some(ProjectId::from_stored("demo"));
-    credential.access_key = Some(key);
-    credential.into()
+    records::new_pair_in("demo", user).into()
 }
 
 /// Many clients that create keys as fast as possible, until they are stopped.

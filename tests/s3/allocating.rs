@@ -4,15 +4,15 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Empty, Full};
+use test_support::clock::TestClock;
 use tokio_test::{assert_ready, task};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
     clock::Clock,
@@ -23,39 +23,28 @@ use tower_credentials::{
 use crate::{
     aws_signer::Signer,
     counting::allocations,
-    gate::{ACCESS, SECRET, Watch, record, request},
+    gate::{ACCESS, SECRET, record, request},
     owners::registry,
 };
 
 /// A store that allocates nothing.
-#[derive(Clone)]
-struct Store;
-
-impl<B> Service<Request<VerifiedBody<B>>> for Store {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<VerifiedBody<B>>) -> Self::Future {
-        assert!(request.extensions().get::<VerifiedKey>().is_some());
-        // The request is dropped here: freeing memory is not counted.
-        ready(Ok(Response::new(Full::default())))
-    }
+fn store(
+    request: Request<VerifiedBody<Empty<Bytes>>>,
+) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    assert!(request.extensions().get::<VerifiedKey>().is_some());
+    drop(request);
+    ready(Ok(Response::new(Full::default())))
 }
 
 /// Counts the allocations of a GET, a list and a presigned GET with cached keys.
 async fn counts(
     set: impl FnOnce(S3AuthLayerBuilder) -> S3AuthLayerBuilder,
 ) -> [(&'static str, usize); 3] {
-    let clock = Watch::default();
+    let clock = TestClock::default();
     let keys = Cached::builder(MemoryBackend::default()).clock(clock.clone()).build();
     keys.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
     let layer = set(S3AuthLayer::builder(keys).clock(clock.clone())).build().unwrap();
-    let mut service = layer.layer(Store);
+    let mut service = layer.layer(service_fn(store));
 
     let signer = Signer::new(ACCESS, SECRET, clock.now());
     let get = |target: &str| request("GET", target).body(Empty::<Bytes>::new()).unwrap();
@@ -82,7 +71,7 @@ async fn counts(
             assert_eq!(response.unwrap().status(), StatusCode::OK, "{what}");
             *most = (*most).max(count + more);
             // A second later the directory's revision confirms its answer.
-            clock.forward(Duration::from_secs(1));
+            clock.advance(Duration::from_secs(1));
         }
     }
     counts.map(|(what, _, most)| (what, most))

@@ -14,6 +14,7 @@ use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use sha1::Sha1;
+use test_support::clock::TestClock;
 use time::{OffsetDateTime, macros::format_description};
 use tower_credentials::{
     clock::Clock,
@@ -22,7 +23,7 @@ use tower_credentials::{
     signature::{CredentialScope, SigningKey, request::S3ErrorCode},
 };
 
-use crate::gate::{ACCESS, Gate, SECRET, Watch, request};
+use crate::gate::{ACCESS, Gate, SECRET, request};
 
 /// The fields of a signed form, which precede the file.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ pub(crate) struct Form {
 
 impl Form {
     pub(crate) fn new() -> Self {
-        Self::signed(Watch::default().now(), "us-east-1")
+        Self::signed(TestClock::default().now(), "us-east-1")
     }
 
     /// A form that is signed at this time for this region, and valid for an hour.
@@ -246,7 +247,7 @@ async fn form_expiry_is_checked_after_its_fields_have_arrived() {
     });
     tokio::task::yield_now().await;
     // The policy expires an hour after it was signed.
-    clock.forward(Duration::from_secs(3601));
+    clock.advance(Duration::from_secs(3601));
     sender.send(()).unwrap();
     assert_eq!(answer.await.unwrap(), (Some(S3ErrorCode::AccessDenied), false));
 }

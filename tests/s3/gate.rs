@@ -1,26 +1,17 @@
 //! A store behind the layer that reports which requests reached it.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use test_support::{clock::TestClock, records};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, Uncached, memory::MemoryBackend},
     clock::Clock,
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Quota, SecretKey, UserId,
-        Version,
-    },
+    domain::{Credential, Quota},
     s3::{PayloadError, PostForm, S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
     signature::request::S3ErrorCode,
 };
@@ -31,38 +22,11 @@ pub(crate) const HOST: &str = "s3.example.org:8338";
 pub(crate) const ACCESS: &str = "AKIDEXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// A clock that starts at 2026-01-02T03:04:05Z.
-#[derive(Clone, Debug)]
-pub(crate) struct Watch(Arc<AtomicU64>);
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(1_767_323_045)))
-    }
-}
-
-impl Watch {
-    pub(crate) fn set(&self, time: SystemTime) {
-        let since = time.duration_since(UNIX_EPOCH).unwrap();
-        self.0.store(since.as_secs(), Ordering::SeqCst);
-    }
-
-    pub(crate) fn forward(&self, by: Duration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for Watch {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
-    }
-}
-
 /// The layer in front of a store, with one key of alice's.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     pub(crate) backend: MemoryBackend,
-    pub(crate) clock: Watch,
+    pub(crate) clock: TestClock,
     pub(crate) layer: S3AuthLayer,
 }
 
@@ -92,7 +56,7 @@ impl Gate {
     }
 
     pub(crate) async fn with(set: impl FnOnce(S3AuthLayerBuilder) -> S3AuthLayerBuilder) -> Self {
-        let (backend, clock) = (MemoryBackend::default(), Watch::default());
+        let (backend, clock) = (MemoryBackend::default(), TestClock::default());
         let record = Arc::new(record(ACCESS, SECRET));
         backend.insert(&record, Quota::Unlimited).await.unwrap();
         let builder = S3AuthLayer::builder(Uncached(backend.clone())).clock(clock.clone());
@@ -167,18 +131,7 @@ impl Answer {
 
 /// An active key of alice's, in the project `demo`.
 pub(crate) fn record(access: &str, secret: &str) -> Credential {
-    let access = AccessKey::new(access).unwrap();
-    let mut record = Credential::new(
-        CredentialId::of(&access),
-        Kind::ec2(),
-        UserId::new("alice").unwrap(),
-        Material::KeyPair { secret: Some(SecretKey::new(secret).unwrap()) },
-        UNIX_EPOCH,
-        Version::fresh(),
-    );
-    record.project_id = Some(ProjectId::new("demo").unwrap());
-    record.access_key = Some(access);
-    record
+    records::pair_in("demo", "alice", access, secret)
 }
 
 /// A request without a signature.

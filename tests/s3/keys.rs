@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use test_support::clock::TestClock;
 use tower_credentials::{
     async_trait,
     backend::{
@@ -25,7 +26,7 @@ use tower_credentials::{
 
 use crate::{
     aws_signer::Signer,
-    gate::{ACCESS, Answer, Gate, SECRET, Watch, record, request},
+    gate::{ACCESS, Answer, Gate, SECRET, record, request},
 };
 
 async fn get(gate: &Gate, signer: Signer) -> Answer {
@@ -152,7 +153,7 @@ async fn keys_of_disabled_or_missing_users_and_projects_do_not_verify_with_a_dir
 
 /// A layer over a cache, and the cache itself for writes.
 async fn cached() -> (Gate, Cached<MemoryBackend>) {
-    let (backend, clock) = (MemoryBackend::default(), Watch::default());
+    let (backend, clock) = (MemoryBackend::default(), TestClock::default());
     let cached = Cached::builder(backend.clone()).clock(clock.clone()).build();
     cached.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
     let layer = S3AuthLayer::builder(cached.clone()).clock(clock.clone()).build().unwrap();
@@ -185,7 +186,7 @@ async fn writes_of_others_take_effect_within_the_caches_ttl() {
     let (gate, cached) = cached().await;
     get(&gate, gate.signer()).await.verified();
     change(&gate.backend, |key| key.status = Status::Inactive).await;
-    gate.clock.forward(cached.max_staleness());
+    gate.clock.advance(cached.max_staleness());
     get(&gate, gate.signer()).await.refused(S3ErrorCode::InvalidAccessKeyId);
     assert!(cached.staleness() <= cached.max_staleness());
 }
@@ -199,7 +200,7 @@ async fn replaced_secret_becomes_invalid_within_the_caches_ttl() {
     assert!(gate.backend.delete(&id, found.version).await.unwrap());
     let again = Arc::new(record(ACCESS, "another"));
     gate.backend.insert(&again, Quota::Unlimited).await.unwrap();
-    gate.clock.forward(cached.max_staleness());
+    gate.clock.advance(cached.max_staleness());
     get(&gate, gate.signer()).await.refused(S3ErrorCode::SignatureDoesNotMatch);
     get(&gate, Signer { secret: "another".into(), ..gate.signer() }).await.verified();
 }
@@ -224,7 +225,7 @@ impl KeySource for Flaky {
 
 #[tokio::test]
 async fn failed_key_lookup_returns_503_with_retry_after() {
-    let clock = Watch::default();
+    let clock = TestClock::default();
     let flaky = Arc::new(Flaky(AtomicBool::new(true)));
     let layer = S3AuthLayer::builder(Arc::clone(&flaky)).clock(clock.clone()).build().unwrap();
     let gate = Gate { backend: MemoryBackend::default(), clock, layer };

@@ -43,9 +43,9 @@ async fn presigned_request_is_valid_until_it_expires() {
     assert_eq!(key.mechanism(), Mechanism::QueryV4);
     assert_eq!(key.expires_at(), Some(gate.clock.now() + minute));
     assert_eq!(key.payload(), Payload::Unsigned);
-    gate.clock.forward(minute);
+    gate.clock.advance(minute);
     gate.send(signed.clone()).await.verified();
-    gate.clock.forward(Duration::from_secs(1));
+    gate.clock.advance(Duration::from_secs(1));
     let answer = gate.send(signed).await;
     answer.refused(S3ErrorCode::AccessDenied);
     assert!(answer.body.contains("<ServerTime>20260102T030506Z</ServerTime>"), "{}", answer.body);

@@ -1,18 +1,12 @@
 //! Tests the file of `SqliteBackend`: its mode, what is rejected, and what survives.
 
-use std::{
-    fmt::Write as _,
-    path::PathBuf,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use tempfile::TempDir;
-use test_support::{again, around};
+use test_support::{again, around, records};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, sqlite::SqliteBackend},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
-    },
+    domain::{Credential, Quota},
 };
 
 mod contention;
@@ -32,18 +26,7 @@ fn folder() -> (TempDir, PathBuf) {
 
 /// A key pair of this user.
 fn pair(user: &str, key: &str) -> Credential {
-    let key = AccessKey::new(key).unwrap();
-    let secret = Some(SecretKey::new(format!("secret of {key}")).unwrap());
-    let mut credential = Credential::new(
-        CredentialId::of(&key),
-        Kind::ec2(),
-        UserId::new(user).unwrap(),
-        Material::KeyPair { secret },
-        UNIX_EPOCH + Duration::from_micros(1_790_000_000_123_456),
-        Version::fresh(),
-    );
-    credential.access_key = Some(key);
-    credential
+    records::pair(user, key, &format!("secret of {key}"))
 }
 
 async fn insert(backend: &SqliteBackend, credential: &Credential) -> Result<(), BackendError> {

@@ -121,7 +121,7 @@ async fn form_is_refused_for_its_bucket_key_length_or_age() {
         guarded.send(sent.to("/photos")).await.refused(code);
     }
     let sent = form(&guarded);
-    guarded.clock.forward(Duration::from_secs(3601));
+    guarded.clock.advance(Duration::from_secs(3601));
     guarded.send(sent.to("/photos")).await.refused(S3ErrorCode::AccessDenied);
 }
 

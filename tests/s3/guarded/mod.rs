@@ -20,6 +20,7 @@ use s3s::{
     },
     service::{S3Service, S3ServiceBuilder},
 };
+use test_support::clock::TestClock;
 use tower::{Layer, Service, ServiceExt};
 use tower_credentials::{
     async_trait,
@@ -32,12 +33,12 @@ use tower_credentials::{
 
 use crate::{
     aws_signer::Signer,
-    gate::{ACCESS, SECRET, Watch, record},
+    gate::{ACCESS, SECRET, record},
 };
 
 /// The guard and the service, with one key of alice's.
 struct Guarded {
-    clock: Watch,
+    clock: TestClock,
     guard: S3sGuardLayer,
     service: S3Service,
     store: Store,
@@ -65,7 +66,7 @@ impl Guarded {
     }
 
     async fn with(set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder) -> Self {
-        Self::at(Watch::default(), set).await
+        Self::at(TestClock::default(), set).await
     }
 
     /// With the guard's clock at the real time, which the service compares with.
@@ -74,13 +75,13 @@ impl Guarded {
     }
 
     async fn now_with(set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder) -> Self {
-        let clock = Watch::default();
+        let clock = TestClock::default();
         clock.set(SystemClock.now());
         Self::at(clock, set).await
     }
 
     async fn at(
-        clock: Watch,
+        clock: TestClock,
         set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder,
     ) -> Self {
         let (backend, store) = (MemoryBackend::default(), Store::default());

@@ -40,7 +40,7 @@ async fn without_a_revision_the_directory_is_asked_once_a_second() {
             for _ in 0..100 {
                 assert_eq!(plane.fate(way).await, Verified, "{way:?}");
             }
-            plane.clock.forward(SECOND);
+            plane.clock.advance(SECOND);
         }
         assert_eq!(registry.take_calls(), 10 * ONE_ANSWER, "{way:?}");
     }
@@ -55,7 +55,7 @@ async fn in_an_outage_the_directory_is_asked_once_a_second_about_a_key() {
         registry.set_down(true);
         registry.take_calls();
         for _ in 0..10 {
-            plane.clock.forward(SECOND);
+            plane.clock.advance(SECOND);
             for _ in 0..100 {
                 assert_eq!(plane.fate(way).await, Verified, "{way:?}");
             }

@@ -29,10 +29,10 @@ async fn last_positive_answer_counts_for_the_grace_time_and_then_503() {
             registry.remove_member("alice", "demo");
             assert_eq!(plane.fate(way).await, Verified, "{way:?}, at once");
             for _ in 0..grace.as_secs() {
-                plane.clock.forward(SECOND);
+                plane.clock.advance(SECOND);
                 assert_eq!(plane.fate(way).await, Verified, "{way:?}");
             }
-            plane.clock.forward(AGE);
+            plane.clock.advance(AGE);
             for _ in 0..2 {
                 assert_eq!(plane.fate(way).await, Unavailable, "{way:?}, {grace:?}");
             }
@@ -51,14 +51,14 @@ async fn grace_starts_when_the_answer_was_last_known_to_count() {
         let plane = Plane::new(key(), Arc::clone(&registry), Settings::default()).await;
         for _ in 0..10 {
             assert_eq!(plane.fate(way).await, Verified, "{way:?}");
-            plane.clock.forward(SECOND * 10);
+            plane.clock.advance(SECOND * 10);
         }
         // The last use was ten seconds ago.
         registry.set_down(true);
         assert_eq!(plane.fate(way).await, Verified, "{way:?}");
-        plane.clock.forward(GRACE.checked_sub(SECOND * 10).unwrap());
+        plane.clock.advance(GRACE.checked_sub(SECOND * 10).unwrap());
         assert_eq!(plane.fate(way).await, Verified, "{way:?}");
-        plane.clock.forward(AGE);
+        plane.clock.advance(AGE);
         assert_eq!(plane.fate(way).await, Unavailable, "{way:?}");
     }
 }
@@ -71,7 +71,7 @@ async fn without_grace_an_outage_is_503_as_soon_as_the_answer_is_old() {
         assert_eq!(plane.fate(way).await, Verified, "{way:?}");
         registry.set_down(true);
         assert_eq!(plane.fate(way).await, Verified, "{way:?}: the answer counts for a second");
-        plane.clock.forward(AGE);
+        plane.clock.advance(AGE);
         assert_eq!(plane.fate(way).await, Unavailable, "{way:?}");
     }
 }
@@ -86,7 +86,7 @@ async fn unconfirmed_change_keeps_the_old_answer_for_the_grace_time_only() {
             registry.set_failing(true);
             registry.remove_member("alice", "demo");
             assert_eq!(plane.fate(way).await, at_once, "{way:?}");
-            plane.clock.forward(AGE + GRACE);
+            plane.clock.advance(AGE + GRACE);
             assert_eq!(plane.fate(way).await, Unavailable, "{way:?}");
         }
     }
@@ -105,7 +105,7 @@ async fn refused_or_unknown_key_returns_503_in_an_outage() {
         assert_eq!(plane.fate(way).await, Refused, "{way:?}");
         registry.set_down(true);
         for _ in 0..3 {
-            plane.clock.forward(AGE);
+            plane.clock.advance(AGE);
             assert_eq!(plane.fate(way).await, Unavailable, "{way:?}: refused before");
         }
     }
@@ -120,10 +120,10 @@ async fn without_a_revision_a_change_takes_effect_within_a_second() {
         for _ in 0..3 {
             assert_eq!(plane.fate(way).await, Verified, "{way:?}");
             registry.remove_member("alice", "demo");
-            plane.clock.forward(AGE);
+            plane.clock.advance(AGE);
             assert_eq!(plane.fate(way).await, Refused, "{way:?}");
             registry.set_roles("alice", "demo", &["member"]);
-            plane.clock.forward(AGE);
+            plane.clock.advance(AGE);
         }
     }
 }
@@ -140,10 +140,10 @@ async fn setting_the_clock_back_does_not_extend_an_answer() {
         assert_eq!(plane.fate(way).await, Refused, "{way:?}: the answer is from the future");
 
         registry.set_roles("alice", "demo", &["member"]);
-        plane.clock.forward(AGE);
+        plane.clock.advance(AGE);
         assert_eq!(plane.fate(way).await, Verified, "{way:?}");
         registry.set_down(true);
-        plane.clock.forward(SECOND * 50);
+        plane.clock.advance(SECOND * 50);
         assert_eq!(plane.fate(way).await, Verified, "{way:?}: in its grace time");
         plane.clock.set(plane.clock.now() - SECOND * 40);
         assert_eq!(plane.fate(way).await, Unavailable, "{way:?}: the grace starts over");

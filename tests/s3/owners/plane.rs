@@ -9,6 +9,7 @@ use http::Request;
 use http_body_util::{Empty, Full};
 use s3s::{S3ErrorCode as Code, auth::S3Auth};
 use sha1::Sha1;
+use test_support::clock::TestClock;
 use tower_credentials::{
     backend::{CredentialBackend, KeySource, Uncached, cached::Cached, memory::MemoryBackend},
     clock::Clock,
@@ -20,7 +21,7 @@ use tower_credentials::{
 
 use crate::{
     forms::{Form, version_2},
-    gate::{ACCESS, Answer, Gate, SECRET, Watch, record, request},
+    gate::{ACCESS, Answer, Gate, SECRET, record, request},
     registry::Registry,
 };
 
@@ -64,7 +65,7 @@ pub(super) struct Settings {
 /// Every data plane over one key.
 #[derive(Clone, Debug)]
 pub(super) struct Plane {
-    pub(super) clock: Watch,
+    pub(super) clock: TestClock,
     cached: Gate,
     direct: Gate,
     s3s: S3sAuth,
@@ -76,7 +77,7 @@ impl Plane {
         directory: impl Directory,
         settings: Settings,
     ) -> Self {
-        let (backend, clock) = (MemoryBackend::default(), Watch::default());
+        let (backend, clock) = (MemoryBackend::default(), TestClock::default());
         backend.insert(&Arc::new(record), Quota::Unlimited).await.unwrap();
         let directory = Arc::new(directory);
         let keys = Cached::builder(backend.clone()).clock(clock.clone()).build();

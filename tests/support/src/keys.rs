@@ -6,13 +6,13 @@ use http::Method;
 use serde_json::{Value, json};
 use tower_credentials::{
     backend::{CredentialBackend, sqlite::SqliteBackend},
-    clock::{Clock, SystemClock},
-    domain::{
-        AccessKey, Credential, CredentialId, Kind, Material, Quota, SecretKey, UserId, Version,
-    },
+    domain::Quota,
 };
 
-use crate::http::{Answer, Client};
+use crate::{
+    http::{Answer, Client},
+    records,
+};
 
 pub const ALICE: &str = "bb5476fd12884539b41d5a88f838d773";
 pub const BOB: &str = "2b7e151628aed2a6abf7158809cf4f3c";
@@ -87,16 +87,7 @@ pub async fn mint(client: &Client, token: &str) -> Key {
 pub async fn insert_without_project(database: &Path) -> Key {
     fs::create_dir_all(database.parent().unwrap()).unwrap();
     let key = Key { access: "projectless".into(), secret: secret_of("projectless") };
-    let access = AccessKey::new(key.access.as_str()).unwrap();
-    let mut record = Credential::new(
-        CredentialId::of(&access),
-        Kind::ec2(),
-        UserId::new(ALICE).unwrap(),
-        Material::KeyPair { secret: Some(SecretKey::from_stored(key.secret.as_str())) },
-        SystemClock.now(),
-        Version::fresh(),
-    );
-    record.access_key = Some(access);
+    let record = records::pair(ALICE, &key.access, &key.secret);
     let store = SqliteBackend::open(database).unwrap();
     store.insert(&Arc::new(record), Quota::Unlimited).await.unwrap();
     key

@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod engine;
 pub mod load;
+pub mod rows;
 pub mod table;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
@@ -121,6 +122,23 @@ pub async fn create(connection: &mut SendRequest<Full<Bytes>>) -> usize {
     let response = connection.send_request(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     response.into_body().collect().await.unwrap().to_bytes().len()
+}
+
+/// The words of the command line, without the flags that `cargo bench` adds.
+pub fn words() -> Vec<String> {
+    std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect()
+}
+
+/// The number behind `NAME=` among the words.
+pub fn number(words: &[String], name: &str) -> Option<u64> {
+    let text = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    text.map(|text| text.parse().unwrap())
+}
+
+/// Whether a part of a bench is named among the words, or none is.
+pub fn wanted(words: &[String], part: &str) -> bool {
+    let mut parts = words.iter().filter(|word| !word.contains('=')).peekable();
+    parts.peek().is_none() || parts.any(|word| word == part)
 }
 
 pub fn median(mut numbers: Vec<f64>) -> f64 {

@@ -10,11 +10,8 @@ use std::{
     convert::Infallible,
     error::Error as StdError,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -27,10 +24,11 @@ use tower_credentials::{
     CredentialLayer, CredentialLayerBuilder, Error,
     auth::{StaticTokens, TokenValidator},
     backend::{CredentialBackend, memory::MemoryBackend},
-    clock::Clock,
     directory::{Project, StaticDirectory, User},
     domain::{AccessKey, Caller, Credential, Delegation, ProjectId, Scope, UserId},
 };
+
+use crate::clock::TestClock;
 
 pub const DEMO: &str = "731fc6f265cd486d900f16e84c5cb594";
 pub const OTHER: &str = "9f86d081884c7d659a2feaa0c55ad015";
@@ -74,22 +72,6 @@ const TOKENS: &[(&str, &str, &str, &[&str])] = &[
 
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
-
-/// A clock that only tests advance.
-#[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// The tokens of the table, and tokens that expire, are delegated, or have no scope.
 pub fn tokens() -> StaticTokens {
@@ -187,8 +169,7 @@ impl World {
         backend: Arc<dyn CredentialBackend>,
         configure: impl FnOnce(CredentialLayerBuilder) -> CredentialLayerBuilder,
     ) -> Self {
-        let micros = u64::try_from(START.as_micros()).unwrap();
-        let clock = TestClock(Arc::new(AtomicU64::new(micros)));
+        let clock = TestClock::at(UNIX_EPOCH + START);
         let builder = CredentialLayer::builder(validator, Arc::clone(&backend));
         let layer = configure(builder.clock(clock.clone())).build().unwrap();
         Self { backend, clock, layer }
