@@ -3,7 +3,7 @@
 //! All code that needs the current time gets it from a [`Clock`], so that tests of expiry
 //! and time stamps need not sleep.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 /// Returns the current time.
 ///
@@ -16,17 +16,9 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> SystemTime;
 }
 
-impl<T: Clock + ?Sized> Clock for Arc<T> {
-    fn now(&self) -> SystemTime {
-        (**self).now()
-    }
-}
-
-impl<T: Clock + ?Sized> Clock for Box<T> {
-    fn now(&self) -> SystemTime {
-        (**self).now()
-    }
-}
+forward_pointers!(Clock {
+    fn now(&self) -> SystemTime;
+});
 
 /// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]

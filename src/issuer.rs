@@ -1,6 +1,6 @@
 //! [`TokenIssuer`]: issues tokens to clients with a valid signature.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -59,40 +59,11 @@ pub struct IssuedToken {
     pub catalog: Value,
 }
 
-/// No token could be issued; retrying may help.
-#[derive(Debug)]
-pub struct IssueError(Box<dyn StdError + Send + Sync>);
-
-impl IssueError {
-    /// Wraps the cause.
-    #[must_use]
-    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(source.into())
-    }
+wrapping_error! {
+    /// No token could be issued; retrying may help.
+    IssueError, "token could not be issued"
 }
 
-impl fmt::Display for IssueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("token could not be issued")
-    }
-}
-
-impl StdError for IssueError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: TokenIssuer + ?Sized> TokenIssuer for $pointer<T> {
-            async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
-                (**self).issue(signer).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(TokenIssuer {
+    async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError>;
+});

@@ -185,6 +185,9 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[macro_use]
+mod macros;
+
 pub mod auth;
 mod authority;
 pub mod backend;

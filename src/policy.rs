@@ -4,7 +4,7 @@
 //! documentation has the tables. Implement [`Policy`] for other rules, and pass it to
 //! [`CredentialLayerBuilder::policy`](crate::CredentialLayerBuilder::policy).
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use crate::domain::{Caller, Credential, Kind, ProjectId, UserId};
 
@@ -42,26 +42,11 @@ pub trait Policy: fmt::Debug + Send + Sync + 'static {
     fn requires_place(&self, action: Action) -> bool;
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        impl<T: Policy + ?Sized> Policy for $pointer<T> {
-            fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
-                (**self).decide(caller, action, target)
-            }
-
-            fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
-                (**self).list_scope(caller, action)
-            }
-
-            fn requires_place(&self, action: Action) -> bool {
-                (**self).requires_place(action)
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(Policy {
+    fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision;
+    fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope>;
+    fn requires_place(&self, action: Action) -> bool;
+});
 
 /// An action of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,6 +2,8 @@
 //!
 //! Pass a [`TlsConfig`] to the method `tls` of a client's builder.
 
+#[cfg(any(feature = "etcd", feature = "keystone"))]
+use std::time::Duration;
 use std::{
     error::Error as StdError,
     fmt,
@@ -10,6 +12,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(any(feature = "etcd", feature = "keystone"))]
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -195,6 +199,27 @@ impl fmt::Display for TlsError {
 }
 
 impl StdError for TlsError {}
+
+/// Returns a connector for HTTP over TCP, or over TLS if the URL says so.
+#[cfg(any(feature = "etcd", feature = "keystone"))]
+pub(crate) fn connector(
+    tls: ClientConfig,
+    timeout: Duration,
+) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(Duration::from_secs(30)));
+    tcp.enforce_http(false);
+    hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp)
+}
+
+#[cfg(any(feature = "etcd", feature = "keystone"))]
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn cannot_read(path: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot read {path}: {error}"))

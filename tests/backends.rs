@@ -4,16 +4,12 @@
 
 use std::sync::OnceLock;
 
+use test_support::suites::kept_sqlite;
 use tower_credentials::backend::sqlite::SqliteBackend;
 
 async fn shared_file() -> SqliteBackend {
     static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
-    let open = || {
-        // In `target`, because a folder in a static is never removed.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-        SqliteBackend::open(folder.join("credentials.db")).unwrap()
-    };
-    SHARED.get_or_init(open).clone()
+    SHARED.get_or_init(|| kept_sqlite(env!("CARGO_TARGET_TMPDIR"))).clone()
 }
 
 tower_credentials::backend_conformance_tests!(shared_file);

@@ -1,21 +1,12 @@
 //! The bulk load suite over the memory and SQLite stores, and over stores with bugs, which it
 //! must detect.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    pin::Pin,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tower_credentials::{
     async_trait,
-    backend::{
-        BackendError, BulkLoad, CredentialBackend, ListQuery, Loaded, Page, memory::MemoryBackend,
-    },
-    domain::{
-        AccessKey, Credential, CredentialId, Material, ProjectId, Quota, Slot, UserId, Version,
-    },
+    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, memory::MemoryBackend},
+    domain::{AccessKey, Credential, CredentialId, Material, Quota, UserId, Version},
 };
 
 mod memory {
@@ -32,16 +23,12 @@ mod memory {
 mod sqlite {
     use std::sync::OnceLock;
 
+    use test_support::suites::kept_sqlite;
     use tower_credentials::backend::sqlite::SqliteBackend;
 
     async fn shared_file() -> (SqliteBackend, SqliteBackend) {
         static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
-        let open = || {
-            // In `target`, because a folder in a static is never removed.
-            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-            SqliteBackend::open(folder.join("credentials.db")).unwrap()
-        };
-        let store = SHARED.get_or_init(open);
+        let store = SHARED.get_or_init(|| kept_sqlite(env!("CARGO_TARGET_TMPDIR")));
         (store.clone(), store.clone())
     }
 
@@ -51,32 +38,11 @@ mod sqlite {
 type Case =
     fn(Arc<dyn CredentialBackend>, Arc<dyn BulkLoad>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-macro_rules! name_and_function {
-    (() $($case:ident)+) => {
-        &[$((stringify!($case), |backend, load| {
-            Box::pin(tower_credentials::conformance::bulk::$case(backend, load))
-        })),+]
-    };
-}
-
 /// Every case of the suite, by name.
 const CASES: &[(&str, Case)] =
-    tower_credentials::__bulk_load_conformance_cases!({ name_and_function }());
+    tower_credentials::__bulk_load_conformance_cases!({ test_support::named_cases }(bulk));
 
-macro_rules! bugs {
-    ($($bug:ident: $($case:ident)+;)+) => {
-        /// A bug of a [`Mutant`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Bug {
-            $($bug),+
-        }
-
-        /// The cases that must fail for each bug.
-        const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
-    };
-}
-
-bugs! {
+test_support::bugs! {
     ChecksEarly: racing_loads_and_inserts_of_one_access_key_have_one_winner
         concurrent_update_is_kept racing_loads_of_the_same_records_store_each_once;
     ClashesInALoadAreMissed: conflicting_records_of_one_load_are_not_both_stored;
@@ -104,8 +70,6 @@ bugs! {
 struct Mutant {
     bug: Option<Bug>,
     store: MemoryBackend,
-    /// The number of existing records that were counted again, by user.
-    recounted: Arc<Mutex<HashMap<UserId, u32>>>,
 }
 
 impl Mutant {
@@ -145,7 +109,10 @@ impl Mutant {
                 return Loaded::AlreadyThere;
             }
             Some(Bug::CountsAgain) if there.is_some() => {
-                *self.recounted.lock().unwrap().entry(record.user_id.clone()).or_default() += 1;
+                let mut counted = (**record).clone();
+                counted.id = CredentialId::random().unwrap();
+                (counted.access_key, counted.slot) = (None, None);
+                self.store.insert(&counted.into(), Quota::Unlimited).await.unwrap();
             }
             Some(Bug::IdsAreComparedOnly) if there.is_some() => return Loaded::AlreadyThere,
             Some(Bug::Overwrites) => {
@@ -214,88 +181,11 @@ impl BulkLoad for Mutant {
     }
 }
 
-#[async_trait]
-impl CredentialBackend for Mutant {
-    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
-        let recounted =
-            self.recounted.lock().unwrap().get(&credential.user_id).copied().unwrap_or(0);
-        let quota = match quota {
-            Quota::AtMost(limit) => Quota::AtMost(limit.saturating_sub(recounted)),
-            Quota::Unlimited => Quota::Unlimited,
-        };
-        self.store.insert(credential, quota).await
-    }
-
-    async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.store.get(id).await
-    }
-
-    async fn find_by_access_key(
-        &self,
-        access_key: &AccessKey,
-    ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.store.find_by_access_key(access_key).await
-    }
-
-    async fn find_by_slot(
-        &self,
-        user_id: &UserId,
-        slot: Slot,
-    ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.store.find_by_slot(user_id, slot).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        self.store.list(query).await
-    }
-
-    async fn update(
-        &self,
-        credential: &Arc<Credential>,
-        expected: Version,
-    ) -> Result<bool, BackendError> {
-        self.store.update(credential, expected).await
-    }
-
-    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
-        self.store.delete(id, expected).await
-    }
-
-    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-        self.store.purge_user(user_id).await
-    }
-
-    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
-        self.store.purge_project(project_id).await
-    }
-}
-
-/// Whether a store with this bug passes the case.
+/// Whether the case passes a store with this bug.
 async fn passes(case: Case, bug: Option<Bug>) -> bool {
-    let store = Mutant { bug, store: MemoryBackend::default(), recounted: Arc::default() };
-    tokio::spawn(case(Arc::new(store.clone()), Arc::new(store))).await.is_ok()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_bug_fails_its_expected_cases() {
-    let mut missed = Vec::new();
-    for (bug, cases) in BUGS {
-        for name in *cases {
-            let (_, case) = CASES.iter().find(|(case, _)| case == name).expect("a known case");
-            if passes(*case, Some(*bug)).await {
-                missed.push((bug, name));
-            }
-        }
-    }
-    assert!(missed.is_empty(), "cases passed with a bug: {missed:#?}");
-}
-
-#[test]
-fn every_case_fails_for_at_least_one_bug() {
-    let caught: BTreeSet<_> = BUGS.iter().flat_map(|(_, cases)| *cases).collect();
-    let idle: Vec<_> =
-        CASES.iter().map(|(name, _)| name).filter(|name| !caught.contains(name)).collect();
-    assert!(idle.is_empty(), "no bug for the cases {idle:#?}");
+    let store = MemoryBackend::default();
+    let load = Mutant { bug, store: store.clone() };
+    tokio::spawn(case(Arc::new(store), Arc::new(load))).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,16 +85,6 @@ impl StdError for AuthError {
     }
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: TokenValidator + ?Sized> TokenValidator for $pointer<T> {
-            async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError> {
-                (**self).validate(presented).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(TokenValidator {
+    async fn validate(&self, presented: &Presented) -> Result<Arc<Caller>, AuthError>;
+});

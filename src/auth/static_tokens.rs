@@ -1,6 +1,6 @@
 //! A fixed set of tokens.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -112,23 +112,13 @@ impl TokenDigest {
     }
 }
 
-impl fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenDigest(..)")
-    }
-}
+opaque_debug!(TokenDigest);
 
 /// A text that is not the hex SHA-256 of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidToken(());
 
-impl fmt::Display for InvalidToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the SHA-256 of a token must be 64 hex digits")
-    }
-}
-
-impl StdError for InvalidToken {}
+fixed_error!(InvalidToken, "the SHA-256 of a token must be 64 hex digits");
 
 #[cfg(test)]
 mod tests {

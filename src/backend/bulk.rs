@@ -48,16 +48,6 @@ pub enum Loaded {
     Refused,
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: BulkLoad + ?Sized> BulkLoad for $pointer<T> {
-            async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError> {
-                (**self).load(records).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(BulkLoad {
+    async fn load(&self, records: &[Arc<Credential>]) -> Result<Vec<Loaded>, BackendError>;
+});

@@ -126,70 +126,16 @@ pub trait CredentialBackend: fmt::Debug + Send + Sync + 'static {
     async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError>;
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: CredentialBackend + ?Sized> CredentialBackend for $pointer<T> {
-            async fn insert(
-                &self,
-                credential: &Arc<Credential>,
-                quota: Quota,
-            ) -> Result<(), BackendError> {
-                (**self).insert(credential, quota).await
-            }
+type Found = Option<Arc<Credential>>;
 
-            async fn get(
-                &self,
-                id: &CredentialId,
-            ) -> Result<Option<Arc<Credential>>, BackendError> {
-                (**self).get(id).await
-            }
-
-            async fn find_by_access_key(
-                &self,
-                access_key: &AccessKey,
-            ) -> Result<Option<Arc<Credential>>, BackendError> {
-                (**self).find_by_access_key(access_key).await
-            }
-
-            async fn find_by_slot(
-                &self,
-                user_id: &UserId,
-                slot: Slot,
-            ) -> Result<Option<Arc<Credential>>, BackendError> {
-                (**self).find_by_slot(user_id, slot).await
-            }
-
-            async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-                (**self).list(query).await
-            }
-
-            async fn update(
-                &self,
-                credential: &Arc<Credential>,
-                expected: Version,
-            ) -> Result<bool, BackendError> {
-                (**self).update(credential, expected).await
-            }
-
-            async fn delete(
-                &self,
-                id: &CredentialId,
-                expected: Version,
-            ) -> Result<bool, BackendError> {
-                (**self).delete(id, expected).await
-            }
-
-            async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError> {
-                (**self).purge_user(user_id).await
-            }
-
-            async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError> {
-                (**self).purge_project(project_id).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(CredentialBackend {
+    async fn insert(&self, credential: &Arc<Credential>, quota: Quota) -> Result<(), BackendError>;
+    async fn get(&self, id: &CredentialId) -> Result<Found, BackendError>;
+    async fn find_by_access_key(&self, access_key: &AccessKey) -> Result<Found, BackendError>;
+    async fn find_by_slot(&self, user_id: &UserId, slot: Slot) -> Result<Found, BackendError>;
+    async fn list(&self, query: &ListQuery) -> Result<Page, BackendError>;
+    async fn update(&self, credential: &Arc<Credential>, expected: Version) -> Result<bool, BackendError>;
+    async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError>;
+    async fn purge_user(&self, user_id: &UserId) -> Result<u64, BackendError>;
+    async fn purge_project(&self, project_id: &ProjectId) -> Result<u64, BackendError>;
+});

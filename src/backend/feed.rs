@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
@@ -95,16 +95,6 @@ impl Change {
     }
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: ChangeFeed + ?Sized> ChangeFeed for $pointer<T> {
-            async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError> {
-                (**self).subscribe().await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(ChangeFeed {
+    async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError>;
+});

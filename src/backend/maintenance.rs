@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 
@@ -69,28 +69,9 @@ pub async fn is_sealed<B: CredentialBackend + ?Sized>(backend: &B) -> Result<boo
     Ok(record.is_some())
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: Maintenance + ?Sized> Maintenance for $pointer<T> {
-            async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
-                (**self).discard(id).await
-            }
-
-            async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
-                (**self).check_counters().await
-            }
-
-            async fn recount(&self) -> Result<Option<Recount>, BackendError> {
-                (**self).recount().await
-            }
-
-            async fn disk_bytes(&self) -> Result<Option<u64>, BackendError> {
-                (**self).disk_bytes().await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(Maintenance {
+    async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError>;
+    async fn check_counters(&self) -> Result<Option<Recount>, BackendError>;
+    async fn recount(&self) -> Result<Option<Recount>, BackendError>;
+    async fn disk_bytes(&self) -> Result<Option<u64>, BackendError>;
+});

@@ -100,6 +100,31 @@ impl Row {
     }
 }
 
+/// References to the columns of a row, in their order.
+macro_rules! columns {
+    ($row:expr) => {
+        [
+            &$row.id,
+            &$row.kind,
+            &$row.user_id,
+            &$row.project_id,
+            &$row.slot,
+            &$row.access_key,
+            // The driver copies it and does not wipe the copy.
+            &*$row.material,
+            &$row.status,
+            &$row.delegation,
+            &$row.attributes,
+            &$row.root_key,
+            &$row.created_at,
+            &$row.updated_at,
+            &$row.version,
+        ]
+    };
+}
+
+pub(super) use columns;
+
 /// The values of the column `root_key`.
 const YES: &str = "yes";
 const NO: &str = "no";

@@ -69,23 +69,7 @@ impl<B: CredentialBackend> KeySource for Uncached<B> {
     }
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: KeySource + ?Sized> KeySource for $pointer<T> {
-            fn known(&self, access_key: &str, now: SystemTime) -> Option<Known> {
-                (**self).known(access_key, now)
-            }
-
-            async fn find(
-                &self,
-                access_key: &AccessKey,
-            ) -> Result<Option<Arc<Credential>>, BackendError> {
-                (**self).find(access_key).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(KeySource {
+    fn known(&self, access_key: &str, now: SystemTime) -> Option<Known>;
+    async fn find(&self, access_key: &AccessKey) -> Result<Option<Arc<Credential>>, BackendError>;
+});

@@ -39,6 +39,8 @@
 //! * A green run is strong evidence but not a proof. The suite provokes races but does not
 //!   enumerate them. Durability across a crash is up to the store's own tests.
 
+use std::sync::Arc;
+
 pub mod bulk;
 pub mod cases;
 pub mod feed;
@@ -70,4 +72,24 @@ macro_rules! __conformance_tests {
             $crate::conformance::cases::$case(::std::sync::Arc::new($make().await)).await;
         }
     )+)+};
+}
+
+/// The same for a suite whose cases take a backend and something else of the same store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pair_conformance_tests {
+    (($suite:ident, $make:path) $($case:ident)+) => {$(
+        #[::tokio::test(flavor = "multi_thread")]
+        async fn $case() {
+            let (backend, other) = $crate::conformance::shared($make().await);
+            $crate::conformance::$suite::$case(backend, other).await;
+        }
+    )+};
+}
+
+/// What the cases of such a suite take.
+#[doc(hidden)]
+#[must_use]
+pub fn shared<B, O>((backend, other): (B, O)) -> (Arc<B>, Arc<O>) {
+    (Arc::new(backend), Arc::new(other))
 }

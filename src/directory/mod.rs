@@ -4,7 +4,7 @@
 //! directory, the layer rejects unknown users and projects, and data planes reject keys whose
 //! owner has left the project. [`OpenDirectory`] is the default.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -175,71 +175,27 @@ pub struct DelegatedAccess {
     pub roles: Vec<Role>,
 }
 
-/// A lookup in the directory failed; retrying may help.
-#[derive(Debug)]
-pub struct DirectoryError(Box<dyn StdError + Send + Sync>);
-
-impl DirectoryError {
-    /// Wraps the cause.
-    #[must_use]
-    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(source.into())
-    }
+wrapping_error! {
+    /// A lookup in the directory failed; retrying may help.
+    DirectoryError, "directory unavailable"
 }
 
-impl fmt::Display for DirectoryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("directory unavailable")
-    }
-}
-
-impl StdError for DirectoryError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: Directory + ?Sized> Directory for $pointer<T> {
-            fn is_open(&self) -> bool {
-                (**self).is_open()
-            }
-
-            fn revision(&self) -> Option<u64> {
-                (**self).revision()
-            }
-
-            async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError> {
-                (**self).user(id).await
-            }
-
-            async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError> {
-                (**self).project(id).await
-            }
-
-            async fn membership(
-                &self,
-                user_id: &UserId,
-                project_id: &ProjectId,
-            ) -> Result<Option<Membership>, DirectoryError> {
-                (**self).membership(user_id, project_id).await
-            }
-
-            async fn delegation(
-                &self,
-                user_id: &UserId,
-                delegation: &Delegation,
-            ) -> Result<Option<DelegatedAccess>, DirectoryError> {
-                (**self).delegation(user_id, delegation).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(Directory {
+    fn is_open(&self) -> bool;
+    fn revision(&self) -> Option<u64>;
+    async fn user(&self, id: &UserId) -> Result<Option<User>, DirectoryError>;
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, DirectoryError>;
+    async fn membership(
+        &self,
+        user_id: &UserId,
+        project_id: &ProjectId
+    ) -> Result<Option<Membership>, DirectoryError>;
+    async fn delegation(
+        &self,
+        user_id: &UserId,
+        delegation: &Delegation
+    ) -> Result<Option<DelegatedAccess>, DirectoryError>;
+});
 
 /// The directory for a builder to keep, or `None` if it is open.
 pub(crate) fn unless_open(directory: impl Directory) -> Option<Arc<dyn Directory>> {

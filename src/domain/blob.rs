@@ -1,6 +1,6 @@
 //! The blob of a Keystone v3 credential.
 
-use std::{error::Error as StdError, fmt};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -195,13 +195,7 @@ impl Blob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidBlob(());
 
-impl fmt::Display for InvalidBlob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text is not the blob of a key pair")
-    }
-}
-
-impl StdError for InvalidBlob {}
+fixed_error!(InvalidBlob, "text is not the blob of a key pair");
 
 /// An object without duplicate members.
 struct Once(Map<String, Value>);

@@ -1,6 +1,6 @@
 //! Ids of users, projects and credentials.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, fmt};
 
 use data_encoding::HEXLOWER;
 use rand::{TryRng, rngs::SysRng};
@@ -208,13 +208,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId(());
 
-impl fmt::Display for InvalidId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("invalid id: empty, too long, or with a control character or slash")
-    }
-}
-
-impl StdError for InvalidId {}
+fixed_error!(InvalidId, "invalid id: empty, too long, or with a control character or slash");
 
 #[cfg(test)]
 mod tests {

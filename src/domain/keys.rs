@@ -117,11 +117,7 @@ impl SecretKey {
     }
 }
 
-impl fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretKey(..)")
-    }
-}
+opaque_debug!(SecretKey);
 
 impl ConstantTimeEq for SecretKey {
     fn ct_eq(&self, other: &Self) -> Choice {
@@ -168,11 +164,7 @@ impl Drop for SecretText {
     }
 }
 
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(..)")
-    }
-}
+opaque_debug!(SecretText);
 
 impl ConstantTimeEq for SecretText {
     fn ct_eq(&self, other: &Self) -> Choice {
@@ -194,13 +186,7 @@ impl Eq for SecretText {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey(());
 
-impl fmt::Display for InvalidKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("invalid key: empty, too long, or with a character that is not allowed")
-    }
-}
-
-impl StdError for InvalidKey {}
+fixed_error!(InvalidKey, "invalid key: empty, too long, or with a character that is not allowed");
 
 /// The operating system returned no random bytes.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! [`Material`]: the content of a credential.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -131,13 +131,7 @@ enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidMaterial(());
 
-impl fmt::Display for InvalidMaterial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stored text is not the material of a credential")
-    }
-}
-
-impl StdError for InvalidMaterial {}
+fixed_error!(InvalidMaterial, "stored text is not the material of a credential");
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! Salted hashes of passwords.
 
-use std::fmt;
-
 use data_encoding::BASE64_NOPAD;
 use rand::{TryRng, rngs::SysRng};
 use sha2::Sha256;
@@ -62,11 +60,7 @@ impl PasswordHash {
     }
 }
 
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(..)")
-    }
-}
+opaque_debug!(PasswordHash);
 
 fn stretch(password: &SecretText, salt: &[u8], rounds: u32) -> [u8; HASH] {
     pbkdf2::pbkdf2_hmac_array::<Sha256, HASH>(password.expose().as_bytes(), salt, rounds)

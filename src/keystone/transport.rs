@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tower::Service;
 
 use super::error::{KeystoneError, KeystoneErrorKind};
+use crate::tls;
 
 /// Maximum size of an answer other than a list, in bytes.
 pub(super) const MAX_ANSWER: usize = 1 << 20;
@@ -207,8 +208,6 @@ async fn read(
 /// How many idle connections are kept.
 const MAX_IDLE: usize = 10;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// A connection that carries one request at a time.
 type Connection = SendRequest<Full<Bytes>>;
 
@@ -224,16 +223,7 @@ struct Pool {
 
 impl Pool {
     fn new(target: Uri, tls: rustls::ClientConfig, timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        tcp.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = tls::connector(tls, timeout);
         Self { connector, target, idle: Mutex::default() }
     }
 

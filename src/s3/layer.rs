@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tower::Layer;
 
 use super::{
-    rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules},
+    rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules, signature_settings},
     service::S3AuthService,
     signing_keys::SigningKeys,
     verifier::Verifier,
@@ -66,6 +66,8 @@ pub struct S3AuthLayerBuilder {
     signing_keys: usize,
 }
 
+signature_settings!(S3AuthLayerBuilder);
+
 impl S3AuthLayerBuilder {
     fn new(keys: impl KeySource) -> Self {
         Self {
@@ -82,28 +84,6 @@ impl S3AuthLayerBuilder {
     /// Sets what happens to requests without a signature. Default: [`Anonymous::Refuse`].
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.signatures.anonymous = anonymous;
-        self
-    }
-
-    /// Adds an accepted region. Default: every region is accepted.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.signatures.regions.push(region.into());
-        self
-    }
-
-    /// Adds a domain whose subdomains name buckets: with `s3.example.org`, the host
-    /// `photos.s3.example.org` names the bucket `photos`. Default: none.
-    ///
-    /// Version 2 and forms sign the bucket and need this. Version 4 signs the host.
-    pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
-        self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
-        self
-    }
-
-    /// Sets whether AWS Signature Version 2 is accepted. Default: `false`, as in Amazon's newer
-    /// regions. See [what version 2 does not sign](crate::signature::request#version-2).
-    pub fn signature_v2(mut self, accept: bool) -> Self {
-        self.signatures.signature_v2 = accept;
         self
     }
 
@@ -158,33 +138,10 @@ impl S3AuthLayerBuilder {
         self
     }
 
-    /// Sets how far the signing time of a request may be from the layer's clock, in either
-    /// direction. Default: 15 minutes.
-    ///
-    /// A presigned request may be used from this long before its signing time until it expires.
-    pub fn max_skew(mut self, skew: Duration) -> Self {
-        self.signatures.max_skew = skew;
-        self
-    }
-
     /// Sets the number of cached signing keys. Default: 10,000, which take about 5 MB (some 500
     /// bytes each).
     pub fn signing_keys(mut self, count: usize) -> Self {
         self.signing_keys = count;
-        self
-    }
-
-    /// Sets how long the fields of a form upload may take to arrive. Default: 30 seconds.
-    ///
-    /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
-    pub fn form_timeout(mut self, timeout: Duration) -> Self {
-        self.signatures.form_timeout = timeout;
-        self
-    }
-
-    /// Sets the clock. Default: [`SystemClock`].
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
         self
     }
 

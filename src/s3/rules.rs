@@ -208,6 +208,62 @@ impl SignatureRules {
     }
 }
 
+/// The setters of a builder with `signatures` and `clock`.
+macro_rules! signature_settings {
+    ($builder:ident) => {
+        impl $builder {
+            /// Adds an accepted region. Default: every region is accepted.
+            pub fn region(mut self, region: impl Into<String>) -> Self {
+                self.signatures.regions.push(region.into());
+                self
+            }
+
+            /// Adds a domain whose subdomains name buckets: with `s3.example.org`, the host
+            /// `photos.s3.example.org` names the bucket `photos`. Default: none.
+            ///
+            /// Version 2 and forms sign the bucket and need this. Version 4 signs the host.
+            pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
+                self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
+                self
+            }
+
+            /// Sets whether AWS Signature Version 2 is accepted. Default: `false`, as in Amazon's
+            /// newer regions. See
+            /// [what version 2 does not sign](crate::signature::request#version-2).
+            pub fn signature_v2(mut self, accept: bool) -> Self {
+                self.signatures.signature_v2 = accept;
+                self
+            }
+
+            /// Sets how far the signing time of a request may be from the clock, in either
+            /// direction. Default: 15 minutes.
+            ///
+            /// A presigned request may be used from this long before its signing time until it
+            /// expires.
+            pub fn max_skew(mut self, skew: Duration) -> Self {
+                self.signatures.max_skew = skew;
+                self
+            }
+
+            /// Sets how long the fields of a form upload may take to arrive. Default: 30 seconds.
+            ///
+            /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
+            pub fn form_timeout(mut self, timeout: Duration) -> Self {
+                self.signatures.form_timeout = timeout;
+                self
+            }
+
+            /// Sets the clock. Default: [`SystemClock`].
+            pub fn clock(mut self, clock: impl Clock) -> Self {
+                self.clock = Arc::new(clock);
+                self
+            }
+        }
+    };
+}
+
+pub(super) use signature_settings;
+
 /// Error of a layer that cannot be built as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -19,7 +19,7 @@ use super::{
     body::VerifiedBody,
     future::{ResponseFuture, take_ready},
     refusal::RefusalContext,
-    rules::{Anonymous, S3ConfigError, SignatureRules},
+    rules::{Anonymous, S3ConfigError, SignatureRules, signature_settings},
 };
 use crate::{
     body::ResponseBody,
@@ -139,12 +139,15 @@ impl<S> Layer<S> for S3sGuardLayer {
 /// The settings are those of [`S3AuthLayerBuilder`](super::S3AuthLayerBuilder), with the same
 /// defaults except for [`anonymous`](Self::anonymous). [`region`](Self::region) and
 /// [`base_domain`](Self::base_domain) append; every other setter replaces the previous value.
+/// `s3s` compares the base domain with its own `S3Host` and reads its own clock.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct S3sGuardLayerBuilder {
     signatures: SignatureRules,
     clock: Arc<dyn Clock>,
 }
+
+signature_settings!(S3sGuardLayerBuilder);
 
 impl S3sGuardLayerBuilder {
     fn new() -> Self {
@@ -158,48 +161,6 @@ impl S3sGuardLayerBuilder {
     /// not signed. Set [`Anonymous::Refuse`] if you serve no unsigned requests.
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.signatures.anonymous = anonymous;
-        self
-    }
-
-    /// Adds an accepted region. Default: every region is accepted.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.signatures.regions.push(region.into());
-        self
-    }
-
-    /// Adds a domain whose subdomains name buckets, like the `S3Host` of the `s3s` service.
-    /// Default: none.
-    ///
-    /// Version 2 and forms sign the bucket and need this.
-    pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
-        self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
-        self
-    }
-
-    /// Sets whether AWS Signature Version 2 is accepted. Default: `false`.
-    pub fn signature_v2(mut self, accept: bool) -> Self {
-        self.signatures.signature_v2 = accept;
-        self
-    }
-
-    /// Sets how far the signing time of a request may be from the guard's clock, in either
-    /// direction. Default: 15 minutes.
-    pub fn max_skew(mut self, skew: Duration) -> Self {
-        self.signatures.max_skew = skew;
-        self
-    }
-
-    /// Sets how long the fields of a form upload may take to arrive. Default: 30 seconds.
-    ///
-    /// Measured with tokio's timer: forms need a tokio runtime with time enabled.
-    pub fn form_timeout(mut self, timeout: Duration) -> Self {
-        self.signatures.form_timeout = timeout;
-        self
-    }
-
-    /// Sets the guard's clock. Default: [`SystemClock`]. `s3s` reads its own.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
         self
     }
 
@@ -229,25 +190,7 @@ pub struct S3sGuardService<S> {
     guard: Arc<Guard>,
 }
 
-impl<S> S3sGuardService<S> {
-    /// Returns a reference to the inner service.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Returns a mutable reference to the inner service.
-    #[must_use]
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Returns the inner service.
-    #[must_use]
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+inner_service!(S3sGuardService);
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for S3sGuardService<S>
 where

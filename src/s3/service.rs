@@ -36,25 +36,9 @@ impl<S> S3AuthService<S> {
     pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
         Self { inner, verifier }
     }
-
-    /// Returns a reference to the inner service.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Returns a mutable reference to the inner service.
-    #[must_use]
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Returns the inner service.
-    #[must_use]
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
+
+inner_service!(S3AuthService);
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for S3AuthService<S>
 where

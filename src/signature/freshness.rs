@@ -16,6 +16,16 @@ pub enum Freshness {
     Until(SystemTime),
 }
 
+impl Freshness {
+    /// Returns when the request was signed. `None` if it does not contain the time.
+    pub(in crate::signature) fn signed_at(self) -> Option<SystemTime> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Unknown | Self::Until(_) => None,
+        }
+    }
+}
+
 /// Returns whether a signed request may be used `now`.
 ///
 /// - [`At`](Freshness::At): if the signing time is at most `max_skew` in the past or in

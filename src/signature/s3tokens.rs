@@ -93,10 +93,7 @@ impl S3TokensRequest {
     /// as a presigned request of the older version.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
-        match self.freshness {
-            Freshness::At(time) => Some(time),
-            Freshness::Unknown | Freshness::Until(_) => None,
-        }
+        self.freshness.signed_at()
     }
 
     /// Returns whether the signature was made with this secret.

@@ -167,11 +167,7 @@ impl SigningKey {
     }
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SigningKey(..)")
-    }
-}
+opaque_debug!(SigningKey);
 
 fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Zeroizing<[u8; 32]> {
     let first = hash::sha256_key("AWS4", secret);

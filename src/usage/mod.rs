@@ -6,9 +6,7 @@
 
 use std::{
     collections::HashMap,
-    error::Error as StdError,
     fmt,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -67,28 +65,9 @@ pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
     ) -> Result<HashMap<CredentialId, SystemTime>, UsageError>;
 }
 
-/// The log could not be written or read; retrying may help.
-#[derive(Debug)]
-pub struct UsageError(Box<dyn StdError + Send + Sync>);
-
-impl UsageError {
-    /// Wraps the cause.
-    #[must_use]
-    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(source.into())
-    }
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("log of uses unavailable")
-    }
-}
-
-impl StdError for UsageError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
-    }
+wrapping_error! {
+    /// The log could not be written or read; retrying may help.
+    UsageError, "log of uses unavailable"
 }
 
 /// Returns the whole seconds since 1970; zero for earlier times.
@@ -96,23 +75,9 @@ pub(crate) fn whole_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: UsageLog + ?Sized> UsageLog for $pointer<T> {
-            async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
-                (**self).note(uses).await
-            }
+type Uses = HashMap<CredentialId, SystemTime>;
 
-            async fn last_used(
-                &self,
-                ids: &[CredentialId],
-            ) -> Result<HashMap<CredentialId, SystemTime>, UsageError> {
-                (**self).last_used(ids).await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(UsageLog {
+    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
+    async fn last_used(&self, ids: &[CredentialId]) -> Result<Uses, UsageError>;
+});

@@ -1,9 +1,6 @@
 //! Recently recorded uses, found without a lock.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The number of keys that are remembered; a power of two.
 const PLACES: usize = 4_096;
@@ -46,11 +43,7 @@ fn word(hash: u64, second: u64) -> u64 {
     (hash & !SECOND) | (second & SECOND)
 }
 
-impl fmt::Debug for Recent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recent(..)")
-    }
-}
+opaque_debug!(Recent);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error as StdError,
-    fmt,
     sync::{
         Arc,
         atomic::{
@@ -277,10 +276,4 @@ fn warn(shared: &Shared, error: &(dyn StdError + 'static)) {
 #[derive(Debug)]
 struct TooSlow;
 
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the log of uses timed out")
-    }
-}
-
-impl StdError for TooSlow {}
+fixed_error!(TooSlow, "the log of uses timed out");

@@ -14,15 +14,12 @@ mod over_memory {
 mod over_sqlite {
     use std::sync::OnceLock;
 
+    use test_support::suites::kept_sqlite;
     use tower_credentials::backend::{cached::Cached, sqlite::SqliteBackend};
 
     async fn shared() -> Cached<SqliteBackend> {
         static SHARED: OnceLock<Cached<SqliteBackend>> = OnceLock::new();
-        let open = || {
-            // Below `target`, because the values of statics are never dropped.
-            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-            Cached::new(SqliteBackend::open(folder.join("credentials.db")).unwrap())
-        };
+        let open = || Cached::new(kept_sqlite(env!("CARGO_TARGET_TMPDIR")));
         SHARED.get_or_init(open).clone()
     }
 

@@ -1,5 +1,27 @@
 //! The conformance suites for backends, change feeds, bulk loads and usage logs, with sealing.
 
+/// The other suites, on two handles from `$make`.
+macro_rules! pair_suites {
+    ($make:ident -> $store:ty) => {
+        mod feeds {
+            tower_credentials::feed_conformance_tests!(super::twice);
+        }
+
+        mod loads {
+            tower_credentials::bulk_load_conformance_tests!(super::twice);
+        }
+
+        mod logs {
+            tower_credentials::usage_conformance_tests!(super::twice);
+        }
+
+        async fn twice() -> ($store, $store) {
+            let backend = $make().await;
+            (backend.clone(), backend)
+        }
+    };
+}
+
 mod over_memory {
     use tower_credentials::backend::{encrypted::Encrypted, memory::MemoryBackend};
 
@@ -11,32 +33,12 @@ mod over_memory {
 
     tower_credentials::backend_conformance_tests!(backend);
 
-    mod feeds {
-        use super::*;
-
-        tower_credentials::feed_conformance_tests!(twice);
-    }
-
-    mod loads {
-        use super::*;
-
-        tower_credentials::bulk_load_conformance_tests!(twice);
-    }
-
-    mod logs {
-        use super::*;
-
-        tower_credentials::usage_conformance_tests!(twice);
-    }
-
-    async fn twice() -> (Encrypted<MemoryBackend>, Encrypted<MemoryBackend>) {
-        let backend = backend().await;
-        (backend.clone(), backend)
-    }
+    pair_suites!(backend -> Encrypted<MemoryBackend>);
 }
 
 /// All cases with one file.
 mod over_sqlite {
+    use test_support::suites::kept_sqlite;
     use tokio::sync::OnceCell;
     use tower_credentials::backend::{encrypted::Encrypted, sqlite::SqliteBackend};
 
@@ -45,9 +47,7 @@ mod over_sqlite {
     async fn shared() -> Encrypted<SqliteBackend> {
         static SHARED: OnceCell<Encrypted<SqliteBackend>> = OnceCell::const_new();
         let open = || async {
-            // Below `target`, because the values of statics are never dropped.
-            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-            let backend = SqliteBackend::open(folder.join("credentials.db")).unwrap();
+            let backend = kept_sqlite(env!("CARGO_TARGET_TMPDIR"));
             Encrypted::open(backend, ring(&["old", "new"])).await.unwrap()
         };
         SHARED.get_or_init(open).await.clone()
@@ -55,28 +55,7 @@ mod over_sqlite {
 
     tower_credentials::backend_conformance_tests!(shared);
 
-    mod feeds {
-        use super::*;
-
-        tower_credentials::feed_conformance_tests!(twice);
-    }
-
-    mod loads {
-        use super::*;
-
-        tower_credentials::bulk_load_conformance_tests!(twice);
-    }
-
-    mod logs {
-        use super::*;
-
-        tower_credentials::usage_conformance_tests!(twice);
-    }
-
-    async fn twice() -> (Encrypted<SqliteBackend>, Encrypted<SqliteBackend>) {
-        let backend = shared().await;
-        (backend.clone(), backend)
-    }
+    pair_suites!(shared -> Encrypted<SqliteBackend>);
 }
 
 /// A store that was adopted, and is not completely sealed yet.

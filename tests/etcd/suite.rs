@@ -1,6 +1,6 @@
 //! The conformance suites on one shared cluster.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use tower_credentials::backend::{BackendError, ChangeFeed, Changes, etcd::EtcdBackend};
@@ -14,35 +14,17 @@ async fn handle() -> Option<EtcdBackend> {
     Some(EtcdBackend::open(url).await.unwrap())
 }
 
-macro_rules! cases {
-    (($make:path) $($subject:ident { $($case:ident)+ })+) => {$($(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            if let Some(backend) = $make().await {
-                tower_credentials::conformance::cases::$case(Arc::new(backend)).await;
-            }
-        }
-    )+)+};
-}
-
-tower_credentials::__conformance_cases!({ cases }(handle));
+tower_credentials::__conformance_cases!({ test_support::live_suite }(handle));
 
 mod bulk {
     use super::*;
 
-    macro_rules! cases {
-        (() $($case:ident)+) => {$(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                if let Some(backend) = handle().await {
-                    let load = Arc::new(backend.clone());
-                    tower_credentials::conformance::bulk::$case(Arc::new(backend), load).await;
-                }
-            }
-        )+};
+    async fn twice() -> Option<(EtcdBackend, EtcdBackend)> {
+        let backend = handle().await?;
+        Some((backend.clone(), backend))
     }
 
-    tower_credentials::__bulk_load_conformance_cases!({ cases }());
+    tower_credentials::__bulk_load_conformance_cases!({ test_support::live_suite }(bulk, twice));
 }
 
 /// The feed of one handle, with writes through another, as in another process.
@@ -63,17 +45,12 @@ mod feed {
         }
     }
 
-    macro_rules! cases {
-        (() $($case:ident)+) => {$(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                if let (Some(backend), Some(other)) = (handle().await, handle().await) {
-                    let (backend, feed) = (Arc::new(backend), Arc::new(Started(other)));
-                    tower_credentials::conformance::feed::$case(backend, feed).await;
-                }
-            }
-        )+};
+    async fn backend_and_feed() -> Option<(EtcdBackend, Started)> {
+        Some((handle().await?, Started(handle().await?)))
     }
 
-    tower_credentials::__feed_conformance_cases!({ cases }());
+    tower_credentials::__feed_conformance_cases!({ test_support::live_suite }(
+        feed,
+        backend_and_feed
+    ));
 }

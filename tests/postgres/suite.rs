@@ -1,10 +1,8 @@
 //! The conformance suites, on one shared database and on one whose transactions are serializable
 //! by default.
 
-use std::sync::Arc;
-
 use tokio::sync::OnceCell;
-use tower_credentials::{backend::postgres::PostgresBackend, conformance};
+use tower_credentials::backend::postgres::PostgresBackend;
 
 use crate::lab;
 
@@ -41,68 +39,30 @@ async fn serializable_backend() -> Option<PostgresBackend> {
     Some(PostgresBackend::open(serializable_url().await?).await.unwrap())
 }
 
-/// As the macro for authors of backends. Skips if PostgreSQL is not installed.
-macro_rules! backend_tests {
-    (($make:path) $($subject:ident { $($case:ident)+ })+) => {$($(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let Some(backend) = $make().await else { return };
-            conformance::cases::$case(Arc::new(backend)).await;
-        }
-    )+)+};
-}
-
-macro_rules! usage_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let Some(pair) = $make().await else { return };
-            let (backend, log) = conformance::usage::shared(pair);
-            conformance::usage::$case(backend, log).await;
-        }
-    )+};
-}
-
-macro_rules! feed_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let Some(pair) = $make().await else { return };
-            let (backend, feed) = conformance::feed::shared(pair);
-            conformance::feed::$case(backend, feed).await;
-        }
-    )+};
-}
-
-macro_rules! bulk_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let Some(pair) = $make().await else { return };
-            let (backend, load) = conformance::bulk::shared(pair);
-            conformance::bulk::$case(backend, load).await;
-        }
-    )+};
-}
-
-tower_credentials::__conformance_cases!({ backend_tests }(backend));
+tower_credentials::__conformance_cases!({ test_support::live_suite }(backend));
 
 mod bulk {
     use super::*;
 
-    tower_credentials::__bulk_load_conformance_cases!({ bulk_tests }(backend_twice));
+    tower_credentials::__bulk_load_conformance_cases!({ test_support::live_suite }(
+        bulk,
+        backend_twice
+    ));
 }
 
 mod feed {
     use super::*;
 
-    tower_credentials::__feed_conformance_cases!({ feed_tests }(backend_twice));
+    tower_credentials::__feed_conformance_cases!({ test_support::live_suite }(feed, backend_twice));
 }
 
 mod usage {
     use super::*;
 
-    tower_credentials::__usage_conformance_cases!({ usage_tests }(backend_twice));
+    tower_credentials::__usage_conformance_cases!({ test_support::live_suite }(
+        usage,
+        backend_twice
+    ));
 }
 
 mod serializable {
@@ -116,14 +76,16 @@ mod serializable {
     mod bulk {
         use super::*;
 
-        tower_credentials::__bulk_load_conformance_cases!({ bulk_tests }(twice));
+        tower_credentials::__bulk_load_conformance_cases!({ test_support::live_suite }(
+            bulk, twice
+        ));
     }
 
     mod feed {
         use super::*;
 
-        tower_credentials::__feed_conformance_cases!({ feed_tests }(twice));
+        tower_credentials::__feed_conformance_cases!({ test_support::live_suite }(feed, twice));
     }
 
-    tower_credentials::__conformance_cases!({ backend_tests }(serializable_backend));
+    tower_credentials::__conformance_cases!({ test_support::live_suite }(serializable_backend));
 }

@@ -2,7 +2,7 @@
 //! proves nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -30,16 +30,12 @@ mod memory {
 mod sqlite {
     use std::sync::OnceLock;
 
+    use test_support::suites::kept_sqlite;
     use tower_credentials::backend::sqlite::SqliteBackend;
 
     async fn shared_file() -> (SqliteBackend, SqliteBackend) {
         static SHARED: OnceLock<SqliteBackend> = OnceLock::new();
-        let open = || {
-            // Below `target`, because the values of statics are never dropped.
-            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-            SqliteBackend::open(folder.join("credentials.db")).unwrap()
-        };
-        let store = SHARED.get_or_init(open);
+        let store = SHARED.get_or_init(|| kept_sqlite(env!("CARGO_TARGET_TMPDIR")));
         (store.clone(), store.clone())
     }
 
@@ -49,32 +45,11 @@ mod sqlite {
 type Backend = Arc<dyn CredentialBackend>;
 type Case = fn(Backend, Arc<dyn UsageLog>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-macro_rules! name_and_function {
-    (() $($case:ident)+) => {
-        &[$((stringify!($case), |backend, log| {
-            Box::pin(tower_credentials::conformance::usage::$case(backend, log))
-        })),+]
-    };
-}
-
 /// Every case of the suite, by name.
 const CASES: &[(&str, Case)] =
-    tower_credentials::__usage_conformance_cases!({ name_and_function }());
+    tower_credentials::__usage_conformance_cases!({ test_support::named_cases }(usage));
 
-macro_rules! bugs {
-    ($($bug:ident: $($case:ident)+;)+) => {
-        /// The bug of a [`Mutant`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Bug {
-            $($bug),+
-        }
-
-        /// The cases that must fail with each bug.
-        const BUGS: &[(Bug, &[&str])] = &[$((Bug::$bug, &[$(stringify!($case)),+])),+];
-    };
-}
-
-bugs! {
+test_support::bugs! {
     BatchesAreCutShort: long_report_is_stored_and_returned_completely;
     ChangesForget: record_update_keeps_the_use;
     EmptyIsAnError: empty_report_and_query_are_not_errors;
@@ -181,28 +156,6 @@ async fn passes(case: Case, bug: Option<Bug>) -> bool {
     let backend = MemoryBackend::default();
     let log = Mutant { bug, backend: backend.clone(), last_used: Mutex::default() };
     tokio::spawn(case(Arc::new(backend), Arc::new(log))).await.is_ok()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_bug_is_caught_by_its_cases() {
-    let mut missed = Vec::new();
-    for (bug, cases) in BUGS {
-        for name in *cases {
-            let (_, case) = CASES.iter().find(|(case, _)| case == name).expect("a known case");
-            if passes(*case, Some(*bug)).await {
-                missed.push((bug, name));
-            }
-        }
-    }
-    assert!(missed.is_empty(), "not caught: {missed:#?}");
-}
-
-#[test]
-fn every_case_has_a_bug_to_catch() {
-    let caught: BTreeSet<_> = BUGS.iter().flat_map(|(_, cases)| *cases).collect();
-    let idle: Vec<_> =
-        CASES.iter().map(|(name, _)| name).filter(|name| !caught.contains(name)).collect();
-    assert!(idle.is_empty(), "never seen to fail: {idle:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,16 +3,13 @@
 
 mod stores;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use test_support::{etcd, postgres};
-use tower_credentials::{
-    backend::{
-        ChangeFeed, CredentialBackend,
-        cached::Cached,
-        encrypted::{Encrypted, KeyRing},
-    },
-    conformance,
+use tower_credentials::backend::{
+    ChangeFeed, CredentialBackend,
+    cached::Cached,
+    encrypted::{Encrypted, KeyRing},
 };
 
 async fn sealed<B: CredentialBackend>(backend: B) -> Encrypted<B> {
@@ -37,24 +34,16 @@ where
     followed(sealed(backend).await).await
 }
 
-/// As the macro for authors of backends. Skips if the server is not installed.
-macro_rules! cases {
-    (($store:path, $wrap:path) $($subject:ident { $($case:ident)+ })+) => {$($(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            if let Some(backend) = $store().await {
-                conformance::cases::$case(Arc::new($wrap(backend).await)).await;
-            }
-        }
-    )+)+};
-}
-
 macro_rules! suites {
     ($($name:ident: $store:path, $wrap:path;)+) => {$(
         mod $name {
             use super::*;
 
-            tower_credentials::__conformance_cases!({ cases }($store, $wrap));
+            async fn backend() -> Option<impl CredentialBackend> {
+                Some($wrap($store().await?).await)
+            }
+
+            tower_credentials::__conformance_cases!({ test_support::live_suite }(backend));
         }
     )+};
 }

@@ -8,13 +8,7 @@ use crate::backend::BackendError;
 #[derive(Debug)]
 pub(super) struct GivenUp;
 
-impl fmt::Display for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call to the credential store ended without a result")
-    }
-}
-
-impl StdError for GivenUp {}
+fixed_error!(GivenUp, "the call to the credential store ended without a result");
 
 pub(super) fn given_up() -> BackendError {
     BackendError::Unavailable(Box::new(GivenUp))

@@ -1,7 +1,6 @@
 //! The order of writes and calls, so that no stale answer is served.
 
 use std::{
-    fmt,
     hash::{BuildHasher, Hash, RandomState},
     sync::{
         Arc,
@@ -107,11 +106,7 @@ impl Default for Writes {
     }
 }
 
-impl fmt::Debug for Writes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Writes(..)")
-    }
-}
+opaque_debug!(Writes);
 
 /// A write in progress. Dropping it counts the write, also when the write failed, panicked or
 /// was cancelled: it may have happened.

@@ -1,6 +1,6 @@
 //! Secrets that Keystone sealed, for the import from Keystone.
 
-use std::{error::Error as StdError, fmt, fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use aes_gcm_siv::aes::Aes128;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
@@ -140,10 +140,4 @@ impl fmt::Debug for FernetKeys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FernetError(());
 
-impl fmt::Display for FernetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the Fernet token was not made with any of these keys, or was altered")
-    }
-}
-
-impl StdError for FernetError {}
+fixed_error!(FernetError, "the Fernet token was not made with any of these keys, or was altered");

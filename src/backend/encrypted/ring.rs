@@ -1,6 +1,6 @@
 //! The keys that secrets are sealed with.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path};
 
 use async_trait::async_trait;
 use data_encoding::BASE64;
@@ -200,19 +200,9 @@ impl KeyProvider for KeyRing {
     }
 }
 
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        impl<T: KeyProvider + ?Sized> KeyProvider for $pointer<T> {
-            async fn key_ring(&self) -> Result<KeyRing, KeyError> {
-                (**self).key_ring().await
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);
+forward_pointers!(KeyProvider {
+    async fn key_ring(&self) -> Result<KeyRing, KeyError>;
+});
 
 /// Returns whether this is a valid id: it is written into sealed texts without quotes.
 pub(super) fn is_key_id(id: &str) -> bool {

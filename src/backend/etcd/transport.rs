@@ -22,6 +22,7 @@ use hyper_util::{
 };
 
 use super::error::{EtcdError, EtcdErrorKind};
+use crate::tls;
 
 /// How long a member is skipped after its first failure. Doubles with each further failure, with
 /// some jitter.
@@ -119,8 +120,6 @@ const MAX_ANSWER: usize = 16 << 20;
 /// Maximum size of an error message, in bytes.
 const MAX_ERROR: usize = 64 << 10;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// How many idle connections to one member are kept.
 const MAX_IDLE: usize = 256;
 
@@ -132,16 +131,7 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(tls: rustls::ClientConfig, timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        tcp.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = tls::connector(tls, timeout);
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(MAX_IDLE).build(connector);
         Self { client }

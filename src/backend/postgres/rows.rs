@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tokio_postgres::types::ToSql;
 
-use crate::backend::row::{COLUMNS, Columns, ID, MATERIAL, Row};
+use crate::backend::row::{COLUMNS, Columns, ID, MATERIAL, Row, columns};
 use crate::backend::{BackendError, Order};
 use crate::domain::Credential;
 
@@ -23,23 +23,7 @@ pub(super) fn size(row: &Row) -> usize {
 
 /// The columns of a row, for `COPY`.
 pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
-    [
-        &row.id,
-        &row.kind,
-        &row.user_id,
-        &row.project_id,
-        &row.slot,
-        &row.access_key,
-        // The driver copies it and does not wipe the copy.
-        &*row.material,
-        &row.status,
-        &row.delegation,
-        &row.attributes,
-        &row.root_key,
-        &row.created_at,
-        &row.updated_at,
-        &row.version,
-    ]
+    columns!(row)
 }
 
 /// Rows as parameters of a statement: one array for each column.

@@ -107,13 +107,7 @@ impl StdError for BatchFailed {
 #[derive(Debug)]
 pub(super) struct WriterGone;
 
-impl fmt::Display for WriterGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the writing thread has ended")
-    }
-}
-
-impl StdError for WriterGone {}
+fixed_error!(WriterGone, "the writing thread has ended");
 
 /// Converts the error of a failed read.
 ///

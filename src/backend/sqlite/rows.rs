@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rusqlite::{ToSql, types::ValueRef};
 
-use crate::backend::row::{COLUMNS, Columns, ID, KIND, PROJECT_ID, Row, USER_ID};
+use crate::backend::row::{COLUMNS, Columns, ID, KIND, PROJECT_ID, Row, USER_ID, columns};
 use crate::backend::{BackendError, Change, ListQuery, Order};
 use crate::domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, UserId};
 
@@ -25,24 +25,7 @@ pub(super) fn change(row: &Row) -> Change {
 
 /// Returns the values of all columns.
 pub(super) fn values(row: &Row) -> [&dyn ToSql; COLUMNS.len()] {
-    [
-        &row.id,
-        &row.kind,
-        &row.user_id,
-        &row.project_id,
-        &row.slot,
-        &row.access_key,
-        // The engine makes a copy that is not wiped; it is written to the disk, where it is
-        // just as readable.
-        &*row.material,
-        &row.status,
-        &row.delegation,
-        &row.attributes,
-        &row.root_key,
-        &row.created_at,
-        &row.updated_at,
-        &row.version,
-    ]
+    columns!(row)
 }
 
 /// Reads a row of all columns.

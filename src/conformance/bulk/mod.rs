@@ -21,8 +21,6 @@
 //! }
 //! ```
 
-use std::sync::Arc;
-
 mod cases;
 mod races;
 
@@ -38,27 +36,8 @@ mod races;
 #[macro_export]
 macro_rules! bulk_load_conformance_tests {
     ($make:path) => {
-        $crate::__bulk_load_conformance_cases!({ $crate::__bulk_load_conformance_tests }($make));
+        $crate::__bulk_load_conformance_cases!({ $crate::__pair_conformance_tests }(bulk, $make));
     };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __bulk_load_conformance_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[::tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let (backend, load) = $crate::conformance::bulk::shared($make().await);
-            $crate::conformance::bulk::$case(backend, load).await;
-        }
-    )+};
-}
-
-/// Shares the arguments of the cases.
-#[doc(hidden)]
-#[must_use]
-pub fn shared<B, L>((backend, load): (B, L)) -> (Arc<B>, Arc<L>) {
-    (Arc::new(backend), Arc::new(load))
 }
 
 /// Calls a macro with an argument and every case: the only list of the cases.

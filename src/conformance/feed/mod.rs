@@ -21,8 +21,6 @@
 //! }
 //! ```
 
-use std::sync::Arc;
-
 mod cases;
 
 /// Expands to one multi-threaded `#[tokio::test]` per case of the suite for feeds of
@@ -38,27 +36,8 @@ mod cases;
 #[macro_export]
 macro_rules! feed_conformance_tests {
     ($make:path) => {
-        $crate::__feed_conformance_cases!({ $crate::__feed_conformance_tests }($make));
+        $crate::__feed_conformance_cases!({ $crate::__pair_conformance_tests }(feed, $make));
     };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __feed_conformance_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[::tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let (backend, feed) = $crate::conformance::feed::shared($make().await);
-            $crate::conformance::feed::$case(backend, feed).await;
-        }
-    )+};
-}
-
-/// Shares the arguments of the cases.
-#[doc(hidden)]
-#[must_use]
-pub fn shared<B, F>((backend, feed): (B, F)) -> (Arc<B>, Arc<F>) {
-    (Arc::new(backend), Arc::new(feed))
 }
 
 /// Calls a macro with an argument and every case: the only list of the cases.

@@ -21,8 +21,6 @@
 //! }
 //! ```
 
-use std::sync::Arc;
-
 mod cases;
 
 /// Expands to one multi-threaded `#[tokio::test]` per case of the suite for logs of
@@ -37,27 +35,8 @@ mod cases;
 #[macro_export]
 macro_rules! usage_conformance_tests {
     ($make:path) => {
-        $crate::__usage_conformance_cases!({ $crate::__usage_conformance_tests }($make));
+        $crate::__usage_conformance_cases!({ $crate::__pair_conformance_tests }(usage, $make));
     };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __usage_conformance_tests {
-    (($make:path) $($case:ident)+) => {$(
-        #[::tokio::test(flavor = "multi_thread")]
-        async fn $case() {
-            let (backend, log) = $crate::conformance::usage::shared($make().await);
-            $crate::conformance::usage::$case(backend, log).await;
-        }
-    )+};
-}
-
-/// Shares the arguments of the cases.
-#[doc(hidden)]
-#[must_use]
-pub fn shared<B, L>((backend, log): (B, L)) -> (Arc<B>, Arc<L>) {
-    (Arc::new(backend), Arc::new(log))
 }
 
 /// Calls a macro with an argument and every case: the only list of the cases.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, mem,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -178,11 +178,7 @@ fn of_version(
     found.filter(|(found, _)| *found == version).map(|(_, remembered)| Arc::clone(remembered))
 }
 
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keys(..)")
-    }
-}
+opaque_debug!(Keys);
 
 #[cfg(test)]
 mod tests {

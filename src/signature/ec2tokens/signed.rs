@@ -111,10 +111,7 @@ impl Ec2Signed {
     /// Returns when the request was signed. `None` if the request does not contain the time.
     #[must_use]
     pub fn signed_at(&self) -> Option<SystemTime> {
-        match self.freshness {
-            Freshness::At(time) => Some(time),
-            Freshness::Unknown | Freshness::Until(_) => None,
-        }
+        self.freshness.signed_at()
     }
 
     /// Returns whether the signature was made with this secret.

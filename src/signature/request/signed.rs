@@ -1,7 +1,5 @@
 //! [`SignedRequest`]: a signed request of either version.
 
-use std::fmt;
-
 use super::{
     error::{RequestError, S3ErrorCode},
     head::{RequestHead, Scheme},
@@ -97,8 +95,4 @@ impl Detached {
     }
 }
 
-impl fmt::Debug for Detached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Detached(..)")
-    }
-}
+opaque_debug!(Detached);

@@ -22,6 +22,7 @@ pub mod records;
 pub mod secret_file;
 pub mod signer;
 pub mod signing;
+pub mod suites;
 pub mod thread_log;
 pub mod tools;
 pub mod waiting;
