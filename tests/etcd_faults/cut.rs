@@ -12,9 +12,8 @@ use tower_credentials::{
 };
 
 use crate::etcd::Cluster;
-use crate::load::{Load, pair};
 use crate::network::Network;
-use crate::{ALONE, CALL, etcd, fresh};
+use crate::{ALONE, CALL, end, etcd, fresh, pair, start};
 
 /// How long a cache relies on its feed after the last complete notice.
 const TRUST: Duration = Duration::from_secs(1);
@@ -22,20 +21,21 @@ const TRUST: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn leader_that_is_cut_off_from_its_peers_is_skipped() {
     let Some((_alone, cluster, network)) = apart().await else { return };
-    let load = Load::start(&cluster.url()).await;
+    let load = start(&cluster.url()).await;
     for _ in 0..2 {
-        load.until_more(150).await;
+        load.progress(150).await;
         let leader = cluster.wait_for_leader();
         network.cut(leader, cluster.pid(leader));
         cluster.wait_for_leader_but(leader);
-        load.until_more(150).await;
+        load.progress(150).await;
         // The doors of both directions are closed.
         let others = cluster.led_by((leader + 1) % 3);
         assert!(others.is_some() && cluster.led_by(leader) != others, "not cut off");
         network.heal();
     }
-    load.until_more(150).await;
-    let silence = load.end("the leader cut off from its peers twice, for a while").await;
+    load.progress(150).await;
+    let silence =
+        end("the leader cut off from its peers twice, for a while", &cluster.url(), load).await;
     // In the worst order each member takes its share of the timeout.
     assert!(silence < CALL, "{silence:?}");
 }
@@ -160,8 +160,8 @@ async fn slow_member_slows_down_only_its_own_calls() {
     let doors: Vec<_> = (0..3)
         .map(|member| format!("127.0.0.1:{}", network.door(member, cluster.port(member))))
         .collect();
-    let load = Load::start(&format!("etcd://{}", doors.join(","))).await;
-    load.until_more(50).await;
+    let load = start(&format!("etcd://{}", doors.join(","))).await;
+    load.progress(50).await;
     // Each member in turn, so that each is also the preferred one.
     for (slow, door) in doors.iter().enumerate() {
         let alone = fresh(&format!("etcd://{door}")).await;
@@ -178,8 +178,8 @@ async fn slow_member_slows_down_only_its_own_calls() {
         assert!(writes > 0, "no writes any more");
         network.slow(slow, Duration::ZERO);
     }
-    load.until_more(50).await;
-    let silence = load.end("each member slow for a while").await;
+    load.progress(50).await;
+    let silence = end("each member slow for a while", &cluster.url(), load).await;
     assert!(silence < Duration::from_secs(5), "{silence:?}");
 }
 

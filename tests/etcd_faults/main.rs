@@ -6,21 +6,19 @@
 #![allow(clippy::disallowed_methods, reason = "the measurements need the time")]
 
 mod cut;
-mod load;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use test_support::{etcd, network};
+use test_support::{etcd, load::Load, network, records};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
-    domain::Quota,
+    backend::{BackendError, CredentialBackend, Maintenance, etcd::EtcdBackend},
+    domain::{Credential, Quota},
 };
 
 use self::etcd::Cluster;
-use self::load::{Load, pair};
 
 /// Allows one cluster at a time. Members on an overloaded machine elect leaders without a fault.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -31,45 +29,45 @@ const CALL: Duration = Duration::from_secs(8);
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_of_a_follower_loses_nothing() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
-    let load = Load::start(&cluster.url()).await;
+    let load = start(&cluster.url()).await;
     for round in 0..3 {
-        load.until_more(200).await;
+        load.progress(200).await;
         let doomed = (cluster.wait_for_leader() + 1 + round % 2) % 3;
         cluster.kill(doomed);
-        load.until_more(200).await;
+        load.progress(200).await;
         cluster.restart(doomed);
     }
-    load.end("a follower killed three times").await;
+    end("a follower killed three times", &cluster.url(), load).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_of_the_leader_loses_nothing() {
     let Some((_alone, mut cluster)) = cluster().await else { return };
-    let load = Load::start(&cluster.url()).await;
+    let load = start(&cluster.url()).await;
     for _ in 0..3 {
-        load.until_more(200).await;
+        load.progress(200).await;
         let doomed = cluster.wait_for_leader();
         cluster.kill(doomed);
-        load.until_more(200).await;
+        load.progress(200).await;
         cluster.restart(doomed);
         cluster.wait_for_leader();
     }
-    load.end("the leader killed three times").await;
+    end("the leader killed three times", &cluster.url(), load).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_leader_is_skipped() {
     let Some((_alone, cluster)) = cluster().await else { return };
-    let load = Load::start(&cluster.url()).await;
+    let load = start(&cluster.url()).await;
     for _ in 0..2 {
-        load.until_more(200).await;
+        load.progress(200).await;
         let frozen = cluster.wait_for_leader();
         cluster.suspend(frozen);
-        load.until_more(200).await;
+        load.progress(200).await;
         cluster.resume(frozen);
     }
-    load.until_more(200).await;
-    let silence = load.end("the leader stopped twice, for a while").await;
+    load.progress(200).await;
+    let silence = end("the leader stopped twice, for a while", &cluster.url(), load).await;
     // The other members are asked long before the timeout of a call.
     assert!(silence < Duration::from_secs(5), "{silence:?}");
 }
@@ -80,8 +78,8 @@ async fn calls_fail_in_time_without_a_majority_and_resume_when_it_returns() {
     let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
     let before = pair("bob");
     backend.insert(&before, Quota::Unlimited).await.unwrap();
-    let load = Load::start(&cluster.url()).await;
-    load.until_more(200).await;
+    let load = start(&cluster.url()).await;
+    load.progress(200).await;
     cluster.kill(0);
     cluster.kill(1);
     // The last leader may still answer some writes.
@@ -114,10 +112,10 @@ async fn calls_fail_in_time_without_a_majority_and_resume_when_it_returns() {
     assert!(started.elapsed() < CALL, "{:?}", started.elapsed());
     let returned = Instant::now();
     cluster.restart(1);
-    load.until_more(200).await;
+    load.progress(200).await;
     println!("two of three killed: writes again {:?} after one returned", returned.elapsed());
     assert_eq!(backend.get(&before.id).await.unwrap(), Some(before));
-    load.end("two of three killed").await;
+    end("two of three killed", &cluster.url(), load).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +140,28 @@ async fn cluster() -> Option<(tokio::sync::MutexGuard<'static, ()>, Cluster)> {
     }
     let alone = ALONE.lock().await;
     Some((alone, Cluster::start(3, &[])))
+}
+
+/// A key pair of this user.
+fn pair(user: &str) -> Arc<Credential> {
+    records::new_pair_in("demo", user).into()
+}
+
+/// Starts two writers for each user, with two handles, as in two processes. Every other user has
+/// a small quota.
+async fn start(url: &str) -> Load {
+    let quotas = [1_000_000, 8, 1_000_000, 8].map(Quota::AtMost);
+    Load::start(&[fresh(url).await, fresh(url).await], quotas.into())
+}
+
+/// Ends the load and asserts that the store has exactly what was acknowledged. Returns the longest
+/// time without an acknowledged write.
+async fn end(what: &str, url: &str, load: Load) -> Duration {
+    let backend = fresh(url).await;
+    let done = load.stop(what, &backend).await;
+    assert!(done.full > 0, "no quota was ever exceeded");
+    assert_eq!(backend.check_counters().await.unwrap().unwrap().wrong, 0);
+    done.silence
 }
 
 /// Opens the store again, as a new process would.

@@ -14,7 +14,7 @@ use tower_credentials::{
 use crate::{
     faults::{unavailable, until_written},
     lab,
-    load::{Load, QUOTA, audit, held, missing, pair},
+    load::{self, QUOTA, audit, held, missing, pair},
 };
 
 /// Two servers. The second is a synchronous standby of the first, so that it has everything that
@@ -62,7 +62,7 @@ async fn promoted_standby_has_every_acknowledged_insert() {
     assert!(error.to_string().contains("writes"), "{error}");
 
     let backend = two.builder().build().await.unwrap();
-    let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
+    let load = load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(1_000).await;
     two.first.kill();
     two.second.promote();
@@ -80,7 +80,7 @@ async fn writes_fail_without_the_standby_and_resume_when_it_returns() {
     until_written(&backend).await;
     let known = pair("amy");
     backend.insert(&known, Quota::Unlimited).await.unwrap();
-    let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
+    let load = load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(500).await;
     two.second.kill();
     // Answers to writes that the standby confirmed may still arrive.
@@ -103,7 +103,7 @@ async fn writes_fail_without_the_standby_and_resume_when_it_returns() {
     let sessions = lab::sessions(&lab::connect(&two.url).await, "tower-credentials").await;
     assert!(sessions <= 9, "{sessions} sessions");
 
-    let refused = load.refused();
+    let refused = load.unavailable();
     two.second.restart();
     let returned = Instant::now();
     load.progress(500).await;
@@ -127,7 +127,7 @@ async fn writes_fail_without_the_standby_and_resume_when_it_returns() {
 async fn old_primary_that_returned_as_a_standby_can_be_promoted_again() {
     let Some(mut two) = Two::start().await else { return };
     let backend = two.builder().build().await.unwrap();
-    let load = Load::start(&backend, 32, Quota::AtMost(QUOTA));
+    let load = load::start(&backend, 32, Quota::AtMost(QUOTA));
     load.progress(500).await;
     two.first.kill();
     two.second.promote();

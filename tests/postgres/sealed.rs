@@ -14,7 +14,7 @@ use tower_credentials::{
 
 use crate::{
     lab,
-    load::{Load, QUOTA, audit, pair},
+    load::{self, QUOTA, audit, pair},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +25,7 @@ async fn sealed_writes_fail_in_time_during_an_outage_and_resume_after_it() {
     let builder = builder.connect_timeout(second).statement_timeout(second);
     let ring = KeyRing::new("first", &[7; 32]).unwrap();
     let sealed = Encrypted::open(builder.build().await.unwrap(), ring).await.unwrap();
-    let load = Load::start(&sealed, 32, Quota::AtMost(QUOTA));
+    let load = load::start(&sealed, 32, Quota::AtMost(QUOTA));
     let mut longest = Duration::ZERO;
     for _ in 0..2 {
         load.progress(300).await;

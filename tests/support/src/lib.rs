@@ -15,6 +15,7 @@ pub mod http;
 pub mod installed;
 pub mod keys;
 pub mod keystone;
+pub mod load;
 pub mod network;
 pub mod postgres;
 pub mod process;
