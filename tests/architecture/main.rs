@@ -42,6 +42,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("issuer", &["directory", "domain"]),
     ("keystone", &["auth", "clock", "directory", "domain", "flight", "tls"]),
     ("log", &[]),
+    ("macros", &[]),
     ("origin", &[]),
     ("policy", &["directory", "domain"]),
     ("read", &["error"]),

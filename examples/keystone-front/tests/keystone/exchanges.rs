@@ -41,7 +41,7 @@ struct Differs {
 
 /// The members that differ for an unknown method.
 pub(crate) const METHOD: &[&str] = &["body.error", "body.message"];
-pub(crate) const METHOD_WHY: &str = "all errors have the same shape";
+pub(crate) const METHOD_WHY: &str = "the front's errors all have one shape";
 
 /// A row: a description, the caller, and method and path under `/v3`.
 pub(crate) const fn row(what: &'static str, who: &'static str, call: &'static str) -> Row {

@@ -21,9 +21,9 @@ const BODIES: &[Row] = &[
     create("a number as type", r#"{"credential": {"type": 1, "user_id": "<ann>", "blob": "b"}}"#),
     create("an object as blob", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": {}}}"#),
     create("an empty type", r#"{"credential": {"type": "", "user_id": "<ann>", "blob": "b"}}"#)
-        .status(201, 400, "a type without a name says nothing"),
+        .status(201, 400, "an empty type has no meaning"),
     create("an empty blob", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": ""}}"#)
-        .status(201, 400, "an empty blob says nothing"),
+        .status(201, 400, "an empty blob has no meaning"),
     create(
         "a key without a project",
         r#"{"credential": {"type": "ec2", "user_id": "<ann>",
@@ -59,7 +59,7 @@ const BODIES: &[Row] = &[
         r#"{"credential": {"type": "EC2", "user_id": "<ann>",
             "project_id": "<home>", "blob": "{\"access\": \"<ann>6\", \"secret\": \"s\"}"}}"#,
     )
-    .status(201, 400, "Keystone makes a key of it that never verifies"),
+    .status(201, 400, "Keystone creates a key that never verifies"),
     create(
         "more beside it",
         r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"},
@@ -83,13 +83,13 @@ const BODIES: &[Row] = &[
         r#"{"credential": {"type": "t", "user_id": "nobody",
             "blob": "b"}}"#,
     )
-    .status(201, 404, "who owns a credential must exist"),
+    .status(201, 404, "the owner must exist"),
     create(
         "a project that does not exist",
         r#"{"credential": {"type": "t", "user_id": "<ann>",
             "project_id": "nowhere", "blob": "b"}}"#,
     )
-    .status(201, 404, "what a credential is for must exist"),
+    .status(201, 404, "the project must exist"),
     create("no content type", r#"{"credential": {"type": "t", "user_id": "<ann>", "blob": "b"}}"#)
         .content_type("")
         .keep(&[("t4", "/credential/id")]),
@@ -98,7 +98,7 @@ const BODIES: &[Row] = &[
     row("a bad body and no token", "nobody", "POST /credentials").body("{").status(
         400,
         401,
-        "who asks is looked at before what is asked",
+        "the front authenticates before it reads the body",
     ),
     row("a bad body from a member", "member", "POST /credentials").body(r#"{"credential": {}}"#),
 ];

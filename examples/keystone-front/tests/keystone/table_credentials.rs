@@ -115,7 +115,7 @@ async fn credentials_are_changed_and_deleted_as_in_keystone() {
             .body(r#"{"credential": {"blob": "new", "type": "other"}}"#),
         row("the same type", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "type": "cert"}}"#)
-            .status(400, 200, "`openstack credential set` sends the type too"),
+            .status(400, 200, "`openstack credential set` sends the type"),
         row("an unknown member", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "colour": "red"}}"#),
         row("no JSON", "member", "PATCH /credentials/<certificate>").body("blob"),
@@ -131,7 +131,7 @@ async fn credentials_are_changed_and_deleted_as_in_keystone() {
         row("what may be asked", "member", "OPTIONS /credentials/<own>").differs(
             200,
             &["content-type"],
-            "nothing is of no type",
+            "the response has no body",
         ),
         row("only the head", "member", "HEAD /credentials/<own>"),
         row("by another user", "second member", "DELETE /credentials/<own>"),

@@ -33,7 +33,7 @@ async fn delegated_callers_are_rejected_as_in_keystone() {
         row("show what is not there", "admin's unrestricted", "GET /credentials/nothing").status(
             404,
             403,
-            "who may do nothing is refused before it is looked for",
+            "the front rejects callers without any rights before the lookup",
         ),
         row("change", "restricted", "PATCH /credentials/<own>").body(BLOB),
         row("change", "unrestricted", "PATCH /credentials/<own>").body(BLOB),
@@ -59,9 +59,9 @@ async fn delegated_callers_are_rejected_as_in_keystone() {
         row("show a pair", "trustee", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("show a pair", "by key", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("one that there is not", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/none")
-            .status(404, 403, "who may do nothing is refused before it is looked for"),
+            .status(404, 403, "the front rejects callers without any rights before the lookup"),
         row("one that there is not", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/none")
-            .status(404, 403, "who may do nothing is refused before it is looked for"),
+            .status(404, 403, "the front rejects callers without any rights before the lookup"),
         row("one that there is not", "by key", "GET /users/<ann>/credentials/OS-EC2/none"),
         row("delete a pair", "restricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),
         row("delete a pair", "unrestricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),

@@ -45,7 +45,7 @@ async fn key_pairs_are_created_and_listed_as_in_keystone() {
             .body(r#"{"tenant_id": null}"#),
         row("a number as project", "member", "POST /users/<ann>/credentials/OS-EC2")
             .body(r#"{"tenant_id": 1}"#)
-            .status(404, 400, "a number is no id"),
+            .status(404, 400, "a number is not an id"),
         row("no body", "member", "POST /users/<ann>/credentials/OS-EC2"),
         row("no JSON", "member", "POST /users/<ann>/credentials/OS-EC2").body("tenant"),
         row("an array", "member", "POST /users/<ann>/credentials/OS-EC2").body("[1]"),

@@ -59,7 +59,7 @@ async fn signatures_are_validated_as_in_keystone() {
             "an unknown key, and nothing that can be signed",
             r#"{"credentials": {"access": "nothing", "token": "QQ==", "signature": "s"}}"#,
         )
-        .status(404, 401, "what is no request is refused before its key is looked for"),
+        .status(404, 401, "the front parses the string before it looks up the key"),
         row("EC2, version 2", "service", "POST /ec2tokens").body(r#"{"credentials": <ec2v2>}"#),
         row("EC2, by a member", "member", "POST /ec2tokens").body(r#"{"credentials": <ec2v2>}"#),
         row("EC2, nothing", "service", "POST /ec2tokens").body("{}"),
