@@ -17,7 +17,7 @@ use tokio::{
 };
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
-    domain::{Credential, CredentialId, ProjectId, Quota},
+    domain::{AccessKey, Credential, CredentialId, ProjectId, Quota},
 };
 
 use crate::records;
@@ -27,11 +27,10 @@ const PROGRESS_TIMEOUT: Duration = Duration::from_mins(2);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The project of all records of a load.
-const PROJECT: &str = "load";
-
 /// Many clients that create keys as fast as possible, until they are stopped.
 pub struct Load {
+    /// The project of all records of this load.
+    project: ProjectId,
     clients: JoinSet<Vec<Written>>,
     quotas: Vec<Quota>,
     seen: Arc<Seen>,
@@ -81,13 +80,15 @@ impl Load {
             full: AtomicUsize::new(0),
             silence: Mutex::new((Instant::now(), Duration::ZERO)),
         });
+        let project = ProjectId::from_stored(AccessKey::generate().unwrap().as_str());
         let mut clients = JoinSet::new();
         for client in 0..2 * quotas.len() {
             let (backend, seen) = (handles[client % handles.len()].clone(), Arc::clone(&seen));
-            let (user, quota) = (name(client / 2), quotas[client / 2]);
-            clients.spawn(async move { create(&backend, &user, quota, &seen).await });
+            let (project, quota) = (project.clone(), quotas[client / 2]);
+            let new = move || Arc::new(records::new_pair_in(project.as_str(), &name(client / 2)));
+            clients.spawn(async move { create(&backend, new, quota, &seen).await });
         }
-        Self { clients, quotas, seen }
+        Self { project, clients, quotas, seen }
     }
 
     /// How many writes were acknowledged.
@@ -118,7 +119,7 @@ impl Load {
         while backend.get(&CredentialId::from_stored("x")).await.is_err() {
             sleep(PAUSE).await;
         }
-        let listed = list(backend).await;
+        let listed = list(backend, self.project).await;
         let (mut lost, mut revived) = (0, 0);
         for Written { record, state } in &written {
             let by_id = backend.get(&record.id).await.unwrap();
@@ -158,13 +159,13 @@ fn name(user: usize) -> String {
 
 async fn create(
     backend: &impl CredentialBackend,
-    user: &str,
+    new: impl Fn() -> Arc<Credential>,
     quota: Quota,
     seen: &Seen,
 ) -> Vec<Written> {
     let mut written: Vec<Written> = Vec::new();
     while !seen.stop.load(SeqCst) {
-        let record = Arc::new(records::new_pair_in(PROJECT, user));
+        let record = new();
         let outcome = backend.insert(&record, quota).await;
         if let Err(BackendError::QuotaExceeded) = outcome {
             seen.full.fetch_add(1, SeqCst);
@@ -217,10 +218,13 @@ impl Seen {
     }
 }
 
-/// All records of the load.
-async fn list(backend: &impl CredentialBackend) -> HashMap<CredentialId, Arc<Credential>> {
+/// All records of a project.
+async fn list(
+    backend: &impl CredentialBackend,
+    project: ProjectId,
+) -> HashMap<CredentialId, Arc<Credential>> {
     let (mut query, mut listed) = (ListQuery::new(Order::Id), HashMap::new());
-    query.project_id = Some(ProjectId::new(PROJECT).unwrap());
+    query.project_id = Some(project);
     loop {
         let page = backend.list(&query).await.unwrap();
         listed.extend(page.credentials.into_iter().map(|it| (it.id.clone(), it)));

@@ -8,7 +8,7 @@ use tower_credentials::domain::{
 
 /// A key pair of this user in no project, created at a time that is not a whole second.
 pub fn pair(user: &str, access_key: &str, secret: &str) -> Credential {
-    let access_key = AccessKey::new(access_key).unwrap();
+    let access_key = AccessKey::from_stored(access_key);
     let mut pair = Credential::new(
         CredentialId::of(&access_key),
         Kind::ec2(),
