@@ -30,7 +30,7 @@ where
     T: Clone + Send + Sync + 'static,
 {
     /// Joins the request for this key if one is under way. Otherwise returns the answer of
-    /// `known`, or starts the request if there is none.
+    /// `known`, or starts the request if `known` returns `None`.
     pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: &K,

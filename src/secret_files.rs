@@ -86,7 +86,7 @@ impl SecretFiles {
         self.read_of(path, Owner::Own)
     }
 
-    /// Reads the text of a file as [`read`](Self::read) does, whoever owns the file.
+    /// Reads the text of a file as [`read`](Self::read) does, but accepts every owner of the file.
     ///
     /// # Errors
     ///

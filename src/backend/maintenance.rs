@@ -16,8 +16,8 @@ pub(super) const SEAL_RECORD: &str = "!tower-sealed-keys";
 /// without the key that it is sealed with.
 #[async_trait]
 pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
-    /// Deletes the record with this id at any version, even if the record cannot be read;
-    /// returns `false` if there is no such record.
+    /// Deletes the record with this id at any version, even if the record cannot be read.
+    /// Returns `false` if the record does not exist.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ pub enum KeystoneErrorKind {
     /// The answer is not one of Keystone: a 5xx status, or a body that is too large, incomplete
     /// or not the expected JSON.
     Unexpected,
-    /// There is no connection, or it was lost before the answer.
+    /// Keystone cannot be reached, or the connection was lost before the answer.
     Unreachable,
 }
 

@@ -214,7 +214,7 @@ type Connection = SendRequest<Full<Bytes>>;
 /// Idle connections.
 ///
 /// A connection is opened only when a request needs it. A Keystone with few workers waits for the
-/// first request of each connection and serves nobody else meanwhile.
+/// first request of each connection and serves no other client meanwhile.
 struct Pool {
     connector: HttpsConnector<HttpConnector>,
     target: Uri,

@@ -411,8 +411,8 @@ fn changes(action: Action) -> bool {
     )
 }
 
-/// Whether OS-EC2 accepts the scope of the caller's token. `unscoped` tells whether it
-/// accepts a token without a scope.
+/// Whether OS-EC2 accepts the scope of the caller's token. With `unscoped`, it also accepts
+/// a token without a scope.
 fn takes_scope(caller: &Caller, unscoped: bool) -> bool {
     match caller.scope {
         Scope::Project(_) | Scope::System => true,

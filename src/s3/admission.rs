@@ -67,7 +67,7 @@ fn checked<B: Body<Data = Bytes>>(
         strip_coding(&mut head.headers);
         return Ok(VerifiedBody::chunked(body, decoder));
     }
-    // Most requests are like this, and there is nothing to remove or check.
+    // Most requests are like this. They need no change and no check.
     if head.method == Method::GET && body.is_end_stream() && payload.is_empty() {
         return Ok(VerifiedBody::plain(body));
     }

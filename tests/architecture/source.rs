@@ -62,8 +62,8 @@ impl Crate {
     ///
     /// A path through a module that only re-exports leads to the file with the definition.
     /// A re-export is a dependency only if the file that makes it uses the name too.
-    /// Declaring or importing a module is none: what is named in it is. Methods are not
-    /// followed.
+    /// Declaring or importing a module is not a dependency; naming an item in it is. Methods
+    /// are not followed.
     pub(crate) fn graph(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (index, file) in self.files.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A backend that rejects key pairs whose limits a mirror in Keystone would lose.
 //!
-//! Otherwise `--mirror` would silently not copy such a key pair.
+//! Otherwise `--mirror` would silently not copy such a key pair. This is a wrapper, because the
+//! mirror alone stores every record, as the contract of a backend requires.
 
 use std::{error::Error, fmt, sync::Arc};
 

@@ -207,11 +207,14 @@ fn reject<B>(request: &Request<B>) -> Option<Response<Body>> {
     if request.method() == Method::CONNECT {
         return Some(error_response(
             StatusCode::NOT_IMPLEMENTED,
-            "This is no proxy for connections.",
+            "The method CONNECT is not supported.",
         ));
     }
     if upgrades {
-        return Some(error_response(StatusCode::NOT_IMPLEMENTED, "Only HTTP is spoken here."));
+        return Some(error_response(
+            StatusCode::NOT_IMPLEMENTED,
+            "Upgrades to other protocols are not supported.",
+        ));
     }
     if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
         let message = "The request target must be a path, not a whole URL.";

@@ -43,7 +43,7 @@ pub struct StoreOptions {
     pub secret_files: SecretFileOptions,
 }
 
-/// Opens the store at a URL, or the SQLite file if there is no URL.
+/// Opens the store at a URL, or the SQLite file without a URL.
 pub async fn open(
     url: Option<&str>,
     file: &Path,

@@ -276,14 +276,15 @@ fn invalid(message: impl Into<String>) -> OpenError {
     OpenError::invalid_setting(message)
 }
 
-/// Checks the version of the store. Writes it if there is none, unless the store must exist.
+/// Checks the version of the store. Writes the version of a new store, unless the store must
+/// exist.
 async fn check_version(store: &Store, existing: bool) -> Result<(), OpenError> {
     let key = store.keys.version();
     if let Some(found) = store.client.range(&Range::of(key.clone())).await?.one() {
         return accept_version(&found);
     }
     if existing {
-        let message = "there is no credential store below the prefix";
+        let message = "no credential store found below the prefix";
         return Err(OpenError::new(OpenErrorKind::NotFound, message));
     }
     let mut txn = Txn::default();

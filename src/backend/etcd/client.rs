@@ -210,7 +210,7 @@ impl Login {
         Self { name, password, token: Mutex::default() }
     }
 
-    /// Returns the token; requests one from this member if there is none.
+    /// Returns the stored token. Without one, requests a token from this member.
     async fn token(&self, http: &Http, member: &Member) -> Result<HeaderValue, EtcdError> {
         // Locked during the request, so that concurrent callers share one login.
         let mut token = self.token.lock().await;

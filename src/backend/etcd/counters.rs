@@ -115,7 +115,7 @@ impl InsertQueue {
         !std::mem::replace(&mut waiting.has_worker, true)
     }
 
-    /// Takes as many inserts as fit one transaction. If there are none, the worker must end.
+    /// Takes as many inserts as fit one transaction. An empty result ends the worker.
     pub(super) fn take(&self) -> Vec<Insert> {
         let mut waiting = self.waiting();
         let (mut budget, mut taken) = (TxnBudget::default(), Vec::new());

@@ -26,13 +26,13 @@ pub(super) enum EtcdErrorKind {
     ConnectionLost,
     /// Concurrent writes made all attempts fail.
     Contended,
-    /// There is no space left.
+    /// The store is out of space.
     Full,
     /// The user and password, or the user's permissions, are not sufficient.
     LoginRejected,
     /// The write may have taken effect.
     OutcomeUnknown,
-    /// There was no answer in time.
+    /// The member did not answer in time.
     TimedOut,
     /// The token is no longer valid.
     TokenRejected,
@@ -42,7 +42,7 @@ pub(super) enum EtcdErrorKind {
     TooLong,
     /// The answer is not one of etcd.
     Unexpected,
-    /// There is no connection. Nothing was sent.
+    /// The member cannot be reached. Nothing was sent.
     Unreachable,
 }
 

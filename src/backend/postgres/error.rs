@@ -16,7 +16,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 pub(super) enum PostgresError {
     /// The connection broke.
     ConnectionLost(tokio_postgres::Error),
-    /// There is no connection, and the last attempt to open one failed.
+    /// The session is not connected, and the last attempt to connect failed.
     Disconnected(Arc<OpenError>),
     /// The change feed ended.
     FeedLost,

@@ -315,7 +315,7 @@ pub(super) const RECORD_USES: &str = "UPDATE credentials AS c SET last_used = v.
 pub(super) const NOTIFY: &str =
     "SELECT pg_notify($1::text, sent.payload) FROM unnest($2::text[]) AS sent (payload)";
 
-/// Sends a notification that nobody listens to. Fails on an engine without notifications.
+/// Sends a notification that no session listens to. Fails on an engine without notifications.
 pub(super) const TRY_NOTIFY: &str = "SELECT pg_notify('tower_credentials_try', '')";
 
 /// Stores new rows, all or none.

@@ -59,7 +59,7 @@ enum Call {
     Update(Type),
 }
 
-/// The `{type}` of a path; `None` if there is no such type.
+/// The `{type}` of a path; `None` for an unknown type.
 type Type = Option<Slot>;
 
 /// Routes the rest of a path after a prefix: `""`, or text that starts with a slash.

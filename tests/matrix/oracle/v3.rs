@@ -130,7 +130,7 @@ impl Oracle<'_> {
         if admin || rights.uses_keystone_table() && rights.is_system_reader() {
             Expected::refused(404)
         } else if rights.is_admin() || rights.lists_all() && rights.impersonates() {
-            // A 404 tells nothing new to a caller who may see every record.
+            // A 404 reveals nothing new to a caller who may see every record.
             Expected::refused_with(&[403, 404])
         } else {
             Expected::refused(403)

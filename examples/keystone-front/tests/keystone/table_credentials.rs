@@ -52,7 +52,7 @@ async fn credentials_are_created_and_shown_as_in_keystone() {
         row("one's own list, with a slash", "member", "GET /credentials/"),
         row("one's own keys", "member", "GET /credentials?type=ec2"),
         row("one's own certificates", "member", "GET /credentials?type=cert"),
-        row("a type that there is not", "member", "GET /credentials?type=nothing"),
+        row("an unknown type", "member", "GET /credentials?type=nothing"),
         row("another user's list", "member", "GET /credentials?user_id=<bob>"),
         row("a list, by an admin", "admin", "GET /credentials?user_id=<bob>"),
         row("two filters", "admin", "GET /credentials?user_id=<bob>&type=ec2"),
@@ -78,9 +78,9 @@ async fn credentials_are_created_and_shown_as_in_keystone() {
         row("by a domain admin", "domain admin", "GET /credentials/<own>"),
         row("by an unscoped admin", "unscoped admin", "GET /credentials/<own>"),
         row("without a token", "nobody", "GET /credentials/<own>"),
-        row("one that there is not", "member", "GET /credentials/nothing"),
-        row("one that there is not, by an admin", "admin", "GET /credentials/nothing"),
-        row("one that there is not, by a system reader", "system reader", "GET /credentials/no"),
+        row("a missing one", "member", "GET /credentials/nothing"),
+        row("a missing one, by an admin", "admin", "GET /credentials/nothing"),
+        row("a missing one, by a system reader", "system reader", "GET /credentials/no"),
     ])
     .await;
 }
@@ -119,8 +119,8 @@ async fn credentials_are_changed_and_deleted_as_in_keystone() {
         row("an unknown member", "member", "PATCH /credentials/<certificate>")
             .body(r#"{"credential": {"blob": "new", "colour": "red"}}"#),
         row("no JSON", "member", "PATCH /credentials/<certificate>").body("blob"),
-        row("one that there is not", "member", "PATCH /credentials/nothing").body(NEW_BLOB),
-        row("one that there is not, by an admin", "admin", "PATCH /credentials/no").body(NEW_BLOB),
+        row("a missing one", "member", "PATCH /credentials/nothing").body(NEW_BLOB),
+        row("a missing one, by an admin", "admin", "PATCH /credentials/no").body(NEW_BLOB),
         row("an unknown method", "member", "PUT /credentials/<own>")
             .body(NEW_BLOB)
             .differs(405, METHOD, METHOD_WHY),

@@ -58,11 +58,17 @@ async fn delegated_callers_are_rejected_as_in_keystone() {
         row("show a pair", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("show a pair", "trustee", "GET /users/<ann>/credentials/OS-EC2/<key>"),
         row("show a pair", "by key", "GET /users/<ann>/credentials/OS-EC2/<key>"),
-        row("one that there is not", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/none")
-            .status(404, 403, "the front rejects callers without any rights before the lookup"),
-        row("one that there is not", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/none")
-            .status(404, 403, "the front rejects callers without any rights before the lookup"),
-        row("one that there is not", "by key", "GET /users/<ann>/credentials/OS-EC2/none"),
+        row("a missing one", "unrestricted", "GET /users/<ann>/credentials/OS-EC2/none").status(
+            404,
+            403,
+            "the front rejects callers without any rights before the lookup",
+        ),
+        row("a missing one", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/none").status(
+            404,
+            403,
+            "the front rejects callers without any rights before the lookup",
+        ),
+        row("a missing one", "by key", "GET /users/<ann>/credentials/OS-EC2/none"),
         row("delete a pair", "restricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),
         row("delete a pair", "unrestricted", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),
         row("delete a pair", "trustee", "DELETE /users/<ann>/credentials/OS-EC2/<key>"),

@@ -13,7 +13,7 @@ async fn signatures_are_validated_as_in_keystone() {
     }
     const V4: &str = r#"{"credentials": <s3v4>}"#;
     compare(&[
-        check("a key that there is not yet", V4),
+        check("a key that does not exist yet", V4),
         row("the key", "member", "POST /credentials").body(KEY),
         check("version 4", V4),
         check("version 2", r#"{"credentials": <s3v2>}"#),
