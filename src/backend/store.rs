@@ -259,36 +259,11 @@ fn open_sqlite(path: &str, mode: OpenMode) -> Result<Store, OpenError> {
     Ok(Store::new(Engine::Sqlite, backend.clone(), Some(Arc::new(backend))))
 }
 
-/// Opens a store on a server; `connect` takes whether the store must exist.
-#[cfg(any(feature = "etcd", feature = "postgres"))]
-async fn by_mode<B, F: Future<Output = Result<B, OpenError>>>(
-    url: &str,
-    mode: OpenMode,
-    connect: impl Fn(bool) -> F,
-) -> Result<B, OpenError> {
-    match mode {
-        OpenMode::Create => connect(false).await,
-        OpenMode::CreateNew => match connect(true).await {
-            Ok(_) => {
-                let message = format!("a store already exists at {}", redact_url(url));
-                Err(OpenError::new(OpenErrorKind::AlreadyExists, message))
-            }
-            Err(error) if error.kind() == OpenErrorKind::NotFound => connect(false).await,
-            Err(error) => Err(error),
-        },
-        OpenMode::Existing => connect(true).await,
-    }
-}
-
 #[cfg(feature = "postgres")]
 async fn open_postgres(url: String, mode: OpenMode) -> Result<Store, OpenError> {
     use super::postgres::PostgresBackend;
 
-    let connect = |existing| {
-        let builder = PostgresBackend::builder(&url);
-        if existing { builder.existing() } else { builder }.build()
-    };
-    let backend = by_mode(&url, mode, connect).await?;
+    let backend = PostgresBackend::builder(url).mode(mode).build().await?;
     Ok(Store::new(Engine::Postgres, backend.clone(), Some(Arc::new(backend))))
 }
 
@@ -296,10 +271,6 @@ async fn open_postgres(url: String, mode: OpenMode) -> Result<Store, OpenError> 
 async fn open_etcd(url: String, mode: OpenMode) -> Result<Store, OpenError> {
     use super::etcd::EtcdBackend;
 
-    let connect = |existing| {
-        let builder = EtcdBackend::builder(&url);
-        if existing { builder.existing() } else { builder }.build()
-    };
-    let backend = by_mode(&url, mode, connect).await?;
+    let backend = EtcdBackend::builder(url).mode(mode).build().await?;
     Ok(Store::new(Engine::Etcd, backend, None))
 }

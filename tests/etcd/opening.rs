@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
+use tower_credentials::backend::{
+    CredentialBackend, OpenError, OpenErrorKind, OpenMode, etcd::EtcdBackend,
+};
 
 use crate::{cluster, connect, insert, pair};
 
@@ -19,6 +21,19 @@ async fn store_of_a_later_release_is_rejected_and_unchanged() {
     cluster.put("tower-credentials/v", "1");
     let found = connect(&cluster).await.get(&record.id).await.unwrap();
     assert_eq!(found, Some(record));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mode_decides_whether_a_store_must_or_must_not_exist() {
+    let Some(cluster) = cluster(1, &[]) else { return };
+    let url = cluster.url();
+    let open = |mode| EtcdBackend::builder(url.clone()).mode(mode).build();
+    let kind = |opened: Result<_, OpenError>| opened.map(drop).map_err(|error| error.kind());
+    assert_eq!(kind(open(OpenMode::Existing).await), Err(OpenErrorKind::NotFound));
+    assert_eq!(kind(open(OpenMode::CreateNew).await), Ok(()));
+    assert_eq!(kind(open(OpenMode::CreateNew).await), Err(OpenErrorKind::AlreadyExists));
+    assert_eq!(kind(open(OpenMode::Existing).await), Ok(()));
+    assert_eq!(kind(open(OpenMode::Create).await), Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use std::{error::Error as _, fmt::Write as _, time::Duration};
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, OpenError, OpenErrorKind, postgres::PostgresBackend,
+        BackendError, CredentialBackend, OpenError, OpenErrorKind, OpenMode,
+        postgres::PostgresBackend,
     },
     domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, UserId},
 };
@@ -57,6 +58,18 @@ async fn records_are_there_when_the_store_is_opened_again() {
     drop(first);
     let second = PostgresBackend::open(&url).await.unwrap();
     assert_eq!(missing(&second, &[record]).await, 0);
+}
+
+#[tokio::test]
+async fn mode_decides_whether_a_store_must_or_must_not_exist() {
+    let Some(url) = lab::database().await else { return };
+    let open = |mode| PostgresBackend::builder(url.clone()).mode(mode).build();
+    let kind = |opened: Result<_, OpenError>| opened.map(drop).map_err(|error| error.kind());
+    assert_eq!(kind(open(OpenMode::Existing).await), Err(OpenErrorKind::NotFound));
+    assert_eq!(kind(open(OpenMode::CreateNew).await), Ok(()));
+    assert_eq!(kind(open(OpenMode::CreateNew).await), Err(OpenErrorKind::AlreadyExists));
+    assert_eq!(kind(open(OpenMode::Existing).await), Ok(()));
+    assert_eq!(kind(open(OpenMode::Create).await), Ok(()));
 }
 
 #[tokio::test]

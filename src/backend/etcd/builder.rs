@@ -5,7 +5,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::backend::{OpenError, OpenErrorKind};
+use crate::backend::{OpenError, OpenErrorKind, OpenMode};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::SecretText;
 use crate::tls::{SystemRoots, TlsConfig};
@@ -40,7 +40,7 @@ pub struct EtcdBuilder {
     tls: TlsConfig,
     timeout: Duration,
     max_size: u64,
-    existing: bool,
+    mode: OpenMode,
     clock: Arc<dyn Clock>,
 }
 
@@ -68,7 +68,7 @@ impl EtcdBackend {
             tls: TlsConfig::new(),
             timeout: DEFAULT_TIMEOUT,
             max_size: DEFAULT_MAX_SIZE,
-            existing: false,
+            mode: OpenMode::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -119,9 +119,11 @@ impl EtcdBuilder {
         self
     }
 
-    /// Rejects a prefix without a store instead of creating the store.
-    pub fn existing(mut self) -> Self {
-        self.existing = true;
+    /// Whether the prefix must have a store.
+    ///
+    /// Default: [`OpenMode::Create`].
+    pub fn mode(mut self, mode: OpenMode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -141,10 +143,10 @@ impl EtcdBuilder {
     /// - `InvalidSetting` if the URL, or a certificate, is invalid;
     /// - `Unavailable` if no member can be reached and verified;
     /// - `PermissionDenied` if etcd rejects the login;
-    /// - `Foreign`, `Newer` or `NotFound` for the store itself.
+    /// - `AlreadyExists`, `Foreign`, `Newer` or `NotFound` for the store itself.
     pub async fn build(self) -> Result<EtcdBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { url, prefix, login, tls, timeout, max_size, existing, clock } = self;
+        let Self { url, prefix, login, tls, timeout, max_size, mode, clock } = self;
         let url = ParsedUrl::parse(&url)?;
         let tls = tls.or(url.tls);
         if !url.is_encrypted && tls.has_client_certificate() {
@@ -159,7 +161,7 @@ impl EtcdBuilder {
             prefix.push('/');
         }
         let store = Store::new(client, Keys::new(prefix), max_size);
-        check_version(&store, existing).await?;
+        check_version(&store, mode).await?;
         Ok(EtcdBackend::new(store))
     }
 }
@@ -174,7 +176,7 @@ impl fmt::Debug for EtcdBuilder {
             .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("max_size", &self.max_size)
-            .field("existing", &self.existing)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
 }
@@ -278,12 +280,12 @@ fn invalid(message: impl Into<String>) -> OpenError {
 
 /// Checks the version of the store. Writes the version of a new store, unless the store must
 /// exist.
-async fn check_version(store: &Store, existing: bool) -> Result<(), OpenError> {
+async fn check_version(store: &Store, mode: OpenMode) -> Result<(), OpenError> {
     let key = store.keys.version();
     if let Some(found) = store.client.range(&Range::of(key.clone())).await?.one() {
-        return accept_version(&found);
+        return accept_version(&found, mode);
     }
-    if existing {
+    if mode == OpenMode::Existing {
         let message = "no credential store found below the prefix";
         return Err(OpenError::new(OpenErrorKind::NotFound, message));
     }
@@ -298,10 +300,14 @@ async fn check_version(store: &Store, existing: bool) -> Result<(), OpenError> {
     // Another process was faster.
     let found = answer.ranges().next().and_then(RangeAnswer::one);
     let contradiction = || EtcdError::unexpected("etcd neither wrote nor found the version");
-    accept_version(&found.ok_or_else(contradiction)?)
+    accept_version(&found.ok_or_else(contradiction)?, mode)
 }
 
-fn accept_version(found: &KeyValue) -> Result<(), OpenError> {
+fn accept_version(found: &KeyValue, mode: OpenMode) -> Result<(), OpenError> {
+    if mode == OpenMode::CreateNew {
+        let message = "a credential store already exists below the prefix";
+        return Err(OpenError::new(OpenErrorKind::AlreadyExists, message));
+    }
     let version = str::from_utf8(&found.value.0).ok().and_then(|text| text.parse::<u32>().ok());
     match version {
         Some(VERSION) => Ok(()),

@@ -9,7 +9,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::backend::OpenError;
+use crate::backend::{OpenError, OpenMode};
 use crate::tls::{SystemRoots, TlsConfig};
 
 use super::backend::PostgresBackend;
@@ -28,7 +28,7 @@ pub struct PostgresBuilder {
     statement_timeout: Duration,
     connect_timeout: Duration,
     tls: TlsConfig,
-    existing: bool,
+    mode: OpenMode,
 }
 
 impl PostgresBackend {
@@ -51,15 +51,17 @@ impl PostgresBackend {
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             tls: TlsConfig::new(),
-            existing: false,
+            mode: OpenMode::default(),
         }
     }
 }
 
 impl PostgresBuilder {
-    /// Rejects a database without a store instead of creating the store.
-    pub fn existing(mut self) -> Self {
-        self.existing = true;
+    /// Whether the database must have a store.
+    ///
+    /// Default: [`OpenMode::Create`].
+    pub fn mode(mut self, mode: OpenMode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -118,20 +120,19 @@ impl PostgresBuilder {
     /// - `Unavailable` if no server can be reached and verified, or none accepts writes;
     /// - `PermissionDenied` if the server rejects the login, or the user lacks a privilege;
     /// - `Foreign` if the database has another application's tables, or the wrong encoding;
-    /// - `Newer`, `Corrupt` or `NotFound` for the store itself.
+    /// - `AlreadyExists`, `Newer`, `Corrupt` or `NotFound` for the store itself.
     ///
     /// A database that is not a store is not changed.
     pub async fn build(self) -> Result<PostgresBackend, OpenError> {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { url, readers, writers, statement_timeout, connect_timeout, tls, existing } =
-            self;
+        let Self { url, readers, writers, statement_timeout, connect_timeout, tls, mode } = self;
         let ParsedUrl { hosts, tls: url_tls } = ParsedUrl::parse(&url)?;
         let is_encrypted = hosts.iter().any(|host| host.get_ssl_mode() != SslMode::Disable);
         let roots = if is_encrypted { SystemRoots::Optional } else { SystemRoots::Ignored };
         let tls = tls.or(url_tls).client_config(roots);
         let tls = MakeRustlsConnect::new(tls.map_err(|error| invalid(&error.to_string()))?);
         let connector = Connector::new(hosts, tls, connect_timeout, statement_timeout);
-        connector.migrate(existing).await?;
+        connector.migrate(mode).await?;
         Ok(PostgresBackend::start(Arc::new(connector), readers, writers))
     }
 }
@@ -145,7 +146,7 @@ impl fmt::Debug for PostgresBuilder {
             .field("statement_timeout", &self.statement_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("tls", &self.tls)
-            .field("existing", &self.existing)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
 }

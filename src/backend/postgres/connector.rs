@@ -10,7 +10,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Connection, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::backend::{OpenError, OpenErrorKind};
+use crate::backend::{OpenError, OpenErrorKind, OpenMode};
 
 use super::error::open_failed;
 use super::session::{Boxed, Session, join_in_order};
@@ -85,13 +85,12 @@ impl Connector {
         self.opened.notified().await;
     }
 
-    /// Migrates the store to the current schema. Creates the store if the database is empty,
-    /// unless it must exist.
-    pub(super) async fn migrate(&self, existing: bool) -> Result<(), OpenError> {
+    /// Migrates the store to the current schema; see [`schema::migrate`].
+    pub(super) async fn migrate(&self, mode: OpenMode) -> Result<(), OpenError> {
         self.observe_all_hosts().await;
         let (client, ..) = self.on_some_host(|host| Box::pin(self.log_in(host))).await?;
         // Without the session's timeouts: this may wait for another server that migrates.
-        let migration = timeout(MIGRATION_TIMEOUT, schema::migrate(&client, existing));
+        let migration = timeout(MIGRATION_TIMEOUT, schema::migrate(&client, mode));
         migration.await.unwrap_or_else(|_| {
             let what = "the server did not migrate the store in time";
             Err(OpenError::new(OpenErrorKind::Unavailable, what))

@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 use tokio_postgres::{Client, error::SqlState};
 
-use crate::backend::{OpenError, OpenErrorKind};
+use crate::backend::{OpenError, OpenErrorKind, OpenMode};
 
 use super::error::{backoff, open_failed};
 
@@ -20,14 +20,19 @@ const LATEST: i64 = 2;
 const MAX_ATTEMPTS: u32 = 20;
 
 /// Migrates a database to the newest schema. Rejects a database before changing it if it holds
-/// something else, or if it holds no store and the store must exist.
+/// something else, or if the mode does not allow that a store exists or is created.
 ///
 /// Servers that start at the same time lock the only row of `credential_store` in turn. All
 /// but the first find the migration done.
-pub(super) async fn migrate(client: &Client, existing: bool) -> Result<(), OpenError> {
+pub(super) async fn migrate(client: &Client, mode: OpenMode) -> Result<(), OpenError> {
     check_encoding(client).await?;
+    // Once: a later attempt finds what an earlier one created.
+    if mode == OpenMode::CreateNew && has_store(&tables(client).await.map_err(open_failed)?) {
+        let what = "the database already has a credential store";
+        return Err(OpenError::new(OpenErrorKind::AlreadyExists, what));
+    }
     for _ in 1..MAX_ATTEMPTS {
-        match migrate_all(client, existing).await {
+        match migrate_all(client, mode).await {
             Err(StepError::Conflict(error)) => {
                 tracing::debug!(%error, "another server may be migrating the store");
                 // Ends the transaction of this attempt, if it has one.
@@ -38,7 +43,7 @@ pub(super) async fn migrate(client: &Client, existing: bool) -> Result<(), OpenE
             Ok(()) => return Ok(()),
         }
     }
-    migrate_all(client, existing).await.map_err(|error| match error {
+    migrate_all(client, mode).await.map_err(|error| match error {
         StepError::Conflict(error) => open_failed(error),
         StepError::Failed(error) => error,
     })
@@ -81,15 +86,14 @@ impl From<tokio_postgres::Error> for StepError {
     }
 }
 
-async fn migrate_all(client: &Client, existing: bool) -> Result<(), StepError> {
-    let tables = client.query(statements::TABLES, &[]).await?;
-    let tables: Vec<&str> = tables.iter().map(|row| row.get(0)).collect();
-    if !tables.contains(&"credential_store") {
+async fn migrate_all(client: &Client, mode: OpenMode) -> Result<(), StepError> {
+    let tables = tables(client).await?;
+    if !has_store(&tables) {
         if !tables.is_empty() {
             let what = "the database has a table `credentials` of another application";
             return Err(StepError::Failed(OpenError::new(OpenErrorKind::Foreign, what)));
         }
-        if existing {
+        if mode == OpenMode::Existing {
             let what = "the database has no credential store";
             return Err(StepError::Failed(OpenError::new(OpenErrorKind::NotFound, what)));
         }
@@ -125,6 +129,16 @@ async fn migrate_once(client: &Client) -> Result<Option<i64>, StepError> {
     client.batch_execute(statements::COMMIT).await?;
     tracing::info!(version = version + 1, "migrated the credential store");
     Ok(Some(version + 1))
+}
+
+/// Returns the names of the tables that may be a store's.
+async fn tables(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client.query(statements::TABLES, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+fn has_store(tables: &[String]) -> bool {
+    tables.iter().any(|table| table == "credential_store")
 }
 
 async fn version(client: &Client, sql: &str) -> Result<Option<i64>, tokio_postgres::Error> {
