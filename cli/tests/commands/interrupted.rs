@@ -21,6 +21,9 @@ use crate::{
 /// Several batches.
 const RECORDS: usize = 45_000;
 
+/// How often a store is read until a command is killed.
+const STEP: Duration = Duration::from_millis(2);
+
 /// Kills a command when the store has some of the records; returns their number.
 fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
     let count = |flags: OpenFlags| {
@@ -28,11 +31,11 @@ fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
         let count = store.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0));
         count.ok().map(|count: i64| usize::try_from(count).unwrap())
     };
-    for () in Waiting::start() {
+    for () in Waiting::every(STEP) {
         if count(OpenFlags::SQLITE_OPEN_READ_ONLY).is_some_and(|count| count > 0) {
             break;
         }
-        sleep(Duration::from_millis(2));
+        sleep(STEP);
     }
     command.kill().unwrap();
     assert!(command.wait().unwrap().code().is_none(), "the command ended before it was killed");

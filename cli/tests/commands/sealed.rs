@@ -16,6 +16,9 @@ use crate::{
     waiting::Waiting,
 };
 
+/// How often a store is read until a command is killed.
+const STEP: Duration = Duration::from_millis(2);
+
 /// Whether the files of a store contain a text.
 fn contains(tool: &Tool, text: &str) -> bool {
     let files = ["a.db", "a.db-wal"].map(|name| fs::read(tool.path(name)).unwrap_or_default());
@@ -207,11 +210,11 @@ async fn killed_reseal_continues_when_run_again() {
         store.query_row(sql, [], |row| row.get(0)).unwrap_or(0_i64)
     };
     let mut running = tool.start(&reseal);
-    for () in Waiting::start() {
+    for () in Waiting::every(STEP) {
         if sealed() > 1_000 {
             break;
         }
-        sleep(Duration::from_millis(2));
+        sleep(STEP);
     }
     running.kill().unwrap();
     assert!(running.wait().unwrap().code().is_none(), "reseal ended before it was killed");

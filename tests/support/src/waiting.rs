@@ -3,17 +3,24 @@
 use std::time::Duration;
 
 /// How long a test waits before it fails.
-const TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// An iterator that ends after the timeout. The caller sleeps for [`STEP`](Self::STEP) in each
-/// round.
-pub struct Waiting(Duration);
+/// An iterator that ends after the timeout. The caller sleeps for [`STEP`](Self::STEP), or for
+/// the step that it named, in each round.
+pub struct Waiting {
+    left: Duration,
+    step: Duration,
+}
 
 impl Waiting {
     pub const STEP: Duration = Duration::from_millis(10);
 
     pub fn start() -> Self {
-        Self(TIMEOUT)
+        Self::every(Self::STEP)
+    }
+
+    pub fn every(step: Duration) -> Self {
+        Self { left: TIMEOUT, step }
     }
 }
 
@@ -21,7 +28,7 @@ impl Iterator for Waiting {
     type Item = ();
 
     fn next(&mut self) -> Option<()> {
-        self.0 = self.0.checked_sub(Self::STEP)?;
+        self.left = self.left.checked_sub(self.step)?;
         Some(())
     }
 }
