@@ -29,7 +29,7 @@ use test_support::{
     etcd,
 };
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, ListQuery, Order, etcd::EtcdBackend},
+    backend::{CredentialBackend, ListQuery, Order, contract::BulkLoad, etcd::EtcdBackend},
     domain::{Credential, Quota, UserId},
 };
 

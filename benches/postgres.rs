@@ -25,7 +25,11 @@ use test_support::{
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, types::ToSql};
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, ListQuery, MAX_LOAD, Order, postgres::PostgresBackend},
+    backend::{
+        CredentialBackend, ListQuery, Order,
+        contract::{BulkLoad, MAX_LOAD},
+        postgres::PostgresBackend,
+    },
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, UserId, Version},
 };
 

@@ -65,7 +65,7 @@ impl CredentialBackend for ScanBackend {
         let follows = credentials.len() > fitting;
         credentials.truncate(fitting);
         let next = credentials.last().filter(|_| follows).and_then(marker);
-        Ok(Page { credentials, next })
+        Ok(Page::new(credentials, next))
     }
 
     async fn update(&self, new: &Arc<Credential>, expected: Version) -> Result<bool, BackendError> {

@@ -48,7 +48,8 @@ impl CredentialLayer {
         CredentialLayerBuilder {
             validator: Arc::new(validator),
             backend: Arc::new(backend),
-            dialects: default_prefixes(Dialect::ALL.iter().copied()),
+            dialects: Dialect::ALL.to_vec(),
+            prefixes: Vec::new(),
             hosts: Vec::new(),
             base_url: None,
             trust_forwarded: false,
@@ -88,7 +89,8 @@ impl CredentialLayer {
 pub struct CredentialLayerBuilder {
     validator: Arc<dyn TokenValidator>,
     backend: Arc<dyn CredentialBackend>,
-    dialects: Vec<(Dialect, String)>,
+    dialects: Vec<Dialect>,
+    prefixes: Vec<(Dialect, String)>,
     hosts: Vec<String>,
     base_url: Option<String>,
     trust_forwarded: bool,
@@ -106,20 +108,20 @@ pub struct CredentialLayerBuilder {
 }
 
 impl CredentialLayerBuilder {
-    /// Serves only these dialects, each on its default prefix.
+    /// Serves only these dialects.
     ///
     /// Default: [`Dialect::ALL`].
     pub fn dialects(mut self, dialects: impl IntoIterator<Item = Dialect>) -> Self {
-        self.dialects = default_prefixes(dialects);
+        self.dialects = dialects.into_iter().collect();
         self
     }
 
-    /// Serves a dialect under another path. Adds the dialect if it is not served yet.
+    /// Sets the path of one dialect, if it is served.
     ///
     /// Default: [`Dialect::default_prefix`].
     pub fn prefix(mut self, dialect: Dialect, prefix: impl Into<String>) -> Self {
-        self.dialects.retain(|(known, _)| *known != dialect);
-        self.dialects.push((dialect, prefix.into()));
+        self.prefixes.retain(|(known, _)| *known != dialect);
+        self.prefixes.push((dialect, prefix.into()));
         self
     }
 
@@ -326,6 +328,7 @@ impl CredentialLayerBuilder {
             validator,
             backend,
             dialects,
+            prefixes,
             hosts,
             base_url,
             trust_forwarded,
@@ -341,6 +344,7 @@ impl CredentialLayerBuilder {
             body_timeout,
             clock,
         } = self;
+        let dialects = with_prefixes(dialects, prefixes);
         config::check_prefixes(&dialects)?;
         if body_limit == 0 {
             return Err(ConfigError::ZeroBodyLimit);
@@ -382,7 +386,15 @@ impl CredentialLayerBuilder {
     }
 }
 
-fn default_prefixes(dialects: impl IntoIterator<Item = Dialect>) -> Vec<(Dialect, String)> {
-    let with_prefix = |dialect: Dialect| (dialect, dialect.default_prefix().to_owned());
+/// Returns each dialect with the path that was set for it, or its default.
+fn with_prefixes(
+    dialects: Vec<Dialect>,
+    mut prefixes: Vec<(Dialect, String)>,
+) -> Vec<(Dialect, String)> {
+    let with_prefix = |dialect: Dialect| {
+        let set = prefixes.iter().position(|(known, _)| *known == dialect);
+        let prefix = set.map(|set| prefixes.swap_remove(set).1);
+        (dialect, prefix.unwrap_or_else(|| dialect.default_prefix().to_owned()))
+    };
     dialects.into_iter().map(with_prefix).collect()
 }

@@ -46,6 +46,7 @@ pub struct Signer {
 
 /// A token that was issued.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct IssuedToken {
     /// The token, for the header `X-Subject-Token`: printable ASCII without spaces.
     pub id: SecretText,
@@ -57,6 +58,14 @@ pub struct IssuedToken {
     pub audit_ids: Vec<String>,
     /// The service catalog for clients, an array in Keystone's form.
     pub catalog: Value,
+}
+
+impl IssuedToken {
+    /// Creates a token without ids for audits and with an empty catalog.
+    #[must_use]
+    pub fn new(id: SecretText, issued_at: SystemTime, expires_at: SystemTime) -> Self {
+        Self { id, issued_at, expires_at, audit_ids: Vec::new(), catalog: Value::Array(Vec::new()) }
+    }
 }
 
 wrapping_error! {

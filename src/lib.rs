@@ -67,7 +67,7 @@
 //! | who issues tokens? | [`TokenIssuer`](issuer::TokenIssuer) | | none |
 //! | who may do what? | [`Policy`](policy::Policy) | [`RolePolicy`](policy::RolePolicy) | roles by name |
 //! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`] | none |
-//! | what did other processes change? | [`ChangeFeed`](backend::ChangeFeed) | every backend | none |
+//! | what did other processes change? | [`ChangeFeed`](backend::contract::ChangeFeed) | every backend | none |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!

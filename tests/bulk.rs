@@ -5,7 +5,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tower_credentials::{
     async_trait,
-    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, memory::MemoryBackend},
+    backend::{
+        BackendError, CredentialBackend,
+        contract::{BulkLoad, Loaded},
+        memory::MemoryBackend,
+    },
     domain::{AccessKey, Credential, CredentialId, Material, Quota, UserId, Version},
 };
 

@@ -20,7 +20,11 @@ use test_support::{
     postgres as lab,
 };
 use tower_credentials::{
-    backend::{BulkLoad, MAX_LOAD, postgres::PostgresBackend, sqlite::SqliteBackend},
+    backend::{
+        contract::{BulkLoad, MAX_LOAD},
+        postgres::PostgresBackend,
+        sqlite::SqliteBackend,
+    },
     domain::{
         AccessKey, Credential, CredentialId, Kind, Material, ProjectId, SecretKey, UserId, Version,
     },

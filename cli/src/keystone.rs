@@ -21,7 +21,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, Loaded, Store, encrypted::FernetKeys},
+    backend::{BackendError, CredentialBackend, Store, contract::Loaded, encrypted::FernetKeys},
     clock::{Clock, SystemClock},
     domain::Credential,
     keystone::records::{fingerprint, from_keystone},

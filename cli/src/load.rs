@@ -4,7 +4,10 @@ use std::{mem, sync::Arc, time::SystemTime};
 
 use tokio::task::{JoinError, JoinSet};
 use tower_credentials::{
-    backend::{BackendError, BulkLoad, Loaded, MAX_LOAD},
+    backend::{
+        BackendError,
+        contract::{BulkLoad, Loaded, MAX_LOAD},
+    },
     domain::{Credential, CredentialId},
     usage::{UsageLog, UsageRecorder},
 };

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
+        BackendError, CredentialBackend, ListQuery, Order,
+        contract::{Damaged, ListStep, list_skipping_damaged},
     },
     domain::{Credential, CredentialId},
     usage::{UsageError, UsageLog},

@@ -11,8 +11,10 @@ use crate::{
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, Damaged, ListQuery, OpenMode, Order, Recount, Store,
-        StoreBackend, encrypted::Encrypted, redact_url,
+        BackendError, CredentialBackend, ListQuery, OpenMode, Order, Store, StoreBackend,
+        contract::{Damaged, Recount},
+        encrypted::Encrypted,
+        redact_url,
     },
     domain::{AccessKey, Credential, CredentialId},
     secret_files::SecretFiles,

@@ -53,6 +53,7 @@ pub trait Changes: fmt::Debug + Send + 'static {
 
 /// A report of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Notice {
     /// The changes, in the order in which they were made; may be empty.
     pub changes: Vec<Change>,
@@ -60,6 +61,14 @@ pub struct Notice {
     /// call of [`next`](Changes::next) started. Under constant writes some calls may pass
     /// before a notice is complete.
     pub is_complete: bool,
+}
+
+impl Notice {
+    /// Creates a notice.
+    #[must_use]
+    pub fn new(changes: Vec<Change>, is_complete: bool) -> Self {
+        Self { changes, is_complete }
+    }
 }
 
 /// A change in a store: which records changed, without their new state.
@@ -98,3 +107,10 @@ impl Change {
 forward_pointers!(ChangeFeed {
     async fn subscribe(&self) -> Result<Box<dyn Changes>, BackendError>;
 });
+
+#[async_trait]
+impl<T: Changes + ?Sized> Changes for Box<T> {
+    async fn next(&mut self) -> Result<Notice, BackendError> {
+        (**self).next().await
+    }
+}

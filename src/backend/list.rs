@@ -118,10 +118,19 @@ impl Order {
 
 /// A page of credentials.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Page {
     /// The records, in the order of the query.
     pub credentials: Vec<Arc<Credential>>,
     /// The marker for [`ListQuery::after`] that continues the list. `None` if and only if no
     /// further record passes the query.
     pub next: Option<String>,
+}
+
+impl Page {
+    /// Creates a page.
+    #[must_use]
+    pub fn new(credentials: Vec<Arc<Credential>>, next: Option<String>) -> Self {
+        Self { credentials, next }
+    }
 }

@@ -11,13 +11,13 @@
 //! Two wrappers work with every store: `encrypted` seals secrets at rest, and `cached` looks
 //! up access keys in memory.
 //!
-//! What only some stores can do is a trait of its own: [`BulkLoad`], [`ChangeFeed`],
-//! [`Maintenance`], and [`UsageLog`](crate::usage::UsageLog).
+//! [`contract`] has what only authors of stores and of tools need.
 
 mod bulk;
 #[cfg(feature = "cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cached;
+pub mod contract;
 mod credential_backend;
 #[cfg(feature = "encryption")]
 #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
@@ -59,14 +59,10 @@ pub(crate) use self::source::look_up;
 ))]
 pub use self::url::resolve_url;
 pub use self::{
-    bulk::{BulkLoad, Loaded, MAX_LOAD},
     credential_backend::CredentialBackend,
     error::BackendError,
-    feed::{Change, ChangeFeed, Changes, MAX_FEED_WAIT, Notice},
     list::{ListQuery, Order, Page},
-    maintenance::{Maintenance, Recount, is_sealed},
     open_error::{OpenError, OpenErrorKind, OpenMode},
-    skipping::{Damaged, ListStep, list_skipping_damaged},
     source::{KeySource, Known, Uncached},
     store::{Store, StoreBackend, StoreBuilder, open},
 };

@@ -134,11 +134,20 @@ impl Project {
 
 /// A domain, Keystone's container of users and projects.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Domain {
     /// The domain's id.
     pub id: Cow<'static, str>,
     /// The domain's name.
     pub name: Cow<'static, str>,
+}
+
+impl Domain {
+    /// Creates a domain.
+    #[must_use]
+    pub fn new(id: impl Into<Cow<'static, str>>, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { id: id.into(), name: name.into() }
+    }
 }
 
 impl Default for Domain {
@@ -150,13 +159,23 @@ impl Default for Domain {
 
 /// A user's place in a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Membership {
     /// The user's effective roles there; empty if the place has no roles.
     pub roles: Vec<Role>,
 }
 
+impl Membership {
+    /// Creates a place with these roles.
+    #[must_use]
+    pub fn new(roles: Vec<Role>) -> Self {
+        Self { roles }
+    }
+}
+
 /// A role.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Role {
     /// The role's id.
     pub id: String,
@@ -164,8 +183,17 @@ pub struct Role {
     pub name: String,
 }
 
+impl Role {
+    /// Creates a role.
+    #[must_use]
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into() }
+    }
+}
+
 /// The current rights of a delegation.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DelegatedAccess {
     /// The user who acts.
     pub user_id: UserId,
@@ -173,6 +201,14 @@ pub struct DelegatedAccess {
     pub project_id: Option<ProjectId>,
     /// The roles that it gives there.
     pub roles: Vec<Role>,
+}
+
+impl DelegatedAccess {
+    /// Creates the rights of a delegation to this user.
+    #[must_use]
+    pub fn new(user_id: UserId, project_id: Option<ProjectId>, roles: Vec<Role>) -> Self {
+        Self { user_id, project_id, roles }
+    }
 }
 
 wrapping_error! {

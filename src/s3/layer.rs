@@ -52,8 +52,7 @@ impl<S> Layer<S> for S3AuthLayer {
 
 /// Builds an [`S3AuthLayer`].
 ///
-/// [`region`](Self::region) and [`base_domain`](Self::base_domain) append. Every other setter
-/// replaces the previous value.
+/// Each setter replaces the value that an earlier call of it set.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct S3AuthLayerBuilder {

@@ -212,18 +212,29 @@ impl SignatureRules {
 macro_rules! signature_settings {
     ($builder:ident) => {
         impl $builder {
-            /// Adds an accepted region. Default: every region is accepted.
-            pub fn region(mut self, region: impl Into<String>) -> Self {
-                self.signatures.regions.push(region.into());
+            /// Sets the accepted regions. The refusal of another region names the first of them.
+            /// Default: none, and every region is accepted.
+            pub fn regions<I>(mut self, regions: I) -> Self
+            where
+                I: IntoIterator,
+                I::Item: Into<String>,
+            {
+                self.signatures.regions = regions.into_iter().map(Into::into).collect();
                 self
             }
 
-            /// Adds a domain whose subdomains name buckets: with `s3.example.org`, the host
+            /// Sets the domains whose subdomains name buckets: with `s3.example.org`, the host
             /// `photos.s3.example.org` names the bucket `photos`. Default: none.
             ///
             /// Version 2 and forms sign the bucket and need this. Version 4 signs the host.
-            pub fn base_domain(mut self, domain: impl Into<String>) -> Self {
-                self.signatures.base_domains.push(domain.into().to_ascii_lowercase());
+            pub fn base_domains<I>(mut self, domains: I) -> Self
+            where
+                I: IntoIterator,
+                I::Item: Into<String>,
+            {
+                let domains = domains.into_iter().map(Into::into);
+                self.signatures.base_domains =
+                    domains.map(|domain: String| domain.to_ascii_lowercase()).collect();
                 self
             }
 

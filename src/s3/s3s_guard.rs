@@ -62,7 +62,7 @@ use crate::{
 /// let keys = Uncached(MemoryBackend::default());
 /// let mut builder = S3ServiceBuilder::new(Store);
 /// builder.set_auth(S3sAuth::new(keys).directory(StaticDirectory::new()));
-/// let guard = S3sGuardLayer::builder().region("us-east-1").build()?;
+/// let guard = S3sGuardLayer::builder().regions(["us-east-1"]).build()?;
 /// let service = guard.layer(builder.build());
 ///
 /// // Version 2 is not accepted, whatever its date.
@@ -137,9 +137,9 @@ impl<S> Layer<S> for S3sGuardLayer {
 /// Builds an [`S3sGuardLayer`].
 ///
 /// The settings are those of [`S3AuthLayerBuilder`](super::S3AuthLayerBuilder), with the same
-/// defaults except for [`anonymous`](Self::anonymous). [`region`](Self::region) and
-/// [`base_domain`](Self::base_domain) append; every other setter replaces the previous value.
-/// `s3s` compares the base domain with its own `S3Host` and reads its own clock.
+/// defaults except for [`anonymous`](Self::anonymous). Each setter replaces the value that an
+/// earlier call of it set. `s3s` compares the base domains with its own `S3Host` and reads its
+/// own clock.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct S3sGuardLayerBuilder {

@@ -12,8 +12,11 @@ use tokio::time::{Instant, sleep};
 use tower_credentials::{
     async_trait,
     backend::{
-        BackendError, Change, ChangeFeed, Changes, CredentialBackend, KeySource, Notice,
-        cached::Cached, memory::MemoryBackend, sqlite::SqliteBackend,
+        BackendError, CredentialBackend, KeySource,
+        cached::Cached,
+        contract::{Change, ChangeFeed, Changes, Notice},
+        memory::MemoryBackend,
+        sqlite::SqliteBackend,
     },
     domain::{ProjectId, UserId},
 };
@@ -296,7 +299,7 @@ impl Changes for ScriptedChanges {
         }
         sleep(Duration::from_millis(900)).await;
         self.is_told = true;
-        Ok(Notice { changes: vec![Change::Everything], is_complete: true })
+        Ok(Notice::new(vec![Change::Everything], true))
     }
 }
 

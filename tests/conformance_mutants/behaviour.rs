@@ -166,7 +166,7 @@ impl CredentialBackend for Mutant {
                 Arc::make_mut(record).delegation = None;
             }
         }
-        Ok(Page { credentials, next })
+        Ok(Page::new(credentials, next))
     }
 
     async fn update(

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, Maintenance,
+        BackendError, CredentialBackend,
+        contract::Maintenance,
         encrypted::{Encrypted, Resealed},
         sqlite::SqliteBackend,
     },

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, Loaded},
+    backend::{
+        CredentialBackend,
+        contract::{BulkLoad, Loaded},
+    },
     domain::{Credential, CredentialId, Quota, UserId},
 };
 

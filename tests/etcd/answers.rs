@@ -18,7 +18,8 @@ use tokio::{
 };
 use tower_credentials::{
     backend::{
-        BackendError, BulkLoad, ChangeFeed, CredentialBackend, Loaded, Maintenance,
+        BackendError, CredentialBackend,
+        contract::{BulkLoad, ChangeFeed, Loaded, Maintenance},
         etcd::EtcdBackend,
     },
     domain::Quota,

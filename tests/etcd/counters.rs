@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, Maintenance},
+    backend::{BackendError, CredentialBackend, contract::Maintenance},
     domain::{Credential, CredentialId, Quota, Slot, UserId},
 };
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tower_credentials::{
     backend::{
-        BackendError, BulkLoad, CredentialBackend, Loaded, Maintenance, Order, etcd::EtcdBackend,
+        BackendError, CredentialBackend, Order,
+        contract::{BulkLoad, Loaded, Maintenance},
+        etcd::EtcdBackend,
     },
     domain::{Credential, Quota, Slot},
 };

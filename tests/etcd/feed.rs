@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 use tower_credentials::{
-    backend::{Change, ChangeFeed, Changes, CredentialBackend},
+    backend::{
+        CredentialBackend,
+        contract::{Change, ChangeFeed, Changes},
+    },
     domain::Credential,
 };
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, ListQuery, Order},
+    backend::{CredentialBackend, ListQuery, Order, contract::BulkLoad},
     domain::{CredentialId, UserId},
 };
 

@@ -8,7 +8,11 @@ use tower::{Layer as _, ServiceExt as _};
 use tower_credentials::{
     CredentialLayer,
     auth::StaticTokens,
-    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, Maintenance, etcd::EtcdBackend},
+    backend::{
+        BackendError, CredentialBackend,
+        contract::{BulkLoad, Loaded, Maintenance},
+        etcd::EtcdBackend,
+    },
     domain::{Caller, ProjectId, Quota, Scope, UserId},
 };
 

@@ -3,7 +3,11 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use tower_credentials::backend::{BackendError, ChangeFeed, Changes, etcd::EtcdBackend};
+use tower_credentials::backend::{
+    BackendError,
+    contract::{ChangeFeed, Changes},
+    etcd::EtcdBackend,
+};
 
 use crate::etcd;
 

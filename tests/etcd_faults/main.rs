@@ -14,7 +14,7 @@ use std::{
 
 use test_support::{etcd, load::Load, network, records};
 use tower_credentials::{
-    backend::{BackendError, CredentialBackend, Maintenance, etcd::EtcdBackend},
+    backend::{BackendError, CredentialBackend, contract::Maintenance, etcd::EtcdBackend},
     domain::{Credential, Quota},
 };
 

@@ -67,7 +67,7 @@ async fn user_and_project_are_returned_with_their_domain() {
     assert_eq!((user.enabled, user.default_project_id), (true, Some(demo())));
     let project = directory.project(&demo()).await.unwrap().unwrap();
     assert_eq!((&*project.name, &*project.domain.name, project.enabled), ("Demo", "D", true));
-    let Membership { roles } = directory.membership(&amy(), &demo()).await.unwrap().unwrap();
+    let Membership { roles, .. } = directory.membership(&amy(), &demo()).await.unwrap().unwrap();
     assert_eq!(names(&roles), ["member", "reader"]);
 }
 

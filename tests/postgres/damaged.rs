@@ -4,7 +4,8 @@ use std::{fs, sync::Arc};
 
 use tower_credentials::{
     backend::{
-        BackendError, BulkLoad, CredentialBackend, Loaded, Maintenance, Order,
+        BackendError, CredentialBackend, Order,
+        contract::{BulkLoad, Loaded, Maintenance},
         postgres::PostgresBackend,
     },
     domain::{Blob, Credential, Material, Quota},

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tower_credentials::{
     backend::{
-        ChangeFeed, CredentialBackend, OpenErrorKind,
+        CredentialBackend, OpenErrorKind,
+        contract::ChangeFeed,
         postgres::{PostgresBackend, PostgresBuilder},
     },
     domain::Quota,

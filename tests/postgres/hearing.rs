@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tower_credentials::{
     backend::{
-        BackendError, Change, ChangeFeed, Changes, CredentialBackend, postgres::PostgresBackend,
+        BackendError, CredentialBackend,
+        contract::{Change, ChangeFeed, Changes},
+        postgres::PostgresBackend,
     },
     domain::Quota,
 };

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use tower_credentials::{
-    backend::{BackendError, BulkLoad, CredentialBackend, Loaded, postgres::PostgresBackend},
+    backend::{
+        BackendError, CredentialBackend,
+        contract::{BulkLoad, Loaded},
+        postgres::PostgresBackend,
+    },
     domain::{AccessKey, Credential, ProjectId, Quota, UserId},
 };
 

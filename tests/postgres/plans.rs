@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_postgres::Client;
 use tower_credentials::{
-    backend::{BulkLoad, CredentialBackend, ListQuery, Order, postgres::PostgresBackend},
+    backend::{CredentialBackend, ListQuery, Order, contract::BulkLoad, postgres::PostgresBackend},
     domain::{Credential, Kind, ProjectId, Quota, Slot, UserId},
     usage::UsageLog,
 };

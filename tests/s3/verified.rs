@@ -102,7 +102,7 @@ async fn unsigned_requests_are_refused_or_pass_by_setting() {
 
 #[tokio::test]
 async fn signature_for_another_region_is_refused_with_the_expected_one() {
-    let gate = Gate::with(|builder| builder.region("eu-1").region("eu-2")).await;
+    let gate = Gate::with(|builder| builder.regions(["eu-1", "eu-2"])).await;
     for (region, good) in [("eu-1", true), ("eu-2", true), ("us-east-1", false), ("eu", false)] {
         for presigned in [false, true] {
             let mut signer = gate.signer();

@@ -5,7 +5,8 @@ use std::{fs::OpenOptions, path::Path, process::Command};
 use rusqlite::Connection;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, ListQuery, Maintenance, Order, sqlite::SqliteBackend,
+        BackendError, CredentialBackend, ListQuery, Order, contract::Maintenance,
+        sqlite::SqliteBackend,
     },
     domain::{Kind, ProjectId},
 };

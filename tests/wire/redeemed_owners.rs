@@ -73,7 +73,7 @@ async fn root_key_is_redeemed_for_its_project_without_roles() {
         assert_eq!((&token["user"], &token["roles"]), (&user, &json!([])), "{path}");
 
         // The user's domain is that of the project.
-        let acme = Domain { id: "acme".into(), name: "Acme".into() };
+        let acme = Domain::new("acme", "Acme");
         let mut demo = Project::new(ProjectId::new(DEMO).unwrap(), "demo");
         demo.domain = acme;
         let elsewhere = directory().with_project(demo);

@@ -236,16 +236,10 @@ async fn debug_of_every_v3_type_contains_no_secret() {
     let access = || AccessKey::from_stored(ACCESS);
     let s3 = S3TokensRequest::parse(access(), token, signature).unwrap();
     let params = [("SignatureVersion", "1"), ("Timestamp", "2026-01-02T03:04:05Z")];
-    let ec2 = Ec2TokensRequest {
-        access: access(),
-        signature: signature.into(),
-        verb: None,
-        host: None,
-        path: Some("hunter2".into()),
-        params: params.map(|(name, value)| (name.into(), value.into())).into(),
-        headers: [("x".into(), "hunter2".into())].into(),
-        body_hash: None,
-    };
+    let mut ec2 = Ec2TokensRequest::new(access(), signature);
+    ec2.path = Some("hunter2".into());
+    ec2.params = params.map(|(name, value)| (name.into(), value.into())).into();
+    ec2.headers = [("x".into(), "hunter2".into())].into();
     let stored = signing.world.stored(ACCESS).await.unwrap();
     let scope = CredentialScope::parse(SCOPE).unwrap();
     let key = SigningKey::derive(stored.secret_key().unwrap(), &scope);

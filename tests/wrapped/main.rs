@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use test_support::{etcd, postgres};
 use tower_credentials::backend::{
-    ChangeFeed, CredentialBackend,
+    CredentialBackend,
     cached::Cached,
+    contract::ChangeFeed,
     encrypted::{Encrypted, KeyRing},
 };
 

@@ -11,7 +11,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower_credentials::{
     backend::{
-        BulkLoad, CredentialBackend, ListQuery, Loaded, MAX_LOAD, Order, sqlite::SqliteBackend,
+        CredentialBackend, ListQuery, Order,
+        contract::{BulkLoad, Loaded, MAX_LOAD},
+        sqlite::SqliteBackend,
     },
     domain::Credential,
 };

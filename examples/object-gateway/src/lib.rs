@@ -100,15 +100,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
-    let mut auth =
-        S3AuthLayer::builder(keys).directory(identities).signature_v2(options.signature_v2);
+    let mut auth = S3AuthLayer::builder(keys)
+        .directory(identities)
+        .base_domains(&options.base_domain)
+        .signature_v2(options.signature_v2);
     // `S3AuthLayer` records uses, and `CredentialLayer` shows them.
     if let Some(usage) = usage {
         auth = auth.usage(UsageRecorder::new(Arc::clone(&usage)));
         credentials = credentials.usage(usage);
-    }
-    if let Some(domain) = &options.base_domain {
-        auth = auth.base_domain(domain);
     }
 
     let credentials = credentials.build()?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tracing::Instrument as _;
 
 use crate::backend::{
-    BackendError, ChangeFeed, CredentialBackend, KeySource, Known, ListQuery, Page,
+    BackendError, CredentialBackend, KeySource, Known, ListQuery, Page, contract::ChangeFeed,
 };
 use crate::clock::Clock;
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};

@@ -10,7 +10,10 @@ use tokio::time::{sleep, timeout};
 use super::lookup::Inner;
 use super::vouched::TRUST;
 use super::writes::Partition;
-use crate::backend::{BackendError, Change, ChangeFeed, Changes, Notice};
+use crate::backend::{
+    BackendError,
+    contract::{Change, ChangeFeed, Changes, Notice},
+};
 use crate::log;
 
 /// The first pause before a broken feed is subscribed to again; it doubles up to the longest.

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 
 use crate::backend::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, OpenError,
-    Order, Page,
+    BackendError, CredentialBackend, ListQuery, OpenError, Order, Page,
+    contract::{BulkLoad, ChangeFeed, Changes, Loaded},
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 use crate::usage::{UsageError, UsageLog};

@@ -9,7 +9,8 @@ use super::error::{Unconfirmed, Unopened};
 use super::register::{self, Register};
 use super::sealer::is_newest;
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
+    BackendError, CredentialBackend, ListQuery, Order,
+    contract::{Damaged, ListStep, list_skipping_damaged},
 };
 use crate::domain::{Credential, CredentialId};
 

@@ -4,7 +4,8 @@ use super::backend::Encrypted;
 use super::register;
 use super::sealer::{self, is_newest};
 use crate::backend::{
-    BackendError, CredentialBackend, Damaged, ListQuery, ListStep, Order, list_skipping_damaged,
+    BackendError, CredentialBackend, ListQuery, Order,
+    contract::{Damaged, ListStep, list_skipping_damaged},
 };
 use crate::domain::CredentialId;
 

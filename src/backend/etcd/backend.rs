@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::backend::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Maintenance,
-    Page, Recount,
+    BackendError, CredentialBackend, ListQuery, Page,
+    contract::{BulkLoad, ChangeFeed, Changes, Loaded, Maintenance, Recount},
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 

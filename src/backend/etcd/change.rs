@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::backend::{BackendError, Change};
+use crate::backend::{BackendError, contract::Change};
 use crate::domain::{Credential, CredentialId, Version};
 
 use super::counters::CounterUpdate;

@@ -16,7 +16,10 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use crate::backend::{BackendError, Change, Changes, MAX_FEED_WAIT, Notice};
+use crate::backend::{
+    BackendError,
+    contract::{Change, Changes, MAX_FEED_WAIT, Notice},
+};
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
 use super::error::{EtcdError, EtcdErrorKind};

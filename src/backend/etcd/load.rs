@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::backend::{BackendError, Loaded};
+use crate::backend::{BackendError, contract::Loaded};
 use crate::domain::{Credential, UserId};
 
 use super::counters::CounterUpdate;

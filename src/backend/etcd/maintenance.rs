@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::backend::{BackendError, Change, Order, Recount};
+use crate::backend::{
+    BackendError, Order,
+    contract::{Change, Recount},
+};
 use crate::domain::{CredentialId, UserId};
 
 use super::change::{Removed, remove};

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 
 use super::MemoryBackend;
-use crate::backend::{BackendError, ChangeFeed, Changes, Notice, hub::Listener};
+use crate::backend::{
+    BackendError,
+    contract::{ChangeFeed, Changes, Notice},
+    hub::Listener,
+};
 
 /// Each write reports its changes as part of the write. A subscription ends when the last
 /// handle of the store is dropped.

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 
 use super::{MemoryBackend, State, shelf::Entry};
 use crate::{
-    backend::{BackendError, BulkLoad, Change, Loaded},
+    backend::{
+        BackendError,
+        contract::{BulkLoad, Change, Loaded},
+    },
     domain::Credential,
 };
 

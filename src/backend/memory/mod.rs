@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use self::shelf::{Entry, Shelf};
 
 use super::{
-    BackendError, Change, CredentialBackend, ListQuery, Maintenance, Page, Recount, hub::Hub,
+    BackendError, CredentialBackend, ListQuery, Page,
+    contract::{Change, Maintenance, Recount},
+    hub::Hub,
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 

@@ -11,8 +11,8 @@ use tokio_postgres::Row;
 
 use crate::backend::row::version_number;
 use crate::backend::{
-    BackendError, BulkLoad, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded, Maintenance,
-    Page, Recount,
+    BackendError, CredentialBackend, ListQuery, Page,
+    contract::{BulkLoad, ChangeFeed, Changes, Loaded, Maintenance, Recount},
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 use crate::usage::{UsageError, UsageLog, whole_seconds};
@@ -83,7 +83,7 @@ use super::writer::Writer;
 /// and reports a change within milliseconds. Each write sends its notification in its own
 /// transaction. A subscription opens a connection of its own to the server that takes the
 /// writes. A [bulk load](BulkLoad) is reported as
-/// [`Change::Everything`](crate::backend::Change). Engines without notifications have no
+/// [`Change::Everything`](crate::backend::contract::Change). Engines without notifications have no
 /// feed.
 ///
 /// # TLS

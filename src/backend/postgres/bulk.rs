@@ -17,7 +17,7 @@ use tokio_postgres::{
 };
 
 use crate::backend::row::{COLUMNS, Row};
-use crate::backend::{BackendError, Loaded};
+use crate::backend::{BackendError, contract::Loaded};
 use crate::domain::{Credential, CredentialId};
 
 use super::connector::{Connector, Role};

@@ -10,7 +10,10 @@ use serde_json::json;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, types::Oid};
 
-use crate::backend::{BackendError, Change, Changes, Notice, OpenError};
+use crate::backend::{
+    BackendError, OpenError,
+    contract::{Change, Changes, Notice},
+};
 use crate::domain::{AccessKey, CredentialId, ProjectId, UserId};
 
 use super::connector::{Connector, Wire};
@@ -24,7 +27,7 @@ use super::timeline::SessionTimeline;
 const MAX_BYTES: usize = 7_900;
 
 /// How long to wait for a change before the server is pinged. Its answer must arrive within
-/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT).
+/// [`MAX_FEED_WAIT`](crate::backend::contract::MAX_FEED_WAIT).
 const IDLE_TIMEOUT: Duration = Duration::from_millis(150);
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);

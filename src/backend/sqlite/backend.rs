@@ -12,8 +12,10 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use crate::backend::hub::{self, Listener};
 use crate::backend::row::version_number;
 use crate::backend::{
-    BackendError, BulkLoad, Change, ChangeFeed, Changes, CredentialBackend, ListQuery, Loaded,
-    MAX_LOAD, Maintenance, Notice, OpenError, Page, Recount,
+    BackendError, CredentialBackend, ListQuery, OpenError, Page,
+    contract::{
+        BulkLoad, Change, ChangeFeed, Changes, Loaded, MAX_LOAD, Maintenance, Notice, Recount,
+    },
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 use crate::usage::{UsageError, UsageLog, whole_seconds};
@@ -185,7 +187,7 @@ impl BulkLoad for SqliteBackend {
 
 /// Reports writes through this backend and its clones one by one. Writes of other processes,
 /// or a replaced file, are detected within about
-/// [`MAX_FEED_WAIT`](crate::backend::MAX_FEED_WAIT) and reported as [`Change::Everything`],
+/// [`MAX_FEED_WAIT`](crate::backend::contract::MAX_FEED_WAIT) and reported as [`Change::Everything`],
 /// since the engine does not report the rows. A subscription ends with the last handle.
 #[async_trait]
 impl ChangeFeed for SqliteBackend {

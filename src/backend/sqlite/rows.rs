@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rusqlite::{ToSql, types::ValueRef};
 
 use crate::backend::row::{COLUMNS, Columns, ID, KIND, PROJECT_ID, Row, USER_ID, columns};
-use crate::backend::{BackendError, Change, ListQuery, Order};
+use crate::backend::{BackendError, ListQuery, Order, contract::Change};
 use crate::domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, UserId};
 
 use super::error::CorruptRow;

@@ -6,7 +6,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, ToSql, ffi, par
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::backend::row::{COLUMNS, Row};
-use crate::backend::{BackendError, Change, Loaded};
+use crate::backend::{
+    BackendError,
+    contract::{Change, Loaded},
+};
 use crate::domain::{CredentialId, ProjectId, Quota, UserId};
 
 use super::queries::BY_ID;

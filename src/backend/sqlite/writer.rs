@@ -9,7 +9,11 @@ use std::{sync::Arc, thread};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::{BackendError, Change, Loaded, hub::Hub};
+use crate::backend::{
+    BackendError,
+    contract::{Change, Loaded},
+    hub::Hub,
+};
 
 use super::error::{BatchFailed, Trouble, WriterGone};
 use super::file::{DatabaseFile, Opened};

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use crate::{
-    backend::{BulkLoad, Loaded, MAX_LOAD, Order},
+    backend::{
+        Order,
+        contract::{BulkLoad, Loaded, MAX_LOAD},
+    },
     conformance::fixtures::{
         Backend, access_key, assert_gone, assert_over_quota, assert_stored, delete,
         fresh_access_key, fresh_full, fresh_opaque, fresh_pair, fresh_project, fresh_user,

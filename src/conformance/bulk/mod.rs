@@ -1,7 +1,7 @@
 //! The suite for authors of bulk loads: one test per clause of the contract.
 //!
 //! Its functions are the clauses of the *Contract* of
-//! [`BulkLoad`](crate::backend::BulkLoad);
+//! [`BulkLoad`](crate::backend::contract::BulkLoad);
 //! [`bulk_load_conformance_tests!`](crate::bulk_load_conformance_tests) turns them into one
 //! test each. The notes on the [suite for backends](crate::conformance) apply here too.
 //!
@@ -28,7 +28,7 @@ mod races;
 ///
 /// The argument is the path of an async function without parameters that returns a
 /// [`CredentialBackend`](crate::backend::CredentialBackend) and a
-/// [`BulkLoad`](crate::backend::BulkLoad) of the same store, as a pair; each test calls it
+/// [`BulkLoad`](crate::backend::contract::BulkLoad) of the same store, as a pair; each test calls it
 /// once. Otherwise the macro works like
 /// [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    backend::{BackendError, Loaded, Order},
+    backend::{BackendError, Order, contract::Loaded},
     conformance::fixtures::{
         Backend, ORDERS, access_key, assert_stored, find, fresh_access_key, fresh_full, fresh_pair,
         fresh_user, get, insert, markers, of_user, pair, rekeyed, sorted, try_insert, update,

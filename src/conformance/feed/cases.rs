@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use crate::{
-    backend::{Change, ChangeFeed, Changes},
+    backend::contract::{Change, ChangeFeed, Changes},
     conformance::fixtures::{
         Backend, delete, fresh_access_key, fresh_full, fresh_pair, fresh_user, get, insert,
         rekeyed, update,

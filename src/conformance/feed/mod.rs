@@ -1,7 +1,7 @@
 //! The suite for authors of feeds of changes: one test per clause of the contract.
 //!
 //! Its functions are the clauses of the *Contract* of
-//! [`ChangeFeed`](crate::backend::ChangeFeed);
+//! [`ChangeFeed`](crate::backend::contract::ChangeFeed);
 //! [`feed_conformance_tests!`](crate::feed_conformance_tests) turns them into one test each.
 //! The notes on the [suite for backends](crate::conformance) apply here too.
 //!
@@ -28,7 +28,7 @@ mod cases;
 ///
 /// The argument is the path of an async function without parameters that returns a
 /// [`CredentialBackend`](crate::backend::CredentialBackend) and the
-/// [`ChangeFeed`](crate::backend::ChangeFeed) of its changes, as a pair; each test calls
+/// [`ChangeFeed`](crate::backend::contract::ChangeFeed) of its changes, as a pair; each test calls
 /// it once. Otherwise the macro works like
 /// [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///

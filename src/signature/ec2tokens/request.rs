@@ -9,6 +9,7 @@ use crate::{domain::AccessKey, signature::SignatureError};
 ///
 /// `Debug` shows the access key only: everybody who has a signature can use it.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ec2TokensRequest {
     /// The access key that the request names.
     pub access: AccessKey,
@@ -26,6 +27,23 @@ pub struct Ec2TokensRequest {
     pub headers: BTreeMap<String, String>,
     /// SHA-256 of the body in hex. Required in version 4.
     pub body_hash: Option<String>,
+}
+
+impl Ec2TokensRequest {
+    /// Creates a request of which only the access key and the signature are known.
+    #[must_use]
+    pub fn new(access: AccessKey, signature: impl Into<String>) -> Self {
+        Self {
+            access,
+            signature: signature.into(),
+            verb: None,
+            host: None,
+            path: None,
+            params: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            body_hash: None,
+        }
+    }
 }
 
 impl fmt::Debug for Ec2TokensRequest {

@@ -46,7 +46,7 @@ async fn version_2_forms_pass_if_accepted() {
 
 #[tokio::test]
 async fn form_is_refused_by_the_rules_of_the_layer() {
-    let guarded = Guarded::now_with(|builder| builder.region("us-east-1")).await;
+    let guarded = Guarded::now_with(|builder| builder.regions(["us-east-1"])).await;
     let with = |change: &dyn Fn(&mut Form)| {
         let mut form = form(&guarded);
         change(&mut form);

@@ -163,7 +163,7 @@ async fn expired_early_or_overlong_presigned_urls_are_refused() {
 
 #[tokio::test]
 async fn signatures_for_other_regions_and_services_are_refused() {
-    let guarded = Guarded::now_with(|builder| builder.region("eu-1").region("eu-2")).await;
+    let guarded = Guarded::now_with(|builder| builder.regions(["eu-1", "eu-2"])).await;
     let header = S3ErrorCode::AuthorizationHeaderMalformed;
     let query = S3ErrorCode::AuthorizationQueryParametersError;
     for (region, service, good) in [

@@ -1,7 +1,8 @@
 //! Lists that skip records that cannot be read.
 
 use tower_credentials::backend::{
-    BackendError, CredentialBackend, ListQuery, ListStep, Order, list_skipping_damaged,
+    BackendError, CredentialBackend, ListQuery, Order,
+    contract::{ListStep, list_skipping_damaged},
 };
 
 /// The number of readable records, and the sorted markers of the others.

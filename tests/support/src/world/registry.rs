@@ -96,11 +96,8 @@ impl Registry {
         project: Option<&str>,
         names: &[&str],
     ) {
-        let access = DelegatedAccess {
-            user_id: UserId::new(user).unwrap(),
-            project_id: project.map(|id| ProjectId::new(id).unwrap()),
-            roles: roles(names),
-        };
+        let project_id = project.map(|id| ProjectId::new(id).unwrap());
+        let access = DelegatedAccess::new(UserId::new(user).unwrap(), project_id, roles(names));
         self.change(|changes| changes.delegations.insert(delegation, access));
     }
 
@@ -133,7 +130,7 @@ impl Registry {
 }
 
 fn roles(names: &[&str]) -> Vec<Role> {
-    names.iter().map(|name| Role { id: format!("id-of-{name}"), name: (*name).into() }).collect()
+    names.iter().map(|name| Role::new(format!("id-of-{name}"), *name)).collect()
 }
 
 #[async_trait]
@@ -177,7 +174,7 @@ impl Directory for Registry {
         let key = (user_id.as_str().to_owned(), project_id.as_str().to_owned());
         let changed = self.changes().roles.get(&key).cloned();
         match changed {
-            Some(roles) => Ok(roles.map(|roles| Membership { roles })),
+            Some(roles) => Ok(roles.map(Membership::new)),
             None => self.beneath.membership(user_id, project_id).await,
         }
     }

@@ -45,12 +45,10 @@ impl TokenIssuer for TestIssuer {
         self.signers.lock().unwrap().push(signer.clone());
         let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
         let issued_at = UNIX_EPOCH + SIGNED;
-        Ok(IssuedToken {
-            id: SecretText::new(format!("issued-token-{number}")),
-            issued_at,
-            expires_at: issued_at + Duration::from_hours(2),
-            audit_ids: vec![format!("audit-{number}")],
-            catalog: json!([{"type": "identity", "endpoints": []}]),
-        })
+        let id = SecretText::new(format!("issued-token-{number}"));
+        let mut token = IssuedToken::new(id, issued_at, issued_at + Duration::from_hours(2));
+        token.audit_ids.push(format!("audit-{number}"));
+        token.catalog = json!([{"type": "identity", "endpoints": []}]);
+        Ok(token)
     }
 }
