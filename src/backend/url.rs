@@ -1,10 +1,8 @@
 use super::open_error::OpenError;
-#[cfg(not(all(
-    feature = "etcd",
-    feature = "memory",
-    feature = "postgres",
-    feature = "sqlite"
-)))]
+#[cfg(any(
+    test,
+    not(all(feature = "etcd", feature = "memory", feature = "postgres", feature = "sqlite"))
+))]
 use super::open_error::OpenErrorKind;
 use crate::log::redact_url;
 
@@ -45,12 +43,10 @@ impl Engine {
     }
 
     /// The error for a kind of store that is not compiled in.
-    #[cfg(not(all(
-        feature = "etcd",
-        feature = "memory",
-        feature = "postgres",
-        feature = "sqlite"
-    )))]
+    #[cfg(any(
+        test,
+        not(all(feature = "etcd", feature = "memory", feature = "postgres", feature = "sqlite"))
+    ))]
     pub(super) fn unsupported(self) -> OpenError {
         let name = self.name();
         let message =
@@ -107,5 +103,18 @@ pub fn resolve_url(
         first_line(text.expose(), path)
     } else {
         Ok(name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_for_an_unsupported_store_names_the_cargo_feature() {
+        let error = Engine::of_url("etcd://127.0.0.1").unwrap().unsupported();
+        assert_eq!(error.kind(), OpenErrorKind::Unsupported);
+        let expected = "etcd stores are not compiled in: build with the cargo feature `etcd`";
+        assert_eq!(error.to_string(), expected);
     }
 }
