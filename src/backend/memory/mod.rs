@@ -1,4 +1,7 @@
-//! A store in this process's memory.
+//! Stores credentials in the memory of one process.
+//!
+//! Use it for tests, demonstrations, and stores that are filled at every start: the records are
+//! lost when the process ends. Start with [`MemoryBackend::default`].
 
 mod feed;
 mod load;
