@@ -58,8 +58,8 @@ impl SecretFiles {
         Self::default()
     }
 
-    /// Whether to accept a file that other users can read or write, with a warning in the
-    /// log.
+    /// Sets whether to accept a file that other users can read or write, with a warning in
+    /// the log.
     ///
     /// Default: `false`.
     pub fn accept_exposed(mut self, accept: bool) -> Self {

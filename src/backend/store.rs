@@ -128,7 +128,7 @@ pub struct StoreBuilder {
 }
 
 impl StoreBuilder {
-    /// Whether the store must exist.
+    /// Sets whether the store must exist.
     ///
     /// Default: [`OpenMode::Create`].
     pub fn mode(mut self, mode: OpenMode) -> Self {

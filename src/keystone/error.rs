@@ -37,7 +37,7 @@ impl KeystoneError {
         self.kind
     }
 
-    /// Whether Keystone is unavailable, as opposed to rejecting the service user.
+    /// Returns whether Keystone is unavailable, as opposed to rejecting the service user.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         self.kind != KeystoneErrorKind::Refused

@@ -67,7 +67,7 @@ pub(super) fn read(row: &tokio_postgres::Row) -> Result<Credential, BackendError
     RowColumns(row).credential().map_err(|column| corrupt(row, column))
 }
 
-/// Whether a row includes its material.
+/// Returns whether a row includes its material.
 pub(super) fn is_whole(row: &tokio_postgres::Row) -> bool {
     !matches!(row.try_get::<_, Option<&str>>(MATERIAL), Ok(None))
 }
