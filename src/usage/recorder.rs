@@ -76,8 +76,8 @@ pub struct UsageRecorder {
 }
 
 impl UsageRecorder {
-    /// The most keys in one report. Small enough not to delay other writes to the same
-    /// store.
+    /// The maximum number of keys in one report. Small enough not to delay other writes to the
+    /// same store.
     pub const BATCH: usize = 256;
 
     /// Starts a recorder with the default settings.
@@ -161,7 +161,7 @@ impl UsageRecorderBuilder {
         self
     }
 
-    /// Sets the most keys that wait to be reported. Each takes some 130 bytes.
+    /// Sets the maximum number of keys that wait to be reported. Each takes some 130 bytes.
     ///
     /// Default: 65,536.
     pub fn capacity(mut self, keys: usize) -> Self {
