@@ -25,7 +25,7 @@ type Log = Arc<dyn UsageLog>;
 ///
 /// # Panics
 ///
-/// If it does not, or returns another second.
+/// If the log does not return the use, or returns another second.
 pub async fn use_is_returned_to_the_second(backend: Backend, log: Log) {
     let keys = keys(&backend, 4).await;
     // The first and last second with ten digits, and a time that does not fit into 32 bits.
@@ -57,7 +57,7 @@ pub async fn older_use_does_not_replace_a_later_one(backend: Backend, log: Log) 
 ///
 /// # Panics
 ///
-/// If another use counts.
+/// If the log keeps the earlier use.
 pub async fn key_reported_twice_at_once_keeps_the_later_use(backend: Backend, log: Log) {
     for times in [[1, 2], [2, 1]] {
         let key = key(&backend).await;
@@ -118,7 +118,7 @@ pub async fn unknown_keys_do_not_affect_others(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If it has another key, or lacks one.
+/// If the answer has another key, or lacks a requested one.
 pub async fn only_requested_keys_are_returned(backend: Backend, log: Log) {
     let keys = keys(&backend, 3).await;
     let uses: Vec<_> = keys.iter().map(id).zip([at(0), at(1), at(2)]).collect();
@@ -132,7 +132,7 @@ pub async fn only_requested_keys_are_returned(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If one of them fails.
+/// If the empty report or the empty query fails.
 pub async fn empty_report_and_query_are_not_errors(_: Backend, log: Log) {
     note(&log, &[]).await;
     assert!(ask(&log, &[]).await.is_empty());
@@ -142,7 +142,7 @@ pub async fn empty_report_and_query_are_not_errors(_: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If a key is missing, or has another's time.
+/// If a key is missing, or has the time of another key.
 pub async fn long_report_is_stored_and_returned_completely(backend: Backend, log: Log) {
     let keys = keys(&backend, ListQuery::MAX_LIMIT).await;
     let uses: Vec<_> = keys.iter().map(id).zip((0..).map(at)).collect();
@@ -178,7 +178,7 @@ pub async fn keys_are_compared_bytewise(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If it is lost.
+/// If the use is lost.
 pub async fn record_update_keeps_the_use(backend: Backend, log: Log) {
     let before = fresh_full();
     insert(&backend, &before).await;
