@@ -1,6 +1,6 @@
 //! Tests `Cached`: lookups from memory, and their limits.
 
-mod ageing;
+mod aging;
 mod allocations;
 mod bounds;
 mod conformance;

@@ -93,8 +93,8 @@ impl Columns for RowColumns<'_> {
         self.0.try_get(column).map_err(|_| COLUMNS[column])
     }
 
-    fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>> {
-        unescape(spelt)
+    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>> {
+        unescape(stored)
     }
 }
 
