@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::recent::Recent;
-use super::waiting::{Noted, Waiting};
+use super::waiting::{Recorded, Waiting};
 use super::{UsageError, UsageLog, whole_seconds};
 use crate::{domain::Credential, log};
 
@@ -106,11 +106,11 @@ impl UsageRecorder {
         if recent.has(hash, second) {
             return;
         }
-        match waiting.note(hash, &credential.id, second) {
+        match waiting.record(hash, &credential.id, second) {
             // Exactly at the half, so that a log that fails is not called all the time.
-            Noted::First(held) if held == *half => wake.notify_one(),
-            Noted::Again | Noted::First(_) => {}
-            Noted::NoRoom => {
+            Recorded::First(held) if held == *half => wake.notify_one(),
+            Recorded::Again | Recorded::First(_) => {}
+            Recorded::NoRoom => {
                 dropped.fetch_add(1, Relaxed);
                 return;
             }
@@ -231,7 +231,7 @@ impl Shared {
         let report = async {
             while let Some(batch) = taken.batch(UsageRecorder::BATCH) {
                 // Not through the `Box`, whose own implementation would box the future twice.
-                (*self.log).note(batch).await?;
+                (*self.log).record(batch).await?;
                 taken.reported(UsageRecorder::BATCH);
             }
             Ok(())

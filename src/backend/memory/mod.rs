@@ -298,7 +298,7 @@ impl State {
     }
 
     /// Records a use of an existing record; the latest use wins.
-    fn note(&mut self, id: &CredentialId, time: SystemTime) {
+    fn record_use(&mut self, id: &CredentialId, time: SystemTime) {
         if self.all.get(id.as_str()).is_none() {
             return;
         }
