@@ -4,11 +4,11 @@ mod aging;
 mod allocations;
 mod bounds;
 mod conformance;
-mod figures;
 mod following;
 mod outages;
 mod races;
 mod sharing;
+mod stats;
 mod watched;
 mod writes;
 
