@@ -34,12 +34,12 @@ const ACTIVE: usize = 10_000;
 async fn main() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteBackend::open(folder.path().join("credentials.db")).unwrap();
-    note(&store);
+    record_uses(&store);
     report(&store).await;
 }
 
 /// The time to record a use.
-fn note(store: &SqliteBackend) {
+fn record_uses(store: &SqliteBackend) {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let message = [7; 256];
     let signature = per_use(1, |_, _| {
@@ -81,7 +81,7 @@ async fn report(store: &SqliteBackend) {
     create(store, active.clone()).await;
     let started = Instant::now();
     for (second, batch) in active.chunks(UsageRecorder::BATCH).zip(0..).map(|(b, s)| (s, b)) {
-        store.note(&uses(batch, second)).await.unwrap();
+        store.record(&uses(batch, second)).await.unwrap();
     }
     let took = started.elapsed();
     println!("a report of {ACTIVE} keys            {:>8.1} ms", took.as_secs_f64() * 1e3);
@@ -113,7 +113,7 @@ async fn keep_reporting(store: SqliteBackend, keys: Vec<Credential>, done: Arc<A
     let mut second = 1_000;
     while !done.load(Relaxed) {
         for batch in keys.chunks(UsageRecorder::BATCH) {
-            store.note(&uses(batch, second)).await.unwrap();
+            store.record(&uses(batch, second)).await.unwrap();
         }
         second += 1;
         tokio::time::sleep(Duration::from_secs(1)).await;

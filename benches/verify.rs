@@ -23,7 +23,7 @@ use scratchstack_aws_signature::{
     NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, sigv4_validate_request,
 };
 use sha2::{Digest, Sha256};
-use test_support::{aws_signer, bench, records};
+use test_support::{aws_signer::Signer, bench, records};
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
@@ -35,8 +35,6 @@ use tower_credentials::{
         request::{RequestHead, SignedRequest},
     },
 };
-
-use crate::aws_signer::Signer;
 
 const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";

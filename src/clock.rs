@@ -1,7 +1,7 @@
-//! Injected time.
+//! Injects the current time.
 //!
-//! All code that needs the current time gets it from a [`Clock`], so that tests of expiry
-//! and time stamps need not sleep.
+//! Implement [`Clock`] for tests of expiry and time stamps that do not sleep. All code that needs
+//! the current time gets it from a [`Clock`], which is [`SystemClock`] by default.
 
 use std::{fmt, time::SystemTime};
 

@@ -1,4 +1,8 @@
-//! [`TokenIssuer`]: issues tokens to clients with a valid signature.
+//! Issues tokens to clients with a valid signature, for `ec2tokens`.
+//!
+//! Implement [`TokenIssuer`] if clients exchange signatures for tokens. Pass it to
+//! [`CredentialLayerBuilder::issuer`](crate::CredentialLayerBuilder::issuer): without an issuer,
+//! the layer does not serve `ec2tokens`.
 
 use std::{fmt, time::SystemTime};
 

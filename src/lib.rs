@@ -1,4 +1,4 @@
-//! Hand out, list, disable and revoke S3 access keys, as a tower layer.
+//! Hands out, lists, disables and revokes S3 access keys, as a tower layer.
 //!
 //! Object stores that speak S3 need a service that manages access keys. This crate is
 //! that service as middleware. [`CredentialLayer`] wraps any tower-compatible app. It
@@ -71,6 +71,10 @@
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
+//! [`backend::open`] opens any store of the table by its URL. [`tls`] sets the certificates for
+//! connections to PostgreSQL, etcd and Keystone. [`secret_files`] reads files with passwords,
+//! tokens and keys, and rejects those that other users can access.
+//!
 //! [`Dialect`] lists the wire formats and their paths. Two operations need more than a
 //! backend: `s3tokens` needs a directory, `ec2tokens` also needs an issuer. Without them
 //! these requests go to the app.
@@ -79,7 +83,7 @@
 //!
 //! With the feature `s3`, `S3AuthLayer` verifies S3 requests before the store sees them,
 //! and passes on who signed: see the module `s3`. The store behind it can be any tower
-//! service; `examples/object_gateway` is a small one. Stores that are built on the crate
+//! service; `examples/object-gateway` is a small one. Stores that are built on the crate
 //! `s3s` use `S3sAuth`, as `examples/accesser` does. Give them the
 //! [directory](CredentialLayerBuilder::directory) too: a key then stops working when its
 //! owner leaves the project.

@@ -1,4 +1,7 @@
-//! Files that contain secrets: passwords, passphrases, tokens, keys.
+//! Reads files that contain secrets: passwords, passphrases, tokens, keys.
+//!
+//! Use it in programs whose secrets are in files, to reject files that other users can access.
+//! Start with [`SecretFiles::new`], and read a file with [`SecretFiles::read`].
 
 use std::{
     error::Error as StdError,
@@ -55,8 +58,8 @@ impl SecretFiles {
         Self::default()
     }
 
-    /// Whether to accept a file that other users can read or write, with a warning in the
-    /// log.
+    /// Sets whether to accept a file that other users can read or write, with a warning in
+    /// the log.
     ///
     /// Default: `false`.
     pub fn accept_exposed(mut self, accept: bool) -> Self {

@@ -66,7 +66,7 @@ impl Shared {
         host.is_some_and(|host| self.hosts.iter().any(|known| known.covers(&host)))
     }
 
-    /// Whether a page of another origin asks for a change.
+    /// Returns whether a page of another origin asks for a change.
     fn is_foreign(&self, head: &Parts) -> bool {
         let changes =
             matches!(head.method, Method::DELETE | Method::PATCH | Method::POST | Method::PUT);

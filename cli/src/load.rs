@@ -106,7 +106,7 @@ impl Loader {
             if let Some(usage) = usage {
                 // After the load: a usage log ignores records that do not exist.
                 for uses in last_used.chunks(UsageRecorder::BATCH) {
-                    retry(|| async { usage.note(uses).await.map_err(unavailable) }).await?;
+                    retry(|| async { usage.record(uses).await.map_err(unavailable) }).await?;
                 }
             }
             Ok(Tally::of(&records, &outcomes))

@@ -32,7 +32,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<Presented> {
     None
 }
 
-/// Whether this is an S3 request: it has an AWS signature, and no token.
+/// Returns whether this is an S3 request: it has an AWS signature, and no token.
 pub(crate) fn is_signed_for_s3<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     if headers.contains_key(X_AUTH_TOKEN) {

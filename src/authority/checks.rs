@@ -34,7 +34,7 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Whether the policy allows this action on a record.
+    /// Returns whether the policy allows this action on a record.
     pub(super) fn allows(&self, caller: &Caller, action: Action, credential: &Credential) -> bool {
         self.policy.decide(caller, action, Target::record(credential)) == Decision::Allow
     }
@@ -121,7 +121,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether the user has a place in the project. True without a directory.
+    /// Returns whether the user has a place in the project. True without a directory.
     pub(super) async fn has_place(
         &self,
         user: &UserId,

@@ -250,8 +250,8 @@ impl Match {
 }
 
 impl UpdateCredential {
-    /// Whether the other members are as stored. With a usage log (`logged`), the value of
-    /// `last_used` does not matter.
+    /// Returns whether the other members are as stored. With a usage log (`logged`), the
+    /// value of `last_used` does not matter.
     fn leaves_alone(&self, stored: &Credential, logged: bool) -> bool {
         let project_id = stored.project_id.as_ref().map(ProjectId::as_str);
         self.others.iter().all(|(name, given)| match name.as_str() {

@@ -148,7 +148,7 @@ impl Authority {
         self.permit(caller, action, Target { root_key, ..self.target(user_id, project_id, None) })
     }
 
-    /// Whether the directory knows both the user and the project.
+    /// Returns whether the directory knows both the user and the project.
     async fn exist(&self, user_id: &UserId, project_id: &ProjectId) -> Result<bool, Error> {
         let Some(directory) = self.directory() else { return Ok(true) };
         let user = directory.user(user_id).await?;

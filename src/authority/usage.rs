@@ -50,8 +50,8 @@ impl Authority {
     }
 }
 
-/// Whether this was a use of an earlier key with the same access key. Its use may be
-/// reported after it was deleted and the new key was created.
+/// Returns whether this was a use of an earlier key with the same access key. Its use may
+/// be reported after it was deleted and the new key was created.
 fn is_older(use_at: SystemTime, credential: &Credential) -> bool {
     whole_seconds(use_at) < whole_seconds(credential.created_at)
 }

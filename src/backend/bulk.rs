@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::error::BackendError;
 use crate::domain::Credential;
 
-/// The most records that one load can have.
+/// The maximum number of records in one load.
 pub const MAX_LOAD: usize = 10_000;
 
 /// Imports records of another store or of an export, many in one call.

@@ -27,18 +27,18 @@ pub struct ListQuery {
     pub after: Option<String>,
     /// Lists only records with a smaller marker. An empty marker means none.
     pub before: Option<String>,
-    /// The most records on the page: from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
+    /// The maximum number of records on the page: from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
     limit: usize,
 }
 
 impl ListQuery {
-    /// The most records that a page can have.
+    /// The maximum number of records that a page can have.
     pub const MAX_LIMIT: usize = 1_000;
 
     /// The bytes, by [`Credential::size`], after which a page takes no further record.
     pub const MAX_BYTES: usize = 1 << 20;
 
-    /// The most records that a store examines for one page.
+    /// The maximum number of records that a store examines for one page.
     pub const MAX_EXAMINED: usize = 2_000;
 
     /// Lists all records in this order, [`MAX_LIMIT`](Self::MAX_LIMIT) on a page.
@@ -55,14 +55,15 @@ impl ListQuery {
         }
     }
 
-    /// Sets the most records on the page, clamped to 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
+    /// Sets the maximum number of records on the page, clamped to 1 to
+    /// [`MAX_LIMIT`](Self::MAX_LIMIT).
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit.clamp(1, Self::MAX_LIMIT);
         self
     }
 
-    /// Returns the most records on the page.
+    /// Returns the maximum number of records on the page.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit

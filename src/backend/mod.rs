@@ -1,4 +1,4 @@
-//! Where credentials are stored.
+//! Stores credentials.
 //!
 //! [`CredentialBackend`] is the trait that the layer uses, and [`open`] opens any store of
 //! this crate by its URL. Each store is also a module of its own, with its own builder:

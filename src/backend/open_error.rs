@@ -75,7 +75,7 @@ impl OpenError {
         self
     }
 
-    /// Whether the store exists but cannot be read.
+    /// Returns whether the store exists but cannot be read.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) fn is_damage(&self) -> bool {
         use OpenErrorKind::{Corrupt, Foreign, Newer};

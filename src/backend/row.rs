@@ -60,8 +60,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Returns the row of a record, with its names in the engine's spelling.
-    pub(super) fn of(credential: &Credential, spelt: impl Fn(&str) -> String) -> Self {
+    /// Returns the row of a record, with its names encoded for the engine.
+    pub(super) fn of(credential: &Credential, encode: impl Fn(&str) -> String) -> Self {
         // Destructured in full so that a new field cannot be forgotten here.
         let Credential {
             id,
@@ -81,12 +81,12 @@ impl Row {
         } = credential;
         let attributes = serde_json::to_string(attributes);
         Self {
-            id: spelt(id.as_str()),
-            kind: spelt(kind.as_str()),
-            user_id: spelt(user_id.as_str()),
-            project_id: project_id.as_ref().map(|id| spelt(id.as_str())),
+            id: encode(id.as_str()),
+            kind: encode(kind.as_str()),
+            user_id: encode(user_id.as_str()),
+            project_id: project_id.as_ref().map(|id| encode(id.as_str())),
             slot: slot.map(Slot::as_str),
-            access_key: access_key.as_ref().map(|key| spelt(key.as_str())),
+            access_key: access_key.as_ref().map(|key| encode(key.as_str())),
             // These three are JSON, which escapes control characters.
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
@@ -141,8 +141,8 @@ pub(super) trait Columns {
 
     fn number(&self, column: usize) -> Result<i64, &'static str>;
 
-    /// Returns the original of a spelling; `None` if the spelling is not valid.
-    fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>>;
+    /// Returns the original of a stored text; `None` if the stored text is not valid.
+    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>>;
 
     fn credential(&self) -> Result<Credential, &'static str> {
         let root_key = match self.raw(10)? {

@@ -128,7 +128,7 @@ pub struct StoreBuilder {
 }
 
 impl StoreBuilder {
-    /// Whether the store must exist.
+    /// Sets whether the store must exist.
     ///
     /// Default: [`OpenMode::Create`].
     pub fn mode(mut self, mode: OpenMode) -> Self {
@@ -246,7 +246,7 @@ impl Store {
 #[cfg(feature = "memory")]
 fn open_memory(mode: OpenMode) -> Result<Store, OpenError> {
     if mode != OpenMode::Create {
-        let message = "memory: exists in one process only, and ends with it";
+        let message = "memory: stores are always new; the mode must be `Create`";
         return Err(OpenError::invalid_setting(message));
     }
     let backend = super::memory::MemoryBackend::default();

@@ -87,7 +87,8 @@ pub fn resolve_url(
         // Without the source, whose message repeats a value that is not Unicode.
         let text = std::env::var(variable).map_err(|_| {
             let variable = redact_url(variable);
-            let message = format!("the environment variable {variable} is not set to a text");
+            let message =
+                format!("the environment variable {variable} is not set or is not valid UTF-8");
             OpenError::invalid_setting(message)
         })?;
         first_line(&text, variable)

@@ -106,7 +106,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether the operation takes a body. Other bodies are not read.
+    /// Returns whether the operation takes a body. Other bodies are not read.
     pub(crate) fn takes_body(&self) -> bool {
         match self {
             Self::IbmCos(operation) => operation.takes_body(),

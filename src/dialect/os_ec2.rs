@@ -1,12 +1,12 @@
 //! OS-EC2: a user's key pairs, under `/v3` and, as an alias, `/v2.0`.
 //!
-//! | | method and path under `/users/{user}` | response |
-//! |---|---|---|
-//! | E1 | `GET /credentials/OS-EC2` | 200, the user's key pairs |
-//! | E2 | `POST /credentials/OS-EC2` | 201, a new key pair |
-//! | E3 | `GET /credentials/OS-EC2/{access}` | 200, the key pair |
-//! | E4 | `DELETE /credentials/OS-EC2/{access}` | 204 |
-//! | K13 | the same under `/v2.0` | |
+//! | method and path under `/users/{user}` | response |
+//! |---|---|
+//! | `GET /credentials/OS-EC2` | 200, the user's key pairs |
+//! | `POST /credentials/OS-EC2` | 201, a new key pair |
+//! | `GET /credentials/OS-EC2/{access}` | 200, the key pair |
+//! | `DELETE /credentials/OS-EC2/{access}` | 204 |
+//! | the same under `/v2.0` | |
 //!
 //! A list longer than a page has a `next` link.
 

@@ -15,7 +15,8 @@ pub(super) const ATOM: &str = "http://www.w3.org/2005/Atom";
 pub(super) fn slot_of_path(name: &str) -> Option<Slot> {
     match name {
         "password" => Some(Slot::Password),
-        // The book and the 2016 text write `s3credentials`.
+        // The HTML reference of OpenStack Identity v2.0 of April 2014 and OpenStack's API
+        // reference of 2016 (WADL, in openstack/api-site) write `s3credentials`.
         name if name.eq_ignore_ascii_case("s3credentials") => Some(Slot::S3),
         name => slot_of_root(name),
     }
@@ -49,7 +50,7 @@ pub(super) fn slot_of_element(name: &[u8], namespace: &[u8]) -> Option<Slot> {
         _ => return None,
     };
     let (_, canonical) = element_of(slot);
-    // The S3 developer guide prints the namespace once under a vendor's host.
+    // The OS-KSS3 developer guide once prints the namespace under a vendor's host.
     let path = b"/identity/api/ext/OS-KSS3/v1.0";
     let vendors = slot == Slot::S3
         && namespace.starts_with(b"http://docs.rackspace")

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Returns the microseconds since 1970. Times that are too far away become the least or the
-/// greatest number.
+/// Returns the microseconds since 1970. Times out of range are clamped to [`i64::MIN`] and
+/// [`i64::MAX`].
 #[must_use]
 pub fn to_micros(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {

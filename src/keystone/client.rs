@@ -168,10 +168,11 @@ impl KeystoneClientBuilder {
         self
     }
 
-    /// Sets how long the validator and the directory of this client cache an answer. A revoked
-    /// token, a disabled user and a changed role take effect within that time; on a data plane
-    /// with a cache of its own, within one second more. Expired tokens are rejected at once.
-    /// Zero asks Keystone for every request.
+    /// Sets how long the validator and the directory of this client cache an answer. The
+    /// revocation of a token, the disabling of a user and the change of a role take effect
+    /// within this time. On a data plane with a cache of its own, they take effect within one
+    /// second more. Expired tokens are rejected at once. With zero, the client asks Keystone for
+    /// every request.
     ///
     /// Default: 60 seconds.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {

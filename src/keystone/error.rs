@@ -37,7 +37,7 @@ impl KeystoneError {
         self.kind
     }
 
-    /// Whether Keystone is unavailable, as opposed to rejecting the service user.
+    /// Returns whether Keystone is unavailable, as opposed to rejecting the service user.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         self.kind != KeystoneErrorKind::Refused
@@ -92,7 +92,7 @@ pub enum KeystoneConfigError {
 impl fmt::Display for KeystoneConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLogin => f.write_str("set the login of the service user"),
+            Self::NoLogin => f.write_str("the login of the service user is not set"),
             Self::Tls(error) => fmt::Display::fmt(error, f),
             Self::Url => {
                 f.write_str("the URL must have the form http://host/path or https://host/path")

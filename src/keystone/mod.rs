@@ -41,10 +41,11 @@
 //!
 //! # When changes take effect
 //!
-//! A token expires at once. A revoked token, a disabled user, project or domain, and a changed
-//! role take effect within the [`cache_ttl`](KeystoneClientBuilder::cache_ttl), which is 60
-//! seconds by default. Keystone's own caches add to that. A new user or project that was looked
-//! up before it existed is found after at most 5 seconds.
+//! The expiry of a token takes effect at once. The revocation of a token, the disabling of a
+//! user, project or domain, and the change of a role take effect within the
+//! [`cache_ttl`](KeystoneClientBuilder::cache_ttl), which is 60 seconds by default. Keystone's
+//! own caches add to that. A new user or project that was looked up before it existed is found
+//! after at most 5 seconds.
 //!
 //! Ages are measured with the client's [`Clock`](crate::clock::Clock). If it is set back, cached
 //! answers from the future are fetched again.

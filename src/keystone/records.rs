@@ -1,4 +1,7 @@
 //! Converts between Keystone's credentials and records of a store.
+//!
+//! Use these functions to import credentials from a Keystone, or to copy records to it. Start
+//! with [`from_keystone`], which converts one credential of Keystone's list to a record.
 
 use std::time::SystemTime;
 

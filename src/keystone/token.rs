@@ -157,7 +157,7 @@ impl Held {
         (!error.is_outage()).then(|| Err(error.clone()))
     }
 
-    /// Whether the last login failed too recently to repeat it.
+    /// Returns whether the last login failed too recently to repeat it.
     fn is_paused(&self, now: SystemTime) -> bool {
         let since = self.failed.as_ref().map(|(at, _)| now.duration_since(*at));
         matches!(since, Some(Ok(since)) if since < RETRY_PAUSE)

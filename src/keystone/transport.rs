@@ -51,8 +51,8 @@ pub struct KeystoneAnswer {
 }
 
 impl KeystoneAnswer {
-    /// Whether Keystone itself reports that the thing does not exist, and not a proxy that does
-    /// not know Keystone.
+    /// Returns whether Keystone itself reports that the thing does not exist, and not a proxy
+    /// that does not know Keystone.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         #[derive(Deserialize)]

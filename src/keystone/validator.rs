@@ -150,7 +150,7 @@ const LOGIN_METHODS: [&str; 9] =
 struct LoginMethods(BTreeSet<String>);
 
 impl LoginMethods {
-    /// Whether all of these methods are known, and there is one.
+    /// Returns whether there is at least one method, and all of them are known.
     fn include(&self, methods: &[String]) -> bool {
         let is_known =
             |method: &String| LOGIN_METHODS.contains(&&**method) || self.0.contains(method);

@@ -14,8 +14,8 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
-    /// Whether a request comes from a page that may change credentials, or from a client that
-    /// is not a browser.
+    /// Returns whether a request comes from a page that may change credentials, or from a
+    /// client that is not a browser.
     ///
     /// Browsers send `Origin` with every request that is not `GET` or `HEAD`, and
     /// `Sec-Fetch-Site` with every request over HTTPS or to loopback; pages cannot set
@@ -38,7 +38,7 @@ impl Origins {
         }
     }
 
-    /// Whether the client reaches the service under this origin.
+    /// Returns whether the client reaches the service under this origin.
     fn is_own(&self, origin: &Origin<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
         if let Some(base) = &self.base
             && base.host.has_name_of(&origin.host)

@@ -48,13 +48,13 @@ impl<'a> Host<'a> {
         Some(Self { name, port })
     }
 
-    /// Whether both have the same name. Ports do not count.
+    /// Returns whether both have the same name. Ports do not count.
     pub(crate) fn has_name_of(&self, other: &Host<'_>) -> bool {
         self.name == other.name
     }
 
-    /// Whether a request for the other host is for this host. The port counts only if this
-    /// host has a port.
+    /// Returns whether a request for the other host is for this host. The port counts only
+    /// if this host has a port.
     pub(crate) fn covers(&self, other: &Host<'_>) -> bool {
         self.has_name_of(other) && (self.port.is_none() || self.port == other.port)
     }

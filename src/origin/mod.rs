@@ -51,7 +51,7 @@ impl<'a> Origin<'a> {
         self.host.port.or(self.default_port())
     }
 
-    /// Whether this host serves pages of this origin, over HTTP or HTTPS.
+    /// Returns whether this host serves pages of this origin, over HTTP or HTTPS.
     fn is_of(&self, host: &Host<'_>) -> bool {
         let default = self.default_port();
         default.is_some() && self.host.has_name_of(host) && self.port() == host.port.or(default)

@@ -131,8 +131,8 @@ fn judge(credential: &Credential, facts: Facts) -> Standing {
     }
 }
 
-/// Whether the delegation is valid in the project of a key. A delegation that is bound to a
-/// project does not cover a key without a project.
+/// Returns whether the delegation is valid in the project of a key. A delegation that is
+/// bound to a project does not cover a key without a project.
 fn covers(access: &DelegatedAccess, project_id: Option<&ProjectId>) -> bool {
     access.project_id.as_ref().is_none_or(|bound| project_id == Some(bound))
 }

@@ -252,7 +252,7 @@ impl RolePolicy {
         }
     }
 
-    /// Whether the delegation lets the caller perform the action, if its roles do.
+    /// Returns whether the delegation lets the caller perform the action, if its roles do.
     fn lets_delegated(
         &self,
         caller: &Caller,
@@ -291,7 +291,7 @@ impl RolePolicy {
         }
     }
 
-    /// Whether the caller may read everything in the system.
+    /// Returns whether the caller may read everything in the system.
     fn reads_system(&self, caller: &Caller) -> bool {
         caller.scope == Scope::System && caller.has_role(&self.names.reader)
     }
@@ -311,8 +311,8 @@ impl RolePolicy {
         caller.has_role(user) || caller.has_role(admin)
     }
 
-    /// Whether the caller's roles for this action reach the target. Unknown fields of the
-    /// target match everything: the layer asks again when it has the record.
+    /// Returns whether the caller's roles for this action reach the target. Unknown fields
+    /// of the target match everything: the layer asks again when it has the record.
     fn reaches(&self, caller: &Caller, action: Action, target: Target<'_>) -> bool {
         let everywhere = caller.has_role(&self.names.impersonate);
         let in_own_project = |id| everywhere || caller.project_id() == Some(id);
@@ -332,24 +332,25 @@ fn allow(allowed: bool) -> Decision {
     if allowed { Decision::Allow } else { Decision::Forbid }
 }
 
-/// Whether the caller is the owner, or may be, as far as the target is known. No user owns
-/// a root key.
+/// Returns whether the caller is the owner, or may be, as far as the target is known. No
+/// user owns a root key.
 fn owns(caller: &Caller, target: Target<'_>) -> bool {
     !target.root_key && target.user_id.is_none_or(|id| *id == caller.user_id)
 }
 
-/// Whether the target is a key pair, or may be, as far as it is known.
+/// Returns whether the target is a key pair, or may be, as far as it is known.
 fn is_pair(target: Target<'_>) -> bool {
     target.kind.is_none_or(Kind::is_ec2)
 }
 
-/// Whether a new record is in the project of the token. With a directory it need not be: a
-/// key for a project in which its owner has no place is rejected when it is used.
+/// Returns whether a new record is in the project of the token. With a directory it need
+/// not be: a key for a project in which its owner has no place is rejected when it is used.
 fn names_own_project(caller: &Caller, target: Target<'_>) -> bool {
     target.directory || target.project_id.is_none() || target.project_id == caller.project_id()
 }
 
-/// Whether the delegation must not perform this action on a key pair, which makes a new pair.
+/// Returns whether the delegation must not perform this action on a key pair, which makes a
+/// new pair.
 fn bars_new_pair(delegation: &Delegation, action: Action) -> bool {
     match action {
         Action::CreateCredential | Action::CreateEc2 => {
@@ -361,7 +362,7 @@ fn bars_new_pair(delegation: &Delegation, action: Action) -> bool {
     }
 }
 
-/// Whether Keystone has rules of its own for an action.
+/// Returns whether Keystone has rules of its own for an action.
 fn is_of_keystone(action: Action) -> bool {
     is_of_credentials(action) || is_of_ec2(action)
 }
@@ -393,7 +394,7 @@ fn is_of_grants(action: Action) -> bool {
     )
 }
 
-/// Whether an action creates, changes or deletes a record.
+/// Returns whether an action creates, changes or deletes a record.
 fn changes(action: Action) -> bool {
     matches!(
         action,
@@ -411,8 +412,8 @@ fn changes(action: Action) -> bool {
     )
 }
 
-/// Whether OS-EC2 accepts the scope of the caller's token. With `unscoped`, it also accepts
-/// a token without a scope.
+/// Returns whether OS-EC2 accepts the scope of the caller's token. With `unscoped`, it also
+/// accepts a token without a scope.
 fn takes_scope(caller: &Caller, unscoped: bool) -> bool {
     match caller.scope {
         Scope::Project(_) | Scope::System => true,

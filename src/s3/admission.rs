@@ -89,7 +89,8 @@ fn checksum(head: &Parts) -> Result<Option<Checksum>, Refusal> {
         return Ok(None);
     }
     Checksum::of_headers(&head.headers).map_err(|_| {
-        let message = "The request must have one valid x-amz-checksum- header at the most.";
+        let message =
+            "The request must have at most one x-amz-checksum- header, and it must be valid.";
         Refusal::new(S3ErrorCode::InvalidRequest, message)
     })
 }

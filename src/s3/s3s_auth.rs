@@ -22,6 +22,8 @@ use crate::{
 /// for each request. It does not report whether the signature is valid, so no use of a key
 /// is recorded here.
 ///
+/// Every setting replaces an earlier value.
+///
 /// **Put [`S3sGuardLayer`](super::S3sGuardLayer) in front of the service.** This type decides
 /// which keys may sign. `s3s` decides which signatures it accepts, and it accepts more than
 /// `S3AuthLayer`: version 2 of any age, URLs of any lifetime, session tokens.

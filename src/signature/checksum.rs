@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// The checksums of `123456789`, from the catalogue of CRCs and from `sha1sum` and its
+    /// The checksums of `123456789`, from the catalog of CRCs and from `sha1sum` and its
     /// siblings.
     const OF_DIGITS: [(ChecksumAlgorithm, &str); 6] = [
         (ChecksumAlgorithm::Crc32, "y/Q5Jg=="),

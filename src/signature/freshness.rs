@@ -50,8 +50,8 @@ impl Freshness {
 pub fn is_fresh(freshness: Freshness, now: SystemTime, max_skew: Duration) -> bool {
     match freshness {
         Freshness::At(then) => {
-            let apart = now.duration_since(then).unwrap_or_else(|ahead| ahead.duration());
-            apart <= max_skew
+            let difference = now.duration_since(then).unwrap_or_else(|ahead| ahead.duration());
+            difference <= max_skew
         }
         Freshness::Unknown => false,
         Freshness::Until(end) => end.duration_since(now).is_ok_and(|left| left <= MAX_PRESIGNED),

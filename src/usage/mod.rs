@@ -49,7 +49,7 @@ pub trait UsageLog: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`UsageError`] if the report was not stored completely.
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
 
     /// Returns when each of these keys was last used, as far as that is known.
     ///
@@ -78,6 +78,6 @@ pub(crate) fn whole_seconds(time: SystemTime) -> u64 {
 type Uses = HashMap<CredentialId, SystemTime>;
 
 forward_pointers!(UsageLog {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError>;
     async fn last_used(&self, ids: &[CredentialId]) -> Result<Uses, UsageError>;
 });

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::recent::Recent;
-use super::waiting::{Noted, Waiting};
+use super::waiting::{Recorded, Waiting};
 use super::{UsageError, UsageLog, whole_seconds};
 use crate::{domain::Credential, log};
 
@@ -76,8 +76,8 @@ pub struct UsageRecorder {
 }
 
 impl UsageRecorder {
-    /// The most keys in one report. Small enough not to delay other writes to the same
-    /// store.
+    /// The maximum number of keys in one report. Small enough not to delay other writes to the
+    /// same store.
     pub const BATCH: usize = 256;
 
     /// Starts a recorder with the default settings.
@@ -106,11 +106,11 @@ impl UsageRecorder {
         if recent.has(hash, second) {
             return;
         }
-        match waiting.note(hash, &credential.id, second) {
+        match waiting.record(hash, &credential.id, second) {
             // Exactly at the half, so that a log that fails is not called all the time.
-            Noted::First(held) if held == *half => wake.notify_one(),
-            Noted::Again | Noted::First(_) => {}
-            Noted::NoRoom => {
+            Recorded::First(held) if held == *half => wake.notify_one(),
+            Recorded::Again | Recorded::First(_) => {}
+            Recorded::NoRoom => {
                 dropped.fetch_add(1, Relaxed);
                 return;
             }
@@ -161,7 +161,7 @@ impl UsageRecorderBuilder {
         self
     }
 
-    /// Sets the most keys that wait to be reported. Each takes some 130 bytes.
+    /// Sets the maximum number of keys that wait to be reported. Each takes some 130 bytes.
     ///
     /// Default: 65,536.
     pub fn capacity(mut self, keys: usize) -> Self {
@@ -231,7 +231,7 @@ impl Shared {
         let report = async {
             while let Some(batch) = taken.batch(UsageRecorder::BATCH) {
                 // Not through the `Box`, whose own implementation would box the future twice.
-                (*self.log).note(batch).await?;
+                (*self.log).record(batch).await?;
                 taken.reported(UsageRecorder::BATCH);
             }
             Ok(())

@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 
 /// The result of recording a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noted {
+pub(super) enum Recorded {
     /// The key was already waiting.
     Again,
     /// The first use of the key; contains the number of waiting keys.
@@ -53,18 +53,18 @@ impl Waiting {
     }
 
     /// Records a use of the key with this hash.
-    pub(super) fn note(&self, hash: u64, id: &CredentialId, second: u64) -> Noted {
+    pub(super) fn record(&self, hash: u64, id: &CredentialId, second: u64) -> Recorded {
         let mut shard = self.shard(hash);
         if let Some(latest) = shard.get_mut(id) {
             *latest = second.max(*latest);
-            return Noted::Again;
+            return Recorded::Again;
         }
         let one_more = |held| (held < self.capacity).then_some(held + 1);
         let Ok(before) = self.held.fetch_update(Relaxed, Relaxed, one_more) else {
-            return Noted::NoRoom;
+            return Recorded::NoRoom;
         };
         shard.insert(id.clone(), second);
-        Noted::First(before + 1)
+        Recorded::First(before + 1)
     }
 
     /// Returns the number of waiting keys.
@@ -152,9 +152,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn note(waiting: &Waiting, id: &str, second: u64) -> Noted {
+    fn record(waiting: &Waiting, id: &str, second: u64) -> Recorded {
         let id = CredentialId::from_stored(id);
-        waiting.note(waiting.hash(&id), &id, second)
+        waiting.record(waiting.hash(&id), &id, second)
     }
 
     fn uses(taken: &Taken<'_>) -> Vec<(String, u64)> {
@@ -168,11 +168,11 @@ mod tests {
     fn unreported_uses_wait_again_with_their_latest_second() {
         let waiting = Waiting::new(9);
         for (id, second) in [("a", 1), ("b", 5), ("c", 1)] {
-            note(&waiting, id, second);
+            record(&waiting, id, second);
         }
         let taken = waiting.take();
         for (id, second) in [("a", 3), ("b", 2)] {
-            assert!(matches!(note(&waiting, id, second), Noted::First(_)), "{id}");
+            assert!(matches!(record(&waiting, id, second), Recorded::First(_)), "{id}");
         }
         assert_eq!(waiting.len(), 5);
         drop(taken);
@@ -185,14 +185,14 @@ mod tests {
     fn taken_uses_count_until_they_are_reported() {
         let waiting = Waiting::new(3);
         for id in ["a", "b", "c"] {
-            note(&waiting, id, 1);
+            record(&waiting, id, 1);
         }
         let mut taken = waiting.take();
-        assert_eq!(note(&waiting, "d", 1), Noted::NoRoom);
+        assert_eq!(record(&waiting, "d", 1), Recorded::NoRoom);
         assert_eq!(taken.batch(2).unwrap().len(), 2);
         taken.reported(2);
-        assert_eq!(note(&waiting, "d", 1), Noted::First(2));
-        assert_eq!(note(&waiting, "d", 2), Noted::Again);
+        assert_eq!(record(&waiting, "d", 1), Recorded::First(2));
+        assert_eq!(record(&waiting, "d", 2), Recorded::Again);
         taken.reported(2);
         assert!(taken.batch(2).is_none());
         drop(taken);

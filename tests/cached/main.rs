@@ -1,14 +1,14 @@
 //! Tests `Cached`: lookups from memory, and their limits.
 
-mod ageing;
+mod aging;
 mod allocations;
 mod bounds;
 mod conformance;
-mod figures;
 mod following;
 mod outages;
 mod races;
 mod sharing;
+mod stats;
 mod watched;
 mod writes;
 

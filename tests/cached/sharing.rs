@@ -99,7 +99,7 @@ async fn waiting_lookups_share_a_panic_and_the_next_calls_again() {
 }
 
 #[tokio::test]
-async fn cancelled_lookup_still_answers_the_others() {
+async fn canceled_lookup_still_answers_the_others() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.reads().shut();

@@ -174,7 +174,7 @@ async fn key_that_another_process_freed_is_the_new_records_after_an_insert() {
 }
 
 #[tokio::test]
-async fn cancelled_write_takes_effect_when_it_is_done() {
+async fn canceled_write_takes_effect_when_it_is_done() {
     let (cached, backend, _) = world();
     insert(&cached, &pair("key")).await;
     backend.writes().shut();

@@ -1,7 +1,7 @@
 //! The conformance suite fails for wrong backends: the cases for each bug below catch it. A
 //! suite that has never failed proves nothing.
 
-mod behaviour;
+mod behavior;
 mod mutant;
 
 use std::{

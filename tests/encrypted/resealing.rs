@@ -75,7 +75,7 @@ async fn ring_of_the_new_key_alone_opens_everything_after_a_reseal() {
 }
 
 #[tokio::test]
-async fn cancelled_reseal_continues_where_it_stopped() {
+async fn canceled_reseal_continues_where_it_stopped() {
     let (store, old) = sealed(&["k1"]).await;
     for index in 0..3_000 {
         insert(&old, &pair("alice", &format!("key-{index}"))).await;
@@ -84,10 +84,10 @@ async fn cancelled_reseal_continues_where_it_stopped() {
     let first = new.reseal_page(None).await.unwrap();
     assert_eq!((first.examined, first.resealed), (999, 999));
     assert!(first.next.is_some() && first.unreadable.is_empty());
-    // Cancelled in the middle of a page.
+    // Canceled in the middle of a page.
     let given_up = tokio::time::timeout(Duration::from_millis(1), new.reseal(|_| ())).await;
     let left = others(&store, "k2").await;
-    eprintln!("cancelled: {}, {left} of 3000 records left", given_up.is_err());
+    eprintln!("canceled: {}, {left} of 3000 records left", given_up.is_err());
     let error = Encrypted::open(store.clone(), ring(&["k2"])).await.unwrap_err();
     assert!(error.to_string().ends_with("sealed with: k1"), "{error}");
     let again = open(&store, &["k1", "k2"]).await;

@@ -64,7 +64,7 @@ async fn subscription_ends_when_most_members_are_gone() {
     cluster.kill(0);
     cluster.kill(1);
     let ended = async { while feed.next().await.is_ok() {} };
-    // A read may have succeeded just before. Then it takes one pulse and the delivery timeout.
+    // A read may have succeeded just before. Then it takes one tick and the delivery timeout.
     timeout(Duration::from_secs(3), ended).await.expect("the subscription ends");
     assert!(backend.subscribe().await.is_err());
     cluster.restart(0);

@@ -67,7 +67,7 @@ async fn concurrent_requests_without_a_cache_share_one_call() {
 }
 
 #[tokio::test]
-async fn cancelled_first_request_does_not_cancel_the_others() {
+async fn canceled_first_request_does_not_cancel_the_others() {
     let (keystone, validator) = world().await;
     keystone.delay(Duration::from_millis(100));
     let first = validator.clone();

@@ -107,7 +107,9 @@ async fn deadlock_is_retried() {
         records.iter().map(|record| (record.id.clone(), record.created_at)).collect();
     let noting = {
         let backend = backend.clone();
-        tokio::spawn(async move { tower_credentials::usage::UsageLog::note(&backend, &uses).await })
+        tokio::spawn(
+            async move { tower_credentials::usage::UsageLog::record(&backend, &uses).await },
+        )
     };
     lab::until_blocked(&lab::connect(&url).await).await;
     let first = records[0].id.as_str();

@@ -76,7 +76,7 @@ async fn calls_to_a_suspended_server_time_out_and_succeed_afterwards() {
     let (written, read, noted) = tokio::join!(
         backend.insert(&record, Quota::AtMost(1_000)),
         backend.get(&record.id),
-        backend.note(&uses),
+        backend.record(&uses),
     );
     unavailable(&written);
     unavailable(&read);

@@ -84,7 +84,7 @@ async fn use_all(backend: &PostgresBackend, limit: usize) {
             }
         }
     }
-    backend.note(&[(record.id.clone(), record.created_at)]).await.unwrap();
+    backend.record(&[(record.id.clone(), record.created_at)]).await.unwrap();
     backend.last_used(&[record.id.clone()]).await.unwrap();
     let next = record.clone().touched(record.updated_at);
     assert!(backend.update(&next.clone().into(), record.version).await.unwrap());

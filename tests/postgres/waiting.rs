@@ -62,7 +62,7 @@ async fn number_of_concurrent_reads_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelled_reads_count_until_the_server_answers() {
+async fn canceled_reads_count_until_the_server_answers() {
     let Some(server) = lab::Server::start(&["fsync = off"]) else { return };
     let backend = backend(&server).await;
     server.pause(true);

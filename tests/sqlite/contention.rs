@@ -1,4 +1,4 @@
-//! Locks, batches and cancelled callers.
+//! Locks, batches and canceled callers.
 
 use std::{
     fs,
@@ -140,7 +140,7 @@ async fn refused_write_does_not_undo_the_others() {
 }
 
 #[tokio::test]
-async fn cancelled_write_is_complete_and_closing_waits_for_it() {
+async fn canceled_write_is_complete_and_closing_waits_for_it() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
     let record = pair("bob", "key");

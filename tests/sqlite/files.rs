@@ -125,7 +125,7 @@ async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
     assert!(records[8].is_root_key() && !records[9].is_root_key());
     // Its keys can be used, changed and deleted like others.
     let used = (records[7].id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_000));
-    backend.note(std::slice::from_ref(&used)).await.unwrap();
+    backend.record(std::slice::from_ref(&used)).await.unwrap();
     let changed = records[7].clone().touched(used.1);
     assert!(backend.update(&changed.clone().into(), records[7].version).await.unwrap());
     drop(backend);

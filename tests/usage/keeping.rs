@@ -29,7 +29,7 @@ async fn check_that_a_use_is_deleted_with_its_key(store: &(impl CredentialBacken
     let keys = [&bystander, &deleted, &users, &projects];
     for key in keys {
         insert(store, key).await;
-        store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+        store.record(&[(key.id.clone(), at(1))]).await.unwrap();
         assert_eq!(last_used(store, key).await, Some(at(1)), "{}", key.id);
     }
 
@@ -43,7 +43,7 @@ async fn check_that_a_use_is_deleted_with_its_key(store: &(impl CredentialBacken
     for key in [&deleted, &users, &projects] {
         assert_eq!(last_used(store, key).await, None, "{}", key.id);
         // A late report finds no key.
-        store.note(&[(key.id.clone(), at(2))]).await.unwrap();
+        store.record(&[(key.id.clone(), at(2))]).await.unwrap();
         insert(store, key).await;
         assert_eq!(last_used(store, key).await, None, "{}", key.id);
     }
@@ -77,7 +77,7 @@ async fn sqlite_store_keeps_a_use_when_it_is_opened_again() {
     let key = key("key");
     let store = SqliteBackend::open(&path).unwrap();
     insert(&store, &key).await;
-    store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+    store.record(&[(key.id.clone(), at(1))]).await.unwrap();
     drop(store);
     let store = SqliteBackend::open(&path).unwrap();
     assert_eq!(last_used(&store, &key).await, Some(at(1)));
@@ -91,11 +91,11 @@ async fn sqlite_store_writes_nothing_for_an_older_use() {
     let key = key("key");
     let store = SqliteBackend::open(&path).unwrap();
     insert(&store, &key).await;
-    store.note(&[(key.id.clone(), at(1))]).await.unwrap();
+    store.record(&[(key.id.clone(), at(1))]).await.unwrap();
     let size = || std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
     let before = size();
     for seconds in [0, 1] {
-        store.note(&[(key.id.clone(), at(seconds))]).await.unwrap();
+        store.record(&[(key.id.clone(), at(seconds))]).await.unwrap();
     }
     assert_eq!(size(), before);
 }

@@ -119,7 +119,7 @@ impl Drop for UnderWay<'_> {
 
 #[async_trait]
 impl UsageLog for Log {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         let state = &*self.0;
         let before = state.calls.fetch_add(1, SeqCst);
         state.rows.fetch_add(uses.len(), SeqCst);

@@ -166,7 +166,7 @@ async fn uses_are_recorded_during_a_report() {
 }
 
 #[tokio::test]
-async fn cancelled_flush_loses_nothing() {
+async fn canceled_flush_loses_nothing() {
     let log = Log::default();
     log.close();
     let recorder = UsageRecorder::new(log.clone());

@@ -99,7 +99,7 @@ impl Mutant {
 
 #[async_trait]
 impl UsageLog for Mutant {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         if self.has(Bug::EmptyIsAnError) && uses.is_empty() {
             return Err(UsageError::new("no rows"));
         }

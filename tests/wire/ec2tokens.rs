@@ -1,4 +1,4 @@
-//! T1: responses of `ec2tokens`.
+//! Responses of `ec2tokens`.
 
 use serde_json::{Value, json};
 use tower_credentials::{CredentialLayer, backend::memory::MemoryBackend};

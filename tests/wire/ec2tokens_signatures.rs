@@ -1,4 +1,4 @@
-//! T1: valid and invalid signatures of EC2-style requests.
+//! `POST /v3/ec2tokens`: valid and invalid signatures of EC2-style requests.
 
 use serde_json::{Value, json};
 

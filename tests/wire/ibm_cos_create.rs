@@ -1,4 +1,4 @@
-//! I1: `POST /credentials`.
+//! `POST /credentials`.
 
 use serde_json::{Value, json};
 use tower_credentials::domain::{Quota, Status};

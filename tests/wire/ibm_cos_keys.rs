@@ -1,4 +1,4 @@
-//! I2 to I5: list, show, update and delete.
+//! IBM's keys: list, show, update and delete.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! K1 to K12: the operations of v2 in JSON.
+//! The operations of v2 in JSON.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! K1 to K12: the operations of v2 in XML, and in both formats.
+//! The operations of v2 in XML, and in both formats.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! C2, C3 and C5: create, show and delete credentials.
+//! v3 credentials: create, show and delete.
 
 use serde_json::{Value, json};
 use tower_credentials::{

@@ -1,4 +1,4 @@
-//! C1: lists of credentials, their filters and pages.
+//! `GET /v3/credentials`: lists of credentials, their filters and pages.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! C4: changing the blob of a credential.
+//! `PATCH /v3/credentials/{id}`: changing the blob of a credential.
 
 use serde_json::{Value, json};
 use tower_credentials::{

@@ -77,7 +77,7 @@ async fn c3_shows_to_owners_admins_and_system_readers_with_the_secret() {
     }
 }
 
-/// Tests C3, C4 and C5.
+/// Tests GET, PATCH and DELETE of `/v3/credentials/{id}`.
 #[tokio::test]
 async fn only_callers_who_reach_every_record_learn_that_an_id_does_not_exist() {
     let world = world();

@@ -53,7 +53,7 @@ impl Log {
 
     async fn used(&self, access: &str, at: Duration) {
         let id = CredentialId::from_stored(id_of(access));
-        self.store.note(&[(id, UNIX_EPOCH + at)]).await.unwrap();
+        self.store.record(&[(id, UNIX_EPOCH + at)]).await.unwrap();
     }
 
     /// A world over the store, with this log or without a log.
@@ -71,8 +71,8 @@ impl Log {
 
 #[async_trait]
 impl UsageLog for Log {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
-        self.store.note(uses).await
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+        self.store.record(uses).await
     }
 
     async fn last_used(

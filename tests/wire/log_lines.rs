@@ -130,7 +130,7 @@ impl TokenValidator for Echoing {
 
 #[async_trait]
 impl UsageLog for Echoing {
-    async fn note(&self, _: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, _: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         Err(UsageError::new(HOSTILE))
     }
 

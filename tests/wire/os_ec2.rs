@@ -1,4 +1,4 @@
-//! E1 to E4 and K13: key pairs through OS-EC2.
+//! Key pairs through OS-EC2, under `/v3` and `/v2.0`.
 
 use serde_json::{Value, json};
 use tower_credentials::domain::{CredentialId, Material, Quota};

@@ -1,5 +1,4 @@
-//! T1 and T2: the responses of `ec2tokens` and `s3tokens` if the owner of a key may no longer
-//! use it.
+//! The responses of `ec2tokens` and `s3tokens` if the owner of a key may no longer use it.
 
 use std::time::Duration;
 

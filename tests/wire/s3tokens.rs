@@ -1,4 +1,4 @@
-//! T2: responses of `s3tokens`.
+//! Responses of `s3tokens`.
 
 use data_encoding::BASE64URL;
 use serde_json::{Value, json};

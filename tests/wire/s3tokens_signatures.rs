@@ -1,4 +1,4 @@
-//! T2: valid and invalid signatures of S3 requests.
+//! `POST /v3/s3tokens`: valid and invalid signatures of S3 requests.
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 

@@ -63,14 +63,14 @@ async fn copy_and_import_keep_the_times_of_last_use() {
     let at = |n: usize| UNIX_EPOCH + Duration::from_secs(1_790_000_000 + n as u64);
     let used = records.iter().enumerate().step_by(3).map(|(n, it)| (it.id.clone(), at(n)));
     let used: Vec<_> = used.collect();
-    SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
+    SqliteBackend::open(tool.path("a.db")).unwrap().record(&used).await.unwrap();
 
     tool.run_ok(&["copy", "sqlite:a.db", "sqlite:copied.db"]);
     tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     // A later use that is known already stays.
     tool.fill("imported.db", &records[..1]).await;
     let later = [(records[0].id.clone(), at(9_999))];
-    SqliteBackend::open(tool.path("imported.db")).unwrap().note(&later).await.unwrap();
+    SqliteBackend::open(tool.path("imported.db")).unwrap().record(&later).await.unwrap();
     tool.run_ok(&["import", "sqlite:imported.db", "out", "--plaintext"]);
 
     let ids: Vec<CredentialId> = records.iter().map(|record| record.id.clone()).collect();

@@ -26,7 +26,7 @@ async fn export_lines_have_the_documented_format() {
     let one = records.iter().find(|record| record.status.as_str() == "Inactive").unwrap();
     tool.fill("a.db", std::slice::from_ref(one)).await;
     let used = [(one.id.clone(), UNIX_EPOCH + Duration::from_secs(1_790_000_009))];
-    SqliteBackend::open(tool.path("a.db")).unwrap().note(&used).await.unwrap();
+    SqliteBackend::open(tool.path("a.db")).unwrap().record(&used).await.unwrap();
     let run = tool.run_ok(&["export", "sqlite:a.db", "--plaintext"]);
     let lines: Vec<_> = run.stdout().split_inclusive('\n').collect();
     let [header, record, footer] = lines[..] else { panic!("{lines:?}") };

@@ -72,8 +72,8 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// Sets the most records in memory. A record with more than 4 KiB of text counts as
-    /// several.
+    /// Sets the maximum number of records in memory. A record with more than 4 KiB of text
+    /// counts as several.
     ///
     /// Records are spread over shards, each with its share of the capacity. To keep all keys
     /// in memory, set a little more than their number.
@@ -85,7 +85,7 @@ impl<B> CachedBuilder<B> {
         self
     }
 
-    /// Sets the most absent access keys in memory.
+    /// Sets the maximum number of absent access keys in memory.
     ///
     /// Default: 10,000.
     #[must_use]

@@ -109,7 +109,7 @@ impl Default for Writes {
 opaque_debug!(Writes);
 
 /// A write in progress. Dropping it counts the write, also when the write failed, panicked or
-/// was cancelled: it may have happened.
+/// was canceled: it may have happened.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     writes: Arc<Writes>,

@@ -290,8 +290,8 @@ impl<B: ChangeFeed> ChangeFeed for Encrypted<B> {
 /// Forwards the log of the store below. Times of use are not sealed.
 #[async_trait]
 impl<B: UsageLog> UsageLog for Encrypted<B> {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
-        self.0.backend.note(uses).await
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+        self.0.backend.record(uses).await
     }
 
     async fn last_used(

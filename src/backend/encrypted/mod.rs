@@ -3,7 +3,7 @@
 //! [`Encrypted`] seals the secret of each credential, its [`Material`](crate::domain::Material):
 //! the secret key, the v3 blob or the password hash. The store below receives a sealed text
 //! instead, which only the keys of a [`KeyRing`] open. All other fields stay readable, so that
-//! the store looks up, sorts and counts as before.
+//! the store looks up, sorts and counts as before. Start with [`Encrypted::open`].
 //!
 //! # What it protects from
 //!

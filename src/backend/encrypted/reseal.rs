@@ -75,7 +75,7 @@ impl<B: CredentialBackend> Encrypted<B> {
     /// an [adopted](Self::adopt) store are sealed too, and are no longer accepted afterwards.
     ///
     /// Reads and writes continue meanwhile. `progress` is called after each page. If the call
-    /// is cancelled, re-sealed records stay re-sealed: call it again.
+    /// is canceled, re-sealed records stay re-sealed: call it again.
     ///
     /// A re-sealed record gets its next version and keeps its times.
     ///

@@ -93,12 +93,12 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyErrorKind::Inaccessible`] if the variable is not set; those of
+    /// [`KeyErrorKind::Inaccessible`] if the variable is not set or is not valid UTF-8; those of
     /// [`parse`](Self::parse).
     pub fn from_env(name: &str) -> Result<Self, KeyError> {
         // Without the error itself, which repeats a value that is not Unicode.
         let text = std::env::var(name).map(Zeroizing::new).map_err(|_| {
-            let what = format!("the environment variable {name} is not set to a text");
+            let what = format!("the environment variable {name} is not set or is not valid UTF-8");
             KeyError::new(KeyErrorKind::Inaccessible, what)
         })?;
         Self::parse(&text).map_err(|error| error.within(&name))

@@ -119,7 +119,7 @@ impl EtcdBuilder {
         self
     }
 
-    /// Whether the prefix must have a store.
+    /// Sets whether the prefix must have a store.
     ///
     /// Default: [`OpenMode::Create`].
     pub fn mode(mut self, mode: OpenMode) -> Self {

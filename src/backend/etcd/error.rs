@@ -110,13 +110,13 @@ impl EtcdError {
         Self::new(kind, format!("etcd returned an error: {message}"))
     }
 
-    /// Whether another member, or a retry a little later, may succeed.
+    /// Returns whether another member, or a retry a little later, may succeed.
     pub(super) fn is_transient(&self) -> bool {
         use EtcdErrorKind::{Busy, ConnectionLost, TimedOut, Unreachable};
         matches!(self.kind, Busy | ConnectionLost | TimedOut | Unreachable)
     }
 
-    /// Whether a write may have taken effect in spite of the error.
+    /// Returns whether a write may have taken effect in spite of the error.
     pub(super) fn may_have_taken_effect(&self) -> bool {
         matches!(self.kind, EtcdErrorKind::ConnectionLost | EtcdErrorKind::TimedOut)
     }

@@ -106,7 +106,7 @@ pub(super) struct Subscription {
     reported: i64,
     /// Whether the initial [`Change::Everything`] was reported.
     is_started: bool,
-    pulse: Interval,
+    ticks: Interval,
 }
 
 /// Starts a subscription.
@@ -115,15 +115,15 @@ pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, EtcdEr
         let key = store.keys.change();
         let now = store.client.range(&Range::of(key.clone())).await?.header.revision;
         let watch = store.client.watch(key, now + 1).await?;
-        let mut pulse = interval(MAX_FEED_WAIT);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(MAX_FEED_WAIT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut subscription = Subscription {
             store: Arc::clone(store),
             watch,
             buffer: Vec::new(),
             reported: now,
             is_started: false,
-            pulse,
+            ticks,
         };
         while !subscription.next_result().await?.created {}
         Ok(subscription)
@@ -137,7 +137,7 @@ pub(super) async fn subscribe(store: &Arc<Store>) -> Result<Subscription, EtcdEr
 impl Changes for Subscription {
     async fn next(&mut self) -> Result<Notice, BackendError> {
         loop {
-            if self.is_pulse().await {
+            if self.is_tick().await {
                 return Ok(self.complete().await?);
             }
             let result = self.next_result().await?;
@@ -169,11 +169,11 @@ impl Subscription {
         timeout(DELIVERY_TIMEOUT, reported).await.unwrap_or_else(|_| Err(EtcdError::timed_out()))
     }
 
-    /// Waits for the next pulse or for data. Returns whether it is the pulse.
-    async fn is_pulse(&mut self) -> bool {
+    /// Waits for the next tick or for data. Returns whether it is the tick.
+    async fn is_tick(&mut self) -> bool {
         let has_line = self.buffer.contains(&b'\n');
         poll_fn(|context| {
-            if self.pulse.poll_tick(context).is_ready() {
+            if self.ticks.poll_tick(context).is_ready() {
                 return Poll::Ready(true);
             }
             if has_line {

@@ -143,7 +143,7 @@ pub(super) fn user_of(rest: &[u8]) -> Option<UserId> {
     owner_of(rest).map(|(owner, _)| UserId::from_stored(owner))
 }
 
-/// Whether an index entry points to a record. `rest` is its key after one of
+/// Returns whether an index entry points to a record. `rest` is its key after one of
 /// [`Keys::index_prefixes`].
 pub(super) fn points_to(rest: &[u8], value: &[u8], id: &str) -> bool {
     if value.is_empty() {

@@ -227,7 +227,7 @@ impl Draft {
         Conflicts { is_taken: stored.is_some() || others > 0, stored }
     }
 
-    /// Whether the stored value is this record.
+    /// Returns whether the stored value is this record.
     pub(super) fn is(&self, found: &KeyValue) -> bool {
         *self.value == found.value.0
     }
@@ -260,7 +260,7 @@ pub(super) struct TxnBudget {
 }
 
 impl TxnBudget {
-    /// Whether the transaction can hold this record too.
+    /// Returns whether the transaction can hold this record too.
     pub(super) fn fits(&self, draft: &Draft) -> bool {
         let user = usize::from(!self.users.contains(&draft.credential.user_id));
         self.operations + draft.operations() + user < MAX_OPERATIONS

@@ -13,7 +13,7 @@ use crate::{
     domain::Credential,
 };
 
-/// The most records of a load that are reported one by one.
+/// The maximum number of records of a load that are reported one by one.
 const MOST_REPORTED: usize = 256;
 
 #[async_trait]

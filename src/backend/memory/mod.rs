@@ -1,4 +1,7 @@
-//! A store in this process's memory.
+//! Stores credentials in the memory of one process.
+//!
+//! Use it for tests, demonstrations, and stores that are filled at every start: the records are
+//! lost when the process ends. Start with [`MemoryBackend::default`].
 
 mod feed;
 mod load;
@@ -297,7 +300,7 @@ impl State {
     }
 
     /// Records a use of an existing record; the latest use wins.
-    fn note(&mut self, id: &CredentialId, time: SystemTime) {
+    fn record_use(&mut self, id: &CredentialId, time: SystemTime) {
         if self.all.get(id.as_str()).is_none() {
             return;
         }

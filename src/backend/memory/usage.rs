@@ -13,10 +13,10 @@ use crate::{
 /// Uses of unknown keys are ignored. Deleting a key deletes its last use.
 #[async_trait]
 impl UsageLog for MemoryBackend {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         let mut state = self.write();
         for (id, time) in uses {
-            state.note(id, *time);
+            state.record_use(id, *time);
         }
         Ok(())
     }

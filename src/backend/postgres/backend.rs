@@ -258,7 +258,7 @@ impl Maintenance for PostgresBackend {
 
 #[async_trait]
 impl UsageLog for PostgresBackend {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         let seconds = |time| whole_seconds(time).try_into().unwrap_or(i64::MAX);
         let uses = uses.iter().map(|(id, time)| (escape(id.as_str()).into(), seconds(*time)));
         let write = Write::RecordUses { uses: uses.collect() };

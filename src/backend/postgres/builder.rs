@@ -57,7 +57,7 @@ impl PostgresBackend {
 }
 
 impl PostgresBuilder {
-    /// Whether the database must have a store.
+    /// Sets whether the database must have a store.
     ///
     /// Default: [`OpenMode::Create`].
     pub fn mode(mut self, mode: OpenMode) -> Self {

@@ -39,7 +39,7 @@ impl Channel {
         Self { state, open_timeout }
     }
 
-    /// Whether a session is open.
+    /// Returns whether a session is open.
     pub(super) fn is_up(&self) -> bool {
         matches!(&*self.state.borrow(), State::Up(session) if !session.is_closed())
     }

@@ -99,17 +99,17 @@ impl PostgresError {
         }
     }
 
-    /// Whether a single write may have failed the whole batch.
+    /// Returns whether a single write may have failed the whole batch.
     pub(super) fn is_of_one_write(&self) -> bool {
         matches!(self.verdict(), Verdict::Blocked | Verdict::Data)
     }
 
-    /// Whether an id, an access key or a slot is taken.
+    /// Returns whether an id, an access key or a slot is taken.
     pub(super) fn is_taken(&self) -> bool {
         matches!(self, Self::Server(error) if error.code == SqlState::UNIQUE_VIOLATION)
     }
 
-    /// Whether data on the server's disk is damaged.
+    /// Returns whether data on the server's disk is damaged.
     pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Disconnected(error) => error.is_damage(),
@@ -247,7 +247,7 @@ pub(super) fn open_failed(error: tokio_postgres::Error) -> OpenError {
     OpenError::new(kind, message).with_source(error)
 }
 
-/// Whether the driver skipped a host because it accepts no writes.
+/// Returns whether the driver skipped a host because it accepts no writes.
 fn is_read_only(error: &tokio_postgres::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

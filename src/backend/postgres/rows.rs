@@ -67,7 +67,7 @@ pub(super) fn read(row: &tokio_postgres::Row) -> Result<Credential, BackendError
     RowColumns(row).credential().map_err(|column| corrupt(row, column))
 }
 
-/// Whether a row includes its material.
+/// Returns whether a row includes its material.
 pub(super) fn is_whole(row: &tokio_postgres::Row) -> bool {
     !matches!(row.try_get::<_, Option<&str>>(MATERIAL), Ok(None))
 }
@@ -93,8 +93,8 @@ impl Columns for RowColumns<'_> {
         self.0.try_get(column).map_err(|_| COLUMNS[column])
     }
 
-    fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>> {
-        unescape(spelt)
+    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>> {
+        unescape(stored)
     }
 }
 

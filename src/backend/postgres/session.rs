@@ -91,8 +91,8 @@ impl Session {
 
     /// Makes this a session that writes: finds out whether and where to send notifications.
     ///
-    /// When such a session is abandoned, its statement is not cancelled. The server ends the
-    /// statement in time, except for a commit that waits for a standby. Cancelling that commit
+    /// When such a session is abandoned, its statement is not canceled. The server ends the
+    /// statement in time, except for a commit that waits for a standby. Canceling that commit
     /// would make it visible to everybody, and it would be lost with the primary.
     pub(super) async fn for_writing(mut self) -> Result<Self, tokio_postgres::Error> {
         self.is_writer = true;
@@ -264,8 +264,8 @@ impl Session {
         }
         let (token, tls) = self.cancel.clone();
         tokio::spawn(async move {
-            let cancelled = timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await;
-            if !matches!(cancelled, Ok(Ok(()))) {
+            let canceled = timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await;
+            if !matches!(canceled, Ok(Ok(()))) {
                 tracing::debug!("cannot cancel an abandoned statement");
             }
         });

@@ -81,7 +81,7 @@ pub(super) struct SessionTimeline {
 }
 
 impl SessionTimeline {
-    /// Whether a later timeline has been seen.
+    /// Returns whether a later timeline has been seen.
     pub(super) fn is_superseded(&self) -> bool {
         self.is_before(self.latest.latest.borrow().as_ref())
     }

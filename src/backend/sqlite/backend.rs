@@ -244,7 +244,7 @@ impl Maintenance for SqliteBackend {
 /// committed with the other waiting writes.
 #[async_trait]
 impl UsageLog for SqliteBackend {
-    async fn note(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
+    async fn record(&self, uses: &[(CredentialId, SystemTime)]) -> Result<(), UsageError> {
         let uses = uses.iter().map(|(id, time)| (id.as_str().into(), seconds(*time))).collect();
         self.writer.write(Write::Note { uses }).await.map(drop).map_err(UsageError::new)
     }

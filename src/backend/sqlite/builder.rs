@@ -30,7 +30,7 @@ impl SqliteBackend {
     }
 }
 
-/// Opens an [`SqliteBackend`].
+/// Opens an [`SqliteBackend`]. Every setting replaces an earlier value.
 #[derive(Clone, Debug)]
 #[must_use = "a builder opens nothing until `build` is called"]
 pub struct SqliteBuilder {
@@ -39,7 +39,7 @@ pub struct SqliteBuilder {
 }
 
 impl SqliteBuilder {
-    /// Whether the file must exist.
+    /// Sets whether the file must exist.
     ///
     /// Default: [`OpenMode::Create`].
     pub fn mode(mut self, mode: OpenMode) -> Self {

@@ -77,7 +77,7 @@ impl Columns for Given<'_> {
     }
 
     /// Texts are stored unchanged.
-    fn original<'a>(&self, spelt: &'a str) -> Option<Cow<'a, str>> {
-        Some(Cow::Borrowed(spelt))
+    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(stored))
     }
 }

@@ -117,7 +117,7 @@ impl Write {
     }
 }
 
-/// The most rows of a load that are reported one by one.
+/// The maximum number of rows of a load that are reported one by one.
 const MOST_REPORTED: usize = 256;
 
 /// Returns a number that changes when another connection has written to the file.

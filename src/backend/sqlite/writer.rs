@@ -20,8 +20,8 @@ use super::file::{DatabaseFile, Opened};
 use super::write::{Done, Write, data_version};
 use crate::backend::{OpenError, OpenErrorKind};
 
-/// The most writes in one transaction, and the length of the queue; further callers wait for a
-/// place in it, in order.
+/// The maximum number of writes in one transaction, and the length of the queue. Further callers
+/// wait for a place in the queue, in order.
 const MAX_BATCH: usize = 256;
 
 /// The sender of the writing thread. Dropping it waits until all queued writes are done and

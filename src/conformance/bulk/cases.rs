@@ -127,7 +127,7 @@ pub async fn loaded_records_count_in_quotas(backend: Backend, load: Load) {
 ///
 /// # Panics
 ///
-/// If one of these fails.
+/// If an update, a delete, a purge or a load fails.
 pub async fn loaded_records_can_be_changed_and_deleted(backend: Backend, load: Load) {
     let before = fresh_full();
     let other = fresh_pair(&before.user_id);
@@ -150,7 +150,7 @@ pub async fn loaded_records_can_be_changed_and_deleted(backend: Backend, load: L
 ///
 /// # Panics
 ///
-/// If a record changes, or is reported as anything else.
+/// If a record changes, or is not reported as already there.
 pub async fn repeated_load_changes_nothing(backend: Backend, load: Load) {
     let mut record = fresh_full();
     // Numbers with several spellings.
@@ -215,7 +215,7 @@ pub async fn refused_record_leaves_nothing_behind(backend: Backend, load: Load) 
 ///
 /// # Panics
 ///
-/// If another record is missing.
+/// If a record that is not refused is missing.
 pub async fn refused_record_does_not_stop_the_others(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
@@ -255,7 +255,7 @@ pub async fn overlong_record_does_not_stop_the_others(backend: Backend, load: Lo
 ///
 /// # Panics
 ///
-/// If a result is in another place.
+/// If a result is not at its record's position.
 pub async fn results_are_in_the_order_of_the_records(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
@@ -279,7 +279,7 @@ pub async fn results_are_in_the_order_of_the_records(backend: Backend, load: Loa
 ///
 /// # Panics
 ///
-/// If it is not refused, or if the stored record changes.
+/// If the other version is not refused, or if the stored record changes.
 pub async fn other_version_of_a_stored_record_is_refused(backend: Backend, load: Load) {
     let first = fresh_full();
     loaded(&load, std::slice::from_ref(&first)).await;
@@ -294,7 +294,7 @@ pub async fn other_version_of_a_stored_record_is_refused(backend: Backend, load:
 ///
 /// # Panics
 ///
-/// If it is reported as already there, or if the stored record changes.
+/// If the record that differs is reported as already there, or if the stored record changes.
 pub async fn records_that_differ_in_one_field_are_not_the_same(backend: Backend, load: Load) {
     let there = fresh_full();
     insert(&backend, &there).await;
@@ -325,7 +325,7 @@ pub async fn records_that_differ_in_one_field_are_not_the_same(backend: Backend,
 ///
 /// # Panics
 ///
-/// If both or neither are reported as stored.
+/// If both conflicting records are reported as stored, or neither.
 pub async fn conflicting_records_of_one_load_are_not_both_stored(backend: Backend, load: Load) {
     let twice = fresh_full();
     let outcomes = loaded(&load, &[twice.clone(), twice.clone()]).await;

@@ -64,7 +64,7 @@ pub async fn racing_loads_of_the_same_records_store_each_once(backend: Backend, 
 ///
 /// # Panics
 ///
-/// If both win, or neither.
+/// If both the load and the insert store their record, or neither does.
 pub async fn racing_loads_and_inserts_of_one_access_key_have_one_winner(
     backend: Backend,
     load: Load,

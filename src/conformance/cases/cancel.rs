@@ -56,7 +56,7 @@ pub async fn dropped_insert_happens_completely_or_not_at_all(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it leaves a mixture, or blocks other writes.
+/// If the update leaves a mixture of both states, or blocks other writes.
 pub async fn dropped_update_happens_completely_or_not_at_all(backend: Backend) {
     for pause in 0..PAUSES {
         let first = fresh_full();

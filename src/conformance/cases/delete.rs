@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If it returns anything else.
+/// If the delete returns anything but `false`, or changes the record.
 pub async fn delete_needs_the_expected_version(backend: Backend) {
     let first = fresh_full();
     insert(&backend, &first).await;
@@ -32,7 +32,7 @@ pub async fn delete_needs_the_expected_version(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it returns anything else.
+/// If a delete returns anything but `false`.
 pub async fn delete_of_unknown_record_is_false(backend: Backend) {
     let unknown = CredentialId::from_stored(unique());
     assert!(!backend.delete(&unknown, fresh_version()).await.expect("delete"));
@@ -53,7 +53,7 @@ pub async fn delete_of_unknown_record_is_false(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If something is still taken.
+/// If the id, an access key or a slot of the deleted record is still taken.
 pub async fn delete_frees_id_access_key_and_slot(backend: Backend) {
     let (user, other) = (fresh_user(), fresh_user());
     let first = in_slot(fresh_pair(&user), Slot::Ec2);

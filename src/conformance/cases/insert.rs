@@ -50,7 +50,7 @@ pub async fn insert_keeps_every_field(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails.
+/// If a material differs, or if the backend fails.
 pub async fn insert_keeps_every_material(backend: Backend) {
     let secret = SecretKey::from_stored("s3cr3t \"quoted\" \\ \u{e4} \u{1F511}");
     let hash = format!("pbkdf2-sha256$600000${}${}", "A".repeat(22), "A".repeat(43));
@@ -86,7 +86,7 @@ pub async fn insert_keeps_every_material(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails.
+/// If an attribute differs, or if the backend fails.
 pub async fn insert_keeps_attributes(backend: Backend) {
     let values = [
         Value::Null,
@@ -111,7 +111,7 @@ pub async fn insert_keeps_attributes(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails.
+/// If a delegation differs, or if the backend fails.
 pub async fn insert_keeps_every_delegation(backend: Backend) {
     let delegations = [
         None,
@@ -154,7 +154,7 @@ pub async fn insert_keeps_root_key_marks(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one differs, or if the backend fails.
+/// If a time differs, or if the backend fails.
 pub async fn insert_keeps_times_to_the_microsecond(backend: Backend) {
     // The last microsecond of the year 2261, where nanoseconds still fit 64 bits.
     let late = UNIX_EPOCH + std::time::Duration::from_micros(9_214_646_399_999_999);
@@ -208,7 +208,7 @@ pub async fn insert_refuses_a_taken_access_key(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If the second record in a slot is accepted, or another is refused.
+/// If the second record in a slot is accepted, or a record in a free slot is refused.
 pub async fn insert_refuses_a_taken_slot(backend: Backend) {
     let user = fresh_user();
     let first = in_slot(in_project(fresh_pair(&user), &fresh_project()), Slot::Ec2);
@@ -277,7 +277,7 @@ pub async fn refused_insert_leaves_nothing_behind(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it is reported as an outage, or if a rejected record is stored.
+/// If the insert reports an outage, or if a rejected record is stored.
 pub async fn overlong_record_is_stored_or_reported_unstorable(backend: Backend) {
     for long in overlong() {
         match try_insert(&backend, &long).await {

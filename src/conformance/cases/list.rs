@@ -47,7 +47,8 @@ pub async fn list_order_by_id_is_bytewise(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If such a record is in the first list, or missing in the second.
+/// If a record without an access key is in the list by access key, or missing in the list by
+/// id.
 pub async fn list_order_by_access_key_leaves_out_records_without_one(backend: Backend) {
     let (user, project) = (fresh_user(), fresh_project());
     let keyed = in_project(fresh_pair(&user), &project);
@@ -149,7 +150,8 @@ pub async fn list_filters_by_kind(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If another record is returned, or a record is missing.
+/// If a record that does not pass all filters is returned, or a record that passes them is
+/// missing.
 pub async fn list_filters_narrow_together(backend: Backend) {
     let scene = Scene::set(&backend).await;
     for order in ORDERS {

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If anything is found, or if the backend fails.
+/// If a lookup finds a record, or if the backend fails.
 pub async fn unknown_records_are_none(backend: Backend) {
     let user = fresh_user();
     insert(&backend, &in_slot(fresh_pair(&user), Slot::Ec2)).await;

@@ -1,6 +1,8 @@
 //! The cases, one function per clause.
 //!
-//! Each takes a backend, which may contain other data, and panics if the clause is violated.
+//! [`backend_conformance_tests!`](crate::backend_conformance_tests) runs them all. Call a function
+//! to run one case. Each takes a backend, which may contain other data, and panics if the clause
+//! is violated.
 
 mod cancel;
 mod delete;

@@ -45,7 +45,7 @@ pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it hides a record.
+/// If an empty marker hides a record.
 pub async fn empty_marker_is_ignored(backend: Backend) {
     let (_, queries) = ten(&backend).await;
     for query in queries {
@@ -61,7 +61,7 @@ pub async fn empty_marker_is_ignored(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it has more or fewer.
+/// If a page has more or fewer records.
 pub async fn page_has_at_most_limit_records(backend: Backend) {
     let (_, queries) = ten(&backend).await;
     for query in queries {
@@ -101,7 +101,8 @@ pub async fn page_of_long_records_is_short(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If a record is returned twice or never, or if `next` leads nowhere.
+/// If a record is returned twice, out of order or never, or if `next` is not greater than the
+/// marker that its page starts after.
 pub async fn next_visits_every_record_once(backend: Backend) {
     let (stem, queries) = ten(&backend).await;
     let expected: Vec<_> = (0..10).map(|digit| format!("{stem}{digit}")).collect();

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If one stays, another one is deleted, or the count is wrong.
+/// If a record of the user remains, another user's record is deleted, or the count is wrong.
 pub async fn purge_user_deletes_their_records_and_no_others(backend: Backend) {
     let (amy, bob) = (fresh_user(), fresh_user());
     // A project with the user's own id, as of a root key, is not the user.
@@ -33,7 +33,8 @@ pub async fn purge_user_deletes_their_records_and_no_others(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one stays, another one is deleted, or the count is wrong.
+/// If a record of the project remains, another project's record is deleted, or the count is
+/// wrong.
 pub async fn purge_project_deletes_its_records_and_no_others(backend: Backend) {
     let (shared, other) = (fresh_project(), fresh_project());
     let (amy, namesake) = (fresh_user(), UserId::from_stored(shared.as_str()));
@@ -51,7 +52,7 @@ pub async fn purge_project_deletes_its_records_and_no_others(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it returns anything else.
+/// If the purge fails or returns another number, or if a record is deleted.
 pub async fn purge_without_records_returns_zero(backend: Backend) {
     let bystander = fresh_full();
     insert(&backend, &bystander).await;
@@ -64,7 +65,7 @@ pub async fn purge_without_records_returns_zero(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one of them is still taken.
+/// If an id, an access key, a slot or the quota of a purged record is still taken.
 pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
     let (first, second) = (fresh_full(), fresh_full());
     for record in [&first, &second] {
@@ -88,7 +89,7 @@ pub async fn purge_frees_access_keys_slots_and_quota(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If one stays, or the count is wrong.
+/// If a record of the owner remains, or the count is wrong.
 pub async fn purge_is_not_bounded_by_a_page(backend: Backend) {
     const MANY: usize = ListQuery::MAX_LIMIT + 1;
     let (user, project) = (fresh_user(), fresh_project());

@@ -94,7 +94,7 @@ pub async fn quota_below_current_count_rejects_every_insert(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it makes more room, or none.
+/// If the user can add more than one record after a delete, or none.
 pub async fn delete_frees_quota(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (fresh_pair(&user), fresh_opaque(&user));

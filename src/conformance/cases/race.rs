@@ -25,7 +25,8 @@ pub(super) const RACERS: usize = 8;
 ///
 /// # Panics
 ///
-/// If none or several are stored, or a loser leaves something behind.
+/// If the backend stores none or several of the records, or a refused insert leaves something
+/// behind.
 pub async fn racing_inserts_of_one_id_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let (user, id) = (fresh_user(), unique());
@@ -42,7 +43,8 @@ pub async fn racing_inserts_of_one_id_have_one_winner(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If none or several are stored, or a loser leaves something behind.
+/// If the backend stores none or several of the records, or a refused insert leaves something
+/// behind.
 pub async fn racing_inserts_of_one_access_key_have_one_winner(backend: Backend) {
     for round in 0..ROUNDS {
         let (user, access_key) = (fresh_user(), fresh_access_key());
@@ -64,7 +66,8 @@ pub async fn racing_inserts_of_one_access_key_have_one_winner(backend: Backend) 
 ///
 /// # Panics
 ///
-/// If none or several are stored, or a loser leaves something behind.
+/// If the backend stores none or several of the records, or a refused insert leaves something
+/// behind.
 pub async fn racing_inserts_into_one_slot_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let user = fresh_user();

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If one is missing, returned twice or out of order.
+/// If a lasting record is missing, returned twice or out of order.
 pub async fn paging_under_racing_writes_visits_lasting_records_once(backend: Backend) {
     let user = fresh_user();
     let stays: Vec<_> = (0..60).map(|_| fresh_pair(&user)).collect();

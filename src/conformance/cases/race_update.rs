@@ -25,7 +25,8 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If none or several report success, or a loser leaves something behind.
+/// If none or several of the updates report success, or a failed update leaves something
+/// behind.
 pub async fn racing_updates_from_one_version_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let first = fresh_full();
@@ -51,7 +52,7 @@ pub async fn racing_updates_from_one_version_have_one_winner(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If none or several get it, or a loser changes.
+/// If none or several of the records get the access key, or a refused record changes.
 pub async fn racing_updates_to_one_access_key_have_one_winner(backend: Backend) {
     for round in 0..ROUNDS {
         let prize = fresh_access_key();
@@ -93,7 +94,7 @@ pub async fn racing_updates_to_one_access_key_have_one_winner(backend: Backend) 
 ///
 /// # Panics
 ///
-/// If none or several do, or the record still exists.
+/// If none or several of the deletes return `true`, or the record still exists.
 pub async fn racing_deletes_have_one_winner(backend: Backend) {
     for _ in 0..ROUNDS {
         let record = fresh_full();
@@ -112,7 +113,8 @@ pub async fn racing_deletes_have_one_winner(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If both or neither happen, or the stored state matches neither.
+/// If both the delete and the update happen, or neither, or if the stored state matches
+/// neither.
 pub async fn delete_racing_an_update_leaves_one_state(backend: Backend) {
     for round in 0..ROUNDS * 2 {
         let first = fresh_full();

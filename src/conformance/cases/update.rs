@@ -51,7 +51,7 @@ pub async fn update_replaces_the_record(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it returns anything else.
+/// If the update returns anything but `false`, or changes the record.
 pub async fn update_needs_the_expected_version(backend: Backend) {
     let (other, first) = (fresh_full(), fresh_full());
     insert(&backend, &other).await;
@@ -74,7 +74,7 @@ pub async fn update_needs_the_expected_version(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it returns anything else.
+/// If the update returns anything but `false`, or creates a record.
 pub async fn update_of_unknown_record_is_false(backend: Backend) {
     let (never, deleted) = (fresh_full(), fresh_full());
     insert(&backend, &deleted).await;
@@ -139,7 +139,7 @@ pub async fn update_adds_and_removes_an_access_key(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If it is accepted.
+/// If the update is accepted.
 pub async fn update_refuses_a_taken_access_key(backend: Backend) {
     let user = fresh_user();
     let (first, same_user, other_user) = (fresh_pair(&user), fresh_pair(&user), fresh_full());
@@ -163,7 +163,7 @@ pub async fn update_refuses_a_taken_access_key(backend: Backend) {
 ///
 /// # Panics
 ///
-/// If an update is accepted or refused wrongly.
+/// If an update to a taken slot is accepted, or an update to a free slot is refused.
 pub async fn update_refuses_a_taken_slot(backend: Backend) {
     let user = fresh_user();
     let (first, second) = (in_slot(fresh_pair(&user), Slot::Ec2), fresh_opaque(&user));

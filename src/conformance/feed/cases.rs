@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Panics
 ///
-/// If it is not reported.
+/// If the insert is not reported.
 pub async fn insert_is_reported_with_its_access_key(backend: Backend, feed: Feed) {
     let mut listener = Listener::of(&feed).await;
     let pair = fresh_pair(&fresh_user());
@@ -38,7 +38,7 @@ pub async fn insert_is_reported_with_its_access_key(backend: Backend, feed: Feed
 ///
 /// # Panics
 ///
-/// If it is not reported.
+/// If the update is not reported.
 pub async fn new_access_key_is_reported_with_its_record(backend: Backend, feed: Feed) {
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
@@ -53,7 +53,7 @@ pub async fn new_access_key_is_reported_with_its_record(backend: Backend, feed: 
 ///
 /// # Panics
 ///
-/// If it is not reported.
+/// If the delete is not reported.
 pub async fn delete_is_reported(backend: Backend, feed: Feed) {
     let pair = fresh_pair(&fresh_user());
     insert(&backend, &pair).await;
@@ -67,7 +67,7 @@ pub async fn delete_is_reported(backend: Backend, feed: Feed) {
 ///
 /// # Panics
 ///
-/// If a record is not reported.
+/// If the purge of a record is not reported.
 pub async fn purges_are_reported(backend: Backend, feed: Feed) {
     let (first, mut second) = (fresh_full(), fresh_full());
     second.user_id = first.user_id.clone();
@@ -161,7 +161,7 @@ pub async fn idle_feed_is_complete(_backend: Backend, feed: Feed) {
 ///
 /// # Panics
 ///
-/// If a write is missing.
+/// If a write that returned before the call is missing.
 pub async fn completed_write_is_in_the_next_complete_notice(backend: Backend, feed: Feed) {
     let mut listener = Listener::of(&feed).await;
     for _ in 0..20 {
@@ -195,7 +195,7 @@ pub async fn every_subscription_receives_the_changes(backend: Backend, feed: Fee
 ///
 /// # Panics
 ///
-/// If a write is missing.
+/// If a write is not reported.
 pub async fn racing_writes_are_all_reported(backend: Backend, feed: Feed) {
     const WRITERS: usize = 16;
     let mut listener = Listener::of(&feed).await;

@@ -25,18 +25,18 @@ type Log = Arc<dyn UsageLog>;
 ///
 /// # Panics
 ///
-/// If it does not, or returns another second.
+/// If the log does not return the use, or returns another second.
 pub async fn use_is_returned_to_the_second(backend: Backend, log: Log) {
     let keys = keys(&backend, 4).await;
     // The first and last second with ten digits, and a time that does not fit into 32 bits.
     let times = [UNIX_EPOCH, at(0), at(4_000_000_000), at(251_500_000_000)];
     let uses: Vec<_> = keys.iter().map(id).zip(times).collect();
-    note(&log, &uses).await;
+    record(&log, &uses).await;
     for (id, time) in &uses {
         assert_eq!(last_used(&log, id).await, Some(*time));
     }
     let precise = at(9) + Duration::from_micros(999_999);
-    note(&log, &[(id(&keys[0]), precise)]).await;
+    record(&log, &[(id(&keys[0]), precise)]).await;
     assert_eq!(whole(last_used(&log, &keys[0].id).await), Some(at(9)));
 }
 
@@ -48,7 +48,7 @@ pub async fn use_is_returned_to_the_second(backend: Backend, log: Log) {
 pub async fn older_use_does_not_replace_a_later_one(backend: Backend, log: Log) {
     let key = key(&backend).await;
     for (reported, expected) in [(5, 5), (4, 5), (5, 5), (6, 6), (0, 6)] {
-        note(&log, &[(id(&key), at(reported))]).await;
+        record(&log, &[(id(&key), at(reported))]).await;
         assert_eq!(last_used(&log, &key.id).await, Some(at(expected)), "after {reported}");
     }
 }
@@ -57,11 +57,11 @@ pub async fn older_use_does_not_replace_a_later_one(backend: Backend, log: Log) 
 ///
 /// # Panics
 ///
-/// If another use counts.
+/// If the log keeps the earlier use.
 pub async fn key_reported_twice_at_once_keeps_the_later_use(backend: Backend, log: Log) {
     for times in [[1, 2], [2, 1]] {
         let key = key(&backend).await;
-        note(&log, &times.map(|seconds| (id(&key), at(seconds)))).await;
+        record(&log, &times.map(|seconds| (id(&key), at(seconds)))).await;
         assert_eq!(last_used(&log, &key.id).await, Some(at(2)), "{times:?}");
     }
 }
@@ -83,7 +83,7 @@ pub async fn racing_reports_keep_the_latest_use(backend: Backend, log: Log) {
                 if n % 2 == 0 {
                     uses.reverse();
                 }
-                tokio::spawn(async move { log.note(&uses).await })
+                tokio::spawn(async move { log.record(&uses).await })
             })
             .collect();
         for report in reports {
@@ -105,7 +105,7 @@ pub async fn unknown_keys_do_not_affect_others(backend: Backend, log: Log) {
     let unknown = CredentialId::of(&fresh_access_key());
     let never = CredentialId::of(&fresh_access_key());
     let uses = [(id(&keys[0]), at(1)), (unknown.clone(), at(2)), (id(&keys[1]), at(3))];
-    note(&log, &uses).await;
+    record(&log, &uses).await;
     let asked = [never.clone(), id(&keys[0]), unknown.clone(), id(&keys[1]), id(&keys[2])];
     let mut answer = ask(&log, &asked).await;
     // The log may keep it until it is cleaned up.
@@ -118,11 +118,11 @@ pub async fn unknown_keys_do_not_affect_others(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If it has another key, or lacks one.
+/// If the answer has another key, or lacks a requested one.
 pub async fn only_requested_keys_are_returned(backend: Backend, log: Log) {
     let keys = keys(&backend, 3).await;
     let uses: Vec<_> = keys.iter().map(id).zip([at(0), at(1), at(2)]).collect();
-    note(&log, &uses).await;
+    record(&log, &uses).await;
     let asked = [id(&keys[2]), id(&keys[0]), id(&keys[2])];
     let expected = [uses[0].clone(), uses[2].clone()];
     assert_eq!(ask(&log, &asked).await, HashMap::from(expected));
@@ -132,9 +132,9 @@ pub async fn only_requested_keys_are_returned(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If one of them fails.
+/// If the empty report or the empty query fails.
 pub async fn empty_report_and_query_are_not_errors(_: Backend, log: Log) {
-    note(&log, &[]).await;
+    record(&log, &[]).await;
     assert!(ask(&log, &[]).await.is_empty());
 }
 
@@ -142,12 +142,12 @@ pub async fn empty_report_and_query_are_not_errors(_: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If a key is missing, or has another's time.
+/// If a key is missing, or has the time of another key.
 pub async fn long_report_is_stored_and_returned_completely(backend: Backend, log: Log) {
     let keys = keys(&backend, ListQuery::MAX_LIMIT).await;
     let uses: Vec<_> = keys.iter().map(id).zip((0..).map(at)).collect();
     for batch in uses.chunks(UsageRecorder::BATCH) {
-        note(&log, batch).await;
+        record(&log, batch).await;
     }
     let ids: Vec<_> = keys.iter().map(id).collect();
     assert_eq!(ask(&log, &ids).await, uses.into_iter().collect());
@@ -168,7 +168,7 @@ pub async fn keys_are_compared_bytewise(backend: Backend, log: Log) {
         uses.push((key.id, at(seconds)));
     }
     for (id, time) in &uses[..3] {
-        note(&log, &[(id.clone(), *time)]).await;
+        record(&log, &[(id.clone(), *time)]).await;
     }
     let ids: Vec<_> = uses.iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(ask(&log, &ids).await, uses[..3].iter().cloned().collect());
@@ -178,16 +178,16 @@ pub async fn keys_are_compared_bytewise(backend: Backend, log: Log) {
 ///
 /// # Panics
 ///
-/// If it is lost.
+/// If the use is lost.
 pub async fn record_update_keeps_the_use(backend: Backend, log: Log) {
     let before = fresh_full();
     insert(&backend, &before).await;
-    note(&log, &[(id(&before), at(1))]).await;
+    record(&log, &[(id(&before), at(1))]).await;
     let after = rekeyed(&before, &fresh_access_key());
     assert!(access_key(&after) != access_key(&before));
     assert!(update(&backend, &after, before.version).await, "update");
     assert_eq!(last_used(&log, &before.id).await, Some(at(1)));
-    note(&log, &[(id(&before), at(2))]).await;
+    record(&log, &[(id(&before), at(2))]).await;
     assert_eq!(last_used(&log, &before.id).await, Some(at(2)));
 }
 
@@ -219,8 +219,8 @@ async fn keys(backend: &Backend, count: usize) -> Vec<Credential> {
     keys
 }
 
-async fn note(log: &Log, uses: &[(CredentialId, SystemTime)]) {
-    log.note(uses).await.expect("note");
+async fn record(log: &Log, uses: &[(CredentialId, SystemTime)]) {
+    log.record(uses).await.expect("record");
 }
 
 async fn ask(log: &Log, ids: &[CredentialId]) -> HashMap<CredentialId, SystemTime> {

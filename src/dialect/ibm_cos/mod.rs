@@ -1,12 +1,12 @@
 //! The container-mode Credentials Management API of IBM Cloud Object Storage.
 //!
-//! | | method and path | response |
-//! |---|---|---|
-//! | I1 | `POST /credentials` | 201, the key with its secret |
-//! | I2 | `GET /credentials` | 200, a page of keys |
-//! | I3 | `GET /credentials/{access}` | 200, the key |
-//! | I4 | `PATCH /credentials/{access}` | 200, the changed key |
-//! | I5 | `DELETE /credentials/{access}` | 204 |
+//! | method and path | response |
+//! |---|---|
+//! | `POST /credentials` | 201, the key with its secret |
+//! | `GET /credentials` | 200, a page of keys |
+//! | `GET /credentials/{access}` | 200, the key |
+//! | `PATCH /credentials/{access}` | 200, the changed key |
+//! | `DELETE /credentials/{access}` | 204 |
 //!
 //! A trailing slash changes nothing. The key's id is its access key.
 

@@ -18,7 +18,7 @@ use crate::{
 /// Longest IAM identity, in bytes.
 const MAX_SUBJECT: usize = 256;
 
-/// I1.
+/// Parses `POST /credentials`.
 pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
     let body = read(head, body)?;
     let credential = json::member_object(&body, "credential")?;
@@ -55,7 +55,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
     }))
 }
 
-/// I2.
+/// Parses `GET /credentials`.
 pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     let query = head.uri.query();
     let value = |name| path::query_value(query, name);
@@ -70,7 +70,8 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
     }))
 }
 
-/// I4. Accepts the whole object and the reduced object with only the status.
+/// Parses `PATCH /credentials/{access}`. Accepts the whole object and the reduced object with
+/// only the status.
 pub(super) fn update(
     access_key: &AccessKey,
     head: &Parts,

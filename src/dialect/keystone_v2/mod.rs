@@ -1,18 +1,18 @@
 //! OpenStack Identity v2.0: OS-KSADM, OS-KSEC2 and OS-KSS3.
 //!
-//! | | method and path under `/v2.0/users/{user}` | response |
-//! |---|---|---|
-//! | K1 | `GET /OS-KSADM/credentials` | 200, a page of the user's credentials |
-//! | K2 | `POST /OS-KSADM/credentials` | 201, the grant |
-//! | K3 | `GET /OS-KSADM/credentials/{type}` | 200, the grant |
-//! | K4 | `POST /OS-KSADM/credentials/{type}` | 200, the changed grant |
-//! | K5 | `DELETE /OS-KSADM/credentials/{type}` | 204 |
-//! | K6 | `GET /OS-KSADM/credentials/{type}/{type}` | 200, a page of one type |
-//! | K7-K12 | the same under `/OS-KSS3/credentials`, for S3 credentials only | |
+//! | method and path under `/v2.0/users/{user}` | response |
+//! |---|---|
+//! | `GET /OS-KSADM/credentials` | 200, a page of the user's credentials |
+//! | `POST /OS-KSADM/credentials` | 201, the grant |
+//! | `GET /OS-KSADM/credentials/{type}` | 200, the grant |
+//! | `POST /OS-KSADM/credentials/{type}` | 200, the changed grant |
+//! | `DELETE /OS-KSADM/credentials/{type}` | 204 |
+//! | `GET /OS-KSADM/credentials/{type}/{type}` | 200, a page of one type |
+//! | the same under `/OS-KSS3/credentials`, for S3 credentials only | |
 //!
 //! `OS-OS-KSS3` is an older name of `OS-KSS3`. A trailing slash changes nothing. A last
 //! segment that ends in `.json` or `.xml` chooses the format of the response, before
-//! `Accept` does. In K6 both types must be the same.
+//! `Accept` does. If a path has two types, they must be the same.
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};

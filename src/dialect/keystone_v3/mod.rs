@@ -1,17 +1,17 @@
 //! OpenStack Identity v3: credentials, and the verification of signatures.
 //!
-//! | | method and path under `/v3` | response |
-//! |---|---|---|
-//! | C1 | `GET /credentials` | 200, a page of credentials |
-//! | C2 | `POST /credentials` | 201, the credential |
-//! | C3 | `GET /credentials/{id}` | 200, the credential |
-//! | C4 | `PATCH /credentials/{id}` | 200, the changed credential |
-//! | C5 | `DELETE /credentials/{id}` | 204 |
-//! | T1 | `POST /ec2tokens` | 200, the signer with a token |
-//! | T2 | `POST /s3tokens` | 200, the signer |
+//! | method and path under `/v3` | response |
+//! |---|---|
+//! | `GET /credentials` | 200, a page of credentials |
+//! | `POST /credentials` | 201, the credential |
+//! | `GET /credentials/{id}` | 200, the credential |
+//! | `PATCH /credentials/{id}` | 200, the changed credential |
+//! | `DELETE /credentials/{id}` | 204 |
+//! | `POST /ec2tokens` | 200, the signer with a token |
+//! | `POST /s3tokens` | 200, the signer |
 //!
-//! E1 to E4 are in [`os_ec2`](mod@super::os_ec2). Trailing slashes change nothing. T2 needs
-//! a directory, T1 also needs an issuer of tokens.
+//! The key pairs of OS-EC2 are in [`os_ec2`](mod@super::os_ec2). Trailing slashes change
+//! nothing. `s3tokens` needs a directory, `ec2tokens` also needs an issuer of tokens.
 
 use http::{Method, request::Parts};
 

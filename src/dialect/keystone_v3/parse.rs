@@ -23,7 +23,7 @@ const MATCHINGS: [(&str, Matching); 3] = [
     ("startswith", Matching::StartsWith),
 ];
 
-/// C2.
+/// Parses `POST /v3/credentials`.
 pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Error> {
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
@@ -49,7 +49,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
     })
 }
 
-/// C1.
+/// Parses `GET /v3/credentials`.
 pub(super) fn list(head: &Parts) -> Result<ListCredentials, Error> {
     let query = head.uri.query();
     let (marker, limit) = links::page(head)?;
@@ -72,7 +72,7 @@ pub(super) fn list(head: &Parts) -> Result<ListCredentials, Error> {
     Ok(list)
 }
 
-/// C4.
+/// Parses `PATCH /v3/credentials/{id}`.
 pub(super) fn update(
     id: &CredentialId,
     head: &Parts,

@@ -1,4 +1,4 @@
-//! T1 and T2: parses the bodies of `ec2tokens` and `s3tokens`, and renders the response.
+//! Parses the bodies of `ec2tokens` and `s3tokens`, and renders the response.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -28,7 +28,7 @@ const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 /// The members that may contain the signed request. The first that is not empty counts.
 const WRAPPERS: [&str; 3] = ["credentials", "credential", "ec2Credentials"];
 
-/// T2.
+/// Parses `POST /v3/s3tokens`.
 pub(super) fn s3(head: &Parts, body: &[u8]) -> Result<S3TokensRequest, Error> {
     let body = keystone::read(head, body)?;
     let signed = signed(&body)?;
@@ -38,7 +38,7 @@ pub(super) fn s3(head: &Parts, body: &[u8]) -> Result<S3TokensRequest, Error> {
     S3TokensRequest::parse(access_key, token, signature).map_err(refusal)
 }
 
-/// T1.
+/// Parses `POST /v3/ec2tokens`.
 pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
     let body = keystone::read(head, body)?;
     let signed = signed(&body)?;

@@ -67,16 +67,16 @@ impl Owners {
         Some(self.keys.get(credential))
     }
 
-    /// Whether the last answer about a key is positive and still valid. Takes no lock and
-    /// allocates nothing.
+    /// Returns whether the last answer about a key is positive and still valid. Takes no
+    /// lock and allocates nothing.
     #[cfg(feature = "s3")]
     pub(crate) fn is_good(&self, remembered: &Remembered, now: SystemTime) -> bool {
         let revision = self.directory().and_then(Directory::revision);
         remembered.is_good(revision, to_micros(now))
     }
 
-    /// Whether the key may be used, from the cache if the answer is still valid. `None` without
-    /// a directory.
+    /// Returns whether the key may be used, from the cache if the answer is still valid. `None`
+    /// without a directory.
     ///
     /// # Errors
     ///

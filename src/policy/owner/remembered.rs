@@ -66,7 +66,7 @@ impl Default for Remembered {
 }
 
 impl Remembered {
-    /// Whether the last answer is positive and valid.
+    /// Returns whether the last answer is positive and valid.
     pub(super) fn is_good(&self, current: Option<u64>, now: i64) -> bool {
         let good_at = self.good_at.load(Ordering::Acquire);
         let revision = self.revision.load(Ordering::Relaxed);
@@ -172,7 +172,8 @@ impl Last {
     }
 }
 
-/// Whether an answer of this revision, last known to be valid at this time, is valid now.
+/// Returns whether an answer of this revision, last known to be valid at this time, is
+/// valid now.
 fn is_valid(revision: u64, at: i64, current: Option<u64>, now: i64) -> bool {
     match current {
         Some(current) if current != UNKNOWN => revision == current,

@@ -95,9 +95,12 @@ where
     let mut read = Read { data: Vec::new(), trailers: HeaderMap::new(), end: Ok(()) };
     let hint = body.size_hint().exact();
     loop {
-        let told_end = body.is_end_stream();
+        let was_at_end = body.is_end_stream();
         let polled = body.as_mut().poll_frame(&mut cx);
-        assert!(!told_end || matches!(polled, Poll::Ready(None)), "it had told its end");
+        assert!(
+            !was_at_end || matches!(polled, Poll::Ready(None)),
+            "a frame after the reported end"
+        );
         match polled {
             Poll::Pending => {}
             Poll::Ready(None) => break,

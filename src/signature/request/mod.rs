@@ -1,4 +1,7 @@
-//! Signed S3 requests as they arrive over HTTP: which key they name, and what was signed.
+//! Parses signed S3 requests as they arrive over HTTP: which key they name, and what was signed.
+//!
+//! Use it to verify S3 requests without [`S3AuthLayer`](crate::s3::S3AuthLayer). Start with
+//! [`SignedRequest::parse`].
 //!
 //! Source: Amazon S3 API Reference, "Authenticating requests (AWS Signature Version
 //! 4)" and "Signing and authenticating REST requests" (version 2).
