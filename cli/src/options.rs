@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use crate::outcome::Failure;
+use crate::report::Failure;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 use tower_credentials::{
@@ -27,7 +27,7 @@ use tracing_subscriber::{
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
-    /// Print the outcome to stdout as one JSON object.
+    /// Print the report to stdout as one JSON object.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(flatten)]

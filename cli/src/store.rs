@@ -10,7 +10,7 @@ use tower_credentials::{
 
 use crate::{
     options::StoreArgs,
-    outcome::{Exit, Failure},
+    report::{Exit, Failure},
 };
 
 /// Opens a store, with its key ring if it is sealed.
