@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     };
     let Options { json, secret_files, command } = options;
     let report = if json && !stdout {
-        let message = "--json needs stdout for the report: export to a file";
+        let message = "--json prints the report to stdout: name a file for the export";
         Failure::new(Exit::Usage, message).into()
     } else {
         until_interrupted(run(command, secret_files.into())).unwrap_or_else(Report::from)
@@ -98,8 +98,11 @@ fn until_interrupted(
 async fn run(command: Command, files: SecretFiles) -> Result<Report, Failure> {
     match command.with_urls(files)? {
         Command::Copy { from, to, from_key_ring, to_key_ring } => {
-            let from = StoreArgs { url: from, key_ring: from_key_ring };
-            copy::run(&from, &StoreArgs { url: to, key_ring: to_key_ring }, files).await
+            let (key_ring, key_ring_option) = (from_key_ring, "--from-key-ring");
+            let from = StoreArgs { url: from, key_ring, key_ring_option };
+            let (key_ring, key_ring_option) = (to_key_ring, "--to-key-ring");
+            let to = StoreArgs { url: to, key_ring, key_ring_option };
+            copy::run(&from, &to, files).await
         }
         Command::Export(export) => export::run(export, files).await,
         Command::Import(import) => import::run(import, files).await,

@@ -63,14 +63,13 @@ impl From<BackendError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         use OpenErrorKind::{
-            AlreadyExists, Busy, InvalidSetting, NotFound, PermissionDenied, Sealed, Unavailable,
+            AlreadyExists, Busy, InvalidSetting, NotFound, PermissionDenied, Unavailable,
             Unsupported,
         };
         let exit = match error.kind() {
             AlreadyExists => Exit::Conflict,
             Busy | NotFound | PermissionDenied | Unavailable => Exit::Unavailable,
             InvalidSetting | Unsupported => Exit::Usage,
-            Sealed => return Self::new(Exit::Problem, format!("{error}: --key-ring")),
             _ => Exit::Problem,
         };
         Self::of(exit, &error)

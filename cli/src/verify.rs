@@ -66,7 +66,7 @@ fn add_counters(count: &Recount, repair: bool, report: Report) -> Report {
     let failure = is_wrong.then(|| {
         Failure::new(
             Exit::Problem,
-            format!("{wrong} quota counters are wrong: --repair corrects them"),
+            format!("{wrong} quota counters are wrong: run verify with --repair"),
         )
     });
     report

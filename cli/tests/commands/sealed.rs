@@ -127,7 +127,7 @@ async fn sealed_store_cannot_be_opened_without_its_keys() {
     ];
     for command in commands {
         for (ring, why) in [
-            (None, "needs its key ring: --key-ring"),
+            (None, "the store is sealed: pass --key-ring FILE"),
             (Some("other"), "sealed with: one"),
             (Some("same-id"), "one"),
             (Some("exposed"), "exposed"),
@@ -142,7 +142,10 @@ async fn sealed_store_cannot_be_opened_without_its_keys() {
     }
     assert!(!tool.path("out2").exists());
     let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
-    assert_eq!(report["exit"], 1, "{report}");
+    assert_eq!(
+        (&report["exit"], report["error"].as_str().unwrap()),
+        (&1.into(), "source store: the store is sealed: pass --from-key-ring FILE")
+    );
     assert!(!tool.path("b.db").exists());
     // A key ring is rejected for a plain store.
     let report = tool.json(&["stats", "sqlite:plain.db", "--key-ring", "ring"]);

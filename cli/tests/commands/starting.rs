@@ -156,7 +156,7 @@ fn help_names_every_command_and_every_exit_code() {
 }
 
 #[tokio::test]
-async fn outcomes_are_printed_as_lines() {
+async fn report_is_printed_as_lines() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
     let run = tool.run_ok(&["stats", "sqlite:a.db"]);
