@@ -72,7 +72,7 @@ impl Target {
 
     /// Parses `x-amz-copy-source`: a bucket and a key.
     pub fn of_source(source: &str) -> Result<(String, String), Fault> {
-        let invalid = || Fault::invalid_argument("Copy Source must name a bucket and a key.");
+        let invalid = || Fault::invalid_argument("x-amz-copy-source must have the form BUCKET/KEY");
         // The server has no versions.
         if source.contains("?versionId=") {
             return Err(Fault::not_implemented());
@@ -124,7 +124,10 @@ impl Query {
     /// A number of at most `limit`, which is also the default.
     pub fn at_most(&self, name: &str, limit: usize) -> Result<usize, Fault> {
         let Some(text) = self.text(name) else { return Ok(limit) };
-        let invalid = |_| Fault::invalid_argument("A number in the query is not one.");
+        let invalid = |_| {
+            let message = format!("{name} must be an integer between 0 and {}", u32::MAX);
+            Fault::invalid_argument(message)
+        };
         Ok(text.parse::<u32>().map_err(invalid).map(|number| number as usize)?.min(limit))
     }
 }
