@@ -140,7 +140,9 @@ pub fn copy(call: &Call<'_>, source: &str, bucket: &str, key: &str) -> Outcome {
         None | Some("COPY") => source.headers.clone(),
         Some("REPLACE") => metadata_of(call.headers)?,
         Some(_) => {
-            return Err(Fault::invalid_argument("x-amz-metadata-directive must be COPY or REPLACE"));
+            return Err(Fault::invalid_argument(
+                "x-amz-metadata-directive must be COPY or REPLACE",
+            ));
         }
     };
     let content = Arc::clone(&source.content);
