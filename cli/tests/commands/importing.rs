@@ -108,7 +108,7 @@ async fn files_that_are_not_valid_exports_are_rejected() {
     for (from, to, why) in [
         ("\"version\":1,", "\"version\":2,", "has version 2"),
         ("tower-credentials-export", "somebody-elses", "not an export"),
-        ("\"kind\":", "\"colour\":\"red\",\"kind\":", "line 2"),
+        ("\"kind\":", "\"color\":\"red\",\"kind\":", "line 2"),
         ("\"status\":\"Active\"", "\"status\":\"active\"", "status"),
         ("\"form\":\"pair\"", "\"form\":\"pear\"", "material"),
         ("\"kind\":", "\"last_used\":-1,\"kind\":", "line 2"),
