@@ -39,7 +39,7 @@ pub(crate) struct Options {
 const EXITS: &str = "\
 Exit codes:
   0  success
-  1  a check failed, or the command was interrupted
+  1  a check failed, a store cannot be used, or the command was interrupted
   2  invalid arguments
   3  a store does not exist or cannot be reached: retry later
   4  a store, a file, or a record with the same id, access key or slot already exists
