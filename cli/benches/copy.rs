@@ -157,8 +157,8 @@ fn copy(from: &str, to: &str, stored: u64, skipped: u64) -> Duration {
         .unwrap();
     let took = started.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&outcome["stored"], &outcome["already_there"]), (&stored.into(), &skipped.into()));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["stored"], &report["already_there"]), (&stored.into(), &skipped.into()));
     took
 }
 

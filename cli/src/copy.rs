@@ -3,7 +3,7 @@
 use crate::{
     load::Loader,
     options::StoreArgs,
-    outcome::{Failure, Outcome, Progress},
+    report::{Failure, Progress, Report},
     scan::{DamagedRecords, Scan, Scanned},
     store::open,
 };
@@ -16,7 +16,7 @@ pub(crate) async fn run(
     from: &StoreArgs,
     to: &StoreArgs,
     files: SecretFiles,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, Failure> {
     let source = open(from, files, OpenMode::Existing).await.map_err(in_source)?;
     let target = open(to, files, OpenMode::Create).await.map_err(in_target)?;
 
@@ -25,9 +25,9 @@ pub(crate) async fn run(
     let mut damaged = DamagedRecords::default();
     let scan = Scan::new(source.backend(), Order::Id).with_last_used(last_used);
     let copied = copy(scan, &mut loader, &mut damaged).await;
-    let outcome =
-        Outcome::default().with("from", redact_url(&from.url)).with("to", redact_url(&to.url));
-    Ok(damaged.report(loader.tally().report(outcome).failing(copied.err())))
+    let report =
+        Report::default().with("from", redact_url(&from.url)).with("to", redact_url(&to.url));
+    Ok(damaged.add_to(loader.tally().add_to(report).failing(copied.err())))
 }
 
 async fn copy(

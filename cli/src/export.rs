@@ -9,8 +9,8 @@ use crate::{
     files,
     format::Writer,
     options::{Export, SealWith},
-    outcome::{Exit, Failure, Outcome, Progress},
     passphrase,
+    report::{Exit, Failure, Progress, Report},
     scan::{DamagedRecords, Records, Scan, Scanned},
     seal::Seal,
     store::open,
@@ -21,7 +21,7 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, Failure> {
+pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Report, Failure> {
     let Export { store: args, file, seal } = options;
     let to_stdout = file == Path::new("-");
     let is_sealed = !seal.plaintext;
@@ -46,12 +46,12 @@ pub(crate) async fn run(options: Export, files: SecretFiles) -> Result<Outcome, 
         files::persist_new(new, &file)?;
         records
     };
-    let outcome = Outcome::default()
+    let report = Report::default()
         .with("store", redact_url(&args.url))
         .with("file", file.display().to_string())
         .with("sealed", is_sealed)
         .with("records", records);
-    Ok(damaged.report(outcome))
+    Ok(damaged.add_to(report))
 }
 
 /// Writes all records; returns the writer and the number of records.

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::{NamedTempFile, PersistError};
 
-use crate::outcome::{Exit, Failure};
+use crate::report::{Exit, Failure};
 
 /// Creates a temporary file in the same folder, which only its owner can read. Dropping it
 /// removes the file.

@@ -4,8 +4,8 @@ use crate::{
     format::{ReadError, Reader},
     load::Loader,
     options::{Import, OpenWith},
-    outcome::{Exit, Failure, Outcome, Progress},
     passphrase,
+    report::{Exit, Failure, Progress, Report},
     scan::Records,
     seal::{Counting, Key, SealKind, seal_kind},
     store::open,
@@ -32,7 +32,7 @@ const READ_AHEAD: usize = 8;
 
 type Input = BufReader<Box<dyn Read + Send>>;
 
-pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, Failure> {
+pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Report, Failure> {
     let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
     let mut input = open_file(&file, "reading")?;
@@ -40,8 +40,8 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
     if let Some(folder) = &key.keystone_keys {
         let keys = crate::keystone::keys(folder)?;
         let store = open(&args, files, OpenMode::Create).await?;
-        let outcome = crate::keystone::import(input, &keys, &store).await?;
-        return Ok(outcome.with("store", redact_url(&args.url)));
+        let report = crate::keystone::import(input, &keys, &store).await?;
+        return Ok(report.with("store", redact_url(&args.url)));
     }
     let key = Arc::new(open_with(key, &mut input, files)?);
     if !from_stdin && !salvage {
@@ -55,11 +55,11 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Outcome, 
     let store = open(&args, files, OpenMode::Create).await?;
     let mut loader = Loader::new(store.backend(), store.usage_log());
     let imported = import(input, key, &mut loader).await;
-    let outcome = Outcome::default()
+    let report = Report::default()
         .with("store", redact_url(&args.url))
         .with("file", file.display().to_string())
         .failing(imported.err());
-    Ok(loader.tally().report(outcome))
+    Ok(loader.tally().add_to(report))
 }
 
 /// Loads the records of an export up to its end, or up to the damage.

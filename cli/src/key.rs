@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     files,
-    outcome::{Exit, Failure, Outcome},
+    report::{Exit, Failure, Report},
 };
 use age::secrecy::{ExposeSecret, SecretString};
 use tower_credentials::{
@@ -22,7 +22,7 @@ pub(crate) fn run(
     id: &str,
     standby: bool,
     secret_files: SecretFiles,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, Failure> {
     // A symbolic link stays one: the file that it points to is replaced.
     let real = &*fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     // Locked until the end: a second process reads what this one wrote.
@@ -47,7 +47,7 @@ pub(crate) fn run(
     let ring = parse(real, &text)?;
     files::replace(real, &text)?;
     let ids: Vec<_> = ring.ids().map(ToOwned::to_owned).collect();
-    Ok(Outcome::default()
+    Ok(Report::default()
         .with("key_ring", file.display().to_string())
         .with("new", place.is_none())
         .with("newest", ids.last().cloned())

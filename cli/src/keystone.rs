@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    outcome::{Exit, Failure, MAX_LISTED, Outcome},
+    report::{Exit, Failure, MAX_LISTED, Report},
     store::retry,
 };
 use serde_json::{Map, Value};
@@ -57,7 +57,7 @@ pub(crate) async fn import(
     dump: impl BufRead,
     keys: &FernetKeys,
     store: &Store,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, Failure> {
     let (mut tally, mut regular, mut odd) = (Tally::default(), Vec::new(), Vec::new());
     let mut lines = Lines(dump);
     let mut line = Vec::new();
@@ -142,7 +142,7 @@ fn record(
 }
 
 impl Tally {
-    fn report(&self) -> Outcome {
+    fn report(&self) -> Report {
         let some = |lines: &[String]| lines.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>();
         let failing = |lines: &[String], exit, message: &str| {
             let count = lines.len();
@@ -150,7 +150,7 @@ impl Tally {
         };
         let unreadable = failing(&self.unreadable, Exit::Unreadable, "rows cannot be read");
         let message = "records were not stored: another record has their id or access key";
-        Outcome::default()
+        Report::default()
             .with("records", self.rows)
             .with("stored", self.stored)
             .with("already_there", self.already_there)

@@ -13,7 +13,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    outcome::{Exit, Failure, MAX_LISTED, Outcome},
+    report::{Exit, Failure, MAX_LISTED, Report},
     scan::{Records, unavailable},
     store::retry,
 };
@@ -159,8 +159,8 @@ impl Tally {
         self.stored + self.already_there + self.refused
     }
 
-    /// Adds the numbers to an outcome. Refused records are a failure.
-    pub(crate) fn report(&self, outcome: Outcome) -> Outcome {
+    /// Adds the numbers to a report. Refused records are a failure.
+    pub(crate) fn add_to(&self, report: Report) -> Report {
         let Self { stored, already_there, refused, refused_ids } = self;
         let failure = (*refused > 0).then(|| {
             let message = format!(
@@ -169,7 +169,7 @@ impl Tally {
             );
             Failure::new(Exit::Conflict, message)
         });
-        outcome
+        report
             .with("records", self.records())
             .with("stored", *stored)
             .with("already_there", *already_there)

@@ -15,9 +15,9 @@ mod keystone;
 mod load;
 mod maintain;
 mod options;
-mod outcome;
 mod passphrase;
 mod record;
+mod report;
 mod scan;
 mod seal;
 mod stats;
@@ -28,7 +28,7 @@ use std::{io, panic::resume_unwind, path::Path, process::ExitCode, time::Duratio
 
 use crate::{
     options::{Command, Options, StoreArgs},
-    outcome::{Exit, Failure, Outcome},
+    report::{Exit, Failure, Report},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -60,23 +60,23 @@ fn main() -> ExitCode {
         Command::Verify { .. } => ("verify", true),
     };
     let Options { json, secret_files, command } = options;
-    let outcome = if json && !stdout {
-        let message = "--json needs stdout for the outcome: export to a file";
+    let report = if json && !stdout {
+        let message = "--json prints the report to stdout: name a file for the export";
         Failure::new(Exit::Usage, message).into()
     } else {
-        until_interrupted(run(command, secret_files.into())).unwrap_or_else(Outcome::from)
+        until_interrupted(run(command, secret_files.into())).unwrap_or_else(Report::from)
     };
-    outcome.print(name, json, stdout);
-    ExitCode::from(outcome.exit() as u8)
+    report.print(name, json, stdout);
+    ExitCode::from(report.exit() as u8)
 }
 
 /// Runs the command on other threads and waits until it is done or a signal arrives. So a
 /// command that blocks on a prompt or a pipe can be interrupted too.
 fn until_interrupted(
-    command: impl Future<Output = Result<Outcome, Failure>> + Send + 'static,
-) -> Result<Outcome, Failure> {
+    command: impl Future<Output = Result<Report, Failure>> + Send + 'static,
+) -> Result<Report, Failure> {
     let workers = Runtime::new()?;
-    let outcome = Builder::new_current_thread().enable_all().build()?.block_on(async {
+    let report = Builder::new_current_thread().enable_all().build()?.block_on(async {
         // Handles signals before the command starts.
         let interrupted = interrupted()?;
         let mut running = workers.spawn(command);
@@ -92,14 +92,17 @@ fn until_interrupted(
         }
     });
     workers.shutdown_timeout(GRACE);
-    outcome
+    report
 }
 
-async fn run(command: Command, files: SecretFiles) -> Result<Outcome, Failure> {
+async fn run(command: Command, files: SecretFiles) -> Result<Report, Failure> {
     match command.with_urls(files)? {
         Command::Copy { from, to, from_key_ring, to_key_ring } => {
-            let from = StoreArgs { url: from, key_ring: from_key_ring };
-            copy::run(&from, &StoreArgs { url: to, key_ring: to_key_ring }, files).await
+            let (key_ring, key_ring_option) = (from_key_ring, "--from-key-ring");
+            let from = StoreArgs { url: from, key_ring, key_ring_option };
+            let (key_ring, key_ring_option) = (to_key_ring, "--to-key-ring");
+            let to = StoreArgs { url: to, key_ring, key_ring_option };
+            copy::run(&from, &to, files).await
         }
         Command::Export(export) => export::run(export, files).await,
         Command::Import(import) => import::run(import, files).await,
@@ -129,9 +132,9 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The outcome of `init` and `migrate`.
-fn describe(store: &Store, args: &StoreArgs) -> Outcome {
-    Outcome::default()
+/// The report of `init` and `migrate`.
+fn describe(store: &Store, args: &StoreArgs) -> Report {
+    Report::default()
         .with("store", redact_url(&args.url))
         .with("engine", store.engine())
         .with("sealed", store.encrypted().is_some())

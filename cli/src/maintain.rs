@@ -2,7 +2,7 @@
 
 use crate::{
     options::StoreArgs,
-    outcome::{Exit, Failure, MAX_LISTED, Outcome, Progress},
+    report::{Exit, Failure, MAX_LISTED, Progress, Report},
     store::{adopt, open, retry},
 };
 use tower_credentials::{
@@ -20,7 +20,7 @@ pub(crate) async fn reseal(
     args: &StoreArgs,
     accept_plain: bool,
     files: SecretFiles,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, Failure> {
     let Some(key_ring) = &args.key_ring else {
         return Err(Failure::new(Exit::Usage, "reseal requires --key-ring"));
     };
@@ -29,8 +29,8 @@ pub(crate) async fn reseal(
     } else {
         open(args, files, OpenMode::Existing).await
     }?;
-    let outcome = Outcome::default().with("store", redact_url(&args.url));
-    let Some(encrypted) = store.encrypted() else { return Ok(outcome) };
+    let report = Report::default().with("store", redact_url(&args.url));
+    let Some(encrypted) = store.encrypted() else { return Ok(report) };
 
     let progress = Progress::of_records("resealing");
     let mut shown = 0;
@@ -57,7 +57,7 @@ pub(crate) async fn reseal(
         _ => return Err(Failure::new(Exit::Problem, "unknown result of resealing")),
     };
     let unreadable = unreadable.iter().take(MAX_LISTED).map(CredentialId::as_str);
-    Ok(outcome
+    Ok(report
         .with("records", examined)
         .with("resealed", resealed_in_all)
         .with("unreadable_ids", unreadable.collect::<Vec<_>>())
@@ -66,7 +66,7 @@ pub(crate) async fn reseal(
 }
 
 /// Deletes records by id, also those that cannot be opened or read. Needs no key ring.
-pub(crate) async fn remove(url: &str, ids: &[String]) -> Result<Outcome, Failure> {
+pub(crate) async fn remove(url: &str, ids: &[String]) -> Result<Report, Failure> {
     let store = Store::builder(url).mode(OpenMode::Existing).accept_sealed(true).build().await?;
     let (backend, maintenance) = (store.backend(), store.maintenance());
     let (mut removed, mut missing) = (0_u64, Vec::new());
@@ -86,6 +86,6 @@ pub(crate) async fn remove(url: &str, ids: &[String]) -> Result<Outcome, Failure
     }
     let failure = (!missing.is_empty())
         .then(|| Failure::new(Exit::Problem, format!("{} records not found", missing.len())));
-    let outcome = Outcome::default().with("store", redact_url(url)).with("removed", removed);
-    Ok(outcome.with("not_there", missing).failing(failure))
+    let report = Report::default().with("store", redact_url(url)).with("removed", removed);
+    Ok(report.with("not_there", missing).failing(failure))
 }

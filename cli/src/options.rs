@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use crate::outcome::Failure;
+use crate::report::Failure;
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 use tower_credentials::{
@@ -27,7 +27,7 @@ use tracing_subscriber::{
 #[derive(Parser)]
 #[command(after_long_help = EXITS)]
 pub(crate) struct Options {
-    /// Print the outcome to stdout as one JSON object.
+    /// Print the report to stdout as one JSON object.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) struct Options {
 const EXITS: &str = "\
 Exit codes:
   0  success
-  1  a check failed, or the command was interrupted
+  1  a check failed, a store cannot be used, or the command was interrupted
   2  invalid arguments
   3  a store does not exist or cannot be reached: retry later
   4  a store, a file, or a record with the same id, access key or slot already exists
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Import(Import),
     /// Copy the records of one store to another.
     ///
-    /// A copy never overwrites, as an import. After an interruption, run it again.
+    /// Like an import, a copy never overwrites. After an interruption, run it again.
     Copy {
         /// The store to read.
         from: String,
@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// in three steps. Add the key to their rings with --standby, and restart them. Run the same
     /// command without --standby, and restart them again. Then reseal the store.
     Key {
-        /// The file of the ring. It is created if it does not exist; only its owner can read it.
+        /// The file of the ring. The command creates it if it does not exist; only its owner can read it.
         file: PathBuf,
         /// The name of the key: letters, digits, - and _.
         id: String,
@@ -94,7 +94,7 @@ pub(crate) enum Command {
     },
     /// Delete records by id, for example those that `verify` and `reseal` cannot open.
     ///
-    /// It needs no key ring, also if the store is sealed.
+    /// Needs no key ring, even if the store is sealed.
     Remove {
         /// The store.
         url: String,
@@ -104,7 +104,7 @@ pub(crate) enum Command {
     },
     /// Seal all records of a store with the newest key, so that the other keys can be removed.
     ///
-    /// Reads and writes continue meanwhile. After an interruption, run it again.
+    /// Other processes may read and write meanwhile. After an interruption, run it again.
     Reseal {
         #[command(flatten)]
         store: StoreArgs,
@@ -157,6 +157,9 @@ pub(crate) struct StoreArgs {
     /// takes them from an environment variable.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_ring: Option<String>,
+    /// The name of the option above, for error messages.
+    #[arg(skip = "--key-ring")]
+    pub(crate) key_ring_option: &'static str,
 }
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::outcome::{Exit, Failure};
+use crate::report::{Exit, Failure};
 use age::secrecy::{ExposeSecret, SecretString};
 use tower_credentials::secret_files::SecretFiles;
 

@@ -13,7 +13,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    outcome::{Exit, Failure, MAX_LISTED, Outcome, with_causes},
+    report::{Exit, Failure, MAX_LISTED, Report, with_causes},
     store::retry,
 };
 
@@ -156,14 +156,14 @@ impl DamagedRecords {
         self.0.iter().any(|damaged| damaged.marker == marker)
     }
 
-    /// Adds the records to an outcome, as a failure.
-    pub(crate) fn report(&self, outcome: Outcome) -> Outcome {
+    /// Adds the records to a report, as a failure.
+    pub(crate) fn add_to(&self, report: Report) -> Report {
         let count = self.0.len();
         let failure = (count > 0)
             .then(|| Failure::new(Exit::Problem, format!("{count} records cannot be read")));
         let line =
             |damaged: &Damaged| format!("{}: {}", damaged.marker, with_causes(&damaged.error));
         let lines: Vec<_> = self.0.iter().take(MAX_LISTED).map(line).collect();
-        outcome.with("damaged", count).with("damaged_records", lines).failing(failure)
+        report.with("damaged", count).with("damaged_records", lines).failing(failure)
     }
 }

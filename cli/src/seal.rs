@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::outcome::{Exit, Failure};
+use crate::report::{Exit, Failure};
 use age::{
     DecryptError, Decryptor, Encryptor, Identity, IdentityFile, Recipient, scrypt,
     secrecy::SecretString, stream::StreamWriter, x25519,

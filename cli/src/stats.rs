@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     options::StoreArgs,
-    outcome::{Failure, Outcome, Progress},
+    report::{Failure, Progress, Report},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::open,
 };
@@ -18,7 +18,7 @@ use tower_credentials::{
     secret_files::SecretFiles,
 };
 
-pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome, Failure> {
+pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Report, Failure> {
     let store = open(args, files, OpenMode::Existing).await?;
     let (mut counts, mut damaged) = (Counts::default(), DamagedRecords::default());
     let progress = Progress::of_records("counting");
@@ -35,10 +35,10 @@ pub(crate) async fn run(args: &StoreArgs, files: SecretFiles) -> Result<Outcome,
         }
     }
     drop(progress);
-    let outcome =
-        Outcome::default().with("store", redact_url(&args.url)).with("engine", store.engine());
-    let outcome = counts.report(outcome);
-    Ok(damaged.report(outcome.with("disk_bytes", store.maintenance().disk_bytes().await?)))
+    let report =
+        Report::default().with("store", redact_url(&args.url)).with("engine", store.engine());
+    let report = counts.add_to(report);
+    Ok(damaged.add_to(report.with("disk_bytes", store.maintenance().disk_bytes().await?)))
 }
 
 #[derive(Default)]
@@ -71,9 +71,9 @@ impl Counts {
         }
     }
 
-    fn report(self, outcome: Outcome) -> Outcome {
+    fn add_to(self, report: Report) -> Report {
         let kinds = self.kinds.iter().map(|(kind, count)| (kind.as_str().into(), (*count).into()));
-        outcome
+        report
             .with("records", self.records)
             .with("active", self.active)
             .with("inactive", self.records - self.active)

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower_credentials::{
-    backend::{BackendError, OpenMode, Store, encrypted::KeyRing},
+    backend::{BackendError, OpenErrorKind, OpenMode, Store, encrypted::KeyRing},
     secret_files::SecretFiles,
 };
 
 use crate::{
     options::StoreArgs,
-    outcome::{Exit, Failure},
+    report::{Exit, Failure},
 };
 
 /// Opens a store, with its key ring if it is sealed.
@@ -23,7 +23,13 @@ pub(crate) async fn open(
     if let Some(name) = &args.key_ring {
         store = store.keys(key_ring(name, files)?);
     }
-    Ok(store.build().await?)
+    store.build().await.map_err(|error| match error.kind() {
+        OpenErrorKind::Sealed => {
+            let message = format!("the store is sealed: pass {} FILE", args.key_ring_option);
+            Failure::new(Exit::Problem, message)
+        }
+        _ => error.into(),
+    })
 }
 
 /// Opens a store that may contain plain records, to seal them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     options::StoreArgs,
-    outcome::{Exit, Failure, MAX_LISTED, Outcome, Progress, with_causes},
+    report::{Exit, Failure, MAX_LISTED, Progress, Report, with_causes},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::{open, retry},
 };
@@ -32,27 +32,27 @@ pub(crate) async fn run(
     args: &StoreArgs,
     repair: bool,
     files: SecretFiles,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, Failure> {
     let store = open(args, files, OpenMode::Existing).await?;
-    let mut report = Report::default();
+    let mut found = Findings::default();
     let backend: Backend = store.backend();
-    check_by_id(&backend, &mut report).await?;
-    check_by_access_key(&backend, &mut report).await?;
-    let outcome = Outcome::default().with("store", redact_url(&args.url));
-    let outcome = report.add_to(outcome.with("records", report.records));
+    check_by_id(&backend, &mut found).await?;
+    check_by_access_key(&backend, &mut found).await?;
+    let report = Report::default().with("store", redact_url(&args.url));
+    let report = found.add_to(report.with("records", found.records));
     // Further errors must not hide these findings.
-    let outcome = match counters(&store, repair).await {
-        Ok(Some(count)) => report_counters(&count, repair, outcome),
-        Ok(None) => outcome,
-        Err(error) => outcome.failing(Failure::from(error)),
+    let report = match counters(&store, repair).await {
+        Ok(Some(count)) => add_counters(&count, repair, report),
+        Ok(None) => report,
+        Err(error) => report.failing(Failure::from(error)),
     };
-    let Some(encrypted) = store.encrypted() else { return Ok(outcome) };
+    let Some(encrypted) = store.encrypted() else { return Ok(report) };
     Ok(match seal_counts(encrypted).await {
-        Ok(counts) => outcome
+        Ok(counts) => report
             .with("keys_in_use", counts.keys)
             .with("sealed_with_older_keys", counts.outdated)
             .with("not_sealed", counts.plain),
-        Err(error) => outcome.failing(Failure::from(error)),
+        Err(error) => report.failing(Failure::from(error)),
     })
 }
 
@@ -62,16 +62,16 @@ async fn counters(store: &Store, repair: bool) -> Result<Option<Recount>, Backen
     retry(|| if repair { store.recount() } else { store.check_counters() }).await
 }
 
-fn report_counters(count: &Recount, repair: bool, outcome: Outcome) -> Outcome {
+fn add_counters(count: &Recount, repair: bool, report: Report) -> Report {
     let Recount { users, wrong, .. } = *count;
     let is_wrong = wrong > 0 && !repair;
     let failure = is_wrong.then(|| {
         Failure::new(
             Exit::Problem,
-            format!("{wrong} quota counters are wrong: --repair corrects them"),
+            format!("{wrong} quota counters are wrong: run verify with --repair"),
         )
     });
-    outcome
+    report
         .with("users_with_a_counter", users)
         .with("wrong_counters", wrong)
         .with("repaired_counters", if repair { wrong } else { 0 })
@@ -103,12 +103,12 @@ async fn seal_counts(
 }
 
 #[derive(Default)]
-struct Report {
+struct Findings {
     records: u64,
     damaged: DamagedRecords,
     count: u64,
     /// At most [`MAX_LISTED`].
-    findings: Vec<String>,
+    lines: Vec<String>,
     unmarked: Unmarked,
 }
 
@@ -135,27 +135,27 @@ impl Unmarked {
     }
 }
 
-impl Report {
+impl Findings {
     fn add(&mut self, findings: Vec<String>) {
         self.count += findings.len() as u64;
-        self.findings.extend(findings);
-        self.findings.truncate(MAX_LISTED);
+        self.lines.extend(findings);
+        self.lines.truncate(MAX_LISTED);
     }
 
-    fn add_to(&self, outcome: Outcome) -> Outcome {
+    fn add_to(&self, report: Report) -> Report {
         let failure = (self.count > 0).then(|| {
             Failure::new(Exit::Problem, format!("{} lookups are inconsistent", self.count))
         });
-        let outcome = self.damaged.report(outcome);
-        let outcome = outcome.with("wrong", self.count).with("findings", self.findings.clone());
+        let report = self.damaged.add_to(report);
+        let report = report.with("wrong", self.count).with("findings", self.lines.clone());
         let Unmarked { count, lines } = &self.unmarked;
-        let outcome = outcome.with("unmarked_root_keys", *count);
-        outcome.with("unmarked_records", lines.clone()).failing(failure)
+        let report = report.with("unmarked_root_keys", *count);
+        report.with("unmarked_records", lines.clone()).failing(failure)
     }
 }
 
 /// Lists all records by id, and checks that lookups by id, access key and slot return them.
-async fn check_by_id(backend: &Backend, report: &mut Report) -> Result<(), Failure> {
+async fn check_by_id(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
     let progress = Progress::of_records("looking up");
     let mut scan = Scan::new(Arc::clone(backend), Order::Id).read_ahead();
     // The id before the next record.
@@ -164,7 +164,7 @@ async fn check_by_id(backend: &Backend, report: &mut Report) -> Result<(), Failu
         let records = match scanned {
             Scanned::Damaged(damaged) => {
                 before.clone_from(&damaged.marker);
-                report.damaged.add(damaged);
+                found.damaged.add(damaged);
                 continue;
             }
             Scanned::Records(Records { records, .. }) => records,
@@ -185,17 +185,17 @@ async fn check_by_id(backend: &Backend, report: &mut Report) -> Result<(), Failu
             });
         }
         while let Some(findings) = tasks.join_next().await {
-            report.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
+            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
-        report.unmarked.add(&records);
-        report.records += records.len() as u64;
+        found.unmarked.add(&records);
+        found.records += records.len() as u64;
         progress.add(records.len() as u64);
     }
     Ok(())
 }
 
 /// Lists all records by access key, and checks that lookups by id return them.
-async fn check_by_access_key(backend: &Backend, report: &mut Report) -> Result<(), Failure> {
+async fn check_by_access_key(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
     let progress = Progress::of_records("listing access keys");
     let mut scan = Scan::new(Arc::clone(backend), Order::AccessKey).read_ahead();
     while let Some(scanned) = scan.next().await? {
@@ -203,9 +203,9 @@ async fn check_by_access_key(backend: &Backend, report: &mut Report) -> Result<(
             Scanned::Damaged(Damaged { marker, error, .. }) => {
                 // The list by id reported the record already, if its access key was never changed.
                 let id = CredentialId::of(&AccessKey::from_stored(marker.as_str()));
-                if !report.damaged.contains(id.as_str()) {
+                if !found.damaged.contains(id.as_str()) {
                     let what = format!("the record of the access key {marker:?} cannot be read");
-                    report.add(vec![format!("{what}: {}", with_causes(&error))]);
+                    found.add(vec![format!("{what}: {}", with_causes(&error))]);
                 }
                 continue;
             }
@@ -226,7 +226,7 @@ async fn check_by_access_key(backend: &Backend, report: &mut Report) -> Result<(
             });
         }
         while let Some(findings) = tasks.join_next().await {
-            report.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
+            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
         progress.add(records.len() as u64);
     }

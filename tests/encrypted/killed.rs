@@ -16,7 +16,7 @@ use tower_credentials::{
     domain::CredentialId,
 };
 
-use crate::again::{PART, again, part};
+use crate::child_process::{ROLE, command_line, role};
 use crate::{by_id, get, ids, insert, pair, reseal, text};
 
 /// More than two processes reseal with two pages each.
@@ -26,19 +26,19 @@ const FILE: &str = "credentials.db";
 /// Runs this program again, to reseal with this ring in a folder.
 fn resealing(folder: &Path, ring: &str) -> Command {
     let [program, arguments @ ..] =
-        again("killed::killed_reseal_keeps_its_progress_and_can_continue");
+        command_line("killed::killed_reseal_keeps_its_progress_and_can_continue");
     let mut command = Command::new(program);
     command
         .args(arguments)
         .current_dir(folder)
-        .env(PART, ring)
+        .env(ROLE, ring)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     command
 }
 
 async fn reseal_page_by_page() {
-    let ring = KeyRing::from_env(PART).unwrap();
+    let ring = KeyRing::from_env(ROLE).unwrap();
     let encrypted = Encrypted::open(SqliteBackend::open(FILE).unwrap(), ring).await.unwrap();
     // After each page it waits for a line, so that it never finishes too early.
     let go_on = |progress: &ResealProgress| {
@@ -50,7 +50,7 @@ async fn reseal_page_by_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_reseal_keeps_its_progress_and_can_continue() {
-    if part().is_some() {
+    if role().is_some() {
         return reseal_page_by_page().await;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ mod verifying;
 
 use std::sync::Arc;
 
-use test_support::{again, counting, records};
+use test_support::{child_process, counting, records};
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, Order,

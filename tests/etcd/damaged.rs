@@ -12,7 +12,7 @@ use tower_credentials::{
 };
 
 use crate::etcd::Cluster;
-use crate::{around::around, cluster, connect, insert, pair};
+use crate::{cluster, connect, damaged_list::read_around_damage, insert, pair};
 
 /// Overwrites a record with an invalid value.
 fn damage(cluster: &Cluster, record: &Credential) {
@@ -46,7 +46,7 @@ async fn damaged_record_is_skipped_and_discarded_with_its_index_entries() {
 
     for order in [Order::AccessKey, Order::Id] {
         let marker = order.marker(damaged).unwrap().to_owned();
-        assert_eq!(around(&backend, order).await, (5, vec![marker]), "{order:?}");
+        assert_eq!(read_around_damage(&backend, order).await, (5, vec![marker]), "{order:?}");
     }
 
     assert!(backend.discard(&damaged.id).await.unwrap());

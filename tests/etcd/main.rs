@@ -13,7 +13,7 @@ mod tls;
 
 use std::{error::Error as StdError, sync::Arc};
 
-use test_support::{around, etcd, installed, records};
+use test_support::{damaged_list, etcd, installed, records};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, etcd::EtcdBackend},
     domain::{Credential, Material, Quota},

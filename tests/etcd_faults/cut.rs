@@ -20,7 +20,7 @@ const TRUST: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leader_that_is_cut_off_from_its_peers_is_skipped() {
-    let Some((_alone, cluster, network)) = apart().await else { return };
+    let Some((_alone, cluster, network)) = cluster_behind_proxies().await else { return };
     let load = start(&cluster.url()).await;
     for _ in 0..2 {
         load.progress(150).await;
@@ -42,7 +42,7 @@ async fn leader_that_is_cut_off_from_its_peers_is_skipped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn member_that_is_cut_off_returns_no_stale_data() {
-    let Some((_alone, cluster, network)) = apart().await else { return };
+    let Some((_alone, cluster, network)) = cluster_behind_proxies().await else { return };
     let leader = cluster.wait_for_leader();
     let others: Vec<_> = (0..3).filter(|member| *member != leader).collect();
     let majority = fresh(&cluster.url_of(&others)).await;
@@ -97,7 +97,7 @@ async fn member_that_is_cut_off_returns_no_stale_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_that_follows_a_cut_off_member_serves_no_revoked_key_for_more_than_a_second() {
-    let Some((_alone, cluster, network)) = apart().await else { return };
+    let Some((_alone, cluster, network)) = cluster_behind_proxies().await else { return };
     let (mut served, mut moved) = (Duration::ZERO, Duration::ZERO);
     for is_leader in [true, false] {
         let backend = EtcdBackend::open(&cluster.url()).await.unwrap();
@@ -154,7 +154,7 @@ async fn cache_that_follows_a_cut_off_member_serves_no_revoked_key_for_more_than
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_member_slows_down_only_its_own_calls() {
     const DELAY: Duration = Duration::from_millis(300);
-    let Some((_alone, cluster, _peers)) = apart().await else { return };
+    let Some((_alone, cluster, _peers)) = cluster_behind_proxies().await else { return };
     // Slow for clients, not for its peers.
     let network = Network::new(3);
     let doors: Vec<_> = (0..3)
@@ -183,8 +183,8 @@ async fn slow_member_slows_down_only_its_own_calls() {
     assert!(silence < Duration::from_secs(5), "{silence:?}");
 }
 
-/// A cluster whose members connect to each other through proxies.
-async fn apart() -> Option<(MutexGuard<'static, ()>, Cluster, Network)> {
+/// Starts a cluster whose members connect to each other through proxies that can cut them off.
+async fn cluster_behind_proxies() -> Option<(MutexGuard<'static, ()>, Cluster, Network)> {
     if !etcd::is_installed() {
         return None;
     }

@@ -11,7 +11,7 @@ use tower_credentials::{
     domain::{Blob, Credential, Material, Quota},
 };
 
-use crate::{around::around, lab, load::pair};
+use crate::{damaged_list::read_around_damage, lab, load::pair};
 
 /// Stores records, sorted by id. The second one has a secret that is long and incompressible, so
 /// that the server stores it outside of the row.
@@ -33,7 +33,11 @@ async fn check_the_others(backend: &PostgresBackend, records: &[Arc<Credential>]
     assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
     for order in [Order::AccessKey, Order::Id] {
         let marker = order.marker(damaged).unwrap().to_owned();
-        assert_eq!(around(backend, order).await, (records.len() - 1, vec![marker]), "{order:?}");
+        assert_eq!(
+            read_around_damage(backend, order).await,
+            (records.len() - 1, vec![marker]),
+            "{order:?}"
+        );
     }
     let new = pair("amy");
     let wanted: Vec<_> = records.iter().chain([&new]).cloned().collect();
@@ -48,7 +52,7 @@ async fn check_the_others(backend: &PostgresBackend, records: &[Arc<Credential>]
     }
     assert!(backend.discard(&damaged.id).await.unwrap());
     assert!(!backend.discard(&damaged.id).await.unwrap());
-    assert_eq!(around(backend, Order::Id).await, (records.len(), vec![]));
+    assert_eq!(read_around_damage(backend, Order::Id).await, (records.len(), vec![]));
     backend.insert(damaged, Quota::Unlimited).await.unwrap();
     assert_eq!(backend.get(&damaged.id).await.unwrap().as_ref(), Some(damaged));
 }
@@ -101,5 +105,5 @@ async fn row_with_an_invalid_id_is_skipped() {
     let harm = "UPDATE credentials SET id = E'\\x01x' WHERE id = $1";
     assert_eq!(client.execute(harm, &[&records[3].id.as_str()]).await.unwrap(), 1);
     let expected = (5, vec!["\u{1}\u{fffd}".to_owned()]);
-    assert_eq!(around(&backend, Order::Id).await, expected);
+    assert_eq!(read_around_damage(&backend, Order::Id).await, expected);
 }

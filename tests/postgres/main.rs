@@ -4,9 +4,9 @@ mod conflicts;
 mod damaged;
 mod failover;
 mod faults;
-mod hearing;
 mod load;
 mod locked;
+mod notifications;
 mod opening;
 mod overlong;
 mod plans;
@@ -14,4 +14,5 @@ mod sealed;
 mod suite;
 mod tls;
 mod waiting;
-use test_support::{around, installed, postgres as lab};
+
+use test_support::{damaged_list, installed, postgres as lab};

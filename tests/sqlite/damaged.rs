@@ -11,8 +11,8 @@ use tower_credentials::{
     domain::{Kind, ProjectId},
 };
 
-use crate::again::{PART, again, part};
-use crate::around::around;
+use crate::child_process::{ROLE, command_line, role};
+use crate::damaged_list::read_around_damage;
 use crate::{folder, full_text, insert, is_stored, pair};
 
 /// Moves the content of the write-ahead log into the file.
@@ -25,11 +25,11 @@ fn checkpoint(path: &Path) {
 #[tokio::test]
 async fn truncated_file_is_an_error_and_does_not_kill_the_process() {
     const TEST: &str = "damaged::truncated_file_is_an_error_and_does_not_kill_the_process";
-    if part().is_some() {
+    if role().is_some() {
         return cut_short().await;
     }
-    let [program, arguments @ ..] = again(TEST);
-    let output = Command::new(program).args(arguments).env(PART, "is cut short").output().unwrap();
+    let [program, arguments @ ..] = command_line(TEST);
+    let output = Command::new(program).args(arguments).env(ROLE, "is cut short").output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
@@ -114,7 +114,7 @@ async fn unreadable_row_is_skipped_and_can_be_discarded() {
             Order::Id => "c\u{fffd}".to_owned(),
         });
         expected.sort();
-        assert_eq!(around(&backend, order).await, (2, expected), "{order:?}");
+        assert_eq!(read_around_damage(&backend, order).await, (2, expected), "{order:?}");
     }
 
     let damaged = &records[1];

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use tempfile::TempDir;
-use test_support::{again, around, records};
+use test_support::{child_process, damaged_list, records};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, sqlite::SqliteBackend},
     domain::{Credential, Quota},

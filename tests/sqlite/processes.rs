@@ -13,20 +13,20 @@ use tower_credentials::{
     domain::AccessKey,
 };
 
-use crate::again::{PART, again, part};
+use crate::child_process::{ROLE, command_line, role};
 use crate::{folder, insert, pair};
 
 /// A file in the current folder, with a name that is special for the engine.
 const URI: &str = "file:credentials.db?mode=memory";
 
-/// Runs this program again, as this part of the test, in the folder.
-fn other_process(folder: &Path, umask: &str, test: &str, part: &str) -> Command {
+/// Runs this program again in the folder, with this role in the test.
+fn other_process(folder: &Path, umask: &str, test: &str, role: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "umask $0 && exec \"$@\"", umask])
-        .args(again(test))
+        .args(command_line(test))
         .current_dir(folder)
-        .env(PART, part);
+        .env(ROLE, role);
     command
 }
 
@@ -40,7 +40,7 @@ fn greet(folder: &Path, umask: &str) {
 async fn acknowledged_writes_survive_a_killed_process() {
     const TEST: &str = "processes::acknowledged_writes_survive_a_killed_process";
     const ENOUGH: usize = 200;
-    if part().is_some() {
+    if role().is_some() {
         let backend = SqliteBackend::open(URI).unwrap();
         for n in 0.. {
             let key = format!("key-{n}");
@@ -70,7 +70,7 @@ async fn acknowledged_writes_survive_a_killed_process() {
 
 #[tokio::test]
 async fn two_processes_with_one_file_see_each_others_writes() {
-    if part().is_some() {
+    if role().is_some() {
         let backend = SqliteBackend::open(URI).unwrap();
         let key = AccessKey::new("first").unwrap();
         let found = backend.find_by_access_key(&key).await.unwrap();

@@ -17,11 +17,11 @@ async fn copy_keeps_every_record_unchanged() {
     let mut records = [every_kind(), many(12_345)].concat();
     records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     tool.fill("a.db", &records).await;
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!(
-        (&outcome["exit"], &outcome["stored"]),
+        (&report["exit"], &report["stored"]),
         (&0.into(), &records.len().into()),
-        "{outcome}"
+        "{report}"
     );
     assert!(tool.records("b.db").await == records);
     let again = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
@@ -38,11 +38,11 @@ async fn copy_adds_records_and_never_overwrites() {
     there[7] = there[7].clone().touched(there[7].updated_at);
     there.extend(every_kind());
     tool.fill("b.db", &there).await;
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
-    assert_eq!(outcome["exit"], 4, "{outcome}");
-    assert_eq!(outcome["stored"], 2_900);
-    assert_eq!(outcome["already_there"], 99);
-    assert_eq!(outcome["refused_ids"], serde_json::json!([there[7].id.as_str()]));
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    assert_eq!(report["exit"], 4, "{report}");
+    assert_eq!(report["stored"], 2_900);
+    assert_eq!(report["already_there"], 99);
+    assert_eq!(report["refused_ids"], serde_json::json!([there[7].id.as_str()]));
     let copied = tool.records("b.db").await;
     assert!(copied.contains(&there[7]) && copied.len() == 3_007);
 }
@@ -51,8 +51,8 @@ async fn copy_adds_records_and_never_overwrites() {
 async fn copy_onto_itself_changes_nothing() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:a.db"]);
-    assert_eq!((&outcome["exit"], &outcome["already_there"]), (&0.into(), &7.into()), "{outcome}");
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:a.db"]);
+    assert_eq!((&report["exit"], &report["already_there"]), (&0.into(), &7.into()), "{report}");
 }
 
 #[tokio::test]
@@ -75,9 +75,9 @@ async fn copy_and_import_keep_the_times_of_last_use() {
 
     let ids: Vec<CredentialId> = records.iter().map(|record| record.id.clone()).collect();
     for (name, first) in [("copied.db", at(0)), ("imported.db", at(9_999))] {
-        let outcome = SqliteBackend::open(tool.path(name)).unwrap().last_used(&ids).await.unwrap();
-        assert_eq!(outcome.len(), 1_000, "{name}");
-        assert_eq!(outcome[&records[0].id], first, "{name}");
-        assert!(used[1..].iter().all(|(id, time)| outcome[id] == *time), "{name}");
+        let report = SqliteBackend::open(tool.path(name)).unwrap().last_used(&ids).await.unwrap();
+        assert_eq!(report.len(), 1_000, "{name}");
+        assert_eq!(report[&records[0].id], first, "{name}");
+        assert!(used[1..].iter().all(|(id, time)| report[id] == *time), "{name}");
     }
 }

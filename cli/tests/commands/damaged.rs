@@ -36,8 +36,8 @@ async fn truncated_export_is_rejected_entirely() {
         let whole = fs::read(tool.path(name)).unwrap();
         let cuts = (0..16).map(|part| whole.len() * part / 16).chain([whole.len() - 1]);
         for cut in cuts {
-            let outcome = import(&tool, &whole[..cut], key, &[]);
-            assert_eq!(outcome["exit"], 5, "{name} cut at {cut}: {outcome}");
+            let report = import(&tool, &whole[..cut], key, &[]);
+            assert_eq!(report["exit"], 5, "{name} cut at {cut}: {report}");
             assert!(!tool.path("b.db").exists(), "{name} cut at {cut}");
         }
         assert_eq!(import(&tool, &whole, key, &[])["exit"], 0);
@@ -53,8 +53,8 @@ async fn export_with_any_changed_byte_is_rejected_entirely() {
         for place in places {
             let mut changed = whole.clone();
             changed[place] ^= 1;
-            let outcome = import(&tool, &changed, key, &[]);
-            assert_eq!(outcome["exit"], 5, "{name} changed at {place}: {outcome}");
+            let report = import(&tool, &changed, key, &[]);
+            assert_eq!(report["exit"], 5, "{name} changed at {place}: {report}");
             assert!(!tool.path("b.db").exists(), "{name} changed at {place}");
         }
     }
@@ -72,10 +72,10 @@ async fn records_before_the_damage_can_be_salvaged() {
             // Not valid in JSON.
             changed[at] = 0;
             for bytes in [&whole[..at], &changed] {
-                let outcome = import(&tool, bytes, key, &["--salvage"]);
-                assert_eq!(outcome["exit"], 5, "{outcome}");
+                let report = import(&tool, bytes, key, &["--salvage"]);
+                assert_eq!(report["exit"], 5, "{report}");
                 let salvaged = tool.records("b.db").await;
-                assert_eq!(outcome["stored"], salvaged.len());
+                assert_eq!(report["stored"], salvaged.len());
                 assert!(salvaged[..] == records[..salvaged.len()], "{name} at {at}");
                 assert!(salvaged.len() >= before && salvaged.len() < RECORDS, "{name} at {at}");
                 before = salvaged.len();

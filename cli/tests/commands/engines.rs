@@ -19,28 +19,24 @@ async fn check_all_commands(url: &str, engine: &str) {
     tool.fill("a.db", &records).await;
 
     for command in ["stats", "verify", "migrate"] {
-        let outcome = tool.json(&[command, url]);
-        assert_eq!(outcome["exit"], 3, "{command}: {outcome}");
+        let report = tool.json(&[command, url]);
+        assert_eq!(report["exit"], 3, "{command}: {report}");
     }
-    let outcome = tool.json(&["init", url]);
-    assert_eq!((&outcome["exit"], &outcome["engine"]), (&0.into(), &engine.into()), "{outcome}");
-    let outcome = tool.json(&["init", url]);
-    assert_eq!(outcome["exit"], 4, "{outcome}");
-    assert!(!outcome.to_string().contains(PASSWORD), "{outcome}");
+    let report = tool.json(&["init", url]);
+    assert_eq!((&report["exit"], &report["engine"]), (&0.into(), &engine.into()), "{report}");
+    let report = tool.json(&["init", url]);
+    assert_eq!(report["exit"], 4, "{report}");
+    assert!(!report.to_string().contains(PASSWORD), "{report}");
     tool.run_ok(&["migrate", url]);
 
-    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
-    assert_eq!((&outcome["exit"], &outcome["stored"]), (&0.into(), &2_107.into()), "{outcome}");
-    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
-    assert_eq!(
-        (&outcome["exit"], &outcome["already_there"]),
-        (&0.into(), &2_107.into()),
-        "{outcome}"
-    );
-    let outcome = tool.json(&["verify", url]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &2_107.into()), "{outcome}");
-    let outcome = tool.json(&["stats", url]);
-    assert_eq!((&outcome["users"], &outcome["exit"]), (&213.into(), &0.into()), "{outcome}");
+    let report = tool.json(&["copy", "sqlite:a.db", url]);
+    assert_eq!((&report["exit"], &report["stored"]), (&0.into(), &2_107.into()), "{report}");
+    let report = tool.json(&["copy", "sqlite:a.db", url]);
+    assert_eq!((&report["exit"], &report["already_there"]), (&0.into(), &2_107.into()), "{report}");
+    let report = tool.json(&["verify", url]);
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &2_107.into()), "{report}");
+    let report = tool.json(&["stats", url]);
+    assert_eq!((&report["users"], &report["exit"]), (&213.into(), &0.into()), "{report}");
 
     tool.run_ok(&["copy", url, "sqlite:b.db"]);
     assert!(tool.records("b.db").await == records);
@@ -53,18 +49,18 @@ async fn check_all_commands(url: &str, engine: &str) {
     let mut other = pair("AK00000007", "somebody else");
     other.attributes.insert("other".into(), json!(true));
     tool.fill("other.db", &[other, pair("AKNEW", "alice")]).await;
-    let outcome = tool.json(&["copy", "sqlite:other.db", url]);
+    let report = tool.json(&["copy", "sqlite:other.db", url]);
     assert_eq!(
-        (&outcome["exit"], &outcome["stored"], &outcome["refused"]),
+        (&report["exit"], &report["stored"], &report["refused"]),
         (&4.into(), &1.into(), &1.into())
     );
 
     tool.run_ok(&["key", "ring", "one"]);
-    let outcome = tool.json(&["reseal", url, "--key-ring", "ring", "--adopt"]);
-    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&0.into(), &2_108.into()), "{outcome}");
+    let report = tool.json(&["reseal", url, "--key-ring", "ring", "--adopt"]);
+    assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &2_108.into()), "{report}");
     assert_eq!(tool.json(&["stats", url])["exit"], 1);
-    let outcome = tool.json(&["verify", url, "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &2_108.into()), "{outcome}");
+    let report = tool.json(&["verify", url, "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &2_108.into()), "{report}");
 }
 
 #[tokio::test]
@@ -101,30 +97,30 @@ async fn check_damage_is_skipped(url: &str, damage: impl AsyncFnOnce(&str)) {
     tool.run_ok(&["copy", "sqlite:a.db", url]);
     let damaged = records[700].id.as_str();
     damage(damaged).await;
-    let names = |outcome: &serde_json::Value| outcome.to_string().contains(damaged);
+    let names = |report: &serde_json::Value| report.to_string().contains(damaged);
 
-    let outcome = tool.json(&["verify", url]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&1.into(), &1_499.into()), "{outcome}");
-    assert!(names(&outcome) && outcome["damaged"] == 1, "{outcome}");
-    let outcome = tool.json(&["export", url, "out", "--plaintext"]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&1.into(), &1_499.into()), "{outcome}");
-    assert!(names(&outcome), "{outcome}");
+    let report = tool.json(&["verify", url]);
+    assert_eq!((&report["exit"], &report["records"]), (&1.into(), &1_499.into()), "{report}");
+    assert!(names(&report) && report["damaged"] == 1, "{report}");
+    let report = tool.json(&["export", url, "out", "--plaintext"]);
+    assert_eq!((&report["exit"], &report["records"]), (&1.into(), &1_499.into()), "{report}");
+    assert!(names(&report), "{report}");
     tool.run_ok(&["import", "sqlite:b.db", "out", "--plaintext"]);
     // Existing records are unchanged, also the damaged one.
-    let outcome = tool.json(&["copy", "sqlite:a.db", url]);
-    let counts = [&outcome["exit"], &outcome["already_there"], &outcome["refused"]];
-    assert_eq!(counts, [&json!(4), &json!(1_499), &json!(1)], "{outcome}");
+    let report = tool.json(&["copy", "sqlite:a.db", url]);
+    let counts = [&report["exit"], &report["already_there"], &report["refused"]];
+    assert_eq!(counts, [&json!(4), &json!(1_499), &json!(1)], "{report}");
 
     let reseal = ["reseal", url, "--key-ring", "ring", "--adopt"];
-    let outcome = tool.json(&reseal);
-    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&1.into(), &1_499.into()), "{outcome}");
-    assert_eq!(outcome["unreadable_ids"], json!([damaged]));
+    let report = tool.json(&reseal);
+    assert_eq!((&report["exit"], &report["resealed"]), (&1.into(), &1_499.into()), "{report}");
+    assert_eq!(report["unreadable_ids"], json!([damaged]));
 
-    let outcome = tool.json(&["remove", url, damaged]);
-    assert_eq!((&outcome["exit"], &outcome["removed"]), (&0.into(), &1.into()), "{outcome}");
+    let report = tool.json(&["remove", url, damaged]);
+    assert_eq!((&report["exit"], &report["removed"]), (&0.into(), &1.into()), "{report}");
     assert_eq!(tool.json(&reseal)["exit"], 0);
-    let outcome = tool.json(&["verify", url, "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &1_499.into()), "{outcome}");
+    let report = tool.json(&["verify", url, "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &1_499.into()), "{report}");
 }
 
 #[tokio::test]
@@ -159,9 +155,9 @@ async fn wrong_counters_are_found_and_repaired() {
     let url = cluster.url();
     tool.fill("a.db", &many(25)).await;
     tool.run_ok(&["copy", "sqlite:a.db", &url]);
-    let outcome = tool.json(&["verify", &url]);
-    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&0.into(), &0.into()), "{outcome}");
-    assert_eq!(outcome["users_with_a_counter"], 3);
+    let report = tool.json(&["verify", &url]);
+    assert_eq!((&report["exit"], &report["wrong_counters"]), (&0.into(), &0.into()), "{report}");
+    assert_eq!(report["users_with_a_counter"], 3);
 
     // Overwrites the counter of a user.
     let everything = json!({ "key": "AA==", "range_end": "AA==" });
@@ -182,16 +178,12 @@ async fn wrong_counters_are_found_and_repaired() {
     let wrong = json!({ "key": counters[0]["key"], "value": data_encoding::BASE64.encode(b"7") });
     cluster.call(0, "/v3/kv/put", &wrong).unwrap();
 
-    let outcome = tool.json(&["verify", &url]);
-    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&1.into(), &1.into()), "{outcome}");
-    let outcome = tool.json(&["verify", &url, "--repair"]);
-    assert_eq!(
-        (&outcome["exit"], &outcome["repaired_counters"]),
-        (&0.into(), &1.into()),
-        "{outcome}"
-    );
-    let outcome = tool.json(&["verify", &url]);
-    assert_eq!((&outcome["exit"], &outcome["wrong_counters"]), (&0.into(), &0.into()), "{outcome}");
+    let report = tool.json(&["verify", &url]);
+    assert_eq!((&report["exit"], &report["wrong_counters"]), (&1.into(), &1.into()), "{report}");
+    let report = tool.json(&["verify", &url, "--repair"]);
+    assert_eq!((&report["exit"], &report["repaired_counters"]), (&0.into(), &1.into()), "{report}");
+    let report = tool.json(&["verify", &url]);
+    assert_eq!((&report["exit"], &report["wrong_counters"]), (&0.into(), &0.into()), "{report}");
 }
 
 #[test]
@@ -203,9 +195,9 @@ fn unreachable_server_is_unavailable_and_its_password_is_hidden() {
         format!("etcd://amy:hush@127.0.0.1:{port}/keys"),
     ] {
         for command in [&["stats", &url][..], &["copy", &url, "sqlite:a.db"], &["init", &url]] {
-            let outcome = tool.json(command);
-            assert_eq!(outcome["exit"], 3, "{outcome}");
-            assert!(!outcome.to_string().contains("hush"), "{outcome}");
+            let report = tool.json(command);
+            assert_eq!(report["exit"], 3, "{report}");
+            assert!(!report.to_string().contains("hush"), "{report}");
         }
         assert!(!tool.path("a.db").exists());
     }
@@ -219,8 +211,8 @@ async fn server_that_rejects_the_login_is_unavailable() {
     let Some(server) = lab::shared() else { return };
     let url = server.database().await;
     let tool = Tool::new();
-    let outcome = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
-    assert_eq!(outcome["exit"], 3, "{outcome}");
-    assert!(outcome["error"].as_str().unwrap().contains("rejects the login"), "{outcome}");
-    assert!(!outcome.to_string().contains("hush"), "{outcome}");
+    let report = tool.json(&["stats", &url.replace(PASSWORD, "hush")]);
+    assert_eq!(report["exit"], 3, "{report}");
+    assert!(report["error"].as_str().unwrap().contains("rejects the login"), "{report}");
+    assert!(!report.to_string().contains("hush"), "{report}");
 }

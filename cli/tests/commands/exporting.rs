@@ -94,9 +94,9 @@ async fn export_to_several_keys_opens_with_any_of_them() {
 async fn unsealed_export_requires_the_plaintext_option() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    let outcome = tool.json(&["export", "sqlite:a.db", "out"]);
-    assert_eq!(outcome["exit"], 2);
-    assert!(outcome["error"].as_str().unwrap().contains("--plaintext"), "{outcome}");
+    let report = tool.json(&["export", "sqlite:a.db", "out"]);
+    assert_eq!(report["exit"], 2);
+    assert!(report["error"].as_str().unwrap().contains("--plaintext"), "{report}");
     for variable in ["", "passphrase of the environment"] {
         let run = tool.with(&["export", "sqlite:a.db", "out"], |command| {
             command.env("CREDENTIALS_PASSPHRASE", variable);
@@ -106,8 +106,8 @@ async fn unsealed_export_requires_the_plaintext_option() {
     }
     tool.write_private("empty", "\n");
     for file in ["empty", "missing"] {
-        let outcome = tool.json(&["export", "sqlite:a.db", "out2", "--passphrase-file", file]);
-        assert_eq!(outcome["exit"], 2, "{outcome}");
+        let report = tool.json(&["export", "sqlite:a.db", "out2", "--passphrase-file", file]);
+        assert_eq!(report["exit"], 2, "{report}");
     }
 }
 
@@ -118,11 +118,11 @@ async fn export_file_is_private_and_never_overwritten() {
     tool.run_ok(&["export", "sqlite:a.db", "out", "--plaintext"]);
     let before = fs::read(tool.path("out")).unwrap();
     assert_eq!(fs::metadata(tool.path("out")).unwrap().permissions().mode() & 0o777, 0o600);
-    let outcome = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    assert_eq!((&outcome["exit"], &outcome["error"]), (&4.into(), &"out already exists".into()));
+    let report = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    assert_eq!((&report["exit"], &report["error"]), (&4.into(), &"out already exists".into()));
     assert!(fs::read(tool.path("out")).unwrap() == before);
-    let outcome = tool.json(&["export", "sqlite:a.db", "no/folder/out", "--plaintext"]);
-    assert_eq!(outcome["exit"], 1, "{outcome}");
+    let report = tool.json(&["export", "sqlite:a.db", "no/folder/out", "--plaintext"]);
+    assert_eq!(report["exit"], 1, "{report}");
 }
 
 #[tokio::test]

@@ -38,14 +38,14 @@ async fn records_with_taken_names_are_refused_and_all_others_imported() {
     there[1].user_id = UserId::from_stored("somebody else");
     tool.fill("b.db", &there).await;
 
-    let outcome = tool.json(&["import", "sqlite:b.db", "out", "--plaintext"]);
-    assert_eq!(outcome["exit"], 4, "{outcome}");
-    assert_eq!(outcome["records"], 2_500);
-    assert_eq!(outcome["stored"], 2_497);
-    assert_eq!(outcome["already_there"], 1);
-    assert_eq!(outcome["refused"], 2);
+    let report = tool.json(&["import", "sqlite:b.db", "out", "--plaintext"]);
+    assert_eq!(report["exit"], 4, "{report}");
+    assert_eq!(report["records"], 2_500);
+    assert_eq!(report["stored"], 2_497);
+    assert_eq!(report["already_there"], 1);
+    assert_eq!(report["refused"], 2);
     let refused = [records[0].id.as_str(), records[1].id.as_str()];
-    assert_eq!(outcome["refused_ids"], serde_json::json!(refused));
+    assert_eq!(report["refused_ids"], serde_json::json!(refused));
     let mut expected = [&there, &records[3..]].concat();
     expected.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     assert!(tool.records("b.db").await == expected);
@@ -76,8 +76,8 @@ async fn wrong_key_imports_nothing() {
         ("keyed", &["--identity", "missing"], 2),
         ("missing", &["--identity", "key"], 5),
     ] {
-        let outcome = tool.json(&[&["import", "sqlite:b.db", file], key].concat());
-        assert_eq!(outcome["exit"], code, "{file} {key:?}: {outcome}");
+        let report = tool.json(&[&["import", "sqlite:b.db", file], key].concat());
+        assert_eq!(report["exit"], code, "{file} {key:?}: {report}");
         assert!(!tool.path("b.db").exists(), "{file} {key:?}");
     }
 }
@@ -93,8 +93,8 @@ async fn unsealed_export_is_rejected_without_the_plaintext_option() {
         (&["--passphrase-file", "passphrase"], 5),
         (&["--plaintext"], 0),
     ] {
-        let outcome = tool.json(&[&["import", "sqlite:b.db", "out"], key].concat());
-        assert_eq!(outcome["exit"], code, "{key:?}: {outcome}");
+        let report = tool.json(&[&["import", "sqlite:b.db", "out"], key].concat());
+        assert_eq!(report["exit"], code, "{key:?}: {report}");
         assert_eq!(tool.path("b.db").exists(), code == 0, "{key:?}");
     }
 }
@@ -108,7 +108,7 @@ async fn files_that_are_not_valid_exports_are_rejected() {
     for (from, to, why) in [
         ("\"version\":1,", "\"version\":2,", "has version 2"),
         ("tower-credentials-export", "somebody-elses", "not an export"),
-        ("\"kind\":", "\"colour\":\"red\",\"kind\":", "line 2"),
+        ("\"kind\":", "\"color\":\"red\",\"kind\":", "line 2"),
         ("\"status\":\"Active\"", "\"status\":\"active\"", "status"),
         ("\"form\":\"pair\"", "\"form\":\"pear\"", "material"),
         ("\"kind\":", "\"last_used\":-1,\"kind\":", "line 2"),
@@ -118,15 +118,15 @@ async fn files_that_are_not_valid_exports_are_rejected() {
     ] {
         assert!(export.contains(from), "{from}");
         fs::write(tool.path("changed"), export.replacen(from, to, 1)).unwrap();
-        let outcome = tool.json(&["import", "sqlite:b.db", "changed", "--plaintext"]);
-        assert_eq!(outcome["exit"], 5, "{to}: {outcome}");
-        assert!(outcome["error"].as_str().unwrap().contains(why), "{to}: {outcome}");
+        let report = tool.json(&["import", "sqlite:b.db", "changed", "--plaintext"]);
+        assert_eq!(report["exit"], 5, "{to}: {report}");
+        assert!(report["error"].as_str().unwrap().contains(why), "{to}: {report}");
         assert!(!tool.path("b.db").exists(), "{to}");
     }
     for (more, why) in [("x", "end"), ("\n", "end"), (&*export.clone(), "end")] {
         fs::write(tool.path("longer"), format!("{export}{more}")).unwrap();
-        let outcome = tool.json(&["import", "sqlite:b.db", "longer", "--plaintext"]);
-        assert_eq!(outcome["exit"], 5);
-        assert!(outcome["error"].as_str().unwrap().contains(why), "{outcome}");
+        let report = tool.json(&["import", "sqlite:b.db", "longer", "--plaintext"]);
+        assert_eq!(report["exit"], 5);
+        assert!(report["error"].as_str().unwrap().contains(why), "{report}");
     }
 }

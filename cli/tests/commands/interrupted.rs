@@ -54,10 +54,10 @@ async fn killed_import_continues_when_run_again() {
     let there = kill_halfway(&tool, tool.start(&import), "b.db");
     eprintln!("import killed with {there} of {RECORDS} records stored");
     assert!(there > 0 && there < RECORDS, "{there}");
-    let outcome = tool.json(&import);
-    assert_eq!(outcome["exit"], 0, "{outcome}");
-    assert_eq!(outcome["already_there"], there);
-    assert_eq!(outcome["stored"], RECORDS - there);
+    let report = tool.json(&import);
+    assert_eq!(report["exit"], 0, "{report}");
+    assert_eq!(report["already_there"], there);
+    assert_eq!(report["stored"], RECORDS - there);
     assert!(tool.records("b.db").await == records);
 }
 
@@ -70,9 +70,9 @@ async fn killed_copy_continues_when_run_again() {
     let there = kill_halfway(&tool, tool.start(&copy), "b.db");
     eprintln!("copy killed with {there} of {RECORDS} records stored");
     assert!(there > 0 && there < RECORDS, "{there}");
-    let outcome = tool.json(&copy);
-    assert_eq!(outcome["exit"], 0, "{outcome}");
-    assert_eq!(outcome["already_there"], there);
+    let report = tool.json(&copy);
+    assert_eq!(report["exit"], 0, "{report}");
+    assert_eq!(report["already_there"], there);
     assert!(tool.records("b.db").await == records);
     assert!(tool.records("a.db").await == records);
 }
@@ -128,8 +128,8 @@ async fn command_that_waits_for_stdin_can_be_interrupted() {
             running.kill().unwrap();
             let output = running.wait_with_output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{arguments:?} {signal}");
-            let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!((&outcome["exit"], &outcome["error"]), (&1.into(), &"interrupted".into()));
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((&report["exit"], &report["error"]), (&1.into(), &"interrupted".into()));
             drop(stdin);
         }
     }

@@ -36,12 +36,12 @@ fn with_key<'a>(records: &'a [Credential], key: &str) -> &'a Credential {
 #[tokio::test]
 async fn every_row_becomes_a_working_record() {
     let tool = tool(&KEYS);
-    let outcome = tool.json(&IMPORT);
+    let report = tool.json(&IMPORT);
     assert_eq!(
-        (&outcome["exit"], &outcome["records"], &outcome["stored"]),
+        (&report["exit"], &report["records"], &report["stored"]),
         (&0.into(), &4.into(), &4.into())
     );
-    assert_eq!(outcome["odd"].as_array().unwrap().len(), 1, "{outcome}");
+    assert_eq!(report["odd"].as_array().unwrap().len(), 1, "{report}");
     let records = tool.records("a.db").await;
 
     let one = with_key(&records, "AKONE");
@@ -72,15 +72,15 @@ async fn unreadable_rows_are_reported_and_all_others_imported() {
     let tool = tool(&KEYS[1..]);
     let dump = format!("{DUMP}\nno row\n[]\n{{\"id\": \"x\"}}\n");
     fs::write(tool.path("dump"), dump).unwrap();
-    let outcome = tool.json(&IMPORT);
-    assert_eq!((&outcome["exit"], &outcome["stored"]), (&5.into(), &3.into()), "{outcome}");
+    let report = tool.json(&IMPORT);
+    assert_eq!((&report["exit"], &report["stored"]), (&5.into(), &3.into()), "{report}");
     let expected = json!([
         "line 2: no key decrypts encrypted_blob",
         "line 5: not a JSON object",
         "line 6: not a JSON object",
         "line 7: encrypted_blob is missing",
     ]);
-    assert_eq!(outcome["unreadable"], expected);
+    assert_eq!(report["unreadable"], expected);
     assert_eq!(tool.records("a.db").await.len(), 3);
 }
 
@@ -91,9 +91,9 @@ async fn rows_never_overwrite_existing_records() {
     let before = tool.records("a.db").await;
     let other = DUMP.replace("\"alice\"", "\"mallory\"");
     fs::write(tool.path("dump"), other).unwrap();
-    let outcome = tool.json(&IMPORT);
+    let report = tool.json(&IMPORT);
     assert_eq!(
-        (&outcome["exit"], &outcome["refused"], &outcome["already_there"]),
+        (&report["exit"], &report["refused"], &report["already_there"]),
         (&4.into(), &2.into(), &2.into())
     );
     assert!(tool.records("a.db").await == before);

@@ -28,17 +28,17 @@ fn contains(tool: &Tool, text: &str) -> bool {
 #[test]
 fn key_ring_is_private_and_its_newest_key_is_last() {
     let tool = Tool::new();
-    let outcome = tool.json(&["key", "ring", "2025"]);
-    assert_eq!((&outcome["new"], &outcome["keys"]), (&true.into(), &json!(["2025"])));
+    let report = tool.json(&["key", "ring", "2025"]);
+    assert_eq!((&report["new"], &report["keys"]), (&true.into(), &json!(["2025"])));
     assert_eq!(fs::metadata(tool.path("ring")).unwrap().permissions().mode() & 0o777, 0o600);
     let first = fs::read_to_string(tool.path("ring")).unwrap();
     tool.write_private("ring", &format!("# ours\n{first}"));
 
-    let outcome = tool.json(&["key", "ring", "2026", "--standby"]);
-    assert_eq!((&outcome["newest"], &outcome["keys"]), (&"2025".into(), &json!(["2026", "2025"])));
+    let report = tool.json(&["key", "ring", "2026", "--standby"]);
+    assert_eq!((&report["newest"], &report["keys"]), (&"2025".into(), &json!(["2026", "2025"])));
     assert_eq!(tool.json(&["key", "ring", "2026", "--standby"])["exit"], 4);
-    let outcome = tool.json(&["key", "ring", "2026"]);
-    assert_eq!((&outcome["new"], &outcome["keys"]), (&false.into(), &json!(["2025", "2026"])));
+    let report = tool.json(&["key", "ring", "2026"]);
+    assert_eq!((&report["new"], &report["keys"]), (&false.into(), &json!(["2025", "2026"])));
     let ring = fs::read_to_string(tool.path("ring")).unwrap();
     assert!(ring.starts_with(&format!("# ours\n{first}2026 = ")), "{ring}");
 
@@ -73,11 +73,8 @@ fn symbolic_link_to_a_ring_is_kept() {
     let tool = Tool::new();
     tool.run_ok(&["key", "ring", "2025"]);
     symlink("ring", tool.path("link")).unwrap();
-    let outcome = tool.json(&["key", "link", "2026"]);
-    assert_eq!(
-        (&outcome["key_ring"], &outcome["keys"]),
-        (&"link".into(), &json!(["2025", "2026"]))
-    );
+    let report = tool.json(&["key", "link", "2026"]);
+    assert_eq!((&report["key_ring"], &report["keys"]), (&"link".into(), &json!(["2025", "2026"])));
     assert!(tool.path("link").is_symlink());
     assert_eq!(fs::read_to_string(tool.path("ring")).unwrap().lines().count(), 2);
 }
@@ -87,13 +84,13 @@ async fn sealed_store_hides_secrets_and_returns_every_record() {
     let tool = Tool::new();
     tool.fill("plain.db", &every_kind()).await;
     tool.run_ok(&["key", "ring", "one"]);
-    let outcome = tool.json(&["init", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["sealed"]), (&0.into(), &true.into()));
+    let report = tool.json(&["init", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["sealed"]), (&0.into(), &true.into()));
     tool.run_ok(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
     assert!(!contains(&tool, SECRET));
     assert!(contains(&tool, "tower-sealed:1:one:"));
-    let outcome = tool.json(&["stats", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&outcome["records"], &outcome["exit"]), (&7.into(), &0.into()));
+    let report = tool.json(&["stats", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!((&report["records"], &report["exit"]), (&7.into(), &0.into()));
 
     tool.run_ok(&["copy", "sqlite:a.db", "sqlite:copied.db", "--from-key-ring", "ring"]);
     assert!(tool.records("copied.db").await == every_kind());
@@ -130,7 +127,7 @@ async fn sealed_store_cannot_be_opened_without_its_keys() {
     ];
     for command in commands {
         for (ring, why) in [
-            (None, "needs its key ring: --key-ring"),
+            (None, "the store is sealed: pass --key-ring FILE"),
             (Some("other"), "sealed with: one"),
             (Some("same-id"), "one"),
             (Some("exposed"), "exposed"),
@@ -138,18 +135,21 @@ async fn sealed_store_cannot_be_opened_without_its_keys() {
             (Some("env:NOT_SET"), "NOT_SET"),
         ] {
             let ring = ring.map_or_else(Vec::new, |ring| vec!["--key-ring", ring]);
-            let outcome = tool.json(&[command, &ring].concat());
-            assert_eq!(outcome["exit"], 1, "{command:?} {ring:?}: {outcome}");
-            assert!(outcome["error"].as_str().unwrap().contains(why), "{command:?}: {outcome}");
+            let report = tool.json(&[command, &ring].concat());
+            assert_eq!(report["exit"], 1, "{command:?} {ring:?}: {report}");
+            assert!(report["error"].as_str().unwrap().contains(why), "{command:?}: {report}");
         }
     }
     assert!(!tool.path("out2").exists());
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
-    assert_eq!(outcome["exit"], 1, "{outcome}");
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    assert_eq!(
+        (&report["exit"], report["error"].as_str().unwrap()),
+        (&1.into(), "source store: the store is sealed: pass --from-key-ring FILE")
+    );
     assert!(!tool.path("b.db").exists());
     // A key ring is rejected for a plain store.
-    let outcome = tool.json(&["stats", "sqlite:plain.db", "--key-ring", "ring"]);
-    assert_eq!(outcome["exit"], 1, "{outcome}");
+    let report = tool.json(&["stats", "sqlite:plain.db", "--key-ring", "ring"]);
+    assert_eq!(report["exit"], 1, "{report}");
 }
 
 #[tokio::test]
@@ -173,18 +173,18 @@ async fn plain_store_is_sealed_with_adopt_and_then_rotates_keys() {
     let reseal = ["reseal", "sqlite:a.db", "--key-ring", "ring"];
     assert_eq!(tool.json(&["reseal", "sqlite:a.db"])["exit"], 2);
     assert_eq!(tool.json(&reseal)["exit"], 1);
-    let outcome = tool.json(&[&reseal, &["--adopt"][..]].concat());
-    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&0.into(), &2_500.into()), "{outcome}");
-    assert_eq!(outcome["keys_in_use"], json!(["one"]));
+    let report = tool.json(&[&reseal, &["--adopt"][..]].concat());
+    assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &2_500.into()), "{report}");
+    assert_eq!(report["keys_in_use"], json!(["one"]));
 
     tool.run_ok(&["key", "ring", "two"]);
-    let outcome = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["sealed_with_older_keys"]), (&0.into(), &2_500.into()));
-    let outcome = tool.json(&reseal);
-    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&0.into(), &2_500.into()), "{outcome}");
-    assert_eq!(outcome["keys_in_use"], json!(["two"]));
-    let outcome = tool.json(&reseal);
-    assert_eq!((&outcome["exit"], &outcome["resealed"]), (&0.into(), &0.into()), "{outcome}");
+    let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["sealed_with_older_keys"]), (&0.into(), &2_500.into()));
+    let report = tool.json(&reseal);
+    assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &2_500.into()), "{report}");
+    assert_eq!(report["keys_in_use"], json!(["two"]));
+    let report = tool.json(&reseal);
+    assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &0.into()), "{report}");
 
     // The older key is not needed any more.
     let ring = fs::read_to_string(tool.path("ring")).unwrap();
@@ -220,15 +220,12 @@ async fn killed_reseal_continues_when_run_again() {
     assert!(running.wait().unwrap().code().is_none(), "reseal ended before it was killed");
     let there = sealed();
     eprintln!("sealing killed with {there} of 10000 records sealed");
-    let outcome = tool.json(&reseal);
-    assert_eq!(outcome["exit"], 0, "{outcome}");
-    assert!(outcome["resealed"].as_i64().unwrap() < 10_000, "{outcome}");
-    let outcome = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &10_000.into()), "{outcome}");
-    assert_eq!(
-        (&outcome["not_sealed"], &outcome["sealed_with_older_keys"]),
-        (&0.into(), &0.into())
-    );
+    let report = tool.json(&reseal);
+    assert_eq!(report["exit"], 0, "{report}");
+    assert!(report["resealed"].as_i64().unwrap() < 10_000, "{report}");
+    let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &10_000.into()), "{report}");
+    assert_eq!((&report["not_sealed"], &report["sealed_with_older_keys"]), (&0.into(), &0.into()));
 }
 
 #[tokio::test]
@@ -249,9 +246,9 @@ async fn swapped_secrets_are_reported() {
         let sql = "UPDATE credentials SET material = ? WHERE id = ?";
         assert_eq!(store.execute(sql, [&*material, id]).unwrap(), 1);
     }
-    let outcome = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&outcome["exit"], &outcome["damaged"]), (&1.into(), &2.into()), "{outcome}");
-    let named: Vec<_> = outcome["damaged_records"].as_array().unwrap().iter().collect();
+    let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
+    assert_eq!((&report["exit"], &report["damaged"]), (&1.into(), &2.into()), "{report}");
+    let named: Vec<_> = report["damaged_records"].as_array().unwrap().iter().collect();
     for (line, id) in named.iter().zip([one, other]) {
         let line = line.as_str().unwrap();
         assert!(line.starts_with(id) && line.contains("altered"), "{line}");
@@ -273,16 +270,16 @@ async fn record_that_cannot_be_opened_is_reported_and_can_be_removed() {
         .unwrap();
     database.execute("UPDATE credentials SET user_id = 'mallory' WHERE id = ?", [&id]).unwrap();
     drop(database);
-    let outcome = verify();
-    assert_eq!(outcome["exit"], 1);
-    assert!(outcome.to_string().contains(&id), "{outcome}");
+    let report = verify();
+    assert_eq!(report["exit"], 1);
+    assert!(report.to_string().contains(&id), "{report}");
     // With the same newest key, reseal would not open the record.
     tool.run_ok(&["key", "ring", "two"]);
     assert_eq!(tool.json(&["reseal", "sqlite:a.db", "--key-ring", "ring"])["exit"], 1);
 
     assert_eq!(tool.json(&["remove", "sqlite:a.db", &id])["removed"], 1);
-    let outcome = verify();
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &6.into()));
+    let report = verify();
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &6.into()));
     assert_eq!(tool.json(&["reseal", "sqlite:a.db", "--key-ring", "ring"])["exit"], 0);
     assert_eq!(tool.json(&["remove", "sqlite:a.db", &id])["exit"], 1);
 }

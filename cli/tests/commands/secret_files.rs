@@ -181,8 +181,8 @@ fn empty_and_huge_files_are_refused() {
         // Readable by everybody, but not a file.
         ("/dev/null", "/dev/null is empty"),
     ] {
-        let outcome = tool.json(&["export", "sqlite:a.db", "out", "--passphrase-file", file]);
-        assert_eq!(outcome["exit"], 2, "{outcome}");
-        assert_eq!(outcome["error"], why);
+        let report = tool.json(&["export", "sqlite:a.db", "out", "--passphrase-file", file]);
+        assert_eq!(report["exit"], 2, "{report}");
+        assert_eq!(report["error"], why);
     }
 }

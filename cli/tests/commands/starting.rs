@@ -29,19 +29,19 @@ fn missing_store_is_not_created_by_commands_that_read() {
         if command == "export" {
             arguments.extend(["out", "--plaintext"]);
         }
-        let outcome = tool.json(&arguments);
-        assert_eq!(outcome["exit"], 3, "{outcome}");
-        assert_eq!(outcome["error"], "a.db does not exist");
+        let report = tool.json(&arguments);
+        assert_eq!(report["exit"], 3, "{report}");
+        assert_eq!(report["error"], "a.db does not exist");
         assert!(!tool.path("a.db").exists() && !tool.path("out").exists(), "{command}");
     }
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!(
-        (&outcome["exit"], outcome["error"].as_str().unwrap()),
+        (&report["exit"], report["error"].as_str().unwrap()),
         (&3.into(), "source store: a.db does not exist")
     );
     assert!(!tool.path("b.db").exists());
-    let outcome = tool.json(&["init", "sqlite:no/such/folder/a.db"]);
-    assert_eq!(outcome["exit"], 3, "{outcome}");
+    let report = tool.json(&["init", "sqlite:no/such/folder/a.db"]);
+    assert_eq!(report["exit"], 3, "{report}");
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn files_that_are_not_stores_are_rejected_and_unchanged() {
     for name in ["text", "other.db", "newer.db"] {
         let before = fs::read(tool.path(name)).unwrap();
         for command in ["migrate", "stats", "verify"] {
-            let outcome = tool.json(&[command, &format!("sqlite:{name}")]);
-            assert_eq!(outcome["exit"], 1, "{name}: {outcome}");
+            let report = tool.json(&[command, &format!("sqlite:{name}")]);
+            assert_eq!(report["exit"], 1, "{name}: {report}");
         }
         assert!(fs::read(tool.path(name)).unwrap() == before, "{name} was changed");
     }
-    let outcome = tool.json(&["migrate", "sqlite:newer.db"]);
-    assert!(outcome["error"].as_str().unwrap().contains("schema version 999"), "{outcome}");
+    let report = tool.json(&["migrate", "sqlite:newer.db"]);
+    assert!(report["error"].as_str().unwrap().contains("schema version 999"), "{report}");
 }
 
 #[tokio::test]
@@ -95,8 +95,8 @@ fn store_locked_by_another_process_is_unavailable() {
     tool.run_ok(&["init", "sqlite:a.db"]);
     let holder = Connection::open(tool.path("a.db")).unwrap();
     holder.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
-    let outcome = tool.json(&["stats", "sqlite:a.db"]);
-    assert_eq!(outcome["exit"], 3, "{outcome}");
+    let report = tool.json(&["stats", "sqlite:a.db"]);
+    assert_eq!(report["exit"], 3, "{report}");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn help_names_every_command_and_every_exit_code() {
 }
 
 #[tokio::test]
-async fn outcomes_are_printed_as_lines() {
+async fn report_is_printed_as_lines() {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
     let run = tool.run_ok(&["stats", "sqlite:a.db"]);
@@ -181,6 +181,6 @@ async fn hostile_ids_are_escaped_for_people_and_kept_in_json() {
     assert!(printed.contains(escaped), "{printed}");
     assert!(printed.contains("  a \"b\" c\\d\n"), "{printed}");
 
-    let outcome = tool.json(&["remove", "sqlite:a.db", HOSTILE]);
-    assert_eq!(outcome["not_there"][0], HOSTILE);
+    let report = tool.json(&["remove", "sqlite:a.db", HOSTILE]);
+    assert_eq!(report["not_there"][0], HOSTILE);
 }

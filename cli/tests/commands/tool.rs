@@ -110,16 +110,16 @@ impl Tool {
         run
     }
 
-    /// Runs the tool with `--json`; checks that the outcome agrees with the exit code.
+    /// Runs the tool with `--json`; checks that the report agrees with the exit code.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [&["--json"], arguments].concat();
         let run = self.run(&arguments);
-        let outcome: Value = serde_json::from_slice(&run.stdout)
+        let report: Value = serde_json::from_slice(&run.stdout)
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {run:?}"));
-        assert_eq!(outcome["exit"], run.code, "{outcome}");
-        assert_eq!(outcome["error"].is_null(), run.code == 0, "{outcome}");
-        assert_eq!(outcome["command"], arguments[1], "{outcome}");
-        outcome
+        assert_eq!(report["exit"], run.code, "{report}");
+        assert_eq!(report["error"].is_null(), run.code == 0, "{report}");
+        assert_eq!(report["command"], arguments[1], "{report}");
+        report
     }
 
     /// Starts the tool.

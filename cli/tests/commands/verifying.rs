@@ -26,8 +26,8 @@ fn damage(tool: &Tool, damaged: &[&Credential]) {
     }
 }
 
-fn lines(outcome: &Value, name: &str) -> Vec<String> {
-    let lines = outcome[name].as_array().unwrap().iter();
+fn lines(report: &Value, name: &str) -> Vec<String> {
+    let lines = report[name].as_array().unwrap().iter();
     lines.map(|line| line.as_str().unwrap().to_owned()).collect()
 }
 
@@ -35,10 +35,10 @@ fn lines(outcome: &Value, name: &str) -> Vec<String> {
 async fn intact_store_passes() {
     let tool = Tool::new();
     tool.fill("a.db", &[every_kind(), many(2_500)].concat()).await;
-    let outcome = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!(outcome["exit"], 0, "{outcome}");
-    assert_eq!(outcome["records"], 2_507);
-    assert_eq!((&outcome["damaged"], &outcome["wrong"]), (&0.into(), &0.into()));
+    let report = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!(report["exit"], 0, "{report}");
+    assert_eq!(report["records"], 2_507);
+    assert_eq!((&report["damaged"], &report["wrong"]), (&0.into(), &0.into()));
 }
 
 #[tokio::test]
@@ -51,17 +51,17 @@ async fn unmarked_records_with_equal_ids_are_listed_and_survive_an_export() {
     }
     records[1].slot = Some(Slot::Ec2);
     tool.fill("a.db", &records).await;
-    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    let report = tool.json(&["verify", "sqlite:a.db"]);
     assert_eq!(
-        (&outcome["exit"], &outcome["unmarked_root_keys"]),
+        (&report["exit"], &report["unmarked_root_keys"]),
         (&0.into(), &2.into()),
-        "{outcome}"
+        "{report}"
     );
     let expected = [
         format!("{}: treated as a root key", records[0].id.as_str()),
         format!("{}: treated as a user's key", records[1].id.as_str()),
     ];
-    let mut listed = lines(&outcome, "unmarked_records");
+    let mut listed = lines(&report, "unmarked_records");
     listed.sort();
     let mut expected = expected.to_vec();
     expected.sort();
@@ -88,24 +88,20 @@ async fn unreadable_records_are_reported_and_all_others_moved() {
     places.iter().rev().for_each(|place| drop(sound.remove(*place)));
 
     for command in ["verify", "stats"] {
-        let outcome = tool.json(&[command, "sqlite:a.db"]);
-        assert_eq!((&outcome["exit"], &outcome["damaged"]), (&1.into(), &6.into()), "{outcome}");
-        assert_eq!(outcome["records"], sound.len());
-        for (line, record) in lines(&outcome, "damaged_records").iter().zip(&damaged) {
+        let report = tool.json(&[command, "sqlite:a.db"]);
+        assert_eq!((&report["exit"], &report["damaged"]), (&1.into(), &6.into()), "{report}");
+        assert_eq!(report["records"], sound.len());
+        for (line, record) in lines(&report, "damaged_records").iter().zip(&damaged) {
             assert!(line.starts_with(&format!("{}: ", record.id.as_str())), "{line}");
             assert!(line.contains("column material"), "{line}");
         }
     }
-    let outcome = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
-    assert_eq!(
-        (&outcome["exit"], &outcome["records"]),
-        (&1.into(), &sound.len().into()),
-        "{outcome}"
-    );
+    let report = tool.json(&["export", "sqlite:a.db", "out", "--plaintext"]);
+    assert_eq!((&report["exit"], &report["records"]), (&1.into(), &sound.len().into()), "{report}");
     tool.run_ok(&["import", "sqlite:b.db", "out", "--plaintext"]);
     assert!(tool.records("b.db").await == sound);
-    let outcome = tool.json(&["copy", "sqlite:a.db", "sqlite:c.db"]);
-    assert_eq!((&outcome["exit"], &outcome["damaged"]), (&1.into(), &6.into()), "{outcome}");
+    let report = tool.json(&["copy", "sqlite:a.db", "sqlite:c.db"]);
+    assert_eq!((&report["exit"], &report["damaged"]), (&1.into(), &6.into()), "{report}");
     assert!(tool.records("c.db").await == sound);
 }
 
@@ -115,11 +111,11 @@ async fn store_of_damaged_records_is_scanned_to_its_end() {
     let records = every_kind();
     tool.fill("a.db", &records).await;
     damage(&tool, &records.iter().collect::<Vec<_>>());
-    let outcome = tool.json(&["verify", "sqlite:a.db"]);
+    let report = tool.json(&["verify", "sqlite:a.db"]);
     assert_eq!(
-        (&outcome["exit"], &outcome["damaged"], &outcome["records"]),
+        (&report["exit"], &report["damaged"], &report["records"]),
         (&1.into(), &7.into(), &0.into()),
-        "{outcome}"
+        "{report}"
     );
 }
 
@@ -130,11 +126,11 @@ async fn unreadable_record_can_be_removed() {
     tool.fill("a.db", &records).await;
     damage(&tool, &[&records[2]]);
     let id = records[2].id.as_str();
-    let outcome = tool.json(&["remove", "sqlite:a.db", id, "nobody's"]);
-    assert_eq!((&outcome["exit"], &outcome["removed"]), (&1.into(), &1.into()), "{outcome}");
-    assert_eq!(outcome["not_there"], json!(["nobody's"]));
-    let outcome = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!((&outcome["exit"], &outcome["records"]), (&0.into(), &6.into()), "{outcome}");
+    let report = tool.json(&["remove", "sqlite:a.db", id, "nobody's"]);
+    assert_eq!((&report["exit"], &report["removed"]), (&1.into(), &1.into()), "{report}");
+    assert_eq!(report["not_there"], json!(["nobody's"]));
+    let report = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &6.into()), "{report}");
     assert_eq!(tool.json(&["remove", "sqlite:a.db", id])["exit"], 1);
 }
 
@@ -152,9 +148,9 @@ async fn duplicate_access_key_is_reported() {
         .unwrap();
     let sql = "UPDATE credentials SET access_key = 'AK00000007' WHERE access_key = 'AK00001234'";
     assert_eq!(store.execute(sql, []).unwrap(), 1);
-    let outcome = tool.json(&["verify", "sqlite:a.db"]);
-    assert_eq!((&outcome["exit"], &outcome["wrong"]), (&1.into(), &1.into()), "{outcome}");
-    let finding = &lines(&outcome, "findings")[0];
+    let report = tool.json(&["verify", "sqlite:a.db"]);
+    assert_eq!((&report["exit"], &report["wrong"]), (&1.into(), &1.into()), "{report}");
+    let finding = &lines(&report, "findings")[0];
     assert!(finding.contains("lookup by access key returns another record"), "{finding}");
 }
 
@@ -202,10 +198,10 @@ async fn record_missing_from_an_index_is_reported() {
         tool.fill("a.db", &records).await;
         let grant = records.iter().find(|record| record.user_id.as_str() == "bob").unwrap();
         leave_out(&tool, index, columns, whole, grant);
-        let outcome = tool.json(&["verify", "sqlite:a.db"]);
-        assert_eq!(outcome["exit"], 1, "{index}: {outcome}");
+        let report = tool.json(&["verify", "sqlite:a.db"]);
+        assert_eq!(report["exit"], 1, "{index}: {report}");
         let finding = format!("{}: {expected}", grant.id.as_str());
-        assert_eq!(outcome["findings"], json!([finding]), "{index}");
+        assert_eq!(report["findings"], json!([finding]), "{index}");
     }
 }
 
@@ -238,8 +234,8 @@ async fn concurrent_writes_are_not_reported() {
         }
     });
     for _ in 0..3 {
-        let outcome = tokio::task::block_in_place(|| tool.json(&["verify", "sqlite:a.db"]));
-        assert_eq!(outcome["exit"], 0, "{outcome}");
+        let report = tokio::task::block_in_place(|| tool.json(&["verify", "sqlite:a.db"]));
+        assert_eq!(report["exit"], 0, "{report}");
     }
     stop.store(true, Ordering::Relaxed);
     assert!(writing.await.unwrap() > 0, "there were no concurrent writes");
@@ -249,7 +245,7 @@ async fn concurrent_writes_are_not_reported() {
 async fn stats_counts_all_records() {
     let tool = Tool::new();
     tool.fill("a.db", &[every_kind(), many(2_500)].concat()).await;
-    let outcome = tool.json(&["stats", "sqlite:a.db"]);
+    let report = tool.json(&["stats", "sqlite:a.db"]);
     for (name, count) in [
         ("records", 2_507),
         ("active", 2_506),
@@ -264,21 +260,21 @@ async fn stats_counts_all_records() {
         ("damaged", 0),
         ("exit", 0),
     ] {
-        assert_eq!(outcome[name], count, "{name}: {outcome}");
+        assert_eq!(report[name], count, "{name}: {report}");
     }
     let kinds = serde_json::json!({ "cert": 1, "ec2": 2_504, "password": 1, "totp": 1 });
-    assert_eq!(outcome["kinds"], kinds);
-    let held = outcome["secret_and_attribute_bytes"].as_u64().unwrap();
-    assert!(held > 2_500 * 14 && held < outcome["disk_bytes"].as_u64().unwrap(), "{outcome}");
+    assert_eq!(report["kinds"], kinds);
+    let held = report["secret_and_attribute_bytes"].as_u64().unwrap();
+    assert!(held > 2_500 * 14 && held < report["disk_bytes"].as_u64().unwrap(), "{report}");
 }
 
 #[tokio::test]
 async fn empty_store_counts_zero() {
     let tool = Tool::new();
     tool.run_ok(&["init", "sqlite:a.db"]);
-    let outcome = tool.json(&["stats", "sqlite:a.db"]);
+    let report = tool.json(&["stats", "sqlite:a.db"]);
     assert_eq!(
-        (&outcome["records"], &outcome["users"], &outcome["exit"]),
+        (&report["records"], &report["users"], &report["exit"]),
         (&0.into(), &0.into(), &0.into())
     );
 }

@@ -8,18 +8,22 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use test_support::bench::{
-    self,
-    clients::{self, Client},
+use test_support::{
+    bench::{
+        self,
+        clients::{self, Client},
+    },
+    process::{Program, Server},
 };
+
+const ACCESSER: Program = Program { path: env!("CARGO_BIN_EXE_accesser"), keeps_data: true };
+
+/// Runs the accesser with its log in /dev/null.
+const WITHOUT_LOG: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/null"];
 
 const TOTAL: usize = 1_000_000;
 const CONNECTIONS: usize = 128;
@@ -33,22 +37,22 @@ async fn main() {
     // `cargo bench` adds its own flags.
     let total = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let total = total.map_or(TOTAL, |total| total.parse().expect("a number of creates"));
-    let folder = tempfile::tempdir().unwrap();
-    let accesser = Accesser::start(folder.path());
+    let accesser = Server::new(ACCESSER).under(&WITHOUT_LOG).start().await;
+    let address = accesser.host().parse().unwrap();
     let mut clients = Vec::new();
     for token in TOKENS.iter().cycle().take(CONNECTIONS) {
-        clients.push(Client::connect(accesser.address, token, BODY).await);
+        clients.push(Client::connect(address, token, BODY).await);
     }
 
     println!("creates      creates/s   now, MiB  peak, MiB");
     let (mut done, mut taken) = (0, Vec::new());
     for upto in [total / 10, total] {
-        let sampling = tokio::spawn(peak(accesser.process.id()));
+        let sampling = tokio::spawn(peak(accesser.id()));
         let started = Instant::now();
         clients = clients::create(clients, upto - done).await;
         let rate = bench::rate(upto - done, started.elapsed());
         sampling.abort();
-        let now = anonymous(accesser.process.id());
+        let now = anonymous(accesser.id());
         let peak = PEAK.fetch_max(now, Relaxed).max(now);
         println!("{upto:<9} {rate:>12.0} {:>10.1} {:>10.1}", mib(now), mib(peak));
         taken.push(mib(now));
@@ -66,41 +70,6 @@ async fn peak(id: u32) {
     loop {
         PEAK.fetch_max(anonymous(id), Relaxed);
         tokio::time::sleep(SAMPLES_EVERY).await;
-    }
-}
-
-/// A running accesser. Dropping it kills it.
-struct Accesser {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Accesser {
-    /// Starts it on a free port.
-    fn start(data: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_accesser"))
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        // Later output fits into the pipe.
-        let stdout = process.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("Listening on http://").unwrap();
-        let address = address.split(". ").next().unwrap().parse().unwrap();
-        Self { process, address }
-    }
-}
-
-impl Drop for Accesser {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

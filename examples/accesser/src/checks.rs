@@ -96,7 +96,7 @@ impl BodyWatch {
             if self.0.load(Ordering::Relaxed) && *error.code() == S3ErrorCode::InternalError {
                 return s3_error!(
                     IncompleteBody,
-                    "The body ended early or is not the one that was signed."
+                    "The body ended early or does not match its signature."
                 );
             }
             error

@@ -69,7 +69,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
-    let only_loopback = identities.are_public();
+    let are_public = identities.are_public();
 
     let buckets = options.data.join("buckets");
     std::fs::create_dir_all(&buckets)
@@ -92,8 +92,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(LoopbackLayer::new(&credentials, only_loopback))
+        .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
         .service(store::open(&buckets, keys, identities, options.signature_v2)?);
-    server::serve(options.listen, service, |address| hello::print(address, demo_key.as_ref())).await
+    let print = |address| hello::print(address, are_public, demo_key.as_ref());
+    server::serve(options.listen, service, print).await
 }

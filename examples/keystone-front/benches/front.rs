@@ -14,20 +14,21 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use std::{
-    env, fs,
+    env,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
-    process::{Child, Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use data_encoding::{BASE64URL, HEXLOWER};
 use http::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use test_support::bench::{
-    self, engine,
-    load::{self, Connection, Load},
+use test_support::{
+    bench::{
+        self, engine,
+        load::{self, Connection, Load},
+    },
+    process::{Program, Running, Server},
+    secret_file,
 };
 use tower_credentials::{
     domain::{
@@ -58,7 +59,8 @@ async fn main() {
     let origin = url.trim_end_matches('/').trim_end_matches("/v3").to_owned();
     let direct: SocketAddr = origin.trim_start_matches("http://").parse().expect("http://ip:port");
 
-    let front = Front::start(&origin, &password);
+    let front = start(&origin, &password).await;
+    let address = front.host().parse().unwrap();
     let world = World::make(direct, &password).await;
     println!("{LENGTH:?} each, on {CONNECTIONS} connections or as many as said; milliseconds");
     println!("{:<26}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50", "p99", "server CPU");
@@ -71,7 +73,7 @@ async fn main() {
     ] {
         let mut loads = Vec::new();
         for (name, address, process) in
-            [("Keystone", direct, keystone), ("front", front.address, front.process.id())]
+            [("Keystone", direct, keystone), ("front", address, front.id())]
         {
             let (request, expected) = world.request(operation, address).await;
             // The first second warms up.
@@ -115,47 +117,17 @@ fn compare(operation: &str, keystone: &Load, front: &Load) {
     }
 }
 
-/// The front as a process, with a new store.
-struct Front {
-    process: Child,
-    address: SocketAddr,
-    #[expect(dead_code, reason = "keeps the files")]
-    folder: TempDir,
-}
-
-impl Front {
-    #[expect(clippy::zombie_processes, reason = "dropping the front waits for it")]
-    fn start(keystone: &str, password: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (secret, log) = (folder.path().join("password"), folder.path().join("log"));
-        fs::write(&secret, password).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_keystone-front"))
-            .args(["--listen", &port.to_string(), "--keystone", keystone])
-            .args(["--backend", &format!("sqlite:{}", folder.path().join("front.db").display())])
-            .args(["--service-user", "admin", "--service-project", "admin"])
-            .arg("--service-password-file")
-            .arg(secret)
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(log).unwrap())
-            .spawn()
-            .unwrap();
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(port).is_ok() {
-                return Self { process, address: port, folder };
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the front does not listen");
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Starts the front with a new store.
+async fn start(keystone: &str, password: &str) -> Running {
+    let front = Program { path: env!("CARGO_BIN_EXE_keystone-front"), keeps_data: false };
+    let front = Server::new(front);
+    let (secret, store) = (front.home().join("password"), front.home().join("front.db"));
+    secret_file::write(&secret, password);
+    let store = format!("sqlite:{}", store.display());
+    let arguments = ["--keystone", keystone, "--backend", &store, "--service-user", "admin"];
+    let front = front.arguments(&arguments).arguments(&["--service-project", "admin"]);
+    let secret = secret.to_str().unwrap();
+    front.arguments(&["--service-password-file", secret]).start().await
 }
 
 /// A project with users, and a service user that validates signatures.
@@ -301,8 +273,9 @@ async fn compare_creates_with_sqlite(keystone: &str, password: &str, world: &Wor
     let mut shares = Vec::new();
     for round in 0..=ROUNDS {
         // Both start with a new file.
-        let front = Front::start(keystone, password);
-        let (request, _) = world.request("ec2 create", front.address).await;
+        let front = start(keystone, password).await;
+        let address = front.host().parse().unwrap();
+        let (request, _) = world.request("ec2 create", address).await;
         let folder = tempfile::tempdir().unwrap();
         let rows: Vec<engine::Row> = (0..CREATES).map(|_| world.row()).collect();
         let database = engine::open(&folder.path().join("engine.db"));
@@ -311,8 +284,8 @@ async fn compare_creates_with_sqlite(keystone: &str, password: &str, world: &Wor
             engine::commit(&database, batch);
         }
         let engine = bench::rate(CREATES, started.elapsed());
-        let (process, length) = (front.process.id(), Duration::from_secs(2));
-        let load = load::run(front.address, process, &request, 201, CREATORS, length).await;
+        let (process, length) = (front.id(), Duration::from_secs(2));
+        let load = load::run(address, process, &request, 201, CREATORS, length).await;
         if round > 0 {
             shares.push(load.requests_per_second / engine);
         }

@@ -75,12 +75,12 @@ pub async fn run(
         match from_keystone(found, now) {
             Ok((new, None)) => regular.push(Import { new, copy_of, before }),
             Ok((new, Some(reason))) => {
-                tracing::warn!(?id, reason, "odd");
+                tracing::warn!(?id, reason, "odd credential");
                 tally.odd += 1;
                 odd.push(Import { new, copy_of, before });
             }
             Err(reason) => {
-                tracing::error!(?id, reason, "not imported");
+                tracing::error!(?id, reason, "credential not imported");
                 tally.failed += 1;
             }
         }
@@ -105,9 +105,7 @@ pub async fn run(
          {deleted} deleted here, {odd} odd, {failed} failed"
     );
     if listing.by_user {
-        println!(
-            "Listed by user: credentials of users that Keystone no longer lists are not included"
-        );
+        println!("Listed by user: credentials of users that Keystone does not list are missing");
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} credentials were not imported").into()) }
 }
@@ -149,7 +147,7 @@ async fn import(
                 Ok(result) => result,
                 Err(error) => {
                     tally.failed += 1;
-                    bar.suspend(|| tracing::error!(%error, "not imported"));
+                    bar.suspend(|| tracing::error!(%error, "credential not imported"));
                     continue;
                 }
             };
@@ -160,7 +158,9 @@ async fn import(
                 }
                 Err((id, reason)) => {
                     tally.failed += 1;
-                    bar.suspend(|| tracing::error!(id = ?id.as_str(), reason, "not imported"));
+                    bar.suspend(
+                        || tracing::error!(id = ?id.as_str(), reason, "credential not imported"),
+                    );
                 }
             }
         }
@@ -174,24 +174,21 @@ async fn import(
 
 impl Tally {
     fn count(&mut self, outcome: &Outcome, id: &CredentialId, bar: &ProgressBar) {
+        let log = |message: &str| bar.suspend(|| tracing::info!(id = ?id.as_str(), "{message}"));
         match outcome {
             Outcome::New => self.new += 1,
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::Updated => {
                 self.updated += 1;
-                bar.suspend(|| tracing::info!(id = ?id.as_str(), "changed in Keystone, updated"));
+                log("credential changed in Keystone, updated");
             }
             Outcome::Kept => {
                 self.kept += 1;
-                bar.suspend(
-                    || tracing::info!(id = ?id.as_str(), "changed in the store, not updated"),
-                );
+                log("credential changed in the store, not updated");
             }
             Outcome::DeletedHere => {
                 self.deleted += 1;
-                bar.suspend(
-                    || tracing::info!(id = ?id.as_str(), "deleted from the store, not imported"),
-                );
+                log("credential deleted from the store, not imported");
             }
         }
     }

@@ -6,7 +6,7 @@
 //!     --service-user NAME --service-password-file FILE --service-system
 //! ```
 //!
-//! `README.md` describes the service user and the limits.
+//! `docs/keystone-front.md` describes the service user and the limits.
 
 pub mod copies;
 pub mod headers;
@@ -105,7 +105,9 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 /// Prints commands for another terminal.
 fn print_commands(address: SocketAddr, keystone: &Uri, base: &str) {
     let url = format!("http://{address}{base}/v3");
-    println!("Listening on http://{address}, in front of {keystone}. Paste:\n");
+    println!(
+        "Listening on http://{address}, in front of {keystone}. Paste into another terminal:\n"
+    );
     // Not `openstack ec2 credentials`: it uses the URL in Keystone's catalog, which may not be the
     // front's.
     println!("eval \"$(openstack --os-auth-url {url} token issue -f shell)\"");

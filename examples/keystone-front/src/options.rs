@@ -23,7 +23,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The URL of Keystone, with or without `/v3`.
     ///
-    /// The front uses the same paths.
+    /// The front serves the same paths.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     pub keystone: Uri,
     /// PEM file of the certificate authorities to trust for Keystone [default: the system's].
@@ -39,7 +39,8 @@ pub struct Options {
     backend: Option<String>,
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The service user, as whom the front asks Keystone about tokens, users and projects.
+    /// The name of the service user, with which the front looks up tokens, users and projects in
+    /// Keystone.
     #[arg(long, value_name = "NAME")]
     service_user: String,
     /// File with the service user's password. A final line break is ignored.
@@ -70,7 +71,7 @@ pub struct Options {
     ///
     /// The front forwards `POST /v3/ec2tokens` to Keystone, which only knows the front's keys with
     /// this option. Credentials of other types, such as `totp`, are always written to Keystone.
-    /// Root keys never are. Key pairs whose limits Keystone cannot store are rejected.
+    /// Root keys are never written there. Key pairs whose limits Keystone cannot store are rejected.
     #[arg(long)]
     pub mirror: bool,
     /// Import Keystone's credentials, and exit (the service user needs the role admin).
@@ -104,15 +105,16 @@ pub struct Options {
     pub hide_unknown_keys: bool,
     /// How many seconds to cache Keystone's data about tokens, users, projects and roles.
     ///
-    /// Within that time, a revoked token, a removed role and a disabled user take effect.
+    /// The revocation of a token, the removal of a role and the disabling of a user take effect
+    /// within this time.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=3600))]
     cache_seconds: u64,
     /// How many seconds to wait for Keystone's response, and for the next part of a body.
     ///
-    /// Bodies of requests have further limits: 60 seconds in total up to 112 KiB, and for larger
-    /// ones at least 30 KiB in any 30 seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    patience: u64,
+    /// Request bodies have further limits. A body of up to 112 KiB must arrive within 60 seconds.
+    /// Of a larger one, at least 30 KiB must arrive in any 30 seconds.
+    #[arg(long, alias = "patience", value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
     /// Import although the journal does not exist.
     ///
     /// Records in the store are not changed. All others are imported, also those that were deleted
@@ -152,7 +154,7 @@ impl Options {
     }
 
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.patience)
+        Duration::from_secs(self.timeout)
     }
 
     pub fn cache_ttl(&self) -> Duration {

@@ -78,7 +78,7 @@ fn normalized_uri(uri: &Uri) -> Result<Option<Uri>, &'static str> {
         normalized.push_str(query);
     }
     let mut parts = uri.clone().into_parts();
-    let unfit = "The path cannot be used.";
+    let unfit = "The path is not valid.";
     parts.path_and_query = Some(PathAndQuery::try_from(normalized).map_err(|_| unfit)?);
     Uri::from_parts(parts).map(Some).map_err(|_| unfit)
 }
@@ -95,12 +95,12 @@ fn normalize(path: &str) -> Result<String, &'static str> {
         let code = piece.get(..2).filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
         let (Some(code), Some(byte)) = (code, byte) else {
-            return Err("The path holds a percent sign that encodes nothing.");
+            return Err("The path contains a percent sign without two hex digits.");
         };
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             normalized.push(char::from(byte));
         } else if byte == b'/' || is_ambiguous(byte) {
-            return Err("The path holds an encoded character that is not allowed.");
+            return Err("The path contains an encoded character that is not allowed.");
         } else {
             normalized.push('%');
             normalized.push_str(code);
@@ -108,7 +108,7 @@ fn normalize(path: &str) -> Result<String, &'static str> {
         push(&mut normalized, &piece[2..])?;
     }
     if normalized.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err("The path holds a segment of dots.");
+        return Err("The path contains the segment . or ..");
     }
     Ok(normalized)
 }
@@ -116,7 +116,7 @@ fn normalize(path: &str) -> Result<String, &'static str> {
 /// Appends text without codes, and merges slashes.
 fn push(normalized: &mut String, text: &str) -> Result<(), &'static str> {
     if text.bytes().any(is_ambiguous) {
-        return Err("The path holds a character that is not allowed.");
+        return Err("The path contains a character that is not allowed.");
     }
     for character in text.chars() {
         if character != '/' || !normalized.ends_with('/') {

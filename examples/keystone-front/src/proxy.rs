@@ -99,10 +99,7 @@ impl Proxy {
             return rejection;
         }
         let Ok(uri) = self.uri(request.uri()) else {
-            return error_response(
-                StatusCode::BAD_REQUEST,
-                "The request target cannot be forwarded.",
-            );
+            return error_response(StatusCode::BAD_REQUEST, "The request target is not valid.");
         };
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.get::<SocketAddr>().copied();
@@ -280,20 +277,24 @@ impl Failure {
 
     fn into_response(self) -> Response<Body> {
         match self {
-            Self::ClientStalled => {
-                error_response(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
-            }
+            Self::ClientStalled => error_response(
+                StatusCode::REQUEST_TIMEOUT,
+                "The request body did not arrive in time.",
+            ),
             Self::Disconnected(error) => {
                 tracing::warn!(error = &*error, "Keystone closed the connection");
-                retry_later(StatusCode::BAD_GATEWAY, "Keystone hung up without an answer.")
+                retry_later(
+                    StatusCode::BAD_GATEWAY,
+                    "Keystone closed the connection without a response.",
+                )
             }
             Self::NotHttp(error) => {
                 tracing::warn!(error = &*error, "Keystone's response is not HTTP");
-                error_response(StatusCode::BAD_GATEWAY, "Keystone's answer cannot be understood.")
+                error_response(StatusCode::BAD_GATEWAY, "Keystone's response is not valid HTTP.")
             }
             Self::TimedOut => {
                 tracing::warn!("Keystone did not respond in time");
-                retry_later(StatusCode::GATEWAY_TIMEOUT, "Keystone does not answer in time.")
+                retry_later(StatusCode::GATEWAY_TIMEOUT, "Keystone did not respond in time.")
             }
             Self::Unreachable(error) => {
                 tracing::warn!(error = &*error, "Keystone cannot be reached");

@@ -44,8 +44,8 @@ fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-const UNLIMITED: &str = "The key pair cannot be mirrored to Keystone, which could not enforce the \
-                         limits of the login that the key pair was made with.";
+const UNLIMITED: &str = "The key pair cannot be mirrored to Keystone: Keystone cannot store the \
+                         limits of the login that created the key pair.";
 
 /// Replaces the message of a response if the mirror rejected the record. `CredentialLayer` has one
 /// message for all records that a backend cannot store.

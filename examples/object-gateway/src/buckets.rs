@@ -30,7 +30,7 @@ pub fn list(call: &Call<'_>) -> http::Response<ContentBody> {
 
 pub fn create(call: &Call<'_>, bucket: &str) -> Outcome {
     if !is_valid_name(bucket) {
-        return Err(Fault::bad("InvalidBucketName", "The specified bucket is not valid."));
+        return Err(Fault::bad("InvalidBucketName", "The specified bucket name is not valid."));
     }
     call.store.create(bucket, call.project)?;
     let mut created = empty_response(StatusCode::OK);

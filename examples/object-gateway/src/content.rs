@@ -196,14 +196,14 @@ where
     match collected.map_err(|_| timed_out())? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            Err(Fault::bad("EntityTooLarge", "The body is larger than anybody needs."))
+            Err(Fault::bad("EntityTooLarge", format!("The body exceeds {limit} bytes.")))
         }
         Err(error) => Err(incomplete(&*error)),
     }
 }
 
 fn timed_out() -> Fault {
-    Fault::bad("RequestTimeout", "Nothing of the body arrived for too long.")
+    Fault::bad("RequestTimeout", "The server waited more than 60 seconds for the body.")
 }
 
 /// The error of a body that ended early or does not match its signature. `S3AuthLayer` replaces the
@@ -213,5 +213,5 @@ fn incomplete(error: &(dyn Error + Send + Sync + 'static)) -> Fault {
         error = error as &dyn Error,
         "request body ended early or does not match its signature"
     );
-    Fault::bad("IncompleteBody", "The body is not what was announced.")
+    Fault::bad("IncompleteBody", "The body ended early or does not match its signature.")
 }

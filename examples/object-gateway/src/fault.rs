@@ -1,5 +1,7 @@
 //! S3 errors, and their responses.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{content::ContentBody, xml::Xml};
@@ -12,66 +14,66 @@ pub type Outcome = Result<Response<ContentBody>, Fault>;
 pub struct Fault {
     status: StatusCode,
     code: &'static str,
-    message: &'static str,
+    message: Cow<'static, str>,
     /// The size of the object, if a range is not satisfiable.
     size: Option<u64>,
 }
 
 impl Fault {
-    pub const fn access_denied() -> Self {
+    pub fn access_denied() -> Self {
         Self::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
     }
 
-    pub const fn bad(code: &'static str, message: &'static str) -> Self {
+    pub fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    pub const fn conflict(code: &'static str, message: &'static str) -> Self {
+    pub fn conflict(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    pub const fn invalid_argument(message: &'static str) -> Self {
+    pub fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
         Self::bad("InvalidArgument", message)
     }
 
-    pub const fn invalid_range(size: u64) -> Self {
+    pub fn invalid_range(size: u64) -> Self {
         let message = "The requested range is not satisfiable.";
         let fault = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message);
         Self { size: Some(size), ..fault }
     }
 
-    pub const fn malformed_xml() -> Self {
+    pub fn malformed_xml() -> Self {
         Self::bad("MalformedXML", "The XML you provided was not well-formed or is not expected.")
     }
 
-    pub const fn no_space() -> Self {
-        let message = "There is no room for this object.";
+    pub fn no_space() -> Self {
+        let message = "The server has no memory left for this object.";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage", message)
     }
 
-    pub const fn no_such_bucket() -> Self {
+    pub fn no_such_bucket() -> Self {
         Self::not_found("NoSuchBucket", "The specified bucket does not exist.")
     }
 
-    pub const fn no_such_key() -> Self {
+    pub fn no_such_key() -> Self {
         Self::not_found("NoSuchKey", "The specified key does not exist.")
     }
 
-    pub const fn no_such_upload() -> Self {
+    pub fn no_such_upload() -> Self {
         Self::not_found("NoSuchUpload", "The specified upload does not exist.")
     }
 
-    pub const fn not_implemented() -> Self {
-        let message = "This server does not know what you ask for.";
+    pub fn not_implemented() -> Self {
+        let message = "This server does not implement the requested operation or parameter.";
         Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
     /// The client has the current object.
-    pub const fn not_modified() -> Self {
+    pub fn not_modified() -> Self {
         Self::new(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified")
     }
 
-    pub const fn precondition_failed() -> Self {
+    pub fn precondition_failed() -> Self {
         let message = "At least one of the preconditions you specified did not hold.";
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
     }
@@ -83,7 +85,7 @@ impl Fault {
         } else {
             let document = Xml::document("Error", |error| {
                 error.text("Code", self.code);
-                error.text("Message", self.message);
+                error.text("Message", &self.message);
                 error.text("Resource", path);
             });
             document.into_response()
@@ -96,11 +98,11 @@ impl Fault {
         response
     }
 
-    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, size: None }
+    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), size: None }
     }
 
-    const fn not_found(code: &'static str, message: &'static str) -> Self {
+    fn not_found(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 }

@@ -93,7 +93,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
-    let only_loopback = identities.are_public();
+    let are_public = identities.are_public();
 
     // Both layers share the cache, so that a change takes effect at once.
     let url = Some(&*options.backend);
@@ -120,8 +120,9 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
-        .layer(LoopbackLayer::new(&credentials, only_loopback))
+        .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
         .service(server::with_health_check(auth.build()?.layer(gateway)));
-    server::serve(options.listen, service, |address| hello::print(address, demo_key.as_ref())).await
+    let print = |address| hello::print(address, are_public, demo_key.as_ref());
+    server::serve(options.listen, service, print).await
 }

@@ -54,7 +54,7 @@ pub fn version_1(call: &Call<'_>, bucket: &str) -> Outcome {
 
 pub fn version_2(call: &Call<'_>, bucket: &str) -> Outcome {
     if call.query.get("list-type") != Some("2") {
-        return Err(Fault::invalid_argument("There is no such type of lists."));
+        return Err(Fault::invalid_argument("list-type must be 2"));
     }
     let (token, start) = (call.query.text("continuation-token"), call.query.text("start-after"));
     let after = match token {
@@ -86,7 +86,7 @@ impl<'a> Request<'a> {
         let url_encoded = match call.query.text("encoding-type") {
             None => false,
             Some("url") => true,
-            Some(_) => return Err(Fault::invalid_argument("There is no such encoding.")),
+            Some(_) => return Err(Fault::invalid_argument("encoding-type must be url")),
         };
         Ok(Self {
             prefix: call.query.text("prefix").unwrap_or_default(),
@@ -185,7 +185,9 @@ impl<'a> Request<'a> {
 fn name_of(token: &str) -> Result<String, Fault> {
     let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok();
     let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    name.ok_or_else(|| Fault::invalid_argument("The continuation token is not correct."))
+    name.ok_or_else(|| {
+        Fault::invalid_argument("continuation-token must be the NextContinuationToken of a list")
+    })
 }
 
 /// The lower bound of the keys after a group; `None` if no key can follow.

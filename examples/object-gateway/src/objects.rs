@@ -93,11 +93,11 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let expected = call.header("content-md5").map(|text| BASE64.decode(text.as_bytes()));
-    let invalid = |_| Fault::bad("InvalidDigest", "The Content-MD5 you specified is not valid.");
+    let invalid = |_| Fault::bad("InvalidDigest", "Content-MD5 must be Base64.");
     let expected = expected.transpose().map_err(invalid)?;
     let (content, md5) = Content::receive(&call.store.budget, body).await?;
     if expected.is_some_and(|expected| expected != md5) {
-        let message = "The Content-MD5 you specified is not that of what was received.";
+        let message = "The body does not have the MD5 in Content-MD5.";
         return Err(Fault::bad("BadDigest", message));
     }
     Ok((content, md5))
@@ -139,7 +139,11 @@ pub fn copy(call: &Call<'_>, source: &str, bucket: &str, key: &str) -> Outcome {
     let headers = match call.header("x-amz-metadata-directive") {
         None | Some("COPY") => source.headers.clone(),
         Some("REPLACE") => metadata_of(call.headers)?,
-        Some(_) => return Err(Fault::invalid_argument("Unknown metadata directive.")),
+        Some(_) => {
+            return Err(Fault::invalid_argument(
+                "x-amz-metadata-directive must be COPY or REPLACE",
+            ));
+        }
     };
     let content = Arc::clone(&source.content);
     let object = Object::new(content, source.etag.clone(), headers, call.store.entry()?);
@@ -208,7 +212,7 @@ pub fn metadata_of(headers: &HeaderMap) -> Result<HeaderMap, Fault> {
     }
     let length: usize = stored.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if length > MAX_METADATA {
-        return Err(Fault::bad("MetadataTooLarge", "Your metadata headers are too large."));
+        return Err(Fault::bad("MetadataTooLarge", "The metadata headers exceed 4 KiB."));
     }
     Ok(stored)
 }

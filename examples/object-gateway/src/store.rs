@@ -74,11 +74,11 @@ impl Store {
         let mut buckets = self.lock();
         match buckets.0.get(name) {
             Some(bucket) if bucket.project == project => {
-                let message = "You made this bucket already, and you own it.";
+                let message = "You already own this bucket.";
                 return Err(Fault::conflict("BucketAlreadyOwnedByYou", message));
             }
             Some(_) => {
-                let message = "The name of this bucket is taken.";
+                let message = "The bucket belongs to another project.";
                 return Err(Fault::conflict("BucketAlreadyExists", message));
             }
             None => {}

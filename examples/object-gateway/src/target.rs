@@ -1,7 +1,8 @@
 //! Parses the target of a request: bucket, key, and query.
 
-use http::{header, request::Parts};
+use http::{request::Parts, uri::Authority};
 use percent_encoding::percent_decode_str;
+use tower_credentials::signature::request::RequestHead;
 
 use crate::fault::Fault;
 
@@ -71,7 +72,7 @@ impl Target {
 
     /// Parses `x-amz-copy-source`: a bucket and a key.
     pub fn of_source(source: &str) -> Result<(String, String), Fault> {
-        let invalid = || Fault::invalid_argument("Copy Source must name a bucket and a key.");
+        let invalid = || Fault::invalid_argument("x-amz-copy-source must have the form BUCKET/KEY");
         // The server has no versions.
         if source.contains("?versionId=") {
             return Err(Fault::not_implemented());
@@ -123,19 +124,19 @@ impl Query {
     /// A number of at most `limit`, which is also the default.
     pub fn at_most(&self, name: &str, limit: usize) -> Result<usize, Fault> {
         let Some(text) = self.text(name) else { return Ok(limit) };
-        let invalid = |_| Fault::invalid_argument("A number in the query is not one.");
+        let invalid = |_| {
+            let message = format!("{name} must be an integer between 0 and {}", u32::MAX);
+            Fault::invalid_argument(message)
+        };
         Ok(text.parse::<u32>().map_err(invalid).map(|number| number as usize)?.min(limit))
     }
 }
 
 /// The bucket in a host below the domain.
 fn bucket_of_host(head: &Parts, domain: &str) -> Option<String> {
-    // On HTTP/2 the host is in the URI.
-    let host = match head.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => head.headers.get(header::HOST)?.to_str().ok()?,
-    };
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
+    let host: Authority = RequestHead::from(head).host().ok()?.parse().ok()?;
+    // Without the port. An IPv6 address is in brackets.
+    let host = host.host().to_ascii_lowercase();
     let bucket = host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.')?;
     Some(bucket.to_owned())
 }
@@ -151,4 +152,26 @@ fn invalid_uri() -> Fault {
 
 fn key_too_long() -> Fault {
     Fault::bad("KeyTooLongError", "Your key is too long.")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, header::HOST};
+
+    use super::*;
+
+    #[test]
+    fn only_a_host_below_the_base_domain_names_a_bucket() {
+        let bucket = |host: &str| {
+            let (head, ()) = Request::get("/").header(HOST, host).body(()).unwrap().into_parts();
+            bucket_of_host(&head, "S3.example.test")
+        };
+        for host in ["demo.s3.example.test", "Demo.S3.Example.Test:8080"] {
+            assert_eq!(bucket(host).as_deref(), Some("demo"), "{host}");
+        }
+        for host in ["s3.example.test", "s3.example.test:80", "[::1]", "[::1]:8080", "127.0.0.1:80"]
+        {
+            assert_eq!(bucket(host), None, "{host}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ where
 {
     let number = call.query.get("partNumber").and_then(|number| number.parse().ok());
     let number = number.filter(|number| PART_NUMBERS.contains(number)).ok_or_else(|| {
-        Fault::invalid_argument("Part number must be an integer between 1 and 10000.")
+        Fault::invalid_argument("partNumber must be an integer between 1 and 10000")
     })?;
     find(call, &mut call.store.lock(), bucket, key)?;
     let (content, md5) = receive(call, body).await?;
@@ -106,7 +106,7 @@ pub fn complete(call: &Call<'_>, bucket: &str, key: &str, document: &[u8]) -> Ou
             return Err(invalid_part());
         }
         if part.content.length() < MIN_PART && place + 1 < listed.len() {
-            let message = "A part is smaller than the minimum, and not the last.";
+            let message = "Every part but the last must have at least 5 MiB.";
             return Err(Fault::bad("EntityTooSmall", message));
         }
         all.update(part.md5);

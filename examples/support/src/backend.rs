@@ -37,8 +37,8 @@ pub struct StoreOptions {
     ///
     /// `staleness_ms` is the maximum age of a cached key now. `feed_lag_ms` is the time since the
     /// change feed last confirmed that it is complete; it is missing while no feed is connected.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    figures_every: u64,
+    #[arg(long, alias = "figures-every", value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    metrics_every: u64,
     #[command(flatten)]
     pub secret_files: SecretFileOptions,
 }
@@ -62,7 +62,7 @@ pub async fn open(
     let backend: Arc<dyn CredentialBackend> = store.backend();
     let keys = Cached::builder(backend).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.backend());
-    tokio::spawn(log_metrics(keys.clone(), Duration::from_secs(options.figures_every)));
+    tokio::spawn(log_metrics(keys.clone(), Duration::from_secs(options.metrics_every)));
     Ok((keys, store.usage_log()))
 }
 

@@ -53,10 +53,18 @@ impl DemoKey {
 }
 
 /// Prints the address, and commands for another terminal.
-pub fn print(address: SocketAddr, key: Option<&DemoKey>) {
+///
+/// The commands use the demo key. Without one, the command creates a key with a development token.
+/// An operator's own identities do not have that token: unless the identities `are_public`, there
+/// are no commands.
+pub fn print(address: SocketAddr, are_public: bool, key: Option<&DemoKey>) {
     let url = format!("http://{address}");
     let json = "-H 'Content-Type: application/json'";
     let Some(DemoKey { access, secret }) = key else {
+        if !are_public {
+            println!("Listening on {url}.\n");
+            return;
+        }
         println!("Listening on {url}. To create a key, run in another terminal:\n");
         println!("curl -sS {url}/credentials/ -H 'X-Auth-Token: {TOKEN}' {json} -d '{NEW_KEY}'\n");
         return;

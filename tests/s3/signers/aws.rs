@@ -24,28 +24,32 @@ struct Signed {
     body: Vec<u8>,
 }
 
-/// The region, service and time of a signature.
+/// The region and time of a signature, and whether it is in the query.
 #[derive(Clone, Debug)]
-struct Place {
+struct SigningContext {
     region: String,
     /// Seconds since 1970.
     time: u64,
     presigned: bool,
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn context() -> impl Strategy<Value = SigningContext> {
     // Until the year 2100.
     ("[a-z]{2}-[a-z]{4}-[1-9]|[!-.0-9;-~]{1,12}", 0..4_102_444_800_u64, any::<bool>())
-        .prop_map(|(region, time, presigned)| Place { region, time, presigned })
+        .prop_map(|(region, time, presigned)| SigningContext { region, time, presigned })
 }
 
-async fn sign(plain: &Plain, place: &Place, (access, secret): &(String, String)) -> Signed {
+async fn sign(
+    plain: &Plain,
+    context: &SigningContext,
+    (access, secret): &(String, String),
+) -> Signed {
     let gate = gate_with(access, secret).await;
-    gate.clock.set(UNIX_EPOCH + Duration::from_secs(place.time));
+    gate.clock.set(UNIX_EPOCH + Duration::from_secs(context.time));
     let mut signer = Signer { access: access.clone(), secret: secret.clone(), ..gate.signer() };
-    signer.region.clone_from(&place.region);
+    signer.region.clone_from(&context.region);
     signer = signer.body(plain.body.clone());
-    if place.presigned {
+    if context.presigned {
         signer = signer.presigning(Duration::from_mins(5));
     }
     let mut unsigned = request(plain.method, &plain.target());
@@ -124,23 +128,28 @@ impl Change {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn verifies(plain: &Plain, place: &Place, key: &(String, String)) {
-    let signed = sign(plain, place, key).await;
+async fn verifies(plain: &Plain, context: &SigningContext, key: &(String, String)) {
+    let signed = sign(plain, context, key).await;
     let reached = signed.gate.send(signed.request).await.verified();
     let verified = reached.key.unwrap();
-    assert_eq!((verified.access_key().as_str(), verified.region()), (&*key.0, &*place.region));
+    assert_eq!((verified.access_key().as_str(), verified.region()), (&*key.0, &*context.region));
     assert_eq!(reached.body.unwrap(), plain.body);
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn notices(plain: &Plain, place: &Place, key: &(String, String), changes: &[Change]) {
-    let signed = sign(plain, place, key).await;
+async fn notices(
+    plain: &Plain,
+    context: &SigningContext,
+    key: &(String, String),
+    changes: &[Change],
+) {
+    let signed = sign(plain, context, key).await;
     let meant = Meaning::of(&signed.request).expect("the signed request has a meaning");
     for change in changes {
         let Some(other) = change.of(&signed) else { continue };
         let same = match change.part {
             // Not signed if the request is presigned.
-            Part::Body => place.presigned,
+            Part::Body => context.presigned,
             _ => Meaning::of(&other).as_ref() == Some(&meant),
         };
         let answer = signed.gate.send(other.clone()).await;
@@ -153,17 +162,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn aws_sdk_requests_verify(plain in plain(), place in place(), key in key_pair()) {
-        verifies(&plain, &place, &key);
+    fn aws_sdk_requests_verify(plain in plain(), context in context(), key in key_pair()) {
+        verifies(&plain, &context, &key);
     }
 
     #[test]
     fn changed_byte_of_an_aws_sdk_request_is_refused_unless_it_is_another_spelling(
         plain in plain(),
-        place in place(),
+        context in context(),
         key in key_pair(),
         changes in proptest::collection::vec(change(), 20),
     ) {
-        notices(&plain, &place, &key, &changes);
+        notices(&plain, &context, &key, &changes);
     }
 }

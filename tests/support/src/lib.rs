@@ -3,13 +3,13 @@
 //!
 //! All functions panic on failure.
 
-pub mod again;
-pub mod around;
 pub mod aws_signer;
 pub mod bench;
+pub mod child_process;
 pub mod clients;
 pub mod clock;
 pub mod counting;
+pub mod damaged_list;
 pub mod etcd;
 pub mod http;
 pub mod installed;

@@ -47,7 +47,7 @@ async fn use_keys(accesser: &Running) {
 
 #[tokio::test]
 async fn cache_metrics_are_logged() {
-    let accesser = Server::new(ACCESSER).arguments(&["--figures-every", "1"]).start().await;
+    let accesser = Server::new(ACCESSER).arguments(&["--metrics-every", "1"]).start().await;
     use_keys(&accesser).await;
     let is_expected = |metrics: &Metrics| {
         metrics["records"] == 2 && metrics["absences"] == 2 && metrics.contains_key("feed_lag_ms")
@@ -55,15 +55,21 @@ async fn cache_metrics_are_logged() {
     let metrics = metrics(&accesser, is_expected).await;
     assert_eq!(metrics["max_staleness_ms"], 10_000);
     assert!(metrics["misses"] >= 4, "{metrics:?}");
-    // A feed counts for a second after it last output that it is complete.
+    // A feed counts for a second after it last reported that it is complete.
     assert!(metrics["feed_lag_ms"] < 1_000 && metrics["staleness_ms"] < 1_000, "{metrics:?}");
+}
+
+#[tokio::test]
+async fn former_name_of_the_metrics_option_is_accepted() {
+    let accesser = Server::new(ACCESSER).arguments(&["--figures-every", "1"]).start().await;
+    metrics(&accesser, |_| true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_metrics_show_a_broken_change_feed() {
     let Some(mut server) = postgres::Server::start(&["fsync = off"]) else { return };
     let url = server.database().await;
-    let arguments = ["--backend", &url, "--figures-every", "1", "--key-ttl", "6"];
+    let arguments = ["--backend", &url, "--metrics-every", "1", "--key-ttl", "6"];
     let accesser = Server::new(ACCESSER).arguments(&arguments).start().await;
     metrics(&accesser, |metrics| metrics.contains_key("feed_lag_ms")).await;
     use_keys(&accesser).await;

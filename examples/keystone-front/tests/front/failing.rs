@@ -88,7 +88,7 @@ async fn response_that_is_not_http_returns_502() {
 #[tokio::test]
 async fn slow_keystone_returns_504() {
     let keystone = Keystone::start().await;
-    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--timeout", "1"]).start().await;
     let answer = assert_error(front.client().get("/hang", "").await, 504, "Gateway Timeout");
     assert!(answer.headers.contains_key("retry-after"));
     keystone.request_canceled().await;
@@ -98,8 +98,11 @@ async fn slow_keystone_returns_504() {
 async fn silent_keystone_returns_504() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let front = Front::of(&url).arguments(&["--patience", "1"]).start().await;
-    assert_error(front.client().get("/v3", "").await, 504, "Gateway Timeout");
+    // The second option is the former name of the first one.
+    for option in ["--timeout", "--patience"] {
+        let front = Front::of(&url).arguments(&[option, "1"]).start().await;
+        assert_error(front.client().get("/v3", "").await, 504, "Gateway Timeout");
+    }
     drop(listener);
 }
 
@@ -107,7 +110,7 @@ async fn silent_keystone_returns_504() {
 #[expect(clippy::disallowed_methods, reason = "the test measures time")]
 async fn slow_body_may_exceed_the_timeout_while_it_progresses() {
     let keystone = Keystone::start().await;
-    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--timeout", "1"]).start().await;
     let began = Instant::now();
     let mut raw = Raw::connect(front.host()).await;
     raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\n").await;
@@ -123,7 +126,7 @@ async fn slow_body_may_exceed_the_timeout_while_it_progresses() {
 #[tokio::test]
 async fn stalled_request_body_returns_408() {
     let keystone = Keystone::start().await;
-    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--timeout", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
     raw.send("POST /upload HTTP/1.1\r\nHost: front\r\nContent-Length: 6\r\n\r\nx").await;
     let received = timeout(SOON, raw.receive_until("}}\n")).await.expect("no timeout occurred");
@@ -133,7 +136,7 @@ async fn stalled_request_body_returns_408() {
 #[tokio::test]
 async fn stalled_response_is_aborted() {
     let keystone = Keystone::start().await;
-    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--timeout", "1"]).start().await;
     let mut raw = Raw::connect(front.host()).await;
     raw.send("GET /pieces HTTP/1.1\r\nHost: front\r\n\r\n").await;
     let received = timeout(SOON, raw.receive_all()).await.expect("no timeout occurred");

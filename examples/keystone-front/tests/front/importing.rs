@@ -115,7 +115,7 @@ async fn odd_credentials_are_imported_without_an_access_key_and_logged() {
         output,
         "5 read, 5 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here, 5 odd, 0 failed\n"
     );
-    assert_eq!(log.matches(" odd id=").count(), 5, "{log}");
+    assert_eq!(log.matches(" odd credential id=").count(), 5, "{log}");
     let running = front.start().await;
     let client = running.client();
     for access in ["upper", "two"] {
@@ -160,7 +160,7 @@ async fn truncated_list_is_read_by_user() {
     let (success, output, log) = front.import().await;
     assert!(success, "{log}");
     assert_eq!(numbers(&output), "12 read, 12 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
-    assert!(output.contains("users that Keystone no longer lists"), "{output}");
+    assert!(output.contains("users that Keystone does not list"), "{output}");
 
     keystone.limit(5);
     let (success, _, log) = front.import().await;
@@ -372,5 +372,5 @@ async fn oversized_list_is_read_by_user() {
     let (success, output, log) = front.import().await;
     assert!(success, "{log}");
     assert_eq!(numbers(&output), "2 read, 2 new, 0 unchanged, 0 updated, 0 kept, 0 deleted here");
-    assert!(output.contains("users that Keystone no longer lists"), "{output}");
+    assert!(output.contains("users that Keystone does not list"), "{output}");
 }

@@ -155,7 +155,7 @@ async fn deletion_without_a_response_purges_keys() {
 #[tokio::test]
 async fn deletion_that_times_out_purges_keys() {
     let keystone = Keystone::start().await;
-    let front = Front::of(&keystone.url).arguments(&["--patience", "1"]).start().await;
+    let front = Front::of(&keystone.url).arguments(&["--timeout", "1"]).start().await;
     let client = front.client();
     key_of(&client, "slow", "demo").await;
     client.call(Method::DELETE, "/v3/users/slow", ADMIN, None).await.expect(504);

@@ -65,7 +65,7 @@ async fn credentials_are_created_and_shown_as_in_keystone() {
         row("a part of a type", "member", "GET /credentials?type__contains=er"),
         row("a start of a type", "member", "GET /credentials?type__istartswith=CER"),
         row("more than there are", "member", "GET /credentials?limit=900"),
-        row("an unknown filter", "member", "GET /credentials?colour=red"),
+        row("an unknown filter", "member", "GET /credentials?color=red"),
         row("one's own", "member", "GET /credentials/<own>"),
         row("one's own, unscoped", "unscoped member", "GET /credentials/<own>"),
         row("one's own certificate", "member", "GET /credentials/<certificate>"),
@@ -117,7 +117,7 @@ async fn credentials_are_changed_and_deleted_as_in_keystone() {
             .body(r#"{"credential": {"blob": "new", "type": "cert"}}"#)
             .status(400, 200, "`openstack credential set` sends the type"),
         row("an unknown member", "member", "PATCH /credentials/<certificate>")
-            .body(r#"{"credential": {"blob": "new", "colour": "red"}}"#),
+            .body(r#"{"credential": {"blob": "new", "color": "red"}}"#),
         row("no JSON", "member", "PATCH /credentials/<certificate>").body("blob"),
         row("a missing one", "member", "PATCH /credentials/nothing").body(NEW_BLOB),
         row("a missing one, by an admin", "admin", "PATCH /credentials/no").body(NEW_BLOB),

@@ -113,14 +113,20 @@ async fn invalid_list_parameters_are_rejected() {
     let lab = Lab::start(&[]).await;
     let alice = lab.alice().await;
     alice.put("demo/object", "").await.expect(200);
-    for query in [
-        "list-type=1",
-        "list-type=2&continuation-token=%3F",
-        "max-keys=-1",
-        "max-keys=x",
-        "encoding-type=html",
+    let max_keys = "max-keys must be an integer between 0 and 4294967295";
+    for (query, message) in [
+        ("list-type=1", "list-type must be 2"),
+        (
+            "list-type=2&continuation-token=%3F",
+            "continuation-token must be the NextContinuationToken of a list",
+        ),
+        ("max-keys=-1", max_keys),
+        ("max-keys=x", max_keys),
+        ("encoding-type=html", "encoding-type must be url"),
     ] {
-        alice.get(&format!("demo?{query}")).await.fails(400, "InvalidArgument");
+        let answer = alice.get(&format!("demo?{query}")).await;
+        answer.fails(400, "InvalidArgument");
+        assert_eq!(answer.all("Message"), [message]);
     }
     let none = alice.get("demo?max-keys=0").await.expect(200);
     assert_eq!((none.all("Key").len(), none.all("IsTruncated")), (0, vec!["false".to_owned()]));

@@ -1,12 +1,25 @@
-//! The commands that a server prints with `--demo-key`.
+//! The commands that a server prints when it listens.
 
 use std::process::Command;
 
 use crate::{
     clients::python::has_aws,
     process::{Program, Server},
+    secret_file,
     tools::{bare, has},
 };
+
+pub async fn development_token_is_printed_only_without_identities(program: Program) {
+    let public = Server::new(program).start().await;
+    let create = format!("curl -sS {}/credentials/ -H 'X-Auth-Token: dev-alice'", public.url);
+    assert!(public.stdout().contains(&create), "{}", public.stdout());
+
+    let server = Server::new(program);
+    let identities = server.home().join("identities.toml");
+    secret_file::write(&identities, "");
+    let own = server.arguments(&["--identities", identities.to_str().unwrap()]).start().await;
+    assert_eq!(own.stdout(), format!("Listening on {}.\n\n", own.url));
+}
 
 pub async fn printed_commands_use_the_demo_key_and_disable_it(program: Program) {
     if !has("curl", Command::new("curl").arg("--version")) || !has_aws() {

@@ -28,6 +28,7 @@ macro_rules! client_tests {
                 curl_uses_a_key_of_any_origin_over_http_2
             }
             hello {
+                development_token_is_printed_only_without_identities
                 printed_commands_use_the_demo_key_and_disable_it
             }
             log_lines {

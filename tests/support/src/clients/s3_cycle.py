@@ -142,11 +142,11 @@ def works():
     if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=BUCKET)
 
-    s3.put_object(Bucket=BUCKET, Key="a/one", Body=b"first", Metadata={"colour": "red"})
+    s3.put_object(Bucket=BUCKET, Key="a/one", Body=b"first", Metadata={"color": "red"})
     assert read("a/one") == b"first"
     assert read("a/one", Range="bytes=1-2") == b"ir"
     head = s3.head_object(Bucket=BUCKET, Key="a/one")
-    assert (head["ContentLength"], head["Metadata"]) == (5, {"colour": "red"}), head
+    assert (head["ContentLength"], head["Metadata"]) == (5, {"color": "red"}), head
 
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key="a/two")["UploadId"]
     parts = []

@@ -6,7 +6,10 @@ use tower_credentials::backend::{
 };
 
 /// The number of readable records, and the sorted markers of the others.
-pub async fn around(backend: &impl CredentialBackend, order: Order) -> (usize, Vec<String>) {
+pub async fn read_around_damage(
+    backend: &impl CredentialBackend,
+    order: Order,
+) -> (usize, Vec<String>) {
     let (mut query, mut read, mut damaged) = (ListQuery::new(order), 0, Vec::new());
     loop {
         query.after = match list_skipping_damaged(backend, &query).await.unwrap() {

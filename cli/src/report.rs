@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tower_credentials::backend::{BackendError, OpenError, OpenErrorKind};
 
-/// At most this many records are listed one by one in an outcome.
+/// At most this many records are listed one by one in a report.
 pub(crate) const MAX_LISTED: usize = 100;
 
 /// The exit codes. Scripts rely on them: they never change.
@@ -63,14 +63,13 @@ impl From<BackendError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         use OpenErrorKind::{
-            AlreadyExists, Busy, InvalidSetting, NotFound, PermissionDenied, Sealed, Unavailable,
+            AlreadyExists, Busy, InvalidSetting, NotFound, PermissionDenied, Unavailable,
             Unsupported,
         };
         let exit = match error.kind() {
             AlreadyExists => Exit::Conflict,
             Busy | NotFound | PermissionDenied | Unavailable => Exit::Unavailable,
             InvalidSetting | Unsupported => Exit::Usage,
-            Sealed => return Self::new(Exit::Problem, format!("{error}: --key-ring")),
             _ => Exit::Problem,
         };
         Self::of(exit, &error)
@@ -85,12 +84,12 @@ impl From<io::Error> for Failure {
 
 /// The result of a command: named values in the order in which they are printed, and the failure.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct Report {
     members: Vec<(&'static str, Value)>,
     failure: Option<Failure>,
 }
 
-impl Outcome {
+impl Report {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.members.push((name, value.into()));
         self
@@ -133,7 +132,7 @@ impl Outcome {
     }
 }
 
-impl From<Failure> for Outcome {
+impl From<Failure> for Report {
     fn from(failure: Failure) -> Self {
         Self::default().failing(failure)
     }
