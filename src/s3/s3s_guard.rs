@@ -80,7 +80,7 @@ use crate::{
 /// - **Version**: 4 only, unless [version 2 is accepted](S3sGuardLayerBuilder::signature_v2).
 /// - **Time**: the signing time is within [15 minutes](S3sGuardLayerBuilder::max_skew). A
 ///   presigned request is valid until it expires, at most for seven days.
-/// - **Region**, if [any is set](S3sGuardLayerBuilder::region), and the service `s3`.
+/// - **Region**, if [any is set](S3sGuardLayerBuilder::regions), and the service `s3`.
 /// - **Session tokens**, in headers, queries and forms: refused. No key here has one.
 /// - **Canonical form**: every `x-amz-` header is signed; no parameter and no signed header
 ///   is repeated; a slash in the path is not escaped; a request has one signature, in the
