@@ -97,7 +97,7 @@ fn pair(id: &str, blob: &Blob) -> (Option<Pair>, Option<&'static str>) {
     (Some((access, delegation)), warning)
 }
 
-/// Whether two delegations are the same one. Ignores what the blob of a key pair does not hold.
+/// Returns whether two delegations are the same. Ignores what the blob of a key pair does not hold.
 #[must_use]
 pub fn same_delegation(one: Option<&Delegation>, other: Option<&Delegation>) -> bool {
     use Delegation::ApplicationCredential;
@@ -142,8 +142,8 @@ pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
     fits.then_some((kind, blob))
 }
 
-/// Whether a key pair is usable here and must not be copied to Keystone, because the copy would
-/// have more rights: Keystone's blob cannot name the pair's delegation.
+/// Returns whether a key pair is usable here and must not be copied to Keystone. The copy would
+/// have more rights, because Keystone's blob cannot name the pair's delegation.
 #[must_use]
 pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
     credential.is_usable()
@@ -160,7 +160,7 @@ fn in_keystone(credential: &Credential) -> Option<Blob> {
     Some(Blob::of_pair(access, Some(secret), credential.delegation.as_ref()))
 }
 
-/// Whether the blob of a key pair names the delegation that the pair was created under.
+/// Returns whether the blob of a key pair names the delegation that the pair was created under.
 fn keeps_limits(credential: &Credential, blob: &Blob) -> bool {
     let named = blob.delegation();
     named.is_ok_and(|named| same_delegation(named.as_ref(), credential.delegation.as_ref()))
@@ -192,7 +192,7 @@ pub fn fingerprint(credential: &Credential) -> String {
     HEXLOWER.encode(&Sha256::digest(state.to_string()))
 }
 
-/// Whether the record is active. Only active records are copied to Keystone.
+/// Returns whether the record is active. Only active records are copied to Keystone.
 #[must_use]
 pub fn is_active(credential: &Credential) -> bool {
     credential.status == Status::Active
