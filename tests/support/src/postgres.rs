@@ -28,7 +28,7 @@ pub const USER: &str = "keeper";
 pub const PASSWORD: &str = "open-sesame-5432";
 
 /// How long a server may take to start.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A server. Stopped, and its folder removed, when dropped or when the process ends.
 #[derive(Debug)]

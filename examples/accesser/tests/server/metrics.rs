@@ -76,7 +76,8 @@ async fn cache_metrics_show_a_broken_change_feed() {
     server.kill();
     let lost = |metrics: &Metrics| !metrics.contains_key("feed_lag_ms");
     let old = metrics(&accesser, |it| lost(it) && it["staleness_ms"] > 2_000).await;
-    assert!(old["feed_breaks"] == 1 && old["records"] == 2, "{old:?}");
+    // The notice of its creation evicts a key that was cached before the notice came.
+    assert!(old["feed_breaks"] == 1 && (1..=2).contains(&old["records"]), "{old:?}");
     assert!(old["staleness_ms"] <= old["max_staleness_ms"], "{old:?}");
     assert_eq!(old["max_staleness_ms"], 6_000);
     // Too old entries are removed.

@@ -16,7 +16,7 @@ pub async fn development_token_is_printed_only_without_identities(program: Progr
 
     let server = Server::new(program);
     let identities = server.home().join("identities.toml");
-    secret_file::write(&identities, "");
+    secret_file::write(&identities, "tokens = []\n");
     let own = server.arguments(&["--identities", identities.to_str().unwrap()]).start().await;
     assert_eq!(own.stdout(), format!("Listening on {}.\n\n", own.url));
 }
