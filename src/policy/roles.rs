@@ -15,7 +15,7 @@ use crate::domain::{Caller, Delegation, Kind, Scope};
 /// | `key_management_admin` | the same for all users of the own project, and its root keys | | |
 /// | `key_listing_user` | list and see own keys in the own project | | |
 /// | `key_listing_admin` | list and see all keys of the own project, and its root keys | | |
-/// | `impersonate` | extends the four roles above to all projects; shows others' secrets | | |
+/// | `impersonate` | extends `key_management_admin`, `key_management_user`, `key_listing_admin` and `key_listing_user` to all projects; shows others' secrets | | |
 /// | `service` | see key pairs through OS-EC2, if so [configured](Self::service_sees_key_pairs) | | validate |
 ///
 /// The own project is the project that the token is scoped to. A caller's own key without a

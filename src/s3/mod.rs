@@ -63,8 +63,9 @@
 //!
 //! A change of the key takes effect on the next request if every request asks the store
 //! ([`Uncached`](crate::backend::Uncached)), and for writes that go through the same `Cached`
-//! (feature `cache`). Writes of other processes take effect within the cache's `ttl`. Signing keys are cached by the version of their record: a change of the
-//! record invalidates them.
+//! (feature `cache`). Writes of other processes take effect within a second if the cache
+//! [follows](crate::backend::cached::Cached::follow) the store, otherwise within its `ttl`. Signing
+//! keys are cached by the version of their record: a change of the record invalidates them.
 //!
 //! A change of the directory (a user is disabled, or is removed from a project) takes effect
 //! on the next request if the directory reports a

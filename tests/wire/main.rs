@@ -1,8 +1,17 @@
 //! Checks the responses of the IBM COS and Keystone APIs byte by byte.
 //!
-//! Test names start with the number of an operation, such as `i1` or `c4`, in the tables of
-//! the modules in `src/dialect`. All files are one program, because linking takes a large part
-//! of the time of a test run.
+//! Test names start with the number of an operation. All files are one program, because linking
+//! takes a large part of the time of a test run.
+//!
+//! | numbers | dialect | operations, in their order |
+//! |---|---|---|
+//! | `i1` to `i5` | IBM COS | create, list, show, change, delete |
+//! | `k1` to `k6` | v2.0 | list, grant, show, change, delete, list by type |
+//! | `k7` to `k12` | v2.0 | the same under `OS-KSS3` |
+//! | `k13` | OS-EC2 | the operations of `e1` to `e4` under `/v2.0` |
+//! | `c1` to `c5` | v3 | list, create, show, change, delete |
+//! | `e1` to `e4` | OS-EC2 | list, create, show, delete |
+//! | `t1`, `t2` | v3 | `ec2tokens`, `s3tokens` |
 
 mod bad_input;
 mod bad_input_v3;

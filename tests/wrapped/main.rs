@@ -3,9 +3,7 @@
 
 mod stores;
 
-use std::time::Duration;
-
-use test_support::{etcd, postgres};
+use test_support::{etcd, postgres, waiting::Waiting};
 use tower_credentials::backend::{
     CredentialBackend,
     cached::Cached,
@@ -22,10 +20,13 @@ async fn sealed<B: CredentialBackend>(backend: B) -> Encrypted<B> {
 async fn followed<B: CredentialBackend + ChangeFeed + Clone>(backend: B) -> Cached<B> {
     let cached = Cached::new(backend.clone());
     cached.follow(backend);
-    while cached.feed_lag().is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    for () in Waiting::start() {
+        if cached.feed_lag().is_some() {
+            return cached;
+        }
+        tokio::time::sleep(Waiting::STEP).await;
     }
-    cached
+    panic!("the store's change feed reports nothing");
 }
 
 async fn sealed_and_followed<B>(backend: B) -> Cached<Encrypted<B>>

@@ -72,7 +72,7 @@ pub fn print(address: SocketAddr, are_public: bool, key: Option<&DemoKey>) {
     println!("Listening on {url}. Paste into another terminal:\n");
     println!("export AWS_ACCESS_KEY_ID={access}");
     println!("export AWS_SECRET_ACCESS_KEY={secret}\n");
-    println!("aws --endpoint-url {url} s3 mb s3://demo && aws --endpoint-url {url} s3 ls\n");
+    println!("aws --endpoint-url {url} s3 mb s3://demo; aws --endpoint-url {url} s3 ls\n");
     println!("To disable the key:\n");
     println!(
         "curl -sS -X PATCH {url}/credentials/{access} -H 'X-Auth-Token: {TOKEN}' {json} \
