@@ -71,6 +71,8 @@
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
+//! [`operation`] reads what an S3 request does, for stores that authorize requests themselves.
+//!
 //! [`backend::open`] opens any store of the table by its URL. [`tls`] sets the certificates for
 //! connections to PostgreSQL, etcd and Keystone. [`secret_files`] reads files with passwords,
 //! tokens and keys, and rejects those that other users can access.
@@ -218,6 +220,7 @@ pub mod issuer;
 pub mod keystone;
 mod layer;
 mod log;
+pub mod operation;
 mod origin;
 pub mod policy;
 mod read;

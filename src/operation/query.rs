@@ -1,0 +1,93 @@
+//! The query of a request: each parameter once, in its one spelling.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{
+    error::{OperationError, ambiguous},
+    row::{PART_NUMBER, VALUED},
+};
+
+/// The most parameters that a request may have. Those of a signature and of any operation fit.
+const MAX_PARAMETERS: usize = 24;
+
+/// The largest number of a part.
+const MAX_PART: u32 = 10_000;
+
+/// The parameters of a query, decoded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query<'a> {
+    parameters: [(&'a str, Cow<'a, str>); MAX_PARAMETERS],
+    len: usize,
+}
+
+impl<'a> Query<'a> {
+    /// Parses a query.
+    pub(super) fn parse(text: &'a str) -> Result<Self, OperationError> {
+        let mut query = Self::default();
+        if text.is_empty() {
+            return Ok(query);
+        }
+        // Some parsers take a semicolon for a separator, and a plus for a space.
+        if text.contains([';', '+']) {
+            return Err(ambiguous("the query has an unescaped ';' or '+'"));
+        }
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            if name.is_empty() || name.contains('%') {
+                return Err(ambiguous("a name in the query is empty or percent-encoded"));
+            }
+            if query.get(name).is_some() {
+                return Err(ambiguous("the query has a parameter twice"));
+            }
+            let value = decode(value).ok_or(ambiguous("a value in the query is malformed"))?;
+            check_value(name, &value)?;
+            let Some(free) = query.parameters.get_mut(query.len) else {
+                return Err(ambiguous("the query has too many parameters"));
+            };
+            *free = (name, value);
+            query.len += 1;
+        }
+        Ok(query)
+    }
+
+    /// Returns names and values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &str)> {
+        let parameters = self.parameters.get(..self.len).unwrap_or_default();
+        parameters.iter().map(|(name, value)| (*name, &**value))
+    }
+
+    /// Returns the value of a parameter; empty if it has none.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
+
+/// Decodes a text once. `None` if it has a `%` without two hex digits, or is not UTF-8.
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let mut escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+    if !escapes.all(|(at, _)| is_digit(bytes.get(at + 1)) && is_digit(bytes.get(at + 2))) {
+        return None;
+    }
+    percent_decode_str(text).decode_utf8().ok()
+}
+
+/// Checks whether a parameter that names something has a value.
+fn check_value(name: &str, value: &str) -> Result<(), OperationError> {
+    if !VALUED.contains(&name) {
+        return Ok(());
+    }
+    let is_number = || value.bytes().all(|byte| byte.is_ascii_digit()) && !value.starts_with('0');
+    let is_part =
+        || is_number() && value.parse::<u32>().is_ok_and(|number| (1..=MAX_PART).contains(&number));
+    if value.is_empty() || (name == PART_NUMBER && !is_part()) {
+        return Err(ambiguous("a parameter that needs a value has none, or a wrong one"));
+    }
+    Ok(())
+}
