@@ -71,7 +71,8 @@
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
-//! [`operation`] reads what an S3 request does, for stores that authorize requests themselves.
+//! [`operation`] reads what an S3 request does, for stores that authorize requests themselves, and
+//! [`boundary`] decides whether a policy document allows it.
 //!
 //! [`backend::open`] opens any store of the table by its URL. [`tls`] sets the certificates for
 //! connections to PostgreSQL, etcd and Keystone. [`secret_files`] reads files with passwords,
@@ -198,6 +199,7 @@ pub mod auth;
 mod authority;
 pub mod backend;
 mod body;
+pub mod boundary;
 mod builder;
 pub mod clock;
 mod config;
