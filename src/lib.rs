@@ -71,9 +71,6 @@
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
-//! [`operation`] reads what an S3 request does, for stores that authorize requests themselves, and
-//! [`boundary`] decides whether a policy document allows it.
-//!
 //! [`backend::open`] opens any store of the table by its URL. [`tls`] sets the certificates for
 //! connections to PostgreSQL, etcd and Keystone. [`secret_files`] reads files with passwords,
 //! tokens and keys, and rejects those that other users can access.
@@ -90,6 +87,9 @@
 //! `s3s` use `S3sAuth`, as `examples/accesser` does. Give them the
 //! [directory](CredentialLayerBuilder::directory) too: a key then stops working when its
 //! owner leaves the project.
+//!
+//! The module `operation` (feature `s3`) reads what an S3 request does, for stores that authorize
+//! requests themselves. The module `boundary` decides whether a policy document allows it.
 //!
 //! # What passes through
 //!
@@ -199,6 +199,8 @@ pub mod auth;
 mod authority;
 pub mod backend;
 mod body;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod boundary;
 mod builder;
 pub mod clock;
@@ -222,6 +224,8 @@ pub mod issuer;
 pub mod keystone;
 mod layer;
 mod log;
+#[cfg(feature = "s3")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod operation;
 mod origin;
 pub mod policy;

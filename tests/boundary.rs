@@ -4,10 +4,37 @@
 use http::Request;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
+use test_support::counting;
 use tower_credentials::{
     boundary::{Boundary, RequestFacts},
     operation::{S3Action, S3Check, S3Operation, S3OperationName, S3OperationRules, S3Resource},
 };
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
+
+#[test]
+fn decision_about_a_request_allocates_nothing() {
+    let text = r#"{"permission": "read", "buckets": ["data"], "prefixes": ["team/", "shared/"]}"#;
+    let boundary = Boundary::parse(text, "alice").unwrap();
+    let rules = S3OperationRules::new();
+    for (target, expected) in [
+        ("/data/team/a", true),
+        ("/data/team/a?versionId=7&response-content-type=text/html", true),
+        ("/data?list-type=2&prefix=team/&delimiter=/", true),
+        ("/data/other/a", false),
+        ("/data/team/../a", false),
+    ] {
+        let request = Request::get(target).header("host", "s3.test").body(()).unwrap();
+        let (is_allowed, allocations) = counting::allocations(|| {
+            let operation = rules.classify((&request).into());
+            operation.is_ok_and(|operation| {
+                boundary.allows(&RequestFacts::new(&operation, request.headers(), "alice"))
+            })
+        });
+        assert_eq!((is_allowed, allocations), (expected, 0), "{target}");
+    }
+}
 
 /// Matches a pattern by trying every split of the text.
 fn matches(pattern: &[char], text: &[char]) -> bool {

@@ -21,6 +21,7 @@
 //! Sources: Amazon S3 API Reference; Amazon S3 User Guide, "Required permissions for Amazon S3
 //! API operations"; Service Authorization Reference, Amazon S3.
 
+mod batch;
 mod checks;
 mod error;
 mod extras;
@@ -35,6 +36,7 @@ mod target;
 
 pub(crate) use self::target::{is_bucket, is_strict_key};
 pub use self::{
+    batch::ObjectToDelete,
     checks::{S3Check, S3Resource},
     error::OperationError,
     names::{S3Action, S3OperationName},

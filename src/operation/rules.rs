@@ -1,6 +1,7 @@
 //! [`S3OperationRules`]: from the head of a request to its operation.
 
 use super::{
+    batch::{self, ObjectToDelete},
     checks::{Checks, S3Check, S3Resource},
     error::{OperationError, ambiguous},
     extras,
@@ -116,6 +117,17 @@ impl S3OperationRules {
         let bypasses_retention = extras::add(&mut checks, row.name, method, headers, &query)?;
         let Target { bucket, key } = target;
         Ok(S3Operation { name: row.name, bucket, key, query, source, checks, bypasses_retention })
+    }
+
+    /// Parses the body of `DeleteObjects`. Returns the objects that it names, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError`] if the body is malformed, names no object or more than 1,000, or if two
+    /// parsers could read it differently: comments, CDATA, other elements, keys with white space
+    /// at an end.
+    pub fn objects_to_delete(&self, body: &[u8]) -> Result<Vec<ObjectToDelete>, OperationError> {
+        batch::parse(body, self.strict_keys)
     }
 
     /// Returns the only row that fits the request.
