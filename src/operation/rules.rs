@@ -13,23 +13,10 @@ use super::{
     table::{self, Level},
     target::Target,
 };
-use crate::signature::request::RequestHead;
+use crate::signature::request::{RequestHead, SIGNATURE_PARAMETERS};
 
-/// The parameters of signatures, in their only spelling, and the one that only SDKs read.
-const OF_SIGNATURES: [&str; 12] = [
-    "AWSAccessKeyId",
-    "Expires",
-    "Signature",
-    "X-Amz-Algorithm",
-    "X-Amz-Content-Sha256",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-Security-Token",
-    "X-Amz-Signature",
-    "X-Amz-SignedHeaders",
-    "x-id",
-];
+/// The parameter in which SDKs name the operation. S3 ignores it.
+const OF_SDKS: &str = "x-id";
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
 
@@ -162,7 +149,8 @@ impl S3OperationRules {
         let is_known = |name: &str| {
             selected.is_some_and(|selector| selector.name == name)
                 || row.companions.contains(&name)
-                || OF_SIGNATURES.contains(&name)
+                || SIGNATURE_PARAMETERS.contains(&name)
+                || name == OF_SDKS
                 || extras::is_of_amazon(name)
                 || self.parameters.iter().any(|known| known == name)
         };

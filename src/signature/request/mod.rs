@@ -40,7 +40,6 @@ mod signed;
 mod v2;
 mod v4;
 
-pub(crate) use self::signed::Detached;
 pub use self::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
@@ -49,6 +48,7 @@ pub use self::{
     v2::V2Request,
     v4::V4Request,
 };
+pub(crate) use self::{query::SIGNATURE_PARAMETERS, signed::Detached};
 
 #[cfg(test)]
 mod suite;

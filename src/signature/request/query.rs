@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The parameters of presigned requests of both versions. Each name has exactly one spelling.
-const PARAMETERS: [&str; 11] = [
+pub(crate) const SIGNATURE_PARAMETERS: [&str; 11] = [
     "AWSAccessKeyId",
     "Expires",
     "Signature",
@@ -164,14 +164,15 @@ fn parameter(name: &str) -> Result<Option<&'static str>, RequestError> {
         decoded = percent_decode_str(name).decode_utf8_lossy();
         &*decoded
     } else {
-        if let Some(parameter) = PARAMETERS.iter().find(|parameter| **parameter == name) {
+        if let Some(parameter) = SIGNATURE_PARAMETERS.iter().find(|parameter| **parameter == name) {
             return Ok(Some(parameter));
         }
         name
     };
     // `expires` and `signature` in lower case belong to the app.
-    let other = PARAMETERS[3..].iter().any(|parameter| parameter.eq_ignore_ascii_case(name));
-    if other || PARAMETERS.contains(&name) {
+    let other =
+        SIGNATURE_PARAMETERS[3..].iter().any(|parameter| parameter.eq_ignore_ascii_case(name));
+    if other || SIGNATURE_PARAMETERS.contains(&name) {
         return Err(RequestError::query("A parameter's name has another spelling."));
     }
     Ok(None)
