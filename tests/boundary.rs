@@ -90,7 +90,7 @@ fn concerns(statement: &Value, operation: &S3Operation<'_>, action: &str, check:
     let prefix = operation.parameter("prefix");
     let is_list = ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"]
         .contains(&check.action.name());
-    let prefix = prefix.filter(|_| is_list);
+    let prefix = prefix.as_deref().filter(|_| is_list);
     let holds = |operator: &str, values: &Value| {
         let values = texts(values);
         let plain = operator.strip_suffix("IfExists");

@@ -31,7 +31,7 @@ pub struct RequestFacts<'a> {
     headers: &'a HeaderMap,
     user_id: &'a str,
     account_id: &'a str,
-    version_id: Option<&'a str>,
+    version_id: Option<Cow<'a, str>>,
     now: Option<SystemTime>,
     auth: Option<AuthType>,
     signed_at: Option<SystemTime>,
@@ -108,7 +108,7 @@ impl<'a> RequestFacts<'a> {
     where
         'a: 'b,
     {
-        RequestFacts { version_id, ..self.clone() }
+        RequestFacts { version_id: version_id.map(Cow::Borrowed), ..self.clone() }
     }
 
     /// Returns the value of a key for a check. Actions that do not have the key have no value.
@@ -126,11 +126,13 @@ impl<'a> RequestFacts<'a> {
             Key::CurrentTime | Key::EpochTime => known(self.now, Value::Date),
             Key::Delimiter => text(self.operation.parameter("delimiter")),
             Key::Header(name) => self.own_header(name),
-            Key::MaxKeys => match self.operation.parameter("max-keys").map(str::parse::<u32>) {
-                Some(Ok(number)) => Value::Number(number.into()),
-                Some(Err(_)) => Value::Unknown,
-                None => Value::Absent,
-            },
+            Key::MaxKeys => {
+                match self.operation.parameter("max-keys").map(|text| text.parse::<u32>()) {
+                    Some(Ok(number)) => Value::Number(number.into()),
+                    Some(Err(_)) => Value::Unknown,
+                    None => Value::Absent,
+                }
+            }
             Key::ObjectCreationOperation => self.creates_object(),
             Key::Prefix => text(self.operation.parameter("prefix")),
             Key::PrincipalArn => {
@@ -167,8 +169,8 @@ impl<'a> RequestFacts<'a> {
             Key::UserAgent => self.header(header::USER_AGENT.as_str()),
             Key::UserId => Value::Text(self.user_id.into()),
             Key::VersionId => text(match check.on {
-                S3Resource::Source => self.operation.source_version_id(),
-                _ => self.version_id,
+                S3Resource::Source => self.operation.source_version_id().map(Cow::Borrowed),
+                _ => self.version_id.clone(),
             }),
         }
     }
@@ -288,8 +290,8 @@ fn known<'a, T>(fact: Option<T>, value: impl FnOnce(T) -> Value<'a>) -> Value<'a
     fact.map_or(Value::Unknown, value)
 }
 
-fn text(text: Option<&str>) -> Value<'_> {
-    text.map_or(Value::Absent, |text| Value::Text(text.into()))
+fn text(text: Option<Cow<'_, str>>) -> Value<'_> {
+    text.map_or(Value::Absent, Value::Text)
 }
 
 /// Returns the milliseconds since a request was signed; 0 for one from the future.

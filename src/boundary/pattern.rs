@@ -3,6 +3,9 @@
 /// A pattern. Matches in time linear in pattern times text, without allocating.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
+    /// What the pattern begins with, up to its first wildcard.
+    start: Box<str>,
+    /// The first wildcard and what follows it.
     tokens: Box<[Token]>,
 }
 
@@ -18,13 +21,14 @@ enum Token {
 impl Pattern {
     /// A pattern without wildcards.
     pub(super) fn literal(text: &str) -> Self {
-        Self { tokens: text.chars().map(Token::Char).collect() }
+        Self { start: text.into(), tokens: Box::default() }
     }
 
     /// A pattern in which `*` and `?` are wildcards.
     pub(super) fn new(text: &str) -> Self {
+        let (start, rest) = text.split_at(text.find(['*', '?']).unwrap_or(text.len()));
         let mut tokens = Vec::new();
-        for character in text.chars() {
+        for character in rest.chars() {
             match character {
                 '*' if tokens.last() == Some(&Token::Any) => {}
                 '*' => tokens.push(Token::Any),
@@ -32,18 +36,23 @@ impl Pattern {
                 character => tokens.push(Token::Char(character)),
             }
         }
-        Self { tokens: tokens.into() }
+        Self { start: start.into(), tokens: tokens.into() }
     }
 
     /// Appends another pattern.
     pub(super) fn join(self, other: &Self) -> Self {
+        if self.tokens.is_empty() {
+            let start = [&*self.start, &*other.start].concat().into();
+            return Self { start, tokens: other.tokens.clone() };
+        }
         let mut tokens = self.tokens.into_vec();
+        tokens.extend(other.start.chars().map(Token::Char));
         for token in &other.tokens {
             if *token != Token::Any || tokens.last() != Some(&Token::Any) {
                 tokens.push(*token);
             }
         }
-        Self { tokens: tokens.into() }
+        Self { start: self.start, tokens: tokens.into() }
     }
 
     /// Returns the number of `*`.
@@ -53,7 +62,11 @@ impl Pattern {
 
     /// Returns whether the pattern matches a text that consists of these parts.
     pub(super) fn matches(&self, parts: &[&str]) -> bool {
-        let mut text = parts.iter().flat_map(|part| part.chars());
+        let Some((part, parts)) = self.after_start(parts) else { return false };
+        if *self.tokens == [Token::Any] {
+            return true;
+        }
+        let mut text = part.chars().chain(parts.iter().flat_map(|part| part.chars()));
         let mut at = 0;
         // Where to continue if what follows the last `*` does not match: the token after it,
         // and the text after one more character.
@@ -95,24 +108,39 @@ impl Pattern {
 
     /// Returns whether the pattern matches every text with this beginning.
     pub(super) fn covers(&self, parts: &[&str]) -> bool {
-        let Some((Token::Any, start)) = self.tokens.split_last() else { return false };
         // `a*b*` covers `a..b` and all that follows: the beginning must match by itself.
-        let start = Self { tokens: [start, &[Token::Any]].concat().into() };
-        start.matches(parts)
+        self.tokens.last() == Some(&Token::Any) && self.matches(parts)
     }
 
     /// Returns whether the pattern could match a text with this beginning.
     pub(super) fn overlaps(&self, parts: &[&str]) -> bool {
-        let mut tokens = self.tokens.iter();
+        let start = self.start.chars().map(Token::Char);
+        let mut tokens = start.chain(self.tokens.iter().copied());
         for character in parts.iter().flat_map(|part| part.chars()) {
             match tokens.next() {
                 Some(Token::Any) => return true,
                 Some(Token::One) => {}
-                Some(Token::Char(wanted)) if *wanted == character => {}
+                Some(Token::Char(wanted)) if wanted == character => {}
                 Some(Token::Char(_)) | None => return false,
             }
         }
         true
+    }
+
+    /// Returns the text after the beginning of the pattern: the rest of a part, and the parts after
+    /// it. `None` if the text begins otherwise.
+    fn after_start<'t, 'p>(&self, parts: &'p [&'t str]) -> Option<(&'t str, &'p [&'t str])> {
+        let mut start = &*self.start;
+        let mut parts = parts.iter();
+        loop {
+            let Some(part) = parts.next() else {
+                return start.is_empty().then_some(("", &[][..]));
+            };
+            if let Some(rest) = part.strip_prefix(start) {
+                return Some((rest, parts.as_slice()));
+            }
+            start = start.strip_prefix(*part)?;
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn add(
     name: Name,
     method: &Method,
     headers: &HeaderMap,
-    query: &Query<'_>,
+    query: Query<'_>,
 ) -> Result<bool, OperationError> {
     let mut bypasses = false;
     let mut previous = "";
@@ -62,7 +62,7 @@ pub(super) fn add(
         if headers.contains_key(&*lower) {
             return Err(ambiguous("a header occurs in the query too"));
         }
-        bypasses |= add_one(checks, name, &lower, value)?;
+        bypasses |= add_one(checks, name, &lower, &value)?;
     }
     Ok(bypasses)
 }

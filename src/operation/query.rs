@@ -15,52 +15,57 @@ const MAX_PARAMETERS: usize = 24;
 /// The largest number of a part.
 const MAX_PART: u32 = 10_000;
 
-/// The parameters of a query, decoded.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Query<'a> {
-    parameters: [(&'a str, Cow<'a, str>); MAX_PARAMETERS],
-    len: usize,
-}
+/// A query that was checked. Values are decoded when they are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// Parses a query.
+    /// Checks a query.
     pub(super) fn parse(text: &'a str) -> Result<Self, OperationError> {
-        let mut query = Self::default();
-        if text.is_empty() {
-            return Ok(query);
-        }
+        let query = Self(text);
         // Some parsers take a semicolon for a separator, and a plus for a space.
         if text.contains([';', '+']) {
             return Err(ambiguous("the query has an unescaped ';' or '+'"));
         }
-        for part in text.split('&') {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        for (number, (name, value)) in query.raw().enumerate() {
             if name.is_empty() || name.contains('%') {
                 return Err(ambiguous("a name in the query is empty or percent-encoded"));
             }
-            if query.get(name).is_some() {
+            if number >= MAX_PARAMETERS {
+                return Err(ambiguous("the query has too many parameters"));
+            }
+            if query.raw().take(number).any(|(known, _)| known == name) {
                 return Err(ambiguous("the query has a parameter twice"));
             }
             let value = decode(value).ok_or(ambiguous("a value in the query is malformed"))?;
             check_value(name, &value)?;
-            let Some(free) = query.parameters.get_mut(query.len) else {
-                return Err(ambiguous("the query has too many parameters"));
-            };
-            *free = (name, value);
-            query.len += 1;
         }
         Ok(query)
     }
 
     /// Returns names and values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &str)> {
-        let parameters = self.parameters.get(..self.len).unwrap_or_default();
-        parameters.iter().map(|(name, value)| (*name, &**value))
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        self.raw().map(|(name, value)| (name, decode(value).unwrap_or_default()))
     }
 
     /// Returns the value of a parameter; empty if it has none.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, value) = self.raw().find(|(known, _)| *known == name)?;
+        decode(value)
+    }
+
+    /// Returns whether the query has a parameter.
+    pub(super) fn has(self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    pub(super) fn names(self) -> impl Iterator<Item = &'a str> {
+        self.raw().map(|(name, _)| name)
+    }
+
+    fn raw(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let parts = (!self.0.is_empty()).then(|| self.0.split('&')).into_iter().flatten();
+        parts.map(|part| part.split_once('=').unwrap_or((part, "")))
     }
 }
 

@@ -24,7 +24,7 @@ pub struct S3Operation<'a> {
     pub(super) bypasses_retention: bool,
 }
 
-impl S3Operation<'_> {
+impl<'a> S3Operation<'a> {
     /// Returns the operation.
     #[must_use]
     pub fn name(&self) -> S3OperationName {
@@ -45,19 +45,19 @@ impl S3Operation<'_> {
 
     /// Returns the version that the query names.
     #[must_use]
-    pub fn version_id(&self) -> Option<&str> {
+    pub fn version_id(&self) -> Option<Cow<'a, str>> {
         self.query.get(row::VERSION_ID)
     }
 
     /// Returns a parameter of the query, such as `prefix`; empty if it has no value.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<&str> {
+    pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         self.query.get(name)
     }
 
     /// Returns whether the query has a parameter with this name, in any case.
     pub(crate) fn has_parameter_ignoring_case(&self, name: &str) -> bool {
-        self.query.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        self.query.names().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Returns bucket and key of the object that a copy reads.

@@ -96,12 +96,12 @@ impl S3OperationRules {
         let target = Target::parse(host, path, &self.base_domains, self.strict_keys)?;
         let query = Query::parse(head.uri().query().unwrap_or_default())?;
         let copies = head.headers().contains_key(COPY_SOURCE);
-        let row = self.row(target.level(), head, &query, copies)?;
+        let row = self.row(target.level(), head, query, copies)?;
         let mut checks = Checks::default();
-        add_actions(&mut checks, row, target.level(), query.get(VERSION_ID).is_some());
+        add_actions(&mut checks, row, target.level(), query.has(VERSION_ID));
         let source = self.source(&mut checks, head, row.name)?;
         let (method, headers) = (head.method(), head.headers());
-        let bypasses_retention = extras::add(&mut checks, row.name, method, headers, &query)?;
+        let bypasses_retention = extras::add(&mut checks, row.name, method, headers, query)?;
         let Target { bucket, key } = target;
         Ok(S3Operation { name: row.name, bucket, key, query, source, checks, bypasses_retention })
     }
@@ -122,7 +122,7 @@ impl S3OperationRules {
         &self,
         level: Level,
         head: RequestHead<'_>,
-        query: &Query<'_>,
+        query: Query<'_>,
         copies: bool,
     ) -> Result<&'static Row, OperationError> {
         let mut selected = None;
@@ -141,8 +141,8 @@ impl S3OperationRules {
         };
         let is_met = |need: &Need| match need {
             Need::CopySource => copies,
-            Need::Parameter(name) => query.get(name).is_some(),
-            Need::Value(name, value) => query.get(name) == Some(*value),
+            Need::Parameter(name) => query.has(name),
+            Need::Value(name, value) => query.get(name).as_deref() == Some(*value),
         };
         let row = rows.iter().find(|row| row.needs.iter().all(is_met));
         let row = row.ok_or(ambiguous("no operation has this method, path and query"))?;
@@ -154,7 +154,7 @@ impl S3OperationRules {
                 || extras::is_of_amazon(name)
                 || self.parameters.iter().any(|known| known == name)
         };
-        if !query.iter().all(|(name, _)| is_known(name)) {
+        if !query.names().all(is_known) {
             return Err(ambiguous("the query has a parameter that the operation does not have"));
         }
         if !self.served.contains(&row.name) {
