@@ -3,7 +3,7 @@
 //! Source: IAM User Guide, "IAM JSON policy elements: Condition operators" and "Conditions with
 //! multiple context keys or values".
 
-use std::{borrow::Cow, cmp::Ordering, net::IpAddr, time::SystemTime};
+use std::{borrow::Cow, cmp::Ordering, net::IpAddr};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -55,7 +55,8 @@ pub(super) enum Value<'a> {
     Absent,
     Address(IpAddr),
     Bool(bool),
-    Date(SystemTime),
+    /// In nanoseconds since 1970.
+    Date(i128),
     Number(f64),
     Text(Cow<'a, str>),
     /// Several values.
@@ -153,7 +154,6 @@ impl Test {
             }
             (Self::Bool(values), Value::Bool(value)) => values.contains(value),
             (Self::Dates(accepted, values), Value::Date(date)) => {
-                let date = OffsetDateTime::from(*date).unix_timestamp_nanos();
                 values.iter().any(|value| is_accepted(*accepted, date.cmp(value)))
             }
             (Self::Numbers(accepted, values), Value::Number(number)) => {

@@ -3,20 +3,19 @@
 use std::{
     borrow::Cow,
     net::IpAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, header};
-use percent_encoding::percent_decode_str;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{actions::ActionSet, condition::Value, keys::Key};
-use crate::operation::{S3Check, S3Operation, S3OperationName as Name, S3Resource};
+use crate::operation::{S3Check, S3Operation, S3OperationName as Name, S3Resource, decode};
 
 /// The account of ARNs, unless another one is set.
 const ACCOUNT: &str = "000000000000";
 
-const SECONDS_PER_DAY: f64 = 86_400.0;
+const NANOSECONDS_PER_DAY: f64 = 86_400e9;
 
 /// The key and the value of a tag.
 type Tag<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -123,7 +122,9 @@ impl<'a> RequestFacts<'a> {
                 Some((bucket, key)) => Value::Text(format!("{bucket}/{key}").into()),
                 None => Value::Absent,
             },
-            Key::CurrentTime | Key::EpochTime => known(self.now, Value::Date),
+            Key::CurrentTime | Key::EpochTime => {
+                known(self.now, |now| Value::Date(nanoseconds(now)))
+            }
             Key::Delimiter => text(self.operation.parameter("delimiter")),
             Key::Header(name) => self.own_header(name),
             Key::MaxKeys => {
@@ -235,7 +236,7 @@ impl<'a> RequestFacts<'a> {
     fn retain_until(&self) -> Value<'a> {
         match self.own_header("x-amz-object-lock-retain-until-date") {
             Value::Text(text) => match OffsetDateTime::parse(&text, &Rfc3339) {
-                Ok(date) => Value::Date(date.into()),
+                Ok(date) => Value::Date(date.unix_timestamp_nanos()),
                 Err(_) => Value::Unknown,
             },
             other => other,
@@ -263,7 +264,6 @@ impl<'a> RequestFacts<'a> {
             Value::Text(Cow::Borrowed(text)) => text,
             _ => return Err(Value::Unknown),
         };
-        let decode = |text: &'a str| percent_decode_str(text).decode_utf8().ok();
         let mut tags: Vec<Tag<'_>> = Vec::new();
         for pair in text.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -299,9 +299,18 @@ fn milliseconds(now: SystemTime, signed_at: SystemTime) -> f64 {
     now.duration_since(signed_at).unwrap_or_default().as_secs_f64() * 1_000.0
 }
 
-/// Returns the days until a time; negative for one that has passed.
-fn days(now: SystemTime, until: SystemTime) -> f64 {
-    let seconds =
-        |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
-    (seconds(until) - seconds(now)) / SECONDS_PER_DAY
+/// Returns the days until a time, in nanoseconds since 1970; negative for one that has passed.
+fn days(now: SystemTime, until: i128) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "conditions compare numbers as floats")]
+    let nanoseconds = (until - nanoseconds(now)) as f64;
+    nanoseconds / NANOSECONDS_PER_DAY
+}
+
+/// Returns the nanoseconds since 1970. A clock may show any time.
+fn nanoseconds(time: SystemTime) -> i128 {
+    let signed = |nanoseconds: u128| i128::try_from(nanoseconds).unwrap_or(i128::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => signed(since.as_nanos()),
+        Err(before) => -signed(before.duration().as_nanos()),
+    }
 }

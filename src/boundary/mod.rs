@@ -65,6 +65,9 @@ use crate::operation::{S3Action, S3Check, S3Resource};
 /// The largest document, in bytes of compact JSON.
 const MAX_DOCUMENT: usize = 2_048;
 
+/// The largest text, in bytes.
+const MAX_TEXT: usize = 8 * MAX_DOCUMENT;
+
 /// The name of the member, for paths in errors.
 const MEMBER: &str = "boundary";
 
@@ -95,6 +98,10 @@ impl Boundary {
     ///
     /// [`BoundaryError`] with the path of the member that is not valid.
     pub fn parse(text: &str, user_id: &str) -> Result<Self, BoundaryError> {
+        // White space does not count towards the size of a document, but has an end.
+        if text.len() > MAX_TEXT {
+            return Err(BoundaryError::new(MEMBER, "larger than 16 KiB"));
+        }
         let invalid = |_| BoundaryError::new(MEMBER, "not JSON, or with a duplicate member");
         let json = Json::parse(text).map_err(invalid)?;
         let Json::Object(members) = &json else {
@@ -134,11 +141,15 @@ impl Boundary {
     }
 
     /// Returns whether a request is within the boundary: every check of its operation is allowed
-    /// and none is denied. `DeleteObjects` has its checks in its body; see
-    /// [`allows_deletion`](Self::allows_deletion).
+    /// and none is denied.
+    ///
+    /// `DeleteObjects` names its keys in its body, so that its head alone is never allowed: ask
+    /// [`allows_deletion`](Self::allows_deletion) about each key.
     #[must_use]
     pub fn allows(&self, facts: &RequestFacts<'_>) -> bool {
-        facts.operation().checks().all(|check| self.passes(check, facts, facts.operation().key()))
+        let operation = facts.operation();
+        let mut checks = operation.checks().peekable();
+        checks.peek().is_some() && checks.all(|check| self.passes(check, facts, operation.key()))
     }
 
     /// Returns whether `DeleteObjects` may delete a key of its body.

@@ -2,10 +2,10 @@
 
 use std::{error::Error as StdError, fmt};
 
-/// Why the operation of a request is not known for certain.
+/// Why a request has no operation.
 ///
-/// Two stores could read such a request differently, or it is no request of S3's API. The text
-/// contains nothing that the client sent.
+/// Two stores could read the request differently, S3's API does not have it, or the store does not
+/// serve it. The text contains nothing that the client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperationError {
     reason: &'static str,
@@ -13,7 +13,7 @@ pub struct OperationError {
 
 impl fmt::Display for OperationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ambiguous request: {}", self.reason)
+        write!(f, "cannot determine the operation: {}", self.reason)
     }
 }
 

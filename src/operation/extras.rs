@@ -18,6 +18,9 @@ use super::{
 /// The prefix of the names of Amazon's headers.
 const OF_AMAZON: &str = "x-amz-";
 
+/// The beginning of the content types of forms with files.
+const MULTIPART: &str = "multipart/";
+
 /// The parameters of Amazon's that only headers may have.
 const HEADERS_ONLY: [&str; 3] = ["x-amz-copy-source", "x-amz-rename-source", "x-amz-request-"];
 
@@ -42,7 +45,7 @@ pub(super) fn add(
         previous = header;
         let value = value.to_str().map_err(|_| ambiguous("a header is not ASCII"))?;
         if header == "content-type" {
-            if *method == Method::POST && is_form(value) {
+            if *method == Method::POST && is_multipart(value) {
                 return Err(ambiguous("a form is signed in the header or the query"));
             }
             continue;
@@ -173,7 +176,8 @@ fn is_false(value: &str) -> bool {
     value.eq_ignore_ascii_case("false")
 }
 
-fn is_form(content_type: &str) -> bool {
-    let media = content_type.split(';').next().unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("multipart/form-data")
+/// Returns whether a server could take the body for a form, however lenient its parser is.
+fn is_multipart(content_type: &str) -> bool {
+    let start = content_type.trim_start().get(..MULTIPART.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
 }

@@ -34,7 +34,6 @@ mod source;
 mod table;
 mod target;
 
-pub(crate) use self::target::{is_bucket, is_strict_key};
 pub use self::{
     batch::ObjectToDelete,
     checks::{S3Check, S3Resource},
@@ -42,6 +41,10 @@ pub use self::{
     names::{S3Action, S3OperationName},
     request::S3Operation,
     rules::S3OperationRules,
+};
+pub(crate) use self::{
+    query::decode,
+    target::{bucket_below, is_bucket, is_strict_key},
 };
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl<'a> Query<'a> {
 }
 
 /// Decodes a text once. `None` if it has a `%` without two hex digits, or is not UTF-8.
-pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }

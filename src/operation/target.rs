@@ -51,6 +51,24 @@ impl<'a> Target<'a> {
     }
 }
 
+/// Returns what precedes a base domain in a host, in lower case. `None` if the host is not below
+/// one. Base domains are in lower case.
+pub(crate) fn bucket_below<'a>(host: &'a str, base_domains: &[String]) -> Option<Cow<'a, str>> {
+    if base_domains.is_empty() {
+        return None;
+    }
+    let host = without_port(host);
+    let before = |domain: &String| {
+        let before = host.get(..host.len().checked_sub(domain.len())?)?;
+        let end = host.get(before.len()..)?;
+        before.strip_suffix('.').filter(|_| end.eq_ignore_ascii_case(domain))
+    };
+    // The shortest bucket is below the longest domain.
+    let bucket = base_domains.iter().filter_map(before).min_by_key(|bucket| bucket.len())?;
+    let is_lower = !bucket.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if is_lower { bucket.into() } else { bucket.to_ascii_lowercase().into() })
+}
+
 /// Returns the bucket that a host names. `None` if the path names it.
 fn bucket_of_host<'a>(
     host: &'a str,
@@ -59,28 +77,14 @@ fn bucket_of_host<'a>(
     if base_domains.is_empty() {
         return Ok(None);
     }
-    let host = without_port(host);
-    let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    };
-    let below = |domain: &String| Some(host.strip_suffix(&**domain)?.strip_suffix('.')?.len());
-    // The shortest bucket is below the longest domain.
-    let bucket = base_domains.iter().filter_map(below).min();
-    let is_base = base_domains.iter().any(|domain| **domain == *host);
-    match (is_base, bucket) {
+    let bare = without_port(host);
+    let is_base = base_domains.iter().any(|domain| bare.eq_ignore_ascii_case(domain));
+    match (is_base, bucket_below(host, base_domains)) {
         (true, Some(_)) => Err(ambiguous("the host is a base domain and below another one")),
-        (false, Some(len)) => Ok(Some(match host {
-            Cow::Borrowed(host) => Cow::Borrowed(host.get(..len).unwrap_or_default()),
-            Cow::Owned(mut host) => {
-                host.truncate(len);
-                Cow::Owned(host)
-            }
-        })),
+        (false, Some(bucket)) => Ok(Some(bucket)),
         (true, None) => Ok(None),
         // Other servers take such a host for the name of a bucket.
-        (false, None) if host == "localhost" || is_address(&host) => Ok(None),
+        (false, None) if bare.eq_ignore_ascii_case("localhost") || is_address(bare) => Ok(None),
         (false, None) => Err(ambiguous("the host is not below a base domain")),
     }
 }

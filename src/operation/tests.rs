@@ -252,6 +252,7 @@ fn requests_that_servers_read_differently_have_no_operation() {
         ("PUT /data/a", &[("x-amz-acl", "private"), ("x-amz-acl", "public-read")]),
         ("GET /data/a", &[("x-http-method-override", "DELETE")]),
         ("POST /data?delete", &[("content-type", "multipart/form-data; boundary=x")]),
+        ("POST /data?delete", &[("content-type", " Multipart/form-data, text/plain")]),
         ("PUT /data/a", &[("x-amz-meta-snowball-auto-extract", "true")]),
         (
             "POST /WriteGetObjectResponse",

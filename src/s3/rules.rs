@@ -1,6 +1,7 @@
 //! Which keys and which signatures a data plane accepts.
 
 use std::{
+    borrow::Cow,
     error::Error as StdError,
     fmt,
     sync::Arc,
@@ -11,6 +12,7 @@ use super::refusal::Refusal;
 use crate::{
     directory::DirectoryError,
     domain::Credential,
+    operation,
     policy::{Owners, Remembered, Standing},
     signature::{
         CredentialScope,
@@ -161,18 +163,14 @@ impl SignatureRules {
         if self.base_domains.is_empty() {
             return Ok(None);
         }
-        let host = head.host()?.to_ascii_lowercase();
-        let host = host.rsplit_once(':').map_or(&*host, |(host, _)| host);
-        let below = |domain: &String| host.strip_suffix(&**domain)?.strip_suffix('.');
-        // The shortest bucket is below the longest domain.
-        let bucket = self.base_domains.iter().filter_map(below).min_by_key(|bucket| bucket.len());
+        let bucket = operation::bucket_below(head.host()?, &self.base_domains);
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
         match bucket {
             Some(bucket) if bucket.is_empty() || !bucket.bytes().all(allowed) => {
                 let message = "The host names no valid bucket.";
                 Err(Refusal::new(S3ErrorCode::InvalidRequest, message))
             }
-            bucket => Ok(bucket.map(ToOwned::to_owned)),
+            bucket => Ok(bucket.map(Cow::into_owned)),
         }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tower_credentials::backend::{
-    CredentialBackend, OpenError, OpenErrorKind, OpenMode, etcd::EtcdBackend,
-};
+use test_support::opening;
+use tower_credentials::backend::{CredentialBackend, OpenErrorKind, etcd::EtcdBackend};
 
 use crate::{cluster, connect, insert, pair};
 
@@ -27,13 +26,8 @@ async fn store_of_a_later_release_is_rejected_and_unchanged() {
 async fn mode_decides_whether_a_store_must_or_must_not_exist() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let url = cluster.url();
-    let open = |mode| EtcdBackend::builder(url.clone()).mode(mode).build();
-    let kind = |opened: Result<_, OpenError>| opened.map(drop).map_err(|error| error.kind());
-    assert_eq!(kind(open(OpenMode::Existing).await), Err(OpenErrorKind::NotFound));
-    assert_eq!(kind(open(OpenMode::CreateNew).await), Ok(()));
-    assert_eq!(kind(open(OpenMode::CreateNew).await), Err(OpenErrorKind::AlreadyExists));
-    assert_eq!(kind(open(OpenMode::Existing).await), Ok(()));
-    assert_eq!(kind(open(OpenMode::Create).await), Ok(()));
+    let open = async |mode| EtcdBackend::builder(url.clone()).mode(mode).build().await;
+    opening::mode_decides_whether_a_store_must_or_must_not_exist(open).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

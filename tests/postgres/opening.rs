@@ -2,11 +2,11 @@
 
 use std::{error::Error as _, fmt::Write as _, time::Duration};
 
+use test_support::opening;
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, OpenError, OpenErrorKind, OpenMode,
-        postgres::PostgresBackend,
+        BackendError, CredentialBackend, OpenError, OpenErrorKind, postgres::PostgresBackend,
     },
     domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, UserId},
 };
@@ -63,13 +63,8 @@ async fn records_are_there_when_the_store_is_opened_again() {
 #[tokio::test]
 async fn mode_decides_whether_a_store_must_or_must_not_exist() {
     let Some(url) = lab::database().await else { return };
-    let open = |mode| PostgresBackend::builder(url.clone()).mode(mode).build();
-    let kind = |opened: Result<_, OpenError>| opened.map(drop).map_err(|error| error.kind());
-    assert_eq!(kind(open(OpenMode::Existing).await), Err(OpenErrorKind::NotFound));
-    assert_eq!(kind(open(OpenMode::CreateNew).await), Ok(()));
-    assert_eq!(kind(open(OpenMode::CreateNew).await), Err(OpenErrorKind::AlreadyExists));
-    assert_eq!(kind(open(OpenMode::Existing).await), Ok(()));
-    assert_eq!(kind(open(OpenMode::Create).await), Ok(()));
+    let open = async |mode| PostgresBackend::builder(url.clone()).mode(mode).build().await;
+    opening::mode_decides_whether_a_store_must_or_must_not_exist(open).await;
 }
 
 #[tokio::test]

@@ -116,6 +116,8 @@ fn invalid_document_is_rejected_with_the_path_of_the_member() {
     ] {
         assert_eq!(path_of(&boundary), path, "{boundary}");
     }
+    let blank = format!("{}{}", " ".repeat(16_384), json!({"policy": {"Statement": [statement]}}));
+    assert_eq!(Boundary::parse(&blank, "alice").unwrap_err().path(), "boundary");
     let twice = r#"{"policy": {"Statement": [{"Effect": "Deny", "Effect": "Allow", "Action": "*", "Resource": "*"}]}}"#;
     assert!(Boundary::parse(twice, "alice").is_err());
 }

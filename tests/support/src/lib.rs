@@ -17,6 +17,7 @@ pub mod keys;
 pub mod keystone;
 pub mod load;
 pub mod network;
+pub mod opening;
 pub mod postgres;
 pub mod process;
 pub mod records;
