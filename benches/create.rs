@@ -22,7 +22,7 @@ const CONNECTIONS: usize = 32;
 const EACH: usize = 250;
 const ROUNDS: usize = 21;
 
-const ANSWER: &str = r#"{"credential":{"user_id":"bb5476fd12884539b41d5a88f838d773","blob":{"access":"b21b3d4ab81c09e29738e86d1840f37f","secret":"79473fd444eecbc036e5ddc9108f3d78b38974f8d1236ddc","status":"Active"},"project_id":"731fc6f265cd486d900f16e84c5cb594","type":"ec2","subject_ibm_id":"IBMid-61KR43CAFF","id":"b21b3d4ab81c09e29738e86d1840f37f"}}
+const ANSWER: &str = r#"{"credential":{"user_id":"bb5476fd12884539b41d5a88f838d773","blob":{"access":"b21b3d4ab81c09e29738e86d1840f37f","secret":"79473fd444eecbc036e5ddc9108f3d78b38974f8d1236ddc","status":"Active"},"project_id":"731fc6f265cd486d900f16e84c5cb594","type":"ec2","subject_ibm_id":"IBMid-61KR43CAFF","id":"b21b3d4ab81c09e29738e86d1840f37f","created_at":"2026-11-22T23:29:52Z"}}
 "#;
 
 async fn bare(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -61,7 +61,7 @@ async fn main() {
     let [of_bare, of_layer] = rates.map(bench::median);
     println!("bare hyper handler        {of_bare:>9.0} creates/s");
     println!("layer on MemoryBackend    {of_layer:>9.0} creates/s");
-    println!("ratio, median of pairs    {:>9.2}   bar: at least 0.80", bench::median(ratios));
+    println!("ratio, median of pairs    {:>9.2}   bar: at least 0.90", bench::median(ratios));
 }
 
 async fn creates_a_second<S, B>(service: S) -> f64

@@ -84,6 +84,16 @@ impl CredentialBackend for Two {
         Ok(false)
     }
 
+    async fn rotate(
+        &self,
+        _: &Arc<Credential>,
+        _: Quota,
+        _: &Arc<Credential>,
+        _: Version,
+    ) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+
     async fn delete(&self, _: &CredentialId, _: Version) -> Result<bool, BackendError> {
         Ok(false)
     }

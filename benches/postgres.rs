@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, types::ToSql};
 use tower_credentials::{
     backend::{
-        CredentialBackend, ListQuery, Order,
+        CredentialBackend, ListQuery, Order, access_key_marker,
         contract::{BulkLoad, MAX_LOAD},
         postgres::PostgresBackend,
     },
@@ -297,7 +297,7 @@ async fn scale(server: &lab::Server, rows: u64) {
 }
 
 async fn query(backend: &PostgresBackend, what: &str, n: u64) {
-    let mut list = ListQuery::new(Order::AccessKey);
+    let mut list = ListQuery::new(Order::Key);
     match what {
         "look-up" => {
             let found = backend.find_by_access_key(&access_key(n)).await.unwrap();
@@ -309,7 +309,7 @@ async fn query(backend: &PostgresBackend, what: &str, n: u64) {
             list = list.with_limit(100);
             list.project_id = Some(project_id(n));
             // After a key that is likely among the first ones of the project.
-            list.after = Some(format!("{:x}", n % 8));
+            list.after = Some(access_key_marker(&format!("{:x}", n % 8)));
         }
     }
     black_box(backend.list(&list).await.unwrap());

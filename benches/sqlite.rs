@@ -107,7 +107,7 @@ async fn list(small: &Filled, large: &Filled, bar: &str) {
             let rows = *rows;
             let started = Instant::now();
             for _ in 0..LISTS {
-                let mut query = ListQuery::new(Order::AccessKey);
+                let mut query = ListQuery::new(Order::Key);
                 query.user_id = Some(user_of(dice.below(rows)));
                 let page = backend.list(&query).await.unwrap();
                 assert_eq!(black_box(page).credentials.len() as u64, KEYS_PER_USER);

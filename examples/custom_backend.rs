@@ -54,7 +54,7 @@ impl CredentialBackend for ScanBackend {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
-        let marker = |record: &Arc<Credential>| query.order.marker(record).map(str::to_owned);
+        let marker = |record: &Arc<Credential>| query.order.marker(record);
         let end = query.before.clone().filter(|before| !before.is_empty());
         // Drops records without a marker: `None` is never greater.
         let is_between = |at: Option<String>| at > query.after && (end.is_none() || at < end);
@@ -75,6 +75,32 @@ impl CredentialBackend for ScanBackend {
             return Err(BackendError::AlreadyExists);
         }
         Ok(is_current && records.insert(new.id.clone(), Arc::clone(new)).is_some())
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let mut records = self.0.lock().await;
+        let Some(old) = records.get(&retired.id).filter(|old| old.version == expected).cloned()
+        else {
+            return Ok(false);
+        };
+        let owned = records.values().filter(|old| old.user_id == credential.user_id).count();
+        if !quota.admits(owned as u64) {
+            return Err(BackendError::QuotaExceeded);
+        }
+        let is_taken = clashes(&records, retired);
+        records.insert(retired.id.clone(), Arc::clone(retired));
+        if is_taken || records.contains_key(&credential.id) || clashes(&records, credential) {
+            records.insert(old.id.clone(), old);
+            return Err(BackendError::AlreadyExists);
+        }
+        records.insert(credential.id.clone(), Arc::clone(credential));
+        Ok(true)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {

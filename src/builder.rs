@@ -8,7 +8,7 @@ use crate::{
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
     config::{self, ConfigError},
-    dialect::{Dialect, Served},
+    dialect::{Dialect, Initials, Served},
     directory::{self, Directory},
     domain::Quota,
     issuer::TokenIssuer,
@@ -61,6 +61,9 @@ impl CredentialLayer {
             hide_unknown_keys: false,
             max_skew: MAX_SKEW,
             quota: Quota::Unlimited,
+            max_key_life: None,
+            show_secrets_once: false,
+            accept_bounded: false,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
             clock: Arc::new(SystemClock),
@@ -86,6 +89,7 @@ impl CredentialLayer {
 /// ```
 #[derive(Debug)]
 #[must_use = "call `build` to get the layer"]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct CredentialLayerBuilder {
     validator: Arc<dyn TokenValidator>,
     backend: Arc<dyn CredentialBackend>,
@@ -102,6 +106,9 @@ pub struct CredentialLayerBuilder {
     hide_unknown_keys: bool,
     max_skew: Duration,
     quota: Quota,
+    max_key_life: Option<Duration>,
+    show_secrets_once: bool,
+    accept_bounded: bool,
     body_limit: usize,
     body_timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -296,6 +303,36 @@ impl CredentialLayerBuilder {
         self
     }
 
+    /// Sets the longest time from the creation of a key pair to its expiry. Default: none.
+    ///
+    /// A new key pair without an expiry ends after this time. A create or a change with a later
+    /// expiry returns 400, for admins too. Existing key pairs are not changed.
+    pub fn max_key_life(mut self, life: Duration) -> Self {
+        self.max_key_life = Some(life);
+        self
+    }
+
+    /// Sets whether only the response to a create or a rotation shows a secret. Default: no.
+    /// Callers see the secrets of their keys in every response, as in the sources of the
+    /// dialects.
+    ///
+    /// Callers with the role `service` still see secrets if the policy
+    /// [lets them](crate::policy::RolePolicy::service_sees_key_pairs).
+    pub fn show_secrets_once(mut self, once: bool) -> Self {
+        self.show_secrets_once = once;
+        self
+    }
+
+    /// Sets whether `s3tokens` and `ec2tokens` accept keys with a boundary. Default: no. They
+    /// return 401 for such a key.
+    ///
+    /// Only for gateways that enforce the member `boundary` of the response. A gateway that does
+    /// not know it lets the key do everything that its owner may.
+    pub fn accept_bounded(mut self, accept: bool) -> Self {
+        self.accept_bounded = accept;
+        self
+    }
+
     /// Sets the limit of a request's body, in bytes. Default: 114,688.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
@@ -340,6 +377,9 @@ impl CredentialLayerBuilder {
             hide_unknown_keys,
             max_skew,
             quota,
+            max_key_life,
+            show_secrets_once,
+            accept_bounded,
             body_limit,
             body_timeout,
             clock,
@@ -367,13 +407,18 @@ impl CredentialLayerBuilder {
             policy,
             clock,
             quota,
+            max_key_life,
+            show_secrets_once,
+            accept_bounded,
             hide_unknown_keys,
             max_skew,
         };
+        let initials = Initials::of(dialects.iter().map(|(_, prefix)| prefix.as_str()));
         let shared = Shared {
             authority,
             validator,
             dialects,
+            initials,
             hosts,
             origins,
             base_url,

@@ -5,8 +5,9 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 use crate::{
     auth::AuthError,
     backend::BackendError,
+    boundary::BoundaryError,
     directory::DirectoryError,
-    domain::{InvalidBlob, InvalidId, InvalidKey, RandomError},
+    domain::{InvalidBlob, InvalidId, InvalidKey, InvalidTerm, NotRotatable, RandomError},
     issuer::IssueError,
 };
 
@@ -140,16 +141,24 @@ impl From<AuthError> for Error {
 
 impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
-        let (kind, message) = match error {
-            BackendError::AlreadyExists => (ErrorKind::Conflict, "The credential already exists."),
-            BackendError::Corrupt(_) => (ErrorKind::Internal, "An unexpected error occurred."),
+        let (kind, message) = match &error {
+            BackendError::AlreadyExists => {
+                (ErrorKind::Conflict, Cow::Borrowed("The credential already exists."))
+            }
+            BackendError::Rejected(reason) => {
+                let message = format!("The credential cannot be stored: {reason}.");
+                (ErrorKind::Conflict, Cow::Owned(message))
+            }
+            BackendError::Corrupt(_) => {
+                (ErrorKind::Internal, "An unexpected error occurred.".into())
+            }
             BackendError::QuotaExceeded => (
                 ErrorKind::QuotaExceeded,
-                "The user has reached the maximum number of credentials.",
+                "The user has reached the maximum number of credentials.".into(),
             ),
-            BackendError::Unavailable(_) => (ErrorKind::Unavailable, UNAVAILABLE),
+            BackendError::Unavailable(_) => (ErrorKind::Unavailable, UNAVAILABLE.into()),
             BackendError::Unstorable(_) => {
-                (ErrorKind::BadRequest, "The credential is too long for the store.")
+                (ErrorKind::BadRequest, "The credential is too long for the store.".into())
             }
         };
         Self::new(kind, message).with_source(error)
@@ -171,6 +180,24 @@ impl From<IssueError> for Error {
 impl From<RandomError> for Error {
     fn from(error: RandomError) -> Self {
         Self::unavailable(error)
+    }
+}
+
+impl From<NotRotatable> for Error {
+    fn from(error: NotRotatable) -> Self {
+        Self::new(ErrorKind::Conflict, format!("The credential cannot be rotated: {error}."))
+    }
+}
+
+impl From<InvalidTerm> for Error {
+    fn from(error: InvalidTerm) -> Self {
+        Self::bad_request(format!("{error}."))
+    }
+}
+
+impl From<BoundaryError> for Error {
+    fn from(error: BoundaryError) -> Self {
+        Self::bad_request(format!("{error}."))
     }
 }
 

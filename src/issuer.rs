@@ -21,6 +21,7 @@ use crate::{
 /// * The token is valid for exactly this project and these roles. It says that it was
 ///   obtained with a key: a validator must mark its caller with
 ///   [`Delegation::Ec2Credential`], or keys could create keys.
+/// * The token expires no later than the key. The layer rejects another one.
 /// * The issuer does not log the token.
 #[async_trait]
 pub trait TokenIssuer: fmt::Debug + Send + Sync + 'static {
@@ -46,6 +47,12 @@ pub struct Signer {
     pub roles: Vec<Role>,
     /// The delegation under which the key was created.
     pub delegation: Option<Delegation>,
+    /// The expiry of the key.
+    pub expires_at: Option<SystemTime>,
+    /// The boundary of the key, as [`Boundary::parse`](crate::boundary::Boundary::parse) accepts
+    /// it. `None` unless the layer [accepts](crate::CredentialLayerBuilder::accept_bounded) such
+    /// keys.
+    pub boundary: Option<String>,
 }
 
 /// A token that was issued.

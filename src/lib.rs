@@ -199,8 +199,6 @@ pub mod auth;
 mod authority;
 pub mod backend;
 mod body;
-#[cfg(feature = "s3")]
-#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod boundary;
 mod builder;
 pub mod clock;
@@ -224,8 +222,6 @@ pub mod issuer;
 pub mod keystone;
 mod layer;
 mod log;
-#[cfg(feature = "s3")]
-#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod operation;
 mod origin;
 pub mod policy;

@@ -88,6 +88,8 @@ pub enum Action {
     ShowKey,
     /// Show the secret of a key pair that the caller may see in IBM's dialect or in v2.
     ShowSecret,
+    /// Show a secret again, if the layer shows secrets once. The caller may also see it.
+    ShowSecretAgain,
     /// Change a v3 credential's blob.
     UpdateCredential,
     /// Change a v2 grant.

@@ -21,6 +21,7 @@ use test_support::{
 };
 use tower_credentials::{
     backend::{
+        Order,
         contract::{BulkLoad, MAX_LOAD},
         postgres::PostgresBackend,
         sqlite::SqliteBackend,
@@ -44,7 +45,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
 
     let mut records: Vec<_> = (0..count as u64).map(record).collect();
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    records.sort_by_key(|record| Order::Key.marker(record));
     let source = folder.path().join("source.db");
     runtime.block_on(fill(&SqliteBackend::open(&source).unwrap(), &records));
     let source = format!("sqlite:{}", source.display());

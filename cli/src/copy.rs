@@ -23,7 +23,7 @@ pub(crate) async fn run(
     let last_used = source.usage_log().filter(|_| target.usage_log().is_some());
     let mut loader = Loader::new(target.backend(), target.usage_log());
     let mut damaged = DamagedRecords::default();
-    let scan = Scan::new(source.backend(), Order::Id).with_last_used(last_used);
+    let scan = Scan::new(source.backend(), Order::Key).with_last_used(last_used);
     let copied = copy(scan, &mut loader, &mut damaged).await;
     let report =
         Report::default().with("from", redact_url(&from.url)).with("to", redact_url(&to.url));

@@ -64,7 +64,7 @@ async fn write<W: Write>(
     let progress = Progress::of_records("exporting");
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
-    let scan = Scan::new(store.backend(), Order::Id).with_last_used(store.usage_log());
+    let scan = Scan::new(store.backend(), Order::Key).with_last_used(store.usage_log());
     let mut scan = scan.read_ahead();
     while let Some(scanned) = scan.next().await? {
         match scanned {

@@ -5,23 +5,30 @@
 //! ```
 
 mod copy;
+mod description;
 mod export;
 mod files;
 mod format;
 mod import;
 mod key;
+mod key_options;
 #[cfg(feature = "keystone")]
 mod keystone;
+mod list;
 mod load;
 mod maintain;
 mod options;
 mod passphrase;
+mod purge;
 mod record;
+mod remarks;
 mod report;
+mod ring;
 mod scan;
 mod seal;
 mod stats;
 mod store;
+mod times;
 mod verify;
 
 use std::{io, panic::resume_unwind, path::Path, process::ExitCode, time::Duration};
@@ -47,15 +54,21 @@ const GRACE: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     let options = options::parse();
     options::log_to_stderr();
+    // The name of the command, and whether its report goes to stdout.
     let (name, stdout) = match &options.command {
         Command::Copy { .. } => ("copy", true),
         Command::Export(export) => ("export", export.file != Path::new("-")),
         Command::Import(_) => ("import", true),
         Command::Init(_) => ("init", true),
-        Command::Key { .. } => ("key", true),
+        Command::Ring { .. } => ("ring", true),
+        Command::Key(key) => (key.name(), true),
+        // Without `--json`, stdout has the table.
+        Command::List(_) => ("list", options.json),
         Command::Migrate(_) => ("migrate", true),
+        Command::Purge(_) => ("purge", true),
         Command::Remove { .. } => ("remove", true),
         Command::Reseal { .. } => ("reseal", true),
+        Command::Show(_) => ("show", true),
         Command::Stats(_) => ("stats", true),
         Command::Verify { .. } => ("verify", true),
     };
@@ -64,7 +77,7 @@ fn main() -> ExitCode {
         let message = "--json prints the report to stdout: name a file for the export";
         Failure::new(Exit::Usage, message).into()
     } else {
-        until_interrupted(run(command, secret_files.into())).unwrap_or_else(Report::from)
+        until_interrupted(run(command, secret_files.into(), json)).unwrap_or_else(Report::from)
     };
     report.print(name, json, stdout);
     ExitCode::from(report.exit() as u8)
@@ -95,7 +108,7 @@ fn until_interrupted(
     report
 }
 
-async fn run(command: Command, files: SecretFiles) -> Result<Report, Failure> {
+async fn run(command: Command, files: SecretFiles, json: bool) -> Result<Report, Failure> {
     match command.with_urls(files)? {
         Command::Copy { from, to, from_key_ring, to_key_ring } => {
             let (key_ring, key_ring_option) = (from_key_ring, "--from-key-ring");
@@ -109,13 +122,17 @@ async fn run(command: Command, files: SecretFiles) -> Result<Report, Failure> {
         Command::Init(store) => {
             store::open(&store, files, OpenMode::CreateNew).await.map(|it| describe(&it, &store))
         }
-        Command::Key { file, id, standby } => key::run(&file, &id, standby, files),
+        Command::Key(command) => key::run(command, files).await,
+        Command::List(options) => list::list(options, files, json).await,
+        Command::Purge(options) => purge::run(options, files).await,
+        Command::Ring { file, id, standby } => ring::run(&file, &id, standby, files),
         Command::Migrate(store) => {
             store::open(&store, files, OpenMode::Existing).await.map(|it| describe(&it, &store))
         }
         Command::Remove { url, ids } => maintain::remove(&url, &ids).await,
         Command::Reseal { store, adopt } => maintain::reseal(&store, adopt, files).await,
-        Command::Stats(store) => stats::run(&store, files).await,
+        Command::Show(options) => list::show_one(options, files).await,
+        Command::Stats(options) => stats::run(options, files).await,
         Command::Verify { store, repair } => verify::run(&store, repair, files).await,
     }
 }

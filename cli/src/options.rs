@@ -7,7 +7,10 @@ use std::{
     process,
 };
 
-use crate::report::Failure;
+use crate::{
+    key_options::{KeyCommand, List, Purge, Show, Stats},
+    report::Failure,
+};
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 use tower_credentials::{
@@ -78,12 +81,29 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         to_key_ring: Option<String>,
     },
+    /// List keys and other records, without their secrets.
+    ///
+    /// Prints the table to stdout, and the number of records to stderr.
+    List(List),
+    /// Show one record without its secret: also its boundary, and the policy document that the
+    /// boundary compiles to.
+    Show(Show),
+    /// Create, rotate, disable, enable or delete a key.
+    ///
+    /// Servers with a cache follow the changes of the store: a change takes effect within a second.
+    /// While that is interrupted, it takes effect within their `--key-ttl`.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Delete the keys that expired long ago.
+    ///
+    /// A key that is extended meanwhile is not deleted. After an interruption, run it again.
+    Purge(Purge),
     /// Add a key to a key ring, or make an existing key the newest one.
     ///
     /// The newest key of a ring seals; every key opens. If several processes share a store, rotate
     /// in three steps. Add the key to their rings with --standby, and restart them. Run the same
     /// command without --standby, and restart them again. Then reseal the store.
-    Key {
+    Ring {
         /// The file of the ring. The command creates it if it does not exist; only its owner can read it.
         file: PathBuf,
         /// The name of the key: letters, digits, - and _.
@@ -113,7 +133,7 @@ pub(crate) enum Command {
         adopt: bool,
     },
     /// Count the records of a store.
-    Stats(StoreArgs),
+    Stats(Stats),
     /// Check a store.
     ///
     /// Checks that every record can be read, that lookups by id, access key and slot return it, and
@@ -136,10 +156,14 @@ impl Command {
             | Self::Import(Import { store, .. })
             | Self::Init(store)
             | Self::Migrate(store)
+            | Self::List(List { store, .. })
+            | Self::Purge(Purge { store, .. })
             | Self::Reseal { store, .. }
-            | Self::Stats(store)
+            | Self::Show(Show { store, .. })
+            | Self::Stats(Stats { store, .. })
             | Self::Verify { store, .. } => vec![&mut store.url],
-            Self::Key { .. } => Vec::new(),
+            Self::Key(key) => vec![&mut key.store_mut().url],
+            Self::Ring { .. } => Vec::new(),
             Self::Remove { url, .. } => vec![url],
         };
         for url in urls {

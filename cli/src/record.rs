@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `id`, `kind`, `user_id` | strings |
 //! | `project_id?`, `slot?`, `access_key?` | strings; the slot is `ec2`, `password` or `s3` |
-//! | `status` | `Active` or `Inactive` |
+//! | `status` | `Active` or `Inactive`; `ActiveLimited` or `InactiveLimited` with an expiry or a boundary |
+//! | `expires_at?` | microseconds since 1970 |
+//! | `terms?` | name, description, boundary and the other terms: an object, as stores keep it |
 //! | `delegation?` | an object, as stores keep it |
 //! | `attributes?` | an object, as the client sent it |
 //! | `root_key?` | whether it is the root key of its project; only if user and project have equal ids |
@@ -14,7 +16,8 @@
 //! | `version` | a 64-bit number |
 //! | `material` | an object, as stores keep it; **it contains the secret** |
 //!
-//! A line with any other member is rejected, because an import would lose its value.
+//! A line with any other member is rejected, because an import would lose its value. Earlier
+//! releases reject a record with terms: they know neither these members nor its status.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower_credentials::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
-    Status, UserId, Version, from_micros, to_micros,
+    Status, Terms, UserId, Version, from_micros, to_micros,
 };
 
 /// Appends the line of a record, with the line feed.
@@ -38,7 +41,9 @@ pub(crate) fn write(
         project_id: record.project_id.as_ref().map(ProjectId::as_str),
         slot: record.slot.map(Slot::as_str),
         access_key: record.access_key.as_ref().map(AccessKey::as_str),
-        status: record.status.as_str(),
+        status: record.stored_status(),
+        expires_at: record.terms.expires_at().map(to_micros),
+        terms: record.terms.encode().map(|terms| serde_json::from_str(&terms)).transpose()?,
         delegation: record
             .delegation
             .as_ref()
@@ -80,7 +85,11 @@ pub(crate) fn read(line: &[u8]) -> Result<(Credential, Option<SystemTime>), &'st
     let slot = |word: String| Slot::from_word(&word).ok_or("slot");
     record.slot = line.slot.map(slot).transpose()?;
     record.access_key = line.access_key.map(AccessKey::from_stored);
-    record.status = Status::from_word(&line.status).ok_or("status")?;
+    let expires_at = |micros| from_micros(micros).ok_or("expires_at");
+    let expires_at = line.expires_at.map(expires_at).transpose()?;
+    let terms = line.terms.map(|terms| terms.to_string());
+    record.terms = Terms::decode(terms.as_deref(), expires_at).map_err(|_| "terms")?;
+    record.status = Status::from_stored(&line.status, &record.terms).ok_or("status")?;
     let delegation = |form: Value| Delegation::decode(&form.to_string()).ok_or("delegation");
     record.delegation = line.delegation.map(delegation).transpose()?;
     if record.has_equal_ids() {
@@ -108,6 +117,10 @@ struct WrittenLine<'a> {
     access_key: Option<&'a str>,
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     delegation: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root_key: Option<bool>,
@@ -130,6 +143,8 @@ struct ReadLine {
     slot: Option<String>,
     access_key: Option<String>,
     status: String,
+    expires_at: Option<i64>,
+    terms: Option<Value>,
     delegation: Option<Value>,
     root_key: Option<bool>,
     #[serde(default)]

@@ -155,7 +155,7 @@ fn line(name: &str, value: &Value) -> String {
 }
 
 /// Escapes control and bidirectional characters. The id of a record may contain any text.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

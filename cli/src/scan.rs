@@ -36,13 +36,13 @@ pub(crate) struct Records {
     pub(crate) last_used: HashMap<CredentialId, SystemTime>,
 }
 
-/// A scan of all records of a store.
+/// A scan of the records of a store.
 ///
 /// Returns each record once. A record that is written during the scan may be missing.
 #[derive(Debug)]
 pub(crate) struct Scan {
     backend: Arc<dyn CredentialBackend>,
-    order: Order,
+    query: ListQuery,
     /// The marker of the next page; `None` at the end.
     after: Option<String>,
     /// Requested for the times of last use.
@@ -51,7 +51,12 @@ pub(crate) struct Scan {
 
 impl Scan {
     pub(crate) fn new(backend: Arc<dyn CredentialBackend>, order: Order) -> Self {
-        Self { backend, order, after: Some(String::new()), usage: None }
+        Self::of(backend, ListQuery::new(order))
+    }
+
+    /// A scan of the records that pass a query.
+    pub(crate) fn of(backend: Arc<dyn CredentialBackend>, query: ListQuery) -> Self {
+        Self { backend, query, after: Some(String::new()), usage: None }
     }
 
     /// Also returns when records were last used.
@@ -77,7 +82,7 @@ impl Scan {
     /// Returns the next step; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Scanned>, BackendError> {
         while let Some(after) = self.after.clone() {
-            let mut query = ListQuery::new(self.order);
+            let mut query = self.query.clone();
             query.after = Some(after);
             match retry(|| list_skipping_damaged(&self.backend, &query)).await? {
                 ListStep::Damaged(mut damaged) => {
@@ -152,17 +157,15 @@ impl DamagedRecords {
         self.0.push(damaged);
     }
 
-    pub(crate) fn contains(&self, marker: &str) -> bool {
-        self.0.iter().any(|damaged| damaged.marker == marker)
-    }
-
     /// Adds the records to a report, as a failure.
     pub(crate) fn add_to(&self, report: Report) -> Report {
         let count = self.0.len();
         let failure = (count > 0)
             .then(|| Failure::new(Exit::Problem, format!("{count} records cannot be read")));
-        let line =
-            |damaged: &Damaged| format!("{}: {}", damaged.marker, with_causes(&damaged.error));
+        let line = |damaged: &Damaged| {
+            let name = damaged.id.as_ref().map_or(&*damaged.marker, CredentialId::as_str);
+            format!("{name}: {}", with_causes(&damaged.error))
+        };
         let lines: Vec<_> = self.0.iter().take(MAX_LISTED).map(line).collect();
         report.with("damaged", count).with("damaged_records", lines).failing(failure)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     options::StoreArgs,
+    remarks::Remarks,
     report::{Exit, Failure, MAX_LISTED, Progress, Report, with_causes},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::{open, retry},
@@ -12,11 +13,9 @@ use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, OpenMode, Order, Store, StoreBackend,
-        contract::{Damaged, Recount},
-        encrypted::Encrypted,
-        redact_url,
+        contract::Recount, encrypted::Encrypted, redact_url,
     },
-    domain::{AccessKey, Credential, CredentialId},
+    domain::Credential,
     secret_files::SecretFiles,
 };
 
@@ -36,8 +35,12 @@ pub(crate) async fn run(
     let store = open(args, files, OpenMode::Existing).await?;
     let mut found = Findings::default();
     let backend: Backend = store.backend();
-    check_by_id(&backend, &mut found).await?;
-    check_by_access_key(&backend, &mut found).await?;
+    check_records(&backend, &mut found).await?;
+    let maintenance = store.maintenance();
+    if repair {
+        retry(|| maintenance.repair_indexes()).await?;
+    }
+    found.add(retry(|| maintenance.check_indexes()).await?);
     let report = Report::default().with("store", redact_url(&args.url));
     let report = found.add_to(report.with("records", found.records));
     // Further errors must not hide these findings.
@@ -90,7 +93,7 @@ async fn seal_counts(
 ) -> Result<SealCounts, BackendError> {
     let (mut plain, mut outdated, mut after) = (0, 0, None);
     loop {
-        let page = retry(|| encrypted.verify_page(after.as_ref())).await?;
+        let page = retry(|| encrypted.verify_page(after.as_deref())).await?;
         plain += page.plain;
         outdated += page.outdated;
         after = page.next;
@@ -109,30 +112,7 @@ struct Findings {
     count: u64,
     /// At most [`MAX_LISTED`].
     lines: Vec<String>,
-    unmarked: Unmarked,
-}
-
-/// Records of earlier releases whose user and project have equal ids, without a mark that says
-/// whether they are root keys. Not an error, but an operator should check them.
-#[derive(Default)]
-struct Unmarked {
-    count: u64,
-    lines: Vec<String>,
-}
-
-impl Unmarked {
-    fn add(&mut self, records: &[Arc<Credential>]) {
-        for record in records {
-            if record.root_key.is_some() || !record.has_equal_ids() {
-                continue;
-            }
-            self.count += 1;
-            if self.lines.len() < MAX_LISTED {
-                let treated_as = if record.is_root_key() { "a root key" } else { "a user's key" };
-                self.lines.push(format!("{}: treated as {treated_as}", record.id.as_str()));
-            }
-        }
-    }
+    remarks: Remarks,
 }
 
 impl Findings {
@@ -148,17 +128,15 @@ impl Findings {
         });
         let report = self.damaged.add_to(report);
         let report = report.with("wrong", self.count).with("findings", self.lines.clone());
-        let Unmarked { count, lines } = &self.unmarked;
-        let report = report.with("unmarked_root_keys", *count);
-        report.with("unmarked_records", lines.clone()).failing(failure)
+        self.remarks.add_to(report.failing(failure))
     }
 }
 
-/// Lists all records by id, and checks that lookups by id, access key and slot return them.
-async fn check_by_id(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
+/// Lists all records, and checks that lookups by id, access key and slot return them.
+async fn check_records(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
     let progress = Progress::of_records("looking up");
-    let mut scan = Scan::new(Arc::clone(backend), Order::Id).read_ahead();
-    // The id before the next record.
+    let mut scan = Scan::new(Arc::clone(backend), Order::Key).read_ahead();
+    // The marker before the next record.
     let mut before = String::new();
     while let Some(scanned) = scan.next().await? {
         let records = match scanned {
@@ -171,15 +149,15 @@ async fn check_by_id(backend: &Backend, found: &mut Findings) -> Result<(), Fail
         };
         let mut tasks = JoinSet::new();
         for part in records.chunks(records.len().div_ceil(TASKS)) {
-            let last = part.last().map_or_else(String::new, |last| last.id.as_str().to_owned());
+            let last = part.last().and_then(|last| Order::Key.marker(last)).unwrap_or_default();
             let part = part.to_vec();
             let (backend, mut before) = (Arc::clone(backend), std::mem::replace(&mut before, last));
             tasks.spawn(async move {
                 let mut findings = Vec::new();
                 for record in part {
-                    let id = record.id.as_str().to_owned();
+                    let marker = Order::Key.marker(&record).unwrap_or_default();
                     findings.extend(check_record(&backend, record, &before).await?);
-                    before = id;
+                    before = marker;
                 }
                 Ok::<_, BackendError>(findings)
             });
@@ -187,53 +165,14 @@ async fn check_by_id(backend: &Backend, found: &mut Findings) -> Result<(), Fail
         while let Some(findings) = tasks.join_next().await {
             found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
         }
-        found.unmarked.add(&records);
+        found.remarks.add(&records);
         found.records += records.len() as u64;
         progress.add(records.len() as u64);
     }
     Ok(())
 }
 
-/// Lists all records by access key, and checks that lookups by id return them.
-async fn check_by_access_key(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
-    let progress = Progress::of_records("listing access keys");
-    let mut scan = Scan::new(Arc::clone(backend), Order::AccessKey).read_ahead();
-    while let Some(scanned) = scan.next().await? {
-        let records = match scanned {
-            Scanned::Damaged(Damaged { marker, error, .. }) => {
-                // The list by id reported the record already, if its access key was never changed.
-                let id = CredentialId::of(&AccessKey::from_stored(marker.as_str()));
-                if !found.damaged.contains(id.as_str()) {
-                    let what = format!("the record of the access key {marker:?} cannot be read");
-                    found.add(vec![format!("{what}: {}", with_causes(&error))]);
-                }
-                continue;
-            }
-            Scanned::Records(Records { records, .. }) => records,
-        };
-        let mut tasks = JoinSet::new();
-        for part in records.chunks(records.len().div_ceil(TASKS)) {
-            let (backend, part) = (Arc::clone(backend), part.to_vec());
-            tasks.spawn(async move {
-                let mut findings = Vec::new();
-                for record in part {
-                    if is_missing_by_id(&backend, &record).await? {
-                        let id = record.id.as_str();
-                        findings.push(format!("{id}: found by access key, not found by id"));
-                    }
-                }
-                Ok::<_, BackendError>(findings)
-            });
-        }
-        while let Some(findings) = tasks.join_next().await {
-            found.add(findings.map_err(|error| Failure::of(Exit::Problem, &error))??);
-        }
-        progress.add(records.len() as u64);
-    }
-    Ok(())
-}
-
-/// Checks a record that was listed after the id `before`. Checks it again if it changed meanwhile.
+/// Checks a record that was listed after the marker `before`. Checks it again if it changed meanwhile.
 async fn check_record(
     backend: &Backend,
     mut record: Arc<Credential>,
@@ -244,7 +183,7 @@ async fn check_record(
         if findings.is_empty() {
             return Ok(findings);
         }
-        match list_one(backend, &record.id, before).await? {
+        match list_one(backend, &record, before).await? {
             // Deleted.
             None => return Ok(Vec::new()),
             Some(now) if now.version == record.version => return Ok(findings),
@@ -291,20 +230,23 @@ fn mismatch(
     Ok(Some(format!("{}: lookup by {name} {what}", record.id.as_str())))
 }
 
-/// Lists one record again, starting after the id `after`.
+/// Lists one record again, starting after the marker `after`.
 async fn list_one(
     backend: &Backend,
-    id: &CredentialId,
+    record: &Credential,
     after: &str,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let mut query = ListQuery::new(Order::Id);
+    let mut query = ListQuery::new(Order::Key);
+    let marker = query.order.marker(record).unwrap_or_default();
+    // In a damaged store, the record before may have the same marker.
+    let after = if after < &*marker { after } else { shortened(&marker) };
     query.after = Some(after.to_owned());
-    // No string is between the id and this one.
-    query.before = Some(format!("{}\u{1}", id.as_str()));
+    // No string is between the marker and this one.
+    query.before = Some(format!("{marker}\u{1}"));
     loop {
         let page = retry(|| backend.list(&query)).await?;
-        if let Some(record) = page.credentials.iter().find(|record| record.id == *id) {
-            return Ok(Some(Arc::clone(record)));
+        if let Some(found) = page.credentials.iter().find(|found| found.id == record.id) {
+            return Ok(Some(Arc::clone(found)));
         }
         query.after = page.next;
         if query.after.is_none() {
@@ -313,18 +255,7 @@ async fn list_one(
     }
 }
 
-/// Whether a record that was listed by access key is not found by id.
-async fn is_missing_by_id(backend: &Backend, record: &Credential) -> Result<bool, BackendError> {
-    let found = retry(|| backend.get(&record.id)).await;
-    match (found, &record.access_key) {
-        // The list by id reports a corrupt record.
-        (Err(BackendError::Corrupt(_)), _) | (Ok(_), None) => Ok(false),
-        (Err(error), _) => Err(error),
-        (Ok(Some(found)), Some(_)) if found.access_key == record.access_key => Ok(false),
-        // Deleted, or its access key was changed; unless a lookup by access key still returns it.
-        (Ok(_), Some(access_key)) => {
-            let found = retry(|| backend.find_by_access_key(access_key)).await?;
-            Ok(found.is_some_and(|found| *found == *record))
-        }
-    }
+/// Returns the text without its last character, which is before the text in any list.
+fn shortened(text: &str) -> &str {
+    text.char_indices().next_back().map_or("", |(last, _)| &text[..last])
 }

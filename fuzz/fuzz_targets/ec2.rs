@@ -19,16 +19,8 @@ fuzz_target!(|data: &[u8]| {
     let (signature, verb, host) = (next().unwrap_or_default(), next(), next());
     let (path, body_hash) = (next(), next());
     let access = AccessKey::from_stored("access");
-    let mut request = Ec2TokensRequest {
-        access: access.clone(),
-        signature,
-        verb,
-        host,
-        path,
-        params: Default::default(),
-        headers: Default::default(),
-        body_hash,
-    };
+    let mut request = Ec2TokensRequest::new(access.clone(), signature);
+    (request.verb, request.host, request.path, request.body_hash) = (verb, host, path, body_hash);
     for line in lines {
         if let Some((name, value)) = line.split_once(':') {
             request.headers.insert(name.into(), value.into());

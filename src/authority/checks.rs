@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    backend::CredentialBackend,
+    backend::{BackendError, CredentialBackend},
     clock::Clock,
     directory::{Directory, Project, User},
-    domain::{Caller, Credential, Kind, ProjectId, Quota, UserId},
+    domain::{AccessKey, Caller, Credential, CredentialId, Kind, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
     issuer::TokenIssuer,
     policy::{Action, Decision, Owners, Policy, Target},
@@ -27,10 +27,25 @@ pub(crate) struct Authority {
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quota: Quota,
+    /// The longest time from the creation of a key to its expiry.
+    pub(crate) max_key_life: Option<Duration>,
+    /// Whether secrets are shown in the response to a create or a rotation only.
+    pub(crate) show_secrets_once: bool,
+    /// Whether `s3tokens` and `ec2tokens` accept keys with a boundary.
+    pub(crate) accept_bounded: bool,
     /// Whether an unknown access key looks like a wrong signature.
     pub(crate) hide_unknown_keys: bool,
     /// How much the time of a signed request may differ from the clock.
     pub(crate) max_skew: Duration,
+}
+
+/// How current a record must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reading {
+    /// A cache may know it.
+    Cached,
+    /// As it is stored now.
+    Latest,
 }
 
 impl Authority {
@@ -69,6 +84,28 @@ impl Authority {
 
     pub(super) fn backend(&self) -> &dyn CredentialBackend {
         &*self.backend
+    }
+
+    pub(super) async fn read(
+        &self,
+        id: &CredentialId,
+        reading: Reading,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        match reading {
+            Reading::Cached => self.backend().get(id).await,
+            Reading::Latest => self.backend().get_latest(id).await,
+        }
+    }
+
+    pub(super) async fn read_by_access_key(
+        &self,
+        access_key: &AccessKey,
+        reading: Reading,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        match reading {
+            Reading::Cached => self.backend().find_by_access_key(access_key).await,
+            Reading::Latest => self.backend().find_latest_by_access_key(access_key).await,
+        }
     }
 
     pub(super) fn directory(&self) -> Option<&dyn Directory> {

@@ -1,19 +1,22 @@
-//! Keystone v3 credentials, addressed by their id: create, list, show, change the
-//! blob, delete.
+//! Keystone v3 credentials, addressed by their id: create, list, show, change, rotate,
+//! delete.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
 
 use super::{
-    checks::Authority,
+    checks::{Authority, Reading},
     listing::End,
     outcome::{LAST_USED, Listing, Outcome},
+    terms::{COMPUTED, GivenTerms, TermFilter},
     write::Address,
 };
 use crate::{
-    backend::{ListQuery, Order},
+    backend::{ListQuery, Order, expires_before},
     domain::{
         AccessKey, Attributes, Blob, Caller, Credential, CredentialId, Kind, Material, ProjectId,
-        SecretKey, UserId, Version,
+        SecretKey, Status, UserId, Version,
     },
     error::Error,
     policy::{Action, Decision, ListScope, Target},
@@ -24,6 +27,7 @@ pub(crate) enum CredentialCommand {
     Create(CreateCredential),
     Delete(CredentialId),
     List(ListCredentials),
+    Rotate { id: CredentialId, overlap: Duration },
     Show(CredentialId),
     Update(UpdateCredential),
 }
@@ -36,6 +40,8 @@ pub(crate) struct CreateCredential {
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) blob: Blob,
     pub(crate) attributes: Attributes,
+    pub(crate) status: Status,
+    pub(crate) terms: GivenTerms,
 }
 
 /// Which credentials to list. A record must pass all filters.
@@ -44,6 +50,7 @@ pub(crate) struct ListCredentials {
     pub(crate) user_id: Option<UserId>,
     pub(crate) kind: Option<Kind>,
     pub(crate) matches: Vec<Match>,
+    pub(crate) terms: TermFilter,
     /// The id of the last record of the previous page.
     pub(crate) marker: Option<String>,
     pub(crate) limit: Option<usize>,
@@ -72,12 +79,13 @@ pub(crate) enum Matching {
     StartsWith,
 }
 
-/// A change of the blob.
+/// A change of the blob, the status or the terms.
 #[derive(Debug)]
 pub(crate) struct UpdateCredential {
     pub(crate) id: CredentialId,
-    pub(crate) blob: Blob,
-    /// The other members that the client sent, which must be as stored.
+    pub(crate) blob: Option<Blob>,
+    /// The other members that the client sent. Status and terms are changed, the rest must be as
+    /// stored.
     pub(crate) others: Attributes,
 }
 
@@ -93,8 +101,13 @@ impl Authority {
                 self.delete(caller, Action::DeleteCredential, Address::Credential(&id)).await
             }
             CredentialCommand::List(command) => self.list_credentials(caller, command).await,
+            CredentialCommand::Rotate { id, overlap } => {
+                let actions = (Action::UpdateCredential, Action::CreateCredential);
+                self.rotate(caller, actions, Address::Credential(&id), overlap).await
+            }
             CredentialCommand::Show(id) => {
-                let credential = self.find_credential(caller, Action::ShowCredential, &id).await?;
+                let (action, reading) = (Action::ShowCredential, Reading::Cached);
+                let credential = self.find_credential(caller, action, &id, reading).await?;
                 Ok(Outcome::Shown(self.credential_view(caller, credential)))
             }
             CredentialCommand::Update(command) => self.update_credential(caller, command).await,
@@ -106,7 +119,8 @@ impl Authority {
         caller: &Caller,
         command: CreateCredential,
     ) -> Result<Outcome, Error> {
-        let CreateCredential { kind, user_id, project_id, blob, mut attributes } = command;
+        let CreateCredential { kind, user_id, project_id, blob, mut attributes, status, terms } =
+            command;
         if self.usage.is_some() {
             // Clients may copy the member from a response, or make it up. If it were stored,
             // it would be shown once the layer has no log any more.
@@ -124,6 +138,7 @@ impl Authority {
             self.require_place(action, &user_id, project_id).await?;
         }
 
+        let terms = self.new_terms(&terms, &kind, &user_id)?;
         let id =
             access_key.as_ref().map_or_else(CredentialId::random, |it| Ok(CredentialId::of(it)))?;
         let blob = if kind.is_ec2() { blob.bound_to(caller.delegation.as_ref()) } else { blob };
@@ -133,6 +148,8 @@ impl Authority {
         credential.project_id = project_id;
         credential.access_key = access_key;
         credential.attributes = attributes;
+        credential.status = status;
+        credential.terms = terms;
         credential.delegation.clone_from(&caller.delegation);
         self.insert(caller, credential).await
     }
@@ -145,8 +162,8 @@ impl Authority {
         let action = Action::ListCredentials;
         self.permit(caller, action, Target::default())?;
         let scope = self.policy.list_scope(caller, action).ok_or_else(Error::forbidden)?;
-        let ListCredentials { user_id, kind, matches, marker, limit } = command;
-        let mut query = ListQuery::new(Order::Id);
+        let ListCredentials { user_id, kind, matches, terms, marker, limit } = command;
+        let mut query = ListQuery::new(Order::Key);
         (query.user_id, query.kind) = (user_id, kind);
         match scope {
             ListScope::All => {}
@@ -161,14 +178,23 @@ impl Authority {
                 return Ok(Outcome::Listed(Listing::default()));
             }
         }
+        if query.user_id.is_none()
+            && query.project_id.is_none()
+            && let Some(time) = terms.expires_before
+        {
+            // Few records have an expiry.
+            query.order = Order::ExpiresAt;
+            query.before = Some(expires_before(time));
+        }
         self.start_after(&mut query, marker).await?;
         let view = |record: Arc<Credential>| {
             let is_listed = !matches!(record.material, Material::Password { .. })
+                && terms.admits(&record)
                 && matches.iter().all(|it| it.admits(&record))
                 && self.allows(caller, action, &record);
             is_listed.then(|| self.credential_view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(query, limit, End::Marked, view).await?))
+        Ok(Outcome::Listed(self.page(query, limit, End::Marked, view, Credential::size).await?))
     }
 
     async fn update_credential(
@@ -179,15 +205,37 @@ impl Authority {
         let (action, address) = (Action::UpdateCredential, Address::Credential(&command.id));
         let change = |stored: &Credential, changed: &mut Credential| {
             if !command.leaves_alone(stored, self.usage.is_some()) {
-                return Err(Error::bad_request("Only the blob of a credential can be changed."));
+                let message = "Only the blob, the status and the terms can be changed.";
+                return Err(Error::bad_request(message));
             }
-            command.apply(stored, changed)?;
+            if let Some(blob) = &command.blob {
+                let blob = self.with_hidden_secret(caller, blob, stored);
+                apply(&blob, stored, changed)?;
+            }
+            if let Some(status) = command.status(stored)? {
+                changed.status = status;
+            }
+            self.change_terms(&command.terms(stored)?, changed)?;
             // Checks the permission for the changed record too.
             self.permit(caller, action, Target::record(changed))?;
             Ok(true)
         };
         let credential = self.update(caller, action, address, change).await?;
         Ok(Outcome::Updated(self.credential_view(caller, credential)))
+    }
+
+    /// The blob of a change, with the stored secret if the caller cannot see that, and sends back
+    /// what it sees: the same key pair without a secret.
+    fn with_hidden_secret(&self, caller: &Caller, blob: &Blob, stored: &Credential) -> Blob {
+        let view = self.credential_view(caller, Arc::new(stored.clone()));
+        let (Some(access_key), Some(secret)) = (&stored.access_key, stored.secret_key()) else {
+            return blob.clone();
+        };
+        let is_same = blob.access_key().is_ok_and(|named| named == *access_key);
+        if view.shows_secret() || !is_same || blob.has_secret() {
+            return blob.clone();
+        }
+        blob.with_pair(access_key, secret)
     }
 
     /// Finds the record, on which the caller may perform this action. Only callers who may
@@ -197,9 +245,10 @@ impl Authority {
         caller: &Caller,
         action: Action,
         id: &CredentialId,
+        reading: Reading,
     ) -> Result<Arc<Credential>, Error> {
         self.permit(caller, action, Target::default())?;
-        let found = self.backend().get(id).await?;
+        let found = self.read(id, reading).await?;
         let visible =
             |record: &Arc<Credential>| !matches!(record.material, Material::Password { .. });
         let missing = || {
@@ -219,6 +268,14 @@ impl Authority {
 /// the key would be stronger than the client asked for.
 fn foreign(name: &'static str) -> Error {
     Error::bad_request(format!("{name} must be that of the token, or absent."))
+}
+
+/// The name of the status. In v3 it is an attribute of records that are not key pairs.
+pub(crate) const STATUS: &str = "status";
+
+/// The error for a status that does not exist.
+pub(crate) fn wrong_status() -> Error {
+    Error::bad_request("status must be Active or Inactive.")
 }
 
 /// The access key in the blob of a new key pair.
@@ -259,6 +316,10 @@ impl UpdateCredential {
             // Links are not stored.
             "links" => true,
             LAST_USED if logged => true,
+            STATUS if stored.kind.is_ec2() => true,
+            name if GivenTerms::is_name(name) => true,
+            // Dialects compute them.
+            name if COMPUTED.contains(&name) && !stored.attributes.contains_key(name) => true,
             "project_id" => given.as_str() == project_id && (given.is_string() || given.is_null()),
             "type" => given == stored.kind.as_str(),
             "user_id" => given == stored.user_id.as_str(),
@@ -266,33 +327,58 @@ impl UpdateCredential {
         })
     }
 
-    fn apply(&self, stored: &Credential, changed: &mut Credential) -> Result<(), Error> {
-        let blob = self.blob.clone();
-        if !stored.kind.is_ec2() {
-            changed.material = Material::Blob(blob);
-            return Ok(());
-        }
-        let access_key = new_pair(&blob)?;
-        let before = stored.blob().unwrap_or_else(|| Blob::new(""));
-        before.same_origin(&blob).map_err(|name| {
-            Error::bad_request(format!("{name} of a credential cannot be changed."))
-        })?;
-        // An opaque blob may become a key pair that is bound to a delegation.
-        if changed.delegation.is_none() {
-            changed.delegation = before.delegation()?;
-        }
-        if let Material::Grant { username, signature, .. } = &stored.material {
-            // v2 addresses the record by its name.
-            let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
-            let secret = secret.cloned().ok_or_else(|| {
-                Error::bad_request("Only the secret of a granted credential can be changed.")
-            })?;
-            let (username, signature) = (username.clone(), signature.clone());
-            changed.material = Material::Grant { username, secret, signature };
-        } else {
-            changed.material = Material::Blob(blob);
-            changed.access_key = Some(access_key);
-        }
-        Ok(())
+    /// The terms to change. A member that an earlier release stored as an attribute, and that is
+    /// sent as it was shown, is not a term.
+    fn terms(&self, stored: &Credential) -> Result<GivenTerms, Error> {
+        let is_term = |(name, value): &(&String, &Value)| {
+            GivenTerms::is_name(name) && !is_attribute(stored, name, value)
+        };
+        let given = self.others.iter().filter(is_term);
+        GivenTerms::parse(&given.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
+
+    /// The new status of a key pair. Records of other types have an attribute of this name.
+    fn status(&self, stored: &Credential) -> Result<Option<Status>, Error> {
+        let given = self.others.get(STATUS).filter(|_| stored.kind.is_ec2());
+        let given = given.filter(|given| !is_attribute(stored, STATUS, given));
+        let Some(given) = given else { return Ok(None) };
+        let status = given.as_str().and_then(Status::from_word);
+        status.map(Some).ok_or_else(wrong_status)
+    }
+}
+
+/// Returns whether the record shows this value as an attribute.
+fn is_attribute(stored: &Credential, name: &str, value: &Value) -> bool {
+    stored.attributes.get(name) == Some(value)
+}
+
+/// Changes the blob of a record.
+fn apply(blob: &Blob, stored: &Credential, changed: &mut Credential) -> Result<(), Error> {
+    let blob = blob.clone();
+    if !stored.kind.is_ec2() {
+        changed.material = Material::Blob(blob);
+        return Ok(());
+    }
+    let access_key = new_pair(&blob)?;
+    let before = stored.blob().unwrap_or_else(|| Blob::new(""));
+    before
+        .same_origin(&blob)
+        .map_err(|name| Error::bad_request(format!("{name} of a credential cannot be changed.")))?;
+    // An opaque blob may become a key pair that is bound to a delegation.
+    if changed.delegation.is_none() {
+        changed.delegation = before.delegation()?;
+    }
+    if let Material::Grant { username, signature, .. } = &stored.material {
+        // v2 addresses the record by its name.
+        let secret = blob.secret_key().filter(|_| access_key.as_str() == username);
+        let secret = secret.cloned().ok_or_else(|| {
+            Error::bad_request("Only the secret of a granted credential can be changed.")
+        })?;
+        let (username, signature) = (username.clone(), signature.clone());
+        changed.material = Material::Grant { username, secret, signature };
+    } else {
+        changed.material = Material::Blob(blob);
+        changed.access_key = Some(access_key);
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::{
     checks::Authority,
     listing::End,
     outcome::{Listing, Outcome},
+    terms::GivenTerms,
     write::{Address, TRIES, lost_race},
 };
 use crate::{
@@ -114,6 +115,8 @@ impl Authority {
             let (owner, material) = (user_id.clone(), material.clone());
             let mut credential = Credential::new(id, kind, owner, material, now, version);
             credential.project_id.clone_from(&project_id);
+            credential.terms =
+                self.new_terms(&GivenTerms::default(), &credential.kind, &user_id)?;
             credential.slot = Some(slot);
             credential.delegation.clone_from(&caller.delegation);
             let before = access_key.clone();
@@ -140,7 +143,7 @@ impl Authority {
         wanted: Option<AccessKey>,
     ) -> Result<Option<AccessKey>, Error> {
         let Some(wanted) = wanted else { return Ok(None) };
-        match self.backend().find_by_access_key(&wanted).await? {
+        match self.backend().find_latest_by_access_key(&wanted).await? {
             Some(holder) if holder.user_id == *user_id => Ok(None),
             // If another user has it, the insert reports that, after the quota.
             Some(_) | None => Ok(Some(wanted)),
@@ -166,12 +169,12 @@ impl Authority {
         let ListGrants { user_id, slot, marker, limit } = command;
         self.permit(caller, Action::ListGrants, self.target(&user_id, None, None))?;
         self.require_user(&user_id).await?;
-        let mut query = ListQuery::new(Order::Id);
+        let mut query = ListQuery::new(Order::Key);
         query.user_id = Some(user_id.clone());
         self.start_after(&mut query, marker).await?;
         let listing = match slot {
             Some(slot @ (Slot::Password | Slot::S3)) => {
-                self.list_slot(caller, &user_id, slot, query.after, limit).await?
+                self.list_slot(caller, &user_id, slot, &query, limit).await?
             }
             // Other key pairs are listed as this type too, beside the slot's own.
             Some(Slot::Ec2) | None => {
@@ -181,7 +184,7 @@ impl Authority {
                         && self.allows(caller, Action::ListGrants, &record);
                     is_listed.then(|| self.view(caller, record))
                 };
-                self.page(query, limit, End::Marked, view).await?
+                self.page(query, limit, End::Marked, view, Credential::size).await?
             }
         };
         Ok(Outcome::Listed(listing))
@@ -193,13 +196,13 @@ impl Authority {
         caller: &Caller,
         user_id: &UserId,
         slot: Slot,
-        after: Option<String>,
+        query: &ListQuery,
         limit: Option<usize>,
     ) -> Result<Listing, Error> {
         let mut found = self.backend().find_by_slot(user_id, slot).await?;
         found = found.filter(|record| {
             limit != Some(0)
-                && after.is_none_or(|marker| *record.id.as_str() > *marker)
+                && query.order.marker(record) > query.after
                 && self.allows(caller, Action::ListGrants, record)
         });
         let views = found.into_iter().map(|record| self.view(caller, record)).collect();

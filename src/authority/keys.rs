@@ -1,15 +1,16 @@
-//! Key pairs, addressed by their access key: create, list, show, disable, delete.
+//! Key pairs, addressed by their access key: create, list, show, change, rotate, delete.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    checks::{Authority, no_place},
+    checks::{Authority, Reading, no_place},
     listing::End,
-    outcome::{Outcome, View},
+    outcome::Outcome,
+    terms::{GivenTerms, TermFilter},
     write::Address,
 };
 use crate::{
-    backend::{ListQuery, Order},
+    backend::{ACCESS_KEYS_END, ListQuery, Order, access_key_marker},
     domain::{
         AccessKey, Attributes, Caller, Credential, CredentialId, Kind, Material, ProjectId,
         SecretKey, Status, UserId, Version, generate_pair,
@@ -26,6 +27,7 @@ pub(crate) enum KeyCommand {
     Create(CreateKey),
     Delete(AccessKey),
     List(ListKeys),
+    Rotate { access_key: AccessKey, overlap: Duration },
     Show(AccessKey),
     Update(UpdateKey),
 }
@@ -39,6 +41,7 @@ pub(crate) struct CreateKey {
     pub(crate) secret_key: Option<SecretKey>,
     pub(crate) status: Status,
     pub(crate) attributes: Attributes,
+    pub(crate) terms: GivenTerms,
 }
 
 /// Which keys to list. A project without a user selects its root keys. Neither selects the
@@ -50,9 +53,10 @@ pub(crate) struct ListKeys {
     pub(crate) after: Option<String>,
     pub(crate) before: Option<String>,
     pub(crate) limit: Option<usize>,
+    pub(crate) terms: TermFilter,
 }
 
-/// A change of status. The other members must be as stored, if they are given.
+/// A change of status and terms. The other members must be as stored, if they are given.
 #[derive(Debug)]
 pub(crate) struct UpdateKey {
     pub(crate) access_key: AccessKey,
@@ -60,6 +64,7 @@ pub(crate) struct UpdateKey {
     pub(crate) user_id: Option<UserId>,
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) secret_key: Option<SecretKey>,
+    pub(crate) terms: GivenTerms,
 }
 
 impl Authority {
@@ -74,8 +79,13 @@ impl Authority {
                 self.delete(caller, Action::DeleteKey, Address::Key(&access_key)).await
             }
             KeyCommand::List(command) => self.list_keys(caller, command).await,
+            KeyCommand::Rotate { access_key, overlap } => {
+                let actions = (Action::UpdateKey, Action::CreateKey);
+                self.rotate(caller, actions, Address::Key(&access_key), overlap).await
+            }
             KeyCommand::Show(access_key) => {
-                let credential = self.find_key(caller, Action::ShowKey, &access_key).await?;
+                let (action, reading) = (Action::ShowKey, Reading::Cached);
+                let credential = self.find_key(caller, action, &access_key, reading).await?;
                 Ok(Outcome::Shown(self.view(caller, credential)))
             }
             KeyCommand::Update(command) => self.update_key(caller, command).await,
@@ -101,6 +111,8 @@ impl Authority {
             self.require_place(action, &user_id, &project_id).await?;
         }
 
+        let kind = Kind::ec2();
+        let terms = self.new_terms(&command.terms, &kind, &user_id)?;
         let (access_key, secret) = match (command.access_key, command.secret_key) {
             (Some(access_key), Some(secret)) => (access_key, secret),
             (Some(access_key), None) => (access_key, SecretKey::generate()?),
@@ -109,7 +121,7 @@ impl Authority {
         };
         let mut credential = Credential::new(
             CredentialId::of(&access_key),
-            Kind::ec2(),
+            kind,
             user_id,
             Material::KeyPair { secret: Some(secret) },
             self.clock.now(),
@@ -120,6 +132,7 @@ impl Authority {
         credential.access_key = Some(access_key);
         credential.status = command.status;
         credential.attributes = command.attributes;
+        credential.terms = terms;
         credential.delegation.clone_from(&caller.delegation);
         self.insert(caller, credential).await
     }
@@ -179,11 +192,12 @@ impl Authority {
                 self.require_place(action, &user_id, project_id).await?;
             }
         }
-        let mut query = ListQuery::new(Order::AccessKey);
+        let mut query = ListQuery::new(Order::Key);
         query.kind = Some(Kind::ec2());
         query.project_id = command.project_id;
-        query.after = command.after;
-        query.before = command.before;
+        query.after = command.after.as_deref().map(access_key_marker);
+        let before = command.before.as_deref().map(access_key_marker);
+        query.before = Some(before.unwrap_or_else(|| ACCESS_KEYS_END.into()));
         match scope {
             ListScope::All => {}
             // The caller's own keys without a project count as in it. A filter cannot express that.
@@ -197,10 +211,12 @@ impl Authority {
         query.user_id = Some(user_id);
 
         let view = |record: Arc<Credential>| {
-            let is_listed = (!root || record.is_root_key()) && self.allows(caller, action, &record);
-            is_listed.then(|| self.view(caller, record)).map(shortened)
+            let is_listed = (!root || record.is_root_key())
+                && command.terms.admits(&record)
+                && self.allows(caller, action, &record);
+            is_listed.then(|| self.view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(query, command.limit, End::Short, view).await?))
+        Ok(Outcome::Listed(self.page(query, command.limit, End::Short, view, shown_size).await?))
     }
 
     async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {
@@ -214,10 +230,15 @@ impl Authority {
                         && Some(key) == stored.secret_key()
                 });
             if !same {
-                return Err(Error::bad_request("Only the status of a credential can be changed."));
+                let message = "Only the status and the terms of a credential can be changed.";
+                return Err(Error::bad_request(message));
             }
             changed.status = status.unwrap_or(stored.status);
-            Ok(changed.status != stored.status)
+            self.change_terms(&command.terms, changed)?;
+            let is_same = changed.status == stored.status
+                && changed.terms == stored.terms
+                && changed.attributes == stored.attributes;
+            Ok(!is_same)
         };
         let address = Address::Key(&command.access_key);
         let credential = self.update(caller, Action::UpdateKey, address, change).await?;
@@ -230,10 +251,11 @@ impl Authority {
         caller: &Caller,
         action: Action,
         access_key: &AccessKey,
+        reading: Reading,
     ) -> Result<Arc<Credential>, Error> {
         // A caller who may not do this to any record is refused before the store is read.
         self.permit(caller, action, Target::default())?;
-        let found = self.backend().find_by_access_key(access_key).await?;
+        let found = self.read_by_access_key(access_key, reading).await?;
         let credential =
             found.filter(|found| found.kind.is_ec2()).ok_or_else(Error::no_such_credential)?;
         self.permit(caller, action, Target::record(&credential))?;
@@ -241,19 +263,10 @@ impl Authority {
     }
 }
 
-/// The view of a key pair, reduced to the parts that IBM's dialect shows: without a blob and
-/// other attributes that came through v3.
+/// The size of what IBM's dialect shows of a key pair.
 ///
 /// The dialect has no sign that more keys follow, so its pages must not end early because of
-/// bytes that it leaves out.
-fn shortened(view: View) -> View {
-    let Credential { material, attributes, .. } = &*view.credential;
-    let is_short = matches!(material, Material::KeyPair { .. });
-    if is_short && attributes.keys().all(|name| name == SUBJECT) {
-        return view;
-    }
-    let mut credential = Credential::clone(&view.credential);
-    credential.material = Material::KeyPair { secret: credential.secret_key().cloned() };
-    credential.attributes.retain(|name, _| name == SUBJECT);
-    View { credential: Arc::new(credential), ..view }
+/// bytes that it leaves out: a blob and other attributes that came through v3.
+fn shown_size(credential: &Credential) -> usize {
+    credential.size_of_pair(SUBJECT)
 }

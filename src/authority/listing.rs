@@ -7,8 +7,8 @@ use super::{
     outcome::{Listing, View},
 };
 use crate::{
-    backend::{ListQuery, Order},
-    domain::{Credential, CredentialId},
+    backend::{ListQuery, Order, Place},
+    domain::{AccessKey, Credential, CredentialId},
     error::{Error, ErrorKind},
 };
 
@@ -32,7 +32,7 @@ impl Authority {
     /// Fills a page with the views of the records that the query finds. `view` returns
     /// `None` for records to skip.
     ///
-    /// A page ends after `limit` records, or when its records reach [`ListQuery::MAX_BYTES`]:
+    /// A page ends after `limit` records, or when their sizes reach [`ListQuery::MAX_BYTES`]:
     /// clients choose the length of a record.
     pub(super) async fn page(
         &self,
@@ -40,25 +40,24 @@ impl Authority {
         limit: Option<usize>,
         end: End,
         view: impl Fn(Arc<Credential>) -> Option<View> + Send,
+        size: fn(&Credential) -> usize,
     ) -> Result<Listing, Error> {
         let limit = limit.unwrap_or(MAX_PAGE).min(MAX_PAGE);
         if limit == 0 {
             return Ok(Listing::default());
         }
         // One more record than fits shows whether more follow.
-        let (order, ahead) = (query.order, usize::from(end == End::Marked));
-        let mut query = query.with_limit(limit + ahead);
+        let mut query = query.with_limit(limit + usize::from(end == End::Marked));
         let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
         for _ in 0..MAX_READS {
             let page = self.backend().list(&query).await?;
             query.after = page.next;
             for view in page.credentials.into_iter().filter_map(&view) {
                 if views.len() == limit || bytes >= ListQuery::MAX_BYTES {
-                    let last = views.last().and_then(|last| order.marker(&last.credential));
-                    let next = last.map(str::to_owned);
+                    let next = views.last().map(|last| last.credential.id.as_str().into());
                     return Ok(Listing { views, next });
                 }
-                bytes += view.credential.size();
+                bytes += size(&view.credential);
                 views.push(view);
             }
             if query.after.is_none() || views.len() == limit && end == End::Short {
@@ -68,27 +67,45 @@ impl Authority {
             query = query.with_limit(MAX_PAGE);
         }
         // The end of the list, or the maximum of reads: the next page continues there.
-        Ok(Listing { views, next: query.after })
+        let next = match &query.after {
+            Some(marker) if end == End::Marked => Some(self.id_at(query.order, marker).await?),
+            _ => None,
+        };
+        Ok(Listing { views, next })
     }
 
-    /// Sets the start of a query in order of ids to the record after a marker.
+    /// Sets the start of a query to the record after the one with this id.
     ///
     /// # Errors
     ///
-    /// Not found, if no record of the query has this id.
+    /// Not found, if no record of the query's owners has this id.
     pub(super) async fn start_after(
         &self,
         query: &mut ListQuery,
         marker: Option<String>,
     ) -> Result<(), Error> {
-        debug_assert_eq!(query.order, Order::Id, "markers are ids");
-        if let Some(marker) = &marker {
-            let record = self.backend().get(&CredentialId::from_stored(&**marker)).await?;
-            if !record.is_some_and(|record| query.admits(&record)) {
-                return Err(Error::new(ErrorKind::NotFound, "No such marker."));
+        let Some(id) = marker else { return Ok(()) };
+        // As the list will read it: a cache may know another access key.
+        let record = self.backend().get_latest(&CredentialId::from_stored(id)).await?;
+        // A list that skips many records of other types ends a page at one of them.
+        let mut any_kind = query.clone();
+        any_kind.kind = None;
+        let record = record.filter(|record| any_kind.admits(record));
+        let marker = record.as_ref().and_then(|record| query.order.marker(record));
+        query.after =
+            Some(marker.ok_or_else(|| Error::new(ErrorKind::NotFound, "No such marker."))?);
+        Ok(())
+    }
+
+    /// Returns the id of the record with this marker: dialects know no other markers.
+    async fn id_at(&self, order: Order, marker: &str) -> Result<String, Error> {
+        let Some(place) = order.place(marker) else { return Ok(marker.to_owned()) };
+        if let Place::AccessKey(access_key) = place {
+            let access_key = AccessKey::from_stored(access_key);
+            if let Some(record) = self.backend().find_latest_by_access_key(&access_key).await? {
+                return Ok(record.id.as_str().into());
             }
         }
-        query.after = marker;
-        Ok(())
+        Ok(place.id().as_str().into())
     }
 }

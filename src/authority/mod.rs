@@ -12,21 +12,25 @@ mod grants;
 mod keys;
 mod listing;
 mod outcome;
+mod rotation;
 mod signatures;
+mod terms;
 mod usage;
 mod write;
 
 pub(crate) use self::{
     checks::Authority,
     credentials::{
-        CreateCredential, CredentialCommand, Field, ListCredentials, Match, Matching,
-        UpdateCredential,
+        CreateCredential, CredentialCommand, Field, ListCredentials, Match, Matching, STATUS,
+        UpdateCredential, wrong_status,
     },
     ec2::{CreateEc2, Ec2Command, ListEc2},
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
-    outcome::{LAST_USED, LastUsed, Listing, Outcome, View},
+    outcome::{LAST_USED, LastUsed, Listing, Outcome, SecretView, View},
+    rotation::{DEFAULT_OVERLAP, MAX_OVERLAP},
     signatures::{SignatureCommand, Verified},
+    terms::{COMPUTED, GivenTerms, TermFilter},
 };
 
 /// A request about credentials, independent of its dialect.

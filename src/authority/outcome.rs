@@ -25,8 +25,19 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) credential: Arc<Credential>,
-    pub(crate) secret_visible: bool,
+    pub(crate) secret: SecretView,
     pub(crate) last_used: LastUsed,
+}
+
+/// Whether a view shows the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretView {
+    /// The caller may not see it.
+    Hidden,
+    /// The caller may see everything but the secret of a key pair, which was shown once.
+    Once,
+    /// The caller may see it.
+    Shown,
 }
 
 /// A page of views.
@@ -50,22 +61,40 @@ pub(crate) enum LastUsed {
     Unknown,
 }
 
+impl View {
+    /// Returns whether the secret of a key pair is shown.
+    pub(crate) fn shows_secret(&self) -> bool {
+        self.secret == SecretView::Shown
+    }
+}
+
 impl Authority {
     /// The credential with its secret, if the caller may see that in IBM's dialect or v2.
     pub(super) fn view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
-        let secret_visible = self.allows(caller, Action::ShowSecret, &credential);
-        View { credential, secret_visible, last_used: self.unknown() }
+        self.view_of(caller, Action::ShowSecret, credential)
     }
 
     /// The same for v3 and OS-EC2.
     pub(super) fn credential_view(&self, caller: &Caller, credential: Arc<Credential>) -> View {
-        let secret_visible = self.allows(caller, Action::ShowCredentialSecret, &credential);
-        View { credential, secret_visible, last_used: self.unknown() }
+        self.view_of(caller, Action::ShowCredentialSecret, credential)
+    }
+
+    fn view_of(&self, caller: &Caller, action: Action, credential: Arc<Credential>) -> View {
+        let secret = if !self.allows(caller, action, &credential) {
+            SecretView::Hidden
+        } else if self.show_secrets_once
+            && !self.allows(caller, Action::ShowSecretAgain, &credential)
+        {
+            SecretView::Once
+        } else {
+            SecretView::Shown
+        };
+        View { credential, secret, last_used: self.unknown() }
     }
 
     /// A new credential, with its secret, which the caller has not seen yet.
     pub(super) fn new_view(&self, credential: Arc<Credential>) -> View {
-        View { credential, secret_visible: true, last_used: self.unknown() }
+        View { credential, secret: SecretView::Shown, last_used: self.unknown() }
     }
 
     /// The last use before the log is queried.

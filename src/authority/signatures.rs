@@ -61,12 +61,17 @@ impl Authority {
                         "the issued token is not printable ASCII without spaces",
                     ));
                 }
+                if signer.expires_at.is_some_and(|end| token.expires_at > end) {
+                    return Err(Error::unavailable("the issued token outlives the key"));
+                }
                 let (issued_at, expires_at) = (token.issued_at, token.expires_at);
                 Verified { signer, issued_at, expires_at, token: Some(token) }
             }
             SignatureCommand::S3(request) => {
                 let signer = self.signer(&request?, now).await?;
-                Verified { signer, issued_at: now, expires_at: now + VALIDITY, token: None }
+                let expires_at = now + VALIDITY;
+                let expires_at = signer.expires_at.map_or(expires_at, |end| end.min(expires_at));
+                Verified { signer, issued_at: now, expires_at, token: None }
             }
         })
     }
@@ -79,7 +84,7 @@ impl Authority {
     ) -> Result<Signer, Error> {
         let found = self.backend().find_by_access_key(signed.access_key()).await?;
         let found = found.filter(|found| found.kind.is_ec2());
-        let usable = found.as_ref().filter(|found| found.is_usable());
+        let usable = found.as_ref().filter(|found| found.is_usable(now));
         let secret = usable.and_then(|found| found.secret_key());
         // A missing key costs as much hashing as a key that exists.
         let genuine = signed.verify(secret.unwrap_or(decoy())) && secret.is_some();
@@ -95,7 +100,8 @@ impl Authority {
             return Err(Error::unauthenticated());
         }
 
-        if credential.project_id.is_none() {
+        let boundary = credential.terms.boundary();
+        if credential.project_id.is_none() || boundary.is_some() && !self.accept_bounded {
             return Err(Error::unauthenticated());
         }
         let standing = self.owners.standing(&credential, now).await?.ok_or_else(not_offered)?;
@@ -106,7 +112,14 @@ impl Authority {
         };
         let project = project.clone().ok_or_else(Error::unauthenticated)?;
         let (user, roles) = (user.clone(), roles.clone());
-        Ok(Signer { user, project, roles, delegation: credential.delegation.clone() })
+        Ok(Signer {
+            user,
+            project,
+            roles,
+            delegation: credential.delegation.clone(),
+            expires_at: credential.terms.expires_at(),
+            boundary: boundary.map(str::to_owned),
+        })
     }
 }
 

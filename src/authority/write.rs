@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{checks::Authority, outcome::Outcome};
+use super::{
+    checks::{Authority, Reading},
+    outcome::Outcome,
+};
 use crate::{
-    domain::{AccessKey, Caller, Credential, CredentialId, Slot, UserId},
+    backend::BackendError,
+    domain::{AccessKey, Caller, Credential, CredentialId, Slot, Status, UserId},
     error::{Error, ErrorKind},
     policy::Action,
 };
@@ -27,27 +31,37 @@ pub(super) enum Address<'a> {
 }
 
 /// A write to a record.
-enum Change {
+pub(super) enum Change {
     Delete,
     Keep,
+    /// Stores another record, and the new state of this one.
+    Rotate {
+        credential: Arc<Credential>,
+        retired: Arc<Credential>,
+    },
     Update(Arc<Credential>),
 }
 
 impl Authority {
-    /// Finds the record, on which the caller may perform this action.
-    async fn find(
+    /// Finds the record to change, on which the caller may perform this action. A cached state
+    /// would not do: the change may be the same as the cached state, or refused because of it.
+    pub(super) async fn find(
         &self,
         caller: &Caller,
         action: Action,
         address: Address<'_>,
     ) -> Result<Arc<Credential>, Error> {
         match address {
-            Address::Credential(id) => self.find_credential(caller, action, id).await,
+            Address::Credential(id) => {
+                self.find_credential(caller, action, id, Reading::Latest).await
+            }
             Address::Ec2(user_id, access_key) => {
-                self.find_ec2(caller, action, user_id, access_key).await
+                self.find_ec2(caller, action, user_id, access_key, Reading::Latest).await
             }
             Address::Grant(user_id, slot) => self.find_grant(caller, action, user_id, slot).await,
-            Address::Key(access_key) => self.find_key(caller, action, access_key).await,
+            Address::Key(access_key) => {
+                self.find_key(caller, action, access_key, Reading::Latest).await
+            }
         }
     }
 
@@ -73,11 +87,15 @@ impl Authority {
         change: impl Fn(&Credential, &mut Credential) -> Result<bool, Error> + Sync,
     ) -> Result<Arc<Credential>, Error> {
         let change = |stored: &Credential| {
-            let mut changed = stored.clone().touched(self.clock.now());
+            let now = self.clock.now();
+            let mut changed = stored.clone().touched(now);
             let is_changed = change(stored, &mut changed)?;
+            if (stored.status, changed.status) == (Status::Inactive, Status::Active) {
+                changed.terms.set_enabled_at(now);
+            }
             Ok(if is_changed { Change::Update(Arc::new(changed)) } else { Change::Keep })
         };
-        self.change(caller, action, address, change).await
+        self.change(caller, action, address, None, change).await
     }
 
     pub(super) async fn delete(
@@ -86,27 +104,47 @@ impl Authority {
         action: Action,
         address: Address<'_>,
     ) -> Result<Outcome, Error> {
-        self.change(caller, action, address, |_| Ok(Change::Delete)).await?;
+        self.change(caller, action, address, None, |_| Ok(Change::Delete)).await?;
         Ok(Outcome::Deleted)
     }
 
     /// Finds a record, decides about the write, and performs it if the record is still at the
-    /// same version. Starts again if it is not.
-    async fn change(
+    /// same version. Starts again if it is not. Returns the written record. `found` is the record
+    /// if the caller has found it just now.
+    pub(super) async fn change(
         &self,
         caller: &Caller,
         action: Action,
         address: Address<'_>,
+        mut found: Option<Arc<Credential>>,
         change: impl Fn(&Credential) -> Result<Change, Error> + Sync,
     ) -> Result<Arc<Credential>, Error> {
         for _ in 0..TRIES {
-            let stored = self.find(caller, action, address).await?;
+            let stored = match found.take() {
+                Some(stored) => stored,
+                None => self.find(caller, action, address).await?,
+            };
             let (is_written, what, credential) = match change(&stored)? {
                 Change::Delete => {
                     let is_deleted = self.backend().delete(&stored.id, stored.version).await?;
                     (is_deleted, "deleted", stored)
                 }
                 Change::Keep => return Ok(stored),
+                Change::Rotate { credential, retired } => {
+                    let rotated = self
+                        .backend()
+                        .rotate(&credential, self.quota, &retired, stored.version)
+                        .await;
+                    let is_rotated = rotated.map_err(|error| match error {
+                        // The same status in every dialect: the key itself is not refused.
+                        BackendError::QuotaExceeded => full(),
+                        error => error.into(),
+                    })?;
+                    if is_rotated {
+                        log_change("updated", caller, &retired);
+                    }
+                    (is_rotated, "created", credential)
+                }
                 Change::Update(changed) => {
                     let is_updated = self.backend().update(&changed, stored.version).await?;
                     (is_updated, "updated", changed)
@@ -134,6 +172,13 @@ fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
         caller = ?caller.user_id.as_str(),
         "credential {what}"
     );
+}
+
+/// The error for a rotation for which the quota has no room.
+fn full() -> Error {
+    let message = "The user has as many credentials as permitted: delete one, or rotate without \
+                   an overlap.";
+    Error::new(ErrorKind::Conflict, message)
 }
 
 /// The error for a record that changed at every attempt.

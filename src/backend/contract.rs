@@ -8,6 +8,6 @@
 pub use super::{
     bulk::{BulkLoad, Loaded, MAX_LOAD},
     feed::{Change, ChangeFeed, Changes, MAX_FEED_WAIT, Notice},
-    maintenance::{Maintenance, Recount, is_sealed},
+    maintenance::{MAX_DIFFERENCES, Maintenance, Recount, is_sealed},
     skipping::{Damaged, ListStep, list_skipping_damaged},
 };

@@ -12,6 +12,9 @@ pub enum BackendError {
     Corrupt(Box<dyn StdError + Send + Sync>),
     /// The user already has as many records as the quota permits.
     QuotaExceeded,
+    /// The store does not accept such a record, for this reason; nothing was written. The client
+    /// learns the reason.
+    Rejected(Box<dyn StdError + Send + Sync>),
     /// The store could not be reached or did not finish the call; retrying may help. The
     /// outcome of a write is unknown.
     Unavailable(Box<dyn StdError + Send + Sync>),
@@ -27,6 +30,7 @@ impl fmt::Display for BackendError {
             // The driver's own message is reachable through `source`.
             Self::Corrupt(_) => "stored credential cannot be read",
             Self::QuotaExceeded => "credential quota exceeded",
+            Self::Rejected(_) => "credential rejected",
             Self::Unavailable(_) => "credential store unavailable",
             Self::Unstorable(_) => "credential cannot be stored",
         })
@@ -37,9 +41,10 @@ impl StdError for BackendError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::AlreadyExists | Self::QuotaExceeded => None,
-            Self::Corrupt(source) | Self::Unavailable(source) | Self::Unstorable(source) => {
-                Some(&**source)
-            }
+            Self::Corrupt(source)
+            | Self::Rejected(source)
+            | Self::Unavailable(source)
+            | Self::Unstorable(source) => Some(&**source),
         }
     }
 }

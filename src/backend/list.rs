@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use crate::domain::{AccessKey, Credential, Kind, ProjectId, UserId};
+use crate::domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, UserId, to_micros};
 
 /// Which credentials to list, in which order and from where.
 ///
@@ -97,22 +97,120 @@ impl ListQuery {
     }
 }
 
-/// The order of a list.
+/// The order of a list. The records of a list are in the bytewise order of their markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// By access key. Records without one are left out. Markers are access keys.
-    AccessKey,
-    /// By id. Markers are ids.
-    Id,
+    /// By expiry, then by id. Records without an expiry are left out. Markers start with
+    /// [`expires_before`]: as `before` it lists what expires before a time.
+    ///
+    /// Filters select among the records of all owners: a page may be short.
+    ExpiresAt,
+    /// Records with an access key by access key, followed by the other records by id. See
+    /// [`access_key_marker`] and [`id_marker`].
+    Key,
+}
+
+/// Returns the marker of a record with this access key in [`Order::Key`].
+#[must_use]
+pub fn access_key_marker(access_key: &str) -> String {
+    format!("{ACCESS_KEY}{access_key}")
+}
+
+/// Returns the marker of a record with this id and without an access key in [`Order::Key`].
+#[must_use]
+pub fn id_marker(id: &str) -> String {
+    format!("{ID}{id}")
+}
+
+/// The marker of [`Order::Key`] between the records with an access key and the others.
+pub const ACCESS_KEYS_END: &str = "b";
+
+/// The first characters of the markers of [`Order::Key`].
+const ACCESS_KEY: char = 'a';
+const ID: char = 'i';
+
+/// Returns the marker of [`Order::ExpiresAt`] that is before all records that expire at this time
+/// or later, and after all others.
+#[must_use]
+pub fn expires_before(time: SystemTime) -> String {
+    expiry_marker(to_micros(time).max(0), "")
+}
+
+/// The number of digits of an expiry in a marker: as many as the greatest one has.
+const EXPIRY_DIGITS: usize = 19;
+
+/// Returns the marker of a record that expires at this time: of fixed width, so that texts are in
+/// the order of times.
+pub(super) fn expiry_marker(micros: i64, id: &str) -> String {
+    format!("{micros:0EXPIRY_DIGITS$}.{id}")
+}
+
+/// Returns expiry and id in a marker of [`Order::ExpiresAt`]. For any other text, returns the
+/// pair that is between the same markers.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn parse_expiry_marker(marker: &str) -> (i64, &str) {
+    let digits = marker.bytes().take(EXPIRY_DIGITS).take_while(u8::is_ascii_digit).count();
+    let (micros, rest) = marker.split_at(digits);
+    let (least, width) = if digits == EXPIRY_DIGITS {
+        if let Some(id) = rest.strip_prefix('.') {
+            return (micros.parse().unwrap_or(i64::MAX), id);
+        }
+        (".", 1)
+    } else {
+        ("0", 10_u128.pow(u32::try_from(EXPIRY_DIGITS - digits).unwrap_or_default()))
+    };
+    // Before or after all markers that begin with these digits.
+    let beginning: u128 = micros.parse().unwrap_or_default();
+    let place = (beginning + u128::from(rest >= least)) * width;
+    (place.try_into().unwrap_or(i64::MAX), "")
 }
 
 impl Order {
     /// Returns a record's marker in this order; `None` if the order leaves the record out.
     #[must_use]
-    pub fn marker(self, credential: &Credential) -> Option<&str> {
+    pub fn marker(self, credential: &Credential) -> Option<String> {
         match self {
-            Self::AccessKey => credential.access_key.as_ref().map(AccessKey::as_str),
-            Self::Id => Some(credential.id.as_str()),
+            Self::ExpiresAt => {
+                let expires_at = to_micros(credential.terms.expires_at()?);
+                Some(expiry_marker(expires_at, credential.id.as_str()))
+            }
+            Self::Key => Some(match &credential.access_key {
+                Some(access_key) => access_key_marker(access_key.as_str()),
+                None => id_marker(credential.id.as_str()),
+            }),
+        }
+    }
+
+    /// Returns what a marker of this order names; `None` if it is not the marker of a record.
+    #[must_use]
+    pub fn place(self, marker: &str) -> Option<Place<'_>> {
+        match self {
+            Self::ExpiresAt => marker.split_once('.').map(|(_, id)| Place::Id(id)),
+            Self::Key => {
+                let access_key = marker.strip_prefix(ACCESS_KEY).map(Place::AccessKey);
+                access_key.or_else(|| marker.strip_prefix(ID).map(Place::Id))
+            }
+        }
+    }
+}
+
+/// What a marker names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// The record with this access key.
+    AccessKey(&'a str),
+    /// The record with this id.
+    Id(&'a str),
+}
+
+impl Place<'_> {
+    /// Returns the id of the record. For an access key, returns the id of the record that was
+    /// created with it: another record may have it now.
+    #[must_use]
+    pub fn id(self) -> CredentialId {
+        match self {
+            Self::AccessKey(access_key) => CredentialId::of(&AccessKey::from_stored(access_key)),
+            Self::Id(id) => CredentialId::from_stored(id),
         }
     }
 }
@@ -133,5 +231,38 @@ impl Page {
     #[must_use]
     pub fn new(credentials: Vec<Arc<Credential>>, next: Option<String>) -> Self {
         Self { credentials, next }
+    }
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_between_the_same_markers_as_its_pair() {
+        let times = [0, 1, 9, 10, 99, 1_700_000_000_000_000, 1_799_999_999_999_999, i64::MAX - 1];
+        let ids = ["!", "0", "a", "a.b", "z\u{1}"];
+        let pairs: Vec<_> = times.into_iter().flat_map(|time| ids.map(|id| (time, id))).collect();
+        let mut texts: Vec<String> = ["!", "+5.x", "12.x", "5", ":", "a", "\u{7f}", "\u{10ffff}"]
+            .map(Into::into)
+            .into_iter()
+            .chain([expires_before(SystemTime::UNIX_EPOCH), "9".repeat(19), "9".repeat(30)])
+            .collect();
+        for (time, id) in &pairs {
+            let marker = expiry_marker(*time, id);
+            assert_eq!(parse_expiry_marker(&marker), (*time, *id));
+            for (end, _) in marker.char_indices() {
+                for next in ["", "\u{1}", "-", ".", "/", "0", "5", "9", ":", "\u{10ffff}"] {
+                    texts.push(format!("{}{next}", &marker[..end]));
+                }
+            }
+        }
+        for text in &texts {
+            let place = parse_expiry_marker(text);
+            for pair in &pairs {
+                let marker = expiry_marker(pair.0, pair.1);
+                assert_eq!((*pair).cmp(&place), marker.as_str().cmp(text), "{marker} and {text}");
+            }
+        }
     }
 }

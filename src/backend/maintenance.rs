@@ -24,6 +24,22 @@ pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
     /// Only the errors common to every method; see [`BackendError`].
     async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError>;
 
+    /// Compares the indexes with the records, and changes nothing. Returns a line for each
+    /// difference, at most [`MAX_DIFFERENCES`]. A store that a server checks returns none.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn check_indexes(&self) -> Result<Vec<String>, BackendError>;
+
+    /// Corrects the indexes where a process of an earlier release has written to a store of the
+    /// current layout. Others may write meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Only the errors common to every method; see [`BackendError`].
+    async fn repair_indexes(&self) -> Result<(), BackendError>;
+
     /// Compares the counters that quotas use with the records, and changes nothing; returns
     /// `None` if the store has no counters.
     ///
@@ -48,6 +64,9 @@ pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
     async fn disk_bytes(&self) -> Result<Option<u64>, BackendError>;
 }
 
+/// The maximum number of differences that [`Maintenance::check_indexes`] returns.
+pub const MAX_DIFFERENCES: usize = 100;
+
 /// The result of comparing the counters of quotas with the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,14 +82,16 @@ pub struct Recount {
 ///
 /// # Errors
 ///
-/// Those of [`CredentialBackend::get`].
+/// Those of [`CredentialBackend::get_latest`].
 pub async fn is_sealed<B: CredentialBackend + ?Sized>(backend: &B) -> Result<bool, BackendError> {
-    let record = backend.get(&CredentialId::from_stored(SEAL_RECORD)).await?;
+    let record = backend.get_latest(&CredentialId::from_stored(SEAL_RECORD)).await?;
     Ok(record.is_some())
 }
 
 forward_pointers!(Maintenance {
     async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError>;
+    async fn check_indexes(&self) -> Result<Vec<String>, BackendError>;
+    async fn repair_indexes(&self) -> Result<(), BackendError>;
     async fn check_counters(&self) -> Result<Option<Recount>, BackendError>;
     async fn recount(&self) -> Result<Option<Recount>, BackendError>;
     async fn disk_bytes(&self) -> Result<Option<u64>, BackendError>;

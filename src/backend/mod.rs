@@ -61,7 +61,10 @@ pub use self::url::resolve_url;
 pub use self::{
     credential_backend::CredentialBackend,
     error::BackendError,
-    list::{ListQuery, Order, Page},
+    list::{
+        ACCESS_KEYS_END, ListQuery, Order, Page, Place, access_key_marker, expires_before,
+        id_marker,
+    },
     open_error::{OpenError, OpenErrorKind, OpenMode},
     source::{KeySource, Known, Uncached},
     store::{Store, StoreBackend, StoreBuilder, open},

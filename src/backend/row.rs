@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 
 use crate::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
-    Status, UserId, Version, from_micros, to_micros,
+    Status, Terms, UserId, Version, from_micros, to_micros,
 };
 
-use super::list::Order;
+use super::list::{Order, access_key_marker, expiry_marker, id_marker};
 
-/// All columns, in the order in which rows are read and written: texts, followed by three
+/// All columns, in the order in which rows are read and written: texts, followed by four
 /// numbers.
-pub(super) const COLUMNS: [&str; 14] = [
+pub(super) const COLUMNS: [&str; 16] = [
     "id",
     "kind",
     "user_id",
@@ -25,9 +25,11 @@ pub(super) const COLUMNS: [&str; 14] = [
     "delegation",
     "attributes",
     "root_key",
+    "terms",
     "created_at",
     "updated_at",
     "version",
+    "expires_at",
 ];
 
 // The indexes of the columns that are examined before a row is read.
@@ -37,6 +39,7 @@ pub(super) const USER_ID: usize = 2;
 pub(super) const PROJECT_ID: usize = 3;
 pub(super) const ACCESS_KEY: usize = 5;
 pub(super) const MATERIAL: usize = 6;
+const EXPIRES_AT: usize = 15;
 
 /// A record as an engine stores it. The caller builds it, so that the writing thread does not
 /// spend time on it.
@@ -54,9 +57,12 @@ pub(super) struct Row {
     pub(super) attributes: String,
     /// `yes` or `no` if user and project have equal ids; `None` in rows of earlier releases.
     pub(super) root_key: Option<&'static str>,
+    /// All terms but the expiry.
+    pub(super) terms: Option<String>,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) version: i64,
+    pub(super) expires_at: Option<i64>,
 }
 
 impl Row {
@@ -71,10 +77,11 @@ impl Row {
             slot,
             access_key,
             material,
-            status,
+            status: _,
             delegation,
             root_key: _,
             attributes,
+            terms,
             created_at,
             updated_at,
             version,
@@ -87,15 +94,17 @@ impl Row {
             project_id: project_id.as_ref().map(|id| encode(id.as_str())),
             slot: slot.map(Slot::as_str),
             access_key: access_key.as_ref().map(|key| encode(key.as_str())),
-            // These three are JSON, which escapes control characters.
+            // These four are JSON, which escapes control characters.
             material: Zeroizing::new(material.encode().expose().into()),
             delegation: delegation.as_ref().map(Delegation::encode),
             attributes: attributes.expect("values with text for keys always serialize"),
             root_key: credential.stored_root_key().map(|root| if root { YES } else { NO }),
-            status: status.as_str(),
+            terms: terms.encode(),
+            status: credential.stored_status(),
             created_at: to_micros(*created_at),
             updated_at: to_micros(*updated_at),
             version: version_number(*version),
+            expires_at: terms.expires_at().map(to_micros),
         }
     }
 }
@@ -116,9 +125,11 @@ macro_rules! columns {
             &$row.delegation,
             &$row.attributes,
             &$row.root_key,
+            &$row.terms,
             &$row.created_at,
             &$row.updated_at,
             &$row.version,
+            &$row.expires_at,
         ]
     };
 }
@@ -139,10 +150,10 @@ pub(super) trait Columns {
     /// Returns the text as stored in the engine.
     fn raw(&self, column: usize) -> Result<Option<&str>, &'static str>;
 
-    fn number(&self, column: usize) -> Result<i64, &'static str>;
+    fn number(&self, column: usize) -> Result<Option<i64>, &'static str>;
 
-    /// Returns the original of a stored text; `None` if the stored text is not valid.
-    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>>;
+    /// Returns the original of a name, which the engine may store in another form.
+    fn optional_name(&self, column: usize) -> Result<Option<Cow<'_, str>>, &'static str>;
 
     fn credential(&self) -> Result<Credential, &'static str> {
         let root_key = match self.raw(10)? {
@@ -151,6 +162,11 @@ pub(super) trait Columns {
             Some(NO) => Some(false),
             Some(_) => return Err("root_key"),
         };
+        let expires_at = match self.number(EXPIRES_AT)? {
+            Some(micros) => Some(from_micros(micros).ok_or("expires_at")?),
+            None => None,
+        };
+        let terms = Terms::decode(self.raw(11)?, expires_at).map_err(|_| "terms")?;
         let credential = Credential {
             id: CredentialId::from_stored(self.name(ID)?),
             kind: Kind::from_stored(self.name(KIND)?),
@@ -159,7 +175,7 @@ pub(super) trait Columns {
             slot: self.raw(4)?.map(|word| Slot::from_word(word).ok_or("slot")).transpose()?,
             access_key: self.optional_name(ACCESS_KEY)?.map(AccessKey::from_stored),
             material: Material::decode(self.text(MATERIAL)?).map_err(|_| "material")?,
-            status: Status::from_word(self.text(7)?).ok_or("status")?,
+            status: Status::from_stored(self.text(7)?, &terms).ok_or("status")?,
             delegation: self
                 .raw(8)?
                 .map(|text| Delegation::decode(text).ok_or("delegation"))
@@ -169,29 +185,30 @@ pub(super) trait Columns {
                 text => serde_json::from_str(text).map_err(|_| "attributes")?,
             },
             root_key,
-            created_at: self.time(11)?,
-            updated_at: self.time(12)?,
-            version: Version::from_stored(self.number(13)?.cast_unsigned()),
+            terms,
+            created_at: self.time(12)?,
+            updated_at: self.time(13)?,
+            version: Version::from_stored(self.number(14)?.ok_or("version")?.cast_unsigned()),
         };
         Ok(credential.with_stored_root_key(root_key))
     }
 
     /// Returns the marker of the row in this order; the row must have one.
     fn marker(&self, order: Order) -> Result<String, &'static str> {
-        let column = match order {
-            Order::AccessKey => ACCESS_KEY,
-            Order::Id => ID,
-        };
-        self.name(column).map(Cow::into_owned)
+        Ok(match order {
+            Order::ExpiresAt => {
+                let micros = self.number(EXPIRES_AT)?.ok_or("expires_at")?;
+                expiry_marker(micros, &self.name(ID)?)
+            }
+            Order::Key => match self.optional_name(ACCESS_KEY)? {
+                Some(access_key) => access_key_marker(&access_key),
+                None => id_marker(&self.name(ID)?),
+            },
+        })
     }
 
     fn text(&self, column: usize) -> Result<&str, &'static str> {
         self.raw(column)?.ok_or(COLUMNS[column])
-    }
-
-    fn optional_name(&self, column: usize) -> Result<Option<Cow<'_, str>>, &'static str> {
-        let text = self.raw(column)?;
-        text.map(|text| self.original(text).ok_or(COLUMNS[column])).transpose()
     }
 
     fn name(&self, column: usize) -> Result<Cow<'_, str>, &'static str> {
@@ -199,6 +216,6 @@ pub(super) trait Columns {
     }
 
     fn time(&self, column: usize) -> Result<SystemTime, &'static str> {
-        from_micros(self.number(column)?).ok_or(COLUMNS[column])
+        self.number(column)?.and_then(from_micros).ok_or(COLUMNS[column])
     }
 }

@@ -1,6 +1,6 @@
 use super::credential_backend::CredentialBackend;
 use super::error::BackendError;
-use super::list::{ListQuery, Order, Page};
+use super::list::{ListQuery, Page, Place};
 use crate::domain::{AccessKey, CredentialId};
 
 /// The longest marker that is searched for, in characters.
@@ -26,6 +26,8 @@ pub struct Damaged {
     /// several such records with the same beginning only one is reported, and the list
     /// continues after all of them.
     pub marker: String,
+    /// The record's id, as far as it is known from the marker.
+    pub id: Option<CredentialId>,
     /// Why the record cannot be read: a [`Corrupt`](BackendError::Corrupt).
     pub error: BackendError,
     /// The marker for [`ListQuery::after`] that continues the list; `None` at its end.
@@ -95,7 +97,23 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
             return Ok(records);
         }
         let Err(error) = self.page(None, 1).await else { return Ok(None) };
-        Ok(Some(ListStep::Damaged(Damaged { marker, error, next })))
+        let id = self.id_of(&marker).await?;
+        Ok(Some(ListStep::Damaged(Damaged { marker, id, error, next })))
+    }
+
+    /// Returns the id of the record with this marker, which cannot be read.
+    async fn id_of(&self, marker: &str) -> Result<Option<CredentialId>, BackendError> {
+        let Some(place) = self.query.order.place(marker) else { return Ok(None) };
+        let id = place.id();
+        if let Place::Id(_) = place {
+            return Ok(Some(id));
+        }
+        // The record may have been created with another access key.
+        match self.backend.get_latest(&id).await {
+            Ok(_) => Ok(None),
+            Err(BackendError::Corrupt(_)) => Ok(Some(id)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the records of this page; the list continues after the last of them.
@@ -106,7 +124,7 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
     ) -> Result<Option<ListStep>, BackendError> {
         let mut page = self.page(before, limit).await?;
         let last = page.credentials.last().and_then(|last| self.query.order.marker(last));
-        let Some(last) = last.map(Into::into) else { return Ok(None) };
+        let Some(last) = last else { return Ok(None) };
         page.next = Some(last);
         Ok(Some(ListStep::Records(page)))
     }
@@ -154,12 +172,15 @@ impl<B: CredentialBackend + ?Sized> Search<'_, B> {
         let next = behind(&beginning);
         if let Some(next) = &next {
             // A record with this marker would be skipped.
-            let there = match self.query.order {
-                Order::AccessKey => {
-                    let key = AccessKey::from_stored(next.as_str());
-                    self.backend.find_by_access_key(&key).await?
+            let there = match self.query.order.place(next) {
+                Some(Place::AccessKey(access_key)) => {
+                    let key = AccessKey::from_stored(access_key);
+                    self.backend.find_latest_by_access_key(&key).await?
                 }
-                Order::Id => self.backend.get(&CredentialId::from_stored(next.as_str())).await?,
+                Some(Place::Id(id)) => {
+                    self.backend.get_latest(&CredentialId::from_stored(id)).await?
+                }
+                None => None,
             };
             if there.is_some() {
                 let what = "a record's marker cannot be read, and the next one follows at once";

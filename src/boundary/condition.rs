@@ -134,13 +134,11 @@ impl Condition {
         if holds { Truth::Holds } else { Truth::Fails }
     }
 
-    /// Returns the number of `*` in the pattern with the most of them.
-    pub(super) fn wildcards(&self) -> usize {
+    /// Checks that its patterns are within the limits.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         match &self.test {
-            Test::Patterns(patterns) => {
-                patterns.iter().map(Pattern::wildcards).max().unwrap_or_default()
-            }
-            _ => 0,
+            Test::Patterns(patterns) => patterns.iter().try_for_each(Pattern::check),
+            _ => Ok(()),
         }
     }
 }

@@ -18,9 +18,6 @@ use crate::operation::S3Action;
 /// The most statements of a document.
 const MAX_STATEMENTS: usize = 64;
 
-/// The most `*` in one pattern.
-const MAX_WILDCARDS: usize = 16;
-
 /// The longest `Sid`, in characters.
 const MAX_SID: usize = 64;
 
@@ -173,7 +170,7 @@ fn actions(patterns: &[&str], is_strict: bool) -> Result<ActionSet, Invalid> {
         matching.extend(S3Action::ALL.iter().filter(|action| pattern.matches(&[&of_s3(**action)])));
         let is_of_s3 = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("s3:"));
         if is_strict && is_of_s3 && matching.len() == before {
-            return Err("no action of S3 has this name");
+            return Err("not the name of an S3 action");
         }
     }
     Ok(ActionSet::of(&matching))
@@ -205,10 +202,7 @@ fn resource(text: &str, variables: Variables<'_>) -> Result<Option<Pattern>, Inv
 }
 
 fn limited(pattern: Pattern) -> Result<Pattern, Invalid> {
-    if pattern.wildcards() > MAX_WILDCARDS {
-        return Err("a pattern has more than 16 `*`");
-    }
-    Ok(pattern)
+    pattern.check().map(|()| pattern)
 }
 
 fn conditions(
@@ -244,9 +238,7 @@ fn conditions(
             }
             let condition = Condition::parse(operator, key, kind, &values, denies, variables);
             let condition = condition.map_err(error)?;
-            if condition.wildcards() > MAX_WILDCARDS {
-                return Err(error("a pattern has more than 16 `*`"));
-            }
+            condition.check().map_err(error)?;
             conditions.push((condition, having));
         }
     }

@@ -15,6 +15,9 @@ use crate::operation::{S3Check, S3Operation, S3OperationName as Name, S3Resource
 /// The account of ARNs, unless another one is set.
 const ACCOUNT: &str = "000000000000";
 
+/// The header with tags.
+const TAGGING: &str = "x-amz-tagging";
+
 const NANOSECONDS_PER_DAY: f64 = 86_400e9;
 
 /// The key and the value of a tag.
@@ -259,7 +262,11 @@ impl<'a> RequestFacts<'a> {
         if self.operation.name() == Name::PutObjectTagging {
             return Err(Value::Unknown);
         }
-        let text = match self.header("x-amz-tagging") {
+        // A form has them in XML.
+        if self.operation.name() == Name::PostObject && self.headers.contains_key(TAGGING) {
+            return Err(Value::Unknown);
+        }
+        let text = match self.header(TAGGING) {
             Value::Absent => return Ok(Vec::new()),
             Value::Text(Cow::Borrowed(text)) => text,
             _ => return Err(Value::Unknown),

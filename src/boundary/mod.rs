@@ -50,6 +50,7 @@ mod json;
 mod keys;
 mod network;
 mod pattern;
+mod search;
 mod short;
 mod variables;
 
@@ -110,7 +111,7 @@ impl Boundary {
         let place = format!("{MEMBER}.policy");
         if let Some((_, policy)) = members.iter().find(|(name, _)| name == "policy") {
             if members.len() > 1 {
-                return Err(BoundaryError::new(MEMBER, "a policy and another member"));
+                return Err(BoundaryError::new(MEMBER, "policy must be the only member"));
             }
             let document: JsonValue = serde_json::from_str(text).map_err(invalid)?;
             let document = document.get("policy").cloned().unwrap_or_default();

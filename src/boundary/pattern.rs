@@ -1,27 +1,28 @@
 //! Patterns of actions, resources and conditions: `*` for any text, `?` for one character.
 
-/// A pattern. Matches in time linear in pattern times text, without allocating.
+use super::{
+    error::Invalid,
+    search::{Search, Token},
+};
+
+/// The most `*` in a pattern.
+const MAX_WILDCARDS: usize = 16;
+
+/// A pattern. Matches in time linear in the text, without allocating.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     /// What the pattern begins with, up to its first wildcard.
     start: Box<str>,
     /// The first wildcard and what follows it.
     tokens: Box<[Token]>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    /// Any text, also an empty one.
-    Any,
-    Char(char),
-    /// One character.
-    One,
+    /// What stands between two `*`, in its order.
+    searches: Box<[Search]>,
 }
 
 impl Pattern {
     /// A pattern without wildcards.
     pub(super) fn literal(text: &str) -> Self {
-        Self { start: text.into(), tokens: Box::default() }
+        Self::of(text.into(), Vec::new())
     }
 
     /// A pattern in which `*` and `?` are wildcards.
@@ -36,14 +37,22 @@ impl Pattern {
                 character => tokens.push(Token::Char(character)),
             }
         }
-        Self { start: start.into(), tokens: tokens.into() }
+        Self::of(start.into(), tokens)
+    }
+
+    fn of(start: Box<str>, tokens: Vec<Token>) -> Self {
+        let mut runs: Vec<_> = tokens.split(|token| *token == Token::Any).skip(1).collect();
+        // The last one stands at the end of the text.
+        runs.pop();
+        let searches = runs.into_iter().map(Search::new).collect();
+        Self { start, tokens: tokens.into(), searches }
     }
 
     /// Appends another pattern.
     pub(super) fn join(self, other: &Self) -> Self {
         if self.tokens.is_empty() {
             let start = [&*self.start, &*other.start].concat().into();
-            return Self { start, tokens: other.tokens.clone() };
+            return Self::of(start, other.tokens.to_vec());
         }
         let mut tokens = self.tokens.into_vec();
         tokens.extend(other.start.chars().map(Token::Char));
@@ -52,12 +61,18 @@ impl Pattern {
                 tokens.push(*token);
             }
         }
-        Self { start: self.start, tokens: tokens.into() }
+        Self::of(self.start, tokens)
     }
 
-    /// Returns the number of `*`.
-    pub(super) fn wildcards(&self) -> usize {
-        self.tokens.iter().filter(|token| **token == Token::Any).count()
+    /// Checks that the pattern is within the limits.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        if self.tokens.iter().filter(|token| **token == Token::Any).count() > MAX_WILDCARDS {
+            return Err("a pattern has more than 16 `*`");
+        }
+        if !self.searches.iter().all(Search::is_linear) {
+            return Err("a pattern has more than 64 characters with a `?` between two `*`");
+        }
+        Ok(())
     }
 
     /// Returns whether the pattern matches a text that consists of these parts.
@@ -67,43 +82,20 @@ impl Pattern {
             return true;
         }
         let mut text = part.chars().chain(parts.iter().flat_map(|part| part.chars()));
-        let mut at = 0;
-        // Where to continue if what follows the last `*` does not match: the token after it,
-        // and the text after one more character.
-        let mut retry: Option<(usize, _)> = None;
-        loop {
-            match self.tokens.get(at) {
-                Some(Token::Any) => {
-                    at += 1;
-                    if at == self.tokens.len() {
-                        return true;
-                    }
-                    retry = Some((at, text.clone()));
-                    continue;
-                }
-                Some(token) => match (text.next(), token) {
-                    (Some(_), Token::One) => {
-                        at += 1;
-                        continue;
-                    }
-                    (Some(found), Token::Char(wanted)) if found == *wanted => {
-                        at += 1;
-                        continue;
-                    }
-                    (Some(_), _) => {}
-                    // The rest of the pattern needs more text than there is.
-                    (None, _) => return false,
-                },
-                None if text.clone().next().is_none() => return true,
-                None => {}
-            }
-            let Some((after, from)) = &mut retry else { return false };
-            if from.next().is_none() {
-                return false;
-            }
-            at = *after;
-            text = from.clone();
+        let Some(first) = self.tokens.iter().position(|token| *token == Token::Any) else {
+            return match_all(&self.tokens, &mut text) && text.next().is_none();
+        };
+        if !match_all(&self.tokens[..first], &mut text)
+            || !self.searches.iter().all(|search| search.find(&mut text))
+        {
+            return false;
         }
+        let last = self.tokens.rsplit(|token| *token == Token::Any).next().unwrap_or_default();
+        if last.is_empty() {
+            return true;
+        }
+        let left = text.clone().count();
+        left >= last.len() && match_all(last, &mut text.skip(left - last.len()))
     }
 
     /// Returns whether the pattern matches every text with this beginning.
@@ -144,6 +136,11 @@ impl Pattern {
     }
 }
 
+/// Returns whether a text begins with what these tokens stand for. Takes that from the text.
+fn match_all(tokens: &[Token], text: &mut impl Iterator<Item = char>) -> bool {
+    tokens.iter().all(|token| text.next().is_some_and(|found| token.matches(found)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +164,11 @@ mod tests {
             ("?*", "", false),
             ("**a", "a", true),
             ("*ab", "aab", true),
+            ("*aab*b", "aaabb", true),
+            ("*a?b*c?", "aaabbacx", true),
+            ("*a?b*c?", "aaabbacxy", false),
+            ("*abab*", "aabaabab", true),
+            ("*a*a", "a", false),
         ] {
             assert_eq!(Pattern::new(pattern).matches(&[text]), expected, "{pattern} {text}");
             let (one, other) = text.split_at(text.chars().next().map_or(0, char::len_utf8));

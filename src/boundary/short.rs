@@ -78,7 +78,11 @@ impl<'a> ShortForm<'a> {
         let (prefixes, objects) = (prefixes.unwrap_or_default(), objects.unwrap_or_default());
         for (name, keys) in [("prefixes", &prefixes), ("objects", &objects)] {
             if !keys.iter().all(|key| !key.is_empty() && is_strict_key(key)) {
-                return Err(error(name, "not a key: empty, or with segments that stores change"));
+                return Err(error(
+                    name,
+                    "a key must not be empty, or have empty segments, dot segments, backslashes or \
+                     control characters",
+                ));
             }
         }
         Ok(Self { permission, buckets, prefixes, objects, list_buckets })

@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::{
     backend::{BackendError, CredentialBackend, ListQuery, Order},
     domain::{
-        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Quota,
-        SecretKey, Slot, Status, UserId, Version,
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Life, Material, ProjectId,
+        Quota, RotatedFrom, SecretKey, Slot, Status, Terms, UserId, Version,
     },
 };
 
@@ -83,8 +83,25 @@ pub(super) fn fresh_full() -> Credential {
     full.status = Status::Inactive;
     full.delegation = Some(Delegation::Trust { id: unique() });
     full.attributes.insert("name".into(), json!("Amy's key"));
+    full.terms = full_terms();
     full.updated_at = time(3_000_007);
     full
+}
+
+/// Returns terms of which each is set.
+fn full_terms() -> Terms {
+    let mut terms = Terms::default();
+    terms.set_name(Some("Amy's \u{1F511}".into())).expect("a valid name");
+    terms.set_description(Some("line\n\u{0}\u{1}".into())).expect("a valid description");
+    terms.set_boundary(Some(r#"{"permission": "read", "buckets": ["b"]}"#.into()));
+    terms.set_enabled_at(time(4));
+    terms.shorten_to(time(5_000_001), Life::For(Duration::from_secs(7)));
+    terms.set_rotated_from(Some(RotatedFrom {
+        id: CredentialId::from_stored(unique()),
+        access_key: fresh_access_key(),
+        expires_at: time(6),
+    }));
+    terms
 }
 
 pub(super) fn in_project(mut credential: Credential, project: &ProjectId) -> Credential {
@@ -163,6 +180,10 @@ pub(super) async fn find(backend: &Backend, access_key: &AccessKey) -> Option<Ar
     backend.find_by_access_key(access_key).await.expect("find_by_access_key")
 }
 
+async fn find_latest(backend: &Backend, access_key: &AccessKey) -> Option<Arc<Credential>> {
+    backend.find_latest_by_access_key(access_key).await.expect("find_latest_by_access_key")
+}
+
 pub(super) async fn find_slot(
     backend: &Backend,
     user: &UserId,
@@ -208,7 +229,7 @@ pub(super) async fn markers(backend: &Backend, query: &ListQuery) -> Vec<String>
 }
 
 pub(super) fn marker(credential: &Credential, order: Order) -> String {
-    order.marker(credential).expect("a listed record has a marker").to_owned()
+    order.marker(credential).expect("a listed record has a marker")
 }
 
 /// Returns the markers that a query should find: those of these records, in bytewise order.
@@ -218,49 +239,51 @@ pub(super) fn sorted(credentials: &[&Credential], order: Order) -> Vec<String> {
     markers
 }
 
-pub(super) const ORDERS: [Order; 2] = [Order::AccessKey, Order::Id];
-
 /// Checks that every read returns the record as written.
 pub(super) async fn assert_stored(backend: &Backend, expected: &Credential) {
     let by_id = get(backend, &expected.id).await;
     assert_same(&by_id.expect("the record is found by its id"), expected);
+    let latest = backend.get_latest(&expected.id).await.expect("get_latest");
+    assert_same(&latest.expect("the latest state is found by its id"), expected);
     if let Some(access_key) = &expected.access_key {
         let by_key = find(backend, access_key).await;
         assert_same(&by_key.expect("the record is found by its access key"), expected);
+        let latest = find_latest(backend, access_key).await;
+        assert_same(&latest.expect("the latest state is found by its access key"), expected);
     }
     if let Some(slot) = expected.slot {
         let by_slot = find_slot(backend, &expected.user_id, slot).await;
         assert_same(&by_slot.expect("the record is found by its slot"), expected);
     }
-    for order in ORDERS.into_iter().filter(|order| order.marker(expected).is_some()) {
-        let mut queries = vec![of_user(&expected.user_id, order)];
-        queries.extend(expected.project_id.as_ref().map(|project| of_project(project, order)));
-        for query in queries {
-            let mut listed = list_all(backend, &query).await;
-            listed.retain(|credential| credential.id == expected.id);
-            assert_eq!(listed.len(), 1, "{query:?} shows the record {} times", listed.len());
-            assert_same(&listed[0], expected);
-        }
+    let mut queries = vec![of_user(&expected.user_id, Order::Key)];
+    queries.extend(expected.project_id.as_ref().map(|project| of_project(project, Order::Key)));
+    for query in queries {
+        let mut listed = list_all(backend, &query).await;
+        listed.retain(|credential| credential.id == expected.id);
+        assert_eq!(listed.len(), 1, "{query:?} shows the record {} times", listed.len());
+        assert_same(&listed[0], expected);
     }
 }
 
 /// Checks that no read returns the record.
 pub(super) async fn assert_gone(backend: &Backend, gone: &Credential) {
     assert!(get(backend, &gone.id).await.is_none(), "found by its id");
+    let latest = backend.get_latest(&gone.id).await.expect("get_latest");
+    assert!(latest.is_none(), "the latest state is found by its id");
     if let Some(access_key) = &gone.access_key {
         assert!(find(backend, access_key).await.is_none(), "found by its access key");
+        let latest = find_latest(backend, access_key).await;
+        assert!(latest.is_none(), "the latest state is found by its access key");
     }
     if let Some(slot) = gone.slot {
         let by_slot = find_slot(backend, &gone.user_id, slot).await;
         assert!(by_slot.is_none(), "found by its slot");
     }
-    for order in ORDERS {
-        let mut listed = list_all(backend, &of_user(&gone.user_id, order)).await;
-        if let Some(project) = &gone.project_id {
-            listed.extend(list_all(backend, &of_project(project, order)).await);
-        }
-        assert!(listed.iter().all(|credential| credential.id != gone.id), "listed by {order:?}");
+    let mut listed = list_all(backend, &of_user(&gone.user_id, Order::Key)).await;
+    if let Some(project) = &gone.project_id {
+        listed.extend(list_all(backend, &of_project(project, Order::Key)).await);
     }
+    assert!(listed.iter().all(|credential| credential.id != gone.id), "listed");
 }
 
 /// Compares field by field, so that a failure names the field and reveals no secret.
@@ -278,6 +301,7 @@ pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
         delegation,
         root_key,
         attributes,
+        terms,
         created_at,
         updated_at,
         version,
@@ -293,6 +317,7 @@ pub(super) fn assert_same(actual: &Credential, expected: &Credential) {
     assert_eq!(*delegation, expected.delegation, "delegation");
     assert_eq!(*root_key, expected.root_key, "root_key");
     assert_eq!(*attributes, expected.attributes, "attributes");
+    assert_eq!(*terms, expected.terms, "terms");
     assert_eq!(*created_at, expected.created_at, "created_at");
     assert_eq!(*updated_at, expected.updated_at, "updated_at");
     assert_eq!(*version, expected.version, "version");

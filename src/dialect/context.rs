@@ -33,8 +33,16 @@ impl RenderContext<'_> {
     /// The start of links to this service: the configured base URL, else the scheme and host
     /// that a trusted proxy or the request names. Empty otherwise, so that links are relative.
     pub(crate) fn origin(&self) -> String {
+        // Room for the path that the caller adds.
+        let mut origin = String::with_capacity(128);
+        self.write_origin(&mut origin);
+        origin
+    }
+
+    fn write_origin(&self, origin: &mut String) {
         if let Some(base_url) = self.base_url {
-            return base_url.into();
+            origin.push_str(base_url);
+            return;
         }
         let Parts { uri, headers, .. } = self.head;
         let host = host_text(uri, headers);
@@ -43,10 +51,12 @@ impl RenderContext<'_> {
             let forwarded = Forwarded::of(headers);
             let scheme = forwarded.scheme.unwrap_or(scheme);
             let prefix = forwarded.prefix.unwrap_or_default();
-            let host = forwarded.host.or(host);
-            return host.map_or_else(String::new, |host| format!("{scheme}://{host}{prefix}"));
+            if let Some(host) = forwarded.host.or(host) {
+                origin.extend([scheme, "://", host, prefix]);
+            }
+        } else if let Some(host) = host {
+            origin.extend([scheme, "://", host]);
         }
-        host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
     }
 }
 

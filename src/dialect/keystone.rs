@@ -6,6 +6,7 @@
 //! caller.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
@@ -13,6 +14,7 @@ use rand::RngExt;
 use serde::Serialize;
 
 use super::{
+    body,
     context::{ErrorObject, RETRY_AFTER, RenderContext},
     json::{self, Object},
     media::{self, ContentType, Format},
@@ -55,9 +57,14 @@ impl Frame {
         base
     }
 
-    /// A response with this body.
-    pub(super) fn body(&self, status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-        let mut response = self::body(status, body);
+    /// A response with this body, which has this number of credentials.
+    pub(super) fn body(
+        &self,
+        status: StatusCode,
+        body: &impl Serialize,
+        credentials: usize,
+    ) -> Response<Full<Bytes>> {
+        let mut response = self::body(status, body, credentials);
         if self.head_only {
             let length = response.body().size_hint().exact().unwrap_or_default();
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -81,7 +88,7 @@ impl Frame {
         } else {
             error
         };
-        let mut response = self.body(status, &ErrorObject::new(status, error));
+        let mut response = self.body(status, &ErrorObject::new(status, error), 0);
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -118,12 +125,14 @@ pub(crate) fn options(allow: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-/// A response with this body.
-pub(super) fn body(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-    let mut text = serde_json::to_vec(body).expect("strings and numbers always serialize");
-    text.push(b'\n');
+/// A response with this body, which has this number of credentials.
+pub(super) fn body(
+    status: StatusCode,
+    body: &impl Serialize,
+    credentials: usize,
+) -> Response<Full<Bytes>> {
     let mut response = empty(status);
-    *response.body_mut() = Full::new(text.into());
+    *response.body_mut() = Full::new(body::json(body, credentials));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }
@@ -174,19 +183,16 @@ fn status(kind: ErrorKind) -> StatusCode {
 
 /// `req-` and a random UUID. It need not be secret.
 fn request_id() -> HeaderValue {
-    let number: u128 = rand::rng().random();
+    let mut number: [u8; 16] = rand::rng().random();
     // Version 4, variant 1.
-    let number = (number & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{number:032x}");
-    let id = format!(
-        "req-{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    );
-    HeaderValue::try_from(id).expect("hex is valid in a header")
+    number[6] = number[6] & 0x0f | 0x40;
+    number[8] = number[8] & 0x3f | 0x80;
+    let mut id = *b"req-00000000-0000-0000-0000-000000000000";
+    for (at, bytes) in [(4, 0..4), (13, 4..6), (18, 6..8), (23, 8..10), (28, 10..16)] {
+        let bytes = &number[bytes];
+        HEXLOWER.encode_mut(bytes, &mut id[at..at + 2 * bytes.len()]);
+    }
+    HeaderValue::from_bytes(&id).expect("hex is valid in a header")
 }
 
 #[cfg(test)]

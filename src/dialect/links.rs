@@ -1,9 +1,9 @@
 //! Links of Keystone's lists, and the page that a query asks for.
 
+use std::fmt;
+
 use http::request::Parts;
-use percent_encoding::{
-    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
-};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 
 use super::path;
@@ -56,8 +56,17 @@ pub(super) fn page(head: &Parts) -> Result<(Option<String>, Option<usize>), Erro
 }
 
 /// A path segment, encoded for a link.
-pub(super) fn encoded(segment: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(segment, RESERVED)
+#[derive(Debug)]
+pub(super) struct Encoded<'a>(pub(super) &'a str);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        if self.0.bytes().all(is_plain) {
+            return f.write_str(self.0);
+        }
+        fmt::Display::fmt(&utf8_percent_encode(self.0, RESERVED), f)
+    }
 }
 
 fn is_marker(pair: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::error::{Error, ErrorKind};
+
 /// The formats that dialects use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -40,6 +42,16 @@ pub(super) fn content_type(headers: &HeaderMap) -> ContentType {
     match value.to_str().ok().and_then(Format::of) {
         Some(format) => ContentType::Format(format),
         None => ContentType::Other,
+    }
+}
+
+/// Refuses a body that the request names as something other than JSON.
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Error> {
+    match content_type(headers) {
+        ContentType::Format(Format::Json) | ContentType::Missing => Ok(()),
+        ContentType::Format(Format::Xml) | ContentType::Other => {
+            Err(Error::new(ErrorKind::UnsupportedMediaType, "The body must be application/json."))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
+mod body;
 mod context;
 mod ibm_cos;
 mod json;
@@ -25,6 +26,7 @@ mod media;
 mod os_ec2;
 mod path;
 mod routed;
+mod terms;
 mod v2_names;
 
 use media::Format;
@@ -33,6 +35,7 @@ pub(crate) use self::{
     context::RenderContext,
     keystone::options,
     keystone_v3::verified,
+    path::Initials,
     routed::{Routed, Served, Task},
 };
 

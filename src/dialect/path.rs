@@ -16,6 +16,32 @@ pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
+/// The bytes after the first slash of some prefixes. Most paths of an app have another byte there,
+/// so that no prefix need be compared.
+pub(crate) struct Initials([bool; 256]);
+
+impl Initials {
+    /// Collects the bytes. A prefix has text after its first slash.
+    pub(crate) fn of<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut initials = [false; 256];
+        for initial in prefixes.into_iter().filter_map(initial) {
+            initials[usize::from(initial)] = true;
+        }
+        Self(initials)
+    }
+
+    /// Returns false if the path starts with none of the prefixes.
+    pub(crate) fn admit(&self, path: &str) -> bool {
+        initial(path).is_some_and(|initial| self.0[usize::from(initial)])
+    }
+}
+
+opaque_debug!(Initials);
+
+fn initial(path: &str) -> Option<u8> {
+    path.as_bytes().get(1).copied()
+}
+
 /// Decodes a captured segment, once.
 ///
 /// # Errors
@@ -23,8 +49,12 @@ pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 /// A bad request if the segment has an encoded slash or control character, or is not
 /// UTF-8.
 pub(super) fn decode_segment(segment: &str) -> Result<String, Error> {
-    let text = percent_decode_str(segment).decode_utf8();
-    match text {
+    // Most segments are not encoded.
+    let is_plain = |b: u8| b.is_ascii_graphic() && b != b'%' && b != b'/';
+    if segment.bytes().all(is_plain) {
+        return Ok(segment.to_owned());
+    }
+    match percent_decode_str(segment).decode_utf8() {
         Ok(text) if !text.contains(|c: char| c.is_control() || c == '/') => Ok(text.into_owned()),
         _ => Err(Error::bad_request("The path holds a character that is not allowed.")),
     }
@@ -36,20 +66,26 @@ pub(super) fn decode_segment(segment: &str) -> Result<String, Error> {
 ///
 /// A bad request if the value is not UTF-8.
 pub(super) fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>, Error> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_decode_str(&text).decode_utf8().map(Cow::into_owned)
-    };
     for pair in query.unwrap_or_default().split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decode(key).is_ok_and(|key| key == name) {
-            let value = decode(value);
+        if is_name(key, name) {
+            let value = value.replace('+', " ");
+            let value = percent_decode_str(&value).decode_utf8().map(Cow::into_owned);
             return value.map(Some).map_err(|_| {
                 Error::bad_request(format!("The query parameter {name} is not valid UTF-8."))
             });
         }
     }
     Ok(None)
+}
+
+/// Returns whether a key of a query, decoded, is this name. Names have no space and no `%`, so
+/// an encoded key is longer.
+fn is_name(key: &str, name: &str) -> bool {
+    key == name
+        || key.len() > name.len()
+            && key.contains('%')
+            && percent_decode_str(&key.replace('+', " ")).eq(name.bytes())
 }
 
 /// The page size in a query, if there is one.
@@ -82,12 +118,36 @@ mod tests {
     }
 
     #[test]
+    fn initials_admit_every_path_that_starts_with_a_prefix() {
+        let initials = Initials::of(["/credentials", "/v2.0", "/ä"]);
+        for path in ["/credentials", "/credentials/x", "/v2.0/x", "/vase", "/ä/x"] {
+            assert!(initials.admit(path), "{path}");
+        }
+        for path in ["", "/", "*", "/objects", "//credentials", "/%63redentials"] {
+            assert!(!initials.admit(path), "{path}");
+        }
+    }
+
+    #[test]
     fn segment_is_decoded_once_and_has_no_slash_or_control_character() {
         assert_eq!(decode_segment("a%3Ab").unwrap(), "a:b");
         assert_eq!(decode_segment("a%252Fb").unwrap(), "a%2Fb");
         assert_eq!(decode_segment("100%").unwrap(), "100%");
         for bad in ["a%2fb", "a%00", "%0a", "%7f", "%ff", "%c3%28"] {
             assert!(decode_segment(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_in_a_query_are_decoded() {
+        for (query, value) in [
+            ("limit=1", Some("1")),
+            ("l=0&%6Cimit=1&limit=2", Some("1")),
+            ("%6c%69%6d%69%74=a+b%2b", Some("a b+")),
+            ("limit", Some("")),
+            ("limi%74t=1&limits=2&lim+t=3&limi=4&%ff=5&%=6&LIMIT=7", None),
+        ] {
+            assert_eq!(query_value(Some(query), "limit").unwrap().as_deref(), value, "{query}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::{AccessKey, Delegation, SecretKey, SecretText};
 
@@ -55,25 +56,8 @@ impl Blob {
         secret_key: Option<&SecretKey>,
         delegation: Option<&Delegation>,
     ) -> Self {
-        let quoted = |text: &str| Value::from(text).to_string();
-        let mut text = format!("{{\"access\": {}", quoted(access_key.as_str()));
-        if let Some(secret_key) = secret_key {
-            text.push_str(", \"secret\": ");
-            text.push_str(&quoted(secret_key.expose()));
-        }
-        text.push_str(", \"trust_id\": ");
-        match delegation.and_then(member) {
-            Some(("trust_id", id)) => text.push_str(&quoted(id)),
-            Some((name, id)) => {
-                text.push_str("null, \"");
-                text.push_str(name);
-                text.push_str("\": ");
-                text.push_str(&quoted(id));
-            }
-            None => text.push_str("null"),
-        }
-        text.push('}');
-        Self { text: SecretText::new(text), secret: secret_key.cloned() }
+        let text = BlobText::Pair { access: access_key.as_str(), secret: secret_key, delegation };
+        Self { text: SecretText::new(text.to_string()), secret: secret_key.cloned() }
     }
 
     /// Returns the text unchanged. The caller must not leak it.
@@ -151,6 +135,26 @@ impl Blob {
         Self { text: SecretText::new(text), secret: self.secret }
     }
 
+    /// Returns whether the blob has a member `secret`, which may be null.
+    pub(crate) fn has_secret(&self) -> bool {
+        members(&self.text).contains_key("secret")
+    }
+
+    /// Returns the blob of a key pair without its secret. The other members stay.
+    pub(crate) fn without_secret(&self) -> Self {
+        let mut object = members(&self.text);
+        object.remove("secret");
+        Self::new(Value::Object(object).to_string())
+    }
+
+    /// Returns the blob with another key pair. The other members stay.
+    pub(crate) fn with_pair(&self, access_key: &AccessKey, secret_key: &SecretKey) -> Self {
+        let mut object = members(&self.text);
+        object.insert("access".into(), access_key.as_str().into());
+        object.insert("secret".into(), secret_key.expose().into());
+        Self::new(Value::Object(object).to_string())
+    }
+
     /// Checks that the members that no update may change are the same in both. A member that
     /// is null counts as absent. The error is the name of the first member that differs.
     pub(crate) fn same_origin(&self, other: &Self) -> Result<(), &'static str> {
@@ -187,6 +191,56 @@ impl Blob {
             _ => Err(InvalidBlob(())),
         }
     }
+}
+
+/// The text of a blob, written without a copy of it in memory. The caller must not leak it.
+pub(crate) enum BlobText<'a> {
+    /// The text that the client sent.
+    Own(&'a Blob),
+    /// The text of a key pair, in the form in which Keystone's OS-EC2 writes it.
+    Pair { access: &'a str, secret: Option<&'a SecretKey>, delegation: Option<&'a Delegation> },
+}
+
+impl fmt::Debug for BlobText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobText(..)")
+    }
+}
+
+impl fmt::Display for BlobText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (access, secret, delegation) = match *self {
+            Self::Own(blob) => return f.write_str(blob.expose()),
+            Self::Pair { access, secret, delegation } => (access, secret, delegation),
+        };
+        f.write_str("{\"access\": ")?;
+        quote(f, access)?;
+        if let Some(secret) = secret {
+            f.write_str(", \"secret\": ")?;
+            quote(f, secret.expose())?;
+        }
+        f.write_str(", \"trust_id\": ")?;
+        match delegation.and_then(member) {
+            Some(("trust_id", id)) => quote(f, id)?,
+            Some((name, id)) => {
+                write!(f, "null, \"{name}\": ")?;
+                quote(f, id)?;
+            }
+            None => f.write_str("null")?,
+        }
+        f.write_str("}")
+    }
+}
+
+/// Writes a JSON string. Most strings need no escapes.
+fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    if text.bytes().any(|b| b < b' ' || matches!(b, b'"' | b'\\')) {
+        let quoted = Zeroizing::new(Value::from(text).to_string());
+        return f.write_str(&quoted);
+    }
+    f.write_str("\"")?;
+    f.write_str(text)?;
+    f.write_str("\"")
 }
 
 /// An error for text that is not the blob of a key pair.

@@ -9,7 +9,8 @@ use rand::RngExt;
 use serde_json::{Map, Value};
 
 use super::{
-    AccessKey, Blob, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey, UserId,
+    AccessKey, Blob, BlobText, CredentialId, Delegation, Kind, Life, Material, ProjectId,
+    SecretKey, Terms, UserId,
 };
 
 /// Members that a dialect does not know and returns as they came.
@@ -47,6 +48,8 @@ pub struct Credential {
     pub root_key: Option<bool>,
     /// Members that are returned as they came.
     pub attributes: Attributes,
+    /// The name, the expiry and the boundary.
+    pub terms: Terms,
     /// When the credential was created; whole microseconds.
     pub created_at: SystemTime,
     /// When the credential was last written; whole microseconds.
@@ -82,6 +85,7 @@ impl Credential {
             delegation: None,
             root_key: Some(false),
             attributes: Attributes::new(),
+            terms: Terms::default(),
             created_at: now,
             updated_at: now,
             version,
@@ -116,40 +120,31 @@ impl Credential {
     /// key pair. `None` for password grants, which v3 does not show.
     #[must_use]
     pub fn blob(&self) -> Option<Blob> {
-        let pair = |access_key: &AccessKey| {
-            Blob::of_pair(access_key, self.secret_key(), self.delegation.as_ref())
-        };
-        match &self.material {
-            Material::Blob(blob) => Some(blob.clone()),
-            Material::Grant { username, .. } => Some(match &self.access_key {
-                Some(access_key) => pair(access_key),
-                None => pair(&AccessKey::from_stored(&**username)),
-            }),
-            Material::KeyPair { .. } => self.access_key.as_ref().map(pair),
-            Material::Password { .. } => None,
+        match self.blob_text()? {
+            BlobText::Own(blob) => Some(blob.clone()),
+            BlobText::Pair { access, secret, delegation } => {
+                Some(Blob::of_pair(&AccessKey::from_stored(access), secret, delegation))
+            }
         }
     }
 
-    /// Returns the approximate size of its text in bytes.
-    ///
-    /// Clients choose the length of blobs and attributes, so code that keeps many records in
-    /// memory limits them in bytes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let material = match &self.material {
-            Material::Blob(blob) => blob.expose().len(),
-            Material::Grant { username, secret, signature } => {
-                username.len() + secret.expose().len() + signature.expose().len()
-            }
-            Material::KeyPair { secret } => secret.as_ref().map_or(0, |key| key.expose().len()),
-            Material::Password { username, .. } => username.len(),
+    /// Returns the text of [`blob`](Self::blob).
+    pub(crate) fn blob_text(&self) -> Option<BlobText<'_>> {
+        let access_key = self.access_key.as_ref().map(AccessKey::as_str);
+        let access = match &self.material {
+            Material::Blob(blob) => return Some(BlobText::Own(blob)),
+            Material::Grant { username, .. } => access_key.unwrap_or(username),
+            Material::KeyPair { .. } => access_key?,
+            Material::Password { .. } => return None,
         };
-        let attributes = if self.attributes.is_empty() {
-            0
-        } else {
-            serde_json::to_string(&self.attributes).map_or(0, |text| text.len())
-        };
-        material + attributes
+        let (secret, delegation) = (self.secret_key(), self.delegation.as_ref());
+        Some(BlobText::Pair { access, secret, delegation })
+    }
+
+    /// Returns the text of [`blob_without_secret`](Self::blob_without_secret).
+    pub(crate) fn blob_text_without_secret(&self) -> Option<BlobText<'_>> {
+        let access = self.access_key.as_ref().filter(|_| self.kind.is_ec2())?.as_str();
+        Some(BlobText::Pair { access, secret: None, delegation: self.delegation.as_ref() })
     }
 
     /// Returns true if this is a project's root key, which belongs to no user.
@@ -199,14 +194,42 @@ impl Credential {
         pair && self.kind.is_ec2() && self.slot.is_none() && self.delegation.is_none()
     }
 
-    /// Returns true if the credential can make valid signatures: it is an active key pair
-    /// with a secret.
+    /// Returns true if the credential can make valid signatures at this time: it is an active
+    /// key pair with a secret, and has not expired.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub fn is_usable(&self, now: SystemTime) -> bool {
         self.kind.is_ec2()
             && self.status == Status::Active
+            && !self.is_expired(now)
             && self.access_key.is_some()
             && self.secret_key().is_some()
+    }
+
+    /// Returns true if the credential has an expiry that is not after this time.
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.terms.expires_at().is_some_and(|end| end <= now)
+    }
+
+    /// Returns how long the credential is valid from its creation, before any rotation
+    /// shortened that.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.terms.original_life().unwrap_or_else(|| match self.terms.expires_at() {
+            Some(end) => Life::For(end.duration_since(self.created_at).unwrap_or_default()),
+            None => Life::Unlimited,
+        })
+    }
+
+    /// The word for the status in stores. Earlier releases know nothing of expiry and boundary,
+    /// so a credential with one of them has a word that they reject.
+    #[must_use]
+    pub fn stored_status(&self) -> &'static str {
+        match (self.status, self.terms.are_limiting()) {
+            (status, false) => status.as_str(),
+            (Status::Active, true) => "ActiveLimited",
+            (Status::Inactive, true) => "InactiveLimited",
+        }
     }
 }
 
@@ -234,6 +257,15 @@ impl Status {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Active, Self::Inactive].into_iter().find(|status| status.as_str() == word)
+    }
+
+    /// Parses the word that [`Credential::stored_status`] returned for a record with these terms.
+    /// `None` if it does not fit them.
+    #[must_use]
+    pub fn from_stored(word: &str, terms: &Terms) -> Option<Self> {
+        let plain = word.strip_suffix("Limited");
+        let is_limiting = plain.is_some();
+        Self::from_word(plain.unwrap_or(word)).filter(|_| is_limiting == terms.are_limiting())
     }
 }
 

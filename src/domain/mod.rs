@@ -14,7 +14,12 @@ mod material;
 mod micros;
 mod password;
 mod quota;
+mod rotation;
+mod size;
+mod terms;
+mod timestamp;
 
+pub(crate) use self::{blob::BlobText, timestamp::TimeText};
 pub use self::{
     blob::{Blob, InvalidBlob},
     caller::{Caller, Scope},
@@ -26,4 +31,7 @@ pub use self::{
     micros::{from_micros, to_micros},
     password::PasswordHash,
     quota::Quota,
+    rotation::{NotRotatable, Rotation},
+    terms::{InvalidTerm, InvalidTerms, Life, RotatedFrom, Terms},
+    timestamp::{format_time, parse_time},
 };

@@ -3,7 +3,7 @@
 //! Use these functions to import credentials from a Keystone, or to copy records to it. Start
 //! with [`from_keystone`], which converts one credential of Keystone's list to a record.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
@@ -143,10 +143,12 @@ pub fn for_keystone(credential: &Credential) -> Option<(&str, Blob)> {
 }
 
 /// Returns whether a key pair is usable here and must not be copied to Keystone. The copy would
-/// have more rights, because Keystone's blob cannot name the pair's delegation.
+/// have more rights, because Keystone knows neither expiry nor boundary, or because its blob
+/// cannot name the pair's delegation.
 #[must_use]
 pub fn is_unlimited_in_keystone(credential: &Credential) -> bool {
-    credential.is_usable()
+    // An expired pair may get a later expiry.
+    credential.is_usable(UNIX_EPOCH)
         && !credential.is_root_key()
         && in_keystone(credential).is_some_and(|blob| !keeps_limits(credential, &blob))
 }
@@ -160,8 +162,12 @@ fn in_keystone(credential: &Credential) -> Option<Blob> {
     Some(Blob::of_pair(access, Some(secret), credential.delegation.as_ref()))
 }
 
-/// Returns whether the blob of a key pair names the delegation that the pair was created under.
+/// Returns whether a key pair has the same limits in Keystone: its blob names the delegation that
+/// the pair was created under, and it has no expiry and no boundary.
 fn keeps_limits(credential: &Credential, blob: &Blob) -> bool {
+    if credential.terms.are_limiting() {
+        return false;
+    }
     let named = blob.delegation();
     named.is_ok_and(|named| same_delegation(named.as_ref(), credential.delegation.as_ref()))
 }

@@ -30,7 +30,7 @@ pub(super) fn add(
     name: Name,
     method: &Method,
     headers: &HeaderMap,
-    query: Query<'_>,
+    query: &Query<'_>,
 ) -> Result<bool, OperationError> {
     let mut bypasses = false;
     let mut previous = "";
@@ -70,6 +70,42 @@ pub(super) fn add(
     Ok(bypasses)
 }
 
+/// The headers, parameters and fields in which frameworks look for another method.
+const OTHER_METHOD: [&str; 4] =
+    ["_method", "x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Refuses headers that name another method.
+pub(super) fn refuse_other_method(headers: &HeaderMap) -> Result<(), OperationError> {
+    if OTHER_METHOD.iter().any(|name| headers.contains_key(*name)) {
+        return Err(ambiguous("a header names another method"));
+    }
+    Ok(())
+}
+
+/// Adds the checks that the fields of a form need.
+pub(super) fn add_fields<'a>(
+    checks: &mut Checks,
+    fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), OperationError> {
+    for (field, value) in fields {
+        let name = header_of_field(field);
+        if name.starts_with("x-minio-") {
+            return Err(ambiguous("a form with fields of MinIO's is not supported"));
+        }
+        add_one(checks, Name::PostObject, &name, value)?;
+    }
+    Ok(())
+}
+
+/// Returns the name of the header that a field of a form stands for.
+pub(crate) fn header_of_field(field: &str) -> String {
+    match &*field.to_ascii_lowercase() {
+        "acl" => "x-amz-acl".to_owned(),
+        "tagging" => "x-amz-tagging".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// Returns whether a parameter stands for one of Amazon's headers.
 pub(super) fn is_of_amazon(parameter: &str) -> bool {
     let start = parameter.get(..OF_AMAZON.len());
@@ -79,14 +115,10 @@ pub(super) fn is_of_amazon(parameter: &str) -> bool {
 /// Returns whether a header can change what a request does.
 fn concerns(header: &str) -> bool {
     match header {
-        "content-type"
-        | "if-match"
-        | "x-http-method"
-        | "x-http-method-override"
-        | "x-method-override" => true,
+        "content-type" | "if-match" => true,
         // Signed with every request, and without an effect on the operation.
         "x-amz-content-sha256" | "x-amz-date" => false,
-        _ => header.starts_with(OF_AMAZON),
+        _ => header.starts_with(OF_AMAZON) || OTHER_METHOD.contains(&header),
     }
 }
 
@@ -155,8 +187,8 @@ fn add_one(
         "x-amz-meta-snowball-auto-extract" if !is_false(value) => {
             return Err(ambiguous("an archive that the store unpacks is not supported"));
         }
-        "x-http-method" | "x-http-method-override" | "x-method-override" => {
-            return Err(ambiguous("a header names another method"));
+        _ if OTHER_METHOD.contains(&header) => {
+            return Err(ambiguous("a header or field names another method"));
         }
         _ => {}
     }

@@ -34,6 +34,10 @@ mod source;
 mod table;
 mod target;
 
+#[cfg(feature = "s3")]
+pub(crate) use self::extras::header_of_field;
+#[cfg(feature = "s3")]
+pub(crate) use self::target::bucket_below;
 pub use self::{
     batch::ObjectToDelete,
     checks::{S3Check, S3Resource},
@@ -44,7 +48,7 @@ pub use self::{
 };
 pub(crate) use self::{
     query::decode,
-    target::{bucket_below, is_bucket, is_strict_key},
+    target::{is_bucket, is_strict_key},
 };
 
 #[cfg(test)]

@@ -16,13 +16,13 @@ const MAX_PARAMETERS: usize = 24;
 const MAX_PART: u32 = 10_000;
 
 /// A query that was checked. Values are decoded when they are read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Query<'a>(&'a str);
+#[derive(Clone, Debug)]
+pub(super) struct Query<'a>(Cow<'a, str>);
 
 impl<'a> Query<'a> {
     /// Checks a query.
     pub(super) fn parse(text: &'a str) -> Result<Self, OperationError> {
-        let query = Self(text);
+        let query = Self(Cow::Borrowed(text));
         // Some parsers take a semicolon for a separator, and a plus for a space.
         if text.contains([';', '+']) {
             return Err(ambiguous("the query has an unescaped ';' or '+'"));
@@ -44,26 +44,30 @@ impl<'a> Query<'a> {
     }
 
     /// Returns names and values.
-    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.raw().map(|(name, value)| (name, decode(value).unwrap_or_default()))
     }
 
     /// Returns the value of a parameter; empty if it has none.
-    pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+    pub(super) fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         let (_, value) = self.raw().find(|(known, _)| *known == name)?;
         decode(value)
     }
 
     /// Returns whether the query has a parameter.
-    pub(super) fn has(self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.names().any(|known| known == name)
     }
 
-    pub(super) fn names(self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.raw().map(|(name, _)| name)
     }
 
-    fn raw(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn into_owned(self) -> Query<'static> {
+        Query(Cow::Owned(self.0.into_owned()))
+    }
+
+    fn raw(&self) -> impl Iterator<Item = (&str, &str)> {
         let parts = (!self.0.is_empty()).then(|| self.0.split('&')).into_iter().flatten();
         parts.map(|part| part.split_once('=').unwrap_or((part, "")))
     }

@@ -24,7 +24,7 @@ pub struct S3Operation<'a> {
     pub(super) bypasses_retention: bool,
 }
 
-impl<'a> S3Operation<'a> {
+impl S3Operation<'_> {
     /// Returns the operation.
     #[must_use]
     pub fn name(&self) -> S3OperationName {
@@ -45,13 +45,13 @@ impl<'a> S3Operation<'a> {
 
     /// Returns the version that the query names.
     #[must_use]
-    pub fn version_id(&self) -> Option<Cow<'a, str>> {
+    pub fn version_id(&self) -> Option<Cow<'_, str>> {
         self.query.get(row::VERSION_ID)
     }
 
     /// Returns a parameter of the query, such as `prefix`; empty if it has no value.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
         self.query.get(name)
     }
 
@@ -63,13 +63,37 @@ impl<'a> S3Operation<'a> {
     /// Returns bucket and key of the object that a copy reads.
     #[must_use]
     pub fn source(&self) -> Option<(&str, &str)> {
-        self.source.as_ref().map(|source| (source.bucket, &*source.key))
+        self.source.as_ref().map(|source| (&*source.bucket, &*source.key))
     }
 
     /// Returns the version of the object that a copy reads.
     #[must_use]
     pub fn source_version_id(&self) -> Option<&str> {
         self.source.as_ref()?.version_id.as_deref()
+    }
+
+    /// Returns the operation with copies of the texts that it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> S3Operation<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        // Destructured in full so that a new field cannot be forgotten here.
+        let Self { name, bucket, key, query, source, checks, bypasses_retention } = self;
+        S3Operation {
+            name,
+            bucket: bucket.map(owned),
+            key: key.map(owned),
+            query: query.into_owned(),
+            source: source.map(Source::into_owned),
+            checks,
+            bypasses_retention,
+        }
+    }
+
+    /// Returns whether `DeleteObjects` also deletes objects under a retention, which each key of its
+    /// body must be allowed.
+    #[cfg(feature = "s3")]
+    pub(crate) fn bypasses_retention(&self) -> bool {
+        self.bypasses_retention
     }
 
     /// Returns what must be allowed. All checks must pass.

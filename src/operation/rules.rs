@@ -11,7 +11,7 @@ use super::{
     row::{Need, Row, VERSION_ID},
     source::Source,
     table::{self, Level},
-    target::Target,
+    target::{self, Target},
 };
 use crate::signature::request::{RequestHead, SIGNATURE_PARAMETERS};
 
@@ -88,22 +88,66 @@ impl S3OperationRules {
     ///
     /// # Errors
     ///
-    /// [`OperationError`] if that is not certain, or the store does not serve the operation. A
-    /// form that uploads a file is not read here.
+    /// [`OperationError`] if that is not certain, or the store does not serve the operation. See
+    /// [`classify_form`](Self::classify_form) for a form that uploads a file.
     pub fn classify<'a>(&self, head: RequestHead<'a>) -> Result<S3Operation<'a>, OperationError> {
         let host = head.host().map_err(|_| ambiguous("the request has no host, or two"))?;
         let path = head.uri().path();
         let target = Target::parse(host, path, &self.base_domains, self.strict_keys)?;
         let query = Query::parse(head.uri().query().unwrap_or_default())?;
         let copies = head.headers().contains_key(COPY_SOURCE);
-        let row = self.row(target.level(), head, query, copies)?;
+        let row = self.row(target.level(), head, &query, copies)?;
         let mut checks = Checks::default();
         add_actions(&mut checks, row, target.level(), query.has(VERSION_ID));
         let source = self.source(&mut checks, head, row.name)?;
         let (method, headers) = (head.method(), head.headers());
-        let bypasses_retention = extras::add(&mut checks, row.name, method, headers, query)?;
+        let bypasses_retention = extras::add(&mut checks, row.name, method, headers, &query)?;
         let Target { bucket, key } = target;
         Ok(S3Operation { name: row.name, bucket, key, query, source, checks, bypasses_retention })
+    }
+
+    /// Reads what the upload of a form does: from its head, the key that the file is stored under,
+    /// and the names and values of its other fields.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError`] if that is not certain, or the store does not serve forms.
+    pub fn classify_form<'a>(
+        &self,
+        head: RequestHead<'a>,
+        key: &'a str,
+        fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<S3Operation<'a>, OperationError> {
+        let host = head.host().map_err(|_| ambiguous("the request has no host, or two"))?;
+        let target = Target::parse(host, head.uri().path(), &self.base_domains, self.strict_keys)?;
+        if target.level() != Level::Bucket || head.uri().query().is_some() {
+            return Err(ambiguous("a form is not posted to a bucket"));
+        }
+        if self.strict_keys && !target::is_strict_key(key) {
+            return Err(ambiguous("two stores could read the key differently"));
+        }
+        if !self.served.contains(&Name::PostObject) {
+            return Err(ambiguous("the operation is not served"));
+        }
+        extras::refuse_other_method(head.headers())?;
+        let mut checks = Checks::default();
+        checks.add(S3Action::PutObject, S3Resource::Object);
+        extras::add_fields(&mut checks, fields)?;
+        Ok(S3Operation {
+            name: Name::PostObject,
+            bucket: target.bucket,
+            key: Some(key.into()),
+            query: Query::parse("")?,
+            source: None,
+            checks,
+            bypasses_retention: false,
+        })
+    }
+
+    /// Returns whether a key is one that every store reads alike.
+    #[cfg(feature = "s3s")]
+    pub(crate) fn is_key(&self, key: &str) -> bool {
+        !self.strict_keys || target::is_strict_key(key)
     }
 
     /// Parses the body of `DeleteObjects`. Returns the objects that it names, in their order.
@@ -122,7 +166,7 @@ impl S3OperationRules {
         &self,
         level: Level,
         head: RequestHead<'_>,
-        query: Query<'_>,
+        query: &Query<'_>,
         copies: bool,
     ) -> Result<&'static Row, OperationError> {
         let mut selected = None;

@@ -11,7 +11,7 @@ use super::{
 /// The source of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source<'a> {
-    pub(super) bucket: &'a str,
+    pub(super) bucket: Cow<'a, str>,
     pub(super) key: Cow<'a, str>,
     pub(super) version_id: Option<Cow<'a, str>>,
 }
@@ -36,6 +36,15 @@ impl<'a> Source<'a> {
                 Some(decode(version).filter(|_| is_plain).ok_or(malformed)?)
             }
         };
-        Ok(Self { bucket, key, version_id })
+        Ok(Self { bucket: bucket.into(), key, version_id })
+    }
+
+    pub(super) fn into_owned(self) -> Source<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Source {
+            bucket: owned(self.bucket),
+            key: owned(self.key),
+            version_id: self.version_id.map(owned),
+        }
     }
 }

@@ -60,8 +60,9 @@ pub struct RolePolicy {
     /// The names of the roles.
     pub names: RoleNames,
     /// Whether callers with the role `service` may see every key pair through OS-EC2, with
-    /// its secret. Gateways that cache secrets then need no admin user. Default: no, as in
-    /// Keystone.
+    /// its secret. Gateways that cache secrets then need no admin user. They also see secrets
+    /// that the layer [shows once](crate::CredentialLayerBuilder::show_secrets_once). Default:
+    /// no, as in Keystone.
     pub service_sees_key_pairs: bool,
     /// The table for v3 and OS-EC2.
     pub table: RoleTable,
@@ -158,6 +159,7 @@ impl Policy for RolePolicy {
             Action::ListEc2 | Action::ShowEc2 if !takes_scope(caller, owns(caller, target)) => {
                 Decision::Forbid
             }
+            Action::ShowSecretAgain => allow(service && self.service_sees_key_pairs),
             _ if admin => Decision::Allow,
             _ if is_of_grants(action) => Decision::Forbid,
             Action::ShowEc2 | Action::ShowCredentialSecret

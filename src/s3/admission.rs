@@ -8,6 +8,7 @@ use http_body_util::Full;
 use super::{
     body::{Expected, VerifiedBody},
     chunk_headers,
+    enforcement::Reading,
     refusal::{Refusal, RefusalContext},
     verifier::Verified,
 };
@@ -23,38 +24,56 @@ use crate::signature::{
 pub(super) fn pass<B: Body<Data = Bytes>>(
     request: Request<B>,
 ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
-    let (mut head, body) = request.into_parts();
-    let declared = RequestHead::from(&head).declared().map_err(Refusal::from);
-    let checked = declared.and_then(|payload| {
-        let chunks = chunk_headers::decoder(&head.headers, payload, None)?;
-        checked(&mut head, body, payload, chunks)
+    let declared = RequestHead::from(&request).declared().map_err(Refusal::from);
+    let chunks = declared.and_then(|payload| {
+        let chunks = chunk_headers::decoder(request.headers(), payload, None)?;
+        Ok((payload, chunks))
     });
-    match checked {
+    match chunks {
+        Ok((payload, chunks)) => checked(request, payload, chunks),
+        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
+    }
+}
+
+/// Passes a request whose signature is valid, and that is within the boundary of its key, with a
+/// body that is checked while the app reads it. Returns the response if the body cannot be valid.
+#[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
+#[inline]
+pub(super) fn admit<B: Body<Data = Bytes>>(
+    mut request: Request<B>,
+    verified: Verified,
+    reading: Option<Reading>,
+) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+    let Verified { key, chunks, .. } = verified;
+    let payload = key.payload();
+    request.extensions_mut().insert(key);
+    if let Some(Reading::Allowed(operation)) = reading {
+        request.extensions_mut().insert(*operation);
+    }
+    checked(request, payload, chunks)
+}
+
+/// Wraps the body in the checks of its declaration.
+#[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
+#[inline]
+fn checked<B: Body<Data = Bytes>>(
+    request: Request<B>,
+    payload: Payload,
+    chunks: Option<Box<ChunkDecoder>>,
+) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+    // Most requests are like this. They need no change and no check, and are moved only once.
+    if *request.method() == Method::GET && request.body().is_end_stream() && payload.is_empty() {
+        return Ok(request.map(VerifiedBody::plain));
+    }
+    let (mut head, body) = request.into_parts();
+    match wrapped(&mut head, body, payload, chunks) {
         Ok(body) => Ok(Request::from_parts(head, body)),
         Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
     }
 }
 
-/// Passes a request whose signature is valid, with a body that is checked while the app reads
-/// it. Returns the response if the body cannot be valid.
-#[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
-pub(super) fn admit<B: Body<Data = Bytes>>(
-    request: Request<B>,
-    verified: Verified,
-) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
-    let Verified { key, chunks, .. } = verified;
-    let (mut head, body) = request.into_parts();
-    match checked(&mut head, body, key.payload(), chunks) {
-        Ok(body) => {
-            head.extensions.insert(key);
-            Ok(Request::from_parts(head, body))
-        }
-        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
-    }
-}
-
-/// Wraps the body in the checks of its declaration, and changes the head to that of the payload.
-fn checked<B: Body<Data = Bytes>>(
+/// Wraps a body, and changes the head to that of the payload.
+fn wrapped<B: Body<Data = Bytes>>(
     head: &mut Parts,
     body: B,
     payload: Payload,
@@ -66,10 +85,6 @@ fn checked<B: Body<Data = Bytes>>(
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(decoder.remaining()));
         strip_coding(&mut head.headers);
         return Ok(VerifiedBody::chunked(body, decoder));
-    }
-    // Most requests are like this. They need no change and no check.
-    if head.method == Method::GET && body.is_end_stream() && payload.is_empty() {
-        return Ok(VerifiedBody::plain(body));
     }
     strip_coding(&mut head.headers);
     let sha256 = match payload {

@@ -1,5 +1,6 @@
 //! [`VerifiedBody`]: the body of a request, checked while the app reads it.
 
+mod buffered;
 mod checked;
 mod chunked;
 mod file;
@@ -15,8 +16,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
 pub(super) use self::checked::Expected;
-use self::{checked::Checked, chunked::Chunked, file::File};
+use self::{buffered::Buffered, checked::Checked, chunked::Chunked, file::File};
 use super::{
+    buffers::Reservation,
     form::FormFile,
     payload_error::{PayloadError, PayloadErrorKind, Verdict},
 };
@@ -35,7 +37,8 @@ use crate::signature::ChunkDecoder;
 /// Behind `S3sGuardLayer` (feature `s3s`) the body is not verified: it is passed on as it
 /// arrives, and `s3s` verifies it. A form is passed on whole.
 ///
-/// Nothing is buffered. The trailers of a checked payload are those that were signed or
+/// Nothing is buffered, but the body of `DeleteObjects` for a key whose boundary is about keys:
+/// the layer reads and checks it first. The trailers of a checked payload are those that were signed or
 /// checked; HTTP trailers, which are neither, are left out.
 ///
 /// An unsigned payload without a checksum is passed on as it arrives, with its HTTP trailers.
@@ -50,6 +53,8 @@ pub struct VerifiedBody<B> {
 #[pin_project(project = ArmProj)]
 #[derive(Debug)]
 enum Arm<B> {
+    /// Rare, so that it does not make other bodies larger.
+    Buffered(Box<Buffered>),
     Checked(#[pin] Checked<B>),
     Chunked(#[pin] Chunked<B>),
     File(File),
@@ -60,6 +65,11 @@ impl<B: Body<Data = Bytes>> VerifiedBody<B> {
     /// Passes a body as it arrives.
     pub(super) fn plain(body: B) -> Self {
         Self { arm: Arm::Plain(body) }
+    }
+
+    /// Passes a body that was read before.
+    pub(super) fn buffered(bytes: Bytes, reservation: Reservation) -> Self {
+        Self { arm: Arm::Buffered(Box::new(Buffered::new(bytes, reservation))) }
     }
 
     /// Checks a body against what is expected. Checks an empty body at once.
@@ -92,7 +102,7 @@ impl<B: Body<Data = Bytes>> VerifiedBody<B> {
             Arm::Checked(body) => Some(body.verdict()),
             Arm::Chunked(body) => Some(body.verdict()),
             Arm::File(body) => Some(body.verdict()),
-            Arm::Plain(_) => None,
+            Arm::Buffered(_) | Arm::Plain(_) => None,
         }
     }
 }
@@ -110,6 +120,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
         match self.project().arm.project() {
+            ArmProj::Buffered(body) => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
             ArmProj::Checked(body) => body.poll_frame(cx),
             ArmProj::Chunked(body) => body.poll_frame(cx),
             ArmProj::File(body) => body.poll_frame(cx),
@@ -121,6 +132,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.arm {
+            Arm::Buffered(body) => body.is_end_stream(),
             Arm::Checked(body) => body.is_end_stream(),
             Arm::Chunked(body) => body.is_end_stream(),
             Arm::File(body) => body.is_end_stream(),
@@ -130,6 +142,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.arm {
+            Arm::Buffered(body) => body.size_hint(),
             Arm::Checked(body) => body.size_hint(),
             Arm::Chunked(body) => body.size_hint(),
             Arm::File(body) => body.size_hint(),

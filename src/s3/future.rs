@@ -57,6 +57,7 @@ where
         Self { state: State::Deciding(deciding, ready) }
     }
 
+    #[inline]
     pub(super) fn decided(ready: &mut S, decided: Decided<B>) -> Self {
         Self { state: act(ready, decided) }
     }
@@ -110,6 +111,7 @@ pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
     mem::replace(inner, clone)
 }
 
+#[inline]
 fn act<S, B>(ready: &mut S, decided: Decided<B>) -> State<S, S::Future, B>
 where
     S: Service<Request<VerifiedBody<B>>>,

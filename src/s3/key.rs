@@ -1,6 +1,6 @@
 //! [`VerifiedKey`]: the key that signed a request, for the app behind the layer.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, slice::SliceIndex, sync::Arc, time::SystemTime};
 
 use crate::{
     domain::{AccessKey, Attributes, Credential, CredentialId, Delegation, ProjectId, UserId},
@@ -32,8 +32,9 @@ pub(super) struct Signed {
     at: Option<SystemTime>,
     expires_at: Option<SystemTime>,
     payload: Payload,
-    /// The region, followed by the names of the signed headers.
-    text: Box<str>,
+    /// The region, followed by the names of the signed headers. A request shares it with the
+    /// first request of its key if it is the same.
+    text: Arc<[u8]>,
     region_len: usize,
 }
 
@@ -53,6 +54,13 @@ pub enum Mechanism {
     QueryV2,
     /// Version 4, presigned.
     QueryV4,
+}
+
+impl Mechanism {
+    /// Returns whether it is version 2.
+    pub(super) fn is_v2(self) -> bool {
+        matches!(self, Self::FormV2 | Self::HeaderV2 | Self::QueryV2)
+    }
 }
 
 impl VerifiedKey {
@@ -126,7 +134,7 @@ impl VerifiedKey {
     /// Returns the region of the signature. Empty in version 2.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.signed.text[..self.signed.region_len]
+        self.signed.part(..self.signed.region_len)
     }
 
     /// Returns the names of the signed headers, in lower case, sorted, separated by semicolons.
@@ -134,7 +142,7 @@ impl VerifiedKey {
     /// Empty for forms, whose policy covers their fields.
     #[must_use]
     pub fn signed_headers(&self) -> &str {
-        &self.signed.text[self.signed.region_len..]
+        self.signed.part(self.signed.region_len..)
     }
 
     /// Returns whether a header was signed with version 4. The name is in lower case.
@@ -153,8 +161,8 @@ impl VerifiedKey {
 }
 
 impl Signed {
-    /// Describes the signature of a request.
-    pub(super) fn of_request(signed: &SignedRequest<'_>) -> Self {
+    /// Describes the signature of a request, which shares this text if it is the same.
+    pub(super) fn of_request(signed: &SignedRequest<'_>, text: Option<&Arc<[u8]>>) -> Self {
         let request = match signed {
             SignedRequest::V2(request) => {
                 let (mechanism, at, expires_at) = match request.freshness() {
@@ -163,16 +171,17 @@ impl Signed {
                     Freshness::Unknown => (Mechanism::HeaderV2, None, None),
                 };
                 let payload = request.payload();
-                let (text, region_len) = (Box::default(), 0);
+                let (text, region_len) = (Arc::default(), 0);
                 return Self { mechanism, at, expires_at, payload, text, region_len };
             }
             SignedRequest::V4(request) => request,
         };
         let scope = request.scope();
         let (region, headers) = (scope.region(), request.signed_headers());
-        let mut text = String::with_capacity(region.len() + headers.len());
-        text.push_str(region);
-        text.push_str(headers);
+        let is_same = |text: &&Arc<[u8]>| {
+            text.strip_prefix(region.as_bytes()).is_some_and(|rest| rest == headers.as_bytes())
+        };
+        let text = text.filter(is_same).map_or_else(|| Self::text(region, headers), Arc::clone);
         let (mechanism, expires_at) = match request.expires_in() {
             None => (Mechanism::HeaderV4, None),
             Some(lifetime) => (Mechanism::QueryV4, request.signed_at().checked_add(lifetime)),
@@ -182,9 +191,19 @@ impl Signed {
             at: Some(request.signed_at()),
             expires_at,
             payload: request.payload(),
-            text: text.into_boxed_str(),
+            text,
             region_len: region.len(),
         }
+    }
+
+    /// Returns a text that requests can share, with one allocation.
+    pub(super) fn text(region: &str, signed_headers: &str) -> Arc<[u8]> {
+        region.bytes().chain(signed_headers.bytes()).collect()
+    }
+
+    fn part(&self, range: impl SliceIndex<[u8], Output = [u8]>) -> &str {
+        // Both parts were text.
+        self.text.get(range).and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
     }
 
     /// Describes the signature of a form.
@@ -199,7 +218,7 @@ impl Signed {
             at: form.field("x-amz-date").and_then(signed_at),
             expires_at: None,
             payload: Payload::Unsigned,
-            text: region.into(),
+            text: Self::text(region, ""),
             region_len: region.len(),
         }
     }

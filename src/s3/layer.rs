@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tower::Layer;
 
 use super::{
+    buffers::{self, Buffers},
+    enforcement::Enforcement,
     rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules, signature_settings},
     service::S3AuthService,
     signing_keys::SigningKeys,
@@ -14,6 +16,7 @@ use crate::{
     backend::KeySource,
     clock::{Clock, SystemClock},
     directory::{self, Directory},
+    operation::S3OperationRules,
     usage::UsageRecorder,
 };
 
@@ -63,6 +66,8 @@ pub struct S3AuthLayerBuilder {
     signatures: SignatureRules,
     hide_unknown_keys: bool,
     signing_keys: usize,
+    operations: S3OperationRules,
+    buffers: usize,
 }
 
 signature_settings!(S3AuthLayerBuilder);
@@ -77,6 +82,8 @@ impl S3AuthLayerBuilder {
             signatures: SignatureRules::new(Anonymous::Refuse),
             hide_unknown_keys: false,
             signing_keys: SIGNING_KEYS,
+            operations: S3OperationRules::new(),
+            buffers: buffers::TOTAL,
         }
     }
 
@@ -144,6 +151,26 @@ impl S3AuthLayerBuilder {
         self
     }
 
+    /// Sets how the store reads requests, for keys with a boundary. Default:
+    /// [`S3OperationRules::new`].
+    ///
+    /// The base domains are those of [`base_domains`](Self::base_domains).
+    pub fn operations(mut self, rules: S3OperationRules) -> Self {
+        self.operations = rules;
+        self
+    }
+
+    /// Sets the memory for the bodies of `DeleteObjects` that are read to check their keys, in
+    /// bytes. Default: 64 MiB.
+    ///
+    /// The owner of a key gets at most an eighth, but enough for one body of 2 MiB. The
+    /// [form timeout](Self::form_timeout) limits how long a body may take. Further requests are refused with 503
+    /// `SlowDown`.
+    pub fn deletion_buffers(mut self, bytes: usize) -> Self {
+        self.buffers = bytes;
+        self
+    }
+
     /// Builds the layer.
     ///
     /// # Errors
@@ -156,7 +183,18 @@ impl S3AuthLayerBuilder {
 
     pub(super) fn verifier(self) -> Verifier {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { keys, rules, usage, clock, signatures, hide_unknown_keys, signing_keys } = self;
+        let Self {
+            keys,
+            rules,
+            usage,
+            clock,
+            signatures,
+            hide_unknown_keys,
+            signing_keys,
+            operations,
+            buffers,
+        } = self;
+        let operations = operations.base_domains(&signatures.base_domains);
         Verifier {
             keys,
             rules,
@@ -165,6 +203,7 @@ impl S3AuthLayerBuilder {
             clock,
             signatures,
             hide_unknown_keys,
+            enforcement: Enforcement { operations, buffers: Buffers::new(buffers) },
         }
     }
 }

@@ -40,7 +40,9 @@
 //!   [`signature::request`](crate::signature::request) for what these cover.
 //! - **The time**: the signing time is within [15 minutes](S3AuthLayerBuilder::max_skew).
 //!   A presigned request is valid until it expires, at most for seven days.
-//! - **The key**: it exists, is active, and is not bound to a delegation.
+//! - **The key**: it exists, is active, has not expired, and is not bound to a delegation.
+//! - **The boundary of the key**: a request outside of it is refused with `AccessDenied`, and so
+//!   is a request that two stores could read differently. See [boundaries](#boundaries).
 //! - **The owner of the key**, with a [directory](S3AuthLayerBuilder::directory): the user and
 //!   the project exist and are enabled, and the user has a place in the project now. A root key
 //!   needs its project only. A key without a project needs its user only, and has access to no
@@ -108,9 +110,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Boundaries
+//!
+//! A key may have a [boundary](crate::boundary): the most that it may do. The layer reads what a
+//! request does from its head by the [rules](S3AuthLayerBuilder::operations) of the store, and
+//! inserts the [`S3Operation`](crate::operation::S3Operation) beside the [`VerifiedKey`]. Use its
+//! bucket and key, or a store that reads requests alike. Requests of keys without a boundary are
+//! not read, and have no `S3Operation`.
+//!
+//! The keys of `DeleteObjects` are in its body. If the boundary allows all keys of the bucket, the
+//! body passes unread. Otherwise the layer reads the body, at most 2 MiB, and refuses the request
+//! if one key is outside the boundary. Signatures of version 2 cover too little of a request:
+//! keys with a boundary cannot use them.
+//!
 //! # What it does not do
 //!
-//! - **Authorize.** It reports who signed a request, not what they may access.
+//! - **Authorize.** It reports who signed a request, and refuses what is outside the key's
+//!   boundary. It does not decide what the owner may access.
 //! - **Detect replays.** As in S3, everybody who can read a request can repeat it while it is
 //!   fresh. Use TLS.
 //! - **Accept session tokens.** No key here has one.
@@ -121,7 +137,8 @@
 //! `S3sGuardLayer` goes in front of that service: it applies this module's rules for versions,
 //! times, regions, session tokens and forms, which `s3s` does not check. Both are needed. The
 //! key, its owner and the signature are verified by `s3s` with `S3sAuth`, as is the body; the
-//! request has no [`VerifiedKey`], and the recorded last use of a key does not change.
+//! request has no [`VerifiedKey`], and the recorded last use of a key does not change. `S3sAccess`
+//! enforces the boundaries of keys; without it `S3sAuth` refuses keys with a boundary.
 //!
 //! # Where it goes
 //!
@@ -136,7 +153,10 @@
 
 mod admission;
 mod body;
+mod buffers;
 mod chunk_headers;
+mod deletion;
+mod enforcement;
 pub(crate) mod form;
 mod future;
 mod key;
@@ -144,6 +164,8 @@ mod layer;
 mod payload_error;
 mod refusal;
 mod rules;
+#[cfg(feature = "s3s")]
+mod s3s_access;
 #[cfg(feature = "s3s")]
 mod s3s_auth;
 #[cfg(feature = "s3s")]
@@ -155,12 +177,16 @@ mod verifier;
 
 #[cfg(feature = "s3s")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
+pub use self::s3s_access::S3sAccess;
+#[cfg(feature = "s3s")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
 pub use self::s3s_auth::S3sAuth;
 #[cfg(feature = "s3s")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
 pub use self::s3s_guard::{S3sGuardLayer, S3sGuardLayerBuilder, S3sGuardService};
 pub use self::{
     body::VerifiedBody,
+    enforcement::{ClientAddress, ClientTls},
     future::ResponseFuture,
     key::{Mechanism, VerifiedKey},
     layer::{S3AuthLayer, S3AuthLayerBuilder},
@@ -168,4 +194,5 @@ pub use self::{
     rules::{Anonymous, S3ConfigError},
     service::S3AuthService,
 };
-pub use crate::signature::form::PostForm;
+/// What an S3 request does.
+pub use crate::{operation, signature::form::PostForm};

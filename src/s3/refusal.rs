@@ -17,7 +17,7 @@ use crate::signature::{
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// The seconds after which a client may retry when keys cannot be looked up.
+/// The seconds after which a client may retry when keys cannot be looked up, or memory is short.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The longest element that repeats what the client signed, in bytes.
@@ -83,7 +83,7 @@ impl Refusal {
         if let Ok(id) = HeaderValue::try_from(id) {
             headers.insert(X_AMZ_REQUEST_ID, id);
         }
-        if self.code == S3ErrorCode::ServiceUnavailable {
+        if matches!(self.code, S3ErrorCode::ServiceUnavailable | S3ErrorCode::SlowDown) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response.extensions_mut().insert(self.code);

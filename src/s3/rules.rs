@@ -52,8 +52,8 @@ pub(super) struct KeyRules {
 impl KeyRules {
     /// Returns whether the key itself may sign. A key that may not is treated like one that
     /// does not exist.
-    pub(super) fn may_sign(&self, credential: &Credential) -> bool {
-        credential.is_usable() && (self.accept_delegated || credential.delegation.is_none())
+    pub(super) fn may_sign(&self, credential: &Credential, now: SystemTime) -> bool {
+        credential.is_usable(now) && (self.accept_delegated || credential.delegation.is_none())
     }
 
     /// Returns what is remembered about the key's owner. `None` without a directory.

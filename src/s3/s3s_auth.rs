@@ -8,7 +8,7 @@ use s3s::{
     auth::{S3Auth, SecretKey},
 };
 
-use super::rules::KeyRules;
+use super::{rules::KeyRules, s3s_access::S3sAccess};
 use crate::{
     backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
@@ -43,7 +43,9 @@ use crate::{
 ///     directory: impl Directory,
 /// ) -> S3sGuardService<S3Service> {
 ///     let mut builder = S3ServiceBuilder::new(store);
-///     builder.set_auth(S3sAuth::new(keys).directory(directory));
+///     let (auth, access) = S3sAuth::new(keys).directory(directory).with_boundaries();
+///     builder.set_auth(auth);
+///     builder.set_access(access);
 ///     S3sGuardLayer::new().layer(builder.build())
 /// }
 /// ```
@@ -52,6 +54,7 @@ pub struct S3sAuth {
     keys: Arc<dyn KeySource>,
     rules: KeyRules,
     clock: Arc<dyn Clock>,
+    accept_bounded: bool,
 }
 
 impl S3sAuth {
@@ -59,7 +62,12 @@ impl S3sAuth {
     /// [directory](Self::directory), the owners of the keys are not checked.
     #[must_use]
     pub fn new(keys: impl KeySource) -> Self {
-        Self { keys: Arc::new(keys), rules: KeyRules::default(), clock: Arc::new(SystemClock) }
+        Self {
+            keys: Arc::new(keys),
+            rules: KeyRules::default(),
+            clock: Arc::new(SystemClock),
+            accept_bounded: false,
+        }
     }
 
     /// Sets whether keys that are bound to a delegation may sign, as
@@ -96,6 +104,17 @@ impl S3sAuth {
     }
 }
 
+impl S3sAuth {
+    /// Also accepts keys with a boundary, which the returned [`S3sAccess`] enforces: give both to
+    /// the service. Without it such keys are refused. Call it after the other setters.
+    #[must_use]
+    pub fn with_boundaries(mut self) -> (Self, S3sAccess) {
+        self.accept_bounded = true;
+        let access = S3sAccess::new(Arc::clone(&self.keys), Arc::clone(&self.clock));
+        (self, access)
+    }
+}
+
 #[async_trait]
 impl S3Auth for S3sAuth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
@@ -104,7 +123,8 @@ impl S3Auth for S3sAuth {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
-        let usable = found.filter(|found| self.rules.may_sign(found));
+        let usable = found.filter(|found| self.rules.may_sign(found, now));
+        let usable = usable.filter(|found| self.accept_bounded || found.terms.boundary().is_none());
         let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
         let owner = self.rules.owner_of(&credential);
         let checked = self.rules.owner_may_use(&credential, owner.as_deref(), now).await;

@@ -14,6 +14,7 @@ use tower::Service;
 use super::{
     admission,
     body::VerifiedBody,
+    enforcement::Reading,
     future::{ResponseFuture, take_ready},
     refusal::RefusalContext,
     upload,
@@ -57,14 +58,27 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let now = self.verifier.clock.now();
         match self.verifier.decide(RequestHead::from(&request), now) {
-            Ok(Decision::Admit(valid)) => {
-                ResponseFuture::decided(&mut self.inner, admission::admit(request, valid))
-            }
+            Ok(Decision::Admit(valid)) => match self.verifier.read(&request, &valid, now) {
+                Ok(Some(Reading::Body(boundary, operation))) => {
+                    let verifier = Arc::clone(&self.verifier);
+                    let admitted = Box::pin(async move {
+                        verifier.admit_deletion(request, valid, &boundary, operation).await
+                    });
+                    ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
+                }
+                Ok(reading) => {
+                    let admitted = admission::admit(request, valid, reading);
+                    ResponseFuture::decided(&mut self.inner, admitted)
+                }
+                Err(refusal) => {
+                    ResponseFuture::refused(refusal.render(&RefusalContext::of(&request)))
+                }
+            },
             Ok(Decision::LookUp(signed)) => {
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
                     match verifier.look_up(RequestHead::from(&request), signed, now).await {
-                        Ok(valid) => admission::admit(request, valid),
+                        Ok(valid) => verifier.admit(request, valid, now).await,
                         Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });
@@ -74,7 +88,7 @@ where
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
                     match verifier.check_owner_of(valid, now).await {
-                        Ok(valid) => admission::admit(request, valid),
+                        Ok(valid) => verifier.admit(request, valid, now).await,
                         Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
                     }
                 });

@@ -8,6 +8,7 @@ use std::{
 
 use quick_cache::{Equivalent, sync::Cache};
 
+use super::enforcement::Limit;
 use crate::{
     domain::{Credential, CredentialId, Version},
     policy::Remembered,
@@ -24,7 +25,8 @@ const LONGEST_REGION: usize = 32;
 /// fill the cache. A credential that was changed or disabled has another version, and a deleted
 /// one has none: keys derived from the old secret are never found again.
 ///
-/// Each entry also holds what is remembered about the key's owner. One lookup finds both.
+/// Each entry also holds what is remembered about the key's owner, and the compiled boundary. One
+/// lookup finds all.
 pub(super) struct SigningKeys(Cache<CacheKey, Derived>);
 
 /// A derived signing key.
@@ -33,6 +35,10 @@ pub(super) struct Derived {
     pub(super) key: Arc<SigningKey>,
     /// What is remembered about the owner. `None` without a directory.
     pub(super) owner: Option<Arc<Remembered>>,
+    /// The compiled boundary.
+    pub(super) limit: Limit,
+    /// The region and the signed headers of the request that the key was derived for, to share.
+    pub(super) text: Arc<[u8]>,
 }
 
 impl SigningKeys {
@@ -136,7 +142,7 @@ mod tests {
 
     fn derive(record: &Credential, scope: &CredentialScope<'_>) -> Derived {
         let key = Arc::new(SigningKey::derive(record.secret_key().unwrap(), scope));
-        Derived { key, owner: None }
+        Derived { key, owner: None, limit: Limit::None, text: Arc::default() }
     }
 
     #[test]

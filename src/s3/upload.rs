@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     body::VerifiedBody,
+    enforcement::Limit,
     form::{self, ReadError, Upload},
     key::{Signed, VerifiedKey},
     payload_error::PayloadErrorKind,
@@ -62,11 +63,20 @@ where
             file
         }
         Some(signed) => {
-            let credential = verify(verifier, &signed, now).await?;
+            let (credential, limit) = verify(verifier, &signed, now).await?;
             let length = check_policy(&verifier.signatures, &head, &form, &signed, now)?;
             verifier.record_use(&credential, now);
             let signed = Signed::of_form(&signed, &form);
-            head.extensions.insert(VerifiedKey::new(credential, signed));
+            let key = VerifiedKey::new(credential, signed);
+            if let Some(boundary) = limit.boundary()? {
+                let enforcement = &verifier.enforcement;
+                let request = RequestHead::from(&head);
+                let key = (&key, &**boundary);
+                let operation =
+                    enforcement.check_form(request, &head.extensions, key, &form, now)?;
+                head.extensions.insert(*operation);
+            }
+            head.extensions.insert(key);
             file.within(length)
         }
     };
@@ -130,30 +140,30 @@ pub(super) fn remove_headers_of_form(head: &mut Parts) {
     head.headers.remove("content-md5");
 }
 
-/// Returns the key that signed the form.
+/// Returns the key that signed the form, and what limits it.
 async fn verify(
     verifier: &Verifier,
     signed: &SignedForm,
     now: SystemTime,
-) -> Result<Arc<Credential>, Refusal> {
+) -> Result<(Arc<Credential>, Limit), Refusal> {
     verifier.signatures.check_form(signed)?;
     let scope = signed.scope();
     let found = verifier.find(signed.access(), now).await?;
-    let usable = found.filter(|found| verifier.rules.may_sign(found));
-    let genuine = match &scope {
-        Some(scope) => {
-            let is_signed = |key: &_| signed.verify_with(key);
-            verifier.signing_key(scope, usable.as_deref(), is_signed).is_some()
-        }
-        None => signed.verify(secret_of(usable.as_deref()).unwrap_or(decoy())),
+    let usable = found.filter(|found| verifier.rules.may_sign(found, now));
+    let genuine = if let Some(scope) = &scope {
+        let is_signed = |key: &_| signed.verify_with(key);
+        verifier.signing_key((scope, ""), usable.as_deref(), is_signed).map(|derived| derived.limit)
+    } else {
+        let is_signed = signed.verify(secret_of(usable.as_deref()).unwrap_or(decoy()));
+        is_signed.then(|| usable.as_deref().map_or(Limit::None, Limit::of))
     };
-    match usable {
-        Some(credential) if genuine => {
+    match (usable, genuine) {
+        (Some(credential), Some(limit)) => {
             let owner = verifier.rules.owner_of(&credential);
             verifier.check_owner(&credential, owner.as_deref(), now).await?;
-            Ok(credential)
+            Ok((credential, limit))
         }
-        None => Err(verifier.unknown(signed.access())),
-        Some(_) => Err(Refusal::mismatch(signed.access())),
+        (None, _) => Err(verifier.unknown(signed.access())),
+        (Some(_), None) => Err(Refusal::mismatch(signed.access())),
     }
 }

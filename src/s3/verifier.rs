@@ -4,6 +4,7 @@ use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
 use super::{
     chunk_headers,
+    enforcement::{Enforcement, Limit},
     key::{Signed, VerifiedKey},
     refusal::Refusal,
     rules::{KeyRules, SignatureRules},
@@ -31,6 +32,7 @@ pub(super) struct Verifier {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) signatures: SignatureRules,
     pub(super) hide_unknown_keys: bool,
+    pub(super) enforcement: Enforcement,
 }
 
 /// What to do with a request that is not refused.
@@ -54,6 +56,8 @@ pub(super) struct Verified {
     owner: Option<Arc<Remembered>>,
     /// The decoder of the body, if the body is in chunks.
     pub(super) chunks: Option<Box<ChunkDecoder>>,
+    /// What the key may do.
+    pub(super) limit: Limit,
 }
 
 impl Verifier {
@@ -70,7 +74,7 @@ impl Verifier {
             Some(Known::Present(credential)) => Some(credential),
             None => return Ok(Decision::LookUp(signed.detach())),
         };
-        let verified = self.verify(head, &signed, found)?;
+        let verified = self.verify(head, &signed, found, now)?;
         if !self.rules.owner_is_known(verified.owner.as_deref(), now) {
             return Ok(Decision::CheckOwner(verified));
         }
@@ -87,7 +91,7 @@ impl Verifier {
     ) -> Result<Verified, Refusal> {
         let signed = signed.attach(head);
         let found = self.find(signed.access_key(), now).await?;
-        let verified = self.verify(head, &signed, found)?;
+        let verified = self.verify(head, &signed, found, now)?;
         self.check_owner_of(verified, now).await
     }
 
@@ -142,13 +146,15 @@ impl Verifier {
     }
 
     /// Verifies a signature with the record that was found for its access key.
+    #[inline]
     fn verify(
         &self,
         head: RequestHead<'_>,
         signed: &SignedRequest<'_>,
         found: Option<Arc<Credential>>,
+        now: SystemTime,
     ) -> Result<Verified, Refusal> {
-        let usable = found.filter(|found| self.rules.may_sign(found));
+        let usable = found.filter(|found| self.rules.may_sign(found, now));
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
@@ -160,20 +166,25 @@ impl Verifier {
                 SignedRequest::V4(request) => {
                     request.write_string_to_sign(text)?;
                     let is_signed = |key: &SigningKey| key.verify(text, request.signature());
-                    self.signing_key(&request.scope(), usable.as_deref(), is_signed).map(Some)
+                    let scope = (&request.scope(), request.signed_headers());
+                    self.signing_key(scope, usable.as_deref(), is_signed).map(Some)
                 }
             };
             match (genuine, usable) {
                 (Some(derived), Some(credential)) => {
-                    let (signing_key, owner) = match derived {
-                        Some(Derived { key, owner }) => (Some(key), owner),
-                        None => (None, self.rules.owner_of(&credential)),
-                    };
+                    let (signing_key, owner, limit, text) =
+                        if let Some(Derived { key, owner, limit, text }) = derived {
+                            (Some(key), owner, limit, Some(text))
+                        } else {
+                            let owner = self.rules.owner_of(&credential);
+                            (None, owner, Limit::of(&credential), None)
+                        };
                     let chain = chain_of(signed, signing_key);
-                    let key = VerifiedKey::new(credential, Signed::of_request(signed));
+                    let signature = Signed::of_request(signed, text.as_ref());
+                    let key = VerifiedKey::new(credential, signature);
                     // Before the owner is looked up: a malformed request costs no lookup.
                     let chunks = chunk_headers::decoder(head.headers(), key.payload(), chain)?;
-                    Ok(Verified { key, owner, chunks })
+                    Ok(Verified { key, owner, chunks, limit })
                 }
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))
@@ -189,7 +200,7 @@ impl Verifier {
     /// whether a key exists, nor whether it has signed here before.
     pub(super) fn signing_key(
         &self,
-        scope: &CredentialScope<'_>,
+        (scope, signed_headers): (&CredentialScope<'_>, &str),
         usable: Option<&Credential>,
         is_signed: impl Fn(&SigningKey) -> bool,
     ) -> Option<Derived> {
@@ -208,7 +219,9 @@ impl Verifier {
         if !is_signed(&key) {
             return None;
         }
-        let derived = Derived { key, owner: self.rules.owner_of(credential) };
+        let owner = self.rules.owner_of(credential);
+        let (limit, text) = (Limit::of(credential), Signed::text(scope.region(), signed_headers));
+        let derived = Derived { key, owner, limit, text };
         self.signing_keys.insert(credential, scope, derived.clone());
         Some(derived)
     }
@@ -259,6 +272,7 @@ thread_local! {
 const SCRATCH_KEPT: usize = 16_384;
 
 /// Runs `work` with an empty buffer.
+#[inline]
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut text = SCRATCH.take();
     text.clear();

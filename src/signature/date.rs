@@ -3,9 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::{
-    Date, Month, OffsetDateTime, PrimitiveDateTime, Time,
+    Date, Month, OffsetDateTime, PrimitiveDateTime,
     format_description::well_known::{Iso8601, Rfc2822},
 };
+
+/// The Julian day of 1970-01-01.
+const EPOCH: i32 = 2_440_588;
 
 /// Parses `20260102T030405Z`, the format of `X-Amz-Date`, and nothing else.
 //
@@ -17,10 +20,13 @@ pub(crate) fn parse_amz(text: &str) -> Option<SystemTime> {
     let [year, month, day] = [&digits[..4], &digits[4..6], &digits[6..]].map(number);
     let [hour, minute, second] = [&clock[..2], &clock[2..4], &clock[4..]].map(number);
     let month = Month::try_from(u8::try_from(month?).ok()?).ok()?;
-    let small = |number: Option<u16>| u8::try_from(number?).ok();
-    let date = Date::from_calendar_date(i32::from(year?), month, small(day)?).ok()?;
-    let time = Time::from_hms(small(hour)?, small(minute)?, small(second)?).ok()?;
-    system_time(PrimitiveDateTime::new(date, time).assume_utc())
+    let day = u8::try_from(day?).ok()?;
+    let date = Date::from_calendar_date(i32::from(year?), month, day).ok()?;
+    let days = u64::try_from(date.to_julian_day() - EPOCH).ok()?;
+    let [hour, minute, second] = [hour?, minute?, second?].map(u64::from);
+    let exists = hour < 24 && minute < 60 && second < 60;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| exists)
 }
 
 /// Parses up to four digits.
@@ -31,7 +37,6 @@ fn number(digits: &[u8]) -> Option<u16> {
 }
 
 /// Formats a time as in `X-Amz-Date`, in whole seconds.
-#[cfg(feature = "s3")]
 pub(crate) fn format_amz(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
     let (date, clock) = (time.date(), time.time());
@@ -177,6 +182,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn amz_date_is_parsed_like_by_the_general_parser(text in "(19|20)[0-9]{2}[01][0-9][0-3][0-9]T[0-2][0-9][0-6][0-9][0-6][0-9]Z") {
+            prop_assert_eq!(parse_amz(&text), parse_iso(&text));
+        }
+
         #[test]
         fn parsing_a_date_never_panics(text in ".{0,40}") {
             let _ = (parse_amz(&text), parse_iso(&text), parse_http(&text), parse_epoch(&text));

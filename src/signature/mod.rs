@@ -25,6 +25,11 @@
 //! The decoy costs the same number of hash blocks as every secret that can be created (up to
 //! 256 bytes).
 //!
+//! # Hashes
+//!
+//! The crate `sha2` computes SHA-256. On `x86_64` and `aarch64` it uses the SHA instructions of
+//! the processor, if there are any. It detects them at run time, so builds need no flags.
+//!
 //! # Example
 //!
 //! ```
@@ -57,10 +62,11 @@ mod ec2tokens;
 pub(crate) mod form;
 mod freshness;
 pub(crate) mod hash;
-#[cfg(feature = "s3")]
-#[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
+mod hex;
 pub mod request;
 mod s3tokens;
+mod scan;
+mod sha256;
 mod signing_key;
 
 #[cfg(feature = "s3")]

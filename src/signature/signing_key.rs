@@ -4,11 +4,13 @@
 
 use std::{error::Error as StdError, fmt};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::hash::{self, equal, hmac_sha256};
+use super::{
+    hash::{self, equal_sha256, hmac_sha256},
+    hex, scan,
+    sha256::KeyedHmac,
+};
 use crate::domain::SecretKey;
 
 /// The algorithm name of Signature Version 4 with secret keys.
@@ -16,6 +18,9 @@ pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// The last part of every scope.
 const TERMINATOR: &str = "aws4_request";
+
+/// The length of a date.
+const DATE: usize = "YYYYMMDD".len();
 
 /// A signed request that cannot be verified, whatever the secret.
 ///
@@ -69,23 +74,25 @@ impl<'a> CredentialScope<'a> {
     /// [`SignatureError::Malformed`] if there are fewer or more parts, the date is not eight
     /// digits, or the last part is not `aws4_request`.
     pub fn parse(text: &'a str) -> Result<Self, SignatureError> {
-        // Searching bytes is faster than searching characters.
-        let mut ends = text.bytes().enumerate().filter(|(_, b)| *b == b'/').map(|(at, _)| at);
-        let (Some(8), Some(region), Some(service), None) =
-            (ends.next(), ends.next(), ends.next(), ends.next())
-        else {
-            return Err(SignatureError::Malformed);
-        };
-        let date = &text[..8];
-        if text[service + 1..] == *TERMINATOR && date.bytes().all(|b| b.is_ascii_digit()) {
-            Ok(Self { date, region: &text[9..region], service: &text[region + 1..service] })
-        } else {
-            Err(SignatureError::Malformed)
+        match Self::split(text) {
+            Some(("", scope)) => Ok(scope),
+            Some(_) | None => Err(SignatureError::Malformed),
         }
     }
 
+    /// Splits a text into a scope and the text before it, from the end: the region and the
+    /// service are short.
+    fn split(text: &'a str) -> Option<(&'a str, Self)> {
+        let text = text.strip_suffix(TERMINATOR)?.strip_suffix('/')?;
+        let (text, service) = scan::rsplit(text, b'/')?;
+        let (text, region) = scan::rsplit(text, b'/')?;
+        let start = text.len().checked_sub(DATE)?;
+        let (before, date) = (text.get(..start)?, text.get(start..)?);
+        let digits = date.bytes().fold(true, |all, byte| all & byte.is_ascii_digit());
+        digits.then_some((before, Self { date, region, service }))
+    }
+
     /// Creates a scope from parts that have been parsed before.
-    #[cfg(feature = "s3")]
     pub(super) fn of_parts(date: &'a str, region: &'a str, service: &'a str) -> Self {
         Self { date, region, service }
     }
@@ -98,9 +105,11 @@ impl<'a> CredentialScope<'a> {
     /// [`SignatureError::Malformed`] if the access key is empty, or under the conditions of
     /// [`parse`](Self::parse).
     pub fn parse_credential(text: &'a str) -> Result<(&'a str, Self), SignatureError> {
-        match text.bytes().position(|byte| byte == b'/') {
-            None | Some(0) => Err(SignatureError::Malformed),
-            Some(end) => Ok((&text[..end], Self::parse(&text[end + 1..])?)),
+        let (before, scope) = Self::split(text).ok_or(SignatureError::Malformed)?;
+        match before.strip_suffix('/') {
+            None | Some("") => Err(SignatureError::Malformed),
+            Some(key) if scan::any(key.as_bytes(), |b| b == b'/') => Err(SignatureError::Malformed),
+            Some(access_key) => Ok((access_key, scope)),
         }
     }
 
@@ -133,8 +142,7 @@ impl fmt::Display for CredentialScope<'_> {
 ///
 /// Zeroized on drop. `Debug` does not show it.
 pub struct SigningKey {
-    /// HMAC-SHA256 that has hashed the key, once for all messages.
-    mac: Hmac<Sha256>,
+    mac: KeyedHmac,
     blank: bool,
 }
 
@@ -148,12 +156,10 @@ impl SigningKey {
     /// Returns the signature of a string to sign.
     #[must_use]
     pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
-        let mut mac = self.mac.clone();
-        mac.update(string_to_sign);
         // The blocks of the message and of the inner digest. Those of the key are hashed.
         #[cfg(test)]
         hash::count::add(hash::blocks(hash::BLOCK + string_to_sign.len()));
-        mac.finalize().into_bytes().into()
+        self.mac.of(string_to_sign)
     }
 
     /// Returns whether `signature` is the signature of the string to sign. Compares in
@@ -163,7 +169,7 @@ impl SigningKey {
     /// same. A key derived from an empty secret verifies nothing.
     #[must_use]
     pub fn verify(&self, string_to_sign: &[u8], signature: Option<&[u8; 32]>) -> bool {
-        equal(&self.sign(string_to_sign), signature.map(<[u8; 32]>::as_slice)) && !self.blank
+        equal_sha256(&self.sign(string_to_sign), signature) && !self.blank
     }
 }
 
@@ -179,36 +185,17 @@ fn derive(secret: &SecretKey, scope: &CredentialScope<'_>) -> Zeroizing<[u8; 32]
     key
 }
 
-fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+fn mac(key: &[u8; 32]) -> KeyedHmac {
     #[cfg(test)]
     hash::count::add(2);
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+    KeyedHmac::new(key)
 }
 
 /// Parses a signature: 64 lowercase hex digits. Returns `None` for anything else.
 #[must_use]
 pub fn parse_signature(text: &str) -> Option<[u8; 32]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let pairs: &[[u8; 2]; 32] = pairs.try_into().ok()?;
-    let mut all = 0;
-    let signature = pairs.map(|[high, low]| {
-        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
-        all |= high | low;
-        high << 4 | low & 0x0f
-    });
-    (all < 0x10).then_some(signature)
+    hex::decode(text.as_bytes())
 }
-
-/// The value of each byte as a lowercase hex digit; 16 or more for every other byte.
-const DIGITS: [u8; 256] = {
-    let mut digits = [0xff; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    digits
-};
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "authority",
         &[
             "backend",
+            "boundary",
             "clock",
             "directory",
             "domain",
@@ -36,7 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("dialect", &["authority", "directory", "domain", "error", "origin", "signature"]),
     ("directory", &["domain"]),
     ("domain", &[]),
-    ("error", &["auth", "backend", "directory", "domain", "issuer"]),
+    ("error", &["auth", "backend", "boundary", "directory", "domain", "issuer"]),
     ("flight", &[]),
     ("future", &["body"]),
     ("fuzzing", &["domain", "s3", "signature"]),
@@ -53,6 +54,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "backend",
             "body",
+            "boundary",
             "clock",
             "directory",
             "domain",

@@ -18,10 +18,13 @@ use tower_credentials::{
         memory::MemoryBackend,
         sqlite::SqliteBackend,
     },
-    domain::{ProjectId, UserId},
+    domain::{ProjectId, UserId, Version},
 };
 
-use crate::{TestClock, disabled, insert, key, pair, renamed, update, version, watched::Watched};
+use crate::{
+    TestClock, disabled, insert, key, pair, renamed, update, version, version_by_id,
+    watched::Watched,
+};
 
 const TTL: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -122,10 +125,15 @@ async fn write_of_another_process_takes_effect_when_the_feed_reports_it() {
     let first = pair("k");
     insert(&cached, &first).await;
     assert_eq!(version(&cached, "k").await, Some(1));
+    assert_eq!(version_by_id(&cached, &first).await, Some(1));
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     // The clock stands still: without the feed this would be served forever.
     sleep(Duration::from_secs(1)).await;
+    assert_eq!(version_by_id(&cached, &first).await, Some(2));
     assert_eq!(version(&cached, "k").await, Some(2));
+    assert!(backend.elsewhere().delete(&first.id, Version::from_stored(2)).await.unwrap());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(version_by_id(&cached, &first).await, None);
     assert!(cached.stats().changes > 0);
 }
 

@@ -3,6 +3,7 @@
 mod aging;
 mod allocations;
 mod bounds;
+mod by_id;
 mod conformance;
 mod following;
 mod outages;
@@ -68,6 +69,12 @@ async fn update(backend: &impl CredentialBackend, next: &Credential, expected: u
 /// The version that is found by this access key.
 async fn version(backend: &impl CredentialBackend, access_key: &str) -> Option<u64> {
     let found = backend.find_by_access_key(&key(access_key)).await.unwrap();
+    found.map(|credential| credential.version.get())
+}
+
+/// The version that is found by the id of this pair.
+async fn version_by_id(backend: &impl CredentialBackend, pair: &Credential) -> Option<u64> {
+    let found = backend.get(&pair.id).await.unwrap();
     found.map(|credential| credential.version.get())
 }
 

@@ -62,6 +62,16 @@ async fn act(cached: &Cached<Watched>, number: usize, step: u64) {
     }
 }
 
+/// Looks a record up by its id, and compares the answer with the steps that it may come from.
+async fn look_by_id(cached: &Cached<Watched>, story: &Story, number: usize) {
+    let id = pair(&name(number, 0)).id;
+    let from = story.done.load(SeqCst);
+    let found = cached.get(&id).await.unwrap().map(|record| record.version.get());
+    let upto = story.begun.load(SeqCst);
+    let fits = |step: u64| found == holder(step).map(|_| step);
+    assert!((from..=upto).any(fits), "found {found:?} by id at steps {from} to {upto}");
+}
+
 /// Looks a name up, and compares the answer with the steps that it may come from.
 async fn look(cached: &Cached<Watched>, story: &Story, number: usize, which: usize, at_once: bool) {
     let access_key = key(&name(number, which));
@@ -96,6 +106,7 @@ async fn lookup_never_returns_a_state_from_before_a_completed_write() {
                 while !over.load(SeqCst) {
                     let (number, which) = (rand::random_range(0..KEYS), rand::random_range(0..2));
                     look(&cached, &stories[number], number, which, reader % 2 == 0).await;
+                    look_by_id(&cached, &stories[number], number).await;
                     tokio::task::yield_now().await;
                 }
             })
@@ -111,6 +122,7 @@ async fn lookup_never_returns_a_state_from_before_a_completed_write() {
                     stories[number].done.store(step, SeqCst);
                     // The writer itself notices first.
                     look(&cached, &stories[number], number, usize::from(step % 3 == 0), true).await;
+                    look_by_id(&cached, &stories[number], number).await;
                 }
             })
         })

@@ -62,7 +62,7 @@ impl Watched {
         self.0.jitters.store(true, SeqCst);
     }
 
-    /// Blocks lookups between their read and their answer.
+    /// Blocks lookups by access key or id between their read and their answer.
     pub(crate) fn reads(&self) -> &Gate {
         &self.0.reads
     }
@@ -105,7 +105,10 @@ impl CredentialBackend for Watched {
 
     async fn get(&self, id: &CredentialId) -> Found {
         self.0.other_reads.fetch_add(1, SeqCst);
-        self.up().await?.get(id).await
+        let found = self.up().await?.get(id).await;
+        self.0.reads.pass().await;
+        self.pause().await;
+        found
     }
 
     async fn find_by_access_key(&self, access_key: &AccessKey) -> Found {
@@ -132,6 +135,19 @@ impl CredentialBackend for Watched {
         expected: Version,
     ) -> Result<bool, BackendError> {
         let result = self.up_for_write().await?.update(credential, expected).await;
+        self.pause().await;
+        result
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let inner = self.up_for_write().await?;
+        let result = inner.rotate(credential, quota, retired, expected).await;
         self.pause().await;
         result
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_credentials::{
     async_trait,
-    backend::{BackendError, CredentialBackend, ListQuery, Page},
+    backend::{BackendError, CredentialBackend, ListQuery, Order, Page},
     domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, Quota, Slot, UserId, Version},
 };
 
@@ -120,16 +120,17 @@ impl CredentialBackend for Mutant {
         };
         let mut rows: Vec<(String, Arc<Credential>)> = records
             .into_iter()
-            .filter_map(|record| match query.order.marker(&record) {
-                None if self.has(Bug::ListShowsRecordsWithoutKey) => {
-                    Some((record.id.to_string(), record))
-                }
-                marker => marker.map(ToOwned::to_owned).map(|text| (text, record)),
-            })
+            .filter_map(|record| self.marker(query, &record).map(|text| (text, record)))
             .filter(|(text, _)| is_next(text))
             .collect();
         match self.bug {
             Some(Bug::ListIsInOrderOfInsertion) => {}
+            Some(Bug::ListByExpiryIgnoresId) if query.order == Order::ExpiresAt => {
+                rows.sort_by_key(|(_, record)| record.terms.expires_at());
+            }
+            Some(Bug::ListMixesRecordsWithoutKey) if query.order == Order::Key => {
+                rows.sort_by(|(a, _), (b, _)| a[1..].cmp(&b[1..]));
+            }
             Some(Bug::ListOrderFoldsCase) => rows.sort_by_key(|(text, _)| text.to_lowercase()),
             _ => rows.sort_by(|(a, _), (b, _)| a.cmp(b)),
         }
@@ -228,6 +229,52 @@ impl CredentialBackend for Mutant {
                 *record = Arc::new(new.clone());
             }
         }
+        Ok(true)
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let (new, mut retired) = (self.keep(credential), self.keep(retired));
+        let is_current = |old: &Credential| {
+            old.id == retired.id && (old.version == expected || self.has(Bug::RotateIgnoresVersion))
+        };
+        let was_current = self.state().records.iter().any(|old| is_current(old));
+        let checked_early = self.pause(Bug::RotateChecksVersionEarly).await && was_current;
+        let state = &mut *self.state();
+        let is_it =
+            |old: &Arc<Credential>| is_current(old) || checked_early && old.id == retired.id;
+        let Some(index) = state.records.iter().position(is_it) else { return Ok(false) };
+        let old = Arc::clone(&state.records[index]);
+        let is_admitted = self.has(Bug::RotateTakesNoQuota) || self.check_quota(state, &new, quota);
+        if !is_admitted && !self.has(Bug::RotateReportsDuplicateFirst) {
+            return Err(BackendError::QuotaExceeded);
+        }
+        if self.clashes(state, &retired, true) {
+            return Err(BackendError::AlreadyExists);
+        }
+        if self.has(Bug::RotateKeepsAccessKey) {
+            retired.access_key.clone_from(&old.access_key);
+        }
+        if !self.has(Bug::RotateKeepsTheOldRecord) {
+            state.records[index] = Arc::new(retired);
+        }
+        if !self.has(Bug::RotateIgnoresTakenNames) && self.clashes(state, &new, false) {
+            if !self.has(Bug::RefusedRotationRetires) {
+                state.records[index] = old;
+            }
+            return Err(BackendError::AlreadyExists);
+        }
+        if !is_admitted {
+            state.records[index] = old;
+            return Err(BackendError::QuotaExceeded);
+        }
+        state.ledger.push(new.user_id.clone());
+        state.records.push(Arc::new(new));
         Ok(true)
     }
 

@@ -39,6 +39,7 @@ test_support::bugs! {
     DeleteTakesTheUsersOthers: delete_leaves_other_records_alone;
     DeleteWritesInHalves: dropped_delete_happens_completely_or_not_at_all;
     EmptyBeforeIsAMarker: empty_marker_is_ignored;
+    ExpiryIsInSeconds: insert_keeps_every_field list_order_by_expiry_ends_before_a_time;
     FindBySlotIgnoresUser: slots_belong_to_their_user unknown_records_are_none;
     InsertChecksEarly: racing_inserts_into_one_slot_have_one_winner
         racing_inserts_of_one_access_key_have_one_winner racing_inserts_of_one_id_have_one_winner;
@@ -51,15 +52,21 @@ test_support::bugs! {
     InsertWritesInHalves: dropped_insert_happens_completely_or_not_at_all;
     LengthIsIgnored: page_of_long_records_is_short;
     LimitIsIgnored: page_has_at_most_limit_records next_visits_every_record_once;
+    ListByExpiryIgnoresFilters: list_order_by_expiry_applies_filters
+        list_order_by_expiry_is_by_time_and_id;
+    ListByExpiryIgnoresId: list_order_by_expiry_is_by_time_and_id;
     ListEndsAtItsBound: sparse_matches_are_all_found;
     ListIgnoresKind: list_filters_by_kind list_filters_narrow_together;
     ListIgnoresProject: list_filters_by_project list_filters_narrow_together;
     ListIgnoresUser: list_filters_by_user list_filters_narrow_together;
     ListIsInOrderOfInsertion: list_order_by_access_key_is_bytewise list_order_by_id_is_bytewise;
     ListLeavesOutDelegation: list_returns_complete_records;
-    ListOrderFoldsCase: list_order_by_access_key_is_bytewise list_order_by_id_is_bytewise;
-    ListShowsRecordsWithoutKey: list_order_by_access_key_leaves_out_records_without_one
+    ListLeavesOutRecordsWithoutKey: list_shows_records_with_an_access_key_first
+        list_order_by_id_is_bytewise list_order_of_digits_is_that_of_other_ids
         update_adds_and_removes_an_access_key;
+    ListMixesRecordsWithoutKey: list_shows_records_with_an_access_key_first;
+    ListOrderFoldsCase: list_order_by_access_key_is_bytewise list_order_by_id_is_bytewise;
+    ListShowsRecordsWithoutExpiry: list_order_by_expiry_follows_writes;
     ListTakesFirstFilterOnly: list_filters_narrow_together;
     LookupsAreCachedForever: reads_see_every_completed_write
         recreated_record_is_a_new_record update_follows_a_new_access_key;
@@ -87,8 +94,20 @@ test_support::bugs! {
     QuotaIsNeverFreed: delete_frees_quota purge_frees_access_keys_slots_and_quota;
     QuotaOfZeroIsNone: quota_below_current_count_rejects_every_insert;
     RefusedInsertLeavesTheRecord: refused_insert_leaves_nothing_behind;
+    RefusedRotationRetires: rotate_refuses_taken_names;
+    RotateChecksVersionEarly: racing_rotations_of_one_version_have_one_winner;
+    RotateIgnoresTakenNames: rotate_refuses_taken_names;
+    RotateIgnoresVersion: rotate_needs_the_expected_version
+        racing_rotations_of_one_version_have_one_winner;
+    RotateKeepsAccessKey: rotate_may_change_the_retired_access_key;
+    RotateKeepsTheOldRecord: rotate_stores_both_states
+        racing_rotations_of_one_version_have_one_winner;
+    RotateReportsDuplicateFirst: rotate_over_a_full_quota_changes_nothing;
+    RotateTakesNoQuota: rotate_over_a_full_quota_changes_nothing;
     SlotsAreGlobal: slots_belong_to_their_user insert_refuses_a_taken_slot;
     StatusIsDropped: insert_keeps_every_field update_replaces_the_record;
+    TermsAreDropped: insert_keeps_every_field update_replaces_the_record
+        list_order_by_expiry_follows_writes rotate_stores_both_states;
     TimesAreWholeSeconds: insert_keeps_times_to_the_microsecond;
     TooLongIsAnOutage: overlong_record_is_stored_or_reported_unstorable;
     UnknownIsAnError: unknown_records_are_none;

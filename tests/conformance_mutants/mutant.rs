@@ -7,10 +7,10 @@ use std::{
 
 use tokio::task::yield_now;
 use tower_credentials::{
-    backend::ListQuery,
+    backend::{ListQuery, Order},
     domain::{
         AccessKey, Attributes, Blob, Credential, CredentialId, Delegation, Material, Quota, Status,
-        UserId,
+        Terms, UserId,
     },
 };
 
@@ -144,6 +144,12 @@ impl Mutant {
                     kept.material = Material::Blob(Blob::new(json.to_string()));
                 }
             }
+            Some(Bug::ExpiryIsInSeconds) => {
+                let end = kept.terms.expires_at();
+                let end = end.map(|end| end.duration_since(UNIX_EPOCH).unwrap().as_secs());
+                kept.terms.set_expires_at(end.map(|end| UNIX_EPOCH + Duration::from_secs(end)));
+            }
+            Some(Bug::TermsAreDropped) => kept.terms = Terms::default(),
             Some(Bug::StatusIsDropped) => kept.status = Status::Active,
             Some(Bug::TimesAreWholeSeconds) => {
                 let since = kept.created_at.duration_since(UNIX_EPOCH).unwrap();
@@ -154,9 +160,28 @@ impl Mutant {
         kept
     }
 
+    /// Returns the text that lists are sorted by.
+    pub(crate) fn marker(&self, query: &ListQuery, credential: &Credential) -> Option<String> {
+        let shows_all = self.has(Bug::ListShowsRecordsWithoutExpiry);
+        match query.order.marker(credential) {
+            None => shows_all.then(|| credential.id.to_string()),
+            Some(_)
+                if query.order == Order::Key
+                    && credential.access_key.is_none()
+                    && self.has(Bug::ListLeavesOutRecordsWithoutKey) =>
+            {
+                None
+            }
+            Some(marker) => Some(marker),
+        }
+    }
+
     pub(crate) fn admits(&self, query: &ListQuery, credential: &Credential) -> bool {
         let mut query = query.clone();
         match self.bug {
+            Some(Bug::ListByExpiryIgnoresFilters) if query.order == Order::ExpiresAt => {
+                (query.user_id, query.project_id, query.kind) = (None, None, None);
+            }
             Some(Bug::ListIgnoresKind) => query.kind = None,
             Some(Bug::ListIgnoresProject) => query.project_id = None,
             Some(Bug::ListIgnoresUser) => query.user_id = None,

@@ -1,10 +1,12 @@
 //! Changes to the store by another program.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use tower_credentials::{
     backend::{CredentialBackend, memory::MemoryBackend},
     domain::{
-        AccessKey, Credential, CredentialId, Delegation, Kind, ProjectId, Slot, Status, UserId,
-        Version,
+        AccessKey, Credential, CredentialId, Delegation, Kind, ProjectId, Slot, Status, Terms,
+        UserId, Version,
     },
 };
 
@@ -26,12 +28,20 @@ async fn record_moved_to_another_owner_or_reactivated_is_corrupt() {
         ("delegation", |it| it.delegation = None),
         ("other delegation", |it| it.delegation = Some(Delegation::Trust { id: "t2".into() })),
         ("version", |it| it.version = it.version.next()),
+        ("later expiry", |it| it.terms.set_expires_at(Some(UNIX_EPOCH + Duration::from_secs(9)))),
+        ("no expiry", |it| it.terms.set_expires_at(None)),
+        ("wider boundary", |it| it.terms.set_boundary(Some(r#"{"buckets":["*"]}"#.into()))),
+        ("no boundary", |it| it.terms.set_boundary(None)),
+        ("name", |it| it.terms.set_name(Some("another".into())).unwrap()),
+        ("no terms", |it| it.terms = Terms::default()),
     ];
     for (name, change) in changes {
         let (store, encrypted) = sealed(&["k"]).await;
         let mut record = pair("alice", "key");
         record.status = Status::Inactive;
         record.delegation = Some(Delegation::Trust { id: "t1".into() });
+        record.terms.set_expires_at(Some(UNIX_EPOCH + Duration::from_secs(8)));
+        record.terms.set_boundary(Some(r#"{"buckets":["b"]}"#.into()));
         insert(&encrypted, &record).await;
         tamper(&store, &record.id, change).await;
         let reported = corruption(encrypted.get(&record.id).await);
@@ -40,6 +50,22 @@ async fn record_moved_to_another_owner_or_reactivated_is_corrupt() {
             "{name}: {reported}"
         );
         corruption(encrypted.list(&by_id()).await);
+    }
+}
+
+#[tokio::test]
+async fn terms_that_are_added_to_a_record_are_detected() {
+    let changes: [Change; 3] = [
+        |it| it.terms.set_expires_at(Some(UNIX_EPOCH)),
+        |it| it.terms.set_boundary(Some("{}".into())),
+        |it| it.terms.set_name(Some("a name".into())).unwrap(),
+    ];
+    for change in changes {
+        let (store, encrypted) = sealed(&["k"]).await;
+        let record = pair("alice", "key");
+        insert(&encrypted, &record).await;
+        tamper(&store, &record.id, change).await;
+        assert!(corruption(encrypted.get(&record.id).await).contains("altered"));
     }
 }
 
@@ -70,7 +96,7 @@ async fn attributes_and_times_are_not_sealed() {
     insert(&encrypted, &record).await;
     tamper(&store, &record.id, |it| {
         it.attributes.insert("name".into(), "another".into());
-        it.updated_at += std::time::Duration::from_secs(1);
+        it.updated_at += Duration::from_secs(1);
     })
     .await;
     assert_eq!(get(&encrypted, &record).await.unwrap().attributes["name"], "another");

@@ -150,12 +150,10 @@ async fn assert_pages_end_alike(
 #[tokio::test]
 async fn register_has_no_owner() {
     let (_, encrypted) = sealed(&["k"]).await;
-    for order in [Order::Id, Order::AccessKey] {
-        let mut query = ListQuery::new(order);
-        query.user_id = Some(UserId::from_stored("tower-sealed-keys"));
-        let page = encrypted.list(&query).await.unwrap();
-        assert!(page.credentials.is_empty() && page.next.is_none());
-    }
+    let mut query = ListQuery::new(Order::Key);
+    query.user_id = Some(UserId::from_stored("tower-sealed-keys"));
+    let page = encrypted.list(&query).await.unwrap();
+    assert!(page.credentials.is_empty() && page.next.is_none());
 }
 
 #[tokio::test]

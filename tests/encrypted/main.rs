@@ -109,7 +109,7 @@ async fn ids(backend: &impl CredentialBackend, mut query: ListQuery) -> Vec<Stri
 }
 
 fn by_id() -> ListQuery {
-    ListQuery::new(Order::Id)
+    ListQuery::new(Order::Key)
 }
 
 async fn reseal(encrypted: &Encrypted<impl CredentialBackend>) -> u64 {

@@ -82,7 +82,7 @@ async fn canceled_reseal_continues_where_it_stopped() {
     }
     let new = open(&store, &["k1", "k2"]).await;
     let first = new.reseal_page(None).await.unwrap();
-    assert_eq!((first.examined, first.resealed), (999, 999));
+    assert_eq!((first.examined, first.resealed), (1_000, 1_000));
     assert!(first.next.is_some() && first.unreadable.is_empty());
     // Canceled in the middle of a page.
     let given_up = tokio::time::timeout(Duration::from_millis(1), new.reseal(|_| ())).await;

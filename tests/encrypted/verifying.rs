@@ -22,7 +22,7 @@ async fn unopenable_records_are_found_and_do_not_stop_the_others() {
 
     let (mut examined, mut outdated, mut unreadable, mut after) = (0, 0, Vec::new(), None);
     loop {
-        let page = new.verify_page(after.as_ref()).await.unwrap();
+        let page = new.verify_page(after.as_deref()).await.unwrap();
         assert_eq!(page.plain, 0);
         examined += page.examined;
         outdated += page.outdated;

@@ -1,6 +1,9 @@
 //! A damaged record fails only the calls that include it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use tower_credentials::{
     backend::{
@@ -25,6 +28,10 @@ fn damage(cluster: &Cluster, record: &Credential) {
 async fn with_damage(cluster: &Cluster) -> (EtcdBackend, Vec<Arc<Credential>>) {
     let backend = connect(cluster).await;
     let mut records: Vec<_> = (0..5).map(|_| pair("bob")).collect();
+    for (record, second) in records.iter_mut().zip(7..) {
+        let expires_at = UNIX_EPOCH + Duration::from_secs(second / 2);
+        Arc::make_mut(record).terms.set_expires_at(Some(expires_at));
+    }
     records.sort_by(|a, b| a.id.cmp(&b.id));
     let mut in_slot = (*records[1]).clone();
     in_slot.slot = Some(Slot::Ec2);
@@ -32,7 +39,9 @@ async fn with_damage(cluster: &Cluster) -> (EtcdBackend, Vec<Arc<Credential>>) {
     for record in &records {
         insert(&backend, record).await.unwrap();
     }
-    insert(&backend, &pair("amy")).await.unwrap();
+    let mut other = (*pair("amy")).clone();
+    other.terms.set_expires_at(Some(UNIX_EPOCH + Duration::from_secs(9)));
+    insert(&backend, &other.into()).await.unwrap();
     damage(cluster, &records[1]);
     (backend, records)
 }
@@ -44,8 +53,8 @@ async fn damaged_record_is_skipped_and_discarded_with_its_index_entries() {
     let damaged = &records[1];
     assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
 
-    for order in [Order::AccessKey, Order::Id] {
-        let marker = order.marker(damaged).unwrap().to_owned();
+    for order in [Order::ExpiresAt, Order::Key] {
+        let marker = order.marker(damaged).unwrap();
         assert_eq!(read_around_damage(&backend, order).await, (5, vec![marker]), "{order:?}");
     }
 

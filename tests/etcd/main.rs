@@ -3,6 +3,7 @@
 mod answers;
 mod counters;
 mod damaged;
+mod expiry;
 mod feed;
 mod login;
 mod opening;
@@ -10,6 +11,7 @@ mod paging;
 mod room;
 mod suite;
 mod tls;
+mod upgrading;
 
 use std::{error::Error as StdError, sync::Arc};
 

@@ -12,12 +12,12 @@ async fn store_of_a_later_release_is_rejected_and_unchanged() {
     let Some(cluster) = cluster(1, &[]) else { return };
     let record = pair("bob");
     insert(&connect(&cluster).await, &record).await.unwrap();
-    for (format, kind) in [("2", OpenErrorKind::Newer), ("rubbish", OpenErrorKind::Foreign)] {
+    for (format, kind) in [("3", OpenErrorKind::Newer), ("rubbish", OpenErrorKind::Foreign)] {
         cluster.put("tower-credentials/v", format);
         let error = EtcdBackend::open(&cluster.url()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
     }
-    cluster.put("tower-credentials/v", "1");
+    cluster.put("tower-credentials/v", "2");
     let found = connect(&cluster).await.get(&record.id).await.unwrap();
     assert_eq!(found, Some(record));
 }

@@ -1,11 +1,11 @@
 //! Counts the checks and collects the failures.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt::{self, Write},
 };
 
-use crate::{operations::Wire, running::Minted};
+use crate::{operations::Wire, oracle::Made, running::Minted};
 
 /// The maximum number of examples of each fault in the output.
 const EXAMPLES: usize = 3;
@@ -23,6 +23,8 @@ pub(crate) struct Report {
     faults: BTreeMap<String, (usize, Vec<String>)>,
     /// The created key pairs.
     pub(crate) minted: Vec<Minted>,
+    /// The kinds of limited, changed and rotated keys among them.
+    samples: HashSet<(String, Made, bool)>,
 }
 
 impl Report {
@@ -37,6 +39,16 @@ impl Report {
         self.admitted += usize::from(admitted);
     }
 
+    /// Adds a key that is to be used. Of limited, changed and rotated keys, one of each kind is enough.
+    pub(crate) fn mint(&mut self, minted: Minted) {
+        let is_new = minted.sample.as_ref().is_none_or(|sample| {
+            self.samples.insert((sample.clone(), minted.made.clone(), minted.replaced.is_some()))
+        });
+        if is_new {
+            self.minted.push(minted);
+        }
+    }
+
     pub(crate) fn fault(&mut self, kind: String, example: String) {
         let (count, examples) = self.faults.entry(kind).or_default();
         *count += 1;
@@ -46,7 +58,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { cells, granted, undecided, uses, admitted, faults, minted } = other;
+        let Self { cells, granted, undecided, uses, admitted, faults, minted, samples } = other;
         for (wire, count) in cells {
             *self.cells.entry(wire).or_default() += count;
         }
@@ -63,6 +75,7 @@ impl Report {
         self.undecided += undecided;
         self.admitted += admitted;
         self.minted.extend(minted);
+        self.samples.extend(samples);
     }
 
     pub(crate) fn cells(&self) -> usize {

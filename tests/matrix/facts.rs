@@ -153,11 +153,17 @@ pub(crate) struct Setting {
     pub(crate) delegated: DelegatedCallers,
     /// Whether gateways may read key pairs.
     pub(crate) service_reads: bool,
+    /// Whether secrets are shown in the responses to creates and rotations only.
+    pub(crate) shows_once: bool,
+    /// The longest life of a key, in seconds.
+    pub(crate) max_life: Option<i64>,
 }
 
 impl Setting {
     pub(crate) const fn new(name: &'static str, table: Table, directory: DirectoryKind) -> Self {
-        Self { name, table, directory, delegated: DelegatedCallers::Refused, service_reads: false }
+        let delegated = DelegatedCallers::Refused;
+        let (service_reads, shows_once, max_life) = (false, false, None);
+        Self { name, table, directory, delegated, service_reads, shows_once, max_life }
     }
 
     /// The facts in the layer's directory, if it has a directory with facts.

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 use serde_json::Value;
-use tower_credentials::domain::{Credential, Slot, Status};
+use tower_credentials::domain::{Credential, Slot};
 
 use crate::{
     callers::Subject,
     counting::Report,
     operations::{Operation, Wire},
-    oracle::{Expected, Made, Oracle, Success},
+    oracle::{Expected, Oracle, Success},
     records::Seed,
     requests::{Chosen, root},
     running::Minted,
@@ -26,7 +26,7 @@ pub(crate) struct Cell<'a> {
     pub(crate) chosen: &'a Chosen,
 }
 
-type Store = [Arc<Credential>];
+pub(crate) type Store = [Arc<Credential>];
 
 /// Checks a response, and adds failures to the report.
 pub(crate) fn judge(
@@ -41,19 +41,18 @@ pub(crate) fn judge(
     report.count_cell(cell.operation.wire(), granted, expected.is_undecided());
     let result = match &expected.success {
         Some(success) if granted => cell.granted(success, answer, before, after),
-        _ => refused(&expected, answer, before, after).map(|()| None),
+        _ => refused(&expected, answer, before, after).map(|()| Vec::new()),
     };
     let setting = cell.oracle.setting.name;
     let describe = || format!("{} as {}", describe(cell), cell.caller.name);
     match result {
-        Ok(Some(minted)) => report.minted.push(minted),
-        Ok(None) => {}
+        Ok(minted) => minted.into_iter().for_each(|minted| report.mint(minted)),
         Err(fault) => report.fault(
             format!("{setting} {}: {fault}", cell.operation.kind()),
             format!("{}: expected {expected:?}, got {}", describe(), shown(answer)),
         ),
     }
-    if let Err(fault) = secrets::check(cell, answer) {
+    if let Err(fault) = secrets::check(cell, answer, before, after) {
         report.fault(
             format!("{setting} {}: {fault}", cell.operation.kind()),
             format!("{}: {}", describe(), shown(answer)),
@@ -98,12 +97,13 @@ impl Cell<'_> {
         answer: &Answer,
         before: &Store,
         after: &Store,
-    ) -> Result<Option<Minted>, String> {
+    ) -> Result<Vec<Minted>, String> {
         let status = match success {
-            Success::Made(_) => StatusCode::CREATED,
+            Success::Made(_) | Success::Rotated { retired: Some(_), .. } => StatusCode::CREATED,
             Success::Deleted(_) => StatusCode::NO_CONTENT,
-            Success::Changed(_)
+            Success::Changed(..)
             | Success::Listed { .. }
+            | Success::Rotated { retired: None, .. }
             | Success::Shown(_)
             | Success::Validated => StatusCode::OK,
         };
@@ -112,8 +112,15 @@ impl Cell<'_> {
         }
         match success {
             Success::Made(made) => return self.made(made, before, after),
-            Success::Changed(number) => {
-                self.changed(&self.oracle.records[*number], before, after)?;
+            Success::Changed(number, made) => {
+                return self.changed(&self.oracle.records[*number], made, before, after);
+            }
+            Success::Rotated { number, made, retired: Some(retired) } => {
+                let seed = &self.oracle.records[*number];
+                return self.rotated(seed, (made, retired), before, after);
+            }
+            Success::Rotated { number, made, retired: None } => {
+                return self.replaced(&self.oracle.records[*number], made, before, after);
             }
             Success::Deleted(number) => {
                 let id = self.oracle.records[*number].id();
@@ -137,68 +144,7 @@ impl Cell<'_> {
                 }
             }
         }
-        Ok(None)
-    }
-
-    fn made(&self, made: &Made, before: &Store, after: &Store) -> Result<Option<Minted>, String> {
-        let new: Vec<_> =
-            after.iter().filter(|new| !before.iter().any(|old| is(old, new))).collect();
-        let &[record] = &*new else { return Err("create did not add exactly one record".into()) };
-        if after.len() != before.len() + 1 {
-            return Err("create removed a record".into());
-        }
-        let status = if made.active { Status::Active } else { Status::Inactive };
-        let chosen = record.access_key.as_ref().map(tower_credentials::domain::AccessKey::as_str);
-        let chooses = match self.operation {
-            Operation::IbmCreate { halves, .. } => *halves == crate::operations::Halves::Both,
-            Operation::V3Create { ec2, .. } => *ec2,
-            Operation::V2Grant { slot, .. } => *slot != Slot::Password,
-            _ => false,
-        };
-        for (matches, member) in [
-            (record.user_id.as_str() == made.user, "user"),
-            (
-                record.project_id.as_ref().map(tower_credentials::domain::ProjectId::as_str)
-                    == made.project,
-                "project",
-            ),
-            (record.is_root_key() == made.root, "mark of a root key"),
-            (record.root_key.is_some(), "mark"),
-            (record.status == status, "status"),
-            (record.kind.is_ec2() == made.ec2, "type"),
-            (record.slot == made.slot, "slot"),
-            (record.delegation == made.delegation, "delegation"),
-            (!chooses || chosen == Some(&*self.chosen.access), "access key"),
-        ] {
-            if !matches {
-                return Err(format!("the new record has an unexpected {member}"));
-            }
-        }
-        let by = format!("{:?} as {}", self.operation, self.caller.name);
-        let minted = Minted { record: Arc::clone(record), made: made.clone(), by };
-        Ok(made.ec2.then_some(minted))
-    }
-
-    fn changed(&self, seed: &Seed, before: &Store, after: &Store) -> Result<(), String> {
-        let id = seed.id();
-        let same = before.len() == after.len()
-            && before.iter().zip(after).all(|(old, new)| is(old, new) || old.id == id);
-        let find = |store: &Store| store.iter().find(|record| record.id == id).cloned();
-        let (Some(old), Some(new), true) = (find(before), find(after), same) else {
-            return Err("change touched another record".into());
-        };
-        let kept = old.user_id == new.user_id
-            && old.project_id == new.project_id
-            && old.delegation == new.delegation
-            && old.is_root_key() == new.is_root_key();
-        if !kept {
-            return Err("change moved the record".into());
-        }
-        let disables = matches!(self.operation, Operation::IbmUpdate(_));
-        if disables && new.status == Status::Active {
-            return Err("change did not disable the key".into());
-        }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn listed(&self, must: &[usize], may: &[usize], answer: &Answer) -> Result<(), String> {
@@ -259,6 +205,6 @@ pub(crate) fn same(one: &Store, other: &Store) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is(one, other))
 }
 
-fn is(one: &Arc<Credential>, other: &Arc<Credential>) -> bool {
+pub(crate) fn is(one: &Arc<Credential>, other: &Arc<Credential>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }

@@ -49,6 +49,15 @@ pub(crate) enum Prefix {
     V3,
 }
 
+/// How long both keys of a rotation are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    /// The new pair replaces the old one in its record.
+    None,
+    /// For [`OVERLAP`](crate::limits::OVERLAP).
+    Some,
+}
+
 /// A request without its caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Operation {
@@ -58,13 +67,22 @@ pub(crate) enum Operation {
         halves: Halves,
         inactive: bool,
     },
+    /// Creates a key with an expiry and a boundary.
+    IbmCreateLimited {
+        user: &'static str,
+        project: &'static str,
+    },
     IbmDelete(Which),
     IbmList {
         user: Option<&'static str>,
         project: Option<&'static str>,
     },
+    IbmRotate(Which, Overlap),
     IbmShow(Which),
+    /// Disables a key.
     IbmUpdate(Which),
+    /// Sets an expiry and a boundary.
+    IbmUpdateTerms(Which),
     /// Sets the status to null.
     IbmUpdateToNull(Which),
     /// Validates a signature made with the key in this record.
@@ -87,17 +105,30 @@ pub(crate) enum Operation {
         project: Named,
         ec2: bool,
     },
+    V3CreateLimited {
+        user: &'static str,
+        project: &'static str,
+    },
     V3Delete(Which),
     V3List {
         user: Option<&'static str>,
         kind: Option<&'static str>,
     },
+    V3Rotate(Which, Overlap),
     V3Show(Which),
+    /// Sends the blob that the record has.
     V3Update(Which),
+    /// Enables a key that is disabled, and disables any other.
+    V3UpdateStatus(Which),
+    V3UpdateTerms(Which),
     Ec2Create {
         prefix: Prefix,
         user: &'static str,
         project: Option<&'static str>,
+    },
+    Ec2CreateLimited {
+        user: &'static str,
+        project: &'static str,
     },
     Ec2Delete {
         prefix: Prefix,
@@ -107,6 +138,11 @@ pub(crate) enum Operation {
     Ec2List {
         prefix: Prefix,
         user: &'static str,
+    },
+    Ec2Rotate {
+        user: &'static str,
+        which: Which,
+        overlap: Overlap,
     },
     Ec2Show {
         prefix: Prefix,
@@ -129,10 +165,13 @@ impl Operation {
     pub(crate) fn wire(&self) -> Wire {
         match self {
             Self::IbmCreate { .. }
+            | Self::IbmCreateLimited { .. }
             | Self::IbmDelete(_)
             | Self::IbmList { .. }
+            | Self::IbmRotate(..)
             | Self::IbmShow(_)
             | Self::IbmUpdate(_)
+            | Self::IbmUpdateTerms(_)
             | Self::IbmUpdateToNull(_) => Wire::Ibm,
             Self::Validate { .. } => Wire::Tokens,
             Self::V2Delete(..)
@@ -142,15 +181,44 @@ impl Operation {
             | Self::V2ListByType(..)
             | Self::V2Update(..) => Wire::V2,
             Self::V3Create { .. }
+            | Self::V3CreateLimited { .. }
             | Self::V3Delete(_)
             | Self::V3List { .. }
+            | Self::V3Rotate(..)
             | Self::V3Show(_)
-            | Self::V3Update(_) => Wire::V3,
+            | Self::V3Update(_)
+            | Self::V3UpdateStatus(_)
+            | Self::V3UpdateTerms(_) => Wire::V3,
             Self::Ec2Create { .. }
+            | Self::Ec2CreateLimited { .. }
             | Self::Ec2Delete { .. }
             | Self::Ec2List { .. }
+            | Self::Ec2Rotate { .. }
             | Self::Ec2Show { .. } => Wire::OsEc2,
         }
+    }
+
+    /// Whether one key of each kind that the operation makes is enough for the data planes.
+    pub(crate) fn is_sampled(&self) -> bool {
+        matches!(
+            self,
+            Self::IbmCreateLimited { .. }
+                | Self::V3CreateLimited { .. }
+                | Self::Ec2CreateLimited { .. }
+                | Self::IbmRotate(..)
+                | Self::IbmUpdate(_)
+                | Self::IbmUpdateTerms(_)
+                | Self::V2Update(..)
+                | Self::V3Rotate(..)
+                | Self::V3Update(_)
+                | Self::V3UpdateStatus(_)
+                | Self::V3UpdateTerms(_)
+                | Self::Ec2Rotate { .. }
+        )
+    }
+
+    pub(crate) fn is_rotation(&self) -> bool {
+        matches!(self, Self::IbmRotate(..) | Self::V3Rotate(..) | Self::Ec2Rotate { .. })
     }
 
     /// The name of the operation, without its target.
@@ -177,12 +245,47 @@ pub(crate) fn all(records: &[Seed]) -> Vec<Operation> {
     all.extend(v2());
     all.extend(v3(records));
     all.extend(os_ec2(records));
-    all.extend([true, false].map(|ec2| Operation::Validate { number: 0, ec2 }));
+    let validated =
+        (0..records.len()).filter(|number| *number == 0 || is_limited(records, *number));
+    for number in validated {
+        all.extend([true, false].map(|ec2| Operation::Validate { number, ec2 }));
+    }
+    all.extend(limited());
     all
 }
 
 fn targets(records: &[Seed]) -> impl Iterator<Item = Which> {
     (0..records.len()).map(Which::Record).chain([Which::Missing])
+}
+
+/// The records whose expiry or boundary matters to an operation, and a sample of the others.
+fn limited_targets(records: &[Seed]) -> impl Iterator<Item = Which> {
+    let others = ["own-by-trust", "own-slot", "own-void", "root-home", "blob-of-home"];
+    let chosen = move |number: &usize| {
+        let other = number.is_multiple_of(5) || others.contains(&records[*number].name);
+        other || is_limited(records, *number)
+    };
+    (0..records.len()).filter(chosen).map(Which::Record).chain([Which::Missing])
+}
+
+fn is_limited(records: &[Seed], number: usize) -> bool {
+    let limits = records[number].limits;
+    limits.bounded || limits.end.is_some()
+}
+
+/// Creates with an expiry and a boundary.
+fn limited() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for user in [ALICE, BOB, HOME] {
+        for project in [HOME, AWAY] {
+            all.extend([
+                Operation::IbmCreateLimited { user, project },
+                Operation::V3CreateLimited { user, project },
+                Operation::Ec2CreateLimited { user, project },
+            ]);
+        }
+    }
+    all
 }
 
 fn ibm(records: &[Seed]) -> Vec<Operation> {
@@ -197,6 +300,11 @@ fn ibm(records: &[Seed]) -> Vec<Operation> {
     for project in [None, Some(HOME), Some(AWAY)] {
         let (user, halves) = (Some(ALICE), Halves::Both);
         all.push(Operation::IbmCreate { user, project, halves, inactive: true });
+    }
+    for which in limited_targets(records) {
+        all.push(Operation::IbmRotate(which, Overlap::None));
+        all.push(Operation::IbmRotate(which, Overlap::Some));
+        all.push(Operation::IbmUpdateTerms(which));
     }
     for which in targets(records) {
         all.extend([
@@ -251,9 +359,15 @@ fn v3(records: &[Seed]) -> Vec<Operation> {
             all.push(Operation::V3List { user, kind });
         }
     }
+    for which in limited_targets(records) {
+        all.push(Operation::V3Rotate(which, Overlap::None));
+        all.push(Operation::V3UpdateStatus(which));
+        all.push(Operation::V3UpdateTerms(which));
+    }
     for which in targets(records) {
         all.extend([
             Operation::V3Delete(which),
+            Operation::V3Rotate(which, Overlap::Some),
             Operation::V3Show(which),
             Operation::V3Update(which),
         ]);
@@ -279,10 +393,19 @@ fn os_ec2(records: &[Seed]) -> Vec<Operation> {
             all.push(Operation::Ec2Delete { prefix, user, which });
             all.push(Operation::Ec2Show { prefix, user, which });
         }
+        if number % 5 == 0 || is_limited(records, number) {
+            for overlap in [Overlap::None, Overlap::Some] {
+                all.push(Operation::Ec2Rotate { user: owner, which, overlap });
+            }
+        }
+        if let Some(user) = another {
+            all.push(Operation::Ec2Rotate { user, which, overlap: Overlap::Some });
+        }
     }
     for (user, which) in [(ALICE, Which::Missing), (GHOST, Which::Missing)] {
         all.push(Operation::Ec2Delete { prefix, user, which });
         all.push(Operation::Ec2Show { prefix, user, which });
+        all.push(Operation::Ec2Rotate { user, which, overlap: Overlap::Some });
     }
     // A sample of the operations under the alias.
     let prefix = Prefix::V2;

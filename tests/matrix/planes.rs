@@ -1,6 +1,10 @@
 //! The data planes, over one store of keys and one changeable directory.
 
-use std::{convert::Infallible, sync::Arc, time::SystemTime};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -10,22 +14,25 @@ use s3s::{
     dto::{GetObjectInput, GetObjectOutput},
     service::S3ServiceBuilder,
 };
+use serde_json::Value;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_credentials::{
     async_trait,
     auth::StaticTokens,
     backend::{Uncached, memory::MemoryBackend},
     clock::Clock,
-    domain::{Caller, ProjectId, Scope, UserId},
-    s3::{S3AuthLayer, S3sAuth, S3sGuardLayer, S3sGuardService, VerifiedKey},
+    domain::{Caller, Credential, ProjectId, Scope, SecretText, UserId, parse_time},
+    issuer::{IssueError, IssuedToken, Signer, TokenIssuer},
+    s3::{S3AuthLayer, S3sAccess, S3sAuth, S3sGuardLayer, S3sGuardService, VerifiedKey},
 };
 
 use crate::{
-    aws_signer::Signer,
+    aws_signer,
     callers::{self, SERVICE, TOKEN},
+    clock::TestClock,
     facts::{BOB, DelegationRights, Facts, HOME},
+    limits::{OUTSIDE, WITHIN},
     oracle::Plane,
-    running::Minted,
     signer::{ec2_v4, s3_v4},
     world::{
         World,
@@ -34,29 +41,23 @@ use crate::{
     },
 };
 
-/// A stopped clock.
-#[derive(Clone, Copy, Debug)]
-struct Still(SystemTime);
-
-impl Clock for Still {
-    fn now(&self) -> SystemTime {
-        self.0
-    }
-}
-
 /// Every data plane.
 #[derive(Debug)]
 pub(crate) struct Planes {
     registry: Arc<Registry>,
     /// When requests are signed: `s3s` compares this with the system's clock.
     now: SystemTime,
+    clock: TestClock,
     layer: S3AuthLayer,
     layer_alone: S3AuthLayer,
     layer_delegated: S3AuthLayer,
     s3s: S3sGuardService<s3s::service::S3Service>,
     s3s_alone: S3sGuardService<s3s::service::S3Service>,
+    s3s_bounded: S3sGuardService<s3s::service::S3Service>,
     s3s_delegated: S3sGuardService<s3s::service::S3Service>,
     tokens: World,
+    tokens_bounded: World,
+    tokens_careless: World,
 }
 
 /// The result of using a key on a data plane.
@@ -66,6 +67,10 @@ pub(crate) struct Use {
     pub(crate) status: StatusCode,
     /// User and project of the key, as the plane passes them to the store.
     pub(crate) signer: Option<(String, Option<String>)>,
+    /// The expiry in a response about a signer.
+    pub(crate) ends: Option<SystemTime>,
+    /// The boundary in a response about a signer.
+    pub(crate) boundary: Option<Value>,
     /// Status line, headers and body.
     pub(crate) text: String,
 }
@@ -73,32 +78,40 @@ pub(crate) struct Use {
 /// The requests that are signed with one key.
 #[derive(Debug)]
 pub(crate) struct Signed {
-    s3: Request<Empty<Bytes>>,
-    s3tokens: serde_json::Value,
-    ec2tokens: serde_json::Value,
+    within: Request<Empty<Bytes>>,
+    outside: Request<Empty<Bytes>>,
+    s3tokens: Value,
+    ec2tokens: Value,
 }
 
 impl Planes {
     pub(crate) fn new(store: &MemoryBackend, now: SystemTime) -> Self {
         let registry = Arc::new(Registry::over(Facts::new().directory()));
-        let clock = Still(now);
-        let layer = || S3AuthLayer::builder(Uncached(store.clone())).clock(clock);
-        let auth = || S3sAuth::new(Uncached(store.clone())).clock(clock);
-        let guarded = |auth: S3sAuth| {
+        let clock = TestClock::at(now);
+        let layer = || S3AuthLayer::builder(Uncached(store.clone())).clock(clock.clone());
+        let auth = || S3sAuth::new(Uncached(store.clone())).clock(clock.clone());
+        let guarded = |auth: S3sAuth, access: Option<S3sAccess>| {
             let mut builder = S3ServiceBuilder::new(Objects);
             builder.set_auth(auth);
-            let guard = S3sGuardLayer::builder().clock(clock).build().unwrap();
+            if let Some(access) = access {
+                builder.set_access(access);
+            }
+            let guard = S3sGuardLayer::builder().clock(clock.clone()).build().unwrap();
             guard.layer(builder.build())
         };
         let scope = Scope::Project(ProjectId::new(HOME).unwrap());
         let service = Caller::new(UserId::new(BOB).unwrap(), scope).with_roles([SERVICE]);
-        let validator = StaticTokens::new().with_token(TOKEN, BOB, service);
-        let tokens = World::build(validator, Arc::new(store.clone()), |builder| {
-            builder
-                .directory(Arc::clone(&registry))
-                .issuer(crate::world::test_issuer::TestIssuer::default())
-                .clock(clock)
-        });
+        let tokens = |accept_bounded, careless| {
+            let validator = StaticTokens::new().with_token(TOKEN, BOB, service.clone());
+            World::build(validator, Arc::new(store.clone()), |builder| {
+                builder
+                    .directory(Arc::clone(&registry))
+                    .issuer(Issuer { clock: clock.clone(), careless })
+                    .accept_bounded(accept_bounded)
+                    .clock(clock.clone())
+            })
+        };
+        let (bounded, access) = auth().directory(Arc::clone(&registry)).with_boundaries();
         Self {
             layer: layer().directory(Arc::clone(&registry)).build().unwrap(),
             layer_alone: layer().build().unwrap(),
@@ -107,12 +120,19 @@ impl Planes {
                 .accept_delegated(true)
                 .build()
                 .unwrap(),
-            s3s: guarded(auth().directory(Arc::clone(&registry))),
-            s3s_alone: guarded(auth()),
-            s3s_delegated: guarded(auth().directory(Arc::clone(&registry)).accept_delegated(true)),
+            s3s: guarded(auth().directory(Arc::clone(&registry)), None),
+            s3s_alone: guarded(auth(), None),
+            s3s_bounded: guarded(bounded, Some(access)),
+            s3s_delegated: guarded(
+                auth().directory(Arc::clone(&registry)).accept_delegated(true),
+                None,
+            ),
+            tokens: tokens(false, false),
+            tokens_bounded: tokens(true, false),
+            tokens_careless: tokens(false, true),
             registry,
             now,
-            tokens,
+            clock,
         }
     }
 
@@ -143,17 +163,27 @@ impl Planes {
         }
     }
 
+    /// Moves the clock of every plane to so many microseconds after the time of the signatures.
+    pub(crate) fn set_clock(&self, after: i64) {
+        let distance = Duration::from_micros(after.unsigned_abs());
+        self.clock.set(if after < 0 { self.now - distance } else { self.now + distance });
+    }
+
     /// Signs requests with a key, or with this secret instead of the key's own.
-    pub(crate) fn sign(&self, minted: &Minted, secret: Option<&str>) -> Signed {
-        let access = minted.record.access_key.as_ref().unwrap().as_str();
-        let secret = secret.unwrap_or_else(|| minted.record.secret_key().unwrap().expose());
-        let unsigned = Request::get("/bucket/key").header("host", "s3.example.org");
-        let unsigned = unsigned.body(Empty::new()).unwrap();
-        let (s3, _) = Signer::new(access, secret, self.now).sign(unsigned);
-        let time = s3.headers()["x-amz-date"].to_str().unwrap().to_owned();
+    pub(crate) fn sign(&self, key: &Credential, secret: Option<&str>) -> Signed {
+        let access = key.access_key.as_ref().unwrap().as_str();
+        let secret = secret.unwrap_or_else(|| key.secret_key().unwrap().expose());
+        let sign = |path| {
+            let unsigned = Request::get(path).header("host", "s3.example.org");
+            let unsigned = unsigned.body(Empty::new()).unwrap();
+            aws_signer::Signer::new(access, secret, self.now).sign(unsigned).0
+        };
+        let (within, outside) = (sign(WITHIN), sign(OUTSIDE));
+        let time = within.headers()["x-amz-date"].to_str().unwrap().to_owned();
         let scope = format!("{}/us-east-1/s3/aws4_request", &time[..8]);
         Signed {
-            s3,
+            within,
+            outside,
             s3tokens: s3_v4(access, secret, &time, &scope),
             ec2tokens: ec2_v4(access, secret, &time, &scope),
         }
@@ -162,27 +192,69 @@ impl Planes {
     /// Sends the request to a plane.
     pub(crate) async fn send(&self, plane: Plane, signed: &Signed) -> Use {
         match plane {
-            Plane::Layer => send_through(&self.layer, signed.s3.clone()).await,
-            Plane::LayerAlone => send_through(&self.layer_alone, signed.s3.clone()).await,
-            Plane::LayerDelegated => send_through(&self.layer_delegated, signed.s3.clone()).await,
-            Plane::S3sDelegated => send_to(self.s3s_delegated.clone(), signed.s3.clone()).await,
-            Plane::S3s => send_to(self.s3s.clone(), signed.s3.clone()).await,
-            Plane::S3sAlone => send_to(self.s3s_alone.clone(), signed.s3.clone()).await,
-            Plane::S3Tokens => self.send_for_token(S3TOKENS, &signed.s3tokens).await,
-            Plane::Ec2Tokens => self.send_for_token(EC2TOKENS, &signed.ec2tokens).await,
+            Plane::S3Tokens => get_signer(&self.tokens, S3TOKENS, &signed.s3tokens).await,
+            Plane::S3TokensBounded => {
+                get_signer(&self.tokens_bounded, S3TOKENS, &signed.s3tokens).await
+            }
+            Plane::Ec2Tokens => get_signer(&self.tokens, EC2TOKENS, &signed.ec2tokens).await,
+            Plane::Ec2TokensBounded => {
+                get_signer(&self.tokens_bounded, EC2TOKENS, &signed.ec2tokens).await
+            }
+            Plane::Ec2TokensCareless => {
+                get_signer(&self.tokens_careless, EC2TOKENS, &signed.ec2tokens).await
+            }
+            _ => self.send_s3(plane, signed.within.clone()).await,
         }
     }
 
-    async fn send_for_token(&self, path: &str, body: &serde_json::Value) -> Use {
-        let answer = self.tokens.post(path).token(TOKEN).json(body).send().await;
-        let id = |name: &str| {
-            let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
-            body["token"][name]["id"].as_str().map(str::to_owned)
-        };
-        let admitted = answer.status == StatusCode::OK;
-        let signer = id("user").filter(|_| admitted).map(|user| (user, id("project")));
-        let text = crate::secrets::text(&answer);
-        Use { admitted, status: answer.status, signer, text }
+    /// Sends the request outside the boundary to a plane that passes requests.
+    pub(crate) async fn send_outside(&self, plane: Plane, signed: &Signed) -> Use {
+        self.send_s3(plane, signed.outside.clone()).await
+    }
+
+    async fn send_s3(&self, plane: Plane, request: Request<Empty<Bytes>>) -> Use {
+        match plane {
+            Plane::Layer => send_through(&self.layer, request).await,
+            Plane::LayerAlone => send_through(&self.layer_alone, request).await,
+            Plane::LayerDelegated => send_through(&self.layer_delegated, request).await,
+            Plane::S3s => send_to(self.s3s.clone(), request).await,
+            Plane::S3sAlone => send_to(self.s3s_alone.clone(), request).await,
+            Plane::S3sBounded => send_to(self.s3s_bounded.clone(), request).await,
+            Plane::S3sDelegated => send_to(self.s3s_delegated.clone(), request).await,
+            _ => unreachable!("{plane:?}"),
+        }
+    }
+}
+
+async fn get_signer(world: &World, path: &str, body: &Value) -> Use {
+    let answer = world.post(path).token(TOKEN).json(body).send().await;
+    let admitted = answer.status == StatusCode::OK;
+    let token = serde_json::from_slice(&answer.body).map(|mut body: Value| body["token"].take());
+    let token = token.unwrap_or_default();
+    let id = |name: &str| token[name]["id"].as_str().map(str::to_owned);
+    let signer = id("user").filter(|_| admitted).map(|user| (user, id("project")));
+    let ends = token["expires_at"].as_str().and_then(parse_time);
+    let boundary = token.get("boundary").cloned();
+    let text = crate::secrets::text(&answer);
+    Use { admitted, status: answer.status, signer, ends, boundary, text }
+}
+
+/// Issues tokens for an hour, or until the key expires.
+#[derive(Debug)]
+struct Issuer {
+    clock: TestClock,
+    /// Whether it ignores the expiry of the key.
+    careless: bool,
+}
+
+#[async_trait]
+impl TokenIssuer for Issuer {
+    async fn issue(&self, signer: &Signer) -> Result<IssuedToken, IssueError> {
+        let now = self.clock.now();
+        let end = now + Duration::from_hours(1);
+        let limit = signer.expires_at.filter(|_| !self.careless);
+        let end = limit.map_or(end, |limit| limit.min(end));
+        Ok(IssuedToken::new(SecretText::new("issued-token"), now, end))
     }
 }
 
@@ -214,7 +286,8 @@ where
     let signer =
         head.extensions.get().map(|Reached(user, project)| (user.clone(), project.clone()));
     let text = format!("{:?} {}", head.headers, String::from_utf8_lossy(&body));
-    Use { admitted: head.status == StatusCode::OK, status: head.status, signer, text }
+    let admitted = head.status == StatusCode::OK;
+    Use { admitted, status: head.status, signer, ends: None, boundary: None, text }
 }
 
 /// A store that has every object.

@@ -1,23 +1,20 @@
 //! The records that are in the store before each request.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tower_credentials::{
     backend::{CredentialBackend, memory::MemoryBackend},
     domain::{
-        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Quota,
-        SecretKey, SecretText, Slot, Status, UserId, Version,
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Life, Material, ProjectId,
+        Quota, SecretKey, SecretText, Slot, Status, UserId, Version,
     },
 };
 
 use crate::{
     facts::{ALICE, AWAY, BOB, CAROL, DAVE, FRANK, GHOST, HOME, TWIN, VOID},
+    limits::{Limits, time},
     oracle::Made,
-    world::START,
 };
 
 /// The content of a record.
@@ -49,6 +46,7 @@ pub(crate) struct Seed {
     mark: Option<bool>,
     pub(crate) delegation: Option<Delegation>,
     pub(crate) active: bool,
+    pub(crate) limits: Limits,
 }
 
 impl Seed {
@@ -62,7 +60,12 @@ impl Seed {
             mark: Some(false),
             delegation: None,
             active: true,
+            limits: Limits::NONE,
         }
+    }
+
+    fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     fn form(self, form: Form) -> Self {
@@ -98,7 +101,9 @@ impl Seed {
     pub(crate) fn made(&self) -> Made {
         let Self { user, project, root, active, .. } = *self;
         let (slot, delegation) = (self.slot(), self.delegation.clone());
-        Made { user, project, root, active, ec2: self.form != Form::Totp, slot, delegation }
+        let (end, bounded) = (self.limits.end_micros(), self.limits.bounded);
+        let ec2 = self.form != Form::Totp;
+        Made { user, project, root, active, ec2, slot, delegation, end, bounded }
     }
 
     pub(crate) fn secret(&self) -> String {
@@ -138,7 +143,7 @@ impl Seed {
             },
             Form::Pair => Material::KeyPair { secret: Some(secret()) },
         };
-        let (user, now) = (UserId::new(self.user).unwrap(), UNIX_EPOCH + START - DAY);
+        let (user, now) = (UserId::new(self.user).unwrap(), time(-self.limits.age * 1_000_000));
         let mut record =
             Credential::new(self.id(), kind, user, material, now, Version::from_stored(7));
         record.project_id = self.project.map(|id| ProjectId::new(id).unwrap());
@@ -147,15 +152,17 @@ impl Seed {
         record.root_key = self.mark;
         record.delegation.clone_from(&self.delegation);
         record.status = if self.active { Status::Active } else { Status::Inactive };
+        self.limits.apply(&mut record);
         Arc::new(record)
     }
 }
 
-const DAY: Duration = Duration::from_hours(24);
-
 /// Every record of the matrix. A record's number is its index.
 pub(crate) fn all() -> Vec<Seed> {
     let trust = Some(Delegation::Trust { id: "t".into() });
+    let life = Life::For(Duration::from_secs(400));
+    let limited = Limits::ending(100, 400).bounded();
+    let by_trust = Seed::new("own-limited-by-trust", ALICE, Some(HOME)).form(Form::Blob);
     vec![
         Seed::new("own", ALICE, Some(HOME)),
         Seed::new("own-blob", ALICE, Some(HOME)).form(Form::Blob),
@@ -165,7 +172,7 @@ pub(crate) fn all() -> Vec<Seed> {
         Seed::new("own-nowhere", ALICE, None).form(Form::Blob),
         Seed::new("own-totp", ALICE, None).form(Form::Totp),
         Seed::new("own-totp-home", ALICE, Some(HOME)).form(Form::Totp),
-        Seed { delegation: trust, ..Seed::new("own-by-trust", ALICE, Some(HOME)) },
+        Seed { delegation: trust.clone(), ..Seed::new("own-by-trust", ALICE, Some(HOME)) },
         Seed::new("own-slot", ALICE, Some(HOME)).form(Form::Grant(Slot::Ec2)),
         Seed::new("bobs", BOB, Some(HOME)),
         Seed::new("bobs-nowhere", BOB, None),
@@ -187,6 +194,15 @@ pub(crate) fn all() -> Vec<Seed> {
         Seed::new("twins", TWIN, Some(TWIN)),
         Seed::new("twins-blob", TWIN, Some(TWIN)).form(Form::Blob).unmarked(false),
         Seed::new("twins-home", TWIN, Some(HOME)),
+        // Records with limits.
+        Seed::new("own-ending", ALICE, Some(HOME)).limited(Limits::ending(100, 500)),
+        Seed::new("own-expired", ALICE, Some(HOME)).limited(Limits::ending(200, -100)),
+        Seed::new("own-bounded", ALICE, Some(HOME)).limited(Limits::NONE.bounded()),
+        Seed { delegation: trust, ..by_trust.limited(limited) },
+        Seed::new("own-retired", ALICE, Some(HOME))
+            .limited(Limits::ending(100, 250).retired(Life::Unlimited)),
+        Seed::new("bobs-retired", BOB, Some(HOME))
+            .limited(Limits::ending(100, 200).retired(life).bounded()),
     ]
 }
 

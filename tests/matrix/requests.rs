@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tower_credentials::domain::Slot;
 
 use crate::{
-    operations::{Halves, MISSING, Named, Operation, Prefix, Which},
+    limits::{END, OVERLAP, boundary},
+    operations::{Halves, MISSING, Named, Operation, Overlap, Prefix, Which},
     records::Seed,
     signer::{ec2_v4, s3_v4},
     world::{
@@ -86,11 +87,17 @@ pub(crate) fn call(
         Operation::IbmCreate { user, project, halves, inactive } => {
             world.post("/credentials").json(&ibm_body(user, project, halves, inactive, chosen))
         }
+        Operation::IbmCreateLimited { user, project } => {
+            let mut body = ibm_body(Some(user), Some(project), Halves::Both, false, chosen);
+            limit(&mut body);
+            world.post("/credentials").json(&body)
+        }
         Operation::IbmDelete(which) => world.delete(&one(which)),
         Operation::IbmList { user, project } => {
             let query = query(&[("user_id", user), ("project_id", project)]);
             world.get(&format!("/credentials{query}"))
         }
+        Operation::IbmRotate(which, overlap) => rotation(world, &one(which), overlap),
         Operation::IbmShow(which) => world.get(&one(which)),
         Operation::IbmUpdate(which) => {
             let body = json!({"credential": {"blob": {"status": "Inactive"}}});
@@ -100,6 +107,7 @@ pub(crate) fn call(
             let body = json!({"credential": {"blob": {"status": null}}});
             world.patch(&one(which)).json(&body)
         }
+        Operation::IbmUpdateTerms(which) => world.patch(&one(which)).json(&change_of_terms()),
         Operation::Validate { number, ec2 } => validate(world, &records[number], ec2),
         Operation::V2Delete(user, slot) => world.delete(&v2_path(user, &[slot])),
         Operation::V2Get(user, slot) => world.get(&v2_path(user, &[slot])),
@@ -121,10 +129,16 @@ pub(crate) fn call(
         Operation::V3Create { user, project, ec2 } => {
             world.post("/v3/credentials").json(&v3_body(user, project, ec2, chosen))
         }
+        Operation::V3CreateLimited { user, project } => {
+            let mut body = v3_body(user, Named::Project(project), true, chosen);
+            limit(&mut body);
+            world.post("/v3/credentials").json(&body)
+        }
         Operation::V3Delete(which) => world.delete(&v3_one(which)),
         Operation::V3List { user, kind } => {
             world.get(&format!("/v3/credentials{}", query(&[("user_id", user), ("type", kind)])))
         }
+        Operation::V3Rotate(which, overlap) => rotation(world, &v3_one(which), overlap),
         Operation::V3Show(which) => world.get(&v3_one(which)),
         Operation::V3Update(which) => {
             let blob = match which {
@@ -133,18 +147,50 @@ pub(crate) fn call(
             };
             world.patch(&v3_one(which)).json(&json!({"credential": {"blob": blob}}))
         }
+        Operation::V3UpdateStatus(which) => {
+            let active = matches!(which, Which::Record(number) if records[number].active);
+            let status = if active { "Inactive" } else { "Active" };
+            world.patch(&v3_one(which)).json(&json!({"credential": {"status": status}}))
+        }
+        Operation::V3UpdateTerms(which) => world.patch(&v3_one(which)).json(&change_of_terms()),
         Operation::Ec2Create { prefix, user, project } => {
             let body = project.map_or(json!({}), |id| json!({"tenant_id": id}));
             world.post(&ec2_path(prefix, user, "")).json(&body)
+        }
+        Operation::Ec2CreateLimited { user, project } => {
+            let mut body = json!({"tenant_id": project, "name": "limited"});
+            (body["expires_at"], body["boundary"]) = (END.into(), boundary());
+            world.post(&ec2_path(Prefix::V3, user, "")).json(&body)
         }
         Operation::Ec2Delete { prefix, user, which } => {
             world.delete(&ec2_path(prefix, user, &format!("/{}", access(records, which))))
         }
         Operation::Ec2List { prefix, user } => world.get(&ec2_path(prefix, user, "")),
+        Operation::Ec2Rotate { user, which, overlap } => {
+            let path = ec2_path(Prefix::V3, user, &format!("/{}", access(records, which)));
+            rotation(world, &path, overlap)
+        }
         Operation::Ec2Show { prefix, user, which } => {
             world.get(&ec2_path(prefix, user, &format!("/{}", access(records, which))))
         }
     }
+}
+
+fn rotation(world: &World, path: &str, overlap: Overlap) -> Call {
+    let seconds = if overlap == Overlap::None { 0 } else { OVERLAP };
+    world.post(&format!("{path}/rotate")).json(&json!({"overlap_seconds": seconds}))
+}
+
+fn change_of_terms() -> Value {
+    let mut body = json!({"credential": {"name": "limited"}});
+    limit(&mut body);
+    body
+}
+
+/// Adds an expiry and a boundary to the credential.
+fn limit(body: &mut Value) {
+    let credential = &mut body["credential"];
+    (credential["expires_at"], credential["boundary"]) = (END.into(), boundary());
 }
 
 fn validate(world: &World, seed: &Seed, ec2: bool) -> Call {

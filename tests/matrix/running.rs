@@ -1,6 +1,10 @@
 //! Sends each request of the matrix and compares the result with the oracle.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use tokio::runtime::{Builder, Runtime};
 use tower_credentials::{
@@ -13,6 +17,7 @@ use crate::{
     counting::Report,
     facts::Setting,
     judging::{self, Cell},
+    limits::end_of,
     operations::Operation,
     oracle::{Made, Oracle},
     records::{self, Seed},
@@ -28,6 +33,40 @@ pub(crate) struct Minted {
     pub(crate) made: Made,
     /// The request that created it.
     pub(crate) by: String,
+    /// The record with the pair that it replaced.
+    pub(crate) replaced: Option<Arc<Credential>>,
+    /// Whether it was stored before, and no rule checked its owner.
+    pub(crate) was_stored: bool,
+    /// Of limited, changed and rotated keys with equal names here and equal members, one is used.
+    pub(crate) sample: Option<String>,
+}
+
+impl Minted {
+    /// A key that was in the store before the request.
+    pub(crate) fn of(self, seed: &Seed) -> Self {
+        let sample = self.sample.map(|kind| format!("{kind} {}", seed.name));
+        Self { sample, ..self }
+    }
+
+    /// The key with its expiry as if its request had come at this time.
+    pub(crate) fn shifted_to(&self, now: SystemTime) -> Self {
+        let shift = |record: &mut Arc<Credential>| {
+            let Some(end) = end_of(record) else { return };
+            let distance = Duration::from_micros(end.unsigned_abs());
+            let end = if end < 0 { now - distance } else { now + distance };
+            Arc::make_mut(record).terms.set_expires_at(Some(end));
+        };
+        let mut minted = self.clone();
+        shift(&mut minted.record);
+        minted.replaced.iter_mut().for_each(shift);
+        minted
+    }
+
+    /// A key that this operation created or changed.
+    pub(crate) fn by(self, operation: &Operation) -> Self {
+        let sample = operation.is_sampled().then(|| operation.kind());
+        Self { sample, ..self }
+    }
 }
 
 /// A runtime for one thread.
@@ -80,7 +119,7 @@ impl<'a> Runner<'a> {
     fn new(setting: Setting, seeds: &'a [Seed], operations: &'a [Operation]) -> Self {
         let stored: Vec<_> = seeds.iter().map(Seed::stored).collect();
         let mut before = stored.clone();
-        before.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+        before.sort_by_key(|record| Order::Key.marker(record));
         let oracle = Oracle::new(setting, seeds);
         Self { setting, oracle, seeds, operations, stored, before, report: Report::default() }
     }
@@ -113,8 +152,15 @@ impl<'a> Runner<'a> {
     async fn world(&self, validator: Arc<dyn tower_credentials::auth::TokenValidator>) -> World {
         let store = Arc::new(records::store(&self.stored).await);
         let setting = self.setting;
+        let issuer = TestIssuer::default();
+        issuer.ignore_expiry();
         World::build(validator, store, |builder| {
-            let builder = builder.policy(setting.policy()).issuer(TestIssuer::default());
+            let builder = builder.policy(setting.policy()).issuer(issuer);
+            let builder = builder.show_secrets_once(setting.shows_once);
+            let builder = match setting.max_life {
+                Some(life) => builder.max_key_life(Duration::from_secs(life.unsigned_abs())),
+                None => builder,
+            };
             match setting.directory() {
                 Some(directory) => builder.directory(directory),
                 None => builder,
@@ -125,7 +171,7 @@ impl<'a> Runner<'a> {
 
 /// All records in a store.
 pub(crate) async fn dump(store: &dyn CredentialBackend) -> Vec<Arc<Credential>> {
-    let page = store.list(&ListQuery::new(Order::Id)).await.unwrap();
+    let page = store.list(&ListQuery::new(Order::Key)).await.unwrap();
     assert!(page.next.is_none(), "the store has more than a page of records");
     page.credentials
 }
@@ -136,10 +182,16 @@ pub(crate) async fn batch(minted: &[Minted]) -> (MemoryBackend, Vec<Minted>, Vec
     let (mut stored, mut left) = (Vec::new(), Vec::new());
     for minted in minted {
         let quota = tower_credentials::domain::Quota::Unlimited;
-        match store.insert(&minted.record, quota).await {
-            Ok(()) => stored.push(minted.clone()),
-            Err(_) => left.push(minted.clone()),
+        // A rotation in place changes the stored record.
+        let first = minted.replaced.as_ref().unwrap_or(&minted.record);
+        if store.insert(first, quota).await.is_err() {
+            left.push(minted.clone());
+            continue;
         }
+        if let Some(old) = &minted.replaced {
+            assert!(store.update(&minted.record, old.version).await.unwrap());
+        }
+        stored.push(minted.clone());
     }
     (store, stored, left)
 }

@@ -12,8 +12,9 @@ use crate::{
     facts::{
         ALICE, AWAY, BOB, DelegationRights, DirectoryKind, FRANK, Facts, HOME, Setting, Table,
     },
+    limits::boundary,
     oracle::{Made, Plane, admits, owner_is_valid},
-    planes::{Planes, Use},
+    planes::{Planes, Signed, Use},
     running::{self, Minted},
 };
 
@@ -76,7 +77,8 @@ pub(crate) fn run(setting: Setting, minted: &[Minted]) -> Report {
     let since = SystemClock.now().duration_since(UNIX_EPOCH).unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(since.as_secs());
     running::on_every_core(|core, cores| {
-        let mut left: Vec<_> = minted.iter().skip(core).step_by(cores).cloned().collect();
+        let mut left: Vec<_> =
+            minted.iter().skip(core).step_by(cores).map(|minted| minted.shifted_to(now)).collect();
         let (mut report, runtime) = (Report::default(), running::runtime());
         let mut kinds = HashSet::new();
         // A store has at most one grant per user and type, so some keys need another store.
@@ -98,13 +100,25 @@ async fn use_batch(
     let planes = Planes::new(&store, now);
     let mut samples = Vec::new();
     for minted in &stored {
-        let signed = planes.sign(minted, None);
-        let mut using = Using { setting, stage: "at the start", report: &mut *report };
-        for plane in Plane::ALL.into_iter().filter(|plane| !plane.is_for_delegated()) {
+        let signed = planes.sign(&minted.record, None);
+        let mut using = Using { setting, stage: "at the start", now: 0, report: &mut *report };
+        let limited = minted.made.bounded || minted.made.end.is_some();
+        let serves =
+            |plane: &Plane| !plane.is_for_delegated() && (limited || !plane.is_for_limited());
+        for plane in Plane::ALL.into_iter().filter(serves) {
             using.judge(plane, &Facts::new(), minted, &planes.send(plane, &signed).await);
+            if minted.made.bounded && !plane.returns_signers() {
+                using.judge_outside(plane, minted, &planes.send_outside(plane, &signed).await);
+            }
         }
-        if kinds.insert(minted.made.clone()) {
-            let forged = planes.sign(minted, Some("another-secret"));
+        if let Some(old) = &minted.replaced {
+            let replaced = planes.sign(old, None);
+            for plane in Plane::ALL {
+                using.judge_replaced(plane, minted, &planes.send(plane, &replaced).await);
+            }
+        }
+        if kinds.insert(minted.made.kind()) {
+            let forged = planes.sign(&minted.record, Some("another-secret"));
             for plane in Plane::ALL {
                 using.judge_forged(plane, minted, &planes.send(plane, &forged).await);
             }
@@ -118,24 +132,54 @@ async fn use_batch(
         let mut facts = Facts::new();
         change(&mut facts);
         planes.set(&facts);
-        let mut using = Using { setting, stage, report: &mut *report };
+        let mut using = Using { setting, stage, now: 0, report: &mut *report };
         for (minted, signed) in &samples {
-            for plane in Plane::ALL.into_iter().filter(|plane| plane.has_directory()) {
+            let limited = minted.made.bounded || minted.made.end.is_some();
+            let serves = |plane: &Plane| {
+                plane.has_directory()
+                    && (limited || !plane.is_for_limited())
+                    && *plane != Plane::Ec2TokensCareless
+            };
+            for plane in Plane::ALL.into_iter().filter(serves) {
                 using.judge(plane, &facts, minted, &planes.send(plane, signed).await);
             }
         }
     }
     planes.set(&Facts::new());
-    let mut using = Using { setting, stage: "when all rights are restored", report };
+    let mut using =
+        Using { setting, stage: "when all rights are restored", now: 0, report: &mut *report };
     for (minted, signed) in &samples {
         using.judge(Plane::Layer, &Facts::new(), minted, &planes.send(Plane::Layer, signed).await);
     }
+    use_around_expiry(setting, &planes, &samples, report).await;
     left
+}
+
+/// Uses every key that expires a second before its expiry, and at it.
+async fn use_around_expiry(
+    setting: Setting,
+    planes: &Planes,
+    samples: &[(&Minted, Signed)],
+    report: &mut Report,
+) {
+    for (minted, signed) in samples {
+        let Some(end) = minted.made.end else { continue };
+        for (now, stage) in [(end - 1_000_000, "before the expiry"), (end, "at the expiry")] {
+            planes.set_clock(now);
+            let mut using = Using { setting, stage, now, report: &mut *report };
+            for plane in Plane::ALL {
+                using.judge(plane, &Facts::new(), minted, &planes.send(plane, signed).await);
+            }
+        }
+    }
+    planes.set_clock(0);
 }
 
 struct Using<'a> {
     setting: Setting,
     stage: &'static str,
+    /// The clock of the planes, in microseconds after the clock of the requests.
+    now: i64,
     report: &'a mut Report,
 }
 
@@ -143,37 +187,55 @@ impl Using<'_> {
     fn judge(&mut self, plane: Plane, facts: &Facts, minted: &Minted, result: &Use) {
         self.report.count_use(plane.name(), result.admitted);
         let made = &minted.made;
-        let expected = admits(plane, facts, made);
-        let fault = if result.admitted != expected {
-            Some(if expected { "a valid key is refused" } else { "a key is too strong" })
-        } else if !expected && !is_refusal(plane, result) {
-            Some("a refusal has an unexpected status")
-        } else if result
-            .signer
-            .as_ref()
-            .is_some_and(|(user, project)| user != made.user || project.as_deref() != made.project)
-        {
-            Some("another signer is reported")
-        } else if leaks(minted, result) {
-            Some("a response contains the secret")
-        } else if result.admitted && !plane.has_directory() && !self.is_safe_without_directory(made)
-        {
-            Some("a key of the strict table is too strong without a directory")
-        } else {
-            None
-        };
+        let expected = admits(plane, facts, made, self.now);
+        let fault =
+            if result.admitted != expected {
+                Some(if expected { "a valid key is refused" } else { "a key is too strong" })
+            } else if !expected && !is_refusal(plane, result) {
+                Some("a refusal has an unexpected status")
+            } else if result.signer.as_ref().is_some_and(|(user, project)| {
+                user != made.user || project.as_deref() != made.project
+            }) {
+                Some("another signer is reported")
+            } else if result.admitted && plane.returns_signers() && !is_limited(minted, result) {
+                Some("a response about a signer lacks a limit of the key")
+            } else if leaks(minted, result) {
+                Some("a response contains the secret")
+            } else if result.admitted
+                && !plane.has_directory()
+                && !self.is_safe_without_directory(minted)
+            {
+                Some("a key of the strict table is too strong without a directory")
+            } else {
+                None
+            };
         if let Some(fault) = fault {
             self.fault(plane, minted, result, fault);
         }
     }
 
-    /// Whether a data plane without a directory may admit the key. With the strict table and
+    /// Whether a data plane without a directory may admit a new key. With the strict table and
     /// a directory, the check at the create must suffice.
-    fn is_safe_without_directory(&self, made: &Made) -> bool {
+    fn is_safe_without_directory(&self, minted: &Minted) -> bool {
         let Setting { table, directory, .. } = self.setting;
         table != Table::Strict
             || directory != DirectoryKind::Facts
-            || owner_is_valid(&Facts::new(), made)
+            || minted.was_stored
+            || owner_is_valid(&Facts::new(), &minted.made)
+    }
+
+    fn judge_outside(&mut self, plane: Plane, minted: &Minted, result: &Use) {
+        self.report.count_use(plane.name(), result.admitted);
+        if result.admitted || !is_refusal(plane, result) || leaks(minted, result) {
+            self.fault(plane, minted, result, "a request outside the boundary is admitted");
+        }
+    }
+
+    fn judge_replaced(&mut self, plane: Plane, minted: &Minted, result: &Use) {
+        self.report.count_use(plane.name(), result.admitted);
+        if result.admitted || !is_refusal(plane, result) {
+            self.fault(plane, minted, result, "a pair that was replaced is admitted");
+        }
     }
 
     fn judge_forged(&mut self, plane: Plane, minted: &Minted, result: &Use) {
@@ -201,9 +263,20 @@ impl Using<'_> {
 fn is_refusal(plane: Plane, result: &Use) -> bool {
     let status = result.status.as_u16();
     match plane {
-        Plane::Ec2Tokens | Plane::S3Tokens => matches!(status, 401 | 404),
+        // The issuer's token was not returned.
+        Plane::Ec2TokensCareless => matches!(status, 401 | 404 | 503),
+        _ if plane.returns_signers() => matches!(status, 401 | 404),
         _ => status == 403,
     }
+}
+
+/// Whether the response about a signer ends with the key, and has its boundary.
+fn is_limited(minted: &Minted, result: &Use) -> bool {
+    let ends = match minted.record.terms.expires_at() {
+        Some(end) => result.ends.is_some_and(|ends| ends <= end),
+        None => result.ends.is_some(),
+    };
+    ends && result.boundary == minted.made.bounded.then(boundary)
 }
 
 fn leaks(minted: &Minted, result: &Use) -> bool {

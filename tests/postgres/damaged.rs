@@ -1,6 +1,10 @@
 //! A damaged row fails only the calls that include it.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use tower_credentials::{
     backend::{
@@ -17,6 +21,10 @@ use crate::{damaged_list::read_around_damage, lab, load::pair};
 /// that the server stores it outside of the row.
 async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
     let mut records: Vec<_> = (0..6).map(|_| pair("amy")).collect();
+    for (record, second) in records.iter_mut().zip(7..) {
+        let expires_at = UNIX_EPOCH + Duration::from_secs(second / 2);
+        Arc::make_mut(record).terms.set_expires_at(Some(expires_at));
+    }
     records.sort_by(|a, b| a.id.cmp(&b.id));
     let mut long = (*records[1]).clone();
     let text: String = (0..1_000).map(|_| pair("x").id.as_str().to_owned()).collect();
@@ -31,8 +39,8 @@ async fn records(backend: &PostgresBackend) -> Vec<Arc<Credential>> {
 async fn check_the_others(backend: &PostgresBackend, records: &[Arc<Credential>], damaged: usize) {
     let damaged = &records[damaged];
     assert!(matches!(backend.get(&damaged.id).await, Err(BackendError::Corrupt(_))));
-    for order in [Order::AccessKey, Order::Id] {
-        let marker = order.marker(damaged).unwrap().to_owned();
+    for order in [Order::ExpiresAt, Order::Key] {
+        let marker = order.marker(damaged).unwrap();
         assert_eq!(
             read_around_damage(backend, order).await,
             (records.len() - 1, vec![marker]),
@@ -52,7 +60,7 @@ async fn check_the_others(backend: &PostgresBackend, records: &[Arc<Credential>]
     }
     assert!(backend.discard(&damaged.id).await.unwrap());
     assert!(!backend.discard(&damaged.id).await.unwrap());
-    assert_eq!(read_around_damage(backend, Order::Id).await, (records.len(), vec![]));
+    assert_eq!(read_around_damage(backend, Order::Key).await, (records.len(), vec![]));
     backend.insert(damaged, Quota::Unlimited).await.unwrap();
     assert_eq!(backend.get(&damaged.id).await.unwrap().as_ref(), Some(damaged));
 }
@@ -102,8 +110,8 @@ async fn row_with_an_invalid_id_is_skipped() {
     let backend = PostgresBackend::open(&url).await.unwrap();
     let records = records(&backend).await;
     let client = lab::connect(&url).await;
-    let harm = "UPDATE credentials SET id = E'\\x01x' WHERE id = $1";
+    let harm = "UPDATE credentials SET id = E'\\x01x', access_key = NULL WHERE id = $1";
     assert_eq!(client.execute(harm, &[&records[3].id.as_str()]).await.unwrap(), 1);
-    let expected = (5, vec!["\u{1}\u{fffd}".to_owned()]);
-    assert_eq!(read_around_damage(&backend, Order::Id).await, expected);
+    let expected = (5, vec!["i\u{1}\u{fffd}".to_owned()]);
+    assert_eq!(read_around_damage(&backend, Order::Key).await, expected);
 }

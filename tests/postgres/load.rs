@@ -48,7 +48,7 @@ pub(crate) async fn missing(
 
 /// How many records a user has.
 pub(crate) async fn held(backend: &impl CredentialBackend, user: &str) -> usize {
-    let mut query = ListQuery::new(Order::Id);
+    let mut query = ListQuery::new(Order::Key);
     query.user_id = Some(UserId::from_stored(user));
     backend.list(&query).await.unwrap().credentials.len()
 }

@@ -10,6 +10,7 @@ mod notifications;
 mod opening;
 mod overlong;
 mod plans;
+mod rotating;
 mod sealed;
 mod suite;
 mod tls;

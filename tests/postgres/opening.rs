@@ -1,14 +1,15 @@
 //! Opening: which databases become a store, and which are rejected.
 
-use std::{error::Error as _, fmt::Write as _, time::Duration};
+use std::{error::Error as _, fmt::Write as _, sync::Arc, time::Duration};
 
-use test_support::opening;
+use test_support::{opening, records::rotation};
 use tokio::task::JoinSet;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, OpenError, OpenErrorKind, postgres::PostgresBackend,
+        BackendError, CredentialBackend, ListQuery, OpenError, OpenErrorKind, Order,
+        contract::BulkLoad as _, postgres::PostgresBackend,
     },
-    domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, UserId},
+    domain::{AccessKey, CredentialId, Kind, ProjectId, Quota, Status, UserId},
 };
 
 use crate::{
@@ -65,6 +66,117 @@ async fn mode_decides_whether_a_store_must_or_must_not_exist() {
     let Some(url) = lab::database().await else { return };
     let open = async |mode| PostgresBackend::builder(url.clone()).mode(mode).build().await;
     opening::mode_decides_whether_a_store_must_or_must_not_exist(open).await;
+}
+
+/// Restores the indexes of version 3.
+const BEFORE_MARKERS: &str = "DROP INDEX credentials_by_marker;
+    DROP INDEX credentials_by_user;
+    DROP INDEX credentials_by_project;
+    CREATE UNIQUE INDEX credentials_by_access_key ON credentials (access_key)
+        WHERE access_key IS NOT NULL;
+    CREATE INDEX credentials_by_user_and_id ON credentials (user_id, id);
+    CREATE INDEX credentials_by_user_and_access_key ON credentials (user_id, access_key)
+        WHERE access_key IS NOT NULL;
+    CREATE INDEX credentials_by_project_and_id ON credentials (project_id, id)
+        WHERE project_id IS NOT NULL;
+    CREATE INDEX credentials_by_project_and_access_key ON credentials (project_id, access_key)
+        WHERE project_id IS NOT NULL AND access_key IS NOT NULL;
+    UPDATE credential_store SET version = 3";
+
+#[tokio::test]
+async fn stores_of_earlier_versions_are_migrated_and_keep_their_records() {
+    for version in [1, 2, 3] {
+        let Some(url) = lab::database().await else { return };
+        let records: Vec<_> = (0..20).map(|_| pair("amy")).collect();
+        let backend = PostgresBackend::open(&url).await.unwrap();
+        for record in &records {
+            backend.insert(record, Quota::AtMost(20)).await.unwrap();
+        }
+        drop(backend);
+        let client = lab::connect(&url).await;
+        // As the earlier releases made it.
+        client.batch_execute(BEFORE_MARKERS).await.unwrap();
+        if version < 3 {
+            let terms = "DROP INDEX credentials_by_expiry;
+                ALTER TABLE credentials DROP COLUMN terms, DROP COLUMN expires_at;
+                UPDATE credential_store SET version = 2";
+            client.batch_execute(terms).await.unwrap();
+        }
+        if version == 1 {
+            let root_key = "ALTER TABLE credentials DROP COLUMN root_key;
+                UPDATE credential_store SET version = 1";
+            client.batch_execute(root_key).await.unwrap();
+        }
+
+        let backend = PostgresBackend::open(&url).await.unwrap();
+        assert_eq!(missing(&backend, &records).await, 0);
+        let (new, retired) = rotation(&records[0]);
+        let (new, retired) = (Arc::new(new), Arc::new(retired));
+        let quota = Quota::AtMost(21);
+        assert!(backend.rotate(&new, quota, &retired, records[0].version).await.unwrap());
+        assert_eq!(missing(&backend, &[new, Arc::clone(&retired)]).await, 0);
+        let query = ListQuery::new(Order::ExpiresAt);
+        assert_eq!(backend.list(&query).await.unwrap().credentials, [retired]);
+        assert_eq!(backend.purge_user(&UserId::from_stored("amy")).await.unwrap(), 21);
+        let row = client.query_one("SELECT version FROM credential_store", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 4);
+    }
+}
+
+/// Servers are killed while they build the indexes, and an earlier release writes meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_build_of_indexes_continues_while_others_write() {
+    let Some(url) = lab::database().await else { return };
+    let backend = PostgresBackend::open(&url).await.unwrap();
+    let mut records: Vec<_> = (0..20_000).map(|n| pair(&format!("user {}", n % 100))).collect();
+    for part in records.chunks(10_000) {
+        backend.load(part).await.unwrap();
+    }
+    let client = lab::connect(&url).await;
+    client.batch_execute(BEFORE_MARKERS).await.unwrap();
+    for round in 0..20 {
+        let opening = tokio::spawn(PostgresBackend::open(url.clone()));
+        tokio::time::sleep(Duration::from_millis(5 + 11 * round % 60)).await;
+        opening.abort();
+        let _ = opening.await;
+        // The server ends what the session runs.
+        let cancel = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE query LIKE 'CREATE%CONCURRENTLY%' AND pid <> pg_backend_pid()";
+        client.execute(cancel, &[]).await.unwrap();
+        let record = pair("amy");
+        backend.insert(&record, Quota::Unlimited).await.unwrap();
+        records.push(record);
+    }
+    // Two at once, and one more that waits for neither of the others' transactions.
+    let opening: Vec<_> =
+        (0..2).map(|_| tokio::spawn(PostgresBackend::open(url.clone()))).collect();
+    for opened in opening {
+        let opened = opened.await.unwrap().unwrap();
+        assert_eq!(missing(&opened, &records).await, 0);
+    }
+    let sql = "SELECT count(*) FROM pg_index
+        WHERE indrelid = 'credentials'::regclass AND indisvalid";
+    let valid = client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(valid, 6, "the primary key, markers, slots, users, projects, expiries");
+    let all = "SELECT count(*) FROM pg_index WHERE indrelid = 'credentials'::regclass";
+    assert_eq!(client.query_one(all, &[]).await.unwrap().get::<_, i64>(0), valid);
+}
+
+/// A process of the release before runs on while another one migrates the store. Its statements do
+/// not name the new columns.
+#[tokio::test]
+async fn writes_of_the_earlier_release_keep_the_new_columns() {
+    let Some(url) = lab::database().await else { return };
+    let backend = PostgresBackend::open(&url).await.unwrap();
+    let mut record = (*pair("amy")).clone();
+    record.terms.set_name(Some("a name".into())).unwrap();
+    let record = Arc::new(record);
+    backend.insert(&record, Quota::Unlimited).await.unwrap();
+    let client = lab::connect(&url).await;
+    let earlier = "UPDATE credentials SET status = 'Inactive', updated_at = 7, version = 8";
+    client.batch_execute(earlier).await.unwrap();
+    let found = backend.get(&record.id).await.unwrap().unwrap();
+    assert_eq!((found.status, &found.terms), (Status::Inactive, &record.terms));
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn canceled_reads_count_until_the_server_answers() {
     for _ in 0..AT_ONCE / 16 {
         let given_up = timeout(Duration::from_millis(1), {
             let backend = backend.clone();
-            async move { backend.list(&ListQuery::new(Order::Id)).await }
+            async move { backend.list(&ListQuery::new(Order::Key)).await }
         });
         assert!(given_up.await.is_err());
     }

@@ -11,7 +11,8 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, Uncached, memory::MemoryBackend},
     clock::Clock,
-    domain::{Credential, Quota},
+    domain::{AccessKey, Credential, Quota},
+    operation::S3Operation,
     s3::{PayloadError, PostForm, S3AuthLayer, S3AuthLayerBuilder, VerifiedKey},
     signature::request::S3ErrorCode,
 };
@@ -45,6 +46,7 @@ pub(crate) struct Answer {
 pub(crate) struct Reached {
     pub(crate) key: Option<VerifiedKey>,
     pub(crate) form: Option<PostForm>,
+    pub(crate) operation: Option<S3Operation<'static>>,
     pub(crate) headers: HeaderMap,
     pub(crate) trailers: HeaderMap,
     pub(crate) body: Result<Bytes, String>,
@@ -68,6 +70,20 @@ impl Gate {
         Signer::new(ACCESS, SECRET, self.clock.now())
     }
 
+    /// Sets the boundary of alice's key.
+    pub(crate) async fn bind(&self, boundary: &serde_json::Value) {
+        self.change(|key| key.terms.set_boundary(Some(boundary.to_string()))).await;
+    }
+
+    /// Changes alice's key.
+    pub(crate) async fn change(&self, change: impl FnOnce(&mut Credential)) {
+        let access = AccessKey::from_stored(ACCESS);
+        let found = self.backend.find_by_access_key(&access).await.unwrap().unwrap();
+        let mut changed = (*found).clone().touched(found.updated_at);
+        change(&mut changed);
+        assert!(self.backend.update(&Arc::new(changed), found.version).await.unwrap());
+    }
+
     pub(crate) async fn send<B>(&self, request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -86,8 +102,10 @@ impl Gate {
                 // The app ignores errors of the body: it always responds with 200.
                 let key = head.extensions.get::<VerifiedKey>().cloned();
                 let form = head.extensions.get::<PostForm>().cloned();
+                let operation = head.extensions.get::<S3Operation<'static>>().cloned();
                 let headers = head.headers;
-                sender.send(Reached { key, form, headers, trailers, body }).unwrap();
+                let reached = Reached { key, form, operation, headers, trailers, body };
+                sender.send(reached).unwrap();
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("stored")))
             }
         });

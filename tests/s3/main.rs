@@ -1,6 +1,7 @@
 //! `S3AuthLayer` as a black box: signed requests, and the responses or what the app receives.
 
 mod allocating;
+mod boundaries;
 mod chunks;
 mod forms;
 mod gate;

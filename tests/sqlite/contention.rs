@@ -3,7 +3,11 @@
 use std::{
     fs,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, TryRecvError},
+    },
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -63,14 +67,14 @@ async fn broken_store_works_again_after_it_is_fixed() {
     insert(&backend, &first).await.unwrap();
 
     let other = Connection::open(&path).unwrap();
-    other.execute_batch("ALTER TABLE credentials RENAME TO away").unwrap();
+    other.execute_batch("ALTER TABLE records RENAME TO away").unwrap();
     let error = insert(&backend, &second).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
     assert!(!full_text(&error).contains("secret of"), "{error:?}");
     let error = backend.get(&first.id).await.unwrap_err();
     assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");
 
-    other.execute_batch("ALTER TABLE away RENAME TO credentials").unwrap();
+    other.execute_batch("ALTER TABLE away RENAME TO records").unwrap();
     insert(&backend, &second).await.unwrap();
     assert!(is_stored(&backend, &first).await && is_stored(&backend, &second).await);
 }
@@ -135,7 +139,7 @@ async fn refused_write_does_not_undo_the_others() {
     for record in [&taken, &good, &late] {
         assert!(is_stored(&backend, record).await);
     }
-    let all = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
+    let all = backend.list(&ListQuery::new(Order::Key)).await.unwrap();
     assert_eq!(all.credentials.len(), 3);
 }
 
@@ -153,4 +157,26 @@ async fn canceled_write_is_complete_and_closing_waits_for_it() {
     drop(other);
     drop(backend);
     assert!(is_stored(&SqliteBackend::open(&path).unwrap(), &record).await);
+}
+
+#[tokio::test]
+async fn writer_gets_the_lock_from_a_program_that_seldom_releases_it() {
+    const WRITES: usize = 20;
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        let other = Connection::open(&path).unwrap();
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            thread::sleep(Duration::from_millis(5));
+            other.execute_batch("ROLLBACK").unwrap();
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
+    for n in 0..WRITES {
+        insert(&backend, &pair("bob", &format!("key-{n}"))).await.unwrap();
+    }
+    drop(stop);
+    other.join().unwrap();
 }

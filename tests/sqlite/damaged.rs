@@ -1,6 +1,11 @@
 //! A file that is damaged while it is open.
 
-use std::{fs::OpenOptions, path::Path, process::Command};
+use std::{
+    fs::OpenOptions,
+    path::Path,
+    process::Command,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use rusqlite::Connection;
 use tower_credentials::{
@@ -46,7 +51,7 @@ async fn cut_short() {
     assert!(is_stored(&backend, &last).await);
     OpenOptions::new().write(true).open(&path).unwrap().set_len(4096).unwrap();
     for _ in 0..10 {
-        let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
+        let error = backend.list(&ListQuery::new(Order::Key)).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_) | BackendError::Unavailable(_)));
         assert!(!full_text(&error).contains("secret of"), "{error:?}");
         let _ = backend.get(&last.id).await;
@@ -68,26 +73,24 @@ async fn unreadable_row_breaks_only_lists_that_include_it() {
         insert(&backend, record).await.unwrap();
     }
     let other = Connection::open(&path).unwrap();
-    let harm = "UPDATE credentials SET material = 'hush', status = 'hush' WHERE kind = 'totp'";
+    let harm = "UPDATE records SET material = 'hush', status = 'hush' WHERE kind = 'totp'";
     assert_eq!(other.execute(harm, []).unwrap(), 1);
 
-    for order in [Order::AccessKey, Order::Id] {
-        let mut all = ListQuery::new(order);
-        all.user_id = Some(sound.user_id.clone());
-        let of = |kind: Option<&Kind>, project: Option<&ProjectId>| {
-            let mut query = all.clone();
-            (query.kind, query.project_id) = (kind.cloned(), project.cloned());
-            query
-        };
-        for query in [of(Some(&sound.kind), None), of(None, Some(&p))] {
-            let page = backend.list(&query).await.unwrap();
-            assert_eq!((page.credentials.len(), page.next), (1, None), "{query:?}");
-            assert_eq!(*page.credentials[0], sound);
-        }
-        for query in [all.clone(), of(Some(&broken.kind), None), of(None, Some(&q))] {
-            let error = backend.list(&query).await.unwrap_err();
-            assert!(matches!(error, BackendError::Corrupt(_)), "{query:?}: {error:?}");
-        }
+    let mut all = ListQuery::new(Order::Key);
+    all.user_id = Some(sound.user_id.clone());
+    let of = |kind: Option<&Kind>, project: Option<&ProjectId>| {
+        let mut query = all.clone();
+        (query.kind, query.project_id) = (kind.cloned(), project.cloned());
+        query
+    };
+    for query in [of(Some(&sound.kind), None), of(None, Some(&p))] {
+        let page = backend.list(&query).await.unwrap();
+        assert_eq!((page.credentials.len(), page.next), (1, None), "{query:?}");
+        assert_eq!(*page.credentials[0], sound);
+    }
+    for query in [all.clone(), of(Some(&broken.kind), None), of(None, Some(&q))] {
+        let error = backend.list(&query).await.unwrap_err();
+        assert!(matches!(error, BackendError::Corrupt(_)), "{query:?}: {error:?}");
     }
 }
 
@@ -95,23 +98,26 @@ async fn unreadable_row_breaks_only_lists_that_include_it() {
 async fn unreadable_row_is_skipped_and_can_be_discarded() {
     let (_folder, path) = folder();
     let backend = SqliteBackend::open(&path).unwrap();
-    let mut records = ["a", "b", "c", "d"].map(|key| pair("bob", key));
-    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut records = ["a", "b", "c", "e"].map(|key| pair("bob", key));
+    for (record, second) in records.iter_mut().zip([7, 7, 8, 9]) {
+        record.terms.set_expires_at(Some(UNIX_EPOCH + Duration::from_secs(second)));
+    }
     for record in &records {
         insert(&backend, record).await.unwrap();
     }
     let other = Connection::open(&path).unwrap();
     // Neither value is text.
-    let harm = "UPDATE credentials SET material = CAST(x'ff' AS TEXT) WHERE id = ?";
-    assert_eq!(other.execute(harm, [records[1].id.as_str()]).unwrap(), 1);
-    let harm = "UPDATE credentials SET id = CAST(CAST('c' AS BLOB) || x'ff' AS TEXT) WHERE id = ?";
-    assert_eq!(other.execute(harm, [records[2].id.as_str()]).unwrap(), 1);
+    let harm = "UPDATE records SET material = CAST(x'ff' AS TEXT) WHERE access_key = 'b'";
+    assert_eq!(other.execute(harm, []).unwrap(), 1);
+    let harm = "UPDATE records SET id = CAST(CAST('c' AS BLOB) || x'ff' AS TEXT), \
+        access_key = CAST(CAST('c' AS BLOB) || x'ff' AS TEXT) WHERE access_key = 'c'";
+    assert_eq!(other.execute(harm, []).unwrap(), 1);
 
-    for order in [Order::AccessKey, Order::Id] {
-        let mut expected = vec![order.marker(&records[1]).unwrap().to_owned()];
+    for order in [Order::ExpiresAt, Order::Key] {
+        let mut expected = vec![order.marker(&records[1]).unwrap()];
         expected.push(match order {
-            Order::AccessKey => order.marker(&records[2]).unwrap().to_owned(),
-            Order::Id => "c\u{fffd}".to_owned(),
+            Order::ExpiresAt => format!("{:019}.c\u{fffd}", 8_000_000),
+            Order::Key => "ac\u{fffd}".to_owned(),
         });
         expected.sort();
         assert_eq!(read_around_damage(&backend, order).await, (2, expected), "{order:?}");

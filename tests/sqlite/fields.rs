@@ -108,7 +108,7 @@ async fn row_that_is_not_a_credential_is_corrupt_and_its_text_is_not_repeated() 
 
     let columns = ["material", "status", "slot", "delegation", "attributes"];
     for column in columns {
-        let garbage = format!("UPDATE credentials SET {column} = '[\"hush\"'");
+        let garbage = format!("UPDATE records SET {column} = '[\"hush\"'");
         other.execute_batch(&garbage).unwrap();
 
         let error = backend.get(&record.id).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn row_that_is_not_a_credential_is_corrupt_and_its_text_is_not_repeated() 
             full_text(&error).contains(column) && !full_text(&error).contains("hush"),
             "{error:?}"
         );
-        let error = backend.list(&ListQuery::new(Order::Id)).await.unwrap_err();
+        let error = backend.list(&ListQuery::new(Order::Key)).await.unwrap_err();
         assert!(matches!(error, BackendError::Corrupt(_)), "{column}: {error:?}");
 
         assert!(backend.update(&record.clone().into(), record.version).await.unwrap());
@@ -143,7 +143,7 @@ async fn page_examines_a_bounded_number_of_rows_and_returns_where_to_continue() 
             insert.await.unwrap();
         }
     };
-    let mut query = ListQuery::new(Order::AccessKey);
+    let mut query = ListQuery::new(Order::Key);
     query.user_id = Some(last.user_id.clone());
     query.project_id = Some(wanted);
 
@@ -155,16 +155,16 @@ async fn page_examines_a_bounded_number_of_rows_and_returns_where_to_continue() 
     // With one more row, the last one is beyond the bound.
     fill(0..1).await;
     let page = backend.list(&query).await.unwrap();
-    assert_eq!((page.credentials.len(), page.next.as_deref()), (0, Some("key-1999")));
+    assert_eq!((page.credentials.len(), page.next.as_deref()), (0, Some("akey-1999")));
     query.after = page.next;
     let page = backend.list(&query).await.unwrap();
     assert_eq!((page.credentials.len(), page.next), (1, None));
 
     // A full page has a `next` only if a later record passes the filters.
-    let mut query = ListQuery::new(Order::AccessKey).with_limit(2);
-    query.before = Some("key-0003".into());
+    let mut query = ListQuery::new(Order::Key).with_limit(2);
+    query.before = Some("akey-0003".into());
     let page = backend.list(&query).await.unwrap();
-    assert_eq!(page.next.as_deref(), Some("key-0001"));
-    query.before = Some("key-0002".into());
+    assert_eq!(page.next.as_deref(), Some("akey-0001"));
+    query.before = Some("akey-0002".into());
     assert_eq!(backend.list(&query).await.unwrap().next, None);
 }

@@ -4,16 +4,19 @@ use std::{
     error::Error as _,
     fs,
     os::unix::fs::PermissionsExt,
+    sync::Arc,
     thread,
     time::{Duration, UNIX_EPOCH},
 };
 
 use rusqlite::Connection;
+use test_support::records::rotation;
 use tower_credentials::{
     backend::{
-        BackendError, CredentialBackend, ListQuery, OpenErrorKind, Order, sqlite::SqliteBackend,
+        BackendError, CredentialBackend, ListQuery, OpenErrorKind, Order, expires_before,
+        sqlite::SqliteBackend,
     },
-    domain::{Delegation, ProjectId, Slot, UserId},
+    domain::{Delegation, ProjectId, Quota, Slot, Status, UserId},
     usage::UsageLog as _,
 };
 
@@ -58,6 +61,15 @@ async fn closed_store_is_one_file() {
 }
 
 #[test]
+fn sqlite_is_built_with_the_flags_of_this_repository() {
+    let connection = Connection::open_in_memory().unwrap();
+    let sql = "SELECT count(*) FROM pragma_compile_options WHERE compile_options = ?";
+    // The flag for `fdatasync`, which is not listed, is set in the same place.
+    let is_set = connection.query_row(sql, ["DEFAULT_MEMSTATUS=0"], |row| row.get(0));
+    assert_eq!(is_set, Ok(true), "LIBSQLITE3_FLAGS of .cargo/config.toml has no effect");
+}
+
+#[test]
 fn missing_folder_is_reported() {
     let (_folder, path) = folder();
     let error = SqliteBackend::open(path.join("deeper.db")).unwrap_err();
@@ -76,11 +88,24 @@ async fn empty_file_becomes_a_store() {
     assert!(is_stored(&backend, &record).await);
     let other = Connection::open(&path).unwrap();
     let version: u32 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 5);
 }
 
 #[tokio::test]
-async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
+async fn files_of_earlier_versions_are_migrated_and_keep_their_records() {
+    for version in 1..=4 {
+        migrate_from(version).await;
+    }
+}
+
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../src/backend/sqlite/migrations/0001_credentials.sql"),
+    include_str!("../../src/backend/sqlite/migrations/0002_last_used.sql"),
+    include_str!("../../src/backend/sqlite/migrations/0003_root_key.sql"),
+    include_str!("../../src/backend/sqlite/migrations/0004_terms.sql"),
+];
+
+async fn migrate_from(earlier: usize) {
     let (folder, path) = folder();
     let newer = folder.path().join("newer.db");
     let mut records: Vec<_> = (0..100).map(|n| pair("bob", &format!("key-{n}"))).collect();
@@ -98,14 +123,15 @@ async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
     }
     drop(backend);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch(include_str!("../../src/backend/sqlite/migrations/0001_credentials.sql"))
-        .unwrap();
-    let columns = "id, kind, user_id, project_id, slot, access_key, material, status, \
+    for migration in &MIGRATIONS[..earlier] {
+        old.execute_batch(migration).unwrap();
+    }
+    let columns = "kind, user_id, project_id, slot, access_key, material, status, \
         delegation, attributes, created_at, updated_at, version";
     old.execute("ATTACH ? AS newer", [newer.to_str().unwrap()]).unwrap();
     let copy = format!(
-        "INSERT INTO credentials ({columns}) SELECT {columns} FROM newer.credentials; \
-         PRAGMA application_id = {}; PRAGMA user_version = 1",
+        "INSERT INTO credentials (id, {columns}) SELECT name, {columns} FROM newer.records; \
+         PRAGMA application_id = {}; PRAGMA user_version = {earlier}",
         0x7443_7264
     );
     old.execute_batch(&copy).unwrap();
@@ -116,8 +142,8 @@ async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
         let other = Connection::open(&path).unwrap();
         other.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).unwrap()
     };
-    assert_eq!(version(), 3);
-    let all = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
+    assert_eq!(version(), 5);
+    let all = backend.list(&ListQuery::new(Order::Key)).await.unwrap();
     assert_eq!(all.credentials.len(), records.len());
     for record in &records {
         assert!(is_stored(&backend, record).await);
@@ -130,11 +156,54 @@ async fn file_of_the_first_version_is_migrated_and_keeps_its_records() {
     assert!(backend.update(&changed.clone().into(), records[7].version).await.unwrap());
     drop(backend);
     let backend = SqliteBackend::open(&path).unwrap();
-    assert_eq!(version(), 3);
+    assert_eq!(version(), 5);
     let recorded = backend.last_used(&[used.0.clone(), records[8].id.clone()]).await.unwrap();
     assert_eq!(recorded, [used.clone()].into());
     assert!(backend.delete(&used.0, changed.version).await.unwrap());
-    assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 98);
+    // Records without terms have no expiry; one of them gets it.
+    let mut query = ListQuery::new(Order::ExpiresAt);
+    assert!(backend.list(&query).await.unwrap().credentials.is_empty());
+    let (new, retired) = rotation(&records[6]);
+    let states = (Arc::new(new), Arc::new(retired));
+    let rotated = backend.rotate(&states.0, Quota::AtMost(99), &states.1, records[6].version);
+    assert!(rotated.await.unwrap());
+    query.before = Some(expires_before(states.1.terms.expires_at().unwrap()));
+    assert!(backend.list(&query).await.unwrap().credentials.is_empty());
+    query.before = None;
+    assert_eq!(backend.list(&query).await.unwrap().credentials, [states.1]);
+    assert_eq!(backend.purge_user(&changed.user_id).await.unwrap(), 99);
+}
+
+/// Earlier releases know two words for the status. A record with limits that they do not know has
+/// another word, so that they reject the record.
+#[tokio::test]
+async fn status_of_a_record_with_limits_is_unknown_to_earlier_releases() {
+    let (_folder, path) = folder();
+    let backend = SqliteBackend::open(&path).unwrap();
+    for limit in ["expiry", "boundary", "none"] {
+        for status in [Status::Active, Status::Inactive] {
+            let mut record = pair("bob", &format!("{limit} {status:?}"));
+            record.status = status;
+            record.terms.set_name(Some("a name is not a limit".into())).unwrap();
+            match limit {
+                "expiry" => record.terms.set_expires_at(Some(UNIX_EPOCH)),
+                "boundary" => record.terms.set_boundary(Some("{}".into())),
+                _ => {}
+            }
+            insert(&backend, &record).await.unwrap();
+            let other = Connection::open(&path).unwrap();
+            let sql = "SELECT status FROM records WHERE name = ?";
+            let word: String =
+                other.query_row(sql, [record.id.as_str()], |row| row.get(0)).unwrap();
+            assert_eq!(Status::from_word(&word).is_some(), limit == "none", "{limit}: {word}");
+            assert!(is_stored(&backend, &record).await);
+            // A word without the limit does not fit the record either.
+            let plain = "UPDATE records SET status = 'Active' WHERE name = ?";
+            other.execute(plain, [record.id.as_str()]).unwrap();
+            let read = backend.get(&record.id).await;
+            assert_eq!(matches!(read, Err(BackendError::Corrupt(_))), limit != "none", "{limit}");
+        }
+    }
 }
 
 #[test]
@@ -149,7 +218,7 @@ fn file_of_a_later_release_is_rejected_and_unchanged() {
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Newer);
     let text = error.to_string();
-    assert!(text.contains("version 97,") && text.contains("versions up to 3"), "{text}");
+    assert!(text.contains("version 97,") && text.contains("versions up to 5"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

@@ -15,7 +15,9 @@ mod disk;
 mod exposed;
 mod fields;
 mod files;
+mod moving;
 mod processes;
+mod quotas;
 mod replaced;
 
 fn folder() -> (TempDir, PathBuf) {

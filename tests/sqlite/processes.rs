@@ -6,11 +6,14 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
+use test_support::records::{assert_whole_rotations, rotation};
+
 use tower_credentials::{
-    backend::{CredentialBackend, sqlite::SqliteBackend},
-    domain::AccessKey,
+    backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
+    domain::{AccessKey, Quota},
 };
 
 use crate::child_process::{ROLE, command_line, role};
@@ -65,6 +68,53 @@ async fn acknowledged_writes_survive_a_killed_process() {
         let found = backend.find_by_access_key(&key).await.unwrap();
         let found = found.unwrap_or_else(|| panic!("{key} was lost"));
         assert_eq!(found.secret_key().unwrap().expose(), format!("secret of {key}"));
+    }
+}
+
+#[tokio::test]
+async fn rotation_of_a_killed_process_is_stored_as_a_whole_or_not_at_all() {
+    const TEST: &str = "processes::rotation_of_a_killed_process_is_stored_as_a_whole_or_not_at_all";
+    if role().is_some() {
+        let backend = SqliteBackend::open(URI).unwrap();
+        let mut old = pair("bob", "first");
+        insert(&backend, &old).await.unwrap();
+        loop {
+            let (new, retired) = rotation(&old);
+            let (credential, retired) = (Arc::new(new.clone()), Arc::new(retired));
+            let quota = Quota::AtMost(100_000);
+            assert!(backend.rotate(&credential, quota, &retired, old.version).await.unwrap());
+            println!("stored {}", new.id);
+            old = new;
+        }
+    }
+    for round in 0..5 {
+        let (folder, _) = folder();
+        let mut killed = other_process(folder.path(), "022", TEST, "rotates");
+        let mut killed = killed.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(killed.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut ids = lines.filter_map(|line| line.strip_prefix("stored ").map(str::to_owned));
+        let mut acknowledged: Vec<_> = ids.by_ref().take(50 + 7 * round).collect();
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        acknowledged.extend(ids);
+
+        let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
+        let mut query = ListQuery::new(Order::Key);
+        let mut records = Vec::new();
+        loop {
+            let page = backend.list(&query).await.unwrap();
+            records.extend(page.credentials);
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        assert_whole_rotations(&records);
+        for id in &acknowledged {
+            assert!(records.iter().any(|record| record.id.as_str() == id), "{id} was lost");
+        }
+        // The first record, and at most one rotation that was not acknowledged.
+        assert!((1..=2).contains(&(records.len() - acknowledged.len())));
     }
 }
 

@@ -35,7 +35,7 @@ fn is_unavailable<T: std::fmt::Debug>(result: Result<T, BackendError>) {
 async fn all_is_unavailable(backend: &SqliteBackend, known: &Credential) {
     is_unavailable(insert(backend, &pair("bob", "meanwhile")).await);
     is_unavailable(backend.get(&known.id).await);
-    is_unavailable(backend.list(&ListQuery::new(Order::Id)).await);
+    is_unavailable(backend.list(&ListQuery::new(Order::Key)).await);
     is_unavailable(backend.delete(&known.id, known.version).await);
 }
 
@@ -116,7 +116,7 @@ async fn replacing_store_is_read_and_written_at_once() {
             insert(&backend, &after).await.unwrap();
         }
         assert!(is_stored(&backend, &restored).await);
-        let page = backend.list(&ListQuery::new(Order::Id)).await.unwrap();
+        let page = backend.list(&ListQuery::new(Order::Key)).await.unwrap();
         assert_eq!(page.credentials.len(), 1 + usize::from(write_first));
         assert!(backend.get(&revoked[0].id).await.unwrap().is_none());
         if !write_first {

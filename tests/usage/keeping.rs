@@ -61,7 +61,7 @@ async fn sqlite_store_deletes_a_use_with_its_key() {
     let path = folder.path().join("credentials.db");
     check_that_a_use_is_deleted_with_its_key(&SqliteBackend::open(&path).unwrap()).await;
     // No other table stores it.
-    assert_eq!(tables(&path), ["credentials"]);
+    assert_eq!(tables(&path), ["records"]);
 }
 
 fn tables(path: &Path) -> Vec<String> {
@@ -108,7 +108,7 @@ async fn sqlite_store_returns_an_error_for_an_unreadable_use_and_still_reads_the
     let store = SqliteBackend::open(&path).unwrap();
     insert(&store, &key).await;
     let other = Connection::open(&path).unwrap();
-    other.execute_batch("UPDATE credentials SET last_used = -1").unwrap();
+    other.execute_batch("UPDATE records SET last_used = -1").unwrap();
     store.last_used(std::slice::from_ref(&key.id)).await.unwrap_err();
     assert!(store.get(&key.id).await.unwrap().is_some());
 }

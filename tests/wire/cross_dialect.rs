@@ -55,6 +55,7 @@ async fn v2_key_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
         json!({"credential": {
             "user_id": BOB, "project_id": DEMO, "type": "ec2", "id": "test_user",
             "blob": {"access": "test_user", "secret": "secretsecret", "status": "Active"},
+            "created_at": "2016-03-18T00:56:04Z",
         }})
     );
 

@@ -68,6 +68,7 @@ async fn v3_key_pair_can_be_shown_disabled_and_deleted_in_the_ibm_dialect() {
         json!({"credential": {
             "user_id": BOB, "project_id": DEMO, "type": "ec2", "id": "k",
             "blob": {"access": "k", "secret": "s", "status": "Active"},
+            "created_at": "2016-03-18T00:56:04Z",
         }})
     );
     let disable = json!({"credential": {"blob": {"status": "Inactive"}}});
@@ -151,7 +152,7 @@ async fn v2_grants_are_v3_key_pairs_even_if_two_share_a_name() {
 async fn password_grants_are_invisible_in_v3_to_all_callers() {
     let world = world();
     grant(&world, &password()).await;
-    let query = ListQuery::new(Order::Id);
+    let query = ListQuery::new(Order::Key);
     let page = world.backend.list(&query).await.unwrap();
     let record = page.credentials.first().unwrap();
     assert_eq!(record.kind, Kind::password());

@@ -33,16 +33,17 @@ async fn i1_create_without_a_blob_generates_both_keys() {
     let access = body["credential"]["id"].as_str().unwrap();
     let secret = body["credential"]["blob"]["secret"].as_str().unwrap();
     assert!(is_hex(access, 32) && is_hex(secret, 48), "{body}");
-    // Exactly the members in IBM's documentation, in their order.
+    // Exactly the members in IBM's documentation, in their order, and the time of creation.
     let expected = format!(
         "{{\"credential\":{{\"user_id\":\"{ALICE}\",\"blob\":{{\"access\":\"{access}\",\
          \"secret\":\"{secret}\",\"status\":\"Active\"}},\"project_id\":\"{DEMO}\",\
-         \"type\":\"ec2\",\"subject_ibm_id\":\"IBMid-61KR43CAFF\",\"id\":\"{access}\"}}}}\n"
+         \"type\":\"ec2\",\"subject_ibm_id\":\"IBMid-61KR43CAFF\",\"id\":\"{access}\",\
+         \"created_at\":\"2016-03-18T00:56:04Z\"}}}}\n"
     );
     assert_eq!(answer.text(), expected);
 
     let stored = world.stored(access).await.unwrap();
-    assert!(stored.is_usable());
+    assert!(stored.is_usable(std::time::UNIX_EPOCH));
     assert_eq!(stored.secret_key().unwrap().expose(), secret);
 }
 
@@ -69,6 +70,7 @@ async fn i1_create_with_both_keys_stores_them_unchanged() {
     let expected = json!({"credential": {
         "user_id": ALICE, "project_id": DEMO, "type": "ec2", "id": "AKIA_my.key-1",
         "blob": {"access": "AKIA_my.key-1", "secret": secret, "status": "Inactive"},
+        "created_at": "2016-03-18T00:56:04Z",
     }});
     assert_eq!(answer.json(), expected);
     let stored = world.stored("AKIA_my.key-1").await.unwrap();

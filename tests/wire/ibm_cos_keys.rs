@@ -26,6 +26,7 @@ fn shape(user: &str, project: &str, access: &str, status: &str) -> Value {
     json!({
         "user_id": user, "project_id": project, "type": "ec2", "id": access,
         "blob": {"access": access, "secret": format!("secret-of-{access}"), "status": status},
+        "created_at": "2016-03-18T00:56:04Z",
     })
 }
 

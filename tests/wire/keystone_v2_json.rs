@@ -56,7 +56,7 @@ async fn k2_grant_returns_the_grant() {
     assert_eq!(answer.header("cache-control"), "no-store");
 
     let stored = world.stored("test_user").await.unwrap();
-    assert!(stored.is_usable());
+    assert!(stored.is_usable(std::time::UNIX_EPOCH));
     assert_eq!(stored.user_id.as_str(), BOB);
     assert_eq!(stored.project_id.as_ref().unwrap().as_str(), DEMO);
 }

@@ -45,7 +45,7 @@ async fn name_is_the_access_key_and_a_second_grant_with_it_has_no_access_key() {
     assert_eq!(world.stored("same").await.unwrap().slot, Some(Slot::Ec2));
     let bob = UserId::new(BOB).unwrap();
     let second = world.backend.find_by_slot(&bob, Slot::S3).await.unwrap().unwrap();
-    assert!(second.access_key.is_none() && !second.is_usable());
+    assert!(second.access_key.is_none() && !second.is_usable(std::time::UNIX_EPOCH));
 
     let list = world.get(&format!("/credentials?user_id={BOB}")).token("dev-admin").send().await;
     assert_eq!(list.ids(), ["same"]);
@@ -124,7 +124,7 @@ async fn password_is_hashed_and_never_returned() {
     let Material::Password { username, hash } = &stored.material else { panic!("{stored:?}") };
     assert_eq!(username, "amy");
     assert!(hash.verify(&SecretText::new("correct horse")));
-    assert!(!stored.is_usable());
+    assert!(!stored.is_usable(std::time::UNIX_EPOCH));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn c2_key_pair_is_returned_as_sent_with_the_hash_of_its_access_key_as_id()
     assert_framed(&answer);
 
     let stored = world.stored(ACCESS).await.unwrap();
-    assert!(stored.is_usable());
+    assert!(stored.is_usable(std::time::UNIX_EPOCH));
     assert_eq!(stored.secret_key().unwrap().expose(), "s");
     assert_eq!(stored.created_at, world.clock.now());
     assert_eq!(world.get(&own).token("dev-bob").send().await.json(), expected);

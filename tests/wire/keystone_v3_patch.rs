@@ -25,7 +25,7 @@ async fn patch(world: &World, token: &str, id: &str, body: &Value) -> Answer {
 async fn c4_changes_the_blob_and_returns_the_whole_credential() {
     let world = world();
     let mut body = opaque(BOB, "totp", "old");
-    body["credential"]["name"] = json!({"a": 1});
+    body["credential"]["note"] = json!({"a": 1});
     let mut made = create(&world, &body).await;
     let id = made["id"].as_str().unwrap().to_owned();
     world.clock.advance(SECOND);
@@ -98,7 +98,7 @@ async fn c4_accepts_other_members_only_as_they_are_stored() {
         ("project_id", false.into()),
         ("note_of", json!([1, 2])),
         ("note-of", json!([1, 2.5])),
-        ("status", "Inactive".into()),
+        ("status", "Disabled".into()),
         ("slot", "ec2".into()),
         ("unknown", Value::Null),
     ] {
@@ -226,7 +226,7 @@ async fn c4_ibm_key_keeps_its_status_and_its_time() {
     let answer = patch(&world, "dev-bob", &id_of("minted"), &change(&blob_of("m2", "s2"))).await;
     assert_eq!(answer.status, 200);
     let stored = world.stored("m2").await.unwrap();
-    assert_eq!((stored.status, stored.is_usable()), (Status::Inactive, false));
+    assert_eq!((stored.status, stored.is_usable(std::time::UNIX_EPOCH)), (Status::Inactive, false));
     assert_eq!(stored.updated_at, world.clock.now());
     assert_eq!(stored.created_at, std::time::UNIX_EPOCH + START);
     let shown = world.get("/credentials/m2").token("dev-bob").send().await.json();
@@ -255,7 +255,10 @@ async fn c4_only_the_secret_of_a_grant_can_be_changed_and_v2_sees_it() {
     let shown = world.get(&bobs("/ec2Credentials")).token("dev-admin").send().await.json();
     assert_eq!(shown, expected, "the signature is kept");
     let stored = world.stored("test_user").await.unwrap();
-    assert!(matches!(stored.material, Material::Grant { .. }) && stored.is_usable());
+    assert!(
+        matches!(stored.material, Material::Grant { .. })
+            && stored.is_usable(std::time::UNIX_EPOCH)
+    );
     assert_eq!(
         world.stored("test_user-s3").await.unwrap().secret_key().unwrap().expose(),
         "s3cret"

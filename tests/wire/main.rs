@@ -5,12 +5,12 @@
 //!
 //! | numbers | dialect | operations, in their order |
 //! |---|---|---|
-//! | `i1` to `i5` | IBM COS | create, list, show, change, delete |
+//! | `i1` to `i6` | IBM COS | create, list, show, change, delete, rotate |
 //! | `k1` to `k6` | v2.0 | list, grant, show, change, delete, list by type |
 //! | `k7` to `k12` | v2.0 | the same under `OS-KSS3` |
 //! | `k13` | OS-EC2 | the operations of `e1` to `e4` under `/v2.0` |
-//! | `c1` to `c5` | v3 | list, create, show, change, delete |
-//! | `e1` to `e4` | OS-EC2 | list, create, show, delete |
+//! | `c1` to `c6` | v3 | list, create, show, change, delete, rotate |
+//! | `e1` to `e5` | OS-EC2 | list, create, show, delete, rotate |
 //! | `t1`, `t2` | v3 | `ec2tokens`, `s3tokens` |
 
 mod bad_input;
@@ -18,6 +18,7 @@ mod bad_input_v3;
 mod bodies;
 mod bounds;
 mod browsers;
+mod cached_reads;
 mod caching;
 mod cross_dialect;
 mod cross_dialect_v3;
@@ -26,6 +27,7 @@ mod delegated_keys;
 mod ec2tokens;
 mod ec2tokens_signatures;
 mod foreign_ids;
+mod golden;
 mod ibm_cos_create;
 mod ibm_cos_keys;
 mod ibm_cos_roles;
@@ -41,6 +43,7 @@ mod keystone_v3_lists;
 mod keystone_v3_patch;
 mod keystone_v3_rights;
 mod last_used;
+mod limited_signatures;
 mod log_lines;
 mod operations;
 mod os_ec2;
@@ -50,9 +53,11 @@ mod plugins;
 mod random_requests;
 mod redeemed_owners;
 mod root_keys;
+mod rotation;
 mod s3tokens;
 mod s3tokens_signatures;
 mod secrets;
 mod security_history;
 mod strict_roles;
+mod terms;
 use test_support::{signer, thread_log, world};

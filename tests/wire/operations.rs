@@ -179,5 +179,5 @@ pub(crate) async fn prepared(
 
 /// All records, for a comparison before and after.
 pub(crate) async fn records(world: &World) -> Vec<Arc<Credential>> {
-    world.backend.list(&ListQuery::new(Order::Id)).await.unwrap().credentials
+    world.backend.list(&ListQuery::new(Order::Key)).await.unwrap().credentials
 }

@@ -53,7 +53,7 @@ async fn e2_generates_both_keys_and_returns_them() {
         let shown = shown.header("host", "keys.test").send().await;
         assert_eq!((shown.status.as_u16(), shown.json()), (200, expected));
         let stored = world.stored(access).await.unwrap();
-        assert!(stored.is_usable() && stored.delegation.is_none());
+        assert!(stored.is_usable(std::time::UNIX_EPOCH) && stored.delegation.is_none());
         assert_eq!(stored.id, CredentialId::of(stored.access_key.as_ref().unwrap()));
         assert_eq!(stored.secret_key().unwrap().expose(), secret);
     }

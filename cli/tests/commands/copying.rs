@@ -7,7 +7,7 @@ use tower_credentials::{
 };
 
 use crate::{
-    records::{every_kind, many},
+    records::{every_kind, many, sort},
     tool::Tool,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 async fn copy_keeps_every_record_unchanged() {
     let tool = Tool::new();
     let mut records = [every_kind(), many(12_345)].concat();
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut records);
     tool.fill("a.db", &records).await;
     let report = tool.json(&["copy", "sqlite:a.db", "sqlite:b.db"]);
     assert_eq!(

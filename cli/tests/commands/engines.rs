@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     etcd,
     lab::{self, PASSWORD},
-    records::{every_kind, many, pair},
+    records::{every_kind, many, pair, sort},
     tool::Tool,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 async fn check_all_commands(url: &str, engine: &str) {
     let tool = Tool::new();
     let mut records = [every_kind(), many(2_100)].concat();
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut records);
     tool.fill("a.db", &records).await;
 
     for command in ["stats", "verify", "migrate"] {
@@ -55,7 +55,7 @@ async fn check_all_commands(url: &str, engine: &str) {
         (&4.into(), &1.into(), &1.into())
     );
 
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     let report = tool.json(&["reseal", url, "--key-ring", "ring", "--adopt"]);
     assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &2_108.into()), "{report}");
     assert_eq!(tool.json(&["stats", url])["exit"], 1);
@@ -80,7 +80,7 @@ async fn records_can_be_copied_from_engine_to_engine() {
     let (Some(postgres), Some(etcd)) = (lab::database().await, etcd::place("tool")) else { return };
     let tool = Tool::new();
     let mut records = [every_kind(), many(1_000)].concat();
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut records);
     tool.fill("a.db", &records).await;
     tool.run_ok(&["copy", "sqlite:a.db", &etcd]);
     tool.run_ok(&["copy", &etcd, &postgres]);
@@ -93,7 +93,7 @@ async fn check_damage_is_skipped(url: &str, damage: impl AsyncFnOnce(&str)) {
     let tool = Tool::new();
     let records = many(1_500);
     tool.fill("a.db", &records).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["copy", "sqlite:a.db", url]);
     let damaged = records[700].id.as_str();
     damage(damaged).await;

@@ -6,7 +6,7 @@ use age::{secrecy::ExposeSecret, x25519};
 use tower_credentials::domain::{AccessKey, CredentialId, UserId};
 
 use crate::{
-    records::{every_kind, many, pair},
+    records::{every_kind, many, pair, sort},
     tool::Tool,
 };
 
@@ -47,7 +47,7 @@ async fn records_with_taken_names_are_refused_and_all_others_imported() {
     let refused = [records[0].id.as_str(), records[1].id.as_str()];
     assert_eq!(report["refused_ids"], serde_json::json!(refused));
     let mut expected = [&there, &records[3..]].concat();
-    expected.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut expected);
     assert!(tool.records("b.db").await == expected);
     let again = tool.json(&["import", "sqlite:b.db", "out", "--plaintext"]);
     assert_eq!((&again["exit"], &again["already_there"]), (&4.into(), &2_498.into()));

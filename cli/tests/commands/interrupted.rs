@@ -28,7 +28,7 @@ const STEP: Duration = Duration::from_millis(2);
 fn kill_halfway(tool: &Tool, mut command: Child, store: &str) -> usize {
     let count = |flags: OpenFlags| {
         let store = Connection::open_with_flags(tool.path(store), flags).ok()?;
-        let count = store.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0));
+        let count = store.query_row("SELECT count(*) FROM records", [], |row| row.get(0));
         count.ok().map(|count: i64| usize::try_from(count).unwrap())
     };
     for () in Waiting::every(STEP) {

@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::json;
-use tower_credentials::domain::{AccessKey, Credential, CredentialId, Delegation};
+use tower_credentials::{
+    clock::{Clock, SystemClock},
+    domain::{AccessKey, Credential, CredentialId, Delegation},
+};
 
 use crate::tool::Tool;
 
@@ -51,7 +54,7 @@ async fn every_row_becomes_a_working_record() {
         (one.user_id.as_str(), one.project_id.as_ref().unwrap().as_str()),
         ("alice", "demo")
     );
-    assert!(one.is_usable() && one.attributes.is_empty());
+    assert!(one.is_usable(SystemClock.now()) && one.attributes.is_empty());
     let two = with_key(&records, "AKTWO");
     assert_eq!(two.secret_key().unwrap().expose(), "older-s3cr3t");
     assert_eq!(two.delegation, Some(Delegation::Trust { id: "t1".into() }));

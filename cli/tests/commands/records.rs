@@ -3,15 +3,18 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
-use tower_credentials::domain::{
-    AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Material, ProjectId, SecretKey,
-    SecretText, Slot, Status, UserId, Version,
+use tower_credentials::{
+    backend::Order,
+    domain::{
+        AccessKey, Blob, Credential, CredentialId, Delegation, Kind, Life, Material, ProjectId,
+        RotatedFrom, SecretKey, SecretText, Slot, Status, UserId, Version,
+    },
 };
 
 /// Part of every secret. No output may contain it.
 pub(crate) const SECRET: &str = "s3cr3t";
 
-/// A record of every kind, with every field set in some record, sorted by id.
+/// A record of every kind, with every field set in some record, in the order of a list.
 pub(crate) fn every_kind() -> Vec<Credential> {
     let secret = |text: &str| SecretKey::from_stored(text);
     let mut full = pair("AKFULL", "alice");
@@ -50,11 +53,39 @@ pub(crate) fn every_kind() -> Vec<Credential> {
         opaque("\u{e9}\u{1F511}", "cert", Material::Blob(Blob::new("a line\nand another"))),
     ];
     records[4].material = Material::KeyPair { secret: None };
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut records);
     records
 }
 
-/// This many key pairs of some users and projects, sorted by id.
+/// A boundary, as a client sent it.
+pub(crate) const BOUNDARY: &str = r#"{ "permission":"read", "buckets": ["data"] }"#;
+
+/// Key pairs with every term set in some record, in the order of a list.
+pub(crate) fn with_terms() -> Vec<Credential> {
+    let mut full = pair("AKTERMS", "alice");
+    full.terms.set_name(Some("backup \u{1F511} \"x\"".into())).unwrap();
+    full.terms.set_description(Some("two\nlines".into())).unwrap();
+    full.terms.set_boundary(Some(BOUNDARY.into()));
+    full.terms.set_enabled_at(at(3));
+    full.terms.shorten_to(at(9_000_001), Life::Unlimited);
+    full.terms.set_rotated_from(Some(RotatedFrom {
+        id: CredentialId::from_stored("earlier"),
+        access_key: AccessKey::from_stored("AKEARLIER"),
+        expires_at: at(5),
+    }));
+    let mut named = pair("AKNAMED", "alice");
+    named.terms.set_name(Some("only a name".into())).unwrap();
+    let mut bounded = pair("AKBOUNDED", "bob");
+    bounded.terms.set_boundary(Some(BOUNDARY.into()));
+    bounded.status = Status::Inactive;
+    let mut ending = pair("AKENDING", "bob");
+    ending.terms.set_expires_at(Some(at(7)));
+    let mut records = vec![full, named, bounded, ending, pair("AKPLAIN", "carol")];
+    sort(&mut records);
+    records
+}
+
+/// This many key pairs of some users and projects, in the order of a list.
 pub(crate) fn many(count: usize) -> Vec<Credential> {
     let mut records: Vec<_> = (0..count)
         .map(|n| {
@@ -65,7 +96,7 @@ pub(crate) fn many(count: usize) -> Vec<Credential> {
             record
         })
         .collect();
-    records.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    sort(&mut records);
     records
 }
 
@@ -99,4 +130,9 @@ fn opaque(id: &str, kind: &str, material: Material) -> Credential {
 /// A time, plus microseconds.
 fn at(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000) + Duration::from_micros(micros)
+}
+
+/// Sorts records as lists do.
+pub(crate) fn sort(records: &mut [Credential]) {
+    records.sort_by_key(|record| Order::Key.marker(record));
 }

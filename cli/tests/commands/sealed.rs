@@ -28,27 +28,27 @@ fn contains(tool: &Tool, text: &str) -> bool {
 #[test]
 fn key_ring_is_private_and_its_newest_key_is_last() {
     let tool = Tool::new();
-    let report = tool.json(&["key", "ring", "2025"]);
+    let report = tool.json(&["ring", "ring", "2025"]);
     assert_eq!((&report["new"], &report["keys"]), (&true.into(), &json!(["2025"])));
     assert_eq!(fs::metadata(tool.path("ring")).unwrap().permissions().mode() & 0o777, 0o600);
     let first = fs::read_to_string(tool.path("ring")).unwrap();
     tool.write_private("ring", &format!("# ours\n{first}"));
 
-    let report = tool.json(&["key", "ring", "2026", "--standby"]);
+    let report = tool.json(&["ring", "ring", "2026", "--standby"]);
     assert_eq!((&report["newest"], &report["keys"]), (&"2025".into(), &json!(["2026", "2025"])));
-    assert_eq!(tool.json(&["key", "ring", "2026", "--standby"])["exit"], 4);
-    let report = tool.json(&["key", "ring", "2026"]);
+    assert_eq!(tool.json(&["ring", "ring", "2026", "--standby"])["exit"], 4);
+    let report = tool.json(&["ring", "ring", "2026"]);
     assert_eq!((&report["new"], &report["keys"]), (&false.into(), &json!(["2025", "2026"])));
     let ring = fs::read_to_string(tool.path("ring")).unwrap();
     assert!(ring.starts_with(&format!("# ours\n{first}2026 = ")), "{ring}");
 
     for key in ring.lines().filter_map(|line| line.split_once(" = ")) {
-        let run = tool.run(&["key", "ring", "2026"]);
+        let run = tool.run(&["ring", "ring", "2026"]);
         assert!(!format!("{}{}", run.stdout(), run.stderr).contains(key.1));
     }
-    assert_eq!(tool.json(&["key", "ring", "no spaces"])["exit"], 2);
+    assert_eq!(tool.json(&["ring", "ring", "no spaces"])["exit"], 2);
     tool.write_private("no-ring", "something else\n");
-    assert_eq!(tool.json(&["key", "no-ring", "2026"])["exit"], 1);
+    assert_eq!(tool.json(&["ring", "no-ring", "2026"])["exit"], 1);
     assert_eq!(fs::read_to_string(tool.path("no-ring")).unwrap(), "something else\n");
 }
 
@@ -56,7 +56,7 @@ fn key_ring_is_private_and_its_newest_key_is_last() {
 fn keys_added_concurrently_are_all_in_the_ring() {
     let tool = Tool::new();
     let ids: Vec<_> = (0..12).map(|n| format!("key-{n}")).collect();
-    let making: Vec<_> = ids.iter().map(|id| tool.start(&["key", "ring", id])).collect();
+    let making: Vec<_> = ids.iter().map(|id| tool.start(&["ring", "ring", id])).collect();
     for mut made in making {
         assert!(made.wait().unwrap().success());
     }
@@ -71,9 +71,9 @@ fn keys_added_concurrently_are_all_in_the_ring() {
 #[test]
 fn symbolic_link_to_a_ring_is_kept() {
     let tool = Tool::new();
-    tool.run_ok(&["key", "ring", "2025"]);
+    tool.run_ok(&["ring", "ring", "2025"]);
     symlink("ring", tool.path("link")).unwrap();
-    let report = tool.json(&["key", "link", "2026"]);
+    let report = tool.json(&["ring", "link", "2026"]);
     assert_eq!((&report["key_ring"], &report["keys"]), (&"link".into(), &json!(["2025", "2026"])));
     assert!(tool.path("link").is_symlink());
     assert_eq!(fs::read_to_string(tool.path("ring")).unwrap().lines().count(), 2);
@@ -83,7 +83,7 @@ fn symbolic_link_to_a_ring_is_kept() {
 async fn sealed_store_hides_secrets_and_returns_every_record() {
     let tool = Tool::new();
     tool.fill("plain.db", &every_kind()).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     let report = tool.json(&["init", "sqlite:a.db", "--key-ring", "ring"]);
     assert_eq!((&report["exit"], &report["sealed"]), (&0.into(), &true.into()));
     tool.run_ok(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
@@ -108,10 +108,10 @@ async fn sealed_store_hides_secrets_and_returns_every_record() {
 async fn sealed_store_cannot_be_opened_without_its_keys() {
     let tool = Tool::new();
     tool.fill("plain.db", &every_kind()).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
     tool.run_ok(&["export", "sqlite:plain.db", "out", "--plaintext"]);
-    tool.run_ok(&["key", "other", "two"]);
+    tool.run_ok(&["ring", "other", "two"]);
     let mut same_id = fs::read_to_string(tool.path("other")).unwrap();
     same_id.replace_range(..3, "one");
     tool.write_private("same-id", &same_id);
@@ -155,7 +155,7 @@ async fn sealed_store_cannot_be_opened_without_its_keys() {
 #[tokio::test]
 async fn key_ring_can_come_from_the_environment() {
     let tool = Tool::new();
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["init", "sqlite:a.db", "--key-ring", "ring"]);
     let ring = fs::read_to_string(tool.path("ring")).unwrap();
     let run = tool.with(&["stats", "sqlite:a.db", "--key-ring", "env:KEYS"], |command| {
@@ -169,7 +169,7 @@ async fn plain_store_is_sealed_with_adopt_and_then_rotates_keys() {
     let tool = Tool::new();
     let records = many(2_500);
     tool.fill("a.db", &records).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     let reseal = ["reseal", "sqlite:a.db", "--key-ring", "ring"];
     assert_eq!(tool.json(&["reseal", "sqlite:a.db"])["exit"], 2);
     assert_eq!(tool.json(&reseal)["exit"], 1);
@@ -177,7 +177,7 @@ async fn plain_store_is_sealed_with_adopt_and_then_rotates_keys() {
     assert_eq!((&report["exit"], &report["resealed"]), (&0.into(), &2_500.into()), "{report}");
     assert_eq!(report["keys_in_use"], json!(["one"]));
 
-    tool.run_ok(&["key", "ring", "two"]);
+    tool.run_ok(&["ring", "ring", "two"]);
     let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
     assert_eq!((&report["exit"], &report["sealed_with_older_keys"]), (&0.into(), &2_500.into()));
     let report = tool.json(&reseal);
@@ -201,12 +201,12 @@ async fn plain_store_is_sealed_with_adopt_and_then_rotates_keys() {
 async fn killed_reseal_continues_when_run_again() {
     let tool = Tool::new();
     tool.fill("a.db", &many(10_000)).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     let reseal = ["reseal", "sqlite:a.db", "--key-ring", "ring", "--adopt"];
     let sealed = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let store = Connection::open_with_flags(tool.path("a.db"), flags).unwrap();
-        let sql = "SELECT count(*) FROM credentials WHERE material LIKE '%tower-sealed:1%'";
+        let sql = "SELECT count(*) FROM records WHERE material LIKE '%tower-sealed:1%'";
         store.query_row(sql, [], |row| row.get(0)).unwrap_or(0_i64)
     };
     let mut running = tool.start(&reseal);
@@ -233,17 +233,17 @@ async fn swapped_secrets_are_reported() {
     let tool = Tool::new();
     let records = many(1_200);
     tool.fill("plain.db", &records).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
     let store = Connection::open(tool.path("a.db")).unwrap();
     let (one, other) = (records[77].id.as_str(), records[900].id.as_str());
     let material = |id: &str| -> String {
-        let sql = "SELECT material FROM credentials WHERE id = ?";
+        let sql = "SELECT material FROM records WHERE name = ?";
         store.query_row(sql, [id], |row| row.get(0)).unwrap()
     };
     let (of_one, of_other) = (material(one), material(other));
     for (id, material) in [(one, of_other), (other, of_one)] {
-        let sql = "UPDATE credentials SET material = ? WHERE id = ?";
+        let sql = "UPDATE records SET material = ? WHERE name = ?";
         assert_eq!(store.execute(sql, [&*material, id]).unwrap(), 1);
     }
     let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
@@ -259,22 +259,22 @@ async fn swapped_secrets_are_reported() {
 async fn record_that_cannot_be_opened_is_reported_and_can_be_removed() {
     let tool = Tool::new();
     tool.fill("plain.db", &every_kind()).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["copy", "sqlite:plain.db", "sqlite:a.db", "--to-key-ring", "ring"]);
     let verify = || tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
     assert_eq!(verify()["exit"], 0);
 
     let database = Connection::open(tool.path("a.db")).unwrap();
     let id: String = database
-        .query_row("SELECT id FROM credentials WHERE kind = 'ec2'", [], |row| row.get(0))
+        .query_row("SELECT name FROM records WHERE kind = 'ec2'", [], |row| row.get(0))
         .unwrap();
-    database.execute("UPDATE credentials SET user_id = 'mallory' WHERE id = ?", [&id]).unwrap();
+    database.execute("UPDATE records SET user_id = 'mallory' WHERE name = ?", [&id]).unwrap();
     drop(database);
     let report = verify();
     assert_eq!(report["exit"], 1);
     assert!(report.to_string().contains(&id), "{report}");
     // With the same newest key, reseal would not open the record.
-    tool.run_ok(&["key", "ring", "two"]);
+    tool.run_ok(&["ring", "ring", "two"]);
     assert_eq!(tool.json(&["reseal", "sqlite:a.db", "--key-ring", "ring"])["exit"], 1);
 
     assert_eq!(tool.json(&["remove", "sqlite:a.db", &id])["removed"], 1);

@@ -20,7 +20,7 @@ const NOBODY: u32 = 65_534;
 async fn prepared() -> Tool {
     let tool = Tool::new();
     tool.fill("a.db", &every_kind()).await;
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     tool.run_ok(&["init", "sqlite:sealed.db", "--key-ring", "ring"]);
     tool.write_private("url", "sqlite:a.db\n");
     let recipient = tool.recipient();
@@ -38,7 +38,7 @@ const READERS: [(&str, &[&str]); 9] = [
     ("ring", &["reseal", "sqlite:sealed.db", "--key-ring", "ring"]),
     ("ring", &["copy", "sqlite:sealed.db", "sqlite:b.db", "--from-key-ring", "ring"]),
     ("ring", &["copy", "sqlite:a.db", "sqlite:b.db", "--to-key-ring", "ring"]),
-    ("ring", &["key", "ring", "two", "--standby"]),
+    ("ring", &["ring", "ring", "two", "--standby"]),
     ("url", &["stats", "@url"]),
 ];
 
@@ -101,7 +101,7 @@ fn suggested_chmod_is_quoted_for_a_shell() {
 #[tokio::test]
 async fn file_of_another_user_is_refused() {
     let tool = prepared().await;
-    for (file, command) in READERS.into_iter().filter(|(_, command)| command[0] != "key") {
+    for (file, command) in READERS.into_iter().filter(|(_, command)| command[0] != "ring") {
         if !give_away(&tool, file) {
             return;
         }
@@ -117,14 +117,14 @@ async fn file_of_another_user_is_refused() {
 #[test]
 fn key_ring_of_another_user_gets_a_key_and_keeps_its_owner() {
     let tool = Tool::new();
-    tool.run_ok(&["key", "ring", "one"]);
+    tool.run_ok(&["ring", "ring", "one"]);
     if !give_away(&tool, "ring") {
         return;
     }
-    tool.run_ok(&["key", "ring", "two"]);
+    tool.run_ok(&["ring", "ring", "two"]);
     assert_eq!(fs::metadata(tool.path("ring")).unwrap().uid(), NOBODY);
     set_mode(tool.path("ring"), 0o640);
-    assert_refused(&tool, &tool.run(&["key", "ring", "three"]), "ring");
+    assert_refused(&tool, &tool.run(&["ring", "ring", "three"]), "ring");
 }
 
 /// Gives a file to another user; only root can.

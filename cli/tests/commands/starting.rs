@@ -24,11 +24,16 @@ fn init_creates_a_store_once() {
 #[test]
 fn missing_store_is_not_created_by_commands_that_read() {
     let tool = Tool::new();
-    for command in ["export", "migrate", "stats", "verify"] {
-        let mut arguments = vec![command, "sqlite:a.db"];
-        if command == "export" {
-            arguments.extend(["out", "--plaintext"]);
-        }
+    for (command, more) in [
+        ("export", &["out", "--plaintext"][..]),
+        ("list", &[]),
+        ("migrate", &[]),
+        ("purge", &["--expired-for", "1d"]),
+        ("show", &["AK"]),
+        ("stats", &[]),
+        ("verify", &[]),
+    ] {
+        let arguments = [&[command, "sqlite:a.db"], more].concat();
         let report = tool.json(&arguments);
         assert_eq!(report["exit"], 3, "{report}");
         assert_eq!(report["error"], "a.db does not exist");
@@ -85,7 +90,7 @@ async fn migrate_upgrades_an_old_store_with_its_records() {
     let version: u32 = version
         .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 5);
     assert_eq!(tool.records("old.db").await.len(), 1);
 }
 
@@ -146,8 +151,10 @@ fn passwords_in_urls_are_never_shown() {
 fn help_names_every_command_and_every_exit_code() {
     let tool = Tool::new();
     let help = tool.run_ok(&["--help"]);
-    for word in ["init", "migrate", "export", "import", "copy", "key", "reseal", "stats", "verify"]
-    {
+    for word in [
+        "init", "migrate", "export", "import", "copy", "ring", "list", "show", "key", "purge",
+        "reseal", "stats", "verify",
+    ] {
         assert!(help.stdout().contains(&format!("\n  {word} ")), "{word}");
     }
     for code in 0..=5 {

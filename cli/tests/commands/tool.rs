@@ -69,7 +69,7 @@ impl Tool {
     pub(crate) async fn records(&self, name: &str) -> Vec<Credential> {
         assert!(self.path(name).exists(), "{name} does not exist");
         let store = SqliteBackend::open(self.path(name)).unwrap();
-        let (mut query, mut records) = (ListQuery::new(Order::Id), Vec::new());
+        let (mut query, mut records) = (ListQuery::new(Order::Key), Vec::new());
         loop {
             let page = store.list(&query).await.unwrap();
             records.extend(page.credentials.iter().map(|record| (**record).clone()));
@@ -118,7 +118,9 @@ impl Tool {
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {run:?}"));
         assert_eq!(report["exit"], run.code, "{report}");
         assert_eq!(report["error"].is_null(), run.code == 0, "{report}");
-        assert_eq!(report["command"], arguments[1], "{report}");
+        // Such as `key create`.
+        let name = arguments[1..].join(" ");
+        assert!(name.starts_with(report["command"].as_str().unwrap()), "{report}");
         report
     }
 

@@ -28,7 +28,7 @@ use s3s::{
 };
 use s3s_fs::FileSystem;
 use tokio::sync::RwLock;
-use tower_credentials::async_trait;
+use tower_credentials::{async_trait, operation::S3OperationName};
 
 use crate::checks::{BodyWatch, check_delimiter, check_derived_names, check_key, check_number};
 
@@ -36,6 +36,30 @@ use crate::checks::{BodyWatch, check_delimiter, check_derived_names, check_key, 
 const MAX_DELETED_KEYS: usize = 1_000;
 
 type Response<T> = S3Result<S3Response<T>>;
+
+/// The operations of [`Folder`], and forms, which `s3s` turns into `PutObject`.
+pub(crate) const OPERATIONS: [S3OperationName; 20] = [
+    S3OperationName::AbortMultipartUpload,
+    S3OperationName::CompleteMultipartUpload,
+    S3OperationName::CopyObject,
+    S3OperationName::CreateBucket,
+    S3OperationName::CreateMultipartUpload,
+    S3OperationName::DeleteBucket,
+    S3OperationName::DeleteObject,
+    S3OperationName::DeleteObjects,
+    S3OperationName::GetBucketLocation,
+    S3OperationName::GetObject,
+    S3OperationName::HeadBucket,
+    S3OperationName::HeadObject,
+    S3OperationName::ListBuckets,
+    S3OperationName::ListObjects,
+    S3OperationName::ListObjectsV2,
+    S3OperationName::ListParts,
+    S3OperationName::PostObject,
+    S3OperationName::PutObject,
+    S3OperationName::UploadPart,
+    S3OperationName::UploadPartCopy,
+];
 
 /// Buckets in a folder.
 #[derive(Debug)]
@@ -98,6 +122,26 @@ impl Folder {
     }
 
     /// Checks that a part was uploaded.
+    /// Checks that this key began an upload. `s3s-fs` checks it for the other operations on parts.
+    async fn check_upload(&self, upload: &str, signer: Option<&str>) -> S3Result<()> {
+        let name = format!(".upload-{upload}.json");
+        let is_name = !upload.contains(['/', '\\']);
+        let began = match tokio::fs::read(self.root.join(name)).await {
+            Ok(began) if is_name => began,
+            Err(error) if is_name && error.kind() != ErrorKind::NotFound => {
+                return Err(S3Error::internal_error(error));
+            }
+            _ => return Err(s3_error!(NoSuchUpload)),
+        };
+        // The file is the access key as JSON. Access keys have no character that JSON escapes but
+        // quotes and backslashes.
+        let quoted = |key: &str| format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+        if signer.map(quoted).is_some_and(|signer| signer.as_bytes() == began) {
+            return Ok(());
+        }
+        Err(s3_error!(AccessDenied))
+    }
+
     async fn check_part(&self, upload: &str, number: Option<i32>) -> S3Result<()> {
         // `s3s-fs` rejects other ids.
         let is_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -283,6 +327,8 @@ impl S3 for Folder {
 
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> Response<ListPartsOutput> {
         check_key(&request.input.key)?;
+        let signer = request.credentials.as_ref().map(|signer| &*signer.access_key);
+        self.check_upload(&request.input.upload_id, signer).await?;
         self.files.list_parts(request).await
     }
 

@@ -18,6 +18,7 @@ use example_support::{
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
     identities::Identities,
+    key_options::KeyOptions,
     loopback::LoopbackLayer,
     server,
 };
@@ -47,6 +48,8 @@ struct Options {
     backend: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
+    #[command(flatten)]
+    key: KeyOptions,
     /// The maximum number of credentials per user [default: unlimited].
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -80,6 +83,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
+    credentials = options.key.apply(credentials);
     if let Some(usage) = usage {
         // Shows last uses that a gateway on the same store recorded; `s3s` does not report uses.
         credentials = credentials.usage(usage);

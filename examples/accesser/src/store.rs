@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use crate::folder::Folder;
+use crate::folder::{Folder, OPERATIONS};
 use example_support::{
     backend::Keys,
     identities::Identities,
@@ -11,9 +11,10 @@ use example_support::{
 use http::{HeaderMap, Method, Request, header};
 use hyper::body::Incoming;
 use s3s::{
-    Body, S3Result,
+    Body, S3Request, S3Result,
     access::{S3Access, S3AccessContext},
     config::{S3Config, StaticConfigProvider},
+    dto::DeleteObjectsInput,
     s3_error,
     service::S3ServiceBuilder,
 };
@@ -22,7 +23,8 @@ use tower_credentials::{
     ResponseBody, async_trait,
     backend::KeySource,
     domain::AccessKey,
-    s3::{Anonymous, S3sAuth, S3sGuardLayer},
+    operation::S3OperationRules,
+    s3::{Anonymous, S3sAccess, S3sAuth, S3sGuardLayer},
 };
 
 /// The maximum size of a body that is not the content of an object: a thousand keys in XML.
@@ -43,8 +45,10 @@ pub(crate) fn open(
     config.post_object_max_file_size = MAX_FORM_FILE;
     let mut builder = S3ServiceBuilder::new(Folder::open(buckets)?);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(S3sAuth::new(keys.clone()).directory(identities));
-    builder.set_access(Access(keys));
+    let (auth, boundaries) = S3sAuth::new(keys.clone()).directory(identities).with_boundaries();
+    builder.set_auth(auth);
+    let operations = S3OperationRules::new().serve(OPERATIONS);
+    builder.set_access(Access { keys, boundaries: boundaries.operations(operations) });
     // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
     let guard =
         S3sGuardLayer::builder().signature_v2(signature_v2).anonymous(Anonymous::Refuse).build()?;
@@ -67,9 +71,12 @@ pub(crate) fn open(
 /// Operations whose body is the content of an object.
 const CONTENT_OPERATIONS: [&str; 3] = ["PostObject", "PutObject", "UploadPart"];
 
-/// Accepts only keys with a project. Runs before a request's body is read.
+/// Accepts only keys with a project, within their boundaries. Runs before a request's body is read.
 #[derive(Clone, Debug)]
-struct Access(Keys);
+struct Access {
+    keys: Keys,
+    boundaries: S3sAccess,
+}
 
 #[async_trait]
 impl S3Access for Access {
@@ -78,7 +85,7 @@ impl S3Access for Access {
         let signer = context.credentials().ok_or_else(denied)?;
         let access_key = AccessKey::from_stored(signer.access_key.as_str());
         // A cache hit: the signature was just verified with this key.
-        let found = self.0.find(&access_key).await.map_err(|error| {
+        let found = self.keys.find(&access_key).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             s3_error!(ServiceUnavailable)
         })?;
@@ -89,7 +96,11 @@ impl S3Access for Access {
         if is_document && content_length(context.headers()) > MAX_DOCUMENT {
             return Err(s3_error!(EntityTooLarge));
         }
-        Ok(())
+        self.boundaries.check(context).await
+    }
+
+    async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
+        self.boundaries.delete_objects(request).await
     }
 }
 

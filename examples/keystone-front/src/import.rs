@@ -203,7 +203,7 @@ async fn import_one(
     let Import { new, copy_of, before } = import;
     for _ in 0..ATTEMPTS {
         let found = match &before {
-            Some(before) => backend.get(&CredentialId::from_stored(&*before.record)).await,
+            Some(before) => backend.get_latest(&CredentialId::from_stored(&*before.record)).await,
             None => counterpart(backend, &new, copy_of.as_ref(), known).await,
         };
         let Some(old) = found.map_err(|error| message(&error))? else {
@@ -243,11 +243,12 @@ async fn counterpart(
     copy_of: Option<&CredentialId>,
     known: &HashSet<String>,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    if let Some(found) = backend.get(&new.id).await? {
+    if let Some(found) = backend.get_latest(&new.id).await? {
         return Ok(Some(found));
     }
     if let Some(id) = copy_of
-        && let Some(found) = backend.get(id).await?.filter(|found| found.user_id == new.user_id)
+        && let Some(found) =
+            backend.get_latest(id).await?.filter(|found| found.user_id == new.user_id)
     {
         return Ok(Some(found));
     }
@@ -263,10 +264,10 @@ async fn find_mirrored(
     let can_match =
         |old: &Credential| old.user_id == new.user_id && !known.contains(old.id.as_str());
     if let Some(access_key) = &new.access_key {
-        let found = backend.find_by_access_key(access_key).await?;
+        let found = backend.find_latest_by_access_key(access_key).await?;
         return Ok(found.filter(|old| can_match(old)));
     }
-    let mut query = ListQuery::new(Order::Id);
+    let mut query = ListQuery::new(Order::Key);
     query.user_id = Some(new.user_id.clone());
     query.kind = Some(new.kind.clone());
     loop {

@@ -79,11 +79,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let validator = KeystoneValidator::new(client.clone());
     let directory = KeystoneDirectory::new(client.clone());
-    let credentials = CredentialLayer::builder(validator, Arc::clone(&store))
+    let credentials = options
+        .key
+        .apply(CredentialLayer::builder(validator, Arc::clone(&store)))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)
         .policy(options.policy())
         .hide_unknown_keys(options.hide_unknown_keys)
+        .accept_bounded(options.accept_bounded)
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost))
         .trust_forwarded_headers(options.trust_forwarded)
         .build()?;

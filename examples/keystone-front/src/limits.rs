@@ -12,8 +12,11 @@ use tower_credentials::{
     domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version},
 };
 
-/// Rejects a write if it results in a usable key pair with a delegation that Keystone's blob cannot
-/// express: [`BackendError::Unstorable`] with [`Unlimited`].
+/// Rejects a new key pair with an expiry, a boundary, or a delegation that Keystone's blob cannot
+/// express, and a change to such a delegation: [`BackendError::Rejected`] with [`Unlimited`].
+///
+/// An existing key pair may get an expiry or a boundary: the mirror deletes its copy first, and it
+/// remains usable here only.
 ///
 /// A key pair like that from before `--mirror` can be disabled and deleted.
 #[derive(Debug)]
@@ -27,13 +30,13 @@ impl<B> Limited<B> {
     }
 }
 
-/// The reason for a rejection: a copy in Keystone would not have the limits of the delegation.
+/// The reason for a rejection: a copy in Keystone would not have the limits of the key pair.
 #[derive(Debug)]
 pub struct Unlimited;
 
 impl fmt::Display for Unlimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a copy in Keystone would not have the limits of the key pair's delegation")
+        f.write_str("a copy in Keystone would not have the limits of the key pair")
     }
 }
 
@@ -42,7 +45,7 @@ impl Error for Unlimited {}
 fn check(new: &Credential) -> Result<(), BackendError> {
     if is_unlimited_in_keystone(new) {
         tracing::warn!(id = %new.id, "key pair rejected: {Unlimited}");
-        return Err(BackendError::Unstorable(Box::new(Unlimited)));
+        return Err(BackendError::Rejected(Box::new(Unlimited)));
     }
     Ok(())
 }
@@ -65,6 +68,17 @@ impl<B: CredentialBackend> CredentialBackend for Limited<B> {
         self.inner.find_by_access_key(access_key).await
     }
 
+    async fn get_latest(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.get_latest(id).await
+    }
+
+    async fn find_latest_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_latest_by_access_key(access_key).await
+    }
+
     async fn find_by_slot(
         &self,
         user_id: &UserId,
@@ -82,8 +96,22 @@ impl<B: CredentialBackend> CredentialBackend for Limited<B> {
         credential: &Arc<Credential>,
         expected: Version,
     ) -> Result<bool, BackendError> {
-        check(credential)?;
+        if !credential.terms.are_limiting() {
+            check(credential)?;
+        }
         self.inner.update(credential, expected).await
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        // The mirror deletes the copy of the replaced key pair, which ends soon.
+        check(credential)?;
+        self.inner.rotate(credential, quota, retired, expected).await
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {

@@ -8,6 +8,9 @@
 //! * **disabling**: in Keystone, which has no copies of disabled keys, then in the store. If Keystone
 //!   fails, the store is unchanged.
 //! * **delete**: in Keystone, then in the store. If Keystone fails, the store is unchanged.
+//! * **rotation**: the copy of the replaced key pair is deleted, because Keystone knows no expiry.
+//!   Then both records are written in the store, and the new one in Keystone. If the store or
+//!   Keystone fails, both are restored.
 //! * **purges**: only in the store. Keystone deletes the credentials of a deleted owner itself.
 //!
 //! Such a failure is [`BackendError::Unavailable`], and its outcome in Keystone is unknown. So a
@@ -19,12 +22,13 @@
 //! Writes on one record are serialized within a process. With several fronts on one store, or
 //! changes in Keystone itself, copies can differ until the next change.
 //!
-//! Passwords, root keys, and key pairs with a delegation that Keystone's blob cannot express are
-//! not copied: the copy would have more rights. [`Limited`](crate::limits::Limited) rejects the
-//! latter.
+//! Passwords, root keys, and key pairs with an expiry, a boundary, or a delegation that Keystone's
+//! blob cannot express are not copied: the copy would have more rights. If an update makes a key
+//! pair one of these, its copy is deleted first. [`Limited`](crate::limits::Limited) rejects writes
+//! of such key pairs.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeSet, hash_map::DefaultHasher},
     future::Future,
     hash::{Hash, Hasher},
     sync::Arc,
@@ -69,10 +73,18 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
 
     /// Waits for earlier writes on this record.
     async fn lock(&self, id: &CredentialId) -> OwnedMutexGuard<()> {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        Arc::clone(&self.locks[at]).lock_owned().await
+        Arc::clone(&self.locks[place(id)]).lock_owned().await
+    }
+
+    /// Waits for earlier writes on these two records.
+    async fn lock_both(&self, ids: [&CredentialId; 2]) -> Vec<OwnedMutexGuard<()>> {
+        // In one order, so that no two writes wait for each other.
+        let places = BTreeSet::from(ids.map(place));
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            guards.push(Arc::clone(&self.locks[place]).lock_owned().await);
+        }
+        guards
     }
 
     async fn insert_both(self, new: Arc<Credential>, quota: Quota) -> Result<(), BackendError> {
@@ -89,7 +101,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
     /// Deletes the record that was just inserted, in any version.
     async fn undo_insert(&self, id: &CredentialId) {
         for _ in 0..ATTEMPTS {
-            match self.inner.get(id).await {
+            match self.inner.get_latest(id).await {
                 Ok(None) => return,
                 Ok(Some(found)) => match self.inner.delete(id, found.version).await {
                     Ok(true) => return,
@@ -110,7 +122,8 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         expected: Version,
     ) -> Result<bool, BackendError> {
         let _lock = self.lock(&new.id).await;
-        let Some(old) = self.inner.get(&new.id).await?.filter(|old| old.version == expected) else {
+        let Some(old) = self.inner.get_latest(&new.id).await?.filter(|old| old.version == expected)
+        else {
             // The update returns `false`: the version is not the expected one.
             return self.inner.update(&new, expected).await;
         };
@@ -130,7 +143,14 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         }
         let reconciled = self.copies.reconcile(&[&old], &[&new], Some(&new)).await;
         let Err(error) = reconciled else { return Ok(true) };
-        let mut undone = (*old).clone();
+        self.undo_update(&old, &new).await;
+        self.reconcile_later(Some(old), Some(new));
+        Err(backend_error(error))
+    }
+
+    /// Restores the state before an update.
+    async fn undo_update(&self, old: &Credential, new: &Credential) {
+        let mut undone = old.clone();
         undone.version = new.version.next();
         match self.inner.update(&Arc::new(undone), new.version).await {
             Ok(true) => {}
@@ -139,13 +159,67 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             }
             Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "cannot undo an update"),
         }
-        self.reconcile_later(Some(old), Some(new));
+    }
+
+    async fn rotate_both(
+        self,
+        new: Arc<Credential>,
+        quota: Quota,
+        retired: Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let _locks = self.lock_both([&new.id, &retired.id]).await;
+        let old = self.inner.get_latest(&retired.id).await?;
+        let Some(old) = old.filter(|old| old.version == expected) else {
+            // The rotation returns `false`: the version is not the expected one.
+            return self.inner.rotate(&new, quota, &retired, expected).await;
+        };
+        let keeps_copy = self.copies.requires(&retired);
+        let deleted = if keeps_copy {
+            Ok(())
+        } else {
+            self.copies.reconcile(&[&old], &[&retired], None).await
+        };
+        let rotated = match deleted {
+            Ok(()) => self.inner.rotate(&new, quota, &retired, expected).await,
+            Err(error) => Err(backend_error(error)),
+        };
+        match &rotated {
+            Ok(true) => {}
+            // The outcome is unknown: the new record may be stored.
+            Err(BackendError::Unavailable(_)) => {
+                self.reconcile_later(Some(old), Some(retired));
+                self.reconcile_later(None, Some(new));
+                return rotated;
+            }
+            _ => {
+                self.reconcile_later(Some(old), Some(retired));
+                return rotated;
+            }
+        }
+        let mut copied = if keeps_copy {
+            self.copies.reconcile(&[&old], &[&retired], Some(&retired)).await
+        } else {
+            Ok(())
+        };
+        if copied.is_ok() && self.copies.requires(&new) {
+            copied = self.copies.create(&new).await;
+        }
+        let Err(error) = copied else { return Ok(true) };
+        // The new record first: it may have an access key that the old one had.
+        self.undo_insert(&new.id).await;
+        self.undo_update(&old, &retired).await;
+        self.reconcile_later(Some(old), Some(retired));
+        if let CopyError::Failed(_) = error {
+            self.reconcile_later(None, Some(new));
+        }
         Err(backend_error(error))
     }
 
     async fn delete_both(self, id: CredentialId, expected: Version) -> Result<bool, BackendError> {
         let _lock = self.lock(&id).await;
-        let Some(old) = self.inner.get(&id).await?.filter(|old| old.version == expected) else {
+        let Some(old) = self.inner.get_latest(&id).await?.filter(|old| old.version == expected)
+        else {
             return self.inner.delete(&id, expected).await;
         };
         let deleted = match self.copies.reconcile(&[&old], &[], None).await {
@@ -185,7 +259,7 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         attempted: Option<&Credential>,
     ) -> Result<(), CopyError> {
         let _lock = self.lock(id).await;
-        let now = self.inner.get(id).await?;
+        let now = self.inner.get_latest(id).await?;
         let states: Vec<&Credential> = stored.into_iter().chain(attempted).collect();
         match now.as_deref() {
             Some(now) => {
@@ -196,6 +270,13 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
             None => self.copies.reconcile(&[], &states, None).await,
         }
     }
+}
+
+/// The place of the lock for a record.
+fn place(id: &CredentialId) -> usize {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default()
 }
 
 /// Completes a write even if the caller is dropped.
@@ -233,6 +314,17 @@ impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
         self.inner.find_by_access_key(access_key).await
     }
 
+    async fn get_latest(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.get_latest(id).await
+    }
+
+    async fn find_latest_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.inner.find_latest_by_access_key(access_key).await
+    }
+
     async fn find_by_slot(
         &self,
         user_id: &UserId,
@@ -251,6 +343,17 @@ impl<B: CredentialBackend + Clone> CredentialBackend for Mirrored<B> {
         expected: Version,
     ) -> Result<bool, BackendError> {
         complete(self.clone().update_both(Arc::clone(credential), expected)).await
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let (new, retired) = (Arc::clone(credential), Arc::clone(retired));
+        complete(self.clone().rotate_both(new, quota, retired, expected)).await
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {

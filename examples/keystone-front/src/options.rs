@@ -3,7 +3,7 @@
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use example_support::backend::StoreOptions;
+use example_support::{backend::StoreOptions, key_options::KeyOptions};
 use http::Uri;
 use tower_credentials::{
     backend::{OpenError, resolve_url},
@@ -39,6 +39,8 @@ pub struct Options {
     backend: Option<String>,
     #[command(flatten)]
     pub store: StoreOptions,
+    #[command(flatten)]
+    pub key: KeyOptions,
     /// The name of the service user, with which the front looks up tokens, users and projects in
     /// Keystone.
     #[arg(long, value_name = "NAME")]
@@ -71,8 +73,9 @@ pub struct Options {
     ///
     /// The front forwards `POST /v3/ec2tokens` to Keystone, which only knows the front's keys with
     /// this option. Credentials of other types, such as `totp`, are always written to Keystone.
-    /// Root keys are never written there. Key pairs whose limits Keystone cannot store are rejected.
-    #[arg(long)]
+    /// Root keys are never written there. New key pairs whose limits Keystone cannot store are
+    /// rejected: those with an expiry, so that `--max-key-life` cannot be set, or with a boundary.
+    #[arg(long, conflicts_with = "max_key_life")]
     pub mirror: bool,
     /// Import Keystone's credentials, and exit (the service user needs the role admin).
     ///
@@ -96,6 +99,12 @@ pub struct Options {
     /// secrets then need no admin user.
     #[arg(long)]
     service_sees_key_pairs: bool,
+    /// Let `POST /v3/s3tokens` accept keys with a boundary. By default it returns 401 for them.
+    ///
+    /// Only for gateways that enforce the member `boundary` of the response. Any other gateway lets
+    /// such a key do everything that its owner may.
+    #[arg(long)]
+    pub accept_bounded: bool,
     /// What callers with a trust, an application credential or an OAuth1 token may do.
     #[arg(long, value_name = "WHAT", default_value = "nothing")]
     delegated_callers: Delegated,

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use tower_credentials::{
     domain::ProjectId,
+    operation::{S3Operation, S3OperationName, S3OperationRules},
     s3::{PostForm, VerifiedKey},
 };
 
@@ -22,6 +23,38 @@ use crate::{
 
 /// The maximum size of a body that is not the content of an object: a thousand keys in XML.
 const MAX_DOCUMENT: usize = 4 << 20;
+
+/// The operations of [`Call::on_bucket`] and [`Call::on_object`]. A request of a key with a boundary
+/// reaches the gateway only if it is one of these.
+const SERVED: [S3OperationName; 21] = [
+    S3OperationName::AbortMultipartUpload,
+    S3OperationName::CompleteMultipartUpload,
+    S3OperationName::CopyObject,
+    S3OperationName::CreateBucket,
+    S3OperationName::CreateMultipartUpload,
+    S3OperationName::DeleteBucket,
+    S3OperationName::DeleteObject,
+    S3OperationName::DeleteObjects,
+    S3OperationName::GetBucketLocation,
+    S3OperationName::GetBucketVersioning,
+    S3OperationName::GetObject,
+    S3OperationName::HeadBucket,
+    S3OperationName::HeadObject,
+    S3OperationName::ListBuckets,
+    S3OperationName::ListObjects,
+    S3OperationName::ListObjectsV2,
+    S3OperationName::ListParts,
+    S3OperationName::PostObject,
+    S3OperationName::PutObject,
+    S3OperationName::UploadPart,
+    S3OperationName::UploadPartCopy,
+];
+
+/// How the gateway reads requests. Its keys are sequences of bytes, but other programs that use the
+/// objects may resolve them as paths, so the rules for keys are strict.
+pub fn operations() -> S3OperationRules {
+    S3OperationRules::new().serve(SERVED)
+}
 
 /// Answers S3 requests from a store, each for the project of the key that signed it.
 #[derive(Clone, Debug)]
@@ -67,6 +100,10 @@ impl Gateway {
         let signer: Option<&VerifiedKey> = head.extensions.get();
         let project = project_of(signer.ok_or_else(Fault::access_denied)?)?;
         let target = Target::of(head, self.base_domain.as_deref())?;
+        // Of a key with a boundary, which was checked for this reading.
+        if let Some(operation) = head.extensions.get::<S3Operation<'static>>() {
+            target.check(operation)?;
+        }
         let query = &Query::read(head.uri.query().unwrap_or_default())?;
         let call = Call {
             store: &self.store,

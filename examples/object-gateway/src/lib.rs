@@ -37,6 +37,7 @@ use example_support::{
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
     identities::Identities,
+    key_options::KeyOptions,
     loopback::LoopbackLayer,
     server,
 };
@@ -70,6 +71,8 @@ pub struct Options {
     pub backend: String,
     #[command(flatten)]
     pub store: StoreOptions,
+    #[command(flatten)]
+    pub key: KeyOptions,
     /// Also accept requests for `BUCKET.DOMAIN`, with this domain.
     #[arg(long)]
     pub base_domain: Option<String>,
@@ -100,9 +103,11 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
+    credentials = options.key.apply(credentials);
     let mut auth = S3AuthLayer::builder(keys)
         .directory(identities)
         .base_domains(&options.base_domain)
+        .operations(gateway::operations())
         .signature_v2(options.signature_v2);
     // `S3AuthLayer` records uses, and `CredentialLayer` shows them.
     if let Some(usage) = usage {

@@ -2,7 +2,10 @@
 
 use http::{request::Parts, uri::Authority};
 use percent_encoding::percent_decode_str;
-use tower_credentials::signature::request::RequestHead;
+use tower_credentials::{
+    operation::{S3Operation, S3OperationName},
+    signature::request::RequestHead,
+};
 
 use crate::fault::Fault;
 
@@ -68,6 +71,22 @@ impl Target {
             (false, false) if key.len() > MAX_KEY => Err(key_too_long()),
             (false, false) => Ok(Self::Object(bucket, key)),
         }
+    }
+
+    /// Rejects a request if the boundary of its key was checked for another bucket or key.
+    pub fn check(&self, operation: &S3Operation<'_>) -> Result<(), Fault> {
+        let own = match self {
+            Self::Service => (None, None),
+            Self::Bucket(bucket) => (Some(&**bucket), None),
+            Self::Object(bucket, key) => (Some(&**bucket), Some(&**key)),
+        };
+        // A form has its key in a field.
+        let key = operation.key().filter(|_| operation.name() != S3OperationName::PostObject);
+        if own == (operation.bucket(), key) {
+            return Ok(());
+        }
+        tracing::error!(target = ?self, operation = %operation.name(), "two readings of a request");
+        Err(Fault::access_denied())
     }
 
     /// Parses `x-amz-copy-source`: a bucket and a key.

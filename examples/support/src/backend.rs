@@ -21,7 +21,7 @@ pub struct StoreOptions {
     /// Seal secrets at rest with the keys in this file, one `id = base64` per line, the newest one
     /// last. `env:NAME` takes them from an environment variable.
     ///
-    /// `credentials key` adds a line. `credentials reseal` seals an existing store.
+    /// `credentials ring` adds a line. `credentials reseal` seals an existing store.
     #[arg(long, value_name = "FILE")]
     key_ring: Option<String>,
     /// Also accept records that are not sealed, while `credentials reseal --adopt` runs.

@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod hello;
 pub mod identities;
+pub mod key_options;
 pub mod loopback;
 pub mod server;
 

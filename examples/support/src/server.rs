@@ -1,6 +1,15 @@
 //! Serving connections: health check, idle timeout, graceful shutdown.
 
-use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderName, Method, Request, Response, header};
 use http_body::Body;
@@ -16,18 +25,22 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{Semaphore, watch},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt, util::BoxCloneService};
+use tower_credentials::s3::{ClientAddress, ClientTls};
 use tracing::Span;
 
 /// How many connections are served at once. Further ones wait.
 const MAX_CONNECTIONS: usize = 4_096;
 
 /// How long a client may take to send the head of a request or to answer a ping, and how long
-/// a connection may be idle.
+/// a connection may be idle. An idle connection is closed at most one look later.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a connection is examined in that time.
+const LOOKS: u32 = 5;
 
 /// How long requests may still run after the signal to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +49,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Serves until SIGTERM or SIGINT. Calls `on_listening` with the address.
 ///
-/// The extensions of a request contain the client's address.
+/// The extensions of a request contain the client's address, and that its connection is not
+/// encrypted. Keys with a boundary can depend on both.
 pub async fn serve<S, B>(
     listen: SocketAddr,
     service: S,
@@ -55,7 +69,9 @@ where
     on_listening(listener.local_addr()?);
 
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT);
+    // The idle timeout includes the head of a request. hyper's own would set a timer for each
+    // request.
+    http.http1().header_read_timeout(None);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
     // Detects clients that vanished during a request.
     http.http2().keep_alive_interval(CLIENT_TIMEOUT).keep_alive_timeout(CLIENT_TIMEOUT);
@@ -85,7 +101,11 @@ where
         let requests = Requests::default();
         let (running, service) = (requests.clone(), service.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert::<SocketAddr>(peer);
+            let extensions = request.extensions_mut();
+            extensions.insert::<SocketAddr>(peer);
+            // An IPv4 client of an IPv6 socket.
+            extensions.insert(ClientAddress(peer.ip().to_canonical()));
+            extensions.insert(ClientTls::None);
             let (guard, response) = (running.begin(), service.clone().oneshot(request));
             async move { response.await.map(|response| guard.until_sent(response)) }
         });
@@ -93,6 +113,8 @@ where
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             tokio::select! {
+                // A request that has arrived is served first.
+                biased;
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 },
@@ -155,27 +177,37 @@ fn is_health_check<B>(request: &Request<B>) -> bool {
         && !request.headers().contains_key(header::AUTHORIZATION)
 }
 
-/// Counts the running requests of a connection. Clones share the count.
+/// Counts the requests of a connection. Clones share the counts.
 #[derive(Clone, Default)]
-struct Requests(Arc<watch::Sender<usize>>);
+struct Requests(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    running: AtomicUsize,
+    /// How many have begun or ended.
+    changes: AtomicU64,
+}
 
 /// A running request. Dropping it ends the request.
 struct Running(Requests);
 
 impl Requests {
     fn begin(&self) -> Running {
-        self.0.send_modify(|running| *running += 1);
+        self.0.running.fetch_add(1, Ordering::Relaxed);
+        self.0.changes.fetch_add(1, Ordering::Relaxed);
         Running(self.clone())
     }
 
-    /// Waits until no request has run for this long.
+    /// Waits until no request has run for this long, or a little longer. Requests only count, so
+    /// that none sets a timer.
     async fn idle_for(&self, time: Duration) {
-        let mut requests = self.0.subscribe();
-        loop {
-            let _ = requests.wait_for(|running| *running == 0).await;
-            if timeout(time, requests.changed()).await.is_err() {
-                return;
-            }
+        let (mut seen, mut idle) = (0, 0);
+        while idle < LOOKS {
+            sleep(time / LOOKS).await;
+            let changes = self.0.changes.load(Ordering::Relaxed);
+            let is_idle = changes == seen && self.0.running.load(Ordering::Relaxed) == 0;
+            idle = if is_idle { idle + 1 } else { 0 };
+            seen = changes;
         }
     }
 }
@@ -198,6 +230,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.send_modify(|running| *running -= 1);
+        let counts = &self.0.0;
+        counts.changes.fetch_add(1, Ordering::Relaxed);
+        counts.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

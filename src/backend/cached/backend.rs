@@ -21,8 +21,8 @@ use super::stats::CacheStats;
 use super::writes::Partition;
 use super::{error, following};
 
-/// Looks up access keys in memory, so that a verifier does not ask the backend for every
-/// request.
+/// Looks up records in memory, by access key and by id, so that a verifier does not ask the
+/// backend for every request.
 ///
 /// # When writes take effect
 ///
@@ -36,13 +36,17 @@ use super::{error, following};
 ///
 /// # Lookups
 ///
-/// * Only [`find_by_access_key`](CredentialBackend::find_by_access_key) is answered from
-///   memory. [`get`](CredentialBackend::get), [`find_by_slot`](CredentialBackend::find_by_slot)
-///   and [`list`](CredentialBackend::list) ask the backend each time.
+/// * [`find_by_access_key`](CredentialBackend::find_by_access_key) and
+///   [`get`](CredentialBackend::get) are answered from memory, from the same entry.
+///   [`get_latest`](CredentialBackend::get_latest),
+///   [`find_latest_by_access_key`](CredentialBackend::find_latest_by_access_key),
+///   [`find_by_slot`](CredentialBackend::find_by_slot) and [`list`](CredentialBackend::list) ask
+///   the backend each time, and so does `get` for an id that does not exist.
 /// * Concurrent lookups of one key ask the backend once. A call that the backend does not
 ///   answer within ten seconds fails.
 /// * A lookup in the last quarter of a record's time refreshes the record in the background,
-///   so that no request waits for a key in use. That lookup allocates.
+///   so that no request waits for a key in use. That lookup allocates. Records without an access
+///   key are not refreshed.
 /// * Access keys that do not exist have a capacity of their own: lookups of invented keys
 ///   never evict a record.
 /// * If the clock is set back, answers from the future are requested again. No answer lives
@@ -208,7 +212,18 @@ impl<B: CredentialBackend> CredentialBackend for Cached<B> {
     }
 
     async fn get(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.0.backend.get(id).await
+        self.0.get(id).await
+    }
+
+    async fn get_latest(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.0.backend.get_latest(id).await
+    }
+
+    async fn find_latest_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.0.backend.find_latest_by_access_key(access_key).await
     }
 
     async fn find_by_access_key(
@@ -240,6 +255,22 @@ impl<B: CredentialBackend> CredentialBackend for Cached<B> {
             partitions,
             |inner| async move { inner.backend.update(&credential, expected).await },
         )
+        .await
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let mut partitions = self.partitions_of(credential);
+        partitions.extend(self.partitions_of(retired));
+        let (credential, retired) = (Arc::clone(credential), Arc::clone(retired));
+        self.write(partitions, |inner| async move {
+            inner.backend.rotate(&credential, quota, &retired, expected).await
+        })
         .await
     }
 

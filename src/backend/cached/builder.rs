@@ -73,7 +73,8 @@ impl<B> CachedBuilder<B> {
     }
 
     /// Sets the maximum number of records in memory. A record with more than 4 KiB of text
-    /// counts as several.
+    /// counts as several. At most as many ids are remembered with the access keys that they
+    /// belong to.
     ///
     /// Records are spread over shards, each with its share of the capacity. To keep all keys
     /// in memory, set a little more than their number.

@@ -26,6 +26,7 @@ pub(super) fn share(error: &Arc<BackendError>) -> BackendError {
         BackendError::AlreadyExists => BackendError::AlreadyExists,
         BackendError::Corrupt(_) => BackendError::Corrupt(cause()),
         BackendError::QuotaExceeded => BackendError::QuotaExceeded,
+        BackendError::Rejected(_) => BackendError::Rejected(cause()),
         BackendError::Unavailable(_) => BackendError::Unavailable(cause()),
         BackendError::Unstorable(_) => BackendError::Unstorable(cause()),
     }

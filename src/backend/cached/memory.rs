@@ -36,14 +36,17 @@ pub(super) struct Settings {
     pub(super) absence_capacity: usize,
 }
 
-/// Answers by access key: records, and absences, which never evict a record.
+/// Answers: records by access key, or by id if they have none, and absent access keys, which
+/// never evict a record.
 pub(super) struct Memory {
     ttl: u64,
     followed_ttl: u64,
     absence_ttl: u64,
     pub(super) vouched: Vouched,
     pub(super) writes: Arc<Writes>,
-    present: Cache<Name, Kept, Weight>,
+    pub(super) present: Cache<Name, Kept, Weight>,
+    /// The access keys of records that were looked up by their id.
+    pub(super) access_keys: Cache<Name, Name, UnitWeighter>,
     // A randomly seeded hash: any client can choose these access keys.
     absent: Cache<Name, Absence, UnitWeighter, RandomState>,
 }
@@ -52,7 +55,7 @@ pub(super) struct Memory {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// In nanoseconds since 1970.
-    at: u64,
+    pub(super) at: u64,
     stamp: Stamp,
 }
 
@@ -73,11 +76,11 @@ pub(super) enum Entry {
 #[derive(Clone)]
 pub(super) struct Kept {
     pub(super) credential: Arc<Credential>,
-    asked: Asked,
+    pub(super) asked: Asked,
     /// The partitions of the record, the access key, the user and the project.
-    partitions: [Partition; 4],
+    pub(super) partitions: [Partition; 4],
     /// How often it was refreshed since.
-    refreshes: u16,
+    pub(super) refreshes: u16,
     weight: u16,
 }
 
@@ -93,8 +96,17 @@ pub(super) enum Recalled {
 
 #[derive(Clone, Copy)]
 pub(super) struct Absence {
-    asked: Asked,
+    pub(super) asked: Asked,
     partition: [Partition; 1],
+}
+
+impl Entry {
+    pub(super) fn asked(&self) -> Asked {
+        match self {
+            Self::Absent(absence) => absence.asked,
+            Self::Present(kept) => kept.asked,
+        }
+    }
 }
 
 impl Memory {
@@ -107,6 +119,7 @@ impl Memory {
             absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
             present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
+            access_keys: cache(settings.capacity, UnitWeighter, DefaultHashBuilder::default()),
             absent: cache(settings.absence_capacity, UnitWeighter, RandomState::new()),
         }
     }
@@ -149,15 +162,15 @@ impl Memory {
         age.is_some()
     }
 
-    /// Returns the entry for an answer of the backend.
+    /// Returns the entry for an answer of the backend. `key` is the partition of the access key,
+    /// or of the record if it has none.
     pub(super) fn entry(
         &self,
-        access_key: &AccessKey,
+        key: Partition,
         asked: Asked,
         found: Option<Arc<Credential>>,
     ) -> Entry {
         let writes = &self.writes;
-        let key = writes.access_key(access_key);
         let Some(credential) = found else {
             return Entry::Absent(Absence { asked, partition: [key] });
         };
@@ -168,9 +181,11 @@ impl Memory {
         Entry::Present(Kept { credential, asked, partitions, refreshes: 0, weight })
     }
 
-    /// Stores an entry in place of the previous one. Calls for one key run one after the
-    /// other, so the last entry is from the last call.
-    pub(super) fn keep(&self, access_key: &AccessKey, entry: Entry) {
+    /// Stores an entry in place of an earlier one.
+    pub(super) fn keep(&self, access_key: &AccessKey, entry: Entry, now: SystemTime) {
+        if self.has_later(access_key, &entry, now) {
+            return;
+        }
         let name = Name::new(access_key.as_str());
         match entry {
             Entry::Absent(absence) => {
@@ -237,7 +252,12 @@ impl Memory {
         Duration::from_nanos(oldest.get())
     }
 
-    fn age_of_present(&self, asked: Asked, partitions: &[Partition], now: u64) -> Option<u64> {
+    pub(super) fn age_of_present(
+        &self,
+        asked: Asked,
+        partitions: &[Partition],
+        now: u64,
+    ) -> Option<u64> {
         // Most entries are younger than the `ttl` and need no feed. The feed is checked before
         // the partitions, because a reconnected feed first touches all of them.
         asked
@@ -264,14 +284,14 @@ impl Memory {
 
     /// Returns whether a refresh is due: after three quarters of the time, and while refreshes
     /// fail, after each further sixteenth.
-    fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
+    pub(super) fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
         let is_past = |bound: u64| age >= (bound / 16).saturating_mul(12 + u64::from(refreshes));
         is_past(self.ttl) && is_past(self.bound(now))
     }
 }
 
 /// Returns the nanoseconds since 1970; `None` before 1970 and after 2554.
-fn nanos(time: SystemTime) -> Option<u64> {
+pub(super) fn nanos(time: SystemTime) -> Option<u64> {
     u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
 }
 
@@ -291,7 +311,7 @@ where
 }
 
 #[derive(Clone)]
-struct Weight;
+pub(super) struct Weight;
 
 impl Weighter<Name, Kept> for Weight {
     fn weight(&self, _: &Name, kept: &Kept) -> u64 {

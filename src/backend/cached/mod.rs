@@ -1,10 +1,11 @@
-//! Looks up access keys in memory, over any backend.
+//! Looks up records in memory, by access key and by id, over any backend.
 //!
 //! [`Cached`] wraps a store, so that a verifier does not ask the store for every request.
 //! Create it with [`Cached::new`], or with [`Cached::builder`] to change a setting.
 
 mod backend;
 mod builder;
+mod by_id;
 mod error;
 mod following;
 mod lookup;

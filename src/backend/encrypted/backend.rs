@@ -1,12 +1,13 @@
 //! The backend: one method for each operation on the store.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::SystemTime};
+use std::{cmp::Ordering, collections::HashMap, fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 
 use crate::backend::{
     BackendError, CredentialBackend, ListQuery, OpenError, Order, Page,
     contract::{BulkLoad, ChangeFeed, Changes, Loaded},
+    id_marker,
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
 use crate::usage::{UsageError, UsageLog};
@@ -146,6 +147,17 @@ impl<B: CredentialBackend> CredentialBackend for Encrypted<B> {
         self.0.opened_if_any(self.0.backend.find_by_access_key(access_key).await?)
     }
 
+    async fn get_latest(&self, id: &CredentialId) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.0.opened_if_any(self.0.backend.get_latest(id).await?)
+    }
+
+    async fn find_latest_by_access_key(
+        &self,
+        access_key: &AccessKey,
+    ) -> Result<Option<Arc<Credential>>, BackendError> {
+        self.0.opened_if_any(self.0.backend.find_latest_by_access_key(access_key).await?)
+    }
+
     async fn find_by_slot(
         &self,
         user_id: &UserId,
@@ -168,6 +180,26 @@ impl<B: CredentialBackend> CredentialBackend for Encrypted<B> {
         }
         self.0.before_write(credential).await?;
         let done = self.0.backend.update(&self.0.sealer.seal(credential), expected).await?;
+        if done {
+            self.0.after_write().await?;
+        }
+        Ok(done)
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        if retired.id.as_str() == ID {
+            return Ok(false);
+        }
+        self.0.before_write(credential).await?;
+        self.0.before_write(retired).await?;
+        let (new, retired) = (self.0.sealer.seal(credential), self.0.sealer.seal(retired));
+        let done = self.0.backend.rotate(&new, quota, &retired, expected).await?;
         if done {
             self.0.after_write().await?;
         }
@@ -218,18 +250,18 @@ impl<B: CredentialBackend> Inner<B> {
             return self.page(query).await;
         }
         // The range contains the register: first the records before it, then those after it.
-        let mut before = query.clone();
-        before.before = Some(ID.into());
+        let (marker, mut before) = (id_marker(ID), query.clone());
+        before.before = Some(marker.clone());
         let mut page = self.page(&before).await?;
         if page.next.is_some() {
             return Ok(page);
         }
         let mut behind = query.clone();
-        behind.after = Some(ID.into());
+        behind.after = Some(marker);
         let Some(last) = page.credentials.last() else { return self.page(&behind).await };
         let following = self.backend.list(&behind.with_limit(1)).await?;
         if !following.credentials.is_empty() || following.next.is_some() {
-            page.next = query.order.marker(last).map(Into::into);
+            page.next = query.order.marker(last);
         }
         Ok(page)
     }
@@ -246,7 +278,7 @@ impl<B: CredentialBackend> Inner<B> {
             for record in more.credentials {
                 if query.is_full(page.credentials.len(), bytes) {
                     let last = page.credentials.last();
-                    page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+                    page.next = last.and_then(|last| query.order.marker(last));
                     return Ok(page);
                 }
                 sealed += record.size();
@@ -268,15 +300,17 @@ impl<B: CredentialBackend> Inner<B> {
 /// Returns whether the query could match the register, which has no access key and no project.
 fn may_show_register(query: &ListQuery) -> bool {
     let ListQuery { user_id, project_id, kind, order, after, before, .. } = query;
-    let none_or = |marker: &Option<String>, holds: fn(&str) -> bool| {
-        marker.as_deref().is_none_or(|marker| marker.is_empty() || holds(marker))
+    let register = id_marker(ID);
+    let none_or = |marker: &Option<String>, order: Ordering| {
+        let marker = marker.as_deref().filter(|marker| !marker.is_empty());
+        marker.is_none_or(|marker| marker.cmp(&register) == order)
     };
-    *order == Order::Id
+    *order == Order::Key
         && user_id.is_none()
         && project_id.is_none()
         && kind.as_ref().is_none_or(|kind| kind.as_str() == OWNER)
-        && none_or(after, |after| after < ID)
-        && none_or(before, |before| before > ID)
+        && none_or(after, Ordering::Less)
+        && none_or(before, Ordering::Greater)
 }
 
 /// Forwards the feed of the store below.
@@ -333,7 +367,7 @@ impl<B: CredentialBackend> Encrypted<B> {
     /// Returns whether this very record is stored. A record that cannot be opened is not the
     /// same.
     async fn is_there(&self, record: &Arc<Credential>) -> Result<bool, BackendError> {
-        match self.get(&record.id).await {
+        match self.get_latest(&record.id).await {
             Ok(found) => Ok(found.is_some_and(|found| found == *record)),
             Err(BackendError::Corrupt(_)) => Ok(false),
             Err(error) => Err(error),

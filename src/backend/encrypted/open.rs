@@ -25,7 +25,8 @@ pub(super) async fn settle<B: CredentialBackend>(
     plain: Plain,
 ) -> Result<Register, OpenError> {
     for _ in 0..TRIES {
-        let Some(record) = backend.get(&register::id()).await.map_err(OpenError::backend)? else {
+        let Some(record) = backend.get_latest(&register::id()).await.map_err(OpenError::backend)?
+        else {
             make(backend, sealer, plain).await?;
             continue;
         };
@@ -90,6 +91,6 @@ async fn make<B: CredentialBackend>(
 async fn first_record<B: CredentialBackend>(
     backend: &B,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
-    let page = backend.list(&ListQuery::new(Order::Id).with_limit(1)).await?;
+    let page = backend.list(&ListQuery::new(Order::Key).with_limit(1)).await?;
     Ok(page.credentials.into_iter().next())
 }

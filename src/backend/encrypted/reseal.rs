@@ -34,8 +34,8 @@ pub struct ResealedPage {
     /// Records that were left unchanged: they cannot be read or opened, or are too long for
     /// the store when they are sealed.
     pub unreadable: Vec<CredentialId>,
-    /// The record after which the next page starts; `None` after the last page.
-    pub next: Option<CredentialId>,
+    /// The marker after which the next page starts; `None` after the last page.
+    pub next: Option<String>,
 }
 
 /// The progress of [`Encrypted::reseal`].
@@ -96,7 +96,7 @@ impl<B: CredentialBackend> Encrypted<B> {
             let register = self.retire().await?;
             let (mut after, mut unreadable) = (None, Vec::new());
             loop {
-                let page = self.reseal_page(after.as_ref()).await?;
+                let page = self.reseal_page(after.as_deref()).await?;
                 so_far.examined += page.examined;
                 so_far.resealed += page.resealed;
                 so_far.resealed_in_all += page.resealed;
@@ -122,34 +122,29 @@ impl<B: CredentialBackend> Encrypted<B> {
         Ok(Resealed::StillWritten(so_far))
     }
 
-    /// Re-seals the records of one page, in the order of their ids, with the newest key. For
+    /// Re-seals the records of one page, with the newest key. For
     /// callers that walk the store themselves. Retires no key.
     ///
     /// # Errors
     ///
     /// Only the errors common to every method; see [`BackendError`].
-    pub async fn reseal_page(
-        &self,
-        after: Option<&CredentialId>,
-    ) -> Result<ResealedPage, BackendError> {
+    pub async fn reseal_page(&self, after: Option<&str>) -> Result<ResealedPage, BackendError> {
         self.0.witness.before(&self.0.backend, &self.0.sealer).await?;
-        let mut query = ListQuery::new(Order::Id);
-        query.after = after.map(|id| id.as_str().into());
+        let mut query = ListQuery::new(Order::Key);
+        query.after = after.map(Into::into);
         let page = match list_skipping_damaged(&self.0.backend, &query).await? {
             ListStep::Records(page) => page,
-            ListStep::Damaged(Damaged { marker, next, .. }) => {
+            ListStep::Damaged(Damaged { marker, id, next, .. }) => {
+                let id = id.unwrap_or_else(|| CredentialId::from_stored(marker));
                 return Ok(ResealedPage {
                     examined: 1,
-                    unreadable: vec![CredentialId::from_stored(marker)],
-                    next: next.map(CredentialId::from_stored),
+                    unreadable: vec![id],
+                    next,
                     ..ResealedPage::default()
                 });
             }
         };
-        let mut resealed = ResealedPage {
-            next: page.next.map(CredentialId::from_stored),
-            ..ResealedPage::default()
-        };
+        let mut resealed = ResealedPage { next: page.next, ..ResealedPage::default() };
         let mut running = JoinSet::new();
         for record in page.credentials {
             if record.id.as_str() == register::ID {
@@ -185,7 +180,7 @@ impl<B: CredentialBackend> Encrypted<B> {
     }
 
     async fn register(&self) -> Result<Register, BackendError> {
-        let record = self.0.backend.get(&register::id()).await?;
+        let record = self.0.backend.get_latest(&register::id()).await?;
         let gone = Unconfirmed { what: "the register of keys in use is missing", source: None };
         let record = record.ok_or_else(|| BackendError::Corrupt(Box::new(gone)))?;
         Register::of_ring(&record, &self.0.sealer)
@@ -283,7 +278,7 @@ async fn reseal_record<B: CredentialBackend>(
             Ok(false) => {}
             Err(error) => return One::from_error(next.id, error),
         }
-        match backend.get(&next.id).await {
+        match backend.get_latest(&next.id).await {
             Ok(Some(current)) => record = current,
             Ok(None) => return Ok(One::Fine),
             Err(error) => return One::from_error(next.id, error),

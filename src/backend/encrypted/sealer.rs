@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 use super::error::{Unopened, Unreadable};
 use super::ring::KeyRing;
 use super::text::{self, NONCE, SealedText, TAG};
-use crate::domain::{AccessKey, Blob, Credential, Delegation, Material, ProjectId, Slot};
+use crate::domain::{
+    AccessKey, Blob, Credential, Delegation, Material, ProjectId, Slot, Terms, to_micros,
+};
 
 /// The purposes of the keys that are derived from a key of the ring. These texts are on disk.
 const FOR_SECRETS: &[u8] = b"tower-credentials/1/secrets";
@@ -216,6 +218,7 @@ fn with_material(record: &Credential, material: Material) -> Credential {
         delegation,
         root_key,
         attributes,
+        terms,
         created_at,
         updated_at,
         version,
@@ -232,6 +235,7 @@ fn with_material(record: &Credential, material: Material) -> Credential {
         delegation: delegation.clone(),
         root_key: *root_key,
         attributes: attributes.clone(),
+        terms: terms.clone(),
         created_at: *created_at,
         updated_at: *updated_at,
         version: *version,
@@ -256,6 +260,9 @@ pub(super) fn is_newest(sealer: &Sealer, record: &Credential) -> bool {
 /// The first bytes of every identity: the version of its format.
 const FORM: &[u8] = b"tower-credentials/1/record";
 
+/// Precedes the terms.
+const TERMS: u8 = 2;
+
 /// Returns the bytes that a sealed text is bound to: the key, and the fields of the record
 /// except attributes and times.
 ///
@@ -276,6 +283,7 @@ fn identity(key_id: &str, record: &Credential) -> Vec<u8> {
         delegation,
         root_key: _,
         attributes: _,
+        terms,
         created_at: _,
         updated_at: _,
         version,
@@ -292,6 +300,13 @@ fn identity(key_id: &str, record: &Credential) -> Vec<u8> {
     bytes.extend_from_slice(&version.get().to_le_bytes());
     // Earlier releases, which did not mark root keys, end here.
     bytes.extend(record.stored_root_key().map(u8::from));
+    // Earlier releases, which had no terms, end here. No mark of a root key has this value.
+    if *terms != Terms::default() {
+        bytes.push(TERMS);
+        let expires_at = terms.expires_at().map(|time| to_micros(time).to_string());
+        put_optional(&mut bytes, expires_at.as_deref());
+        put_optional(&mut bytes, terms.encode().as_deref());
+    }
     bytes
 }
 

@@ -21,37 +21,34 @@ pub struct VerifiedPage {
     pub plain: u64,
     /// The records that cannot be read or opened, and why.
     pub unreadable: Vec<(CredentialId, BackendError)>,
-    /// The record after which the next page starts; `None` after the last page.
-    pub next: Option<CredentialId>,
+    /// The marker after which the next page starts; `None` after the last page.
+    pub next: Option<String>,
 }
 
 impl<B: CredentialBackend> Encrypted<B> {
-    /// Opens the records of one page, in the order of their ids, and reports those that cannot
+    /// Opens the records of one page, and reports those that cannot
     /// be read or opened. Writes nothing.
     ///
     /// # Errors
     ///
     /// Only the errors common to every method; see [`BackendError`]. A record that cannot be
     /// opened is not an error.
-    pub async fn verify_page(
-        &self,
-        after: Option<&CredentialId>,
-    ) -> Result<VerifiedPage, BackendError> {
-        let mut query = ListQuery::new(Order::Id);
-        query.after = after.map(|id| id.as_str().into());
+    pub async fn verify_page(&self, after: Option<&str>) -> Result<VerifiedPage, BackendError> {
+        let mut query = ListQuery::new(Order::Key);
+        query.after = after.map(Into::into);
         let page = match list_skipping_damaged(&self.0.backend, &query).await? {
             ListStep::Records(page) => page,
-            ListStep::Damaged(Damaged { marker, error, next }) => {
+            ListStep::Damaged(Damaged { marker, id, error, next }) => {
+                let id = id.unwrap_or_else(|| CredentialId::from_stored(marker));
                 return Ok(VerifiedPage {
                     examined: 1,
-                    unreadable: vec![(CredentialId::from_stored(marker), error)],
-                    next: next.map(CredentialId::from_stored),
+                    unreadable: vec![(id, error)],
+                    next,
                     ..VerifiedPage::default()
                 });
             }
         };
-        let next = page.next.map(CredentialId::from_stored);
-        let mut verified = VerifiedPage { next, ..VerifiedPage::default() };
+        let mut verified = VerifiedPage { next: page.next, ..VerifiedPage::default() };
         for record in page.credentials {
             if record.id.as_str() == register::ID {
                 continue;

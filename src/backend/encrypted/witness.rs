@@ -124,7 +124,7 @@ async fn current<B: CredentialBackend>(
         source: Some(source),
     };
     for _ in 0..TRIES {
-        let record = backend.get(&register::id()).await.map_err(unread)?;
+        let record = backend.get_latest(&register::id()).await.map_err(unread)?;
         let record = record.ok_or(trouble("the register of keys in use is missing"))?;
         if record.version == known {
             return Ok(None);

@@ -16,10 +16,14 @@ use super::error::EtcdError;
 use super::keys::Keys;
 use super::store::Store;
 use super::transport::Http;
+use super::upgrade;
 use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 
 /// The version of the layout below the prefix.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The version that is upgraded when it is opened.
+const FORMER: u32 = 1;
 
 const DEFAULT_PREFIX: &str = "tower-credentials/";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -283,7 +287,7 @@ fn invalid(message: impl Into<String>) -> OpenError {
 async fn check_version(store: &Store, mode: OpenMode) -> Result<(), OpenError> {
     let key = store.keys.version();
     if let Some(found) = store.client.range(&Range::of(key.clone())).await?.one() {
-        return accept_version(&found, mode);
+        return accept_version(store, &found, mode).await;
     }
     if mode == OpenMode::Existing {
         let message = "no credential store found below the prefix";
@@ -300,10 +304,10 @@ async fn check_version(store: &Store, mode: OpenMode) -> Result<(), OpenError> {
     // Another process was faster.
     let found = answer.ranges().next().and_then(RangeAnswer::one);
     let contradiction = || EtcdError::unexpected("etcd neither wrote nor found the version");
-    accept_version(&found.ok_or_else(contradiction)?, mode)
+    accept_version(store, &found.ok_or_else(contradiction)?, mode).await
 }
 
-fn accept_version(found: &KeyValue, mode: OpenMode) -> Result<(), OpenError> {
+async fn accept_version(store: &Store, found: &KeyValue, mode: OpenMode) -> Result<(), OpenError> {
     if mode == OpenMode::CreateNew {
         let message = "a credential store already exists below the prefix";
         return Err(OpenError::new(OpenErrorKind::AlreadyExists, message));
@@ -311,6 +315,17 @@ fn accept_version(found: &KeyValue, mode: OpenMode) -> Result<(), OpenError> {
     let version = str::from_utf8(&found.value.0).ok().and_then(|text| text.parse::<u32>().ok());
     match version {
         Some(VERSION) => Ok(()),
+        Some(FORMER) => {
+            tracing::info!("rewriting the index of the credential store");
+            upgrade::rewrite_entries(store).await.map_err(OpenError::backend)?;
+            let mut txn = Txn::default();
+            txn.require(found.key.0.clone(), found.mod_revision);
+            txn.put(found.key.0.clone(), VERSION.to_string());
+            // If that fails, another process was faster.
+            store.client.txn(&txn).await?;
+            tracing::info!(version = VERSION, "migrated the credential store");
+            Ok(())
+        }
         Some(version) if version > VERSION => {
             let message =
                 format!("the store has version {version}; this release supports {VERSION}");

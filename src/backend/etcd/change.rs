@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::backend::{BackendError, contract::Change};
-use crate::domain::{Credential, CredentialId, Version};
+use crate::domain::{Credential, CredentialId, UserId, Version};
 
 use super::counters::CounterUpdate;
 use super::error::EtcdError;
@@ -30,11 +30,7 @@ pub(super) async fn update(
             _ if is_outcome_unknown => return Err(EtcdError::outcome_unknown().into()),
             _ => return Ok(false),
         };
-        let mut moves = BTreeMap::new();
-        if current.credential.user_id != next.user_id {
-            moves.insert(current.credential.user_id.clone(), -1);
-            moves.insert(next.user_id.clone(), 1);
-        }
+        let moves = moves(&current.credential, next);
         let mut counters = CounterUpdate::lock(&store.users, moves).await;
         counters.fetch_unknown(&store.client, &store.keys).await?;
 
@@ -60,9 +56,28 @@ pub(super) async fn update(
     Err(EtcdError::contended().into())
 }
 
+/// Returns how an update changes the counters.
+pub(super) fn moves(current: &Credential, next: &Credential) -> BTreeMap<UserId, i64> {
+    if current.user_id == next.user_id {
+        return BTreeMap::new();
+    }
+    BTreeMap::from([(current.user_id.clone(), -1), (next.user_id.clone(), 1)])
+}
+
 /// Adds the replacement of a record to a transaction. If the transaction fails, it reads the
 /// record and then the new unique entries. Returns the number of those.
 fn replace(store: &Store, txn: &mut Txn, current: &Found, next: &Draft) -> usize {
+    replace_except(store, txn, current, next, |_| false)
+}
+
+/// As [`replace`]. Old entries whose key `is_reused` remain, for the caller to overwrite.
+pub(super) fn replace_except(
+    store: &Store,
+    txn: &mut Txn,
+    current: &Found,
+    next: &Draft,
+    is_reused: impl Fn(&Vec<u8>) -> bool,
+) -> usize {
     txn.require(next.key.clone(), current.mod_revision);
     txn.otherwise(Range::of(next.key.clone()));
     txn.put(next.key.clone(), &**next.value);
@@ -77,7 +92,16 @@ fn replace(store: &Store, txn: &mut Txn, current: &Found, next: &Draft) -> usize
         txn.put(entry.key.clone(), &*entry.value);
     }
     for entry in before.into_iter().filter(|entry| !after.contains(entry)) {
-        txn.delete(entry.key);
+        if !is_reused(&entry.key) {
+            txn.delete(entry.key);
+        }
+    }
+    let former = store.keys.former(&current.credential);
+    let kept = store.keys.former(&next.credential);
+    for key in former.into_iter().filter(|key| !kept.contains(key)) {
+        if !is_reused(&key) && !after.iter().any(|entry| entry.key == key) {
+            txn.delete(key);
+        }
     }
     unique
 }
@@ -130,8 +154,9 @@ pub(super) async fn remove(
         let key = store.keys.record(credential.id.as_str());
         txn.require(key.clone(), *mod_revision);
         txn.delete(key);
-        for entry in store.keys.entries(credential) {
-            txn.delete(entry.key);
+        let entries = store.keys.entries(credential).into_iter().map(|entry| entry.key);
+        for key in entries.chain(store.keys.former(credential)) {
+            txn.delete(key);
         }
     }
     counters.add_to(&store.keys, &mut txn);

@@ -196,6 +196,12 @@ impl CounterUpdate {
         self.users.first().map_or(0, |user| user.known().held)
     }
 
+    /// The last known number of records of this user.
+    pub(super) fn held_by(&self, user_id: &UserId) -> u64 {
+        let user = self.users.iter().find(|user| user.user_id == *user_id);
+        user.map_or(0, |user| user.known().held)
+    }
+
     /// Sets the change of the first user's counter.
     pub(super) fn set_change(&mut self, change: i64) {
         if let Some(user) = self.users.first_mut() {
@@ -203,9 +209,9 @@ impl CounterUpdate {
         }
     }
 
-    /// Forgets the first user's counter, which another process may have moved.
+    /// Forgets the counters, which other processes may have moved.
     pub(super) fn forget(&mut self) {
-        if let Some(user) = self.users.first_mut() {
+        for user in &mut self.users {
             *user.counter = None;
         }
     }

@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `a` access key | id |
+//! | `i` id, of records without an access key | id |
 //! | `m` | the changes of the last write |
 //! | `p` project `a` access key, `p` project `i` id | id, nothing |
 //! | `q` user | the number of the user's records |
@@ -10,12 +11,16 @@
 //! | `s` user, slot | id |
 //! | `u` user `a` access key, `u` user `i` id | id, nothing |
 //! | `v` | the version of this layout |
+//! | `x` expiry `.` id | id |
 //!
 //! Owners that are followed by something begin with their length, so that no owner is a prefix
-//! of another. The part that lists are ordered by comes last. This layout is on disk: add to
-//! it, never change it.
+//! of another. The part that lists are ordered by comes last: `a` and an access key, or `i` and an
+//! id, is a record's marker. Only records with an expiry have an `x` key.
+//!
+//! Version 1 of this layout also had `p` project `i` id and `u` user `i` id for records with an
+//! access key, and no `i` keys. See [`upgrade`](super::upgrade).
 
-use crate::backend::{ListQuery, Order};
+use crate::backend::{ListQuery, Order, id_marker};
 use crate::domain::{Credential, ProjectId, Slot, UserId};
 
 /// The keys below a prefix.
@@ -70,26 +75,28 @@ impl Keys {
         self.key('v', "")
     }
 
-    /// The prefix of an owner's entries in this order. The marker follows.
-    pub(super) fn owned(&self, owner: &Owner, order: Order) -> Vec<u8> {
-        let order = match order {
-            Order::AccessKey => 'a',
-            Order::Id => 'i',
-        };
+    /// The prefix of an owner's entries. The marker follows.
+    pub(super) fn owned(&self, owner: &Owner) -> Vec<u8> {
         match owner {
-            Owner::Project(id) => self.key('p', &format!("{}{order}", sized(id.as_str()))),
-            Owner::User(id) => self.key('u', &format!("{}{order}", sized(id.as_str()))),
+            Owner::Project(id) => self.key('p', &sized(id.as_str())),
+            Owner::User(id) => self.key('u', &sized(id.as_str())),
         }
     }
 
-    /// The prefix of the entries that a query lists. The marker follows.
-    pub(super) fn listed(&self, query: &ListQuery) -> Vec<u8> {
-        match (&query.user_id, &query.project_id, query.order) {
-            (Some(id), _, order) => self.owned(&Owner::User(id.clone()), order),
-            (None, Some(id), order) => self.owned(&Owner::Project(id.clone()), order),
-            (None, None, Order::AccessKey) => self.key('a', ""),
-            (None, None, Order::Id) => self.key('r', ""),
-        }
+    /// The prefix of the entries that a query lists, and the key after the last one. The marker
+    /// follows the prefix.
+    pub(super) fn listed(&self, query: &ListQuery) -> (Vec<u8>, Vec<u8>) {
+        let prefix = match (&query.user_id, &query.project_id, query.order) {
+            (_, _, Order::ExpiresAt) => self.key('x', ""),
+            (Some(id), _, Order::Key) => self.owned(&Owner::User(id.clone())),
+            (None, Some(id), Order::Key) => self.owned(&Owner::Project(id.clone())),
+            // No other keys are between those with `a` and those with `i`.
+            (None, None, Order::Key) => {
+                return (self.prefix.clone().into_bytes(), self.key('j', ""));
+            }
+        };
+        let end = end_of_prefix(&prefix);
+        (prefix, end)
     }
 
     /// The prefix of all counters. The user follows.
@@ -103,8 +110,8 @@ impl Keys {
     }
 
     /// The prefixes of all index entries.
-    pub(super) fn index_prefixes(&self) -> [Vec<u8>; 4] {
-        ['a', 'p', 's', 'u'].map(|kind| self.key(kind, ""))
+    pub(super) fn index_prefixes(&self) -> [Vec<u8>; 6] {
+        ['a', 'i', 'p', 's', 'u', 'x'].map(|kind| self.key(kind, ""))
     }
 
     /// The index entries of a record.
@@ -112,26 +119,44 @@ impl Keys {
         let id = credential.id.as_str();
         let entry = |key, value: &str| Entry { key, value: value.into(), is_unique: false };
         let unique = |key| Entry { is_unique: true, ..entry(key, id) };
-        let mut entries = Vec::with_capacity(6);
-        let access_key = credential.access_key.as_ref().map(|key| key.as_str().as_bytes());
-        entries.extend(
-            credential.access_key.as_ref().map(|key| unique(self.access_key(key.as_str()))),
-        );
+        let mut entries = Vec::with_capacity(5);
+        // The key of a record in the list of all is its marker.
+        let marker = Order::Key.marker(credential).unwrap_or_default();
+        let listed = [self.prefix.as_bytes(), marker.as_bytes()].concat();
+        entries.push(Entry { is_unique: credential.access_key.is_some(), ..entry(listed, id) });
         entries.extend(credential.slot.map(|slot| unique(self.slot(&credential.user_id, slot))));
-        let user = Owner::User(credential.user_id.clone());
-        let project = credential.project_id.clone().map(Owner::Project);
-        for owner in [Some(user), project].into_iter().flatten() {
-            entries.push(entry([&*self.owned(&owner, Order::Id), id.as_bytes()].concat(), ""));
-            entries.extend(access_key.map(|access_key| {
-                entry([&*self.owned(&owner, Order::AccessKey), access_key].concat(), id)
-            }));
+        let value = if credential.access_key.is_some() { id } else { "" };
+        for owner in owners(credential) {
+            entries.push(entry([&*self.owned(&owner), marker.as_bytes()].concat(), value));
         }
+        let expiry = Order::ExpiresAt.marker(credential);
+        entries.extend(expiry.map(|marker| entry(self.key('x', &marker), id)));
         entries
+    }
+
+    /// The keys that a record has only in version 1 of the layout.
+    pub(super) fn former(&self, credential: &Credential) -> Vec<Vec<u8>> {
+        if credential.access_key.is_none() {
+            return Vec::new();
+        }
+        let marker = id_marker(credential.id.as_str());
+        let key = |owner| [&*self.owned(&owner), marker.as_bytes()].concat();
+        owners(credential).map(key).collect()
+    }
+
+    /// The entry of a record without an access key in the list of all. Not in version 1.
+    pub(super) fn listed_by_id(&self, id: &str) -> Vec<u8> {
+        self.key('i', id)
     }
 
     fn key(&self, kind: char, rest: &str) -> Vec<u8> {
         format!("{}{kind}{rest}", self.prefix).into_bytes()
     }
+}
+
+fn owners(credential: &Credential) -> impl Iterator<Item = Owner> {
+    let project = credential.project_id.clone().map(Owner::Project);
+    std::iter::once(Owner::User(credential.user_id.clone())).chain(project)
 }
 
 fn sized(owner: &str) -> String {
@@ -185,7 +210,7 @@ mod tests {
     #[test]
     fn no_owner_is_a_prefix_of_another() {
         let keys = Keys::new("x/".into());
-        let of = |user: &str| keys.owned(&Owner::User(UserId::from_stored(user)), Order::Id);
+        let of = |user: &str| keys.owned(&Owner::User(UserId::from_stored(user)));
         for (user, other) in [("amy", "amyi"), ("a", "a:1"), ("1:a", "a"), ("", "0:")] {
             assert!(!of(other).starts_with(&of(user)), "{user:?} and {other:?}");
             assert!(!of(user).starts_with(&of(other)), "{user:?} and {other:?}");
@@ -197,7 +222,7 @@ mod tests {
         let keys = Keys::new("x/".into());
         for user in ["amy", "", "5:amy", "\u{e9}/i"] {
             let user = UserId::from_stored(user);
-            let key = keys.owned(&Owner::User(user.clone()), Order::AccessKey);
+            let key = keys.owned(&Owner::User(user.clone()));
             assert_eq!(user_of(&key[keys.users().len()..]), Some(user));
         }
         for bad in ["", "3", "3:am", "x:amy"] {
@@ -214,12 +239,14 @@ mod tests {
         let (kind, now) = (Kind::ec2(), std::time::UNIX_EPOCH);
         let id = CredentialId::from_stored("an id");
         let mut record = Credential::new(id, kind, user, material, now, Version::fresh());
-        record.access_key = Some(AccessKey::from_stored("k"));
         record.project_id = Some(ProjectId::from_stored("p"));
         record.slot = Some(Slot::Ec2);
-        let entries = keys.entries(&record);
-        assert_eq!(entries.len(), 6);
-        for entry in entries {
+        record.terms.set_expires_at(Some(now));
+        let without_key = keys.entries(&record);
+        record.access_key = Some(AccessKey::from_stored("k"));
+        let with_key = keys.entries(&record);
+        assert_eq!((with_key.len(), without_key.len()), (5, 5));
+        for entry in [with_key, without_key].concat() {
             let prefix =
                 keys.index_prefixes().into_iter().find(|start| entry.key.starts_with(start));
             let rest = &entry.key[prefix.expect("one of the prefixes").len()..];

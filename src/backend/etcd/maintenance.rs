@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::backend::{
-    BackendError, Order,
+    BackendError,
     contract::{Change, Recount},
 };
 use crate::domain::{CredentialId, UserId};
@@ -25,14 +25,14 @@ use super::wire::{KeyValue, Range, RangeAnswer, Txn};
 const SCAN_CHUNK: usize = 2_000;
 
 /// How many records one transaction can remove. Each takes the record itself, two unique
-/// entries, two orders of two owners, and a counter; one operation is the change.
-const REMOVE_CHUNK: usize = (MAX_OPERATIONS - 1) / 8;
+/// entries, two of each owner, its expiry, and a counter; one operation is the change.
+const REMOVE_CHUNK: usize = (MAX_OPERATIONS - 1) / 9;
 
 /// Deletes the records that an owner has when the purge starts, some at a time, each record as
 /// a whole. Returns how many. A record whose deletion was not acknowledged and that is gone
 /// counts too.
 pub(super) async fn purge(store: Arc<Store>, owner: Owner) -> Result<u64, BackendError> {
-    let prefix = store.keys.owned(&owner, Order::Id);
+    let prefix = store.keys.owned(&owner);
     let (mut start, end) = (prefix.clone(), end_of_prefix(&prefix));
     let (mut started, mut purged) = (None, 0);
     loop {
@@ -40,8 +40,10 @@ pub(super) async fn purge(store: Arc<Store>, owner: Owner) -> Result<u64, Backen
         let Some(last) = scan.entries.last() else { return Ok(purged) };
         start = key_after(&last.key.0);
         let started = *started.get_or_insert(scan.revision);
-        let id = |entry: &KeyValue| read::text_after(entry, prefix.len());
-        let ids = scan.entries.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        let id = |entry: &KeyValue| read::id_of(entry, prefix.len());
+        // Version 1 of the layout has two entries for each record.
+        let ids = scan.entries.iter().map(id).collect::<Result<BTreeSet<_>, _>>()?;
+        let ids: Vec<_> = ids.into_iter().collect();
         for ids in ids.chunks(REMOVE_CHUNK) {
             purged += purge_chunk(&store, &owner, ids, started).await?;
         }
@@ -180,8 +182,7 @@ async fn find_pointers(store: &Store, id: &CredentialId) -> Result<Pointers, Bac
                 if !points_to(rest, &entry.value.0, id.as_str()) {
                     continue;
                 }
-                // Counted are a user's entries by id, which have no value.
-                if prefix == store.keys.users() && entry.value.0.is_empty() {
+                if prefix == store.keys.users() {
                     pointers.users.extend(user_of(rest).map(|user| (user, -1)));
                 }
                 pointers.entries.push(entry);
@@ -230,7 +231,7 @@ async fn recount_user(
     has_counter: bool,
     repair: bool,
 ) -> Result<Option<bool>, BackendError> {
-    let entries = store.keys.owned(&Owner::User(user_id.clone()), Order::Id);
+    let entries = store.keys.owned(&Owner::User(user_id.clone()));
     let end = end_of_prefix(&entries);
     let count = Range { count_only: true, ..Range::between(entries, end) };
     let key = store.keys.counter(user_id);

@@ -17,8 +17,10 @@ mod load;
 mod maintenance;
 mod read;
 mod record;
+mod rotate;
 mod store;
 mod transport;
+mod upgrade;
 mod wire;
 
 pub use self::{backend::EtcdBackend, builder::EtcdBuilder};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::backend::{BackendError, ListQuery, Order, Page};
+use crate::backend::{BackendError, ListQuery, Order, Page, access_key_marker};
 use crate::domain::{AccessKey, Credential, CredentialId, Slot, UserId};
 
 use super::error::{CorruptKey, EtcdError, EtcdErrorKind};
-use super::keys::{end_of_prefix, key_after};
+use super::keys::key_after;
 use super::record::{self, Found};
 use super::store::Store;
 use super::wire::{KeyValue, Range, RangeAnswer};
@@ -84,6 +84,19 @@ pub(super) fn id_in(entry: &KeyValue) -> Result<String, BackendError> {
     id.map(Into::into).map_err(|_| CorruptKey::new(&entry.key.0, "the id").into())
 }
 
+/// Returns the id of the record that an entry of a list points to.
+pub(super) fn id_of(entry: &KeyValue, prefix: usize) -> Result<String, BackendError> {
+    if !entry.value.0.is_empty() {
+        return id_in(entry);
+    }
+    let marker = text_after(entry, prefix)?;
+    let id = marker.strip_prefix(BY_ID).map(Into::into);
+    id.ok_or_else(|| CorruptKey::new(&entry.key.0, "the id").into())
+}
+
+/// The first character of the markers of records without an access key.
+const BY_ID: char = 'i';
+
 /// Returns the text after the first bytes of an entry's key.
 pub(super) fn text_after(entry: &KeyValue, bytes: usize) -> Result<String, BackendError> {
     let text = entry.key.0.get(bytes..).and_then(|rest| str::from_utf8(rest).ok());
@@ -124,25 +137,31 @@ pub(super) async fn records(
 
 /// Reads one page. All records are of the revision at the start, unless etcd has compacted it.
 pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, BackendError> {
-    let prefix = store.keys.listed(query);
+    let (prefix, last) = store.keys.listed(query);
     let marker = |marker: &Option<String>| {
         let marker = marker.as_deref().filter(|marker| !marker.is_empty())?;
         Some([&*prefix, marker.as_bytes()].concat())
     };
-    let start = marker(&query.after).map_or_else(|| prefix.clone(), |after| key_after(&after));
-    let end = marker(&query.before).unwrap_or_else(|| end_of_prefix(&prefix));
+    // All entries are behind this one. A scan from there reads narrow ranges.
+    let first = match query.order {
+        Order::ExpiresAt => prefix.clone(),
+        Order::Key => [&*prefix, access_key_marker("").as_bytes()].concat(),
+    };
+    let start = marker(&query.after).map_or(first, |after| key_after(&after));
+    let end = marker(&query.before).unwrap_or_else(|| last.clone()).min(last);
     if start >= end {
         return Ok(Page::default());
     }
     // If the entries alone select the records, no more are examined than the page can hold.
-    let is_selected =
-        query.kind.is_none() && (query.user_id.is_none() || query.project_id.is_none());
+    let is_by_expiry = query.order == Order::ExpiresAt;
+    let owners = usize::from(query.user_id.is_some()) + usize::from(query.project_id.is_some());
+    let is_selected = query.kind.is_none() && owners <= usize::from(!is_by_expiry);
     let examined = if is_selected { query.limit() } else { ListQuery::MAX_EXAMINED };
     let scan = store.scan(&prefix, start, end, examined + 1).await?;
 
     let mut items = Vec::with_capacity(scan.entries.len());
     for entry in &scan.entries {
-        items.push(Item::of(entry, prefix.len(), query.order)?);
+        items.push(Item::of(entry, prefix.len())?);
     }
     // `None` if etcd has compacted the revision. The latest state is as good, but records may
     // have moved since.
@@ -165,18 +184,20 @@ pub(super) async fn list(store: &Arc<Store>, query: &ListQuery) -> Result<Page, 
             }
             bytes_read += found.as_ref().map_or(0, |found| found.value.0.len());
             let Some(found) = found else {
-                if revision.is_none() {
+                // Earlier releases leave some entries of a record that they delete.
+                let may_remain = is_by_expiry || item.marker.starts_with(BY_ID);
+                if revision.is_none() || may_remain {
                     continue;
                 }
                 return Err(CorruptKey::new(item.marker.as_bytes(), "the record").into());
             };
             let Some(credential) = record::decode_matching(&found, query)? else { continue };
-            if query.order.marker(&credential) != Some(&item.marker) {
+            if query.order.marker(&credential).as_deref() != Some(&*item.marker) {
                 continue;
             }
             if query.is_full(page.credentials.len(), bytes) {
                 let last = page.credentials.last();
-                page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+                page.next = last.and_then(|last| query.order.marker(last));
                 return Ok(page);
             }
             bytes += credential.size();
@@ -206,13 +227,8 @@ struct Item {
 }
 
 impl Item {
-    fn of(entry: &KeyValue, prefix: usize, order: Order) -> Result<Self, BackendError> {
-        let marker = text_after(entry, prefix)?;
-        let id = match order {
-            Order::AccessKey => id_in(entry)?,
-            Order::Id => marker.clone(),
-        };
-        Ok(Self { marker, id })
+    fn of(entry: &KeyValue, prefix: usize) -> Result<Self, BackendError> {
+        Ok(Self { marker: text_after(entry, prefix)?, id: id_of(entry, prefix)? })
     }
 }
 

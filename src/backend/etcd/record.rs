@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::backend::{BackendError, ListQuery};
 use crate::domain::{
     AccessKey, Attributes, Credential, CredentialId, Delegation, Kind, Material, ProjectId, Slot,
-    Status, UserId, Version, from_micros, to_micros,
+    Status, Terms, UserId, Version, from_micros, to_micros,
 };
 
 use super::error::{CorruptKey, EtcdError, EtcdErrorKind};
@@ -37,6 +37,11 @@ struct Stored<'a> {
     root_key: Option<bool>,
     #[serde(default, skip_serializing_if = "is_empty")]
     attributes: Cow<'a, Attributes>,
+    /// All terms but the expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    terms: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
     created_at: i64,
     updated_at: i64,
     version: u64,
@@ -57,10 +62,11 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         slot,
         access_key,
         material,
-        status,
+        status: _,
         delegation,
         root_key: _,
         attributes,
+        terms,
         created_at,
         updated_at,
         version,
@@ -74,10 +80,12 @@ pub(super) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
         slot: slot.map(|slot| slot.as_str().into()),
         access_key: access_key.as_ref().map(|key| key.as_str().into()),
         material: material.expose().into(),
-        status: status.as_str().into(),
+        status: credential.stored_status().into(),
         delegation: delegation.as_ref().map(|delegation| delegation.encode().into()),
         root_key: credential.stored_root_key(),
         attributes: Cow::Borrowed(attributes),
+        terms: terms.encode().map(Into::into),
+        expires_at: terms.expires_at().map(to_micros),
         created_at: to_micros(*created_at),
         updated_at: to_micros(*updated_at),
         version: version.get(),
@@ -138,6 +146,9 @@ fn credential(stored: Stored<'_>, found: &KeyValue) -> Result<Credential, Backen
 fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
     let material = Zeroizing::new(stored.material.into_owned());
     let root_key = stored.root_key;
+    let expires_at = stored.expires_at.map(|micros| from_micros(micros).ok_or("the expiry"));
+    let terms = Terms::decode(stored.terms.as_deref(), expires_at.transpose()?);
+    let terms = terms.map_err(|_| "the terms")?;
     let credential = Credential {
         id: CredentialId::from_stored(stored.id),
         kind: Kind::from_stored(stored.kind.into_owned()),
@@ -146,13 +157,14 @@ fn decoded(stored: Stored<'_>) -> Result<Credential, &'static str> {
         slot: stored.slot.map(|word| Slot::from_word(&word).ok_or("the slot")).transpose()?,
         access_key: stored.access_key.map(AccessKey::from_stored),
         material: Material::decode(&material).map_err(|_| "the material")?,
-        status: Status::from_word(&stored.status).ok_or("the status")?,
+        status: Status::from_stored(&stored.status, &terms).ok_or("the status")?,
         delegation: stored
             .delegation
             .map(|text| Delegation::decode(&text).ok_or("the delegation"))
             .transpose()?,
         root_key,
         attributes: stored.attributes.into_owned(),
+        terms,
         created_at: from_micros(stored.created_at).ok_or("the time of creation")?,
         updated_at: from_micros(stored.updated_at).ok_or("the time of the last write")?,
         version: Version::from_stored(stored.version),
@@ -207,11 +219,17 @@ impl Draft {
     /// Adds the insert of this record to a transaction. If the transaction fails, it reads the
     /// record and then each unique entry.
     pub(super) fn add_to(&self, txn: &mut Txn) {
+        self.add_with_freed(txn, &[]);
+    }
+
+    /// As [`add_to`](Self::add_to). The transaction frees these unique entries of another record;
+    /// it does not read them.
+    pub(super) fn add_with_freed(&self, txn: &mut Txn, freed: &[Vec<u8>]) {
         txn.require(self.key.clone(), 0);
         txn.otherwise(Range::of(self.key.clone()));
         txn.put(self.key.clone(), &**self.value);
         for entry in &self.entries {
-            if entry.is_unique {
+            if entry.is_unique && !freed.contains(&entry.key) {
                 txn.require(entry.key.clone(), 0);
                 txn.otherwise(Range::of(entry.key.clone()));
             }
@@ -232,7 +250,8 @@ impl Draft {
         *self.value == found.value.0
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+    /// Returns all keys that the record takes.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
         std::iter::once(&self.key).chain(self.entries.iter().map(|entry| &entry.key))
     }
 

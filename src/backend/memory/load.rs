@@ -35,7 +35,7 @@ impl State {
         if self.put_new(entry) {
             return Loaded::Stored;
         }
-        match self.all.get(entry.id.text()) {
+        match self.all.get(&entry.id) {
             Some(held) if *held == entry.credential => Loaded::AlreadyThere,
             _ => Loaded::Refused,
         }

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use self::shelf::{Entry, Shelf};
 
 use super::{
-    BackendError, CredentialBackend, ListQuery, Page,
+    BackendError, CredentialBackend, ListQuery, Order, Page,
     contract::{Change, Maintenance, Recount},
     hub::Hub,
 };
@@ -109,9 +109,36 @@ impl CredentialBackend for MemoryBackend {
         if state.clashes(&entry) {
             return Err(BackendError::AlreadyExists);
         }
-        state.remove(&current);
-        state.put(&entry);
+        state.replace(&current, &entry);
         state.hub.report(|| vec![Change::written(credential)]);
+        Ok(true)
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let (entry, retired_entry) = (Entry::new(credential), Entry::new(retired));
+        let mut state = self.write();
+        let Some(current) = state.current(&retired.id, expected) else {
+            return Ok(false);
+        };
+        let held = || state.users.get(&credential.user_id).map_or(0, Shelf::len);
+        if quota != Quota::Unlimited && !quota.admits(held() as u64) {
+            return Err(BackendError::QuotaExceeded);
+        }
+        if state.clashes(&retired_entry) {
+            return Err(BackendError::AlreadyExists);
+        }
+        state.replace(&current, &retired_entry);
+        if !state.put_new(&entry) {
+            state.replace(retired, &Entry::new(&current));
+            return Err(BackendError::AlreadyExists);
+        }
+        state.hub.report(|| vec![Change::written(credential), Change::written(retired)]);
         Ok(true)
     }
 
@@ -152,6 +179,14 @@ impl Maintenance for MemoryBackend {
         Ok(true)
     }
 
+    async fn check_indexes(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    async fn repair_indexes(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {
         Ok(None)
     }
@@ -185,6 +220,7 @@ impl State {
     /// records. `None` if the shelf is not sorted yet.
     fn page(&self, query: &ListQuery) -> Option<Page> {
         let narrowest = match (&query.user_id, &query.project_id) {
+            _ if query.order == Order::ExpiresAt => Some(&self.all),
             (Some(user_id), _) => self.users.get(user_id),
             (None, Some(project_id)) => self.projects.as_ref()?.get(project_id),
             (None, None) => Some(&self.all),
@@ -195,6 +231,7 @@ impl State {
     /// Like [`page`](Self::page), but sorts the shelf first.
     fn sorted_page(&mut self, query: &ListQuery) -> Page {
         let narrowest = match (&query.user_id, &query.project_id) {
+            _ if query.order == Order::ExpiresAt => Some(&mut self.all),
             (Some(user_id), _) => self.users.get_mut(user_id),
             (None, Some(project_id)) => self.projects().get_mut(project_id),
             (None, None) => Some(&mut self.all),
@@ -221,7 +258,7 @@ impl State {
 
     /// Returns whether a record with another id has this one's access key or slot.
     fn clashes(&self, entry: &Entry) -> bool {
-        let by_key = entry.access_key.as_ref().and_then(|key| self.by_access_key.get(key.text()));
+        let by_key = entry.access_key.as_ref().and_then(|key| self.by_access_key.get(key));
         let by_slot = slot_of(&entry.credential).and_then(|slot| self.slots.get(&slot));
         by_key.into_iter().chain(by_slot).any(|other| other.id != entry.credential.id)
     }
@@ -234,11 +271,11 @@ impl State {
         if slot.as_ref().is_some_and(|slot| self.slots.contains_key(slot)) {
             return false;
         }
-        if self.all.get(entry.id.text()).is_some() {
+        if self.all.get(&entry.id).is_some() {
             return false;
         }
         if let Some(access_key) = &entry.access_key {
-            match self.by_access_key.entry(Arc::clone(access_key.text())) {
+            match self.by_access_key.entry(Arc::clone(access_key)) {
                 MapEntry::Occupied(_) => return false,
                 MapEntry::Vacant(by_access_key) => {
                     by_access_key.insert(Arc::clone(credential));
@@ -255,7 +292,7 @@ impl State {
     fn put(&mut self, entry: &Entry) {
         let credential = &entry.credential;
         if let Some(access_key) = &entry.access_key {
-            self.by_access_key.insert(Arc::clone(access_key.text()), Arc::clone(credential));
+            self.by_access_key.insert(Arc::clone(access_key), Arc::clone(credential));
         }
         if let Some(slot) = slot_of(credential) {
             self.slots.insert(slot, Arc::clone(credential));
@@ -271,11 +308,24 @@ impl State {
         }
     }
 
+    /// Puts the new state of a record in the place of its current one.
+    fn replace(&mut self, current: &Arc<Credential>, entry: &Entry) {
+        let new = &entry.credential;
+        let keeps_places = (&current.user_id, &current.project_id, &current.slot)
+            == (&new.user_id, &new.project_id, &new.slot)
+            && (&current.access_key, current.terms.expires_at())
+                == (&new.access_key, new.terms.expires_at());
+        if !keeps_places {
+            self.remove(current);
+        }
+        self.put(entry);
+    }
+
     fn remove(&mut self, credential: &Arc<Credential>) {
         let entry = Entry::new(credential);
         self.all.remove(&entry);
         if let Some(access_key) = &entry.access_key {
-            self.by_access_key.remove(access_key.text());
+            self.by_access_key.remove(access_key);
         }
         if let Some(slot) = slot_of(credential) {
             self.slots.remove(&slot);

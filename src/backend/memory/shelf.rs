@@ -1,4 +1,4 @@
-//! Records by id, and sorted in both orders of a list.
+//! Records by id, and sorted in the orders of a list.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,7 +11,7 @@ use crate::{
     domain::Credential,
 };
 
-/// Some of the records: by id, and after the first list also in both orders.
+/// Some of the records: by id, and after the first list also in the orders of a list.
 ///
 /// Sorted indexes cost a write more than everything else, and most records are looked up but
 /// never listed.
@@ -21,40 +21,44 @@ pub(super) struct Shelf {
     orders: Option<Orders>,
 }
 
-/// The records in both orders of a list.
+/// The records in the orders of a list.
 #[derive(Default)]
 struct Orders {
-    by_id: BTreeMap<Marker, Arc<Credential>>,
-    by_access_key: BTreeMap<Marker, Arc<Credential>>,
+    keys: BTreeMap<Marker, Arc<Credential>>,
+    expiries: BTreeMap<Marker, Arc<Credential>>,
 }
 
 /// A record to be indexed; the indexes share its keys.
 pub(super) struct Entry {
-    pub(super) id: Marker,
-    pub(super) access_key: Option<Marker>,
+    pub(super) id: Arc<str>,
+    pub(super) access_key: Option<Arc<str>>,
     pub(super) credential: Arc<Credential>,
 }
 
 impl Entry {
     pub(super) fn new(credential: &Arc<Credential>) -> Self {
         Self {
-            id: Marker::new(credential.id.as_str()),
-            access_key: credential.access_key.as_ref().map(|key| Marker::new(key.as_str())),
+            id: credential.id.as_str().into(),
+            access_key: credential.access_key.as_ref().map(|key| key.as_str().into()),
             credential: Arc::clone(credential),
         }
+    }
+
+    fn marker(&self, order: Order) -> Option<Marker> {
+        order.marker(&self.credential).map(|marker| Marker::new(&marker))
     }
 }
 
 impl Shelf {
     pub(super) fn put(&mut self, entry: &Entry) {
-        self.records.insert(Arc::clone(&entry.id.text), Arc::clone(&entry.credential));
+        self.records.insert(Arc::clone(&entry.id), Arc::clone(&entry.credential));
         if let Some(orders) = &mut self.orders {
             orders.put(entry);
         }
     }
 
     pub(super) fn remove(&mut self, entry: &Entry) {
-        self.records.remove(&entry.id.text);
+        self.records.remove(&entry.id);
         if let Some(orders) = &mut self.orders {
             orders.remove(entry);
         }
@@ -92,23 +96,29 @@ impl Shelf {
 
 impl Orders {
     fn put(&mut self, entry: &Entry) {
-        self.by_id.insert(entry.id.clone(), Arc::clone(&entry.credential));
-        if let Some(access_key) = &entry.access_key {
-            self.by_access_key.insert(access_key.clone(), Arc::clone(&entry.credential));
+        for (order, index) in self.indexes() {
+            if let Some(marker) = entry.marker(order) {
+                index.insert(marker, Arc::clone(&entry.credential));
+            }
         }
     }
 
     fn remove(&mut self, entry: &Entry) {
-        self.by_id.remove(&entry.id);
-        if let Some(access_key) = &entry.access_key {
-            self.by_access_key.remove(access_key);
+        for (order, index) in self.indexes() {
+            if let Some(marker) = entry.marker(order) {
+                index.remove(&marker);
+            }
         }
+    }
+
+    fn indexes(&mut self) -> [(Order, &mut BTreeMap<Marker, Arc<Credential>>); 2] {
+        [(Order::Key, &mut self.keys), (Order::ExpiresAt, &mut self.expiries)]
     }
 
     fn page(&self, query: &ListQuery) -> Page {
         let index = match query.order {
-            Order::AccessKey => &self.by_access_key,
-            Order::Id => &self.by_id,
+            Order::ExpiresAt => &self.expiries,
+            Order::Key => &self.keys,
         };
         let after = Marker::new(query.after.as_deref().unwrap_or_default());
         let before = query.before.as_deref().filter(|marker| !marker.is_empty());
@@ -153,10 +163,6 @@ impl Marker {
         let length = text.len().min(start.len());
         start[..length].copy_from_slice(&text.as_bytes()[..length]);
         Self { start: u128::from_be_bytes(start), text: text.into() }
-    }
-
-    pub(super) fn text(&self) -> &Arc<str> {
-        &self.text
     }
 }
 

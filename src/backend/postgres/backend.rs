@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use crate::backend::row::version_number;
 use crate::backend::{
-    BackendError, CredentialBackend, ListQuery, Page,
+    BackendError, CredentialBackend, ListQuery, Page, access_key_marker,
     contract::{BulkLoad, ChangeFeed, Changes, Loaded, Maintenance, Recount},
 };
 use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, Quota, Slot, UserId, Version};
@@ -24,7 +24,7 @@ use super::notify::Subscription;
 use super::reads::{LIST_WEIGHT, Reads, text};
 use super::rows::{escape, row_of, unescape};
 use super::statements;
-use super::write::{Write, WriteResult};
+use super::write::{Rotation, Write, WriteResult};
 use super::writer::Writer;
 
 /// Stores credentials in a PostgreSQL database.
@@ -44,10 +44,12 @@ use super::writer::Writer;
 /// is checked by counting the user's records while the user's row is locked. No counter is
 /// stored, so none can be wrong.
 ///
-/// If a session is lost before the server answers, an insert is looked up by its version on
-/// a new session. Any other write, and an insert that is not found, returns
-/// [`Unavailable`](BackendError::Unavailable); it may have taken effect. A write whose
-/// future is dropped before its batch starts does not happen.
+/// A rotation is a transaction of its own and takes some round trips.
+///
+/// If a session is lost before the server answers, an insert or the new record of a rotation is
+/// looked up by its version on a new session. Any other write, and one whose record is not
+/// found, returns [`Unavailable`](BackendError::Unavailable); it may have taken effect. A write
+/// whose future is dropped before its batch starts does not happen.
 ///
 /// A write that waits for another transaction's lock for half of the
 /// [statement timeout](super::PostgresBuilder::statement_timeout) returns
@@ -178,7 +180,8 @@ impl CredentialBackend for PostgresBackend {
         &self,
         access_key: &AccessKey,
     ) -> Result<Option<Arc<Credential>>, BackendError> {
-        self.reads().find(&statements::BY_ACCESS_KEY, vec![text(access_key.as_str())]).await
+        let marker = access_key_marker(access_key.as_str());
+        self.reads().find(&statements::BY_MARKER, vec![text(&marker)]).await
     }
 
     async fn find_by_slot(
@@ -202,6 +205,18 @@ impl CredentialBackend for PostgresBackend {
         let expected = version_number(expected);
         let write = Write::Update { row: row_of(credential), expected };
         Ok(self.write(write).await? > 0)
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let (row, retired) = (row_of(credential), row_of(retired));
+        let rotation = Rotation { row, quota, retired, expected: version_number(expected) };
+        Ok(self.write(Write::Rotate(Box::new(rotation))).await? > 0)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
@@ -241,6 +256,14 @@ impl ChangeFeed for PostgresBackend {
 impl Maintenance for PostgresBackend {
     async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
         self.delete_at(id, None).await
+    }
+
+    async fn check_indexes(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    async fn repair_indexes(&self) -> Result<(), BackendError> {
+        Ok(())
     }
 
     async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {

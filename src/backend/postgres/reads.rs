@@ -15,7 +15,9 @@ use tokio::{
 };
 use tokio_postgres::{Row, types::ToSql};
 
-use crate::backend::{BackendError, ListQuery, Page, row::COLUMNS};
+use crate::backend::{
+    BackendError, ListQuery, Order, Page, list::parse_expiry_marker, row::COLUMNS,
+};
 use crate::domain::{Credential, Kind, ProjectId, UserId};
 
 use super::channel::Channel;
@@ -107,16 +109,18 @@ impl Reads {
         };
         let text = |text: &str| escape(text).into_owned();
         let (user, project) = (query.user_id.as_ref(), query.project_id.as_ref());
-        let (user, mut project) =
+        let (mut user, mut project) =
             (user.map(UserId::as_str).map(text), project.map(ProjectId::as_str).map(text));
         let kind = query.kind.as_ref().map(Kind::as_str).map(text);
         let (after, before) = (marker(&query.after), marker(&query.before));
-        let (owner, id) = match user {
-            Some(user) => (Owner::User, Some(user)),
-            None => match project.take() {
-                Some(project) => (Owner::Project, Some(project)),
-                None => (Owner::Nobody, None),
-            },
+        let (owner, id) = if query.order == Order::ExpiresAt {
+            (Owner::Nobody, None)
+        } else if let Some(user) = user.take() {
+            (Owner::User, Some(user))
+        } else if let Some(project) = project.take() {
+            (Owner::Project, Some(project))
+        } else {
+            (Owner::Nobody, None)
         };
         let list =
             List { order: query.order, owner, after: after.is_some(), before: before.is_some() };
@@ -124,10 +128,18 @@ impl Reads {
         // Stored texts are never shorter than the originals, so the page is never too large.
         let bytes = as_number(ListQuery::MAX_BYTES);
 
-        let given = [id, after, before].into_iter().flatten();
-        let mut values: Vec<Value> = given.map(|text| Box::new(text) as Value).collect();
+        let mut values: Vec<Value> = id.into_iter().map(|id| Box::new(id) as Value).collect();
+        for marker in [after, before].into_iter().flatten() {
+            if query.order == Order::ExpiresAt {
+                let (micros, id) = parse_expiry_marker(&marker);
+                values.extend([Box::new(micros) as Value, Box::new(id.to_owned())]);
+            } else {
+                values.push(Box::new(marker));
+            }
+        }
         let numbers: [Value; 2] = [Box::new(bytes), Box::new(rows)];
-        let filters: [Value; 3] = [Box::new(examined), Box::new(kind), Box::new(project)];
+        let filters: [Value; 4] =
+            [Box::new(examined), Box::new(kind), Box::new(user), Box::new(project)];
         values.extend(filters.into_iter().chain(numbers));
         let found = self.query(statements::list(list), values, LIST_WEIGHT).await;
         page(&found.map_err(PostgresError::into_backend_error)?, query)
@@ -185,7 +197,7 @@ fn page(found: &[Row], query: &ListQuery) -> Result<Page, BackendError> {
         }
         if query.is_full(page.credentials.len(), bytes) || !rows::is_whole(row) {
             let last = page.credentials.last();
-            page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+            page.next = last.and_then(|last| query.order.marker(last));
             break;
         }
         let record = rows::read(row)?;

@@ -18,7 +18,8 @@ pub(super) fn row_of(credential: &Credential) -> Row {
 
 /// Approximate size of a row on the wire, in bytes.
 pub(super) fn size(row: &Row) -> usize {
-    row.material.len() + row.attributes.len() + 512
+    let terms = row.terms.as_ref().map_or(0, String::len);
+    row.material.len() + row.attributes.len() + terms + 512
 }
 
 /// The columns of a row, for `COPY`.
@@ -29,7 +30,7 @@ pub(super) fn values(row: &Row) -> [&(dyn ToSql + Sync); COLUMNS.len()] {
 /// Rows as parameters of a statement: one array for each column.
 pub(super) struct Arrays<'a> {
     texts: [Vec<Option<&'a str>>; TEXTS],
-    numbers: [Vec<i64>; COLUMNS.len() - TEXTS],
+    numbers: [Vec<Option<i64>>; COLUMNS.len() - TEXTS],
 }
 
 impl<'a> Arrays<'a> {
@@ -48,8 +49,10 @@ impl<'a> Arrays<'a> {
                 row.delegation.as_deref(),
                 Some(&*row.attributes),
                 row.root_key,
+                row.terms.as_deref(),
             ];
-            let numbers = [row.created_at, row.updated_at, row.version];
+            let numbers =
+                [Some(row.created_at), Some(row.updated_at), Some(row.version), row.expires_at];
             arrays.texts.iter_mut().zip(texts).for_each(|(array, text)| array.push(text));
             arrays.numbers.iter_mut().zip(numbers).for_each(|(array, number)| array.push(number));
         }
@@ -89,12 +92,13 @@ impl Columns for RowColumns<'_> {
         self.0.try_get(column).map_err(|_| COLUMNS[column])
     }
 
-    fn number(&self, column: usize) -> Result<i64, &'static str> {
+    fn number(&self, column: usize) -> Result<Option<i64>, &'static str> {
         self.0.try_get(column).map_err(|_| COLUMNS[column])
     }
 
-    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>> {
-        unescape(stored)
+    fn optional_name(&self, column: usize) -> Result<Option<Cow<'_, str>>, &'static str> {
+        let text = self.raw(column)?;
+        text.map(|text| unescape(text).ok_or(COLUMNS[column])).transpose()
     }
 }
 

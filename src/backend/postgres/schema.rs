@@ -1,5 +1,7 @@
 //! The schema and its versions.
 
+use std::time::Duration;
+
 use tokio::time::sleep;
 use tokio_postgres::{Client, error::SqlState};
 
@@ -11,11 +13,22 @@ use super::statements;
 
 /// The steps from one version to the next. Deployed stores have run them: add new ones, never
 /// change one.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_credentials.sql"), include_str!("migrations/0002_root_key.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001_credentials.sql"),
+    include_str!("migrations/0002_root_key.sql"),
+    include_str!("migrations/0003_terms.sql"),
+    MARKERS,
+];
+
+/// Builds indexes, which takes a while where records exist.
+const MARKERS: &str = include_str!("migrations/0004_markers.sql");
+const BEFORE_MARKERS: i64 = 3;
 
 /// The newest version.
-const LATEST: i64 = 2;
+const LATEST: i64 = 4;
+
+/// How often to look whether another server has built the indexes.
+const BUILD_PAUSE: Duration = Duration::from_millis(500);
 
 const MAX_ATTEMPTS: u32 = 20;
 
@@ -106,9 +119,41 @@ async fn migrate_all(client: &Client, mode: OpenMode) -> Result<(), StepError> {
         version = Some(0);
     }
     while version != Some(LATEST) {
+        if version == Some(BEFORE_MARKERS) {
+            build_indexes(client).await?;
+        }
         version = migrate_once(client).await?;
     }
     Ok(())
+}
+
+/// Builds the indexes of a migration while others write, if records exist. Continues after a
+/// build that was interrupted. If another server builds them, waits for it.
+async fn build_indexes(client: &Client) -> Result<(), StepError> {
+    let is_true = async |sql| client.query_one(sql, &[]).await?.try_get::<_, bool>(0);
+    while !is_true(statements::LOCK_BUILD).await? {
+        sleep(BUILD_PAUSE).await;
+    }
+    let built = async {
+        if version(client, statements::VERSION).await? != Some(BEFORE_MARKERS) {
+            return Ok(());
+        }
+        for row in client.query(statements::BROKEN_INDEXES, &[]).await? {
+            let name: &str = row.try_get(0)?;
+            client.batch_execute(&format!("DROP INDEX \"{name}\"")).await?;
+        }
+        if !is_true(statements::HAS_RECORDS).await? {
+            return Ok(());
+        }
+        tracing::info!("building the indexes of the credential store");
+        for statement in statements::concurrent_indexes(MARKERS) {
+            client.batch_execute(&statement).await?;
+        }
+        Ok::<_, tokio_postgres::Error>(())
+    };
+    let built = built.await;
+    is_true(statements::UNLOCK_BUILD).await?;
+    Ok(built?)
 }
 
 /// Applies the next migration, unless another server has done so. Returns the version after it.

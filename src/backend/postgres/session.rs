@@ -230,6 +230,27 @@ impl Session {
         .await
     }
 
+    /// Runs statements one after the other in one transaction. Commits if `is_done` is true for
+    /// their result, otherwise rolls back.
+    ///
+    /// Requires exclusive use of the session.
+    pub(super) async fn atomically<T>(
+        &self,
+        steps: impl Future<Output = Result<T, tokio_postgres::Error>>,
+        is_done: impl FnOnce(&T) -> bool,
+    ) -> Result<T, PostgresError> {
+        self.with_timeout(self.statement_timeout, async {
+            self.client.batch_execute(statements::BEGIN).await?;
+            let result = steps.await;
+            let commits = result.as_ref().is_ok_and(is_done);
+            let end = if commits { statements::COMMIT } else { statements::ROLLBACK };
+            let ended = self.client.batch_execute(end).await;
+            let result = result?;
+            ended.map(|()| result)
+        })
+        .await
+    }
+
     async fn answer(
         &self,
         statement: &Statement,

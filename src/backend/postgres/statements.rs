@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use crate::backend::{Order, row::COLUMNS};
 
 /// How many of the columns are texts. The columns after them are numbers.
-pub(super) const TEXTS: usize = 11;
+pub(super) const TEXTS: usize = 12;
 
 // Sessions.
 
@@ -58,6 +58,28 @@ pub(super) const SHOW_ENCODING: &str = "SHOW server_encoding";
 pub(super) const TIMELINE: &str = "SELECT CAST(system_identifier AS text),
     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()";
 
+/// Takes the right to build indexes of this store, unless another session has it. Ends with the
+/// session.
+pub(super) const LOCK_BUILD: &str =
+    "SELECT pg_try_advisory_lock(CAST(CAST('credentials' AS regclass) AS oid)::bigint)";
+pub(super) const UNLOCK_BUILD: &str =
+    "SELECT pg_advisory_unlock(CAST(CAST('credentials' AS regclass) AS oid)::bigint)";
+
+pub(super) const HAS_RECORDS: &str = "SELECT EXISTS (SELECT 1 FROM credentials)";
+
+/// The indexes of a build that was interrupted.
+pub(super) const BROKEN_INDEXES: &str = "SELECT CAST(c.relname AS text) FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = CAST('credentials' AS regclass) AND NOT i.indisvalid";
+
+/// Splits a migration into the statements that create indexes, each to be run outside a
+/// transaction, while others write.
+pub(super) fn concurrent_indexes(migration: &str) -> Vec<String> {
+    let statements =
+        migration.split(';').filter_map(|part| part.find("CREATE ").map(|at| &part[at..]));
+    statements.map(|statement| statement.replacen("INDEX", "INDEX CONCURRENTLY", 1)).collect()
+}
+
 /// A number that differs between two stores in one database.
 pub(super) const STORE_NUMBER: &str = "SELECT CAST(CAST('credentials' AS regclass) AS oid)";
 
@@ -96,8 +118,11 @@ pub(super) fn set_version(version: i64) -> String {
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM credentials", columns("")));
-pub(super) static BY_ACCESS_KEY: LazyLock<String> =
-    LazyLock::new(|| format!("{} WHERE access_key = $1", *SELECT));
+/// The marker of a record in a list by key, as the indexes have it.
+const MARKER: &str = "(CASE WHEN access_key IS NULL THEN 'i' || id ELSE 'a' || access_key END)";
+
+pub(super) static BY_MARKER: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE {MARKER} = $1", *SELECT));
 pub(super) static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = $1", *SELECT));
 pub(super) static BY_SLOT: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE user_id = $1 AND slot = $2 AND slot IS NOT NULL", *SELECT));
@@ -124,8 +149,8 @@ pub(super) struct List {
 }
 
 /// Reads one page. Parameters: the owner and the markers, as far as given; then how many rows
-/// to examine, the type and the project to filter by, or NULL, how many bytes to return, and
-/// how many rows.
+/// to examine, the type, the user and the project to filter by, or NULL, how many bytes to
+/// return, and how many rows. A marker of an expiry is two parameters: the expiry and the id.
 ///
 /// The innermost query walks one index in order and stops. It compares pairs, so that no other
 /// index has its order: an index on the marker alone could be walked from end to end for an
@@ -135,8 +160,8 @@ pub(super) struct List {
 /// and the one after it.
 pub(super) fn list(of: List) -> String {
     let column = match of.order {
-        Order::AccessKey => "access_key",
-        Order::Id => "id",
+        Order::ExpiresAt => "expires_at",
+        Order::Key => MARKER,
     };
     let mut last = 0;
     let mut value = |wanted: bool| {
@@ -148,7 +173,12 @@ pub(super) fn list(of: List) -> String {
         Owner::Project => Some("project_id"),
         Owner::User => Some("user_id"),
     };
-    let (id, after, before) = (value(owner.is_some()), value(of.after), value(of.before));
+    let id = value(owner.is_some());
+    let mut marker = |wanted: bool| match of.order {
+        Order::ExpiresAt if wanted => format!("({}, {})", value(true), value(true)),
+        _ => value(wanted),
+    };
+    let (after, before) = (marker(of.after), marker(of.before));
     let mut conditions = vec![format!("{column} IS NOT NULL")];
     let order = if let Some(owner) = owner {
         let (pair, not_null) = (format!("({owner}, {column})"), format!("{owner} IS NOT NULL"));
@@ -162,32 +192,41 @@ pub(super) fn list(of: List) -> String {
         conditions.extend([not_null, from, to]);
         format!("{owner}, {column}")
     } else {
-        conditions.extend(of.after.then(|| format!("{column} > {after}")));
-        conditions.extend(of.before.then(|| format!("{column} < {before}")));
-        column.to_owned()
+        // Few records have an expiry: the filters select among them.
+        let (place, order) = match of.order {
+            Order::ExpiresAt => ("(expires_at, id)", "expires_at, id"),
+            Order::Key => (column, column),
+        };
+        conditions.extend(of.after.then(|| format!("{place} > {after}")));
+        conditions.extend(of.before.then(|| format!("{place} < {before}")));
+        order.to_owned()
     };
     let (columns, conditions) = (columns(""), conditions.join(" AND "));
-    let [examined, kind, project, bytes, rows] = [(); 5].map(|()| value(true));
+    let [examined, kind, user, project, bytes, rows] = [(); 6].map(|()| value(true));
     let sent = COLUMNS.map(|column| match column {
-        "material" | "attributes" => {
+        "material" | "attributes" | "terms" => {
             format!("CASE WHEN passes AND coalesce(before, 0) < {bytes} THEN {column} END")
         }
         column => column.to_owned(),
     });
     let sent = sent.join(", ");
+    // The outer queries see that the rows come in order if they sort by a column.
+    let (walked_order, order) = (order.clone(), order.replace(MARKER, "marker"));
     format!(
         "SELECT {sent}, row_no, passes FROM (
             SELECT *, sum(CASE WHEN passes
-                THEN octet_length(material) + octet_length(attributes) ELSE 0 END)
+                THEN octet_length(material) + octet_length(attributes)
+                    + coalesce(octet_length(terms), 0) ELSE 0 END)
                 OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
             FROM (
                 SELECT *, row_number() OVER (ORDER BY {order}) AS row_no,
                     ({kind}::text IS NULL OR kind = {kind})
+                    AND ({user}::text IS NULL OR user_id = {user})
                     AND ({project}::text IS NULL OR coalesce(project_id = {project}, false))
                     AS passes
                 FROM (
-                    SELECT {columns} FROM credentials WHERE {conditions}
-                    ORDER BY {order} LIMIT {examined}::bigint + 1
+                    SELECT {columns}, {MARKER} AS marker FROM credentials WHERE {conditions}
+                    ORDER BY {walked_order} LIMIT {examined}::bigint + 1
                 ) AS walked
             ) AS numbered
             WHERE passes OR row_no >= {examined}::bigint
@@ -287,6 +326,12 @@ pub(super) static UPDATE: LazyLock<WriteStatement> = LazyLock::new(|| {
     );
     WriteStatement::new(plain, COLUMNS.len() + 1)
 });
+
+/// Locks a record if it has this version, and returns how many records a user has. Parameters:
+/// id and version; the user, and up to which number to count.
+pub(super) const LOCK_RECORD: &str = "SELECT (SELECT count(*) FROM (
+        SELECT 1 FROM credentials AS h WHERE h.user_id = $3 LIMIT $4::bigint) AS few)
+    FROM credentials AS c WHERE c.id = $1 AND c.version = $2 FOR UPDATE OF c";
 
 /// NULL as the version matches any version.
 pub(super) static DELETE: LazyLock<WriteStatement> = LazyLock::new(|| {

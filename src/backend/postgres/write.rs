@@ -34,10 +34,20 @@ pub(super) enum Write {
     RecordUses {
         uses: Vec<(String, i64)>,
     },
+    Rotate(Box<Rotation>),
     Update {
         row: Row,
         expected: i64,
     },
+}
+
+/// Inserts `row` and updates `retired`, or does neither.
+pub(super) struct Rotation {
+    pub(super) row: Row,
+    pub(super) quota: Quota,
+    pub(super) retired: Row,
+    /// The version of the replaced record.
+    pub(super) expected: i64,
 }
 
 /// The kinds of writes. A batch holds writes of one kind.
@@ -47,6 +57,7 @@ pub(super) enum Kind {
     Insert,
     Purge,
     RecordUses,
+    Rotate,
     Update,
 }
 
@@ -73,15 +84,18 @@ impl Write {
             Self::Insert { .. } => Kind::Insert,
             Self::PurgeProject { .. } | Self::PurgeUser { .. } => Kind::Purge,
             Self::RecordUses { .. } => Kind::RecordUses,
+            Self::Rotate(_) => Kind::Rotate,
             Self::Update { .. } => Kind::Update,
         }
     }
 
-    /// The id of the record. A batch holds no two writes of one record.
+    /// The id of the record; of a rotation, that of the new one. A batch holds no two writes of
+    /// one record.
     pub(super) fn id(&self) -> Option<&str> {
         match self {
             Self::Delete { id, .. } => Some(id),
             Self::Insert { row, .. } | Self::Update { row, .. } => Some(&row.id),
+            Self::Rotate(rotation) => Some(&rotation.row.id),
             Self::PurgeProject { .. } | Self::PurgeUser { .. } | Self::RecordUses { .. } => None,
         }
     }
@@ -99,6 +113,7 @@ impl Write {
         match self {
             Self::Insert { row, .. } | Self::Update { row, .. } => rows::size(row),
             Self::RecordUses { uses } => uses.len() * 100,
+            Self::Rotate(rotation) => rows::size(&rotation.row) + rows::size(&rotation.retired),
             Self::Delete { .. } | Self::PurgeProject { .. } | Self::PurgeUser { .. } => 100,
         }
     }
@@ -106,6 +121,7 @@ impl Write {
     fn row(&self) -> Option<&Row> {
         match self {
             Self::Insert { row, .. } | Self::Update { row, .. } => Some(row),
+            Self::Rotate(rotation) => Some(&rotation.row),
             _ => None,
         }
     }
@@ -114,14 +130,18 @@ impl Write {
     fn change(&self) -> Option<String> {
         Some(match self {
             Self::Delete { id, .. } => notify::record(id, None),
-            Self::Insert { row, .. } | Self::Update { row, .. } => {
-                notify::record(&row.id, row.access_key.as_deref())
-            }
+            Self::Insert { row, .. } | Self::Update { row, .. } => written(row),
+            Self::Rotate(rotation) => written(&rotation.row),
             Self::PurgeProject { project_id } => notify::project(project_id),
             Self::PurgeUser { user_id } => notify::user(user_id),
             Self::RecordUses { .. } => return None,
         })
     }
+}
+
+/// The change to notify others of when this row is written.
+fn written(row: &Row) -> String {
+    notify::record(&row.id, row.access_key.as_deref())
 }
 
 /// Writes a batch: all of it or nothing. All writes are of one kind, no two of one record.
@@ -156,6 +176,13 @@ pub(super) async fn apply(
         Kind::RecordUses => {
             record_uses(session, &sorted).await?;
             Ok(vec![WriteResult::Done(0); writes.len()])
+        }
+        Kind::Rotate => {
+            let mut results = Vec::new();
+            for write in writes {
+                results.push(rotate(session, write).await?);
+            }
+            Ok(results)
         }
         Kind::Update => {
             let ids = update(session, &sorted).await?;
@@ -195,6 +222,50 @@ async fn delete(session: &Session, writes: &[&Write]) -> Result<WrittenIds, Post
 async fn insert(session: &Session, writes: &[&Write]) -> Result<WrittenIds, PostgresError> {
     let arrays = Arrays::of(writes.iter().filter_map(|write| write.row()));
     execute(session, &statements::INSERT, arrays.values(), writes).await
+}
+
+/// Updates one record and inserts another one, in one transaction.
+async fn rotate(session: &Session, write: &Write) -> Result<WriteResult, PostgresError> {
+    let Write::Rotate(rotation) = write else { return Ok(WriteResult::Done(0)) };
+    let Rotation { row, quota, retired, expected } = &**rotation;
+    let retired_id = &*retired.id;
+    let payloads = notify::payloads([written(row), written(retired)]);
+    let (new, old) = (Arrays::of([row].into_iter()), Arrays::of([retired].into_iter()));
+    let steps = async {
+        let client = session.client();
+        let most = match quota {
+            Quota::AtMost(limit) => i64::from(*limit),
+            Quota::Unlimited => 0,
+        };
+        if *quota != Quota::Unlimited {
+            // Before the record, in the order in which inserts lock.
+            let lock = session.statement(statements::LOCK_OWNERS).await?;
+            client.execute(&lock, &[&[&*row.user_id].as_slice()]).await?;
+        }
+        let lock = session.statement(statements::LOCK_RECORD).await?;
+        let user_id = &*row.user_id;
+        let found = client.query_opt(&lock, &[&retired_id, expected, &user_id, &most]).await?;
+        let Some(found) = found else { return Ok(WriteResult::Done(0)) };
+        let held: i64 = found.try_get(0)?;
+        if *quota != Quota::Unlimited && !quota.admits(held.unsigned_abs()) {
+            return Ok(WriteResult::QuotaExceeded);
+        }
+        let update = session.statement(&statements::UPDATE.plain).await?;
+        let mut values = old.values();
+        let versions = vec![*expected];
+        values.push(&versions);
+        client.query(&update, &values).await?;
+        let insert = session.statement(&statements::INSERT.plain).await?;
+        if client.query(&insert, &new.values()).await?.is_empty() {
+            return Ok(WriteResult::Taken);
+        }
+        if let Some(notify_channel) = session.notify_channel() {
+            let notify = session.statement(statements::NOTIFY).await?;
+            client.query(&notify, &[&notify_channel, &payloads]).await?;
+        }
+        Ok(WriteResult::Done(1))
+    };
+    session.atomically(steps, |result| matches!(result, WriteResult::Done(1))).await
 }
 
 async fn update(session: &Session, writes: &[&Write]) -> Result<WrittenIds, PostgresError> {

@@ -139,7 +139,7 @@ impl Intake {
     }
 
     fn take(&mut self, kind: Kind) -> Vec<Job> {
-        let max = if kind == Kind::Purge { 1 } else { MAX_BATCH };
+        let max = if matches!(kind, Kind::Purge | Kind::Rotate) { 1 } else { MAX_BATCH };
         let (mut taken, mut left) = (Vec::new(), VecDeque::new());
         let (mut ids, mut bytes) = (HashSet::new(), 0);
         for job in self.waiting.drain(..) {
@@ -182,7 +182,7 @@ async fn run(channel: Channel, channels: Arc<[Channel]>, intake: Arc<Mutex<Intak
                     continue;
                 }
                 let error = |shared: SharedError| match kind {
-                    Kind::Insert | Kind::Update => shared.into_row_error(),
+                    Kind::Insert | Kind::Rotate | Kind::Update => shared.into_row_error(),
                     _ => shared.into_backend_error(),
                 };
                 // The caller may be gone.
@@ -236,7 +236,9 @@ async fn write_whole(
         let verdict = error.verdict();
         let is_last = match verdict {
             Verdict::Conflict | Verdict::Stale => attempt == MAX_ATTEMPTS,
-            Verdict::Lost => attempt == MAX_ATTEMPTS || kind != Kind::Insert,
+            Verdict::Lost => {
+                attempt == MAX_ATTEMPTS || !matches!(kind, Kind::Insert | Kind::Rotate)
+            }
             _ => true,
         };
         if is_last {
@@ -244,7 +246,8 @@ async fn write_whole(
             return Err(if is_outcome_unknown { PostgresError::OutcomeUnknown } else { error });
         }
         // A second insert would be wrong: the first may have taken effect, and others may have
-        // deleted the record since. Only its unique version shows whether it is there.
+        // deleted the record since. Only its unique version shows whether it is there. A
+        // rotation is looked up in the same way, by the record that it inserts.
         is_outcome_unknown |= verdict == Verdict::Lost;
         if verdict == Verdict::Stale {
             session.close();

@@ -24,6 +24,7 @@ use super::file::{DatabaseFile, Opened};
 use super::queries::{self, Lookup};
 use super::readers::{Readers, unavailable};
 use super::rows;
+use super::statements::Rotation;
 use super::write::Write;
 use super::writer::Writer;
 
@@ -47,9 +48,9 @@ use super::writer::Writer;
 /// nor touch its `-shm`, while it is open: that cannot be detected in time.
 ///
 /// A record is looked up on the calling thread, which takes some microseconds, or as long as
-/// the disk takes for a page that is not in memory. Other calls, and lookups that would have
-/// to wait, run on other threads. Lists use the blocking threads of the tokio runtime, so
-/// calls must be made within a runtime.
+/// the disk takes for a page that is not in memory. The same holds for the list of a user with
+/// few records. Other calls, and lookups that would have to wait, run on other threads. Lists
+/// use the blocking threads of the tokio runtime, so calls must be made within a runtime.
 /// A clone is another handle to the same connections. Dropping the last handle blocks until
 /// the writes in progress are done and the file is closed.
 ///
@@ -137,6 +138,13 @@ impl CredentialBackend for SqliteBackend {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, BackendError> {
+        // As for records: few are listed here, many on another thread.
+        if query.user_id.is_some()
+            && let Some(Some(page)) =
+                self.readers.at_once(|connection| queries::list_few(connection, query))
+        {
+            return Ok(page);
+        }
         let query = query.clone();
         self.readers.run(move |connection| queries::list(connection, &query)).await
     }
@@ -149,6 +157,18 @@ impl CredentialBackend for SqliteBackend {
         let expected = version_number(expected);
         let write = Write::Update { row: rows::row_of(credential), expected };
         Ok(self.writer.write(write).await?.rows > 0)
+    }
+
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        let (row, retired) = (rows::row_of(credential), rows::row_of(retired));
+        let rotation = Rotation { row, quota, retired, expected: version_number(expected) };
+        Ok(self.writer.write(Write::Rotate(Box::new(rotation))).await?.rows > 0)
     }
 
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
@@ -224,6 +244,14 @@ impl Changes for SqliteChanges {
 impl Maintenance for SqliteBackend {
     async fn discard(&self, id: &CredentialId) -> Result<bool, BackendError> {
         self.delete_at(id, None).await
+    }
+
+    async fn check_indexes(&self) -> Result<Vec<String>, BackendError> {
+        self.readers.run(queries::check_indexes).await
+    }
+
+    async fn repair_indexes(&self) -> Result<(), BackendError> {
+        Ok(())
     }
 
     async fn check_counters(&self) -> Result<Option<Recount>, BackendError> {

@@ -5,15 +5,22 @@ use std::{
     io,
     path::Path,
     sync::{Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::backend::{OpenError, OpenErrorKind};
 
-/// How long a statement waits for another process's lock.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a statement tries to get a lock that another process has. The engine's own handler
+/// soon waits 100 ms each time: it would seldom meet the short moments between the transactions
+/// of a busy process.
+const WAIT: Duration = Duration::from_millis(1);
+const MOST_WAITS: i32 = 2_000;
+
+/// How long a writer leaves the lock to other processes after a long transaction.
+pub(super) const GIVE_WAY: Duration = Duration::from_millis(3);
 
 /// The number of cached statements per connection: more than the number of distinct ones.
 const STATEMENTS: usize = 48;
@@ -22,7 +29,8 @@ const STATEMENTS: usize = 48;
 ///
 /// Without a memory map: with one the engine extends the file before it fills it, and on a
 /// full disk a hole is worse than an error. Deleted secrets are overwritten where that costs
-/// no further page.
+/// no further page. The module `checkpointer` copies the log before it has this
+/// length; the limit is for many processes that write little.
 const WRITER: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA trusted_schema = OFF;
@@ -30,7 +38,7 @@ const WRITER: &str = "
     PRAGMA secure_delete = FAST;
     PRAGMA cache_size = -16384;
     PRAGMA mmap_size = 0;
-    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA wal_autocheckpoint = 16000;
     PRAGMA journal_size_limit = 33554432;
 ";
 
@@ -131,9 +139,46 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 fn open(path: &Path, access: OpenFlags, settings: &str) -> rusqlite::Result<Connection> {
     // One thread at a time uses each connection, so the engine need not lock.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    wait_for_locks(&mut connection)?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(settings)?;
     Ok(connection)
+}
+
+/// Makes the engine choose the plan of a statement only once. Otherwise it compiles some statements
+/// again for each new value.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+/// Copies the log into the file, as far as other processes permit it; returns the length of the
+/// log in pages, or `None` if another connection copies it now. The mode is one of the engine's.
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Option<i64>> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let is_busy: bool = row.get(0)?;
+        Ok(if is_busy { None } else { Some(row.get(1)?) })
+    })
+}
+
+/// Returns a number that changes when another connection has written to the file.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut version = connection.prepare_cached("PRAGMA data_version")?;
+    version.query_row([], |row| row.get(0)).map(i64::cast_unsigned)
+}
+
+/// Makes the statements of a connection wait for a lock, about two seconds.
+pub(super) fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(wait_once))
+}
+
+/// Waits a moment, unless the statement has waited often enough.
+fn wait_once(waits: i32) -> bool {
+    let waits_longer = waits < MOST_WAITS;
+    if waits_longer {
+        thread::sleep(WAIT);
+    }
+    waits_longer
 }

@@ -9,11 +9,13 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
 
-use super::connection::{open_reader, open_writer};
+use super::connection::{checkpoint, open_reader, open_writer};
 use super::error::open_failed;
 use super::schema;
 use crate::backend::{OpenError, OpenErrorKind};
@@ -24,6 +26,10 @@ pub(super) struct DatabaseFile {
     /// Locked while a connection is opened: only one thread at a time may clean up.
     known: Mutex<Known>,
 }
+
+/// How often, and at which interval, to try to copy the log of a replaced file.
+const COPY_ATTEMPTS: u32 = 100;
+const COPY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The file at a path: its device and inode numbers.
 ///
@@ -220,10 +226,18 @@ impl DatabaseFile {
 impl Opened {
     /// Copies the log into the file, as far as other processes permit it.
     fn checkpoint(&self) {
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        if let Err(error) = done {
-            tracing::warn!(%error, "a replaced credential store may lack its latest writes");
+        for _ in 0..COPY_ATTEMPTS {
+            match checkpoint(&self.connection, "PASSIVE") {
+                Ok(Some(_)) => return,
+                // Another connection copies the log, but perhaps not the latest writes.
+                Ok(None) => thread::sleep(COPY_PAUSE),
+                Err(error) => {
+                    tracing::warn!(%error, "a replaced credential store may lack its latest writes");
+                    return;
+                }
+            }
         }
+        tracing::warn!("a replaced credential store may lack its latest writes");
     }
 }
 

@@ -6,13 +6,18 @@
 
 mod backend;
 mod builder;
+mod checkpointer;
 mod connection;
+mod counts;
 mod error;
 mod file;
+mod moving;
+mod names;
 mod queries;
 mod readers;
 mod rows;
 mod schema;
+mod statements;
 mod write;
 mod writer;
 

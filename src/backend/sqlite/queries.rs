@@ -6,13 +6,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
+use rusqlite::{
+    Connection, OptionalExtension, Params, params, params_from_iter, types::ToSqlOutput,
+};
 
-use crate::backend::{BackendError, ListQuery, Order, Page, row::COLUMNS};
-use crate::domain::{Credential, CredentialId};
+use crate::backend::{
+    BackendError, ListQuery, Order, Page, access_key_marker, contract::MAX_DIFFERENCES,
+    list::parse_expiry_marker, row::COLUMNS,
+};
+use crate::domain::{AccessKey, Credential, CredentialId, ProjectId, UserId};
 
 use super::error::{CorruptRow, read_failed};
-use super::rows;
+use super::{names, rows};
 
 /// Which record to look up.
 pub(super) enum Lookup {
@@ -27,16 +32,48 @@ pub(super) fn find(
     lookup: &Lookup,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
     match lookup {
-        Lookup::AccessKey(key) => one(connection, &BY_ACCESS_KEY, &[key]),
-        Lookup::Id(id) => one(connection, &BY_ID, &[id]),
-        Lookup::Slot { user_id, slot } => one(connection, &BY_SLOT, &[user_id, slot]),
+        Lookup::AccessKey(key) => {
+            let id = CredentialId::of(&AccessKey::from_stored(key.as_str()));
+            let (hash, id) = by_id(id.as_str());
+            one(connection, &BY_ACCESS_KEY, params![hash, id, key, access_key_marker(key)])
+        }
+        Lookup::Id(id) => {
+            let (hash, id) = by_id(id);
+            one(connection, &BY_ID, params![hash, id])
+        }
+        Lookup::Slot { user_id, slot } => {
+            one(connection, &BY_SLOT, params![names::pack(user_id.as_bytes()), slot])
+        }
     }
 }
 
-/// Reads one page. Rows are stepped one by one, and those that the index did not select are
+/// How many rows a short list may examine.
+const FEW: usize = 16;
+
+/// Reads one page.
+pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, BackendError> {
+    let page = examine(connection, query, ListQuery::MAX_EXAMINED)?;
+    // `None` only if fewer rows may be examined.
+    Ok(page.unwrap_or_default())
+}
+
+/// Reads one page if that takes only a few rows.
+pub(super) fn list_few(
+    connection: &Connection,
+    query: &ListQuery,
+) -> Result<Option<Page>, BackendError> {
+    examine(connection, query, FEW)
+}
+
+/// Reads one page; returns `None` if it takes more rows than these, unless they are as many as a
+/// page may examine. Rows are stepped one by one, and those that the index did not select are
 /// filtered here, so that the work is bounded for all filters. A filtered row is not decoded:
 /// a damaged row does not affect lists of other records.
-pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, BackendError> {
+fn examine(
+    connection: &Connection,
+    query: &ListQuery,
+    most: usize,
+) -> Result<Option<Page>, BackendError> {
     let (sql, values) = list_sql(query);
     let mut statement = connection.prepare_cached(&sql).map_err(read_failed)?;
     let mut rows = statement.query(params_from_iter(values)).map_err(read_failed)?;
@@ -49,6 +86,9 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
             page.next = last_examined;
             break;
         }
+        if examined == most {
+            return Ok(None);
+        }
         if examined + 1 == ListQuery::MAX_EXAMINED {
             last_examined = Some(rows::marker(row, query.order)?);
         }
@@ -57,14 +97,14 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page, B
         }
         if query.is_full(page.credentials.len(), bytes) {
             let last = page.credentials.last();
-            page.next = last.and_then(|last| query.order.marker(last)).map(Into::into);
+            page.next = last.and_then(|last| query.order.marker(last));
             break;
         }
         let record = rows::read(row)?;
         bytes += record.size();
         page.credentials.push(Arc::new(record));
     }
-    Ok(page)
+    Ok(Some(page))
 }
 
 /// Finds when these keys were last used.
@@ -75,13 +115,23 @@ pub(super) fn last_used(
     let mut statement = connection.prepare_cached(LAST_USED).map_err(read_failed)?;
     let mut found = HashMap::with_capacity(ids.len());
     for id in ids {
-        let seconds = statement.query_row([id.as_str()], |row| row.get(0)).optional();
+        let (hash, stored) = by_id(id.as_str());
+        let seconds = statement.query_row(params![hash, stored], |row| row.get(0)).optional();
         if let Some(seconds) = seconds.map_err(read_failed)? {
             let time = from_seconds(seconds).ok_or_else(|| corrupt(id))?;
             found.insert(id.clone(), time);
         }
     }
     Ok(found)
+}
+
+/// Checks the whole file; returns what differs.
+pub(super) fn check_indexes(connection: &Connection) -> Result<Vec<String>, BackendError> {
+    let check = format!("PRAGMA integrity_check({MAX_DIFFERENCES})");
+    let mut statement = connection.prepare(&check).map_err(read_failed)?;
+    let lines = statement.query_map([], |row| row.get(0)).map_err(read_failed)?;
+    let lines = lines.collect::<Result<Vec<String>, _>>().map_err(read_failed)?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
 fn from_seconds(seconds: i64) -> Option<SystemTime> {
@@ -93,19 +143,32 @@ fn corrupt(id: &CredentialId) -> BackendError {
     BackendError::Corrupt(Box::new(CorruptRow { id, column: "last_used" }))
 }
 
-const LAST_USED: &str = "SELECT last_used FROM credentials WHERE id = ? AND last_used IS NOT NULL";
+/// Returns the values that select the record with this id.
+pub(super) fn by_id(id: &str) -> (i64, ToSqlOutput<'_>) {
+    (names::hash(id.as_bytes()), names::pack(id.as_bytes()))
+}
+
+const LAST_USED: &str =
+    "SELECT last_used FROM records WHERE hash = ? AND id = ? AND last_used IS NOT NULL";
 static SELECT: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {} FROM credentials", COLUMNS.join(", ")));
-static BY_ACCESS_KEY: LazyLock<String> =
-    LazyLock::new(|| format!("{} WHERE access_key = ?", *SELECT));
-pub(super) static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{} WHERE id = ?", *SELECT));
+    LazyLock::new(|| format!("SELECT {} FROM records", COLUMNS.join(", ")));
+/// Searches by the digest of the access key, and by the access key itself only if that fails.
+static BY_ACCESS_KEY: LazyLock<String> = LazyLock::new(|| {
+    let select = &*SELECT;
+    format!(
+        "{select} WHERE hash = ?1 AND id = ?2 AND access_key = ?3
+        UNION ALL {select} INDEXED BY records_by_marker WHERE marker = ?4 LIMIT 1"
+    )
+});
+pub(super) static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE hash = ? AND id = ?", *SELECT));
 static BY_SLOT: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE user_id = ? AND slot = ?", *SELECT));
 
 fn one(
     connection: &Connection,
     sql: &str,
-    values: &[&dyn ToSql],
+    values: impl Params,
 ) -> Result<Option<Arc<Credential>>, BackendError> {
     let mut statement = connection.prepare_cached(sql).map_err(read_failed)?;
     let mut rows = statement.query(values).map_err(read_failed)?;
@@ -119,38 +182,44 @@ fn one(
 ///
 /// Names the index, so that no statistics can make the engine choose a plan that sorts: the
 /// rows come in order, and stepping can stop anywhere.
-fn list_sql(query: &ListQuery) -> (String, Vec<&str>) {
-    let user = query.user_id.as_ref().map(|id| ("user_id = ?", id.as_str()));
-    let project = query.project_id.as_ref().map(|id| ("project_id = ?", id.as_str()));
-    let (column, index) = match (query.order, user, project) {
-        (Order::AccessKey, Some(_), _) => ("access_key", "by_user_and_access_key"),
-        (Order::AccessKey, None, Some(_)) => ("access_key", "by_project_and_access_key"),
-        (Order::AccessKey, None, None) => ("access_key", "by_access_key"),
-        (Order::Id, Some(_), _) => ("id", "by_user_and_id"),
-        (Order::Id, None, Some(_)) => ("id", "by_project_and_id"),
-        (Order::Id, None, None) => ("id", "by_id"),
+fn list_sql(query: &ListQuery) -> (String, Vec<ToSqlOutput<'_>>) {
+    // Few records have an expiry: the filters select among them.
+    let by_expiry = query.order == Order::ExpiresAt;
+    let user = query.user_id.as_ref().filter(|_| !by_expiry).map(UserId::as_str);
+    let project = query.project_id.as_ref().filter(|_| !by_expiry).map(ProjectId::as_str);
+    let (index, condition, owner) = match (query.order, user, project) {
+        (Order::ExpiresAt, ..) => ("records_by_expiry", "expires_at IS NOT NULL", None),
+        (Order::Key, Some(user), _) => ("records_by_user", "user_id = ?", Some(user)),
+        (Order::Key, None, Some(project)) => {
+            ("records_by_project", "project_id = ?", Some(project))
+        }
+        (Order::Key, None, None) => ("records_by_marker", "marker IS NOT NULL", None),
     };
 
-    let mut sql = format!("{} INDEXED BY {index} WHERE {column} IS NOT NULL", *SELECT);
-    let mut values = Vec::new();
-    if let Some((condition, owner)) = user.or(project) {
-        sql = format!("{sql} AND {condition}");
-        values.push(owner);
-    }
+    let mut sql = format!("{} INDEXED BY {index} WHERE {condition}", *SELECT);
+    let mut values: Vec<ToSqlOutput<'_>> =
+        owner.map(|owner| names::pack(owner.as_bytes())).into_iter().collect();
     for (comparison, marker) in [(">", &query.after), ("<", &query.before)] {
-        if let Some(marker) = marker.as_deref().filter(|marker| !marker.is_empty()) {
-            sql = format!("{sql} AND {column} {comparison} ?");
-            values.push(marker);
+        let Some(marker) = marker.as_deref().filter(|marker| !marker.is_empty()) else { continue };
+        if by_expiry {
+            let (micros, id) = parse_expiry_marker(marker);
+            sql = format!("{sql} AND (expires_at, name) {comparison} (?, ?)");
+            values.extend([micros.into(), id.into()]);
+        } else {
+            sql = format!("{sql} AND marker {comparison} ?");
+            values.push(marker.into());
         }
     }
-    (format!("{sql} ORDER BY {column}"), values)
+    let order = if by_expiry { "expires_at, name" } else { "marker" };
+    (format!("{sql} ORDER BY {order}"), values)
 }
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
-    use crate::backend::sqlite::schema;
-    use crate::domain::{ProjectId, UserId};
+    use crate::backend::sqlite::{SqliteBackend, connection::open_reader, schema};
 
     /// Returns the steps of the engine's plan.
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -164,12 +233,13 @@ mod tests {
     fn lists_neither_scan_nor_sort() {
         let connection = schema::in_memory();
         let marker = || [None, Some(String::new()), Some("m".to_owned())];
-        for order in [Order::AccessKey, Order::Id] {
+        for order in [Order::ExpiresAt, Order::Key] {
             for user_id in [None, Some(UserId::from_stored("u"))] {
                 for project_id in [None, Some(ProjectId::from_stored("p"))] {
                     for (after, before) in marker().into_iter().zip(marker().into_iter().rev()) {
                         let (user_id, project_id) = (user_id.clone(), project_id.clone());
-                        let selective = user_id.is_some() || project_id.is_some();
+                        let owned = user_id.is_some() || project_id.is_some();
+                        let selective = owned && order != Order::ExpiresAt;
                         let mut query = ListQuery::new(order);
                         (query.user_id, query.project_id) = (user_id, project_id);
                         (query.after, query.before) = (after, before);
@@ -177,7 +247,7 @@ mod tests {
                         let steps = plan(&connection, &sql);
                         assert_eq!(steps.len(), 1, "{sql}: {steps:?}");
                         // Only the list of all records may walk a whole index, in order.
-                        let walks = steps[0].contains(" USING INDEX by_");
+                        let walks = steps[0].contains(" USING INDEX records_by_");
                         let searches = steps[0].starts_with("SEARCH");
                         assert!(walks && (searches || !selective), "{sql}: {steps:?}");
                     }
@@ -187,18 +257,41 @@ mod tests {
     }
 
     #[test]
+    fn statements_are_compiled_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.db");
+        let _backend = SqliteBackend::open(&path).unwrap();
+        let connection = open_reader(&path).unwrap();
+        for user in ["a", "b", "c"] {
+            let mut query = ListQuery::new(Order::Key);
+            query.user_id = Some(UserId::from_stored(user));
+            list_few(&connection, &query).unwrap();
+            let key = Lookup::AccessKey(user.into());
+            let slot = Lookup::Slot { user_id: user.into(), slot: "s3" };
+            for lookup in [Lookup::Id(user.into()), key, slot] {
+                find(&connection, &lookup).unwrap();
+            }
+            let (list, _) = list_sql(&query);
+            for sql in [&*list, &BY_ACCESS_KEY, &BY_ID, &BY_SLOT] {
+                let statement = connection.prepare_cached(sql).unwrap();
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+                let runs = statement.get_status(StatementStatus::Run);
+                assert!(runs > 0, "not cached: {sql}");
+            }
+        }
+    }
+
+    #[test]
     fn every_lookup_searches_an_index() {
         let connection = schema::in_memory();
-        let lookups = [
-            (&BY_ACCESS_KEY, "by_access_key (access_key=?)"),
-            (&BY_ID, "by_id (id=?)"),
-            (&BY_SLOT, "by_user_and_slot (user_id=? AND slot=?)"),
-        ];
-        for (sql, index) in lookups {
-            let expected = format!("SEARCH credentials USING INDEX {index}");
-            assert_eq!(plan(&connection, sql), [expected]);
-        }
-        let expected = "SEARCH credentials USING INDEX by_id (id=?)";
-        assert_eq!(plan(&connection, LAST_USED), [expected]);
+        let row = "SEARCH records USING INTEGER PRIMARY KEY (rowid=?)";
+        let marker = "SEARCH records USING INDEX records_by_marker (marker=?)";
+        let slot = "SEARCH records USING INDEX records_by_slot (user_id=? AND slot=?)";
+        assert_eq!(plan(&connection, &BY_ID), [row]);
+        assert_eq!(plan(&connection, LAST_USED), [row]);
+        assert_eq!(plan(&connection, &BY_SLOT), [slot]);
+        let mut by_access_key = plan(&connection, &BY_ACCESS_KEY);
+        by_access_key.retain(|step| step.contains("records"));
+        assert_eq!(by_access_key, [row, marker]);
     }
 }

@@ -12,7 +12,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::backend::BackendError;
 
-use super::connection::BUSY_TIMEOUT;
+use super::connection::wait_for_locks;
 use super::file::{DatabaseFile, Opened};
 use crate::backend::OpenError;
 
@@ -70,13 +70,13 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, BackendError>,
     ) -> Option<T> {
         let _permit = self.permits.try_acquire().ok()?;
-        let opened = self.idle().pop()?;
+        let mut opened = self.idle().pop()?;
         if !self.file.is_current(&opened) {
             return None;
         }
         opened.connection.busy_timeout(Duration::ZERO).ok()?;
         let found = read(&opened.connection).ok()?;
-        opened.connection.busy_timeout(BUSY_TIMEOUT).ok()?;
+        wait_for_locks(&mut opened.connection).ok()?;
         self.idle().push(opened);
         Some(found)
     }

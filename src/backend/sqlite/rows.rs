@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{ToSql, types::ValueRef};
+use rusqlite::{
+    ToSql,
+    types::{ToSqlOutput, ValueRef},
+};
 
 use crate::backend::row::{COLUMNS, Columns, ID, KIND, PROJECT_ID, Row, USER_ID, columns};
 use crate::backend::{BackendError, ListQuery, Order, contract::Change};
 use crate::domain::{AccessKey, Credential, CredentialId, Kind, ProjectId, UserId};
 
-use super::error::CorruptRow;
+use super::{error::CorruptRow, names};
 
 /// Returns the row of a record.
 pub(super) fn row_of(credential: &Credential) -> Row {
@@ -23,9 +26,21 @@ pub(super) fn change(row: &Row) -> Change {
     }
 }
 
-/// Returns the values of all columns.
-pub(super) fn values(row: &Row) -> [&dyn ToSql; COLUMNS.len()] {
-    columns!(row)
+/// Returns the number of the row, followed by the values of all columns.
+pub(super) fn values(row: &Row) -> rusqlite::Result<[ToSqlOutput<'_>; COLUMNS.len() + 1]> {
+    let mut values = [const { ToSqlOutput::Borrowed(ValueRef::Null) }; COLUMNS.len() + 1];
+    let (number, columns) = values.split_at_mut(1);
+    number[0] = names::hash(row.id.as_bytes()).into();
+    let given: [&dyn ToSql; COLUMNS.len()] = columns!(row);
+    for (value, given) in columns.iter_mut().zip(given) {
+        *value = given.to_sql()?;
+    }
+    columns[ID] = names::pack(row.id.as_bytes());
+    columns[USER_ID] = names::pack(row.user_id.as_bytes());
+    if let Some(project_id) = &row.project_id {
+        columns[PROJECT_ID] = names::pack(project_id.as_bytes());
+    }
+    Ok(values)
 }
 
 /// Reads a row of all columns.
@@ -41,7 +56,9 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Credential, BackendError> 
 pub(super) fn is_admitted(row: &rusqlite::Row<'_>, query: &ListQuery) -> bool {
     let given = Given(row);
     let passes = |column, wanted: Option<&str>| {
-        wanted.is_none_or(|wanted| given.raw(column).map_or(true, |it| it == Some(wanted)))
+        wanted.is_none_or(|wanted| {
+            given.optional_name(column).map_or(true, |it| it.as_deref() == Some(wanted))
+        })
     };
     passes(KIND, query.kind.as_ref().map(Kind::as_str))
         && passes(USER_ID, query.user_id.as_ref().map(UserId::as_str))
@@ -69,15 +86,22 @@ impl Columns for Given<'_> {
         }
     }
 
-    fn number(&self, column: usize) -> Result<i64, &'static str> {
+    fn number(&self, column: usize) -> Result<Option<i64>, &'static str> {
         match self.0.get_ref(column) {
-            Ok(ValueRef::Integer(number)) => Ok(number),
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Integer(number)) => Ok(Some(number)),
             _ => Err(COLUMNS[column]),
         }
     }
 
-    /// Texts are stored unchanged.
-    fn original<'a>(&self, stored: &'a str) -> Option<Cow<'a, str>> {
-        Some(Cow::Borrowed(stored))
+    fn optional_name(&self, column: usize) -> Result<Option<Cow<'_, str>>, &'static str> {
+        if ![ID, USER_ID, PROJECT_ID].contains(&column) {
+            return self.raw(column).map(|text| text.map(Cow::Borrowed));
+        }
+        match self.0.get_ref(column) {
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(stored) => names::unpack(stored).map(Some).ok_or(COLUMNS[column]),
+            Err(_) => Err(COLUMNS[column]),
+        }
     }
 }

@@ -4,21 +4,26 @@ use std::{path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use super::error::open_failed;
+use super::{
+    connection::{GIVE_WAY, checkpoint},
+    error::open_failed,
+    moving,
+};
 use crate::backend::{OpenError, OpenErrorKind};
 
 /// The application id in the header of the file: `tCrd`.
 const APPLICATION_ID: i32 = 0x7443_7264;
 
 /// The newest version.
-const LATEST: u32 = 3;
+pub(super) const LATEST: u32 = 5;
 
-/// The migrations from one version to the next. Existing files have run them: add, never
-/// change.
-const MIGRATIONS: [&str; LATEST as usize] = [
+/// The migrations from one version to the next; another one moves the records to the table of the
+/// latest version. Existing files have run them: add, never change.
+const MIGRATIONS: [&str; moving::FROM as usize] = [
     include_str!("migrations/0001_credentials.sql"),
     include_str!("migrations/0002_last_used.sql"),
     include_str!("migrations/0003_root_key.sql"),
+    include_str!("migrations/0004_terms.sql"),
 ];
 
 /// How often, and at which interval, to try to switch a new file's journal.
@@ -70,21 +75,30 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
     Ok(())
 }
 
-/// Applies the next migration, unless another process has done it meanwhile; returns the
-/// version after it.
+/// Applies the next migration or a part of it, unless another process has done it meanwhile;
+/// returns the version after it.
 fn migrate_once(connection: &mut Connection, path: &Path) -> Result<u32, OpenError> {
     let engine = |error| open_failed(path, error);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
     let version = version_of(&transaction, path)?;
-    let Some(migration) = MIGRATIONS.get(version as usize) else { return Ok(version) };
-    let version = version + 1;
-    transaction.execute_batch(migration).map_err(engine)?;
+    let is_done = match MIGRATIONS.get(version as usize) {
+        Some(migration) => transaction.execute_batch(migration).map(|()| true).map_err(engine)?,
+        None if version == moving::FROM => moving::step(&transaction, path)?,
+        None => return Ok(version),
+    };
+    let migrated = version + u32::from(is_done);
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(engine)?;
-    transaction.pragma_update(None, "user_version", version).map_err(engine)?;
+    transaction.pragma_update(None, "user_version", migrated).map_err(engine)?;
     transaction.commit().map_err(engine)?;
-    tracing::info!(path = %path.display(), version, "migrated the credential store");
-    Ok(version)
+    if is_done {
+        tracing::info!(path = %path.display(), version = migrated, "migrated the credential store");
+    } else {
+        checkpoint(connection, "PASSIVE").map_err(engine)?;
+        // Other processes may write meanwhile.
+        thread::sleep(GIVE_WAY);
+    }
+    Ok(migrated)
 }
 
 /// Returns the file's version, if the file is ours or empty.

@@ -15,9 +15,13 @@ use crate::backend::{
     hub::Hub,
 };
 
+use super::checkpointer::Checkpointer;
+use super::connection::{GIVE_WAY, data_version};
+use super::counts::Counts;
 use super::error::{BatchFailed, Trouble, WriterGone};
 use super::file::{DatabaseFile, Opened};
-use super::write::{Done, Write, data_version};
+use super::statements::Done;
+use super::write::Write;
 use crate::backend::{OpenError, OpenErrorKind};
 
 /// The maximum number of writes in one transaction, and the length of the queue. Further callers
@@ -44,7 +48,9 @@ impl Writer {
     pub(super) fn start(opened: Opened, file: Arc<DatabaseFile>) -> Result<Self, OpenError> {
         let (queue, jobs) = mpsc::channel(MAX_BATCH);
         let hub = Hub::default();
-        let worker = Worker { file, opened: Some(opened), jobs, hub: hub.clone() };
+        let checkpointer = Checkpointer::start(Arc::clone(&file))?;
+        let (opened, counts) = (Some(opened), Counts::default());
+        let worker = Worker { file, checkpointer, opened, jobs, hub: hub.clone(), counts };
         let thread = thread::Builder::new()
             .name("credentials-db".into())
             .spawn(move || worker.run())
@@ -83,10 +89,13 @@ impl Drop for Writer {
 
 struct Worker {
     file: Arc<DatabaseFile>,
+    // Before the connection that writes: the connection that is closed last cleans up.
+    checkpointer: Checkpointer,
     /// `None` after a failure that the connection may have caused.
     opened: Option<Opened>,
     jobs: mpsc::Receiver<Job>,
     hub: Hub,
+    counts: Counts,
 }
 
 impl Worker {
@@ -103,6 +112,11 @@ impl Worker {
             match self.commit(&mut batch) {
                 Ok(results) => {
                     tracing::debug!(writes = results.len(), "committed");
+                    let last = results.len().checked_sub(1).and_then(|last| batch.get(last));
+                    let is_load = matches!(last, Some(Job { write: Write::Load { .. }, .. }));
+                    let changed = results.iter().flatten().map(Done::count).sum();
+                    let written = batch[..results.len()].iter().map(|job| job.write.size()).sum();
+                    self.checkpointer.add(changed, written);
                     self.hub.report(|| changes(&batch, &results));
                     for (job, result) in batch.drain(..results.len()).zip(results) {
                         if matches!(job.write, Write::Look) {
@@ -113,6 +127,11 @@ impl Worker {
                         let _ = job.reply.send(result);
                     }
                     self.answer_looks(&mut late);
+                    if is_load {
+                        // Loads follow each other closely: writers in other processes would
+                        // hardly find the file unlocked.
+                        thread::sleep(GIVE_WAY);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(writes = batch.len(), %error, "commit failed");
@@ -149,7 +168,13 @@ impl Worker {
     /// meanwhile.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<Vec<Result<Done, BackendError>>, Trouble> {
         let opened = self.file.writer(&mut self.opened)?;
-        let results = run_batch(&mut opened.connection, batch, &mut self.jobs);
+        self.checkpointer.shorten(&mut opened.connection);
+        self.counts.begin(opened.opening);
+        let counts = &mut self.counts;
+        let results = run_batch(&mut opened.connection, batch, &mut self.jobs, counts);
+        if results.is_err() {
+            counts.clear();
+        }
         // Writes to a file that was removed meanwhile are not acknowledged.
         let moved = self.file.check(opened);
         if !keeps_connection(&opened.connection, results.as_ref().err()) {
@@ -166,20 +191,22 @@ impl Worker {
 ///
 /// A rejected write does not undo the others, and needs no savepoint: at most one of its
 /// statements changes anything, or one for each row of a load, and the engine undoes a
-/// statement that breaks a constraint or is too long. Any other error undoes the batch. After
+/// statement that breaks a constraint or is too long. A rotation, which has two
+/// statements, undoes its first one. Any other error undoes the batch. After
 /// some of these errors the engine has already rolled back, so nothing may be committed
 /// afterwards.
 fn run_batch(
     connection: &mut Connection,
     batch: &mut Vec<Job>,
     jobs: &mut mpsc::Receiver<Job>,
+    counts: &mut Counts,
 ) -> rusqlite::Result<Vec<Result<Done, BackendError>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(MAX_BATCH);
     let mut gathered = 0;
     'gathering: loop {
         while let Some(job) = batch.get(results.len()) {
-            results.push(job.write.apply(&transaction)?);
+            results.push(job.write.apply(&transaction, counts)?);
             if matches!(job.write, Write::Load { .. }) {
                 // Long enough: waiting writes go into the next transaction.
                 break 'gathering;

@@ -83,7 +83,7 @@ pub async fn longest_load_is_stored_completely(backend: Backend, load: Load) {
     let outcomes = loaded(&load, &records).await;
     assert_eq!(outcomes.len(), MAX_LOAD);
     assert!(outcomes.iter().all(|outcome| *outcome == Loaded::Stored));
-    let order = Order::AccessKey;
+    let order = Order::Key;
     let expected = sorted(&records.iter().collect::<Vec<_>>(), order);
     assert!(markers(&backend, &of_user(&user, order)).await == expected);
     assert_stored(&backend, &records[MAX_LOAD / 2]).await;

@@ -8,6 +8,7 @@ mod cancel;
 mod delete;
 mod insert;
 mod list;
+mod list_expiry;
 mod lookup;
 mod paging;
 mod purge;
@@ -15,6 +16,7 @@ mod quota;
 mod race;
 mod race_paging;
 mod race_update;
+mod rotate;
 mod update;
 
 /// Calls a macro with an argument and every case: the only list of the cases.
@@ -60,8 +62,15 @@ macro_rules! __conformance_cases {
                 list_returns_complete_records
                 list_without_matches_is_an_empty_page
                 list_order_by_access_key_is_bytewise
-                list_order_by_access_key_leaves_out_records_without_one
                 list_order_by_id_is_bytewise
+                list_order_of_digits_is_that_of_other_ids
+                list_shows_records_with_an_access_key_first
+            }
+            list_expiry {
+                list_order_by_expiry_applies_filters
+                list_order_by_expiry_ends_before_a_time
+                list_order_by_expiry_follows_writes
+                list_order_by_expiry_is_by_time_and_id
             }
             lookup {
                 access_keys_and_ids_are_compared_bytewise
@@ -111,6 +120,14 @@ macro_rules! __conformance_cases {
                 racing_updates_from_one_version_have_one_winner
                 racing_updates_to_one_access_key_have_one_winner
                 readers_never_see_a_partial_write
+            }
+            rotate {
+                racing_rotations_of_one_version_have_one_winner
+                rotate_may_change_the_retired_access_key
+                rotate_needs_the_expected_version
+                rotate_over_a_full_quota_changes_nothing
+                rotate_refuses_taken_names
+                rotate_stores_both_states
             }
             update {
                 update_follows_a_new_access_key

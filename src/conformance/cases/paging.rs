@@ -2,9 +2,9 @@
 //! [`Page`](crate::backend::Page).
 
 use crate::{
-    backend::{ListQuery, Order},
+    backend::{ListQuery, Order, access_key_marker, id_marker},
     conformance::fixtures::{
-        Backend, ORDERS, delete, fresh_pair, fresh_project, fresh_user, in_project, insert,
+        Backend, delete, fresh_opaque, fresh_pair, fresh_project, fresh_user, in_project, insert,
         insert_all, list_all, marker, markers, of_kind, of_project, of_user, pair, sorted, unique,
         with_id,
     },
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// If a list has any other records than those between the markers.
 pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
-    let (stem, queries) = ten(&backend).await;
+    let queries = ten(&backend).await;
     let ranges = [
         (Some("3"), None, 4..10),
         (None, Some("3"), 0..3),
@@ -28,7 +28,7 @@ pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
         (None, Some("0"), 0..0),
         (Some(""), Some("~"), 0..10),
     ];
-    for query in queries {
+    for (stem, query) in queries {
         for (after, before, expected) in ranges.clone() {
             let mut query = query.clone();
             query.after = after.map(|text| format!("{stem}{text}"));
@@ -47,8 +47,7 @@ pub async fn markers_are_exclusive_and_need_not_exist(backend: Backend) {
 ///
 /// If an empty marker hides a record.
 pub async fn empty_marker_is_ignored(backend: Backend) {
-    let (_, queries) = ten(&backend).await;
-    for query in queries {
+    for (_, query) in ten(&backend).await {
         for (after, before) in [(Some(""), None), (None, Some("")), (Some(""), Some(""))] {
             let mut query = query.clone();
             (query.after, query.before) = (after.map(Into::into), before.map(Into::into));
@@ -63,8 +62,7 @@ pub async fn empty_marker_is_ignored(backend: Backend) {
 ///
 /// If a page has more or fewer records.
 pub async fn page_has_at_most_limit_records(backend: Backend) {
-    let (_, queries) = ten(&backend).await;
-    for query in queries {
+    for (_, query) in ten(&backend).await {
         for limit in [1, 2, 9, 10, 11, 1_000] {
             let query = query.clone().with_limit(limit);
             let page = backend.list(&query).await.expect("list");
@@ -83,12 +81,12 @@ pub async fn page_of_long_records_is_short(backend: Backend) {
     const LONG: usize = ListQuery::MAX_BYTES / 4;
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let digits = (0..10).map(|digit| digit.to_string());
-    let mut records = spelt((&user, &project, &stem), digits);
+    let mut records = Form::Pair.spelt((&user, &project, &stem), digits);
     for record in &mut records[2..] {
         record.material = Material::Blob(Blob::new("x".repeat(LONG)));
     }
     insert_all(&backend, &records).await;
-    for query in [of_user(&user, Order::Id), of_project(&project, Order::AccessKey)] {
+    for query in [of_user(&user, Order::Key), of_project(&project, Order::Key)] {
         let page = backend.list(&query).await.expect("list");
         assert_eq!(page.credentials.len(), 6, "{query:?}");
         assert!(page.next.is_some(), "{query:?}");
@@ -104,9 +102,8 @@ pub async fn page_of_long_records_is_short(backend: Backend) {
 /// If a record is returned twice, out of order or never, or if `next` is not greater than the
 /// marker that its page starts after.
 pub async fn next_visits_every_record_once(backend: Backend) {
-    let (stem, queries) = ten(&backend).await;
-    let expected: Vec<_> = (0..10).map(|digit| format!("{stem}{digit}")).collect();
-    for query in queries {
+    for (stem, query) in ten(&backend).await {
+        let expected: Vec<_> = (0..10).map(|digit| format!("{stem}{digit}")).collect();
         for limit in [1, 2, 3, 5, 9, 10] {
             let mut query = query.clone().with_limit(limit);
             assert_eq!(markers(&backend, &query).await, expected, "{query:?}");
@@ -123,16 +120,23 @@ pub async fn next_visits_every_record_once(backend: Backend) {
 ///
 /// If `next` leads to an empty page, or the list ends early.
 pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
+    for form in FORMS {
+        check_next(&backend, form).await;
+    }
+}
+
+async fn check_next(backend: &Backend, form: Form) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let (wanted, other) = (Kind::from_stored(unique()), Kind::from_stored(unique()));
     let digits = (0..10).map(|digit| digit.to_string());
-    let mut records = spelt((&user, &project, &stem), digits);
+    let mut records = form.spelt((&user, &project, &stem), digits);
+    let stem = form.marker(&stem);
     for (index, record) in records.iter_mut().enumerate() {
         // Matches at 0, 2 and 5; no record after 5 passes the filter by type.
         let kind = if [0, 2, 5].contains(&index) { &wanted } else { &other };
         *record = of_kind(record.clone(), kind);
     }
-    insert_all(&backend, &records).await;
+    insert_all(backend, &records).await;
 
     let cases = [
         (None, None, 1, 1, true),
@@ -146,9 +150,7 @@ pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
         (None, Some("5"), 1, 1, true),
         (None, Some("6"), 2, 2, true),
     ];
-    for query in
-        ORDERS.iter().flat_map(|order| [of_user(&user, *order), of_project(&project, *order)])
-    {
+    for query in [of_user(&user, Order::Key), of_project(&project, Order::Key)] {
         for (after, before, limit, found, more) in cases {
             let mut query = query.clone().with_limit(limit);
             query.kind = Some(wanted.clone());
@@ -170,16 +172,17 @@ pub async fn next_is_none_exactly_when_nothing_follows(backend: Backend) {
 ///
 /// If another record appears twice or never.
 pub async fn write_while_paging_does_not_affect_other_records(backend: Backend) {
-    for order in ORDERS {
+    let order = Order::Key;
+    for form in FORMS {
         let (user, project, stem) = (fresh_user(), fresh_project(), unique());
         let digits = (0..8).map(|digit| digit.to_string());
-        let records = spelt((&user, &project, &stem), digits);
+        let records = form.spelt((&user, &project, &stem), digits);
         insert_all(&backend, &records).await;
 
         let mut query = of_user(&user, order).with_limit(2);
         let mut seen = Vec::new();
         let late = ["15", "05", "7~"].map(String::from);
-        let mut late = spelt((&user, &project, &stem), late).into_iter();
+        let mut late = form.spelt((&user, &project, &stem), late).into_iter();
         // Deletes the last record of the page, and records after it and before it.
         let mut doomed = [&records[1], &records[5], &records[0]].into_iter();
         loop {
@@ -196,7 +199,8 @@ pub async fn write_while_paging_does_not_affect_other_records(backend: Backend) 
         }
         // Relative to the marker at that time: `15` is seen, `05` is not, `7~` is.
         let expected = ["0", "1", "15", "2", "3", "4", "6", "7", "7~"];
-        assert_eq!(seen, expected.map(|digit| format!("{stem}{digit}")), "{order:?}");
+        let expected = expected.map(|digit| form.marker(&format!("{stem}{digit}")));
+        assert_eq!(seen, expected, "{form:?}");
     }
 }
 
@@ -211,7 +215,7 @@ pub async fn sparse_matches_are_all_found(backend: Backend) {
     let (user, project, stem) = (fresh_user(), fresh_project(), unique());
     let (rare, common) = (Kind::from_stored(unique()), Kind::from_stored(unique()));
     let numbers = (0..MANY).map(|number| format!("{number:05}"));
-    let mut records = spelt((&user, &project, &stem), numbers);
+    let mut records = Form::Pair.spelt((&user, &project, &stem), numbers);
     for (index, record) in records.iter_mut().enumerate() {
         let kind = if [0, 1_000, MANY - 1].contains(&index) { &rare } else { &common };
         *record = of_kind(record.clone(), kind);
@@ -219,49 +223,75 @@ pub async fn sparse_matches_are_all_found(backend: Backend) {
     insert_all(&backend, &records).await;
 
     let matches = [&records[0], &records[1_000], &records[MANY - 1]];
-    for order in ORDERS {
-        let mut of_all = ListQuery::new(order);
-        (of_all.after, of_all.before) = (Some(stem.clone()), Some(format!("{stem}~")));
-        for query in [of_user(&user, order), of_project(&project, order), of_all] {
-            let mut narrowed = query.clone();
-            narrowed.kind = Some(rare.clone());
-            for limit in [1, 2, 1_000] {
-                let narrowed = narrowed.clone().with_limit(limit);
-                let found = markers(&backend, &narrowed).await;
-                assert_eq!(found, sorted(&matches, order), "{narrowed:?}");
-            }
-            assert_eq!(list_all(&backend, &query).await.len(), MANY, "{query:?}");
+    let (order, stem) = (Order::Key, Form::Pair.marker(&stem));
+    let mut of_all = ListQuery::new(order);
+    (of_all.after, of_all.before) = (Some(stem.clone()), Some(format!("{stem}~")));
+    for query in [of_user(&user, order), of_project(&project, order), of_all] {
+        let mut narrowed = query.clone();
+        narrowed.kind = Some(rare.clone());
+        for limit in [1, 2, 1_000] {
+            let narrowed = narrowed.clone().with_limit(limit);
+            let found = markers(&backend, &narrowed).await;
+            assert_eq!(found, sorted(&matches, order), "{narrowed:?}");
         }
+        assert_eq!(list_all(&backend, &query).await.len(), MANY, "{query:?}");
     }
     // These records do not affect the list of another user.
     let bystander = fresh_pair(&fresh_user());
     insert(&backend, &bystander).await;
-    let page = backend.list(&of_user(&bystander.user_id, Order::Id)).await.expect("list");
+    let page = backend.list(&of_user(&bystander.user_id, Order::Key)).await.expect("list");
     assert_eq!((page.credentials.len(), page.next), (1, None));
 }
 
-/// Returns records of one user and project, whose ids and access keys are the stem followed by
-/// these texts.
-fn spelt(
-    (user, project, stem): (&UserId, &ProjectId, &str),
-    spellings: impl IntoIterator<Item = String>,
-) -> Vec<Credential> {
-    let record = |spelling| {
-        let text = format!("{stem}{spelling}");
-        with_id(in_project(pair(user, AccessKey::from_stored(text.clone())), project), &text)
-    };
-    spellings.into_iter().map(record).collect()
+/// Whether records have an access key, which decides what their markers are.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Pair,
+    Opaque,
 }
 
-/// Stores ten records, `stem0` to `stem9`; returns the stem and every query that lists them.
-async fn ten(backend: &Backend) -> (String, Vec<ListQuery>) {
-    let (user, project, stem) = (fresh_user(), fresh_project(), unique());
-    let digits = (0..10).map(|digit| digit.to_string());
-    insert_all(backend, &spelt((&user, &project, &stem), digits)).await;
-    let queries = ORDERS.map(|order| {
-        let mut of_both = of_user(&user, order);
+const FORMS: [Form; 2] = [Form::Pair, Form::Opaque];
+
+impl Form {
+    /// Returns the marker of a record of this form, or the beginning of markers.
+    fn marker(self, text: &str) -> String {
+        match self {
+            Self::Pair => access_key_marker(text),
+            Self::Opaque => id_marker(text),
+        }
+    }
+
+    /// Returns records of one user and project, whose access keys or ids are the stem followed by
+    /// these texts.
+    fn spelt(
+        self,
+        (user, project, stem): (&UserId, &ProjectId, &str),
+        spellings: impl IntoIterator<Item = String>,
+    ) -> Vec<Credential> {
+        let record = |spelling| {
+            let text = format!("{stem}{spelling}");
+            let record = match self {
+                Self::Pair => pair(user, AccessKey::from_stored(text)),
+                Self::Opaque => with_id(fresh_opaque(user), &text),
+            };
+            in_project(record, project)
+        };
+        spellings.into_iter().map(record).collect()
+    }
+}
+
+/// Stores ten records of each form, `stem0` to `stem9`; returns the beginning of their markers,
+/// and every query that lists them.
+async fn ten(backend: &Backend) -> Vec<(String, ListQuery)> {
+    let mut queries = Vec::new();
+    for form in FORMS {
+        let (user, project, stem) = (fresh_user(), fresh_project(), unique());
+        let digits = (0..10).map(|digit| digit.to_string());
+        insert_all(backend, &form.spelt((&user, &project, &stem), digits)).await;
+        let mut of_both = of_user(&user, Order::Key);
         of_both.project_id = Some(project.clone());
-        [of_user(&user, order), of_project(&project, order), of_both]
-    });
-    (stem, queries.into_iter().flatten().collect())
+        let of_each = [of_user(&user, Order::Key), of_project(&project, Order::Key), of_both];
+        queries.extend(of_each.map(|query| (form.marker(&stem), query)));
+    }
+    queries
 }

@@ -8,8 +8,8 @@ use std::sync::{
 use crate::{
     backend::Order,
     conformance::fixtures::{
-        Backend, delete, fresh_pair, fresh_user, insert, insert_all, list_all, marker, of_user,
-        sorted,
+        Backend, delete, fresh_opaque, fresh_pair, fresh_user, insert, insert_all, list_all,
+        marker, of_user, sorted,
     },
     domain::{Credential, UserId},
 };
@@ -22,7 +22,8 @@ use crate::{
 /// If a lasting record is missing, returned twice or out of order.
 pub async fn paging_under_racing_writes_visits_lasting_records_once(backend: Backend) {
     let user = fresh_user();
-    let stays: Vec<_> = (0..60).map(|_| fresh_pair(&user)).collect();
+    let pairs = (0..30).map(|_| fresh_pair(&user));
+    let stays: Vec<_> = pairs.chain((0..30).map(|_| fresh_opaque(&user))).collect();
     insert_all(&backend, &stays).await;
     // Set when this ends, also by a panic: otherwise the writers would never stop.
     let is_over = Over::default();
@@ -34,15 +35,14 @@ pub async fn paging_under_racing_writes_visits_lasting_records_once(backend: Bac
         })
         .collect();
 
-    for order in [Order::AccessKey, Order::Id] {
-        let expected = sorted(&stays.iter().collect::<Vec<_>>(), order);
-        for _ in 0..8 {
-            let visited = list_all(&backend, &of_user(&user, order).with_limit(7)).await;
-            let stayed = |record: &&Arc<Credential>| stays.iter().any(|it| it.id == record.id);
-            let visited: Vec<_> =
-                visited.iter().filter(stayed).map(|record| marker(record, order)).collect();
-            assert_eq!(visited, expected, "{order:?}");
-        }
+    let order = Order::Key;
+    let expected = sorted(&stays.iter().collect::<Vec<_>>(), order);
+    for _ in 0..16 {
+        let visited = list_all(&backend, &of_user(&user, order).with_limit(7)).await;
+        let stayed = |record: &&Arc<Credential>| stays.iter().any(|it| it.id == record.id);
+        let visited: Vec<_> =
+            visited.iter().filter(stayed).map(|record| marker(record, order)).collect();
+        assert_eq!(visited, expected);
     }
     drop(is_over);
     for writer in writers {
@@ -62,7 +62,7 @@ impl Drop for Over {
 /// Creates and deletes records of this user until `is_over` is set; leaves none.
 async fn come_and_go(backend: &Backend, user: &UserId, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
-        let passing = [fresh_pair(user), fresh_pair(user)];
+        let passing = [fresh_pair(user), fresh_opaque(user)];
         for record in &passing {
             insert(backend, record).await;
         }

@@ -209,7 +209,7 @@ async fn assert_some_state(backend: &Backend, states: &[Credential], keys: &[Acc
     let Credential { id, user_id, .. } = &states[0];
     let by_id = get(backend, id).await.expect("found by its id");
     let by_slot = find_slot(backend, user_id, Slot::S3).await.expect("found by its slot");
-    let listed = list_all(backend, &of_user(user_id, Order::Id)).await;
+    let listed = list_all(backend, &of_user(user_id, Order::Key)).await;
     assert_eq!(listed.len(), 1, "listed once");
     // The access key may change between the two lookups: then both find the record, or
     // neither.

@@ -13,7 +13,7 @@ use crate::{
         Backend, delete, fresh_access_key, fresh_full, fresh_pair, fresh_user, get, insert,
         rekeyed, update,
     },
-    domain::{AccessKey, Credential},
+    domain::{AccessKey, Credential, Quota},
 };
 
 type Feed = Arc<dyn ChangeFeed>;
@@ -188,6 +188,25 @@ pub async fn every_subscription_receives_the_changes(backend: Backend, feed: Fee
     for listener in &mut listeners {
         let changes = listener.until_complete().await;
         assert!(changes.iter().any(|change| names(change, &pair, true)), "{changes:?}");
+    }
+}
+
+/// A rotation is reported as a change of both records.
+///
+/// # Panics
+///
+/// If one of the records is not reported.
+pub async fn rotation_reports_both_records(backend: Backend, feed: Feed) {
+    let old = fresh_pair(&fresh_user());
+    insert(&backend, &old).await;
+    let mut listener = Listener::of(&feed).await;
+    let (new, retired) = (fresh_pair(&old.user_id), rekeyed(&old, &fresh_access_key()));
+    let (credential, next) = (Arc::new(new.clone()), Arc::new(retired.clone()));
+    let rotated = backend.rotate(&credential, Quota::AtMost(2), &next, old.version).await;
+    assert!(rotated.expect("the key is rotated"));
+    let changes = listener.until_complete().await;
+    for record in [&new, &retired] {
+        assert!(changes.iter().any(|change| names(change, record, true)), "{changes:?}");
     }
 }
 

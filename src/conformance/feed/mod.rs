@@ -57,6 +57,7 @@ macro_rules! __feed_conformance_cases {
             new_access_key_is_reported_with_its_record
             purges_are_reported
             racing_writes_are_all_reported
+            rotation_reports_both_records
         }
     };
 }

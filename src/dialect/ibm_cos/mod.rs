@@ -7,6 +7,7 @@
 //! | `GET /credentials/{access}` | 200, the key |
 //! | `PATCH /credentials/{access}` | 200, the changed key |
 //! | `DELETE /credentials/{access}` | 204 |
+//! | `POST /credentials/{access}/rotate` | 201, a new key with its secret; 200, the key with another secret |
 //!
 //! A trailing slash changes nothing. The key's id is its access key.
 
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
-use super::{context::RenderContext, path, routed::Routed};
+use super::{context::RenderContext, path, routed::Routed, terms};
 use crate::{authority::KeyCommand, domain::AccessKey, error::Error};
 
 mod parse;
@@ -27,6 +28,7 @@ pub(super) const PREFIX: &str = "/credentials";
 
 const COLLECTION: &str = "GET, POST";
 const MEMBER: &str = "DELETE, GET, PATCH";
+const ROTATION: &str = "POST";
 
 /// An operation of the dialect.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) enum Operation {
     Create,
     Delete(AccessKey),
     List,
+    Rotate(AccessKey),
     Show(AccessKey),
     Update(AccessKey),
 }
@@ -50,22 +53,29 @@ pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
         return Routed::Ours(Frame { allow: COLLECTION }, operation);
     }
     let id = rest.strip_suffix('/').unwrap_or(rest);
-    if id.is_empty() || id.contains('/') {
+    let (id, rotates) = match id.split_once('/') {
+        Some((id, terms::ROTATE)) => (id, true),
+        Some(_) => return Routed::NotOurs,
+        None => (id, false),
+    };
+    if id.is_empty() {
         return Routed::NotOurs;
     }
     let id = path::decode_segment(id).map(AccessKey::from_stored);
     let operation = id.and_then(|id| match *method {
+        Method::POST if rotates => Ok(Operation::Rotate(id)),
+        _ if rotates => Err(Error::method_not_allowed()),
         Method::DELETE => Ok(Operation::Delete(id)),
         Method::GET => Ok(Operation::Show(id)),
         Method::PATCH => Ok(Operation::Update(id)),
         _ => Err(Error::method_not_allowed()),
     });
-    Routed::Ours(Frame { allow: MEMBER }, operation)
+    Routed::Ours(Frame { allow: if rotates { ROTATION } else { MEMBER } }, operation)
 }
 
 impl Operation {
     pub(super) fn takes_body(&self) -> bool {
-        matches!(self, Self::Create | Self::Update(_))
+        matches!(self, Self::Create | Self::Rotate(_) | Self::Update(_))
     }
 
     pub(super) fn parse(&self, head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
@@ -73,6 +83,10 @@ impl Operation {
             Self::Create => parse::create(head, body),
             Self::Delete(access_key) => Ok(KeyCommand::Delete(access_key.clone())),
             Self::List => parse::list(head),
+            Self::Rotate(access_key) => Ok(KeyCommand::Rotate {
+                access_key: access_key.clone(),
+                overlap: terms::overlap(head, body)?,
+            }),
             Self::Show(access_key) => Ok(KeyCommand::Show(access_key.clone())),
             Self::Update(access_key) => parse::update(access_key, head, body),
         }

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use http::request::Parts;
 
 use crate::{
-    authority::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
+    authority::{CreateKey, GivenTerms, KeyCommand, ListKeys, SUBJECT, UpdateKey},
     dialect::{
         json::{self, Node, Object},
-        media::{self, ContentType, Format},
-        path,
+        media, path, terms,
     },
     domain::{AccessKey, Attributes, Kind, ProjectId, SecretKey, Status, UserId},
-    error::{Error, ErrorKind},
+    error::Error,
 };
 
 /// Longest IAM identity, in bytes.
@@ -20,6 +19,7 @@ const MAX_SUBJECT: usize = 256;
 
 /// Parses `POST /credentials`.
 pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
+    let text = body;
     let body = read(head, body)?;
     let credential = json::member_object(&body, "credential")?;
     let kind = json::optional_string(credential, "type")?;
@@ -52,6 +52,7 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<KeyCommand, Error> {
         secret_key,
         status: status.unwrap_or_default(),
         attributes,
+        terms: terms::given(credential, text, &["credential"])?,
     }))
 }
 
@@ -67,22 +68,29 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
         after: marker("marker")?,
         before: marker("end_marker")?,
         limit: path::query_limit(query)?,
+        terms: terms::filter(query)?,
     }))
 }
 
-/// Parses `PATCH /credentials/{access}`. Accepts the whole object and the reduced object with
-/// only the status.
+/// Parses `PATCH /credentials/{access}`. Accepts the whole object, and the reduced object with
+/// only the status or terms.
 pub(super) fn update(
     access_key: &AccessKey,
     head: &Parts,
     body: &[u8],
 ) -> Result<KeyCommand, Error> {
+    let text = body;
     let body = read(head, body)?;
     let credential = json::member_object(&body, "credential")?;
     if let Some(kind) = json::optional_string(credential, "type")? {
         check_kind(kind)?;
     }
-    let blob = blob(credential)?.ok_or_else(|| Error::bad_request("blob is required."))?;
+    let terms = terms::given(credential, text, &["credential"])?;
+    let blob = blob(credential)?;
+    if blob.is_none() && !credential.keys().any(|name| GivenTerms::is_name(name)) {
+        return Err(Error::bad_request("blob is required."));
+    }
+    let blob = blob.unwrap_or_default();
     json::refuse_delegation(credential)?;
     json::refuse_delegation(&blob)?;
     let named = [json::optional_string(credential, "id")?, json::optional_string(&blob, "access")?];
@@ -95,16 +103,13 @@ pub(super) fn update(
         user_id: user_id(credential)?,
         project_id: project_id(credential)?,
         secret_key: secret(&blob)?,
+        terms,
     }))
 }
 
 fn read<'a>(head: &Parts, body: &'a [u8]) -> Result<Object<'a>, Error> {
-    match media::content_type(&head.headers) {
-        ContentType::Format(Format::Json) | ContentType::Missing => json::object(body),
-        ContentType::Format(Format::Xml) | ContentType::Other => {
-            Err(Error::new(ErrorKind::UnsupportedMediaType, "The body must be application/json."))
-        }
-    }
+    media::check_json(&head.headers)?;
+    json::object(body)
 }
 
 /// The blob: a string in IBM's tables, an object in all its samples.

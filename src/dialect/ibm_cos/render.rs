@@ -13,8 +13,10 @@ use serde_json::Value;
 use crate::{
     authority::{Outcome, SUBJECT, View},
     dialect::{
+        body::{self, Each},
         context::{ErrorObject, RETRY_AFTER, RenderContext},
         last_used::LastUse,
+        terms,
     },
     domain::{AccessKey, SecretKey},
     error::{Error, ErrorKind},
@@ -31,8 +33,8 @@ struct One<'a> {
 }
 
 #[derive(Serialize)]
-struct Many<'a> {
-    credentials: Vec<Shape<'a>>,
+struct Many<T> {
+    credentials: T,
 }
 
 /// The credential object.
@@ -48,6 +50,8 @@ struct Shape<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used: Option<LastUse>,
+    #[serde(flatten)]
+    terms: terms::Shape<'a>,
 }
 
 #[derive(Serialize)]
@@ -70,8 +74,9 @@ pub(in crate::dialect) fn outcome(
             response
         }
         Outcome::Listed(listing) => {
-            let credentials = listing.views.iter().map(shape).collect();
-            let body = Some(to_json(&Many { credentials }));
+            let views = &*listing.views;
+            let credentials = Each { views, shape: |view| shape(view, context.now) };
+            let body = Some(body::json(&Many { credentials }, views.len()));
             let mut response = respond(StatusCode::OK, body, context, context.now);
             accept_ranges(&mut response);
             response
@@ -104,7 +109,7 @@ pub(super) fn error(
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     };
-    let body = to_json(&ErrorObject::new(status, error));
+    let body = body::json(&ErrorObject::new(status, error), 0);
     let mut response = respond(status, Some(body), context, context.now);
     let headers = response.headers_mut();
     match status {
@@ -125,15 +130,15 @@ pub(super) fn error(
 }
 
 fn one(status: StatusCode, view: &View, context: &RenderContext<'_>) -> Response<Full<Bytes>> {
-    let body = to_json(&One { credential: shape(view) });
+    let body = body::json(&One { credential: shape(view, context.now) }, 1);
     respond(status, Some(body), context, view.credential.updated_at)
 }
 
-fn shape(view: &View) -> Shape<'_> {
+fn shape(view: &View, now: SystemTime) -> Shape<'_> {
     let credential = &*view.credential;
     // This dialect finds key pairs by their access key, so each has one.
     let access = credential.access_key.as_ref().map_or("", AccessKey::as_str);
-    let secret = credential.secret_key().filter(|_| view.secret_visible);
+    let secret = credential.secret_key().filter(|_| view.shows_secret());
     Shape {
         user_id: credential.user_id.as_str(),
         blob: BlobShape {
@@ -146,12 +151,13 @@ fn shape(view: &View) -> Shape<'_> {
         subject_ibm_id: credential.attributes.get(SUBJECT).and_then(Value::as_str),
         id: access,
         last_used: LastUse::of(view.last_used),
+        terms: terms::Shape::of_ibm(credential, now),
     }
 }
 
 fn respond(
     status: StatusCode,
-    body: Option<Vec<u8>>,
+    body: Option<Bytes>,
     context: &RenderContext<'_>,
     timestamp: SystemTime,
 ) -> Response<Full<Bytes>> {
@@ -163,7 +169,7 @@ fn respond(
     headers.insert(header::DATE, context.date());
     headers.insert(X_TRANS_ID, trans_id(context.now));
     headers.insert(X_TIMESTAMP, x_timestamp(timestamp));
-    let mut response = Response::new(Full::from(body.unwrap_or_default()));
+    let mut response = Response::new(Full::new(body.unwrap_or_default()));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -171,13 +177,6 @@ fn respond(
 
 fn accept_ranges(response: &mut Response<Full<Bytes>>) {
     response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-}
-
-fn to_json(body: &impl Serialize) -> Vec<u8> {
-    let mut json = Vec::with_capacity(512);
-    serde_json::to_writer(&mut json, body).expect("writing to memory cannot fail");
-    json.push(b'\n');
-    json
 }
 
 /// `tx`, 21 random hex digits, `-`, and ten hex digits of the time, as Swift makes them.

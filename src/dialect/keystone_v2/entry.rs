@@ -1,8 +1,8 @@
 //! A credential as v2 reads and shows it, in either format.
 
 use crate::{
-    authority::{Grant, Proof},
-    domain::{AccessKey, SecretKey, SecretText, Slot},
+    authority::{Grant, Proof, View, listed_as},
+    domain::{AccessKey, Material, SecretKey, SecretText, Slot},
     error::Error,
 };
 
@@ -15,6 +15,33 @@ pub(super) struct Entry<'a> {
     pub(super) username: &'a str,
     pub(super) secret: Option<&'a str>,
     pub(super) signature: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// The entry of a record. A key pair that is not a grant has no signature, and its access
+    /// key is the name.
+    pub(super) fn of(view: &'a View) -> Self {
+        let credential = &*view.credential;
+        let slot = listed_as(credential).unwrap_or(Slot::Ec2);
+        let visible = |secret| Some(secret).filter(|_| view.shows_secret());
+        match &credential.material {
+            Material::Grant { username, secret, signature } => Self {
+                slot,
+                username,
+                secret: visible(secret.expose()),
+                signature: visible(signature.expose()),
+            },
+            Material::Password { username, .. } => {
+                Self { slot, username, secret: None, signature: None }
+            }
+            _ => Self {
+                slot,
+                username: credential.access_key.as_ref().map_or("", AccessKey::as_str),
+                secret: credential.secret_key().map(SecretKey::expose).and_then(visible),
+                signature: Some(""),
+            },
+        }
+    }
 }
 
 /// The members of a body, as the client wrote them.

@@ -1,11 +1,14 @@
 //! The JSON of v2.0.
 
+use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
 use super::entry::{Entry, Parsed, one_of};
 use crate::{
+    authority::Listing,
     dialect::{
+        body::{self, Each},
         json::{self as strict, Node},
         v2_names,
     },
@@ -39,25 +42,30 @@ pub(super) fn read(body: &[u8]) -> Result<Parsed, Error> {
 }
 
 /// One credential.
-pub(super) fn one(entry: &Entry<'_>) -> Vec<u8> {
-    write(entry)
+pub(super) fn one(entry: &Entry<'_>) -> Bytes {
+    body::json(entry, 1)
 }
 
 /// A page of credentials.
-pub(super) fn many<'a>(entries: impl Iterator<Item = Entry<'a>>, next: Option<&str>) -> Vec<u8> {
-    let credentials_links = next.map(|href| Link { rel: "next", href }).into_iter().collect();
-    write(&Page { credentials: entries.collect(), credentials_links })
+pub(super) fn many(listing: &Listing, next: Option<&str>) -> Bytes {
+    let views = &*listing.views;
+    let credentials_links = next.map(|href| [Link { rel: "next", href }]);
+    let credentials_links = credentials_links.as_ref().map_or(&[][..], |link| link);
+    body::json(
+        &Page { credentials: Each { views, shape: Entry::of }, credentials_links },
+        views.len(),
+    )
 }
 
 /// A fault.
-pub(super) fn fault(name: &str, code: u16, message: &str) -> Vec<u8> {
-    write(&json!({name: {"code": code, "message": message}}))
+pub(super) fn fault(name: &str, code: u16, message: &str) -> Bytes {
+    body::json(&json!({name: {"code": code, "message": message}}), 0)
 }
 
 #[derive(Serialize)]
-struct Page<'a> {
-    credentials: Vec<Entry<'a>>,
-    credentials_links: Vec<Link<'a>>,
+struct Page<'a, T> {
+    credentials: T,
+    credentials_links: &'a [Link<'a>],
 }
 
 #[derive(Serialize)]
@@ -82,10 +90,4 @@ impl Serialize for Entry<'_> {
         root.serialize_entry(v2_names::root_of(slot), &Members { username, secret, signature })?;
         root.end()
     }
-}
-
-fn write(body: &impl Serialize) -> Vec<u8> {
-    let mut json = serde_json::to_vec(body).expect("strings always serialize");
-    json.push(b'\n');
-    json
 }

@@ -7,13 +7,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{entry::Entry, json, xml};
 use crate::{
-    authority::{Listing, Outcome, View, listed_as},
+    authority::{Listing, Outcome, View},
     dialect::{
         context::{RETRY_AFTER, RenderContext},
         media::Format,
         path,
     },
-    domain::{AccessKey, Material, SecretKey, Slot},
     error::{Error, ErrorKind},
 };
 
@@ -58,7 +57,7 @@ pub(super) fn fault(
     };
     let body = match format {
         Format::Json => json::fault(name, status.as_u16(), error.message()),
-        Format::Xml => xml::fault(name, status.as_u16(), error.message()),
+        Format::Xml => xml::fault(name, status.as_u16(), error.message()).into(),
     };
     let mut response = respond(status, format, body, context);
     let headers = response.headers_mut();
@@ -77,20 +76,19 @@ pub(super) fn fault(
     response
 }
 
-fn one(view: &View, format: Format) -> Vec<u8> {
-    let entry = entry(view);
+fn one(view: &View, format: Format) -> Bytes {
+    let entry = Entry::of(view);
     match format {
         Format::Json => json::one(&entry),
-        Format::Xml => xml::one(&entry),
+        Format::Xml => xml::one(&entry).into(),
     }
 }
 
-fn many(listing: &Listing, format: Format, context: &RenderContext<'_>) -> Vec<u8> {
+fn many(listing: &Listing, format: Format, context: &RenderContext<'_>) -> Bytes {
     let next = listing.next.as_deref().map(|marker| next_link(marker, context));
-    let entries = listing.views.iter().map(entry);
     match format {
-        Format::Json => json::many(entries, next.as_deref()),
-        Format::Xml => xml::many(entries, next.as_deref()),
+        Format::Json => json::many(listing, next.as_deref()),
+        Format::Xml => xml::many(listing.views.iter().map(Entry::of), next.as_deref()).into(),
     }
 }
 
@@ -108,38 +106,13 @@ fn next_link(marker: &str, context: &RenderContext<'_>) -> String {
     link
 }
 
-/// The entry of a record. A key pair that is not a grant has no signature, and its access
-/// key is the name.
-fn entry(view: &View) -> Entry<'_> {
-    let credential = &*view.credential;
-    let slot = listed_as(credential).unwrap_or(Slot::Ec2);
-    let visible = |secret| Some(secret).filter(|_| view.secret_visible);
-    match &credential.material {
-        Material::Grant { username, secret, signature } => Entry {
-            slot,
-            username,
-            secret: visible(secret.expose()),
-            signature: visible(signature.expose()),
-        },
-        Material::Password { username, .. } => {
-            Entry { slot, username, secret: None, signature: None }
-        }
-        _ => Entry {
-            slot,
-            username: credential.access_key.as_ref().map_or("", AccessKey::as_str),
-            secret: credential.secret_key().map(SecretKey::expose).and_then(visible),
-            signature: Some(""),
-        },
-    }
-}
-
 fn respond(
     status: StatusCode,
     format: Format,
-    body: Vec<u8>,
+    body: Bytes,
     context: &RenderContext<'_>,
 ) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let content_type = match format {
         Format::Json => HeaderValue::from_static("application/json"),

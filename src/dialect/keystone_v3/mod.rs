@@ -7,6 +7,7 @@
 //! | `GET /credentials/{id}` | 200, the credential |
 //! | `PATCH /credentials/{id}` | 200, the changed credential |
 //! | `DELETE /credentials/{id}` | 204 |
+//! | `POST /credentials/{id}/rotate` | 201, a new credential; 200, the credential with another key pair |
 //! | `POST /ec2tokens` | 200, the signer with a token |
 //! | `POST /s3tokens` | 200, the signer |
 //!
@@ -19,6 +20,7 @@ use super::{
     keystone::{self, Frame},
     path,
     routed::{Routed, Served, Task},
+    terms,
 };
 use crate::{
     authority::{Command, CredentialCommand, SignatureCommand},
@@ -39,6 +41,7 @@ pub(super) const PREFIX: &str = "/v3";
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
 const TOKENS: &str = "POST";
 const MEMBER: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
+const ROTATION: &str = "OPTIONS, POST";
 
 /// An operation of the dialect.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ pub(crate) enum Operation {
     Create,
     Delete(CredentialId),
     List,
+    Rotate(CredentialId),
     Show(CredentialId),
     Update(CredentialId),
     VerifyEc2,
@@ -60,12 +64,15 @@ pub(super) fn route(
     served: Served,
 ) -> Routed<Frame, Operation> {
     let mut segments = rest.trim_end_matches('/').split('/').skip(1);
-    let segments = (segments.next(), segments.next(), segments.next());
+    let (first, second) = (segments.next(), segments.next());
+    let rotates = segments.clone().eq([terms::ROTATE]);
+    let segments = (first, second, segments.next());
     let allow = match segments {
         (Some("ec2tokens"), None, _) if served.ec2tokens => TOKENS,
         (Some("s3tokens"), None, _) if served.s3tokens => TOKENS,
         (Some("credentials"), None, _) => COLLECTION,
         (Some("credentials"), Some(id), None) if !id.is_empty() => MEMBER,
+        (Some("credentials"), Some(id), Some(_)) if rotates && !id.is_empty() => ROTATION,
         _ => return Routed::NotOurs,
     };
     if *method == Method::OPTIONS {
@@ -79,6 +86,8 @@ pub(super) fn route(
             (Some("s3tokens"), &Method::POST, _) => Operation::VerifyS3,
             (Some("credentials"), &Method::GET, None) => Operation::List,
             (Some("credentials"), &Method::POST, None) => Operation::Create,
+            (_, &Method::POST, Some(id)) if rotates => Operation::Rotate(id),
+            _ if rotates => return Err(Error::method_not_allowed()),
             (_, &Method::DELETE, Some(id)) => Operation::Delete(id),
             (_, &Method::GET, Some(id)) => Operation::Show(id),
             (_, &Method::PATCH, Some(id)) => Operation::Update(id),
@@ -92,7 +101,9 @@ pub(super) fn route(
 impl Operation {
     pub(super) fn takes_body(&self) -> bool {
         match self {
-            Self::Create | Self::Update(_) | Self::VerifyEc2 | Self::VerifyS3 => true,
+            Self::Create | Self::Rotate(_) | Self::Update(_) | Self::VerifyEc2 | Self::VerifyS3 => {
+                true
+            }
             Self::Delete(_) | Self::List | Self::Show(_) => false,
         }
     }
@@ -102,6 +113,10 @@ impl Operation {
             Self::Create => CredentialCommand::Create(parse::create(head, body)?),
             Self::Delete(id) => CredentialCommand::Delete(id.clone()),
             Self::List => CredentialCommand::List(parse::list(head)?),
+            Self::Rotate(id) => {
+                let overlap = terms::overlap(head, body)?;
+                CredentialCommand::Rotate { id: id.clone(), overlap }
+            }
             Self::Show(id) => CredentialCommand::Show(id.clone()),
             Self::Update(id) => CredentialCommand::Update(parse::update(id, head, body)?),
             Self::VerifyEc2 => {
@@ -121,7 +136,7 @@ impl Operation {
             Self::Delete(_) => "identity:delete_credential",
             Self::List => "identity:list_credentials",
             Self::Show(_) => "identity:get_credential",
-            Self::Update(_) => "identity:update_credential",
+            Self::Rotate(_) | Self::Update(_) => "identity:update_credential",
             Self::VerifyEc2 => "identity:ec2tokens_validate",
             Self::VerifyS3 => "identity:s3tokens_validate",
         }

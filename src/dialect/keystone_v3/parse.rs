@@ -4,12 +4,15 @@ use http::request::Parts;
 use serde_json::Value;
 
 use crate::{
-    authority::{CreateCredential, Field, ListCredentials, Match, Matching, UpdateCredential},
+    authority::{
+        COMPUTED, CreateCredential, Field, GivenTerms, ListCredentials, Match, Matching, STATUS,
+        UpdateCredential, wrong_status,
+    },
     dialect::{
         json::{self, Node, Object},
-        keystone, links, path,
+        keystone, links, path, terms,
     },
-    domain::{Attributes, Blob, CredentialId, Kind, ProjectId, UserId},
+    domain::{Attributes, Blob, CredentialId, Kind, ProjectId, Status, UserId},
     error::Error,
 };
 
@@ -32,7 +35,9 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
     if kind.is_ec2() && !credential.contains_key("project_id") {
         return Err(Error::bad_request("project_id is required for type ec2."));
     }
-    let attributes = attributes(credential, body)?;
+    let mut attributes = attributes(credential, body)?;
+    let terms = take_terms(&mut attributes, &kind)?;
+    let status = take_status(&mut attributes, &kind)?;
     // These are the stored names: `trust-id` is stored as `trust_id`.
     if kind.is_ec2() {
         let named = |name: &&str| attributes.get(*name).is_some_and(|value| !value.is_null());
@@ -46,6 +51,8 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
         blob: Blob::new(blob(credential)?),
         attributes,
         kind,
+        status,
+        terms,
     })
 }
 
@@ -53,7 +60,8 @@ pub(super) fn create(head: &Parts, body: &[u8]) -> Result<CreateCredential, Erro
 pub(super) fn list(head: &Parts) -> Result<ListCredentials, Error> {
     let query = head.uri.query();
     let (marker, limit) = links::page(head)?;
-    let mut list = ListCredentials { marker, limit, ..ListCredentials::default() };
+    let terms = terms::filter(query)?;
+    let mut list = ListCredentials { terms, marker, limit, ..ListCredentials::default() };
     // An invalid id or type finds no record.
     list.user_id = path::query_value(query, "user_id")?.map(UserId::from_stored);
     list.kind = path::query_value(query, "type")?.map(Kind::from_stored);
@@ -80,8 +88,14 @@ pub(super) fn update(
 ) -> Result<UpdateCredential, Error> {
     let members = keystone::read(head, body)?;
     let credential = json::member_object(&members, "credential")?;
-    let blob = Blob::new(blob(credential)?);
-    let mut others = if credential.len() > 1 { values(body) } else { Attributes::new() };
+    let changes_others = credential.keys().any(|name| GivenTerms::is_name(name) || *name == STATUS);
+    let blob = if changes_others && !credential.contains_key("blob") {
+        None
+    } else {
+        Some(Blob::new(blob(credential)?))
+    };
+    let has_others = credential.len() > 1 || blob.is_none();
+    let mut others = if has_others { values(body) } else { Attributes::new() };
     others.remove("blob");
     Ok(UpdateCredential { id: id.clone(), blob, others })
 }
@@ -112,6 +126,26 @@ fn attributes(credential: &Object<'_>, body: &[u8]) -> Result<Attributes, Error>
         }
     }
     Ok(attributes)
+}
+
+/// Takes the terms out of the attributes of a new credential.
+fn take_terms(attributes: &mut Attributes, kind: &Kind) -> Result<GivenTerms, Error> {
+    let terms = GivenTerms::parse(attributes)?;
+    // Clients may copy the computed members from a response.
+    attributes.retain(|name, _| {
+        let is_computed = kind.is_ec2() && COMPUTED.contains(&&**name);
+        !is_computed && !GivenTerms::is_name(name)
+    });
+    Ok(terms)
+}
+
+/// Takes the status out of the attributes of a new key pair.
+fn take_status(attributes: &mut Attributes, kind: &Kind) -> Result<Status, Error> {
+    if !kind.is_ec2() {
+        return Ok(Status::Active);
+    }
+    let Some(status) = attributes.remove(STATUS) else { return Ok(Status::Active) };
+    status.as_str().and_then(Status::from_word).ok_or_else(wrong_status)
 }
 
 /// The members of the credential with all their values, some of which the strict parser

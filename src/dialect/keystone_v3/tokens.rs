@@ -62,7 +62,7 @@ pub(super) fn ec2(head: &Parts, body: &[u8]) -> Result<Box<Ec2Signed>, Error> {
 
 /// The response to either, which only takes `POST`.
 pub(crate) fn verified(verified: &Verified) -> Response<Full<Bytes>> {
-    let mut response = keystone::body(StatusCode::OK, &Body { token: shape(verified) });
+    let mut response = keystone::body(StatusCode::OK, &Body { token: shape(verified) }, 1);
     if let Some(token) = &verified.token {
         let id = HeaderValue::try_from(token.id.expose());
         let mut id = id.expect("the authority checks issued tokens");
@@ -147,6 +147,8 @@ struct Token<'a> {
     oauth1: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_credential: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boundary: Option<Value>,
 }
 
 /// A user or a project.
@@ -209,6 +211,10 @@ fn shape(verified: &Verified) -> Token<'_> {
         trust,
         oauth1,
         application_credential,
+        boundary: signer
+            .boundary
+            .as_ref()
+            .map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))),
     }
 }
 

@@ -109,6 +109,8 @@ impl Guard {
             }
         };
         let written = WrittenForm::new(&form)?;
+        // For `S3sAccess`.
+        head.extensions.insert(form);
         upload::remove_headers_of_form(&mut head);
         head.headers.insert(header::CONTENT_TYPE, written.content_type);
         let body = VerifiedBody::form(written.head, file, written.tail);

@@ -68,8 +68,12 @@ codes! {
     InvalidUri = BAD_REQUEST "InvalidURI",
     /// A form is malformed.
     MalformedPostRequest = BAD_REQUEST "MalformedPOSTRequest",
+    /// The body is not the XML that the operation takes.
+    MalformedXml = BAD_REQUEST "MalformedXML",
     /// A trailer is malformed.
     MalformedTrailerError = BAD_REQUEST "MalformedTrailerError",
+    /// The body is too long for the operation.
+    MaxMessageLengthExceeded = BAD_REQUEST "MaxMessageLengthExceeded",
     /// The fields before a form's file are too large.
     MaxPostPreDataLengthExceeded = BAD_REQUEST "MaxPostPreDataLengthExceededError",
     /// The length of the content is missing.
@@ -82,6 +86,8 @@ codes! {
     ServiceUnavailable = SERVICE_UNAVAILABLE "ServiceUnavailable",
     /// The signature does not match.
     SignatureDoesNotMatch = FORBIDDEN "SignatureDoesNotMatch",
+    /// Too many requests are in progress.
+    SlowDown = SERVICE_UNAVAILABLE "SlowDown",
     /// The SHA-256 of the content does not match the declared one.
     XAmzContentSha256Mismatch = BAD_REQUEST "XAmzContentSHA256Mismatch",
 }

@@ -47,7 +47,12 @@ impl<'a> RequestHead<'a> {
     ///
     /// [`RequestError`] if the host is missing, empty or duplicate, or if both differ.
     pub fn host(&self) -> Result<&'a str, RequestError> {
-        let header = self.single(&header::HOST)?;
+        self.host_of(self.one(&header::HOST))
+    }
+
+    /// The same, given the header.
+    pub(super) fn host_of(&self, header: One<'a>) -> Result<&'a str, RequestError> {
+        let header = header.text()?;
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let error = |message| RequestError::new(S3ErrorCode::InvalidRequest, message);
         match (header, authority) {
@@ -60,36 +65,42 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Returns what `x-amz-content-sha256` declares about the body.
-    pub(crate) fn declared(&self) -> Result<Payload, RequestError> {
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if the header is malformed or duplicate.
+    pub fn declared(&self) -> Result<Payload, RequestError> {
         self.named().content_sha256.text()?.map_or(Ok(Payload::Unsigned), Payload::parse)
     }
 
     /// Returns a header that may occur at most once and must be ASCII.
     pub(super) fn single(&self, name: &HeaderName) -> Result<Option<&'a str>, RequestError> {
-        let mut values = self.headers.get_all(name).iter();
-        let one = values.next().map_or(One::None, One::Once);
-        if values.next().is_some() { One::Twice } else { one }.text()
+        self.one(name).text()
+    }
+
+    fn one(&self, name: &HeaderName) -> One<'a> {
+        self.headers.get_all(name).iter().collect()
     }
 
     /// Finds all headers that concern a signature, in one pass.
     pub(super) fn named(&self) -> Named<'a> {
         let mut named = Named::default();
-        let mut previous = "";
+        let mut previous = None;
         for (name, value) in self.headers {
-            match name.as_str() {
-                "authorization" => named.authorization.add(value),
-                name if name.starts_with(OF_AMAZON) => {
-                    match &name[OF_AMAZON.len()..] {
-                        "content-sha256" => named.content_sha256.add(value),
-                        "date" => named.date.add(value),
-                        "security-token" => named.has_session_token = true,
-                        _ => {}
-                    }
-                    // The values of one name follow one another.
-                    named.of_amazon += usize::from(name != previous);
-                    previous = name;
+            if *name == header::AUTHORIZATION {
+                named.authorization.add(value);
+            } else if *name == header::HOST {
+                named.host.add(value);
+            } else if let Some(rest) = name.as_str().strip_prefix(OF_AMAZON) {
+                match rest {
+                    "content-sha256" => named.content_sha256.add(value),
+                    "date" => named.date.add(value),
+                    "security-token" => named.has_session_token = true,
+                    _ => {}
                 }
-                _ => {}
+                // The values of one name follow one another.
+                named.of_amazon += usize::from(Some(rest) != previous);
+                previous = Some(rest);
             }
         }
         named
@@ -103,6 +114,7 @@ pub(super) const OF_AMAZON: &str = "x-amz-";
 #[derive(Clone, Copy, Default)]
 pub(super) struct Named<'a> {
     pub(super) authorization: One<'a>,
+    pub(super) host: One<'a>,
     /// `x-amz-content-sha256`.
     pub(super) content_sha256: One<'a>,
     /// `x-amz-date`.
@@ -119,6 +131,17 @@ pub(super) enum One<'a> {
     None,
     Once(&'a HeaderValue),
     Twice,
+}
+
+impl<'a> FromIterator<&'a HeaderValue> for One<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a HeaderValue>>(values: T) -> Self {
+        let mut values = values.into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(value), None) => Self::Once(value),
+            (Some(_), Some(_)) => Self::Twice,
+        }
+    }
 }
 
 impl<'a> One<'a> {

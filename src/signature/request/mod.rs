@@ -40,15 +40,15 @@ mod signed;
 mod v2;
 mod v4;
 
+pub(crate) use self::query::SIGNATURE_PARAMETERS;
 pub use self::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
     payload::{Payload, Streaming},
-    signed::SignedRequest,
+    signed::{Detached, SignedRequest},
     v2::V2Request,
     v4::V4Request,
 };
-pub(crate) use self::{query::SIGNATURE_PARAMETERS, signed::Detached};
 
 #[cfg(test)]
 mod suite;

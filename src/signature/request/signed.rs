@@ -28,6 +28,7 @@ impl<'a> SignedRequest<'a> {
     /// # Errors
     ///
     /// [`RequestError`] if the request is signed in a way that can never verify.
+    #[inline]
     pub fn parse(head: RequestHead<'a>) -> Result<Option<Self>, RequestError> {
         let named = head.named();
         let header = match named.authorization.text()? {
@@ -67,7 +68,8 @@ impl<'a> SignedRequest<'a> {
 
     /// Copies the parsed parts, so that the request can be moved into a future without being
     /// parsed again there.
-    pub(crate) fn detach(self) -> Detached {
+    #[must_use]
+    pub fn detach(self) -> Detached {
         Detached(match self {
             Self::V2(request) => Parsed::V2(request.detach()),
             Self::V4(request) => Parsed::V4(request.detach()),
@@ -78,7 +80,7 @@ impl<'a> SignedRequest<'a> {
 /// The parsed parts of a signed request, without its head.
 ///
 /// `Debug` shows nothing: everybody who has a signature can use it.
-pub(crate) struct Detached(Parsed);
+pub struct Detached(Parsed);
 
 enum Parsed {
     V2(v2::Parsed<'static>),
@@ -87,7 +89,8 @@ enum Parsed {
 
 impl Detached {
     /// Combines the parsed parts with the head that they were parsed from.
-    pub(crate) fn attach(self, head: RequestHead<'_>) -> SignedRequest<'_> {
+    #[must_use]
+    pub fn attach(self, head: RequestHead<'_>) -> SignedRequest<'_> {
         match self.0 {
             Parsed::V2(parsed) => SignedRequest::V2(V2Request::attach(head, parsed)),
             Parsed::V4(parsed) => SignedRequest::V4(V4Request::attach(head, parsed)),

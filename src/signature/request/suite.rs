@@ -126,7 +126,8 @@ impl Case {
         text.push(b'\n');
         Query::of(request.uri()).write(&mut text, "").unwrap();
         text.push(b'\n');
-        assert!(headers::write(&mut text, RequestHead::from(&request), &names).unwrap());
+        let head = RequestHead::from(&request);
+        assert!(headers::write(&mut text, head, &head.named(), &names).unwrap());
         format!("{}\n{names}\n{EMPTY}", String::from_utf8(text).unwrap())
     }
 }

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use data_encoding::HEXLOWER;
 use http::header;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     query::Query,
 };
 use crate::signature::{
-    date, hash,
+    date, hash, hex, scan,
     signing_key::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
 };
 
@@ -37,6 +36,7 @@ const SIGNATURE: &str = "X-Amz-Signature";
 #[derive(Clone)]
 pub struct V4Request<'a> {
     head: RequestHead<'a>,
+    named: Named<'a>,
     query: Query<'a>,
     parsed: Parsed<'a>,
 }
@@ -60,6 +60,7 @@ pub(super) struct Parsed<'a> {
 
 impl<'a> V4Request<'a> {
     /// Parses the text after the algorithm in an `Authorization` header.
+    #[inline]
     pub(super) fn of_header(
         head: RequestHead<'a>,
         named: &Named<'a>,
@@ -73,20 +74,27 @@ impl<'a> V4Request<'a> {
             "Missing required header for this request: x-amz-content-sha256",
         );
         let declared = named.content_sha256.text()?.ok_or(missing)?;
-        let parsed = Parsed {
-            credential: Cow::Borrowed(credential),
-            access_end: 0,
-            region_end: 0,
-            signed_headers: Cow::Borrowed(signed_headers),
-            signature: parse_signature(signature),
-            timestamp,
-            signed_at,
-            expires_in: None,
-            payload: Payload::parse(declared)?,
-            declared: Cow::Borrowed(declared),
-        };
-        let query = Query::of(head.uri());
-        Self { head, query, parsed }.checked(named, RequestError::header)
+        let payload = Payload::parse(declared)?;
+        let (access_end, region_end) =
+            check(named, (credential, signed_headers), &timestamp, RequestError::header)?;
+        // Built in one step: moving a request takes longer than most checks.
+        Ok(Self {
+            head,
+            named: *named,
+            query: Query::of(head.uri()),
+            parsed: Parsed {
+                credential: Cow::Borrowed(credential),
+                access_end,
+                region_end,
+                signed_headers: Cow::Borrowed(signed_headers),
+                signature: parse_signature(signature),
+                timestamp,
+                signed_at,
+                expires_in: None,
+                payload,
+                declared: Cow::Borrowed(declared),
+            },
+        })
     }
 
     /// Parses the parameters of a presigned request.
@@ -111,47 +119,24 @@ impl<'a> V4Request<'a> {
         let expires_in = parse_expires(&query.required("X-Amz-Expires", missing)?)?;
         let signature = parse_signature(&query.required(SIGNATURE, missing)?);
         let declared = declared_of_presigned(named, query)?;
+        let credential = query.required("X-Amz-Credential", missing)?;
+        let signed_headers = query.required("X-Amz-SignedHeaders", missing)?;
+        let payload = Payload::parse(&declared)?;
+        let (access_end, region_end) =
+            check(named, (&credential, &signed_headers), &timestamp, RequestError::query)?;
         let parsed = Parsed {
-            credential: query.required("X-Amz-Credential", missing)?,
-            access_end: 0,
-            region_end: 0,
-            signed_headers: query.required("X-Amz-SignedHeaders", missing)?,
+            credential,
+            access_end,
+            region_end,
+            signed_headers,
             signature,
             timestamp,
             signed_at,
             expires_in: Some(expires_in),
-            payload: Payload::parse(&declared)?,
+            payload,
             declared,
         };
-        Self { head, query, parsed }.checked(named, RequestError::query)
-    }
-
-    /// Checks what both forms have in common.
-    fn checked(
-        mut self,
-        named: &Named<'_>,
-        malformed: fn(&'static str) -> RequestError,
-    ) -> Result<Self, RequestError> {
-        let Ok((access_key, scope)) = CredentialScope::parse_credential(&self.parsed.credential)
-        else {
-            return Err(malformed(
-                "The Credential is malformed; expecting \
-                 \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
-            ));
-        };
-        if scope.service() != SERVICE {
-            return Err(malformed("The Credential names an incorrect service: it must be \"s3\"."));
-        }
-        if scope.region().is_empty() {
-            return Err(malformed("The Credential names no region."));
-        }
-        if !self.parsed.timestamp.starts_with(scope.date()) {
-            return Err(malformed("The Credential is for another day than the request's date."));
-        }
-        headers::check(named.of_amazon, &self.parsed.signed_headers, malformed)?;
-        (self.parsed.access_end, self.parsed.region_end) =
-            (access_key.len(), access_key.len() + "/YYYYMMDD/".len() + scope.region().len());
-        Ok(self)
+        Ok(Self { head, named: *named, query, parsed })
     }
 
     /// Copies the parsed parts, without the head.
@@ -186,7 +171,7 @@ impl<'a> V4Request<'a> {
 
     /// Combines the parsed parts with the head that they were parsed from.
     pub(super) fn attach(head: RequestHead<'a>, parsed: Parsed<'static>) -> Self {
-        Self { head, query: Query::of(head.uri()), parsed }
+        Self { head, named: head.named(), query: Query::of(head.uri()), parsed }
     }
 
     /// Returns the access key that the request names.
@@ -257,8 +242,10 @@ impl<'a> V4Request<'a> {
     /// [`RequestError`] if `now` is too early or too late.
     pub fn check_time(&self, now: SystemTime, max_skew: Duration) -> Result<(), RequestError> {
         let denied = |message| Err(RequestError::new(S3ErrorCode::AccessDenied, message));
-        let ahead = self.signed_at().duration_since(now).unwrap_or_default();
-        let age = now.duration_since(self.signed_at()).unwrap_or_default();
+        let (age, ahead) = match now.duration_since(self.signed_at()) {
+            Ok(age) => (age, Duration::ZERO),
+            Err(ahead) => (Duration::ZERO, ahead.duration()),
+        };
         match self.expires_in() {
             Some(_) if ahead > max_skew => denied("Request is not valid yet."),
             Some(expires_in) if age > expires_in => denied("Request has expired."),
@@ -308,9 +295,7 @@ impl<'a> V4Request<'a> {
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');
         }
-        let start = text.len();
-        text.resize(start + 64, 0);
-        HEXLOWER.encode_mut(&hashed, &mut text[start..]);
+        text.extend_from_slice(&hex::encode(&hashed));
         Ok(())
     }
 
@@ -323,7 +308,7 @@ impl<'a> V4Request<'a> {
         text.push(b'\n');
         self.query.write(text, SIGNATURE)?;
         text.push(b'\n');
-        if !headers::write(text, self.head, self.signed_headers())? {
+        if !headers::write(text, self.head, &self.named, self.signed_headers())? {
             let message = "A signed header is not in the request.";
             return Err(RequestError::new(S3ErrorCode::SignatureDoesNotMatch, message));
         }
@@ -342,11 +327,39 @@ impl fmt::Debug for V4Request<'_> {
     }
 }
 
+/// Checks what both forms have in common. Returns the ends of the access key and the region.
+#[inline]
+fn check(
+    named: &Named<'_>,
+    (credential, signed_headers): (&str, &str),
+    timestamp: &str,
+    malformed: fn(&'static str) -> RequestError,
+) -> Result<(usize, usize), RequestError> {
+    let Ok((access_key, scope)) = CredentialScope::parse_credential(credential) else {
+        return Err(malformed(
+            "The Credential is malformed; expecting \
+             \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        ));
+    };
+    if scope.service() != SERVICE {
+        return Err(malformed("The Credential names an incorrect service: it must be \"s3\"."));
+    }
+    if scope.region().is_empty() {
+        return Err(malformed("The Credential names no region."));
+    }
+    if !timestamp.starts_with(scope.date()) {
+        return Err(malformed("The Credential is for another day than the request's date."));
+    }
+    headers::check(named.of_amazon, signed_headers, malformed)?;
+    let access_end = access_key.len();
+    Ok((access_end, access_end + "/YYYYMMDD/".len() + scope.region().len()))
+}
+
 /// Parses the three members of the header, in the order in which all clients send them.
 fn parse_header(rest: &str) -> Option<(&str, &str, &str)> {
     // From the end, since an access key may contain commas.
-    let (rest, signature) = rest.rsplit_once(',')?;
-    let (credential, signed_headers) = rest.rsplit_once(',')?;
+    let (rest, signature) = scan::rsplit(rest, b',')?;
+    let (credential, signed_headers) = scan::rsplit(rest, b',')?;
     let credential = credential.trim_ascii().strip_prefix("Credential=")?;
     let signed_headers = signed_headers.trim_ascii().strip_prefix("SignedHeaders=")?;
     let signature = signature.trim_ascii().strip_prefix("Signature=")?;

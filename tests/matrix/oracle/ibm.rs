@@ -10,7 +10,7 @@
 //!
 //! A key that the caller may not see is 404.
 
-use super::{Expected, Made, Oracle, Rights, Success};
+use super::{Expected, Made, Oracle, Rights, Success, limit};
 use crate::{
     callers::At,
     operations::{Operation, Which, Wire},
@@ -32,10 +32,21 @@ impl Oracle<'_> {
                 let project = project.expect("checked above");
                 self.ibm_create(rights, of(user), project, !inactive)
             }
+            Operation::IbmCreateLimited { user, project } => {
+                self.ibm_create(rights, user, project, true).with(limit)
+            }
             Operation::IbmDelete(which) => self.ibm_change(rights, which, Success::Deleted),
             Operation::IbmList { user, project } => self.ibm_list(rights, user, project),
             Operation::IbmShow(which) => self.ibm_show(rights, which),
-            Operation::IbmUpdate(which) => self.ibm_change(rights, which, Success::Changed),
+            Operation::IbmRotate(which, overlap) => self.ibm_rotate(rights, which, overlap),
+            Operation::IbmUpdate(which) => {
+                let changed = |number| Success::Changed(number, self.records[number].made());
+                self.ibm_change(rights, which, changed).with(|made| made.active = false)
+            }
+            Operation::IbmUpdateTerms(which) => {
+                let changed = |number| Success::Changed(number, self.records[number].made());
+                self.limited(self.ibm_change(rights, which, changed))
+            }
             _ => unreachable!("{operation:?}"),
         }
     }
@@ -84,7 +95,7 @@ impl Oracle<'_> {
     }
 
     /// Steps 4 and 5, for callers whose role covers the project.
-    fn ibm_existence(&self, owner: Option<&str>, project: &str) -> Option<Expected> {
+    pub(super) fn ibm_existence(&self, owner: Option<&str>, project: &str) -> Option<Expected> {
         if owner.is_some_and(|user| self.lacks_user(user)) || self.lacks_project(project) {
             return Some(Expected::refused(404));
         }
@@ -157,7 +168,7 @@ impl Oracle<'_> {
         }
     }
 
-    fn ibm_change(
+    pub(super) fn ibm_change(
         &self,
         rights: &Rights<'_>,
         which: Which,

@@ -16,10 +16,15 @@
 //! * With a directory, user and project of a new key must exist, and the user must have a
 //!   place in the project. A root key requires only its project. Keystone's table requires
 //!   the place when the key is used, not when it is created.
+//! * A caller rotates a key that it may change, and whose like it may create. The new key is
+//!   as weak as the old one: same owner, project, delegation and boundary. Root keys, grants
+//!   and records without a secret are 409.
+//! * With a maximum life, no new key ends later, and no change may name a later expiry.
 
 mod ibm;
 mod os_ec2;
 mod rights;
+mod rotation;
 mod using;
 mod v2;
 mod v3;
@@ -29,8 +34,9 @@ use tower_credentials::domain::{Delegation, Slot};
 use crate::{
     callers::{Presents, Subject},
     facts::{Facts, Setting},
+    limits::END_MICROS,
     operations::{Operation, Which, Wire},
-    records::Seed,
+    records::{Form, Seed},
 };
 
 pub(crate) use self::{
@@ -40,6 +46,7 @@ pub(crate) use self::{
 
 /// The record that a create stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Made {
     pub(crate) user: &'static str,
     pub(crate) project: Option<&'static str>,
@@ -48,19 +55,39 @@ pub(crate) struct Made {
     pub(crate) ec2: bool,
     pub(crate) slot: Option<Slot>,
     pub(crate) delegation: Option<Delegation>,
+    /// Its expiry, in microseconds after the clock of the requests.
+    pub(crate) end: Option<i64>,
+    pub(crate) bounded: bool,
 }
 
 impl Made {
+    /// The same for all keys that the same events make invalid: all expired keys are alike, and
+    /// all others that expire.
+    pub(crate) fn kind(&self) -> Self {
+        Self { end: self.end.map(i64::signum), ..self.clone() }
+    }
+
     /// A key pair of this owner.
     fn pair(user: &'static str, project: Option<&'static str>) -> Self {
-        Self { user, project, root: false, active: true, ec2: true, slot: None, delegation: None }
+        Self {
+            user,
+            project,
+            root: false,
+            active: true,
+            ec2: true,
+            slot: None,
+            delegation: None,
+            end: None,
+            bounded: false,
+        }
     }
 }
 
 /// The effect of a granted request. Numbers are those of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Success {
-    Changed(usize),
+    /// Changes a record to this.
+    Changed(usize, Made),
     Deleted(usize),
     /// Lists all of `must`, possibly some of `may`, and nothing else.
     Listed {
@@ -68,6 +95,12 @@ pub(crate) enum Success {
         may: Vec<usize>,
     },
     Made(Made),
+    /// Replaces a key pair. With an overlap, the old record becomes `retired`.
+    Rotated {
+        number: usize,
+        made: Made,
+        retired: Option<Made>,
+    },
     Shown(usize),
     Validated,
 }
@@ -88,6 +121,14 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
+    /// The same response, but a new key or a changed one has these members.
+    fn with(mut self, change: impl FnOnce(&mut Made)) -> Self {
+        if let Some(Success::Made(made) | Success::Changed(_, made)) = &mut self.success {
+            change(made);
+        }
+        self
+    }
+
     fn granted(success: Success) -> Self {
         Self { success: Some(success), refusals: Vec::new() }
     }
@@ -139,14 +180,51 @@ impl<'a> Oracle<'a> {
             return Expected::refused(401);
         }
         let rights = self.rights(caller);
-        match operation.wire() {
+        let expected = match operation.wire() {
             Wire::Ibm => self.ibm(&rights, operation),
             Wire::OsEc2 => self.os_ec2(&rights, operation),
-            Wire::Tokens if rights.validates() => Expected::granted(Success::Validated),
-            Wire::Tokens => Expected::refused(403),
+            Wire::Tokens => self.validation(&rights, operation),
             Wire::V2 => self.v2(&rights, operation),
             Wire::V3 => self.v3(&rights, operation),
+        };
+        let is_create = matches!(expected.success, Some(Success::Made(Made { ec2: true, .. })));
+        expected.with(|made| {
+            if is_create && made.end.is_none() {
+                made.end = self.max_life();
+            }
+        })
+    }
+
+    /// Signatures of expired and of bounded keys are not valid. The tokens of the issuer outlive
+    /// every key that expires.
+    fn validation(&self, rights: &Rights<'_>, operation: &Operation) -> Expected {
+        let Operation::Validate { number, ec2 } = *operation else { unreachable!("{operation:?}") };
+        let limits = self.records[number].limits;
+        if !rights.validates() {
+            Expected::refused(403)
+        } else if limits.bounded || limits.end.is_some_and(|end| end <= 0) {
+            Expected::refused(401)
+        } else if ec2 && limits.end.is_some() {
+            Expected::refused(503)
+        } else {
+            Expected::granted(Success::Validated)
         }
+    }
+
+    /// The maximum life in microseconds.
+    fn max_life(&self) -> Option<i64> {
+        self.setting.max_life.map(|seconds| seconds * 1_000_000)
+    }
+
+    /// A change of the terms to an expiry and a boundary, which changes the record to this.
+    fn limited(&self, expected: Expected) -> Expected {
+        let Some(Success::Changed(number, _)) = expected.success else { return expected };
+        let seed = &self.records[number];
+        let latest = self.max_life().map(|life| life - seed.limits.age * 1_000_000);
+        if seed.form == Form::Totp || latest.is_some_and(|latest| END_MICROS > latest) {
+            return Expected::refused(400);
+        }
+        expected.with(limit)
     }
 
     /// Whether a successful response may contain the secret of the record.
@@ -158,6 +236,9 @@ impl<'a> Oracle<'a> {
     ) -> bool {
         let rights = self.rights(caller);
         if rights.is_refused_outright(operation.wire()) {
+            return false;
+        }
+        if self.setting.shows_once && seed.form != Form::Totp && !rights.is_reading_gateway() {
             return false;
         }
         match operation.wire() {
@@ -195,4 +276,9 @@ impl<'a> Oracle<'a> {
     fn lacks_place(&self, user: &str, project: &str) -> bool {
         self.facts.as_ref().is_some_and(|facts| !facts.has_place(user, project))
     }
+}
+
+/// Sets the limits that requests name.
+fn limit(made: &mut Made) {
+    (made.end, made.bounded) = (Some(END_MICROS), true);
 }

@@ -3,7 +3,7 @@
 //! The user in the path must exist, but need not be the key's owner. The access key of a
 //! missing key pair is 404, and that of another user's key pair is 403.
 
-use super::{Expected, Made, Oracle, Rights, Success};
+use super::{Expected, Made, Oracle, Rights, Success, limit};
 use crate::{
     callers::At,
     operations::{Operation, Which, Wire},
@@ -17,8 +17,14 @@ impl Oracle<'_> {
         }
         match *operation {
             Operation::Ec2Create { user, project, .. } => self.os_ec2_create(rights, user, project),
+            Operation::Ec2CreateLimited { user, project } => {
+                self.os_ec2_create(rights, user, Some(project)).with(limit)
+            }
             Operation::Ec2Delete { user, which, .. } => self.os_ec2_delete(rights, user, which),
             Operation::Ec2List { user, .. } => self.os_ec2_list(rights, user),
+            Operation::Ec2Rotate { user, which, overlap } => {
+                self.os_ec2_rotate(rights, user, which, overlap)
+            }
             Operation::Ec2Show { user, which, .. } => self.os_ec2_show(rights, user, which),
             _ => unreachable!("{operation:?}"),
         }
@@ -90,7 +96,7 @@ impl Oracle<'_> {
         self.os_ec2_one(rights, user, which, manages, Success::Deleted)
     }
 
-    fn os_ec2_one(
+    pub(super) fn os_ec2_one(
         &self,
         rights: &Rights<'_>,
         user: &'static str,

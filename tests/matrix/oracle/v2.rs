@@ -35,7 +35,12 @@ impl Oracle<'_> {
             Operation::V2Grant { slot, .. } => self.v2_grant(rights, user, slot),
             Operation::V2Delete(_, slot) => one(slot, Success::Deleted),
             Operation::V2Get(_, slot) => one(slot, Success::Shown),
-            Operation::V2Update(_, slot) => one(slot, Success::Changed),
+            Operation::V2Update(_, slot) => match self.granted(user, slot) {
+                Some(number) => {
+                    Expected::granted(Success::Changed(number, self.records[number].made()))
+                }
+                None => Expected::refused(404),
+            },
             Operation::V2List(_) => self.v2_list(user, |_| true),
             Operation::V2ListByType(_, slot) => self.v2_list(user, |shown| shown == slot),
             _ => unreachable!("{operation:?}"),

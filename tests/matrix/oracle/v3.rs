@@ -6,7 +6,7 @@
 
 use tower_credentials::domain::Delegation;
 
-use super::{Expected, Made, Oracle, Rights, Success};
+use super::{Expected, Made, Oracle, Rights, Success, limit};
 use crate::{
     operations::{Named, Operation, Which, Wire},
     records::{Form, Seed},
@@ -23,7 +23,10 @@ impl Oracle<'_> {
             }
             Operation::V3Delete(Which::Missing)
             | Operation::V3Show(Which::Missing)
+            | Operation::V3Rotate(Which::Missing, _)
             | Operation::V3Update(Which::Missing)
+            | Operation::V3UpdateStatus(Which::Missing)
+            | Operation::V3UpdateTerms(Which::Missing)
                 if barred && rights.is_admin() && !of_key =>
             {
                 Expected::refused_with(&[403, 404])
@@ -32,14 +35,32 @@ impl Oracle<'_> {
             Operation::V3Create { user, project, ec2 } => {
                 self.v3_create(rights, user, project.project(), ec2)
             }
+            Operation::V3CreateLimited { user, project } => {
+                self.v3_create(rights, user, Some(project), true).with(limit)
+            }
             Operation::V3Delete(which) => self.v3_change(rights, which, Success::Deleted),
             Operation::V3List { user, kind } => self.v3_list(rights, user, kind),
             Operation::V3Show(which) => self.v3_show(rights, which),
             // A change could replace both halves of a key pair, and no delegation would bind it.
-            Operation::V3Update(which) if rights.is_delegated() && self.is_pair(which) => {
+            Operation::V3Rotate(which, _)
+            | Operation::V3Update(which)
+            | Operation::V3UpdateStatus(which)
+            | Operation::V3UpdateTerms(which)
+                if rights.is_delegated() && self.is_pair(which) =>
+            {
                 Expected::refused(403)
             }
-            Operation::V3Update(which) => self.v3_change(rights, which, Success::Changed),
+            Operation::V3Rotate(which, overlap) => self.v3_rotate(rights, which, overlap),
+            Operation::V3Update(which) => self.v3_update(rights, which),
+            Operation::V3UpdateStatus(which) => {
+                let expected = self.v3_update(rights, which);
+                match expected.success {
+                    // The status of other records is an attribute, which no change may add.
+                    Some(Success::Changed(..)) if !self.is_pair(which) => Expected::refused(400),
+                    _ => expected.with(|made| made.active = !made.active),
+                }
+            }
+            Operation::V3UpdateTerms(which) => self.limited(self.v3_update(rights, which)),
             _ => unreachable!("{operation:?}"),
         }
     }
@@ -137,7 +158,12 @@ impl Oracle<'_> {
         }
     }
 
-    fn v3_change(
+    fn v3_update(&self, rights: &Rights<'_>, which: Which) -> Expected {
+        let changed = |number| Success::Changed(number, self.records[number].made());
+        self.v3_change(rights, which, changed)
+    }
+
+    pub(super) fn v3_change(
         &self,
         rights: &Rights<'_>,
         which: Which,

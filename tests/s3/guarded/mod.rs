@@ -1,6 +1,8 @@
 //! `S3sGuardLayer` in front of an `s3s` service that gets its keys from `S3sAuth`.
 
 mod allocating;
+mod boundaries;
+mod bounded;
 mod forms;
 mod mutated;
 mod requests;

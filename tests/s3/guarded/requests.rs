@@ -16,7 +16,7 @@ use crate::{
     gate::{ACCESS, SECRET, request},
 };
 
-type Sent = Request<Empty<Bytes>>;
+pub(super) type Sent = Request<Empty<Bytes>>;
 
 fn get() -> Sent {
     request("GET", "/photos/cat.jpg").body(Empty::new()).unwrap()
@@ -29,7 +29,7 @@ fn sign_v2(text: &str) -> String {
     BASE64.encode(&mac.finalize().into_bytes())
 }
 
-fn header_v2(time: SystemTime) -> Sent {
+pub(super) fn header_v2(time: SystemTime) -> Sent {
     let date = httpdate::fmt_http_date(time);
     let signature = sign_v2(&format!("GET\n\n\n{date}\n/photos/cat.jpg"));
     request("GET", "/photos/cat.jpg")

@@ -11,7 +11,7 @@ const MORE_KIB: usize = 24 << 10;
 const MORE_DESCRIPTORS: usize = 32;
 
 /// How long descriptors may stay open after the clients have ended. The servers close idle
-/// connections after 15 seconds.
+/// connections after 15 to 18 seconds.
 const CLOSED_WITHIN: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

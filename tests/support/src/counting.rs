@@ -31,9 +31,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// How often this thread has allocated so far.
+pub fn so_far() -> usize {
+    ALLOCATIONS.with(Cell::get)
+}
+
 /// How often this thread allocates while `work` runs.
 pub fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = so_far();
     let result = work();
-    (result, ALLOCATIONS.with(Cell::get) - before)
+    (result, so_far() - before)
 }

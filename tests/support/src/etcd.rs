@@ -341,6 +341,17 @@ impl Cluster {
         Some(String::from_utf8(data_encoding::BASE64.decode(value.as_bytes()).unwrap()).unwrap())
     }
 
+    /// The number of keys with this prefix.
+    pub fn count(&self, prefix: &str) -> u64 {
+        // The first key after all of them: prefixes end with an ASCII character.
+        let mut end = prefix.to_owned();
+        let last = char::from(end.pop().unwrap() as u8 + 1);
+        end.push(last);
+        let range = json!({"key": base64(prefix), "range_end": base64(&end), "count_only": true});
+        let answer = self.call(0, "/v3/kv/range", &range).unwrap();
+        answer["count"].as_str().map_or(0, |count| count.parse().unwrap())
+    }
+
     /// Deletes a key, bypassing the store.
     pub fn delete(&self, key: &str) {
         self.call(0, "/v3/kv/deleterange", &json!({"key": base64(key)})).unwrap();

@@ -1,11 +1,18 @@
 //! Keys of every kind, created through all dialects.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::Method;
 use serde_json::{Value, json};
+use time::{OffsetDateTime, macros::format_description};
 use tower_credentials::{
     backend::{CredentialBackend, sqlite::SqliteBackend},
+    clock::{Clock, SystemClock},
     domain::Quota,
 };
 
@@ -77,8 +84,20 @@ impl Origin {
 
 /// Creates a key of the token's user; the server generates it.
 pub async fn mint(client: &Client, token: &str) -> Key {
-    let body = json!({"credential": {"type": "ec2"}});
-    let answer = client.post("/credentials/", token, &body).await.expect(201).json();
+    mint_with(client, token, &json!({})).await
+}
+
+/// Creates a key with additional members, such as `boundary`.
+pub async fn mint_with(client: &Client, token: &str, members: &Value) -> Key {
+    let mut body = json!({"credential": {"type": "ec2"}});
+    let credential = body["credential"].as_object_mut().unwrap();
+    credential.extend(members.as_object().unwrap().clone());
+    key_of(&client.post("/credentials/", token, &body).await.expect(201))
+}
+
+/// The key in the response to a create or a rotation.
+fn key_of(answer: &Answer) -> Key {
+    let answer = answer.json();
     let text = |name: &str| answer["credential"]["blob"][name].as_str().unwrap().to_owned();
     Key { access: text("access"), secret: text("secret") }
 }
@@ -119,6 +138,30 @@ pub async fn exists_unchanged(client: &Client, access: &str) -> bool {
     let blob = &answer.expect(200).json()["credential"]["blob"];
     assert_eq!(*blob, json!({"access": access, "secret": secret_of(access), "status": "Active"}));
     true
+}
+
+/// Rotates a key of alice's. Without an overlap, the old key stops.
+pub async fn rotate(client: &Client, key: &Key, overlap_seconds: u32) -> Key {
+    let path = format!("/credentials/{}/rotate", key.access);
+    let body = json!({ "overlap_seconds": overlap_seconds });
+    let answer = client.post(&path, "dev-alice", &body).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    key_of(&answer)
+}
+
+/// Sets the expiry of a key to this long from now, and returns its time.
+pub async fn expire_in(client: &Client, key: &Key, time: Duration) -> SystemTime {
+    let end = SystemClock.now() + time;
+    let path = format!("/credentials/{}", key.access);
+    let body = json!({"credential": {"expires_at": rfc3339(end)}});
+    client.call(Method::PATCH, &path, "dev-alice", Some(&body)).await.expect(200);
+    end
+}
+
+/// A time in UTC with whole seconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    OffsetDateTime::from(time).format(format).unwrap()
 }
 
 /// Enables or disables a key, also one that v2 granted.

@@ -21,6 +21,7 @@ pub mod opening;
 pub mod postgres;
 pub mod process;
 pub mod records;
+pub mod s3_model;
 pub mod secret_file;
 pub mod signer;
 pub mod signing;

@@ -223,7 +223,7 @@ async fn list(
     backend: &impl CredentialBackend,
     project: ProjectId,
 ) -> HashMap<CredentialId, Arc<Credential>> {
-    let (mut query, mut listed) = (ListQuery::new(Order::Id), HashMap::new());
+    let (mut query, mut listed) = (ListQuery::new(Order::Key), HashMap::new());
     query.project_id = Some(project);
     loop {
         let page = backend.list(&query).await.unwrap();

@@ -104,12 +104,16 @@ impl Server {
 
     /// Starts the server again, on the same port.
     pub fn restart(&mut self) {
+        self.spawn();
+        self.wait();
+    }
+
+    fn spawn(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let mut postgres = program("postgres");
         postgres.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(postgres.process_group(0).spawn().unwrap());
-        self.wait();
     }
 
     /// Waits until the server accepts connections.
@@ -123,9 +127,15 @@ impl Server {
             }
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             let late = started.elapsed() > START_TIMEOUT;
-            let said = || fs::read_to_string(self.log()).unwrap_or_default();
-            assert!(!late && ended.is_none(), "no server: {}", said());
+            let said = fs::read_to_string(self.log()).unwrap_or_default();
+            // On a busy machine, processes of a killed server end later than the server.
+            let last = said.lines().rev().take(2).collect::<String>();
+            let is_early = ended.is_some() && last.contains("pre-existing shared memory block");
+            assert!(!late && (ended.is_none() || is_early), "no server: {said}");
             sleep(Duration::from_millis(50));
+            if is_early {
+                self.spawn();
+            }
         }
     }
 

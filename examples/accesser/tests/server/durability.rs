@@ -168,7 +168,7 @@ async fn every_acknowledged_key_survives_repeated_kills() {
         database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
     let rows: i64 =
-        database.query_row("SELECT count(*) FROM credentials", [], |row| row.get(0)).unwrap();
+        database.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
     assert_eq!(usize::try_from(rows).unwrap(), acknowledged + unanswered);
     let _ = writeln!(
         std::io::stderr(),

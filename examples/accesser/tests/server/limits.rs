@@ -140,6 +140,18 @@ async fn idle_connection_is_closed_and_slow_request_is_not() {
         });
     }
 
+    // A head that arrives byte by byte.
+    let mut dripping = Raw::connect(accesser.host()).await;
+    idle.spawn(async move {
+        for byte in "GET /a-name-of-25-bytes HT".chars() {
+            dripping.send(byte.to_string()).await;
+            if timeout(Duration::from_secs(1), dripping.receive_all()).await.is_ok() {
+                return;
+            }
+        }
+        panic!("still open after a head that arrived byte by byte");
+    });
+
     // An HTTP/2 client that answers pings.
     let socket = TokioIo::new(TcpStream::connect(accesser.host()).await.unwrap());
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), socket).await.unwrap();

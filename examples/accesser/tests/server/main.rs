@@ -5,6 +5,7 @@
 //! fails.
 
 mod durability;
+mod expiry;
 mod folder;
 mod identities;
 mod keys;
@@ -15,6 +16,7 @@ mod metrics;
 mod other_stores;
 mod owners;
 mod power_loss;
+mod rotation;
 mod signatures;
 mod stopping;
 mod store_gone;

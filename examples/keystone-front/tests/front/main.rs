@@ -3,8 +3,10 @@
 mod failing;
 mod headers;
 mod importing;
+mod key_options;
 mod mirror_failures;
 mod mirror_limits;
+mod mirror_rotation;
 mod mirroring;
 mod passing;
 mod paths;
@@ -15,5 +17,6 @@ mod secret_files;
 mod slow_bodies;
 mod starting;
 mod streaming;
+mod warm_reads;
 
 use test_support::{http, keystone, secret_file, waiting};

@@ -44,17 +44,17 @@ fn count(listed: &Answer) -> usize {
 }
 
 #[tokio::test]
-async fn key_pair_of_an_unknown_login_is_400_and_stored_nowhere() {
+async fn key_pair_of_an_unknown_login_is_409_and_stored_nowhere() {
     let (keystone, front) = start(&["--mirror"]).await;
     let client = front.client();
     for answer in [
         client.post("/v3/credentials", BY_CARD, &pair("key")).await,
         client.post(OS_EC2, BY_CARD, &json!({"tenant_id": "demo"})).await,
     ] {
-        let answer = answer.expect(400);
+        let answer = answer.expect(409);
         assert_eq!(answer.headers["content-type"], "application/json");
         let error = &answer.json()["error"];
-        assert_eq!((&error["code"], &error["title"]), (&json!(400), &json!("Bad Request")));
+        assert_eq!((&error["code"], &error["title"]), (&json!(409), &json!("Conflict")));
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("cannot be mirrored to Keystone"), "{message}");
     }
@@ -172,7 +172,7 @@ async fn record_whose_blob_names_other_limits_is_rejected() {
         let (mirror, store) = mirrored(&keystone);
         let new = Arc::new(record(material, delegation));
         let refused = mirror.insert(&new, Quota::Unlimited).await;
-        assert!(matches!(refused, Err(BackendError::Unstorable(_))), "{new:?}: {refused:?}");
+        assert!(matches!(refused, Err(BackendError::Rejected(_))), "{new:?}: {refused:?}");
         assert!(store.get(&new.id).await.unwrap().is_none(), "{new:?}");
         assert!(keystone.requests().is_empty(), "{new:?}");
     }
@@ -208,7 +208,7 @@ async fn older_record_without_its_limits_can_only_be_disabled_or_deleted() {
     let mut changed = (*old).clone().touched(UNIX_EPOCH);
     changed.material = Material::Blob(Blob::new(r#"{"access":"key","secret":"other"}"#));
     let refused = mirror.update(&Arc::new(changed), old.version).await;
-    assert!(matches!(refused, Err(BackendError::Unstorable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(BackendError::Rejected(_))), "{refused:?}");
     assert_eq!(store.get(&old.id).await.unwrap(), Some(Arc::clone(&old)));
 
     let mut disabled = (*old).clone().touched(UNIX_EPOCH);
@@ -219,7 +219,7 @@ async fn older_record_without_its_limits_can_only_be_disabled_or_deleted() {
     let mut enabled = (*disabled).clone().touched(UNIX_EPOCH);
     enabled.status = Status::Active;
     let refused = mirror.update(&Arc::new(enabled), disabled.version).await;
-    assert!(matches!(refused, Err(BackendError::Unstorable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(BackendError::Rejected(_))), "{refused:?}");
     assert!(mirror.delete(&old.id, disabled.version).await.unwrap());
     assert!(store.get(&old.id).await.unwrap().is_none());
 }

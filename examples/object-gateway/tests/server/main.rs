@@ -4,12 +4,14 @@
 //! AWS command line, rclone, s3cmd, curl, openssl). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod bounds;
+mod expiry;
 mod forms;
 mod hosts;
 mod lab;
 mod listing;
 mod objects;
 mod ownership;
+mod rotation;
 mod uploads;
 
 use test_support::process::Program;

@@ -5,19 +5,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, params};
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, params, types::Value};
+use sha2::{Digest as _, Sha256};
 use tower_credentials::{
     backend::sqlite::SqliteBackend,
-    domain::{AccessKey, Credential, ProjectId},
+    domain::{AccessKey, Credential},
 };
 
 /// A record as values for SQLite.
 #[derive(Debug)]
 pub struct Row {
-    id: String,
+    hash: i64,
+    id: Value,
     kind: String,
-    user_id: String,
-    project_id: Option<String>,
+    user_id: Value,
+    project_id: Value,
     access_key: Option<String>,
     material: String,
     status: &'static str,
@@ -30,10 +33,14 @@ pub struct Row {
 impl From<Credential> for Row {
     fn from(credential: Credential) -> Self {
         Self {
-            id: credential.id.as_str().into(),
+            hash: hash(credential.id.as_str()),
+            id: stored(credential.id.as_str()),
             kind: credential.kind.as_str().into(),
-            user_id: credential.user_id.as_str().into(),
-            project_id: credential.project_id.as_ref().map(ProjectId::as_str).map(Into::into),
+            user_id: stored(credential.user_id.as_str()),
+            project_id: credential
+                .project_id
+                .as_ref()
+                .map_or(Value::Null, |id| stored(id.as_str())),
             access_key: credential.access_key.as_ref().map(AccessKey::as_str).map(Into::into),
             material: credential.material.encode().expose().into(),
             status: credential.status.as_str(),
@@ -43,6 +50,17 @@ impl From<Credential> for Row {
             version: credential.version.get().cast_signed(),
         }
     }
+}
+
+/// The number of the row, as the backend has it.
+fn hash(id: &str) -> i64 {
+    i64::from_be_bytes(Sha256::digest(id)[..8].try_into().unwrap())
+}
+
+/// Digits are stored as bytes, as the backend does.
+fn stored(id: &str) -> Value {
+    let bytes = matches!(id.len(), 32 | 64).then(|| HEXLOWER.decode(id.as_bytes()).ok()).flatten();
+    bytes.map_or_else(|| Value::Text(id.into()), Value::Blob)
 }
 
 fn micros(time: SystemTime) -> i64 {
@@ -76,12 +94,13 @@ pub fn open(path: &Path) -> Connection {
 /// Inserts rows in one transaction.
 pub fn commit<'a>(connection: &Connection, rows: impl IntoIterator<Item = &'a Row>) {
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let sql = "INSERT INTO credentials (id, kind, user_id, project_id, access_key, material,
+    let sql = "INSERT INTO records (hash, id, kind, user_id, project_id, access_key, material,
         status, attributes, created_at, updated_at, version)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let mut statement = connection.prepare_cached(sql).unwrap();
     for row in rows {
         let values = params![
+            row.hash,
             row.id,
             row.kind,
             row.user_id,
@@ -103,7 +122,7 @@ pub fn commit<'a>(connection: &Connection, rows: impl IntoIterator<Item = &'a Ro
 pub fn content(path: &Path) -> (i64, i64) {
     let sql = "SELECT count(*), sum(length(id) + length(kind) + length(user_id)
         + length(project_id) + length(access_key) + length(material) + length(status)
-        + length(attributes) + length(created_at) + length(updated_at)) FROM credentials
+        + length(attributes) + length(created_at) + length(updated_at)) FROM records
         WHERE slot IS NULL AND delegation IS NULL";
     let sums = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     Connection::open(path).unwrap().query_row(sql, [], sums).unwrap()

@@ -49,6 +49,11 @@ impl Connection {
         std::str::from_utf8(&self.answer[9..12]).unwrap().parse().unwrap()
     }
 
+    /// The whole last response.
+    pub fn answer(&self) -> &[u8] {
+        &self.answer
+    }
+
     /// The body of the last response.
     pub fn json(&self) -> Value {
         let body = find(&self.answer, b"\r\n\r\n").map_or(0, |end| end + 4);
@@ -80,6 +85,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 /// The result of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
+    pub requests: u32,
     pub requests_per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
@@ -122,11 +128,13 @@ pub async fn run(
     let spent = cpu(server).saturating_sub(before);
     took.sort_unstable();
     let at = |share: usize| took[took.len() * share / 100];
+    let requests = u32::try_from(took.len()).unwrap();
     Load {
+        requests,
         requests_per_second: super::rate(took.len(), elapsed),
         p50: at(50),
         p99: at(99),
-        cpu: spent / u32::try_from(took.len()).unwrap(),
+        cpu: spent / requests,
     }
 }
 

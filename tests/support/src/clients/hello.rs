@@ -2,16 +2,26 @@
 
 use std::process::Command;
 
+use tokio::time::sleep;
+
 use crate::{
     clients::python::has_aws,
     process::{Program, Server},
     secret_file,
     tools::{bare, has},
+    waiting::Waiting,
 };
 
 pub async fn development_token_is_printed_only_without_identities(program: Program) {
     let public = Server::new(program).start().await;
     let create = format!("curl -sS {}/credentials/ -H 'X-Auth-Token: dev-alice'", public.url);
+    // The server may still be writing.
+    for () in Waiting::start() {
+        if public.stdout().contains(&create) {
+            break;
+        }
+        sleep(Waiting::STEP).await;
+    }
     assert!(public.stdout().contains(&create), "{}", public.stdout());
 
     let server = Server::new(program);

@@ -3,8 +3,11 @@
 //! [`client_tests!`](crate::client_tests) generates the tests for one server.
 
 pub mod aws_sigv4;
+pub mod bounded;
+pub mod conditions;
 pub mod curl;
 pub mod hello;
+pub mod key_options;
 pub mod lifecycle;
 pub mod log_lines;
 pub mod loopback;
@@ -23,6 +26,17 @@ macro_rules! client_tests {
             aws_sigv4 {
                 aws_sigv4_over_http_2_uses_a_key_of_any_origin_until_it_is_disabled
             }
+            bounded {
+                boto3_works_within_the_boundary_of_its_key_only
+                minio_py_works_within_the_boundary_of_its_key_only
+                aws_command_line_works_within_the_boundary_of_its_key_only
+                rclone_works_within_the_boundary_of_its_key_only
+                s3cmd_works_within_the_boundary_of_its_key_only
+            }
+            conditions {
+                conditions_see_the_address_and_the_encryption_of_a_connection
+                operation_that_the_server_does_not_serve_changes_nothing
+            }
             curl {
                 curl_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled
                 curl_uses_a_key_of_any_origin_over_http_2
@@ -30,6 +44,11 @@ macro_rules! client_tests {
             hello {
                 development_token_is_printed_only_without_identities
                 printed_commands_use_the_demo_key_and_disable_it
+            }
+            key_options {
+                max_key_life_limits_new_keys
+                invalid_max_key_life_exits_with_code_2
+                secrets_are_shown_once_with_the_option
             }
             log_lines {
                 hostile_paths_ids_and_headers_are_escaped_in_the_log

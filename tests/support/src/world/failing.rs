@@ -149,6 +149,16 @@ impl CredentialBackend for Flaky {
         self.inner()?.update(credential, expected).await
     }
 
+    async fn rotate(
+        &self,
+        credential: &Arc<Credential>,
+        quota: Quota,
+        retired: &Arc<Credential>,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        self.inner()?.rotate(credential, quota, retired, expected).await
+    }
+
     async fn delete(&self, id: &CredentialId, expected: Version) -> Result<bool, BackendError> {
         self.inner()?.delete(id, expected).await
     }

@@ -24,6 +24,7 @@ use tower_credentials::{
     CredentialLayer, CredentialLayerBuilder, Error,
     auth::{StaticTokens, TokenValidator},
     backend::{CredentialBackend, memory::MemoryBackend},
+    clock::Clock as _,
     directory::{Project, StaticDirectory, User},
     domain::{AccessKey, Caller, Credential, Delegation, ProjectId, Scope, UserId},
 };
@@ -213,7 +214,8 @@ impl World {
     }
 
     pub async fn is_usable(&self, access: &str) -> bool {
-        self.stored(access).await.is_some_and(|credential| credential.is_usable())
+        let now = self.clock.now();
+        self.stored(access).await.is_some_and(|credential| credential.is_usable(now))
     }
 }
 

@@ -22,12 +22,18 @@ use super::{failing::CAUSE, v3::SIGNED};
 pub struct TestIssuer {
     issued: AtomicUsize,
     down: AtomicBool,
+    ignores_expiry: AtomicBool,
     signers: Mutex<Vec<Signer>>,
 }
 
 impl TestIssuer {
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Issues tokens that outlive their keys.
+    pub fn ignore_expiry(&self) {
+        self.ignores_expiry.store(true, Ordering::SeqCst);
     }
 
     /// The signers to whom tokens were issued.
@@ -46,7 +52,10 @@ impl TokenIssuer for TestIssuer {
         let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
         let issued_at = UNIX_EPOCH + SIGNED;
         let id = SecretText::new(format!("issued-token-{number}"));
-        let mut token = IssuedToken::new(id, issued_at, issued_at + Duration::from_hours(2));
+        let end = issued_at + Duration::from_hours(2);
+        let ends_with_key = !self.ignores_expiry.load(Ordering::SeqCst);
+        let end = signer.expires_at.filter(|_| ends_with_key).map_or(end, |key| key.min(end));
+        let mut token = IssuedToken::new(id, issued_at, end);
         token.audit_ids.push(format!("audit-{number}"));
         token.catalog = json!([{"type": "identity", "endpoints": []}]);
         Ok(token)

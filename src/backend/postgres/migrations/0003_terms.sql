@@ -1,0 +1,8 @@
+-- Name, description, boundary and the rest, as JSON; the expiry in microseconds since 1970.
+-- NULL in most rows.
+ALTER TABLE credentials ADD COLUMN terms TEXT COLLATE "C";
+ALTER TABLE credentials ADD COLUMN expires_at BIGINT;
+
+-- Keys without an expiry are not in it.
+CREATE INDEX credentials_by_expiry ON credentials (expires_at, id)
+    WHERE expires_at IS NOT NULL;
