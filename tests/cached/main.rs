@@ -5,6 +5,7 @@ mod allocations;
 mod bounds;
 mod by_id;
 mod conformance;
+mod copies;
 mod following;
 mod outages;
 mod races;

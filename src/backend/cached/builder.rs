@@ -76,6 +76,9 @@ impl<B> CachedBuilder<B> {
     /// counts as several. At most as many ids are remembered with the access keys that they
     /// belong to.
     ///
+    /// Each thread that looks up keys copies up to 2,048 of the records, none with more than 4 KiB
+    /// of text.
+    ///
     /// Records are spread over shards, each with its share of the capacity. To keep all keys
     /// in memory, set a little more than their number.
     ///

@@ -14,8 +14,7 @@ impl Memory {
     /// Returns the record with this id, if it can be served now.
     pub(super) fn recall_by_id(&self, id: &CredentialId, now: SystemTime) -> Option<Recalled> {
         let (now, kept) = (nanos(now)?, self.kept_by_id(id)?);
-        let age = self.age_of_present(kept.asked, &kept.partitions, now)?;
-        let is_due = self.is_due(age, kept.refreshes, now);
+        let is_due = self.state(&kept.answered, now)?;
         Some(Recalled::Present { credential: kept.credential, is_due })
     }
 
@@ -31,9 +30,12 @@ impl Memory {
         match entry {
             Entry::Absent(absence) => {
                 let name = self.access_keys.get(&name).unwrap_or(name);
-                let is_older =
-                    |kept: &Kept| kept.credential.id == *id && kept.asked.at <= absence.asked.at;
-                self.present.remove_if(&name, is_older);
+                let is_older = |kept: &Kept| {
+                    kept.credential.id == *id && kept.answered.asked.at <= absence.asked.at
+                };
+                if self.present.remove_if(&name, is_older).is_some() {
+                    self.local.count_replaced();
+                }
             }
             Entry::Present(kept) => {
                 if let Some(access_key) = kept.credential.access_key.clone() {

@@ -12,9 +12,11 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 
+use super::answered::{Answered, Asked};
+use super::local::Local;
 use super::name::Name;
 use super::vouched::Vouched;
-use super::writes::{Partition, Stamp, Writes};
+use super::writes::{Partition, Writes};
 use crate::domain::{AccessKey, Credential};
 
 /// The maximum number of shards, each with its own lock.
@@ -45,25 +47,11 @@ pub(super) struct Memory {
     pub(super) vouched: Vouched,
     pub(super) writes: Arc<Writes>,
     pub(super) present: Cache<Name, Kept, Weight>,
+    pub(super) local: Local,
     /// The access keys of records that were looked up by their id.
     pub(super) access_keys: Cache<Name, Name, UnitWeighter>,
     // A randomly seeded hash: any client can choose these access keys.
     absent: Cache<Name, Absence, UnitWeighter, RandomState>,
-}
-
-/// When a call of the backend started: an answer is as old as its call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    /// In nanoseconds since 1970.
-    pub(super) at: u64,
-    stamp: Stamp,
-}
-
-impl Asked {
-    /// `None` if the answer is from the future, after the clock was set back.
-    fn age(self, now: u64) -> Option<u64> {
-        now.checked_sub(self.at)
-    }
 }
 
 /// An answer of the backend.
@@ -76,11 +64,7 @@ pub(super) enum Entry {
 #[derive(Clone)]
 pub(super) struct Kept {
     pub(super) credential: Arc<Credential>,
-    pub(super) asked: Asked,
-    /// The partitions of the record, the access key, the user and the project.
-    pub(super) partitions: [Partition; 4],
-    /// How often it was refreshed since.
-    pub(super) refreshes: u16,
+    pub(super) answered: Answered,
     weight: u16,
 }
 
@@ -100,11 +84,19 @@ pub(super) struct Absence {
     partition: [Partition; 1],
 }
 
+impl Kept {
+    /// Returns whether both are the same state of the same record.
+    fn is_same_state(&self, other: &Self) -> bool {
+        let [one, other] = [self, other].map(|kept| &kept.credential);
+        one.version == other.version && one.id == other.id
+    }
+}
+
 impl Entry {
     pub(super) fn asked(&self) -> Asked {
         match self {
             Self::Absent(absence) => absence.asked,
-            Self::Present(kept) => kept.asked,
+            Self::Present(kept) => kept.answered.asked,
         }
     }
 }
@@ -119,6 +111,7 @@ impl Memory {
             absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
             present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
+            local: Local::new(),
             access_keys: cache(settings.capacity, UnitWeighter, DefaultHashBuilder::default()),
             absent: cache(settings.absence_capacity, UnitWeighter, RandomState::new()),
         }
@@ -133,11 +126,19 @@ impl Memory {
     /// Returns what a lookup can be served now.
     pub(super) fn recall(&self, access_key: &str, now: SystemTime) -> Option<Recalled> {
         let (now, name) = (nanos(now)?, access_key.as_bytes());
+        let is_servable = |it: &Answered| self.state(it, now).is_some_and(|is_due| !is_due);
+        let missed = match self.local.get(access_key, now, is_servable) {
+            Ok(credential) => return Some(Recalled::Present { credential, is_due: false }),
+            Err(missed) => missed,
+        };
         // Destructured, since moving the whole entry takes much of a lookup's time.
-        if let Some(Kept { credential, asked, partitions, refreshes, .. }) = self.present.get(name)
-            && let Some(age) = self.age_of_present(asked, &partitions, now)
+        if let Some(Kept { credential, answered, weight }) = self.present.get(name)
+            && let Some(is_due) = self.state(&answered, now)
         {
-            let is_due = self.is_due(age, refreshes, now);
+            // Threads have no copies of long records, so that these take a bounded memory.
+            if weight == 1 && !is_due {
+                self.local.offer(missed, &credential, answered, now);
+            }
             return Some(Recalled::Present { credential, is_due });
         }
         let absence = self.absent.get(name)?;
@@ -157,7 +158,7 @@ impl Memory {
     pub(super) fn is_servable(&self, entry: &Entry, now: SystemTime) -> bool {
         let age = nanos(now).and_then(|now| match entry {
             Entry::Absent(absence) => self.age_of_absence(absence, now),
-            Entry::Present(kept) => self.age_of_present(kept.asked, &kept.partitions, now),
+            Entry::Present(kept) => self.age_of_present(&kept.answered, now),
         });
         age.is_some()
     }
@@ -178,7 +179,8 @@ impl Memory {
         let project = credential.project_id.as_ref().map_or(user, |id| writes.project(id));
         let partitions = [writes.record(&credential.id), key, user, project];
         let weight = u16::try_from(1 + credential.size() / BYTES).unwrap_or(u16::MAX);
-        Entry::Present(Kept { credential, asked, partitions, refreshes: 0, weight })
+        let answered = Answered { asked, partitions, refreshes: 0 };
+        Entry::Present(Kept { credential, answered, weight })
     }
 
     /// Stores an entry in place of an earlier one.
@@ -189,12 +191,19 @@ impl Memory {
         let name = Name::new(access_key.as_str());
         match entry {
             Entry::Absent(absence) => {
-                self.present.remove(&name);
+                if self.present.remove(&name).is_some() {
+                    self.local.count_replaced();
+                }
                 self.absent.insert(name, absence);
             }
             Entry::Present(kept) => {
                 self.absent.remove(&name);
+                let is_other = |earlier: Kept| !earlier.is_same_state(&kept);
+                let is_replaced = self.present.get(&name).is_some_and(is_other);
                 self.present.insert(name, kept);
+                if is_replaced {
+                    self.local.count_replaced();
+                }
             }
         }
     }
@@ -205,11 +214,12 @@ impl Memory {
         let (now, name) = (nanos(now), Name::new(access_key));
         let claimed = self.present.entry(&name, Some(Duration::ZERO), |_, kept| {
             let is_due = now.is_some_and(|now| {
-                let age = kept.asked.age(now);
-                age.is_some_and(|age| self.is_due(age, kept.refreshes, now))
+                let answered = &kept.answered;
+                let age = answered.asked.age(now);
+                age.is_some_and(|age| self.is_due(age, answered.refreshes, now))
             });
             if is_due {
-                kept.refreshes = kept.refreshes.saturating_add(1);
+                kept.answered.refreshes = kept.answered.refreshes.saturating_add(1);
             }
             EntryAction::Retain(is_due)
         });
@@ -244,22 +254,23 @@ impl Memory {
             oldest.set(oldest.get().max(staleness));
             age.is_some()
         };
-        self.present.retain(|_, kept| {
-            let age = now.and_then(|now| self.age_of_present(kept.asked, &kept.partitions, now));
-            look(age)
-        });
+        self.present
+            .retain(|_, kept| look(now.and_then(|now| self.age_of_present(&kept.answered, now))));
+        self.local.sweep(now.unwrap_or(0));
         self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
         Duration::from_nanos(oldest.get())
     }
 
-    pub(super) fn age_of_present(
-        &self,
-        asked: Asked,
-        partitions: &[Partition],
-        now: u64,
-    ) -> Option<u64> {
+    /// Returns whether a refresh of a record is due; `None` if it cannot be served.
+    pub(super) fn state(&self, answered: &Answered, now: u64) -> Option<bool> {
+        let age = self.age_of_present(answered, now)?;
+        Some(self.is_due(age, answered.refreshes, now))
+    }
+
+    fn age_of_present(&self, answered: &Answered, now: u64) -> Option<u64> {
         // Most entries are younger than the `ttl` and need no feed. The feed is checked before
         // the partitions, because a reconnected feed first touches all of them.
+        let Answered { asked, partitions, .. } = answered;
         asked
             .age(now)
             .filter(|age| *age < self.ttl || *age < self.bound(now))
@@ -284,7 +295,7 @@ impl Memory {
 
     /// Returns whether a refresh is due: after three quarters of the time, and while refreshes
     /// fail, after each further sixteenth.
-    pub(super) fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
+    fn is_due(&self, age: u64, refreshes: u16, now: u64) -> bool {
         let is_past = |bound: u64| age >= (bound / 16).saturating_mul(12 + u64::from(refreshes));
         is_past(self.ttl) && is_past(self.bound(now))
     }

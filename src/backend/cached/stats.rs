@@ -32,8 +32,8 @@ pub struct CacheStats {
     pub absences: usize,
 }
 
-/// How many counters the hits are spread over, so that threads do not contend.
-const STRIPES: usize = 64;
+/// How many parts the hits, and the copies of records, have, so that threads do not contend.
+pub(super) const STRIPES: usize = 64;
 
 /// The counters.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ impl Default for Counts {
     }
 }
 
-/// The index of this thread's counter.
-fn stripe() -> usize {
+/// The index of this thread's part.
+pub(super) fn stripe() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
