@@ -91,7 +91,7 @@ impl Local {
     }
 
     /// Records that an answer in the shared memory was replaced by a different one. No thread
-    /// uses an earlier copy after that, so that no lookup returns an older answer than one before.
+    /// uses an earlier copy after that.
     pub(super) fn count_replaced(&self) {
         self.replaced.fetch_add(1, Ordering::AcqRel);
     }
