@@ -27,7 +27,12 @@ fn look(cached: &Cached<Watched>, access_key: &str, now: SystemTime) -> Option<A
     }
 }
 
-fn use_often(cached: &Cached<Watched>, access_key: &str, now: SystemTime) -> Arc<Credential> {
+/// Looks up a record until this thread has a copy.
+pub(crate) fn use_often(
+    cached: &Cached<Watched>,
+    access_key: &str,
+    now: SystemTime,
+) -> Arc<Credential> {
     for _ in 1..USES {
         look(cached, access_key, now).unwrap();
     }
@@ -38,6 +43,16 @@ fn use_often(cached: &Cached<Watched>, access_key: &str, now: SystemTime) -> Arc
 async fn yield_often() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Looks up other records, so that the shared memory forgets all others.
+async fn crowd_out(cached: &Cached<Watched>, others: &[Credential]) {
+    for other in others.iter().cycle().take(3 * others.len()) {
+        // Records in use, for those take the room of others.
+        for _ in 0..3 {
+            cached.find(other.access_key.as_ref().unwrap()).await.unwrap();
+        }
     }
 }
 
@@ -78,14 +93,17 @@ async fn each_thread_has_its_own_copy_of_a_record_in_use() {
     let (cached, _, clock) = world();
     insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
-    let [one, other] = [Looker::start(&cached), Looker::start(&cached)];
+    // While other tests run, two of them may share a table.
+    let lookers = [0; 3].map(|_| Looker::start(&cached));
     let now = clock.now();
-    let [first, second] = [one.use_often(now), other.use_often(now)];
-    assert_eq!(first, second);
-    assert!(!Arc::ptr_eq(&first, &second));
-    assert!(Arc::ptr_eq(&first, &one.look(now).unwrap()));
-    assert!(Arc::ptr_eq(&second, &other.look(now).unwrap()));
-    assert!(cached.stats().hits >= 10, "hits in a copy are counted");
+    let copies = lookers.each_ref().map(|looker| looker.use_often(now));
+    let shared = look(&cached, "key", now).unwrap();
+    assert!(copies.iter().all(|copy| *copy == shared && !Arc::ptr_eq(copy, &shared)));
+    assert!(copies.iter().any(|copy| !Arc::ptr_eq(copy, &copies[0])));
+    for (looker, copy) in lookers.iter().zip(&copies) {
+        assert!(Arc::ptr_eq(copy, &looker.look(now).unwrap()));
+    }
+    assert_eq!(cached.stats().hits, 3 * USES as u64 + 1 + 3);
 }
 
 #[tokio::test]
@@ -121,31 +139,71 @@ async fn no_thread_returns_an_older_answer_than_another_thread_did() {
     assert_eq!(looker.look(clock.now()).unwrap().version.get(), 1);
     assert_eq!(cached.get(&record.id).await.unwrap().unwrap().version.get(), 2);
     assert_eq!(looker.look(clock.now()).unwrap().version.get(), 2);
-    looker.use_often(clock.now());
+
+    // While a refresh is under way, the thread copies the record. The refresh finds that the record
+    // is gone.
     assert!(backend.elsewhere().delete(&record.id, disabled(&record).version).await.unwrap());
-    clock.advance(Duration::from_secs(7));
-    assert_eq!(looker.use_often(clock.now()).version.get(), 2);
-    clock.advance(Duration::from_secs(1));
-    // The refresh finds that the record is gone.
+    clock.advance(Duration::from_secs(8));
+    backend.reads().shut();
     assert!(cached.find(&key("key")).await.unwrap().is_some());
     yield_often().await;
-    assert!(cached.find(&key("key")).await.unwrap().is_none());
+    assert_eq!(looker.use_often(clock.now()).version.get(), 2);
+    backend.reads().open();
+    backend.reads().release(1);
+    yield_often().await;
     assert!(looker.look(clock.now()).is_none());
 }
 
 #[tokio::test]
 async fn copies_end_with_the_time_of_their_answer() {
     let (cached, backend, clock) = world();
-    let record = pair("key");
-    insert(backend.elsewhere(), &record).await;
+    insert(&cached, &pair("key")).await;
     assert_eq!(version(&cached, "key").await, Some(1));
-    let started = clock.now();
-    assert!(update(backend.elsewhere(), &disabled(&record), 1).await);
-    // Copied a moment before the time of the answer is over.
-    let late = started + Duration::from_millis(7_490);
-    use_often(&cached, "key", late);
-    assert!(look(&cached, "key", started + Duration::from_secs(10)).is_none());
-    assert!(look(&cached, "key", started - Duration::from_secs(1)).is_none());
+    // While refreshes fail, the record is in memory to the end of its time.
+    backend.set_down(true);
+    for passed in [7_500, 625, 625, 625] {
+        clock.advance(Duration::from_millis(passed));
+        assert!(look(&cached, "key", clock.now()).is_some());
+        yield_often().await;
+    }
+    assert_eq!(cached.stats().failed_refreshes, 4);
+    clock.advance(Duration::from_millis(615));
+    use_often(&cached, "key", clock.now());
+    clock.advance(Duration::from_millis(9));
+    assert!(look(&cached, "key", clock.now()).is_some());
+    clock.advance(Duration::from_millis(1));
+    assert!(look(&cached, "key", clock.now()).is_none());
+}
+
+#[tokio::test]
+async fn staleness_counts_a_copy_whose_entry_was_evicted() {
+    let (backend, clock) = (Watched::default(), TestClock::default());
+    let cached = Cached::builder(backend).clock(clock.clone()).capacity(64).build();
+    let all: Vec<_> = (0..1_000).map(|number| pair(&format!("other-{number}"))).collect();
+    insert(&cached, &pair("key")).await;
+    for record in &all {
+        insert(&cached, record).await;
+    }
+    assert_eq!(version(&cached, "key").await, Some(1));
+    clock.advance(Duration::from_secs(3));
+    let looker = Looker::start(&cached);
+    looker.use_often(clock.now());
+    crowd_out(&cached, &all).await;
+    assert!(looker.look(clock.now()).is_some());
+    assert_eq!(cached.staleness(), Duration::from_secs(3));
+    clock.advance(Duration::from_millis(100));
+    assert_eq!(cached.staleness(), Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn thread_copies_no_more_records_than_the_capacity() {
+    let (backend, clock) = (Watched::default(), TestClock::default());
+    let cached = Cached::builder(backend).clock(clock.clone()).capacity(3).build();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    let now = clock.now();
+    // A set has room for four copies.
+    assert_eq!(allocations(|| use_often(&cached, "key", now)).1, 0);
 }
 
 #[tokio::test]
@@ -197,21 +255,16 @@ async fn copy_is_used_for_a_tenth_of_a_second() {
     let cached = Cached::builder(backend.clone()).clock(clock.clone()).capacity(64).build();
     let record = pair("key");
     insert(backend.elsewhere(), &record).await;
-    for number in 0..1_000 {
-        insert(backend.elsewhere(), &pair(&format!("other-{number}"))).await;
+    let others: Vec<_> = (0..1_000).map(|number| pair(&format!("other-{number}"))).collect();
+    for other in &others {
+        insert(backend.elsewhere(), other).await;
     }
     assert_eq!(version(&cached, "key").await, Some(1));
     let looker = Looker::start(&cached);
     looker.use_often(clock.now());
     assert!(update(backend.elsewhere(), &disabled(&record), 1).await);
     // The shared memory forgets the record, and then learns its new state.
-    for number in 0..3_000 {
-        // Records in use, for those take the room of others.
-        let other = key(&format!("other-{}", number % 1_000));
-        for _ in 0..3 {
-            cached.find(&other).await.unwrap();
-        }
-    }
+    crowd_out(&cached, &others).await;
     assert_eq!(version(&cached, "key").await, Some(2));
     clock.advance(Duration::from_millis(99));
     assert_eq!(looker.look(clock.now()).unwrap().version.get(), 1);
@@ -229,5 +282,21 @@ async fn staleness_drops_copies_whose_time_is_over() {
     assert!(copy.upgrade().is_some());
     clock.advance(Duration::from_millis(100));
     let _swept = cached.staleness();
+    assert!(copy.upgrade().is_none());
+
+    let copy = Arc::downgrade(&use_often(&cached, "key", clock.now()));
+    assert!(cached.delete(&pair("key").id, pair("key").version).await.unwrap());
+    let _swept = cached.staleness();
+    assert!(copy.upgrade().is_none(), "of a deleted record");
+}
+
+#[tokio::test]
+async fn lookup_drops_a_copy_of_a_deleted_record() {
+    let (cached, _, clock) = world();
+    insert(&cached, &pair("key")).await;
+    assert_eq!(version(&cached, "key").await, Some(1));
+    let copy = Arc::downgrade(&use_often(&cached, "key", clock.now()));
+    assert!(cached.delete(&pair("key").id, pair("key").version).await.unwrap());
+    assert!(look(&cached, "key", clock.now()).is_none());
     assert!(copy.upgrade().is_none());
 }

@@ -18,12 +18,13 @@ use tower_credentials::{
         memory::MemoryBackend,
         sqlite::SqliteBackend,
     },
+    clock::Clock,
     domain::{ProjectId, UserId, Version},
 };
 
 use crate::{
-    TestClock, disabled, insert, key, pair, renamed, update, version, version_by_id,
-    watched::Watched,
+    TestClock, copies::use_often, disabled, insert, key, pair, renamed, update, version,
+    version_by_id, watched::Watched,
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -121,11 +122,12 @@ async fn until(holds: impl Fn() -> bool) {
 
 #[tokio::test(start_paused = true)]
 async fn write_of_another_process_takes_effect_when_the_feed_reports_it() {
-    let (cached, backend, _, _) = world().await;
+    let (cached, backend, clock, _) = world().await;
     let first = pair("k");
     insert(&cached, &first).await;
     assert_eq!(version(&cached, "k").await, Some(1));
     assert_eq!(version_by_id(&cached, &first).await, Some(1));
+    use_often(&cached, "k", clock.now());
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     // The clock stands still: without the feed this would be served forever.
     sleep(Duration::from_secs(1)).await;
@@ -201,6 +203,7 @@ async fn broken_feed_restores_the_ttl_at_once() {
     version(&cached, "k").await;
     clock.advance(MINUTE);
     up(&cached).await;
+    use_often(&cached, "k", clock.now());
     feed.set_broken(true);
     down(&cached).await;
     assert_eq!(cached.stats().breaks, 1);
@@ -235,12 +238,13 @@ async fn silent_feed_is_trusted_for_one_second() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_during_an_outage_of_the_feed_take_effect_after_it() {
-    let (cached, backend, _, feed) = world().await;
+    let (cached, backend, clock, feed) = world().await;
     let first = pair("k");
     feed.set_broken(true);
     down(&cached).await;
     insert(backend.elsewhere(), &first).await;
     assert_eq!(version(&cached, "k").await, Some(1));
+    use_often(&cached, "k", clock.now());
     // A change that was not reported.
     assert!(update(backend.elsewhere(), &disabled(&first), 1).await);
     feed.set_broken(false);
@@ -278,7 +282,7 @@ async fn everything_changed_makes_all_entries_stale() {
     version(&cached, "k").await;
     let finds = backend.finds();
     until(|| cached.stats().changes > 0).await;
-    assert!(cached.known("k", tower_credentials::clock::Clock::now(&clock)).is_none());
+    assert!(cached.known("k", clock.now()).is_none());
     version(&cached, "k").await;
     assert_eq!(backend.finds(), finds + 1);
 }

@@ -50,18 +50,18 @@ use super::{error, following};
 /// * A thread copies the records that it looks up repeatedly by access key, at most 2,048, so that
 ///   threads do not wait for each other. A lookup that copies a record allocates. A copy is used
 ///   for a tenth of a second, then confirmed. A write through this `Cached` ends it at once, and so
-///   does a different answer in memory. If the record was evicted meanwhile, a lookup by access key
-///   may return an older answer than another lookup did, for a tenth of a second.
+///   does a change that a feed reports, or a different answer in memory. If the record was evicted,
+///   or is looked up by id at the same time, a lookup by access key may return an older answer than
+///   another lookup did, for a tenth of a second.
 /// * Access keys that do not exist have a capacity of their own: lookups of invented keys
 ///   never evict a record.
 /// * If the clock is set back, answers from the future are requested again. No answer lives
 ///   longer than its time and the step of the clock.
 ///
 /// A stale record leaves the memory when it is looked up again, when its room is needed, or
-/// with [`staleness`](Self::staleness). The copies of threads, with their secrets, remain until
-/// their room is needed or that method is called. If another process gives a key to another user and
-/// this process then purges that user, the key is served until its time is over: this cache
-/// does not know the new owner.
+/// with [`staleness`](Self::staleness). So does a thread's copy, when that thread looks it up. If
+/// another process gives a key to another user and this process then purges that user, the key is
+/// served until its time is over: this cache does not know the new owner.
 ///
 /// # Writes
 ///

@@ -76,9 +76,9 @@ impl<B> CachedBuilder<B> {
     /// counts as several. At most as many ids are remembered with the access keys that they
     /// belong to.
     ///
-    /// Each thread that looks up keys, or group of threads if there are more than 64, copies up to
-    /// 2,048 of the records, none with more than 4 KiB of text. The capacity does not limit these
-    /// copies.
+    /// Besides, each thread that looks up keys, or group of threads if there are more than 64, copies
+    /// up to 2,048 of the records, but not more than the capacity, and none with more than 4 KiB of
+    /// text.
     ///
     /// Records are spread over shards, each with its share of the capacity. To keep all keys
     /// in memory, set a little more than their number.

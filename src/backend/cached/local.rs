@@ -21,20 +21,23 @@ use super::answered::Answered;
 use super::stats::{STRIPES, stripe};
 use crate::domain::Credential;
 
-/// How long a copy is used before the shared memory is asked again, in nanoseconds. There, the
-/// entry is marked as used, so that it is not evicted, and may be newer.
+/// How long a copy is used before the shared memory is asked again, in nanoseconds. That marks the
+/// shared entry as used, so that it is not evicted, and finds a newer one.
 const TIME: u64 = 100_000_000;
 
-/// A table has this many sets, each with room for a few copies.
-const SETS: usize = 512;
+/// A table has at most this many sets, each with room for a few copies.
+const MAX_SETS: usize = 512;
 const WAYS: usize = 4;
 
-/// A record is copied when it is among the last so many different lookups in its set.
+/// A record is copied if its key is among the last so many keys of its set that were looked up
+/// without a copy.
 const RECENT: usize = 2;
 
 /// Copies of records, in one table for each thread.
 pub(super) struct Local {
     hasher: DefaultHashBuilder,
+    /// The number of sets of a table.
+    sets: usize,
     tables: Box<[Table]>,
     /// How many answers in the shared memory were replaced by different ones.
     replaced: AtomicU64,
@@ -82,9 +85,11 @@ struct Copied {
 }
 
 impl Local {
-    pub(super) fn new() -> Self {
+    /// A thread copies at most `capacity` records.
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
+            sets: (capacity / WAYS).min(MAX_SETS),
             tables: iter::repeat_with(Table::default).take(STRIPES).collect(),
             replaced: AtomicU64::default(),
         }
@@ -96,7 +101,8 @@ impl Local {
         self.replaced.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Returns this thread's copy of a record, if it is new enough and `is_servable`.
+    /// Returns this thread's copy of a record, if it is new enough and its `state` permits: `true`
+    /// if a refresh is due, `None` if it cannot be served. Such a copy is dropped.
     ///
     /// # Errors
     ///
@@ -105,20 +111,23 @@ impl Local {
         &self,
         access_key: &str,
         now: u64,
-        is_servable: impl FnOnce(&Answered) -> bool,
+        state: impl FnOnce(&Answered) -> Option<bool>,
     ) -> Result<Arc<Credential>, Missed> {
         let hash = Hash(self.hasher.hash_one(access_key.as_bytes()));
         let replaced = self.replaced.load(Ordering::Acquire);
         let missed = |is_in_use| Missed { hash, replaced, is_in_use };
         let mut sets = self.sets().ok_or(missed(false))?;
-        let Some(copied) = sets.find(hash, access_key) else {
+        let Some(place) = sets.find(hash, access_key) else {
             return Err(missed(sets.is_repeated(hash)));
         };
-        if copied.is_new(now) && copied.replaced == replaced && is_servable(&copied.answered) {
-            Ok(Arc::clone(&copied.credential))
-        } else {
-            Err(missed(true))
+        match place.as_ref().and_then(|copied| Some((copied, state(&copied.answered)?))) {
+            Some((copied, false)) if copied.is_current(now, replaced) => {
+                return Ok(Arc::clone(&copied.credential));
+            }
+            Some(_) => {}
+            None => *place = None,
         }
+        Err(missed(true))
     }
 
     /// Copies an entry of the shared memory, if this thread looks it up often and has room for it.
@@ -132,48 +141,53 @@ impl Local {
         let Missed { hash, replaced, is_in_use } = missed;
         let Some(access_key) = credential.access_key.as_ref().filter(|_| is_in_use) else { return };
         let Some(mut sets) = self.sets() else { return };
-        let copied = |credential| Copied { credential, answered, since: now, replaced };
-        if let Some(earlier) = sets.find(hash, access_key.as_str()) {
+        let copied = |credential| Some(Copied { credential, answered, since: now, replaced });
+        if let Some(place) = sets.find(hash, access_key.as_str()) {
             // Equal records are not copied again.
-            let is_same = *earlier.credential == **credential;
-            let same = is_same.then(|| Arc::clone(&earlier.credential));
-            *earlier = copied(same.unwrap_or_else(|| copy(credential)));
+            let same = place.take().map(|earlier| earlier.credential);
+            let same = same.filter(|same| **same == **credential);
+            *place = copied(same.unwrap_or_else(|| copy(credential)));
         } else if let Some((tag, room)) = sets.room(hash, now) {
             *tag = hash.tag();
-            *room = Some(copied(copy(credential)));
+            *room = copied(copy(credential));
         }
     }
 
-    /// Drops the copies that are not used any more.
-    pub(super) fn sweep(&self, now: u64) {
+    /// Keeps the copies that are used and servable.
+    pub(super) fn retain(&self, now: u64, is_servable: impl Fn(&Answered) -> bool) {
+        let replaced = self.replaced.load(Ordering::Acquire);
         for table in &self.tables {
             let mut sets = table.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for copied in sets.copies.iter_mut().flatten() {
-                copied.take_if(|copied| !copied.is_new(now));
+            for place in sets.copies.iter_mut().flatten() {
+                place.take_if(|it| !it.is_current(now, replaced) || !is_servable(&it.answered));
             }
         }
     }
 
-    /// The sets of this thread; `None` if another thread uses them now, because there are more
-    /// threads than tables.
+    /// The sets of this thread; `None` if there are none, or if another thread uses them now,
+    /// because there are more threads than tables.
     fn sets(&self) -> Option<MutexGuard<'_, Sets>> {
+        if self.sets == 0 {
+            return None;
+        }
         let mut sets = match self.tables.get(stripe())?.0.try_lock() {
             Ok(sets) => sets,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
         if sets.heads.is_empty() {
-            sets.heads.resize(SETS, Head::default());
-            sets.copies.resize_with(SETS, || array::from_fn(|_| None));
+            sets.heads.resize(self.sets, Head::default());
+            sets.copies.resize_with(self.sets, || array::from_fn(|_| None));
         }
         Some(sets)
     }
 }
 
 impl Hash {
+    /// The index among this many sets.
     #[allow(clippy::cast_possible_truncation, reason = "below the number of sets")]
-    fn set(self) -> usize {
-        (self.0 % SETS as u64) as usize
+    fn set(self, sets: usize) -> usize {
+        (self.0 % sets as u64) as usize
     }
 
     /// Other bits than those of the index; never zero, which stands for no lookup.
@@ -184,18 +198,21 @@ impl Hash {
 }
 
 impl Sets {
-    fn find(&mut self, hash: Hash, access_key: &str) -> Option<&mut Copied> {
-        let tags = &self.heads.get(hash.set())?.copied;
+    /// Returns the place of a copy.
+    fn find(&mut self, hash: Hash, access_key: &str) -> Option<&mut Option<Copied>> {
+        let set = hash.set(self.heads.len());
+        let tags = &self.heads.get(set)?.copied;
         if !tags.contains(&hash.tag()) {
             return None;
         }
-        let copies = self.copies.get_mut(hash.set())?;
-        copies.iter_mut().flatten().find(|copied| copied.is_of(access_key))
+        let copies = self.copies.get_mut(set)?;
+        copies.iter_mut().find(|place| place.as_ref().is_some_and(|it| it.is_of(access_key)))
     }
 
     /// Returns whether an access key is among the last ones without a copy. From now on it is.
     fn is_repeated(&mut self, hash: Hash) -> bool {
-        let Some(Head { recent, .. }) = self.heads.get_mut(hash.set()) else { return false };
+        let set = hash.set(self.heads.len());
+        let Some(Head { recent, .. }) = self.heads.get_mut(set) else { return false };
         let is_repeated = recent.contains(&hash.tag());
         if !is_repeated {
             recent.rotate_right(1);
@@ -207,8 +224,9 @@ impl Sets {
     /// Returns the place for a copy. A full set has none until the time of a copy is over, so that
     /// records in equal use do not take turns.
     fn room(&mut self, hash: Hash, now: u64) -> Option<(&mut u32, &mut Option<Copied>)> {
-        let tags = &mut self.heads.get_mut(hash.set())?.copied;
-        let mut places = tags.iter_mut().zip(self.copies.get_mut(hash.set())?);
+        let set = hash.set(self.heads.len());
+        let tags = &mut self.heads.get_mut(set)?.copied;
+        let mut places = tags.iter_mut().zip(self.copies.get_mut(set)?);
         places.find(|(_, copied)| copied.as_ref().is_none_or(|copied| !copied.is_new(now)))
     }
 }
@@ -216,6 +234,10 @@ impl Sets {
 impl Copied {
     fn is_of(&self, access_key: &str) -> bool {
         self.credential.access_key.as_ref().is_some_and(|key| key.as_str() == access_key)
+    }
+
+    fn is_current(&self, now: u64, replaced: u64) -> bool {
+        self.replaced == replaced && self.is_new(now)
     }
 
     fn is_new(&self, now: u64) -> bool {

@@ -111,7 +111,7 @@ impl Memory {
             absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
             present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
-            local: Local::new(),
+            local: Local::new(settings.capacity),
             access_keys: cache(settings.capacity, UnitWeighter, DefaultHashBuilder::default()),
             absent: cache(settings.absence_capacity, UnitWeighter, RandomState::new()),
         }
@@ -126,8 +126,7 @@ impl Memory {
     /// Returns what a lookup can be served now.
     pub(super) fn recall(&self, access_key: &str, now: SystemTime) -> Option<Recalled> {
         let (now, name) = (nanos(now)?, access_key.as_bytes());
-        let is_servable = |it: &Answered| self.state(it, now).is_some_and(|is_due| !is_due);
-        let missed = match self.local.get(access_key, now, is_servable) {
+        let missed = match self.local.get(access_key, now, |it| self.state(it, now)) {
             Ok(credential) => return Some(Recalled::Present { credential, is_due: false }),
             Err(missed) => missed,
         };
@@ -135,7 +134,7 @@ impl Memory {
         if let Some(Kept { credential, answered, weight }) = self.present.get(name)
             && let Some(is_due) = self.state(&answered, now)
         {
-            // Threads have no copies of long records, so that these take a bounded memory.
+            // Long records are not copied, to bound the memory of the copies.
             if weight == 1 && !is_due {
                 self.local.offer(missed, &credential, answered, now);
             }
@@ -254,9 +253,10 @@ impl Memory {
             oldest.set(oldest.get().max(staleness));
             age.is_some()
         };
-        self.present
-            .retain(|_, kept| look(now.and_then(|now| self.age_of_present(&kept.answered, now))));
-        self.local.sweep(now.unwrap_or(0));
+        let look_at = |it: &Answered| look(now.and_then(|now| self.age_of_present(it, now)));
+        self.present.retain(|_, kept| look_at(&kept.answered));
+        // Its entry may have been evicted.
+        self.local.retain(now.unwrap_or(0), look_at);
         self.absent.retain(|_, absent| look(now.and_then(|now| self.age_of_absence(absent, now))));
         Duration::from_nanos(oldest.get())
     }
