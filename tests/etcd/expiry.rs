@@ -5,7 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use test_support::records::rotation;
+use test_support::records::{self, rotation};
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, contract::Maintenance},
     domain::{Quota, Status},
@@ -31,16 +31,8 @@ async fn entry_of_an_expiry_without_its_record_is_skipped() {
     // An expiry that the record had before.
     cluster.put(&key(&format!("0000000000000000009.{}", record.id.as_str())), record.id.as_str());
     for limit in [1, 2, 10] {
-        let mut query = ListQuery::new(Order::ExpiresAt).with_limit(limit);
-        let mut found = Vec::new();
-        loop {
-            let page = backend.list(&query).await.unwrap();
-            found.extend(page.credentials);
-            query.after = page.next;
-            if query.after.is_none() {
-                break;
-            }
-        }
+        let query = ListQuery::new(Order::ExpiresAt).with_limit(limit);
+        let found = records::list_all(&backend, query).await;
         assert_eq!(found, [Arc::clone(&record)], "pages of {limit}");
     }
 

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use test_support::records::list_all;
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, contract::BulkLoad},
     domain::{CredentialId, UserId},
@@ -37,16 +38,8 @@ async fn lists_are_complete_while_revisions_are_compacted() {
         })
     };
     for _ in 0..40 {
-        let (mut query, mut found) = (of_user("bob"), 0);
-        loop {
-            let page = backend.list(&query).await.unwrap();
-            found += page.credentials.len();
-            query.after = page.next;
-            if query.after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(found, records.len());
+        let found = list_all(&backend, of_user("bob")).await;
+        assert_eq!(found.len(), records.len());
     }
     is_over.store(true, Ordering::SeqCst);
     compacting.join().unwrap();

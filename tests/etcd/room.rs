@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use test_support::records::list_all;
 use tower::{Layer as _, ServiceExt as _};
 use tower_credentials::{
     CredentialLayer,
@@ -85,17 +86,8 @@ async fn record_of_maximum_size_is_stored_and_a_longer_one_is_rejected() {
     let many: Vec<_> = (0..20).map(|_| long("amy", 1_000_000)).collect();
     backend.load(&many).await.unwrap();
     backend.load(&many).await.unwrap();
-    let mut query = crate::paging::of_user("amy");
-    let mut found = 0;
-    loop {
-        let page = backend.list(&query).await.unwrap();
-        found += page.credentials.len();
-        query.after = page.next;
-        if query.after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, many.len());
+    let found = list_all(&backend, crate::paging::of_user("amy")).await;
+    assert_eq!(found.len(), many.len());
     assert_eq!(backend.purge_user(&UserId::new("amy").unwrap()).await.unwrap(), 20);
 }
 

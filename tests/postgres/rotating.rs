@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use test_support::records::{assert_whole_rotations, rotation};
+use test_support::records::{assert_whole_rotations, list_all, rotation};
 use tokio::time::sleep;
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, postgres::PostgresBackend},
@@ -59,15 +59,7 @@ async fn rotate_until(
 async fn records_of(backend: &PostgresBackend, user: &str) -> Vec<Arc<Credential>> {
     let mut query = ListQuery::new(Order::Key);
     query.user_id = Some(UserId::from_stored(user));
-    let mut records = Vec::new();
-    loop {
-        let page = backend.list(&query).await.unwrap();
-        records.extend(page.credentials);
-        query.after = page.next;
-        if query.after.is_none() {
-            return records;
-        }
-    }
+    list_all(backend, query).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
+use test_support::records;
 use tower_credentials::{
     backend::{
         BackendError, CredentialBackend, ListQuery, OpenErrorKind, Order,
@@ -64,15 +65,8 @@ fn many(count: usize) -> Vec<Credential> {
 
 /// All records of a store, by id.
 async fn all(backend: &SqliteBackend) -> BTreeMap<CredentialId, Credential> {
-    let (mut query, mut found) = (ListQuery::new(Order::Key), BTreeMap::new());
-    loop {
-        let page = backend.list(&query).await.unwrap();
-        found.extend(page.credentials.iter().map(|it| (it.id.clone(), (**it).clone())));
-        query.after = page.next;
-        if query.after.is_none() {
-            return found;
-        }
-    }
+    let found = records::list_all(backend, ListQuery::new(Order::Key)).await;
+    by_id(found.iter().map(|record| (**record).clone()))
 }
 
 fn by_id(records: impl IntoIterator<Item = Credential>) -> BTreeMap<CredentialId, Credential> {

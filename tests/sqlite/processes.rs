@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use test_support::records::{assert_whole_rotations, rotation};
+use test_support::records::{assert_whole_rotations, list_all, rotation};
 
 use tower_credentials::{
     backend::{CredentialBackend, ListQuery, Order, sqlite::SqliteBackend},
@@ -99,16 +99,7 @@ async fn rotation_of_a_killed_process_is_stored_as_a_whole_or_not_at_all() {
         acknowledged.extend(ids);
 
         let backend = SqliteBackend::open(folder.path().join(URI)).unwrap();
-        let mut query = ListQuery::new(Order::Key);
-        let mut records = Vec::new();
-        loop {
-            let page = backend.list(&query).await.unwrap();
-            records.extend(page.credentials);
-            query.after = page.next;
-            if query.after.is_none() {
-                break;
-            }
-        }
+        let records = list_all(&backend, ListQuery::new(Order::Key)).await;
         assert_whole_rotations(&records);
         for id in &acknowledged {
             assert!(records.iter().any(|record| record.id.as_str() == id), "{id} was lost");

@@ -9,9 +9,10 @@ use std::{
 use age::{secrecy::ExposeSecret, x25519};
 use serde_json::Value;
 use tempfile::TempDir;
+use test_support::records::list_all;
 use tower_credentials::{
     backend::{
-        CredentialBackend, ListQuery, Order,
+        ListQuery, Order,
         contract::{BulkLoad, Loaded, MAX_LOAD},
         sqlite::SqliteBackend,
     },
@@ -69,15 +70,8 @@ impl Tool {
     pub(crate) async fn records(&self, name: &str) -> Vec<Credential> {
         assert!(self.path(name).exists(), "{name} does not exist");
         let store = SqliteBackend::open(self.path(name)).unwrap();
-        let (mut query, mut records) = (ListQuery::new(Order::Key), Vec::new());
-        loop {
-            let page = store.list(&query).await.unwrap();
-            records.extend(page.credentials.iter().map(|record| (**record).clone()));
-            query.after = page.next;
-            if query.after.is_none() {
-                return records;
-            }
-        }
+        let records = list_all(&store, ListQuery::new(Order::Key)).await;
+        records.iter().map(|record| (**record).clone()).collect()
     }
 
     /// The public key to seal an export to.

@@ -6,9 +6,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tower_credentials::domain::{
-    AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Rotation, SecretKey, UserId,
-    Version,
+use tower_credentials::{
+    backend::{CredentialBackend, ListQuery},
+    domain::{
+        AccessKey, Credential, CredentialId, Kind, Material, ProjectId, Rotation, SecretKey,
+        UserId, Version,
+    },
 };
 
 /// A key pair of this user in no project, created at a time that is not a whole second.
@@ -46,6 +49,22 @@ pub fn rotation(old: &Credential) -> (Credential, Credential) {
     match old.rotated(pair, Duration::from_hours(1), None, old.created_at).unwrap() {
         Rotation::Overlapping { credential, retired } => (credential, retired),
         Rotation::InPlace(_) => panic!("a rotation with an overlap has two records"),
+    }
+}
+
+/// Returns the records of all pages of a list.
+pub async fn list_all(
+    backend: &impl CredentialBackend,
+    mut query: ListQuery,
+) -> Vec<Arc<Credential>> {
+    let mut records = Vec::new();
+    loop {
+        let page = backend.list(&query).await.unwrap();
+        records.extend(page.credentials);
+        query.after = page.next;
+        if query.after.is_none() {
+            return records;
+        }
     }
 }
 
