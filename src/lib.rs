@@ -241,6 +241,7 @@ pub mod s3;
 )]
 pub mod secret_files;
 mod service;
+pub mod session;
 mod shared;
 pub mod signature;
 #[cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))]

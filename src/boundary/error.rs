@@ -10,11 +10,22 @@ pub(super) type Invalid = &'static str;
 pub struct BoundaryError {
     path: String,
     reason: &'static str,
+    is_size: bool,
 }
 
 impl BoundaryError {
     pub(super) fn new(path: impl Into<String>, reason: &'static str) -> Self {
-        Self { path: path.into(), reason }
+        Self { path: path.into(), reason, is_size: false }
+    }
+
+    /// The error of a document that is too large.
+    pub(super) fn size(path: impl Into<String>, reason: Invalid) -> Self {
+        Self { is_size: true, ..Self::new(path, reason) }
+    }
+
+    /// Returns whether the document is too large.
+    pub(crate) fn is_size(&self) -> bool {
+        self.is_size
     }
 
     /// Returns the path of the member, such as `boundary.policy.Statement[0].Action`.

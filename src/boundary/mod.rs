@@ -72,6 +72,12 @@ const MAX_TEXT: usize = 8 * MAX_DOCUMENT;
 /// The name of the member, for paths in errors.
 const MEMBER: &str = "boundary";
 
+/// The name of a policy document that stands alone, for paths in errors.
+const POLICY: &str = "policy";
+
+/// What is wrong with a text that does not parse.
+const NOT_JSON: &str = "not JSON, or with a duplicate member";
+
 /// What a key may do at most.
 #[derive(Clone, Debug)]
 pub struct Boundary {
@@ -99,12 +105,8 @@ impl Boundary {
     ///
     /// [`BoundaryError`] with the path of the member that is not valid.
     pub fn parse(text: &str, user_id: &str) -> Result<Self, BoundaryError> {
-        // White space does not count towards the size of a document, but has an end.
-        if text.len() > MAX_TEXT {
-            return Err(BoundaryError::new(MEMBER, "larger than 16 KiB"));
-        }
-        let invalid = |_| BoundaryError::new(MEMBER, "not JSON, or with a duplicate member");
-        let json = Json::parse(text).map_err(invalid)?;
+        let invalid = |_| BoundaryError::new(MEMBER, NOT_JSON);
+        let json = parse(text, MEMBER)?;
         let Json::Object(members) = &json else {
             return Err(BoundaryError::new(MEMBER, "not an object"));
         };
@@ -122,6 +124,17 @@ impl Boundary {
         Self::of(document, &policy, MEMBER, user_id)
     }
 
+    /// Parses a policy document. Variables stand for this user's id.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundaryError`] with the path of the member that is not valid.
+    pub fn parse_policy(text: &str, user_id: &str) -> Result<Self, BoundaryError> {
+        let policy = parse(text, POLICY)?;
+        let invalid = |_| BoundaryError::new(POLICY, NOT_JSON);
+        Self::of(serde_json::from_str(text).map_err(invalid)?, &policy, POLICY, user_id)
+    }
+
     fn of(
         document: JsonValue,
         policy: &Json,
@@ -129,7 +142,7 @@ impl Boundary {
         user_id: &str,
     ) -> Result<Self, BoundaryError> {
         if document.to_string().len() > MAX_DOCUMENT {
-            return Err(BoundaryError::new(place, "larger than 2,048 bytes"));
+            return Err(BoundaryError::size(place, "larger than 2,048 bytes"));
         }
         let statements = document::compile(policy, place, user_id)?;
         Ok(Self { document, statements })
@@ -211,6 +224,15 @@ impl Boundary {
         }
         is_allowed
     }
+}
+
+/// Parses a text of limited size.
+fn parse(text: &str, place: &str) -> Result<Json, BoundaryError> {
+    // White space does not count towards the size of a document, but has an end.
+    if text.len() > MAX_TEXT {
+        return Err(BoundaryError::size(place, "larger than 16 KiB"));
+    }
+    Json::parse(text).map_err(|_| BoundaryError::new(place, NOT_JSON))
 }
 
 impl Statement {

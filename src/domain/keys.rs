@@ -13,10 +13,14 @@ const MAX_ACCESS_KEY: usize = 128;
 /// The longest secret key that can be created, in bytes.
 const MAX_SECRET_KEY: usize = 256;
 
+/// The beginning of the access keys of [sessions](crate::session), which no other key has.
+pub(crate) const SESSION_KEY_PREFIX: &str = "ASIA";
+
 /// The public half of a key pair; unique in a store.
 ///
 /// New access keys have 1 to 128 printable ASCII characters without `/`, `:` and space: a slash
-/// ends the key in a signature's scope, and gateways split it at a colon.
+/// ends the key in a signature's scope, and gateways split it at a colon. They do not begin with
+/// `ASIA`, as the access keys of [sessions](crate::session) do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKey(Box<str>);
 
@@ -29,11 +33,10 @@ impl AccessKey {
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidKey> {
         let key = key.into();
         let allowed = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
-        if (1..=MAX_ACCESS_KEY).contains(&key.len()) && key.bytes().all(allowed) {
-            Ok(Self(key.into_boxed_str()))
-        } else {
-            Err(InvalidKey(()))
-        }
+        let is_valid = (1..=MAX_ACCESS_KEY).contains(&key.len())
+            && key.bytes().all(allowed)
+            && !key.starts_with(SESSION_KEY_PREFIX);
+        if is_valid { Ok(Self(key.into_boxed_str())) } else { Err(InvalidKey(())) }
     }
 
     /// Generates an access key: 32 lowercase hex digits from the operating system.

@@ -19,7 +19,7 @@ mod size;
 mod terms;
 mod timestamp;
 
-pub(crate) use self::{blob::BlobText, timestamp::TimeText};
+pub(crate) use self::{blob::BlobText, keys::SESSION_KEY_PREFIX, timestamp::TimeText};
 pub use self::{
     blob::{Blob, InvalidBlob},
     caller::{Caller, Scope},

@@ -10,12 +10,12 @@ use http_body_util::Full;
 use super::{
     admission,
     body::VerifiedBody,
-    enforcement::Reading,
+    enforcement::{Boundaries, Reading},
     key::VerifiedKey,
     refusal::{Refusal, RefusalContext},
     verifier::{Verified, Verifier},
 };
-use crate::{boundary::Boundary, operation::S3Operation, signature::request::RequestHead};
+use crate::{operation::S3Operation, signature::request::RequestHead};
 
 impl Verifier {
     /// Checks the head of a request against the boundary of its key. `None` for a key without
@@ -26,8 +26,8 @@ impl Verifier {
         valid: &Verified,
         now: SystemTime,
     ) -> Result<Option<Reading>, Refusal> {
-        let Some(boundary) = valid.limit.boundary()? else { return Ok(None) };
-        let key = (&valid.key, boundary);
+        let Some(boundaries) = valid.limit.boundaries()? else { return Ok(None) };
+        let key = (&valid.key, boundaries);
         let head = RequestHead::from(request);
         self.enforcement.check(head, request.extensions(), key, now).map(Some)
     }
@@ -45,8 +45,8 @@ impl Verifier {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         match self.read(&request, &valid, now) {
-            Ok(Some(Reading::Body(boundary, operation))) => {
-                self.admit_deletion(request, valid, &boundary, operation).await
+            Ok(Some(Reading::Body(boundaries, operation))) => {
+                self.admit_deletion(request, valid, &boundaries, operation).await
             }
             Ok(reading) => admission::admit(request, valid, reading),
             Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
@@ -58,7 +58,7 @@ impl Verifier {
         &self,
         request: Request<B>,
         valid: Verified,
-        boundary: &Boundary,
+        boundaries: &Boundaries,
         operation: Box<S3Operation<'static>>,
     ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>
     where
@@ -67,7 +67,7 @@ impl Verifier {
     {
         let context = RefusalContext::of(&request);
         let request = admission::admit(request, valid, None)?;
-        let checked = self.read_deletion(request, boundary, operation).await;
+        let checked = self.read_deletion(request, boundaries, operation).await;
         checked.map_err(|refusal| refusal.render(&context))
     }
 
@@ -76,7 +76,7 @@ impl Verifier {
     async fn read_deletion<B>(
         &self,
         request: Request<VerifiedBody<B>>,
-        boundary: &Boundary,
+        boundaries: &Boundaries,
         operation: Box<S3Operation<'static>>,
     ) -> Result<Request<VerifiedBody<B>>, Refusal>
     where
@@ -90,10 +90,8 @@ impl Verifier {
         let (bytes, reservation) = buffers.read(key.user_id(), body, limit).await?;
         // Read the clock only now: the body may have taken a while to arrive.
         let now = self.clock.now();
-        if key.credential().is_expired(now) {
-            return Err(self.unknown(key.access_key().as_str()));
-        }
-        let key = (key, boundary);
+        self.check_end(key, now)?;
+        let key = (key, boundaries);
         self.enforcement.check_deletion(&operation, &head, key, &bytes, now).await?;
         head.extensions.insert(*operation);
         head.headers.remove(header::TRANSFER_ENCODING);

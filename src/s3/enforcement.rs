@@ -17,6 +17,7 @@ use crate::{
         ObjectToDelete, OperationError, S3Action, S3Operation, S3OperationName, S3OperationRules,
         header_of_field,
     },
+    session::{Session, SessionRefusal},
     signature::{
         form::PostForm,
         request::{RequestHead, S3ErrorCode},
@@ -49,9 +50,42 @@ pub enum ClientTls {
 pub(super) enum Limit {
     /// The key may do what its owner may.
     None,
-    Boundary(Arc<Boundary>),
+    /// The key may do what all of these allow.
+    Boundaries(Boundaries),
     /// The stored boundary cannot be enforced, so nothing is allowed.
     Invalid,
+}
+
+/// Boundaries that limit a key together: that of its record, and the policies of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Boundaries(Arc<[Boundary]>);
+
+impl Boundaries {
+    fn allow(&self, facts: &RequestFacts<'_>) -> bool {
+        self.0.iter().all(|boundary| boundary.allows(facts))
+    }
+
+    pub(super) fn allow_deletion(
+        &self,
+        facts: &RequestFacts<'_>,
+        key: &str,
+        version_id: Option<&str>,
+        has_etag: bool,
+    ) -> bool {
+        self.0.iter().all(|boundary| boundary.allows_deletion(facts, key, version_id, has_etag))
+    }
+
+    fn reach(&self, actions: &[S3Action], bucket: &str) -> Reach {
+        let mut reach = Reach::All;
+        for boundary in &*self.0 {
+            match boundary.reach(actions, bucket) {
+                Reach::None => return Reach::None,
+                Reach::Some => reach = Reach::Some,
+                Reach::All => {}
+            }
+        }
+        reach
+    }
 }
 
 /// How to enforce boundaries.
@@ -67,7 +101,7 @@ pub(super) enum Reading {
     /// The request is allowed.
     Allowed(Box<S3Operation<'static>>),
     /// The keys in the body of this `DeleteObjects` must be checked.
-    Body(Arc<Boundary>, Box<S3Operation<'static>>),
+    Body(Boundaries, Box<S3Operation<'static>>),
 }
 
 impl Limit {
@@ -75,7 +109,7 @@ impl Limit {
     pub(super) fn of(credential: &Credential) -> Self {
         let Some(text) = credential.terms.boundary() else { return Self::None };
         match Boundary::parse(text, credential.user_id.as_str()) {
-            Ok(boundary) => Self::Boundary(Arc::new(boundary)),
+            Ok(boundary) => Self::Boundaries(Boundaries([boundary].into())),
             Err(error) => {
                 let credential_id = credential.id.as_str();
                 tracing::error!(%error, ?credential_id, "a stored boundary cannot be enforced");
@@ -84,11 +118,29 @@ impl Limit {
         }
     }
 
-    /// Returns the boundary; `None` if nothing limits the key.
-    pub(super) fn boundary(&self) -> Result<Option<&Arc<Boundary>>, Refusal> {
+    /// Compiles what limits a session of a key: the boundary of its record, and the session's own
+    /// policies.
+    pub(super) fn of_session(
+        parent: &Credential,
+        session: &Session,
+    ) -> Result<Self, SessionRefusal> {
+        let own = match Self::of(parent) {
+            Self::None => Boundaries([].into()),
+            Self::Boundaries(boundaries) => boundaries,
+            Self::Invalid => return Ok(Self::Invalid),
+        };
+        let own = own.0.iter().cloned().map(Ok);
+        let all: Result<Arc<[_]>, _> =
+            own.chain(session.boundaries(parent.user_id.as_str())).collect();
+        let all = all?;
+        Ok(if all.is_empty() { Self::None } else { Self::Boundaries(Boundaries(all)) })
+    }
+
+    /// Returns the boundaries; `None` if nothing limits the key.
+    pub(super) fn boundaries(&self) -> Result<Option<&Boundaries>, Refusal> {
         match self {
             Self::None => Ok(None),
-            Self::Boundary(boundary) => Ok(Some(boundary)),
+            Self::Boundaries(boundaries) => Ok(Some(boundaries)),
             Self::Invalid => Err(outside()),
         }
     }
@@ -100,7 +152,7 @@ impl Enforcement {
         &self,
         head: RequestHead<'_>,
         extensions: &Extensions,
-        (key, boundary): (&VerifiedKey, &Arc<Boundary>),
+        (key, boundaries): (&VerifiedKey, &Boundaries),
         now: SystemTime,
     ) -> Result<Reading, Refusal> {
         if key.mechanism().is_v2() {
@@ -109,16 +161,16 @@ impl Enforcement {
         }
         let operation = self.operations.classify(head).map_err(|error| unclear(key, error))?;
         let is_allowed = if operation.name() == S3OperationName::DeleteObjects {
-            match reach(boundary, &operation) {
+            match reach(boundaries, &operation) {
                 Reach::All => true,
                 Reach::None => false,
                 Reach::Some => {
                     let operation = Box::new(operation.into_owned());
-                    return Ok(Reading::Body(Arc::clone(boundary), operation));
+                    return Ok(Reading::Body(boundaries.clone(), operation));
                 }
             }
         } else {
-            boundary.allows(&facts(&operation, head.headers(), extensions, key, now))
+            boundaries.allow(&facts(&operation, head.headers(), extensions, key, now))
         };
         if is_allowed {
             Ok(Reading::Allowed(Box::new(operation.into_owned())))
@@ -132,7 +184,7 @@ impl Enforcement {
         &self,
         operation: &S3Operation<'_>,
         head: &Parts,
-        (key, boundary): (&VerifiedKey, &Boundary),
+        (key, boundaries): (&VerifiedKey, &Boundaries),
         body: &[u8],
         now: SystemTime,
     ) -> Result<(), Refusal> {
@@ -145,7 +197,7 @@ impl Enforcement {
         for objects in objects.chunks(KEYS_AT_ONCE) {
             let is_allowed = |object: &ObjectToDelete| {
                 let version = object.version_id.as_deref();
-                boundary.allows_deletion(&facts, &object.key, version, object.has_etag)
+                boundaries.allow_deletion(&facts, &object.key, version, object.has_etag)
             };
             if !objects.iter().all(is_allowed) {
                 return Err(refused(key, operation.name().name(), outside()));
@@ -160,7 +212,7 @@ impl Enforcement {
         &self,
         head: RequestHead<'_>,
         extensions: &Extensions,
-        (key, boundary): (&VerifiedKey, &Boundary),
+        (key, boundaries): (&VerifiedKey, &Boundaries),
         form: &PostForm,
         now: SystemTime,
     ) -> Result<Box<S3Operation<'static>>, Refusal> {
@@ -171,7 +223,7 @@ impl Enforcement {
         let operation = self.operations.classify_form(head, form.key(), fields);
         let operation = operation.map_err(|error| unclear(key, error))?;
         let headers = headers_of(form).ok_or_else(ambiguous)?;
-        if boundary.allows(&facts(&operation, &headers, extensions, key, now)) {
+        if boundaries.allow(&facts(&operation, &headers, extensions, key, now)) {
             Ok(Box::new(operation.into_owned()))
         } else {
             Err(refused(key, operation.name().name(), outside()))
@@ -205,17 +257,17 @@ pub(super) fn facts<'a>(
 }
 
 /// Returns how many keys of its bucket `DeleteObjects` may delete.
-fn reach(boundary: &Boundary, operation: &S3Operation<'_>) -> Reach {
+fn reach(boundaries: &Boundaries, operation: &S3Operation<'_>) -> Reach {
     let bucket = operation.bucket().unwrap_or_default();
     let deletes = [S3Action::DeleteObject, S3Action::DeleteObjectVersion];
-    if boundary.reach(&deletes, bucket) == Reach::None {
+    if boundaries.reach(&deletes, bucket) == Reach::None {
         return Reach::None;
     }
     // The body can ask whether an `ETag` matches, which a reader may know.
     let mut needed = vec![S3Action::GetObject];
     needed.extend(deletes);
     needed.extend(operation.bypasses_retention().then_some(S3Action::BypassGovernanceRetention));
-    if boundary.reach(&needed, bucket) == Reach::All { Reach::All } else { Reach::Some }
+    if boundaries.reach(&needed, bucket) == Reach::All { Reach::All } else { Reach::Some }
 }
 
 /// The fields of a form as the headers that they stand for.

@@ -4,6 +4,7 @@ use std::{fmt, slice::SliceIndex, sync::Arc, time::SystemTime};
 
 use crate::{
     domain::{AccessKey, Attributes, Credential, CredentialId, Delegation, ProjectId, UserId},
+    session::Session,
     signature::{
         Freshness,
         form::{PostForm, SignedForm},
@@ -22,6 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct VerifiedKey {
     credential: Arc<Credential>,
+    session: Option<Arc<Session>>,
     signed: Signed,
 }
 
@@ -64,15 +66,30 @@ impl Mechanism {
 }
 
 impl VerifiedKey {
-    pub(super) fn new(credential: Arc<Credential>, signed: Signed) -> Self {
-        Self { credential, signed }
+    pub(super) fn new(
+        credential: Arc<Credential>,
+        session: Option<Arc<Session>>,
+        signed: Signed,
+    ) -> Self {
+        Self { credential, session, signed }
     }
 
     pub(super) fn credential(&self) -> &Credential {
         &self.credential
     }
 
-    /// Returns the access key.
+    /// Returns the access key that the request names.
+    pub(super) fn named(&self) -> &str {
+        self.session.as_ref().map_or(self.access_key(), |session| session.access_key()).as_str()
+    }
+
+    /// Returns the session whose credential signed the request, if it has a session token.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// Returns the access key. For a session it is that of its parent.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
@@ -230,6 +247,7 @@ impl fmt::Debug for VerifiedKey {
             .field("access_key", self.access_key())
             .field("user_id", self.user_id())
             .field("project_id", &self.project_id())
+            .field("session", &self.session.as_ref().map(|session| session.access_key()))
             .field("mechanism", &self.signed.mechanism)
             .finish_non_exhaustive()
     }

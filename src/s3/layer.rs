@@ -9,6 +9,7 @@ use super::{
     enforcement::Enforcement,
     rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules, signature_settings},
     service::S3AuthService,
+    sessions::Sessions,
     signing_keys::SigningKeys,
     verifier::Verifier,
 };
@@ -22,6 +23,9 @@ use crate::{
 
 /// The number of cached signing keys.
 const SIGNING_KEYS: usize = 10_000;
+
+/// The memory for cached sessions, in bytes.
+const SESSIONS: usize = 16 << 20;
 
 /// Applies [`S3AuthService`] to a service.
 ///
@@ -65,6 +69,7 @@ pub struct S3AuthLayerBuilder {
     clock: Arc<dyn Clock>,
     signatures: SignatureRules,
     hide_unknown_keys: bool,
+    sessions: usize,
     signing_keys: usize,
     operations: S3OperationRules,
     buffers: usize,
@@ -81,6 +86,7 @@ impl S3AuthLayerBuilder {
             clock: Arc::new(SystemClock),
             signatures: SignatureRules::new(Anonymous::Refuse),
             hide_unknown_keys: false,
+            sessions: SESSIONS,
             signing_keys: SIGNING_KEYS,
             operations: S3OperationRules::new(),
             buffers: buffers::TOTAL,
@@ -151,6 +157,13 @@ impl S3AuthLayerBuilder {
         self
     }
 
+    /// Sets the memory for what is derived for sessions, in bytes. Default: 16 MiB, which is enough
+    /// for about 10,000 sessions without a policy in use.
+    pub fn session_cache(mut self, bytes: usize) -> Self {
+        self.sessions = bytes;
+        self
+    }
+
     /// Sets how the store reads requests, for keys with a boundary. Default:
     /// [`S3OperationRules::new`].
     ///
@@ -190,6 +203,7 @@ impl S3AuthLayerBuilder {
             clock,
             signatures,
             hide_unknown_keys,
+            sessions,
             signing_keys,
             operations,
             buffers,
@@ -198,6 +212,7 @@ impl S3AuthLayerBuilder {
         Verifier {
             keys,
             rules,
+            sessions: Sessions::new(sessions),
             signing_keys: SigningKeys::new(signing_keys),
             usage,
             clock,

@@ -41,6 +41,7 @@
 //! - **The time**: the signing time is within [15 minutes](S3AuthLayerBuilder::max_skew).
 //!   A presigned request is valid until it expires, at most for seven days.
 //! - **The key**: it exists, is active, has not expired, and is not bound to a delegation.
+//! - **The session**, if the request has a session token: see [sessions](#sessions).
 //! - **The boundary of the key**: a request outside of it is refused with `AccessDenied`, and so
 //!   is a request that two stores could read differently. See [boundaries](#boundaries).
 //! - **The owner of the key**, with a [directory](S3AuthLayerBuilder::directory): the user and
@@ -123,13 +124,25 @@
 //! if one key is outside the boundary. Signatures of version 2 cover too little of a request:
 //! keys with a boundary cannot use them.
 //!
+//! # Sessions
+//!
+//! A request with a session token (`x-amz-security-token`) is signed with a temporary credential
+//! that was derived from a key, its parent. See [`session`](crate::session) for the format and
+//! the rules. The layer looks up the parent, and checks it and its owner as if the parent had
+//! signed. Then the session may do what its own policies and its parent's boundary allow. The
+//! [`VerifiedKey`] names the parent's owner, and the [session](VerifiedKey::session).
+//!
+//! A session whose parent is unknown, disabled or expired is refused with `InvalidAccessKeyId`, one
+//! that has ended with `ExpiredToken`, any other token that is not valid with `InvalidToken`.
+//! A revocation of the parent takes effect on its sessions as soon as on itself. Signatures of
+//! version 2 cannot have a session token.
+//!
 //! # What it does not do
 //!
 //! - **Authorize.** It reports who signed a request, and refuses what is outside the key's
 //!   boundary. It does not decide what the owner may access.
 //! - **Detect replays.** As in S3, everybody who can read a request can repeat it while it is
 //!   fresh. Use TLS.
-//! - **Accept session tokens.** No key here has one.
 //!
 //! # Stores on the crate `s3s`
 //!
@@ -170,7 +183,10 @@ mod s3s_access;
 mod s3s_auth;
 #[cfg(feature = "s3s")]
 mod s3s_guard;
+#[cfg(feature = "s3s")]
+mod s3s_session;
 mod service;
+mod sessions;
 mod signing_keys;
 mod upload;
 mod verifier;
@@ -184,6 +200,9 @@ pub use self::s3s_auth::S3sAuth;
 #[cfg(feature = "s3s")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
 pub use self::s3s_guard::{S3sGuardLayer, S3sGuardLayerBuilder, S3sGuardService};
+#[cfg(feature = "s3s")]
+#[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
+pub use self::s3s_session::WithSession;
 pub use self::{
     body::VerifiedBody,
     enforcement::{ClientAddress, ClientTls},

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The largest difference between the clocks of client and server, as in S3.
-const MAX_SKEW: Duration = Duration::from_mins(15);
+pub(super) const MAX_SKEW: Duration = Duration::from_mins(15);
 
 /// How long the fields of a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -126,10 +126,12 @@ impl SignatureRules {
     }
 
     /// Checks whether a request without a signature may pass.
-    pub(super) fn check_anonymous(&self) -> Result<(), Refusal> {
+    ///
+    /// A session token without a signature is a mistake that must not pass as anonymous.
+    pub(super) fn check_anonymous(&self, has_token: bool) -> Result<(), Refusal> {
         match self.anonymous {
-            Anonymous::Pass => Ok(()),
-            Anonymous::Refuse => Err(Refusal::anonymous()),
+            Anonymous::Pass if !has_token => Ok(()),
+            Anonymous::Pass | Anonymous::Refuse => Err(Refusal::anonymous()),
         }
     }
 
@@ -152,6 +154,7 @@ impl SignatureRules {
     /// Checks the version and the region of a form. Its policy contains its expiry.
     pub(super) fn check_form(&self, signed: &SignedForm) -> Result<(), Refusal> {
         match signed.scope() {
+            None if signed.session_token().is_some() => Err(RequestError::session_token().into()),
             Some(scope) => self.check_region_of(&scope, S3ErrorCode::InvalidArgument),
             None if self.signature_v2 => Ok(()),
             None => Err(RequestError::unsupported().into()),

@@ -15,15 +15,16 @@ use tokio::task::yield_now;
 
 use super::{
     buffers::Buffers,
-    enforcement::{Enforcement, KEYS_AT_ONCE, Limit, Reading, facts},
+    enforcement::{Boundaries, Enforcement, KEYS_AT_ONCE, Limit, Reading, facts},
     key::{Signed, VerifiedKey},
+    s3s_session,
 };
 use crate::{
     backend::{KeySource, look_up},
-    boundary::Boundary,
     clock::Clock,
     domain::{Credential, CredentialId, Version},
     operation::{S3Operation, S3OperationRules},
+    session::Session,
     signature::{
         form::{PostForm, SignedForm},
         request::{RequestHead, SignedRequest},
@@ -57,7 +58,7 @@ pub struct S3sAccess {
 #[derive(Clone)]
 struct Deletion {
     key: VerifiedKey,
-    boundary: Arc<Boundary>,
+    boundaries: Boundaries,
     operation: Arc<S3Operation<'static>>,
 }
 
@@ -99,15 +100,15 @@ impl S3sAccess {
         &self,
         head: RequestHead<'_>,
         extensions: &Extensions,
-        credential: Arc<Credential>,
-        boundary: &Boundary,
+        (credential, session): (Arc<Credential>, Option<Arc<Session>>),
+        boundaries: &Boundaries,
         now: SystemTime,
     ) -> S3Result<Box<S3Operation<'static>>> {
         // Without the guard nobody has read the form as `s3s` does.
         let form: &PostForm = extensions.get().ok_or_else(denied)?;
         let signed = SignedForm::find(form).ok().flatten().ok_or_else(denied)?;
-        let key = VerifiedKey::new(credential, Signed::of_form(&signed, form));
-        let key = (&key, boundary);
+        let key = VerifiedKey::new(credential, session, Signed::of_form(&signed, form));
+        let key = (&key, boundaries);
         self.enforcement.check_form(head, extensions, key, form, now).map_err(|_| denied())
     }
 }
@@ -119,13 +120,19 @@ impl S3Access for S3sAccess {
         let access_key = context.credentials().ok_or_else(denied)?.access_key.clone();
         let now = self.clock.now();
         // A cache hit: the signature was just verified with this key.
-        let found = look_up(&*self.keys, &access_key, now).await.map_err(|error| {
+        // `S3sAuth` has verified its token.
+        let session = s3s_session::presented(&access_key).map(|it| Arc::clone(it.session()));
+        let looked_up = session.as_ref().map_or(&*access_key, |it| it.parent().as_str());
+        let found = look_up(&*self.keys, looked_up, now).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
         let credential = found.ok_or_else(denied)?;
-        let limit = self.limit(&credential);
-        let Some(boundary) = limit.boundary().map_err(|_| denied())?.cloned() else {
+        let limit = match &session {
+            Some(session) => Limit::of_session(&credential, session).map_err(|_| denied())?,
+            None => self.limit(&credential),
+        };
+        let Some(boundaries) = limit.boundaries().map_err(|_| denied())?.cloned() else {
             return Ok(());
         };
         let name = context.s3_op().name().to_owned();
@@ -140,16 +147,16 @@ impl S3Access for S3sAccess {
         let head = RequestHead::new(&method, &uri, &headers);
         let extensions = context.extensions_mut();
         let operation = if name == POST_OBJECT {
-            self.check_form(head, extensions, credential, &boundary, now)?
+            self.check_form(head, extensions, (credential, session), &boundaries, now)?
         } else {
             let signed = SignedRequest::parse(head).ok().flatten().ok_or_else(denied)?;
-            let key = VerifiedKey::new(credential, Signed::of_request(&signed, None));
-            let reading = self.enforcement.check(head, extensions, (&key, &boundary), now);
+            let key = VerifiedKey::new(credential, session, Signed::of_request(&signed, None));
+            let reading = self.enforcement.check(head, extensions, (&key, &boundaries), now);
             match reading.map_err(|_| denied())? {
                 Reading::Allowed(operation) => operation,
-                Reading::Body(boundary, operation) => {
+                Reading::Body(boundaries, operation) => {
                     let pending = Arc::new((*operation).clone());
-                    extensions.insert(Deletion { key, boundary, operation: pending });
+                    extensions.insert(Deletion { key, boundaries, operation: pending });
                     operation
                 }
             }
@@ -175,17 +182,20 @@ impl S3Access for S3sAccess {
     /// Refuses a deletion with a key outside the boundary.
     async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
         let Some(deletion) = request.extensions.get::<Deletion>().cloned() else { return Ok(()) };
-        let Deletion { key, boundary, operation } = &deletion;
+        let Deletion { key, boundaries, operation } = &deletion;
         // The body may have taken a while to arrive.
         let now = self.clock.now();
         if key.credential().is_expired(now) {
             return Err(S3ErrorCode::InvalidAccessKeyId.into());
         }
+        if key.session().is_some_and(|session| session.expires_at() <= now) {
+            return Err(S3ErrorCode::ExpiredToken.into());
+        }
         let facts = facts(operation, &request.headers, &request.extensions, key, now);
         let is_allowed = |object: &ObjectIdentifier| {
             let (version, has_etag) = (object.version_id.as_deref(), object.e_tag.is_some());
             self.enforcement.operations.is_key(&object.key)
-                && boundary.allows_deletion(&facts, &object.key, version, has_etag)
+                && boundaries.allow_deletion(&facts, &object.key, version, has_etag)
         };
         for objects in request.input.delete.objects.chunks(KEYS_AT_ONCE) {
             if !objects.iter().all(is_allowed) {

@@ -8,11 +8,17 @@ use s3s::{
     auth::{S3Auth, SecretKey},
 };
 
-use super::{rules::KeyRules, s3s_access::S3sAccess};
+use super::{
+    rules::{KeyRules, MAX_SKEW},
+    s3s_access::S3sAccess,
+    s3s_session,
+};
 use crate::{
     backend::{KeySource, look_up},
     clock::{Clock, SystemClock},
     directory::{self, Directory},
+    domain::Credential,
+    session::{Session, SessionRefusal},
 };
 
 /// Gives an `s3s` service the secrets of the keys that may sign, by the rules of
@@ -26,7 +32,8 @@ use crate::{
 ///
 /// **Put [`S3sGuardLayer`](super::S3sGuardLayer) in front of the service.** This type decides
 /// which keys may sign. `s3s` decides which signatures it accepts, and it accepts more than
-/// `S3AuthLayer`: version 2 of any age, URLs of any lifetime, session tokens.
+/// `S3AuthLayer`: version 2 of any age, URLs of any lifetime. Sessions need the guard: `s3s` does
+/// not give their tokens to this type.
 ///
 /// ```
 /// use s3s::{S3, service::{S3Service, S3ServiceBuilder}};
@@ -55,6 +62,7 @@ pub struct S3sAuth {
     rules: KeyRules,
     clock: Arc<dyn Clock>,
     accept_bounded: bool,
+    max_skew: Duration,
 }
 
 impl S3sAuth {
@@ -67,6 +75,7 @@ impl S3sAuth {
             rules: KeyRules::default(),
             clock: Arc::new(SystemClock),
             accept_bounded: false,
+            max_skew: MAX_SKEW,
         }
     }
 
@@ -96,6 +105,14 @@ impl S3sAuth {
         self
     }
 
+    /// Sets how far ahead of the clock a session may have been issued. Default: 15 minutes. Give the
+    /// guard the same value.
+    #[must_use]
+    pub fn max_skew(mut self, skew: Duration) -> Self {
+        self.max_skew = skew;
+        self
+    }
+
     /// Sets the clock. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -119,12 +136,18 @@ impl S3sAuth {
 impl S3Auth for S3sAuth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let now = self.clock.now();
-        let found = look_up(&*self.keys, access_key, now).await.map_err(|error| {
+        let session = s3s_session::presented(access_key);
+        let looked_up = session.as_ref().map_or(access_key, |it| it.session().parent().as_str());
+        let found = look_up(&*self.keys, looked_up, now).await.map_err(|error| {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
         let usable = found.filter(|found| self.rules.may_sign(found, now));
-        let usable = usable.filter(|found| self.accept_bounded || found.terms.boundary().is_none());
+        let is_bounded = |found: &Arc<Credential>| {
+            let session = session.as_ref().map(|it| &**it.session());
+            found.terms.boundary().is_some() || session.is_some_and(Session::has_policies)
+        };
+        let usable = usable.filter(|found| self.accept_bounded || !is_bounded(found));
         let Some(credential) = usable else { return Err(S3ErrorCode::InvalidAccessKeyId.into()) };
         let owner = self.rules.owner_of(&credential);
         let checked = self.rules.owner_may_use(&credential, owner.as_deref(), now).await;
@@ -134,8 +157,16 @@ impl S3Auth for S3sAuth {
         })?;
         // As in S3, a disabled key looks like one that does not exist.
         let secret = credential.secret_key().filter(|_| may_use);
-        secret
-            .map(|secret| secret.expose().into())
-            .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
+        let secret = secret.ok_or_else(|| S3Error::from(S3ErrorCode::InvalidAccessKeyId))?;
+        let Some(presented) = session else { return Ok(secret.expose().into()) };
+        let (secret, is_genuine) = presented.open(secret);
+        if !is_genuine {
+            return Err(S3ErrorCode::InvalidToken.into());
+        }
+        match presented.session().check(&credential, now, self.max_skew) {
+            Ok(()) => Ok(secret.expose().into()),
+            Err(SessionRefusal::Ended) => Err(S3ErrorCode::ExpiredToken.into()),
+            Err(SessionRefusal::Against) => Err(S3ErrorCode::InvalidToken.into()),
+        }
     }
 }

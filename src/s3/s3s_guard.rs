@@ -20,6 +20,7 @@ use super::{
     future::{ResponseFuture, take_ready},
     refusal::RefusalContext,
     rules::{Anonymous, S3ConfigError, SignatureRules, signature_settings},
+    s3s_session::WithSession,
 };
 use crate::{
     body::ResponseBody,
@@ -81,7 +82,9 @@ use crate::{
 /// - **Time**: the signing time is within [15 minutes](S3sGuardLayerBuilder::max_skew). A
 ///   presigned request is valid until it expires, at most for seven days.
 /// - **Region**, if [any is set](S3sGuardLayerBuilder::regions), and the service `s3`.
-/// - **Session tokens**, in headers, queries and forms: refused. No key here has one.
+/// - **Session tokens**, in headers, queries and forms: with version 4 only, and that of the access
+///   key that signs. `S3sAuth` gets the token from the guard and verifies it; without the guard, no
+///   session is accepted.
 /// - **Canonical form**: every `x-amz-` header is signed; no parameter and no signed header
 ///   is repeated; a slash in the path is not escaped; a request has one signature, in the
 ///   header or in the query.
@@ -130,7 +133,7 @@ impl<S> Layer<S> for S3sGuardLayer {
     type Service = S3sGuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        S3sGuardService { inner, guard: Arc::clone(&self.guard) }
+        S3sGuardService { inner: WithSession(inner), guard: Arc::clone(&self.guard) }
     }
 }
 
@@ -186,11 +189,29 @@ impl S3sGuardLayerBuilder {
 /// Created by [`S3sGuardLayer`]. The service is ready when the inner service is.
 #[derive(Clone, Debug)]
 pub struct S3sGuardService<S> {
-    inner: S,
+    inner: WithSession<S>,
     guard: Arc<Guard>,
 }
 
-inner_service!(S3sGuardService);
+impl<S> S3sGuardService<S> {
+    /// Returns a reference to the inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner.0
+    }
+
+    /// Returns a mutable reference to the inner service.
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner.0
+    }
+
+    /// Returns the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.0
+    }
+}
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for S3sGuardService<S>
 where
@@ -200,15 +221,18 @@ where
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody>;
+    type Future = ResponseFuture<WithSession<S>, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.guard.decide(RequestHead::from(&request)) {
-            Ok(Decision::Pass) => {
+            Ok(Decision::Pass(token)) => {
+                if let Some(token) = token {
+                    request.extensions_mut().insert(token);
+                }
                 ResponseFuture::decided(&mut self.inner, Ok(request.map(VerifiedBody::plain)))
             }
             Ok(Decision::Form) => {

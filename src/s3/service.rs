@@ -59,10 +59,10 @@ where
         let now = self.verifier.clock.now();
         match self.verifier.decide(RequestHead::from(&request), now) {
             Ok(Decision::Admit(valid)) => match self.verifier.read(&request, &valid, now) {
-                Ok(Some(Reading::Body(boundary, operation))) => {
+                Ok(Some(Reading::Body(boundaries, operation))) => {
                     let verifier = Arc::clone(&self.verifier);
                     let admitted = Box::pin(async move {
-                        verifier.admit_deletion(request, valid, &boundary, operation).await
+                        verifier.admit_deletion(request, valid, &boundaries, operation).await
                     });
                     ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
                 }
@@ -103,7 +103,7 @@ where
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
-            Ok(Decision::Unsigned) => match self.verifier.signatures.check_anonymous() {
+            Ok(Decision::Unsigned) => match self.verifier.check_unsigned(&request) {
                 Ok(()) => ResponseFuture::decided(&mut self.inner, admission::pass(request)),
                 Err(refusal) => {
                     ResponseFuture::refused(refusal.render(&RefusalContext::of(&request)))

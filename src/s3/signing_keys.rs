@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest region whose keys are cached, in bytes. Amazon's have at most 14.
-const LONGEST_REGION: usize = 32;
+pub(super) const LONGEST_REGION: usize = 32;
 
 /// Caches signing keys by record, version of the record, day and region. The service is
 /// always S3.

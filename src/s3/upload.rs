@@ -15,13 +15,15 @@ use super::{
     payload_error::PayloadErrorKind,
     refusal::Refusal,
     rules::SignatureRules,
+    sessions::NotGenuine,
     verifier::{Verifier, secret_of},
 };
 use crate::{
     domain::Credential,
+    session::Session,
     signature::{
         decoy,
-        form::{PostForm, SignedForm},
+        form::{PostForm, SESSION_TOKEN, SignedForm},
         request::{RequestError, RequestHead, S3ErrorCode},
     },
 };
@@ -59,19 +61,19 @@ where
     let now = verifier.clock.now();
     let file = match signed {
         None => {
-            verifier.signatures.check_anonymous()?;
+            verifier.signatures.check_anonymous(form.field(SESSION_TOKEN).is_some())?;
             file
         }
         Some(signed) => {
-            let (credential, limit) = verify(verifier, &signed, now).await?;
+            let (credential, session, limit) = verify(verifier, &signed, now).await?;
             let length = check_policy(&verifier.signatures, &head, &form, &signed, now)?;
             verifier.record_use(&credential, now);
             let signed = Signed::of_form(&signed, &form);
-            let key = VerifiedKey::new(credential, signed);
-            if let Some(boundary) = limit.boundary()? {
+            let key = VerifiedKey::new(credential, session, signed);
+            if let Some(boundaries) = limit.boundaries()? {
                 let enforcement = &verifier.enforcement;
                 let request = RequestHead::from(&head);
-                let key = (&key, &**boundary);
+                let key = (&key, boundaries);
                 let operation =
                     enforcement.check_form(request, &head.extensions, key, &form, now)?;
                 head.extensions.insert(*operation);
@@ -105,17 +107,13 @@ where
         let message = "The fields of the form did not arrive in time.";
         Refusal::new(S3ErrorCode::RequestTimeout, message)
     })?;
-    let upload = read.map_err(|error| match error {
+    read.map_err(|error| match error {
         ReadError::Form(error) => Refusal::from(error),
         ReadError::Transport(error) => {
             tracing::debug!(%error, "reading a form failed");
             Refusal::from(PayloadErrorKind::Transport)
         }
-    })?;
-    if upload.form.field("x-amz-security-token").is_some() {
-        return Err(RequestError::session_token().into());
-    }
-    Ok(upload)
+    })
 }
 
 /// Checks the policy of a form against its fields and its bucket. Returns the allowed size of
@@ -140,30 +138,39 @@ pub(super) fn remove_headers_of_form(head: &mut Parts) {
     head.headers.remove("content-md5");
 }
 
-/// Returns the key that signed the form, and what limits it.
+/// Returns the key that signed the form, its session, and what limits it.
 async fn verify(
     verifier: &Verifier,
     signed: &SignedForm,
     now: SystemTime,
-) -> Result<(Arc<Credential>, Limit), Refusal> {
+) -> Result<(Arc<Credential>, Option<Arc<Session>>, Limit), Refusal> {
     verifier.signatures.check_form(signed)?;
-    let scope = signed.scope();
-    let found = verifier.find(signed.access(), now).await?;
+    let (named, scope) = (signed.access(), signed.scope());
+    let session = match (signed.session_token(), &scope) {
+        (Some(token), Some(scope)) => Some(verifier.sessions.named(token.into(), named, scope)?),
+        _ => None,
+    };
+    let looked_up = session.as_ref().map_or(named, |it| it.session().parent().as_str());
+    let found = verifier.find(looked_up, now).await?;
     let usable = found.filter(|found| verifier.rules.may_sign(found, now));
     let genuine = if let Some(scope) = &scope {
         let is_signed = |key: &_| signed.verify_with(key);
-        verifier.signing_key((scope, ""), usable.as_deref(), is_signed).map(|derived| derived.limit)
+        let key = (scope, "", session.as_ref());
+        verifier.signing_key(key, usable.as_deref(), is_signed).map(|derived| derived.limit)
     } else {
         let is_signed = signed.verify(secret_of(usable.as_deref()).unwrap_or(decoy()));
-        is_signed.then(|| usable.as_deref().map_or(Limit::None, Limit::of))
+        let limit = || usable.as_deref().map_or(Limit::None, Limit::of);
+        is_signed.then(limit).ok_or(NotGenuine::Signature)
     };
     match (usable, genuine) {
-        (Some(credential), Some(limit)) => {
+        (Some(credential), Ok(limit)) => {
+            let session = session.map(|named| Arc::clone(named.session()));
+            verifier.check_session(session.as_deref(), &credential, now)?;
             let owner = verifier.rules.owner_of(&credential);
-            verifier.check_owner(&credential, owner.as_deref(), now).await?;
-            Ok((credential, limit))
+            verifier.check_owner(named, &credential, owner.as_deref(), now).await?;
+            Ok((credential, session, limit))
         }
-        (None, _) => Err(verifier.unknown(signed.access())),
-        (Some(_), None) => Err(Refusal::mismatch(signed.access())),
+        (None, _) => Err(verifier.unknown(named)),
+        (Some(_), Err(error)) => Err(verifier.not_genuine(error, named)),
     }
 }

@@ -2,21 +2,26 @@
 
 use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
+use http::Request;
+
 use super::{
     chunk_headers,
     enforcement::{Enforcement, Limit},
     key::{Signed, VerifiedKey},
     refusal::Refusal,
     rules::{KeyRules, SignatureRules},
+    sessions::{self, Named, NotGenuine, Sessions},
     signing_keys::{Derived, SigningKeys},
 };
 use crate::{
     backend::{KeySource, Known, look_up},
     clock::Clock,
-    domain::{AccessKey, Credential, SecretKey},
+    domain::{Credential, SecretKey},
     policy::Remembered,
+    session::Session,
     signature::{
         ChunkChain, ChunkDecoder, CredentialScope, SigningKey, decoy,
+        form::SESSION_TOKEN,
         request::{Detached, Payload, RequestHead, SignedRequest, Streaming},
     },
     usage::UsageRecorder,
@@ -27,6 +32,7 @@ use crate::{
 pub(super) struct Verifier {
     pub(super) keys: Arc<dyn KeySource>,
     pub(super) rules: KeyRules,
+    pub(super) sessions: Sessions,
     pub(super) signing_keys: SigningKeys,
     pub(super) usage: Option<UsageRecorder>,
     pub(super) clock: Arc<dyn Clock>,
@@ -69,12 +75,16 @@ impl Verifier {
     ) -> Result<Decision, Refusal> {
         let Some(signed) = SignedRequest::parse(head)? else { return Ok(Decision::Unsigned) };
         self.signatures.check(&signed, now)?;
-        let found = match self.keys.known(signed.access_key(), now) {
+        let session = self.session_of(&signed)?;
+        let found = match self.keys.known(looked_up(&signed, session.as_ref()), now) {
             Some(Known::Absent) => None,
             Some(Known::Present(credential)) => Some(credential),
-            None => return Ok(Decision::LookUp(signed.detach())),
+            None => {
+                drop(session);
+                return Ok(Decision::LookUp(signed.detach()));
+            }
         };
-        let verified = self.verify(head, &signed, found, now)?;
+        let verified = self.verify(head, (&signed, session.as_ref()), found, now)?;
         if !self.rules.owner_is_known(verified.owner.as_deref(), now) {
             return Ok(Decision::CheckOwner(verified));
         }
@@ -90,8 +100,9 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Verified, Refusal> {
         let signed = signed.attach(head);
-        let found = self.find(signed.access_key(), now).await?;
-        let verified = self.verify(head, &signed, found, now)?;
+        let session = self.session_of(&signed)?;
+        let found = self.find(looked_up(&signed, session.as_ref()), now).await?;
+        let verified = self.verify(head, (&signed, session.as_ref()), found, now)?;
         self.check_owner_of(verified, now).await
     }
 
@@ -102,7 +113,8 @@ impl Verifier {
         now: SystemTime,
     ) -> Result<Verified, Refusal> {
         let credential = verified.key.credential();
-        self.check_owner(credential, verified.owner.as_deref(), now).await?;
+        let owner = verified.owner.as_deref();
+        self.check_owner(verified.key.named(), credential, owner, now).await?;
         self.record_use(credential, now);
         Ok(verified)
     }
@@ -119,19 +131,17 @@ impl Verifier {
         })
     }
 
-    /// Refuses a key whose owner may not use it now.
+    /// Refuses a key whose owner may not use it now. The request names the access key `named`.
     pub(super) async fn check_owner(
         &self,
+        named: &str,
         credential: &Credential,
         owner: Option<&Remembered>,
         now: SystemTime,
     ) -> Result<(), Refusal> {
         match self.rules.owner_may_use(credential, owner, now).await {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                let access_key = credential.access_key.as_ref().map_or("", AccessKey::as_str);
-                Err(self.unknown(access_key))
-            }
+            Ok(false) => Err(self.unknown(named)),
             Err(error) => {
                 tracing::error!(%error, "directory lookup failed");
                 Err(Refusal::unavailable())
@@ -150,7 +160,7 @@ impl Verifier {
     fn verify(
         &self,
         head: RequestHead<'_>,
-        signed: &SignedRequest<'_>,
+        (signed, session): (&SignedRequest<'_>, Option<&Named<'_>>),
         found: Option<Arc<Credential>>,
         now: SystemTime,
     ) -> Result<Verified, Refusal> {
@@ -161,17 +171,20 @@ impl Verifier {
                     let bucket = self.signatures.bucket_of(head)?;
                     request.write_string_to_sign(text, bucket.as_deref())?;
                     let secret = secret_of(usable.as_deref()).unwrap_or(decoy());
-                    request.is_signature_of(secret, text).then_some(None)
+                    let is_signed = request.is_signature_of(secret, text);
+                    is_signed.then_some(None).ok_or(NotGenuine::Signature)
                 }
                 SignedRequest::V4(request) => {
                     request.write_string_to_sign(text)?;
                     let is_signed = |key: &SigningKey| key.verify(text, request.signature());
-                    let scope = (&request.scope(), request.signed_headers());
-                    self.signing_key(scope, usable.as_deref(), is_signed).map(Some)
+                    let key = (&request.scope(), request.signed_headers(), session);
+                    self.signing_key(key, usable.as_deref(), is_signed).map(Some)
                 }
             };
             match (genuine, usable) {
-                (Some(derived), Some(credential)) => {
+                (Ok(derived), Some(credential)) => {
+                    let session = session.map(|named| Arc::clone(named.session()));
+                    self.check_session(session.as_deref(), &credential, now)?;
                     let (signing_key, owner, limit, text) =
                         if let Some(Derived { key, owner, limit, text }) = derived {
                             (Some(key), owner, limit, Some(text))
@@ -181,7 +194,7 @@ impl Verifier {
                         };
                     let chain = chain_of(signed, signing_key);
                     let signature = Signed::of_request(signed, text.as_ref());
-                    let key = VerifiedKey::new(credential, signature);
+                    let key = VerifiedKey::new(credential, session, signature);
                     // Before the owner is looked up: a malformed request costs no lookup.
                     let chunks = chunk_headers::decoder(head.headers(), key.payload(), chain)?;
                     Ok(Verified { key, owner, chunks, limit })
@@ -189,6 +202,7 @@ impl Verifier {
                 (_, None) if !self.hide_unknown_keys => {
                     Err(Refusal::unknown_key(signed.access_key()))
                 }
+                (Err(NotGenuine::Token), _) if !self.hide_unknown_keys => Err(sessions::invalid()),
                 _ => Err(mismatch(signed, text)),
             }
         })
@@ -200,30 +214,80 @@ impl Verifier {
     /// whether a key exists, nor whether it has signed here before.
     pub(super) fn signing_key(
         &self,
-        (scope, signed_headers): (&CredentialScope<'_>, &str),
+        (scope, signed_headers, session): (&CredentialScope<'_>, &str, Option<&Named<'_>>),
         usable: Option<&Credential>,
         is_signed: impl Fn(&SigningKey) -> bool,
-    ) -> Option<Derived> {
-        let Some((credential, secret)) = usable.zip(secret_of(usable)) else {
+    ) -> Result<Derived, NotGenuine> {
+        let usable = usable.zip(secret_of(usable));
+        let derived = |key, credential: &Credential| Derived {
+            key: Arc::new(key),
+            owner: self.rules.owner_of(credential),
+            limit: Limit::of(credential),
+            text: Signed::text(scope.region(), signed_headers),
+        };
+        if let Some(session) = session {
+            return self.sessions.signing_key(session, scope, usable, is_signed, derived);
+        }
+        let Some((credential, secret)) = usable else {
             hint::black_box(is_signed(&SigningKey::derive(decoy(), scope)));
-            return None;
+            return Err(NotGenuine::Signature);
         };
         if let Some(derived) = self.signing_keys.get(credential, scope) {
             if is_signed(&derived.key) {
-                return Some(derived);
+                return Ok(derived);
             }
             hint::black_box(SigningKey::derive(decoy(), scope));
-            return None;
+            return Err(NotGenuine::Signature);
         }
-        let key = Arc::new(SigningKey::derive(secret, scope));
+        let key = SigningKey::derive(secret, scope);
         if !is_signed(&key) {
-            return None;
+            return Err(NotGenuine::Signature);
         }
-        let owner = self.rules.owner_of(credential);
-        let (limit, text) = (Limit::of(credential), Signed::text(scope.region(), signed_headers));
-        let derived = Derived { key, owner, limit, text };
+        let derived = derived(key, credential);
         self.signing_keys.insert(credential, scope, derived.clone());
-        Some(derived)
+        Ok(derived)
+    }
+
+    /// Returns the session that a request names, if it has a session token.
+    fn session_of<'a>(&self, signed: &'a SignedRequest<'_>) -> Result<Option<Named<'a>>, Refusal> {
+        match (signed, signed.session_token()) {
+            (SignedRequest::V4(request), Some(token)) => {
+                self.sessions.named(token, request.access_key(), &request.scope()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Refuses a session with a valid signature that may not be used now.
+    pub(super) fn check_session(
+        &self,
+        session: Option<&Session>,
+        parent: &Credential,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        let Some(session) = session else { return Ok(()) };
+        sessions::check(session, parent, now, self.signatures.max_skew)
+    }
+
+    /// Refuses a key or a session that has ended since its signature was verified.
+    pub(super) fn check_end(&self, key: &VerifiedKey, now: SystemTime) -> Result<(), Refusal> {
+        if key.credential().is_expired(now) {
+            return Err(self.unknown(key.named()));
+        }
+        self.check_session(key.session(), key.credential(), now)
+    }
+
+    /// Checks whether a request without a signature may pass.
+    pub(super) fn check_unsigned<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        self.signatures.check_anonymous(request.headers().contains_key(SESSION_TOKEN))
+    }
+
+    /// Returns the refusal of a wrong signature or token.
+    pub(super) fn not_genuine(&self, error: NotGenuine, named: &str) -> Refusal {
+        match error {
+            NotGenuine::Token if !self.hide_unknown_keys => sessions::invalid(),
+            NotGenuine::Signature | NotGenuine::Token => Refusal::mismatch(named),
+        }
     }
 
     /// Returns the refusal of a key that does not exist or may not be used.
@@ -234,6 +298,12 @@ impl Verifier {
             Refusal::unknown_key(access_key)
         }
     }
+}
+
+/// Returns the access key whose record is looked up: that of the session's parent, if there is a
+/// session.
+fn looked_up<'a>(signed: &'a SignedRequest<'_>, session: Option<&'a Named<'_>>) -> &'a str {
+    session.map_or(signed.access_key(), |named| named.session().parent().as_str())
 }
 
 pub(super) fn secret_of(credential: Option<&Credential>) -> Option<&SecretKey> {

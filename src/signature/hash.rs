@@ -23,7 +23,7 @@ use crate::domain::SecretKey;
 pub(super) const BLOCK: usize = 64;
 
 /// The padding in the last block, in bytes: a bit and the length.
-const PADDING: usize = 9;
+pub(super) const PADDING: usize = 9;
 
 /// The length of `AWS4` and the longest secret that can be created.
 const LONGEST_KEY: usize = 4 + 256;

@@ -63,6 +63,7 @@ pub(crate) mod form;
 mod freshness;
 pub(crate) mod hash;
 mod hex;
+pub(crate) mod hkdf;
 pub mod request;
 mod s3tokens;
 mod scan;

@@ -40,8 +40,13 @@ fn head(
 
 /// The payload in chunks, each signed.
 fn chunks(seed: &str, parts: &[&str]) -> Vec<u8> {
+    chunks_of(SECRET, seed, parts)
+}
+
+/// The payload in chunks, each signed with this secret.
+pub(crate) fn chunks_of(secret: &str, seed: &str, parts: &[&str]) -> Vec<u8> {
     let scope = CredentialScope::parse(SCOPE).unwrap();
-    let key = SigningKey::derive(&SecretKey::from_stored(SECRET), &scope);
+    let key = SigningKey::derive(&SecretKey::from_stored(secret), &scope);
     let (mut body, mut previous) = (String::new(), seed.to_owned());
     for part in parts.iter().chain(&[""]) {
         let [nothing, hash] = ["", part].map(|text| HEXLOWER.encode(&Sha256::digest(text)));

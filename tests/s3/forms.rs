@@ -20,6 +20,7 @@ use tower_credentials::{
     clock::Clock,
     domain::SecretKey,
     s3::{Anonymous, Mechanism, S3AuthLayerBuilder},
+    session::SessionCredentials,
     signature::{CredentialScope, SigningKey, request::S3ErrorCode},
 };
 
@@ -38,6 +39,18 @@ pub(crate) struct Form {
 }
 
 impl Form {
+    /// The same form, signed with the credentials of a session.
+    pub(crate) fn of_session(mut self, credentials: &SessionCredentials) -> Self {
+        let (access, token) = (&credentials.access_key, credentials.session_token.expose());
+        let condition = format!(r#"{{"x-amz-security-token": "{token}"}}, {{"x-amz-algorithm""#);
+        self.policy = self.policy.replace(ACCESS, access.as_str());
+        self.policy = self.policy.replace(r#"{"x-amz-algorithm""#, &condition);
+        self.fields.push(("x-amz-security-token".into(), token.into()));
+        self.access = access.as_str().into();
+        self.secret = credentials.secret_key.expose().into();
+        self
+    }
+
     pub(crate) fn new() -> Self {
         Self::signed(TestClock::default().now(), "us-east-1")
     }

@@ -9,6 +9,7 @@ mod guarded;
 mod keys;
 mod mutations;
 mod owners;
+mod sessions;
 mod signers;
 mod verified;
 use test_support::{aws_signer, counting, installed, world::registry};

@@ -10,11 +10,12 @@ use rand::RngExt;
 use crate::{
     clock::Clock,
     s3::{
-        body::VerifiedBody, form::Upload, refusal::Refusal, rules::SignatureRules, upload,
-        verifier::with_scratch,
+        body::VerifiedBody, form::Upload, refusal::Refusal, rules::SignatureRules,
+        s3s_session::SessionTokenOf, sessions, upload, verifier::with_scratch,
     },
+    session::Presented,
     signature::{
-        form::{FormError, PostForm},
+        form::{FormError, PostForm, SESSION_TOKEN},
         request::{RequestHead, S3ErrorCode, SignedRequest},
     },
 };
@@ -31,8 +32,8 @@ pub(super) struct Guard {
 pub(super) enum Decision {
     /// The request is a form, whose fields must be read first.
     Form,
-    /// `s3s` gets the request as it is.
-    Pass,
+    /// `s3s` gets the request as it is, with its session token.
+    Pass(Option<SessionTokenOf>),
 }
 
 /// The subresources that version 2 signs, and that `s3s` leaves out of the string to sign.
@@ -48,13 +49,18 @@ impl Guard {
             Some(signed) => {
                 self.signatures.check(&signed, self.clock.now())?;
                 self.check_canonical(head, &signed)?;
-                Ok(Decision::Pass)
+                let token = signed.session_token();
+                let token = token.map(|token| session_of(&token, signed.access_key()));
+                Ok(Decision::Pass(token.transpose()?))
             }
             // `s3s` treats every scheme as version 4.
             None if head.headers().contains_key(header::AUTHORIZATION) => Err(Refusal::anonymous()),
             None if upload::is_upload(head) => Ok(Decision::Form),
             None if is_form => Err(misplaced_form()),
-            None => self.signatures.check_anonymous().map(|()| Decision::Pass),
+            None => {
+                let has_token = head.headers().contains_key(SESSION_TOKEN);
+                self.signatures.check_anonymous(has_token).map(|()| Decision::Pass(None))
+            }
         }
     }
 
@@ -99,11 +105,14 @@ impl Guard {
         let now = self.clock.now();
         let file = match signed {
             None => {
-                self.signatures.check_anonymous()?;
+                self.signatures.check_anonymous(form.field(SESSION_TOKEN).is_some())?;
                 file
             }
             Some(signed) => {
                 self.signatures.check_form(&signed)?;
+                if let Some(token) = signed.session_token() {
+                    head.extensions.insert(session_of(token, signed.access())?);
+                }
                 let length = upload::check_policy(&self.signatures, &head, &form, &signed, now)?;
                 file.within(length)
             }
@@ -157,6 +166,15 @@ impl WrittenForm {
 
 fn has_encoded_slash(path: &str) -> bool {
     path.as_bytes().windows(3).any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
+}
+
+/// Returns the session token of a request with this access key. `S3sAuth` verifies it.
+fn session_of(token: &str, access_key: &str) -> Result<SessionTokenOf, Refusal> {
+    let presented = Presented::parse(token).ok_or_else(sessions::invalid)?;
+    if presented.session().access_key().as_str() != access_key {
+        return Err(sessions::invalid());
+    }
+    Ok(SessionTokenOf::new(token))
 }
 
 fn misplaced_form() -> Refusal {

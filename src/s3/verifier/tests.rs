@@ -6,8 +6,9 @@ use http::Request;
 
 use super::*;
 use crate::{
-    domain::{CredentialId, Kind, Material, Status, UserId, Version},
+    domain::{AccessKey, CredentialId, Kind, Material, Status, UserId, Version},
     s3::S3AuthLayer,
+    session::{Holder, SessionCredentials},
     signature::{hash::count::blocks_of, request::S3ErrorCode},
 };
 
@@ -106,6 +107,71 @@ fn refusals_for_key_or_signature_cost_the_same_hash_blocks() {
     assert!(second < first, "{second} blocks");
     assert_eq!(cost(&active, &v4("KNOWN", "eu-1", &wrong), mismatch), expected, "derived before");
     assert_eq!(cost(&active, &stranger, unknown), expected, "still unknown");
+}
+
+/// A request that is signed with a session of this key.
+fn of_session(parent: &str, secret: &str, signature: Option<&str>) -> Request<()> {
+    let holder = Holder::Role("nightly".into());
+    let parent = AccessKey::from_stored(parent);
+    let session = Session::new(&parent, holder, now(), Duration::from_hours(1)).unwrap();
+    signed_by(&session.mint(&SecretKey::from_stored(secret)).unwrap(), signature)
+}
+
+fn signed_by(credentials: &SessionCredentials, signature: Option<&str>) -> Request<()> {
+    let with = |signature: &str| {
+        let mut request = v4(credentials.access_key.as_str(), "eu-1", signature);
+        let authorization = request.headers()["authorization"].to_str().unwrap();
+        let authorization =
+            authorization.replace("x-amz-date,", "x-amz-date;x-amz-security-token,");
+        let headers = request.headers_mut();
+        headers.insert("authorization", authorization.parse().unwrap());
+        let token = credentials.session_token.expose().parse().unwrap();
+        headers.insert("x-amz-security-token", token);
+        request
+    };
+    if let Some(signature) = signature {
+        return with(signature);
+    }
+    let unsigned = with(&"0".repeat(64));
+    let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(RequestHead::from(&unsigned))
+    else {
+        panic!("the request parses");
+    };
+    let key = SigningKey::derive(&credentials.secret_key, &signed.scope());
+    let signature = key.sign(&signed.string_to_sign().unwrap());
+    with(&data_encoding::HEXLOWER.encode(&signature))
+}
+
+#[test]
+fn refusals_of_sessions_cost_the_same_hash_blocks() {
+    let (active, inactive) = (verifier(Status::Active), verifier(Status::Inactive));
+    let (secret, foreign) = ("k".repeat(48), "x".repeat(48));
+    let wrong = "1".repeat(64);
+    let unknown = Some(S3ErrorCode::InvalidAccessKeyId);
+    // As long as the known key, so that the tokens have one length.
+    let expected = cost(&active, &of_session("OTHER", &secret, None), unknown);
+    let foreign = of_session("KNOWN", &foreign, None);
+    assert_eq!(cost(&active, &foreign, Some(S3ErrorCode::InvalidToken)), expected, "not genuine");
+    let genuine = of_session("KNOWN", &secret, None);
+    assert_eq!(cost(&inactive, &genuine, unknown), expected, "a disabled parent");
+
+    // The refusal of a signature repeats the canonical request, which only a genuine session sees.
+    let mismatch = Some(S3ErrorCode::SignatureDoesNotMatch);
+    let holder = Holder::Role("nightly".into());
+    let parent = AccessKey::from_stored("KNOWN");
+    let session = Session::new(&parent, holder, now(), Duration::from_hours(1)).unwrap();
+    let credentials = session.mint(&SecretKey::from_stored(&*secret)).unwrap();
+    let missing = cost(&active, &signed_by(&credentials, Some(&wrong)), mismatch);
+    assert_eq!(missing, expected, "nothing derived yet");
+    let first = cost(&active, &signed_by(&credentials, None), None);
+    let second = cost(&active, &signed_by(&credentials, None), None);
+    assert_eq!(first, expected);
+    assert!(second + 20 < first, "{second} of {first} blocks");
+    assert_eq!(
+        cost(&active, &signed_by(&credentials, Some(&wrong)), mismatch),
+        expected,
+        "derived"
+    );
 }
 
 #[test]

@@ -9,7 +9,10 @@ mod policy;
 mod signed;
 
 pub use self::fields::PostForm;
-pub(crate) use self::{fields::FormError, signed::SignedForm};
+pub(crate) use self::{
+    fields::FormError,
+    signed::{SESSION_TOKEN, SignedForm},
+};
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -19,6 +19,9 @@ use crate::{
 /// The service in the scope of a form.
 const SERVICE: &str = "s3";
 
+/// The field of a session token.
+pub(crate) const SESSION_TOKEN: &str = "x-amz-security-token";
+
 /// The fields of a signature, by version.
 const V2: [&str; 2] = ["awsaccesskeyid", "signature"];
 const V4: [&str; 4] = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
@@ -29,6 +32,7 @@ const V4: [&str; 4] = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-a
 #[derive(Clone)]
 pub(crate) struct SignedForm {
     access: String,
+    session_token: Option<String>,
     policy: String,
     signature: Signature,
 }
@@ -78,12 +82,19 @@ impl SignedForm {
         if access.is_empty() {
             return Err(FormError::Signature);
         }
-        Ok(Some(Self { access: access.into(), policy: field("policy")?.into(), signature }))
+        let session_token = form.field(SESSION_TOKEN).map(str::to_owned);
+        let (access, policy) = (access.into(), field("policy")?.into());
+        Ok(Some(Self { access, session_token, policy, signature }))
     }
 
     /// Returns the access key that the form names.
     pub(crate) fn access(&self) -> &str {
         &self.access
+    }
+
+    /// Returns the session token of the form, which its policy must cover.
+    pub(crate) fn session_token(&self) -> Option<&str> {
+        self.session_token.as_deref()
     }
 
     /// Returns the scope of version 4. `None` in version 2.

@@ -50,6 +50,8 @@ codes! {
     EntityTooSmall = BAD_REQUEST "EntityTooSmall",
     /// The content is shorter or longer than declared.
     IncompleteBody = BAD_REQUEST "IncompleteBody",
+    /// The session has ended.
+    ExpiredToken = BAD_REQUEST "ExpiredToken",
     /// A form must contain exactly one file.
     IncorrectNumberOfFiles = BAD_REQUEST "IncorrectNumberOfFilesInPostRequest",
     /// The access key does not exist or may not be used.
@@ -62,7 +64,7 @@ codes! {
     InvalidPolicyDocument = BAD_REQUEST "InvalidPolicyDocument",
     /// The request is invalid or unsupported.
     InvalidRequest = BAD_REQUEST "InvalidRequest",
-    /// Session tokens are not supported.
+    /// The session token is malformed or does not belong to the access key.
     InvalidToken = BAD_REQUEST "InvalidToken",
     /// The path cannot be parsed.
     InvalidUri = BAD_REQUEST "InvalidURI",
@@ -123,8 +125,7 @@ impl RequestError {
     }
 
     pub(crate) fn session_token() -> Self {
-        let message = "The provided token is malformed or otherwise not valid: no key here has a \
-                       session token.";
+        let message = "The provided token is malformed or otherwise not valid.";
         Self::new(S3ErrorCode::InvalidToken, message)
     }
 

@@ -95,7 +95,7 @@ impl<'a> RequestHead<'a> {
                 match rest {
                     "content-sha256" => named.content_sha256.add(value),
                     "date" => named.date.add(value),
-                    "security-token" => named.has_session_token = true,
+                    "security-token" => named.session_token.add(value),
                     _ => {}
                 }
                 // The values of one name follow one another.
@@ -119,7 +119,8 @@ pub(super) struct Named<'a> {
     pub(super) content_sha256: One<'a>,
     /// `x-amz-date`.
     pub(super) date: One<'a>,
-    pub(super) has_session_token: bool,
+    /// `x-amz-security-token`.
+    pub(super) session_token: One<'a>,
     /// The number of distinct `x-amz-` headers.
     pub(super) of_amazon: usize,
 }

@@ -21,7 +21,8 @@
 //!   the host.
 //! - **One mechanism.** A request that is signed in the header and in the query is rejected, as
 //!   is a signature's parameter with a name in another spelling or case.
-//! - **Session tokens** are rejected: no key here has one.
+//! - **Session tokens** are in the header, or in the query of a presigned request: once, signed
+//!   with version 4. Verify them with the rules of [`session`](crate::session).
 //!
 //! # Version 2
 //!

@@ -74,8 +74,9 @@ impl<'a> Query<'a> {
         }
     }
 
-    pub(super) fn has_session_token(self) -> bool {
-        self.pairs().any(|(name, _)| name == "X-Amz-Security-Token")
+    /// Returns the decoded session token of a presigned request, if there is one.
+    pub(super) fn session_token(self) -> Result<Option<Cow<'a, str>>, RequestError> {
+        if self.0.is_empty() { Ok(None) } else { self.value("X-Amz-Security-Token") }
     }
 
     /// Returns the decoded value of a signature's parameter, which must be present.

@@ -1,8 +1,10 @@
 //! [`SignedRequest`]: a signed request of either version.
 
+use std::borrow::Cow;
+
 use super::{
     error::{RequestError, S3ErrorCode},
-    head::{RequestHead, Scheme},
+    head::{Named, One, RequestHead, Scheme},
     query::Query,
     v2::{self, V2Request},
     v4::{self, V4Request},
@@ -40,9 +42,7 @@ impl<'a> SignedRequest<'a> {
         if header.is_none() && presigned.is_none() {
             return Ok(None);
         }
-        if named.has_session_token || query.has_session_token() {
-            return Err(RequestError::session_token());
-        }
+        check_session_token((header, presigned), &named, query)?;
         let signed = match (header, presigned) {
             (Some((Scheme::V2, rest)), None) => Self::V2(V2Request::of_header(head, rest)?),
             (Some((Scheme::V4, rest)), None) => Self::V4(V4Request::of_header(head, &named, rest)?),
@@ -55,6 +55,15 @@ impl<'a> SignedRequest<'a> {
             }
         };
         Ok(Some(signed))
+    }
+
+    /// Returns the session token of the request, if it has one. Only version 4 has.
+    #[must_use]
+    pub fn session_token(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::V2(_) => None,
+            Self::V4(request) => request.session_token(),
+        }
     }
 
     /// Returns the access key that the request names.
@@ -99,3 +108,25 @@ impl Detached {
 }
 
 opaque_debug!(Detached);
+
+/// Checks where the request has its session token: in its header, or in the query if it is
+/// presigned; once, with a value, and signed with version 4.
+#[inline]
+fn check_session_token(
+    (header, presigned): (Option<(Scheme, &str)>, Option<Scheme>),
+    named: &Named<'_>,
+    query: Query<'_>,
+) -> Result<(), RequestError> {
+    let invalid = |_| RequestError::session_token();
+    let (in_header, in_query) = (named.session_token, query.session_token().map_err(invalid)?);
+    let scheme = match (in_header, in_query) {
+        (One::None, None) => return Ok(()),
+        (One::Once(_), None) => {
+            let text = in_header.text().map_err(invalid)?;
+            text.filter(|text| !text.is_empty()).and(header).map(|(scheme, _)| scheme)
+        }
+        (One::None, Some(text)) => presigned.filter(|_| header.is_none() && !text.is_empty()),
+        _ => None,
+    };
+    if scheme == Some(Scheme::V4) { Ok(()) } else { Err(RequestError::session_token()) }
+}

@@ -180,6 +180,16 @@ impl<'a> V4Request<'a> {
         &self.parsed.credential[..self.parsed.access_end]
     }
 
+    /// Returns the session token of the request, if it has one.
+    #[must_use]
+    pub fn session_token(&self) -> Option<Cow<'_, str>> {
+        // Both were read when the request was parsed.
+        match self.expires_in() {
+            None => self.named.session_token.text().ok().flatten().map(Cow::Borrowed),
+            Some(_) => self.query.session_token().ok().flatten(),
+        }
+    }
+
     /// Returns the scope that the signing key must be derived for.
     #[must_use]
     pub fn scope(&self) -> CredentialScope<'_> {

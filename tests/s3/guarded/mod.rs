@@ -6,6 +6,7 @@ mod bounded;
 mod forms;
 mod mutated;
 mod requests;
+mod sessions;
 
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +43,7 @@ use crate::{
 struct Guarded {
     clock: TestClock,
     guard: S3sGuardLayer,
+    keys: MemoryBackend,
     service: S3Service,
     store: Store,
 }
@@ -87,6 +89,7 @@ impl Guarded {
         set: impl FnOnce(S3sGuardLayerBuilder) -> S3sGuardLayerBuilder,
     ) -> Self {
         let (backend, store) = (MemoryBackend::default(), Store::default());
+        let keys = backend.clone();
         backend.insert(&Arc::new(record(ACCESS, SECRET)), Quota::Unlimited).await.unwrap();
         let mut builder = S3ServiceBuilder::new(store.clone());
         builder.set_auth(S3sAuth::new(Uncached(backend)));
@@ -94,7 +97,7 @@ impl Guarded {
         config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         let guard = set(S3sGuardLayer::builder().clock(clock.clone())).build().unwrap();
-        Self { clock, guard, service: builder.build(), store }
+        Self { clock, guard, keys, service: builder.build(), store }
     }
 
     /// A signer with alice's key, at the current time of the clock.

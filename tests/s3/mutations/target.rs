@@ -150,7 +150,9 @@ pub(super) fn of_headers(base: &Raw, mutants: &mut Mutants) {
     mutants.add("a header of Amazon's more", base, Refused(AccessDenied), |raw| {
         raw.headers.push(("x-amz-acl".into(), "public-read".into()));
     });
-    mutants.add("a session token", base, Refused(InvalidToken), |raw| {
+    let is_presigned = base.query.iter().any(|(name, _)| name == "X-Amz-Signature");
+    let unsigned = if is_presigned { InvalidToken } else { AccessDenied };
+    mutants.add("a session token", base, Refused(unsigned), |raw| {
         raw.headers.push(("x-amz-security-token".into(), "token".into()));
     });
     mutants.add("an empty session token", base, Refused(InvalidToken), |raw| {
