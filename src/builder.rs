@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     auth::TokenValidator,
     authority::Authority,
+    aws::AwsWires,
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
     config::{self, ConfigError},
@@ -17,6 +18,7 @@ use crate::{
     policy::{Owners, Policy, RolePolicy},
     shared::Shared,
     usage::UsageLog,
+    wires::{BodyLimits, Wires},
 };
 
 /// The default limit of a body in bytes, as Keystone's.
@@ -64,6 +66,7 @@ impl CredentialLayer {
             max_key_life: None,
             show_secrets_once: false,
             accept_bounded: false,
+            aws: None,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
             clock: Arc::new(SystemClock),
@@ -109,6 +112,7 @@ pub struct CredentialLayerBuilder {
     max_key_life: Option<Duration>,
     show_secrets_once: bool,
     accept_bounded: bool,
+    aws: Option<AwsWires>,
     body_limit: usize,
     body_timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -333,6 +337,12 @@ impl CredentialLayerBuilder {
         self
     }
 
+    /// Serves the [AWS wires](crate::aws) too: STS and IAM. Default: they go to the inner service.
+    pub fn aws(mut self, wires: AwsWires) -> Self {
+        self.aws = Some(wires);
+        self
+    }
+
     /// Sets the limit of a request's body, in bytes. Default: 114,688.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
@@ -380,12 +390,15 @@ impl CredentialLayerBuilder {
             max_key_life,
             show_secrets_once,
             accept_bounded,
+            aws,
             body_limit,
             body_timeout,
             clock,
         } = self;
         let dialects = with_prefixes(dialects, prefixes);
-        config::check_prefixes(&dialects)?;
+        let wires = aws.map(Wires::new).transpose()?;
+        let wires_path = wires.as_ref().and_then(Wires::path);
+        config::check_prefixes(&dialects, wires_path)?;
         if body_limit == 0 {
             return Err(ConfigError::ZeroBodyLimit);
         }
@@ -413,7 +426,8 @@ impl CredentialLayerBuilder {
             hide_unknown_keys,
             max_skew,
         };
-        let initials = Initials::of(dialects.iter().map(|(_, prefix)| prefix.as_str()));
+        let prefixes = dialects.iter().map(|(_, prefix)| prefix.as_str());
+        let initials = Initials::of(prefixes.chain(wires_path));
         let shared = Shared {
             authority,
             validator,
@@ -424,8 +438,8 @@ impl CredentialLayerBuilder {
             base_url,
             trust_forwarded,
             served,
-            body_limit,
-            body_timeout,
+            wires,
+            body_limits: BodyLimits { bytes: body_limit, time: body_timeout },
         };
         Ok(CredentialLayer { shared: Arc::new(shared) })
     }

@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The id of an AWS account is not 12 digits.
+    InvalidAccountId(String),
     /// The base URL is not an `http` or `https` URL.
     InvalidBaseUrl,
     /// A host is not of the form `name` or `name:port`.
@@ -33,6 +35,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::InvalidAccountId(id) => write!(f, "account id {id:?} must be 12 digits"),
             Self::InvalidBaseUrl => f.write_str("the base URL must be an http or https URL"),
             Self::InvalidHost(host) => {
                 write!(f, "host {host:?} must be a name or an address, with or without a port")
@@ -53,21 +56,30 @@ impl fmt::Display for ConfigError {
 
 impl StdError for ConfigError {}
 
-pub(crate) fn check_prefixes(dialects: &[(Dialect, String)]) -> Result<(), ConfigError> {
+/// Checks the paths of the dialects and of the AWS wires.
+pub(crate) fn check_prefixes(
+    dialects: &[(Dialect, String)],
+    wires: Option<&str>,
+) -> Result<(), ConfigError> {
     if dialects.is_empty() {
         return Err(ConfigError::NoDialect);
     }
-    let malformed = |prefix: &&String| !prefix.starts_with('/') || prefix.ends_with('/');
-    if let Some(prefix) = dialects.iter().map(|(_, prefix)| prefix).find(malformed) {
-        return Err(ConfigError::InvalidPrefix(prefix.clone()));
+    let prefixes: Vec<&str> = dialects.iter().map(|(_, prefix)| &**prefix).chain(wires).collect();
+    let malformed = |prefix: &&&str| !prefix.starts_with('/') || prefix.ends_with('/');
+    // AWS's clients write each byte of a path in one way.
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
+    let unsignable = wires.filter(|path| !path.bytes().all(is_plain));
+    if let Some(prefix) = prefixes.iter().find(malformed).copied().or(unsignable) {
+        return Err(ConfigError::InvalidPrefix(prefix.to_owned()));
     }
     let holds = |a: &str, b: &str| {
         a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    for (index, (_, one)) in dialects.iter().enumerate() {
-        for (_, other) in &dialects[index + 1..] {
+    for (index, one) in prefixes.iter().enumerate() {
+        for other in &prefixes[index + 1..] {
             if holds(one, other) || holds(other, one) {
-                return Err(ConfigError::OverlappingPrefixes(one.clone(), other.clone()));
+                let (one, other) = ((*one).to_owned(), (*other).to_owned());
+                return Err(ConfigError::OverlappingPrefixes(one, other));
             }
         }
     }
@@ -92,9 +104,10 @@ pub(crate) fn parsed_origins(origins: &[String]) -> Result<Vec<Origin<'static>>,
 }
 
 pub(crate) fn parsed_hosts(hosts: &[String]) -> Result<Vec<Host<'static>>, ConfigError> {
-    let parse = |text: &String| {
-        let host = Host::parse(text).map(Host::into_owned);
-        host.ok_or_else(|| ConfigError::InvalidHost(text.clone()))
-    };
-    hosts.iter().map(parse).collect()
+    hosts.iter().map(|host| parsed_host(host)).collect()
+}
+
+pub(crate) fn parsed_host(text: &str) -> Result<Host<'static>, ConfigError> {
+    let host = Host::parse(text).map(Host::into_owned);
+    host.ok_or_else(|| ConfigError::InvalidHost(text.to_owned()))
 }

@@ -197,6 +197,7 @@ mod macros;
 
 pub mod auth;
 mod authority;
+pub mod aws;
 pub mod backend;
 mod body;
 pub mod boundary;
@@ -248,6 +249,7 @@ pub mod signature;
 #[cfg_attr(docsrs, doc(cfg(any(feature = "etcd", feature = "keystone", feature = "postgres"))))]
 pub mod tls;
 pub mod usage;
+mod wires;
 
 // The README's examples are tests too.
 #[cfg(doctest)]

@@ -57,6 +57,12 @@ where
             Routed::Options(allow) => {
                 return ResponseFuture::own(Box::pin(async move { private(options(allow)) }));
             }
+            Routed::Query(route) => {
+                let shared = Arc::clone(&self.shared);
+                return ResponseFuture::own(Box::pin(async move {
+                    shared.respond_to_query(route, request).await
+                }));
+            }
             Routed::Ours(frame, operation) => (frame, operation),
         };
         let shared = Arc::clone(&self.shared);

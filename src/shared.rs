@@ -1,6 +1,6 @@
 //! [`Shared`]: what all services of a layer share, and what they do with a request.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
@@ -10,12 +10,16 @@ use http_body_util::Full;
 use crate::{
     auth::{Presented, TokenValidator, presented},
     authority::Authority,
-    dialect::{self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task},
+    dialect::{
+        self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task,
+        query_api::Route,
+    },
     domain::Caller,
     error::{Error, ErrorKind},
     log,
     origin::{Host, Origins},
     read,
+    wires::{BodyLimits, Wires},
 };
 
 /// What all services of a layer share.
@@ -31,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) base_url: Option<String>,
     pub(crate) trust_forwarded: bool,
     pub(crate) served: Served,
-    pub(crate) body_limit: usize,
-    pub(crate) body_timeout: Duration,
+    pub(crate) wires: Option<Wires>,
+    pub(crate) body_limits: BodyLimits,
 }
 
 impl Shared {
@@ -42,7 +46,8 @@ impl Shared {
     // Inlined, so that most requests of the app cost no call.
     #[inline]
     pub(crate) fn route<B>(&self, request: &Request<B>) -> Routed<Frame, Operation> {
-        if self.initials.admit(request.uri().path()) {
+        let path = request.uri().path();
+        if path.len() == 1 || self.initials.admit(path) {
             self.route_by_prefix(request)
         } else {
             Routed::NotOurs
@@ -51,6 +56,12 @@ impl Shared {
 
     fn route_by_prefix<B>(&self, request: &Request<B>) -> Routed<Frame, Operation> {
         let path = request.uri().path();
+        if let Some(wires) = &self.wires
+            && (wires.has_host() || self.answers_for(request))
+            && let Some(route) = wires.route(request)
+        {
+            return Routed::Query(route);
+        }
         for (dialect, prefix) in &self.dialects {
             if !path.starts_with(prefix) {
                 continue;
@@ -106,6 +117,21 @@ impl Shared {
         private(result.unwrap_or_else(|error| self.refuse(frame, &head, error)))
     }
 
+    /// The response to a request of the AWS wires.
+    pub(crate) async fn respond_to_query<B>(
+        &self,
+        route: Route,
+        request: Request<B>,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        // Only wires route requests here.
+        let wires = self.wires.as_ref().expect("the request was routed to the wires");
+        private(wires.respond(&self.authority, self.body_limits, route, request).await)
+    }
+
     async fn handle<B>(
         &self,
         frame: &Frame,
@@ -129,7 +155,7 @@ impl Shared {
             frame.check_content_type(&head.headers)?;
         }
         let body = if operation.takes_body() {
-            let body = read::body(body, self.body_limit, self.body_timeout).await?;
+            let body = read::body(body, self.body_limits.bytes, self.body_limits.time).await?;
             // The token may have expired while the body arrived.
             self.check_expiry(&caller)?;
             body

@@ -54,6 +54,7 @@ pub(crate) struct ListKeys {
     pub(crate) before: Option<String>,
     pub(crate) limit: Option<usize>,
     pub(crate) terms: TermFilter,
+    pub(crate) end: End,
 }
 
 /// A change of status and terms. The other members must be as stored, if they are given.
@@ -216,7 +217,7 @@ impl Authority {
                 && self.allows(caller, action, &record);
             is_listed.then(|| self.view(caller, record))
         };
-        Ok(Outcome::Listed(self.page(query, command.limit, End::Short, view, shown_size).await?))
+        Ok(Outcome::Listed(self.page(query, command.limit, command.end, view, shown_size).await?))
     }
 
     async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {

@@ -21,11 +21,13 @@ const MAX_READS: usize = 64;
 
 /// How a dialect marks the end of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// Not at all: to its clients, a page that is shorter than they asked for is the last.
     Short,
-    /// With the marker of the next page.
+    /// With the id of a record, after which the next page starts.
     Marked,
+    /// With an access key, after which the next page starts. Its record need not exist any more.
+    MarkedByKey,
 }
 
 impl Authority {
@@ -47,14 +49,18 @@ impl Authority {
             return Ok(Listing::default());
         }
         // One more record than fits shows whether more follow.
-        let mut query = query.with_limit(limit + usize::from(end == End::Marked));
+        let mut query = query.with_limit(limit + usize::from(end != End::Short));
         let (mut views, mut bytes): (Vec<View>, _) = (Vec::new(), 0);
         for _ in 0..MAX_READS {
             let page = self.backend().list(&query).await?;
             query.after = page.next;
             for view in page.credentials.into_iter().filter_map(&view) {
                 if views.len() == limit || bytes >= ListQuery::MAX_BYTES {
-                    let next = views.last().map(|last| last.credential.id.as_str().into());
+                    let next = views.last().and_then(|last| match end {
+                        End::MarkedByKey => Some(last.credential.access_key.as_ref()?.as_str()),
+                        End::Marked | End::Short => Some(last.credential.id.as_str()),
+                    });
+                    let next = next.map(str::to_owned);
                     return Ok(Listing { views, next });
                 }
                 bytes += size(&view.credential);
@@ -69,6 +75,11 @@ impl Authority {
         // The end of the list, or the maximum of reads: the next page continues there.
         let next = match &query.after {
             Some(marker) if end == End::Marked => Some(self.id_at(query.order, marker).await?),
+            Some(marker) if end == End::MarkedByKey => match query.order.place(marker) {
+                Some(Place::AccessKey(access_key)) => Some(access_key.into()),
+                // Key pairs come first, so that none is left.
+                _ => None,
+            },
             _ => None,
         };
         Ok(Listing { views, next })

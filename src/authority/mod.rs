@@ -12,8 +12,11 @@ mod grants;
 mod keys;
 mod listing;
 mod outcome;
+mod own_keys;
 mod rotation;
+mod sessions;
 mod signatures;
+mod signers;
 mod terms;
 mod usage;
 mod write;
@@ -27,9 +30,13 @@ pub(crate) use self::{
     ec2::{CreateEc2, Ec2Command, ListEc2},
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
+    listing::End,
     outcome::{LAST_USED, LastUsed, Listing, Outcome, SecretView, View},
+    own_keys::{OwnKeyAction, OwnKeyCommand, OwnKeyOutcome},
     rotation::{DEFAULT_OVERLAP, MAX_OVERLAP},
+    sessions::{AssumeRole, SessionCommand, SessionOutcome},
     signatures::{SignatureCommand, Verified},
+    signers::{SignerError, SignerErrorKind},
     terms::{COMPUTED, GivenTerms, TermFilter},
 };
 

@@ -106,7 +106,7 @@ impl Authority {
     }
 
     /// The latest end of a key that is created at this time; `None` without a maximum life.
-    fn latest_end(&self, created_at: SystemTime) -> Option<SystemTime> {
+    pub(super) fn latest_end(&self, created_at: SystemTime) -> Option<SystemTime> {
         created_at.checked_add(self.max_key_life?)
     }
 

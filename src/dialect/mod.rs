@@ -13,6 +13,8 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
+pub(crate) mod aws_iam;
+pub(crate) mod aws_sts;
 mod body;
 mod context;
 mod ibm_cos;
@@ -25,6 +27,7 @@ mod links;
 mod media;
 mod os_ec2;
 mod path;
+pub(crate) mod query_api;
 mod routed;
 mod terms;
 mod v2_names;
@@ -63,7 +66,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Every dialect in this version of the crate.
+    /// Every dialect that is served on a path of its own. The [AWS wires](crate::aws) are not.
     pub const ALL: &'static [Self] = &[Self::IbmCos, Self::KeystoneV2, Self::KeystoneV3];
 
     /// Returns the path of the dialect, unless the builder sets another one:

@@ -1,5 +1,6 @@
 //! [`Routed`]: the result of routing a request.
 
+use super::query_api::Route;
 use crate::{
     authority::{Command, SignatureCommand},
     error::Error,
@@ -18,6 +19,8 @@ pub(crate) enum Routed<F, O> {
     NotOurs,
     /// The response is the methods of the path, for `Allow`. Any caller may see them.
     Options(&'static str),
+    /// A request of the AWS wires.
+    Query(Route),
     /// An operation, or a refusal that does not depend on the caller.
     Ours(F, Result<O, Error>),
 }
@@ -31,6 +34,7 @@ impl<F, O> Routed<F, O> {
         match self {
             Self::NotOurs => Routed::NotOurs,
             Self::Options(allow) => Routed::Options(allow),
+            Self::Query(route) => Routed::Query(route),
             Self::Ours(own, result) => Routed::Ours(frame(own), result.map(operation)),
         }
     }

@@ -18,13 +18,27 @@ pub struct Caller {
     pub delegation: Option<Delegation>,
     /// When the token expires; `None` if it does not.
     pub expires_at: Option<SystemTime>,
+    /// Set if the caller is not a token but a key of the user, which signed a request to IAM. A
+    /// policy must not let a key do more than manage its user's own keys in its own project.
+    pub key: Option<KeyRoles>,
+}
+
+/// What is known of the roles of a caller that is a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyRoles {
+    /// The user's roles in the project of the key, from a directory.
+    Known,
+    /// Nothing: there is no directory. The user may manage its own keys.
+    Unknown,
 }
 
 impl Caller {
-    /// Creates a caller without roles, delegation and expiry.
+    /// Creates a caller with a token, without roles, delegation and expiry.
     #[must_use]
     pub fn new(user_id: UserId, scope: Scope) -> Self {
-        Self { user_id, scope, roles: BTreeSet::new(), delegation: None, expires_at: None }
+        let (roles, delegation, expires_at) = (BTreeSet::new(), None, None);
+        Self { user_id, scope, roles, delegation, expires_at, key: None }
     }
 
     /// Replaces the role names.
@@ -42,6 +56,13 @@ impl Caller {
     #[must_use]
     pub fn with_delegation(mut self, delegation: Delegation) -> Self {
         self.delegation = Some(delegation);
+        self
+    }
+
+    /// Marks the caller as a key.
+    #[must_use]
+    pub fn with_key(mut self, roles: KeyRoles) -> Self {
+        self.key = Some(roles);
         self
     }
 

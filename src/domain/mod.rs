@@ -22,7 +22,7 @@ mod timestamp;
 pub(crate) use self::{blob::BlobText, keys::SESSION_KEY_PREFIX, timestamp::TimeText};
 pub use self::{
     blob::{Blob, InvalidBlob},
-    caller::{Caller, Scope},
+    caller::{Caller, KeyRoles, Scope},
     credential::{Attributes, Credential, Slot, Status, Version},
     delegation::Delegation,
     ids::{CredentialId, InvalidId, Kind, ProjectId, UserId},

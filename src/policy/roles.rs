@@ -1,7 +1,7 @@
 //! [`RolePolicy`]: the default policy with its two tables.
 
 use super::{Action, Decision, ListScope, Policy, Target};
-use crate::domain::{Caller, Delegation, Kind, Scope};
+use crate::domain::{Caller, Delegation, KeyRoles, Kind, Scope};
 
 /// The default policy: roles by name.
 ///
@@ -29,6 +29,10 @@ use crate::domain::{Caller, Delegation, Kind, Scope};
 ///
 /// With a directory, the owner of a new key needs a place in the key's project, no matter
 /// who creates the key. Root keys need none.
+///
+/// [Callers that are keys](Caller::key) sign requests to IAM. They may create, change, delete,
+/// list and see key pairs of their own user in their own project, if the user has one of the roles
+/// above for it, or `admin`. No role of the user lets them do more, in either table.
 ///
 /// With [`RoleTable::Keystone`], v3 and OS-EC2 follow Keystone 2026.2 instead:
 ///
@@ -144,6 +148,9 @@ impl Default for RoleNames {
 
 impl Policy for RolePolicy {
     fn decide(&self, caller: &Caller, action: Action, target: Target<'_>) -> Decision {
+        if let Some(roles) = caller.key {
+            return self.decide_for_key(caller, roles, action, target);
+        }
         if let Some(delegation) = &caller.delegation
             && !self.lets_delegated(caller, delegation, action, target)
         {
@@ -179,6 +186,9 @@ impl Policy for RolePolicy {
 
     fn list_scope(&self, caller: &Caller, action: Action) -> Option<ListScope> {
         let own = || Some(ListScope::User(caller.user_id.clone()));
+        if let Some(roles) = caller.key {
+            return own().filter(|_| self.lets_key(caller, roles, action));
+        }
         let admin = caller.has_role(&self.names.admin);
         if caller.delegation.is_some() && action != Action::ListEc2 {
             // v3's lists are empty for delegated callers, all others are refused.
@@ -221,6 +231,51 @@ impl RolePolicy {
     #[must_use]
     pub fn keystone() -> Self {
         Self { table: RoleTable::Keystone, ..Self::default() }
+    }
+
+    /// The table for keys: own key pairs in the own project, whatever the roles. No other key is
+    /// known to exist.
+    fn decide_for_key(
+        &self,
+        caller: &Caller,
+        roles: KeyRoles,
+        action: Action,
+        target: Target<'_>,
+    ) -> Decision {
+        if !self.lets_key(caller, roles, action) {
+            return Decision::Forbid;
+        }
+        // Before a record is known, its project is unknown too.
+        let is_in_project = match target.project_id {
+            Some(id) => caller.project_id() == Some(id),
+            None => target.kind.is_none(),
+        };
+        if owns(caller, target) && is_pair(target) && is_in_project {
+            return Decision::Allow;
+        }
+        match action {
+            Action::DeleteKey | Action::ShowKey | Action::UpdateKey => Decision::Hide,
+            _ => Decision::Forbid,
+        }
+    }
+
+    /// Returns whether a key may perform the action on its user's own keys, by the user's roles.
+    fn lets_key(&self, caller: &Caller, roles: KeyRoles, action: Action) -> bool {
+        let is_of_keys = matches!(
+            action,
+            Action::CreateKey
+                | Action::DeleteKey
+                | Action::ListKeys
+                | Action::ShowKey
+                | Action::UpdateKey
+        );
+        let holds_role = || match roles {
+            KeyRoles::Known => {
+                self.holds_role_for(caller, action) || caller.has_role(&self.names.admin)
+            }
+            KeyRoles::Unknown => true,
+        };
+        is_of_keys && caller.delegation.is_none() && holds_role()
     }
 
     /// Keystone's table, for callers who are not admins.

@@ -71,7 +71,6 @@ mod claims;
 mod error;
 mod token;
 
-#[cfg(feature = "s3")]
 pub(crate) use self::token::Presented;
 pub use self::{
     claims::{Holder, Session},

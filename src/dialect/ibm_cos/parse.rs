@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::request::Parts;
 
 use crate::{
-    authority::{CreateKey, GivenTerms, KeyCommand, ListKeys, SUBJECT, UpdateKey},
+    authority::{CreateKey, End, GivenTerms, KeyCommand, ListKeys, SUBJECT, UpdateKey},
     dialect::{
         json::{self, Node, Object},
         media, path, terms,
@@ -69,6 +69,7 @@ pub(super) fn list(head: &Parts) -> Result<KeyCommand, Error> {
         before: marker("end_marker")?,
         limit: path::query_limit(query)?,
         terms: terms::filter(query)?,
+        end: End::Short,
     }))
 }
 

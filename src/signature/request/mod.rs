@@ -37,11 +37,11 @@ mod headers;
 mod path;
 mod payload;
 mod query;
+pub(crate) mod query_api;
 mod signed;
 mod v2;
 mod v4;
 
-pub(crate) use self::query::SIGNATURE_PARAMETERS;
 pub use self::{
     error::{RequestError, S3ErrorCode},
     head::RequestHead,
@@ -50,6 +50,7 @@ pub use self::{
     v2::V2Request,
     v4::V4Request,
 };
+pub(crate) use self::{query::SIGNATURE_PARAMETERS, v4::Service};
 
 #[cfg(test)]
 mod suite;

@@ -23,8 +23,29 @@ use crate::signature::{
     signing_key::{ALGORITHM, CredentialScope, SigningKey, parse_signature},
 };
 
-/// The only service whose requests are verified here.
-const SERVICE: &str = "s3";
+/// The service of a signature, and what the clients of that service sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Iam,
+    S3,
+    Sts,
+}
+
+impl Service {
+    /// Returns the name in a scope.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::S3 => "s3",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// Returns whether the region may be empty. Some clients know none for services without S3.
+    fn has_empty_region(self) -> bool {
+        self != Self::S3
+    }
+}
 
 /// The longest lifetime of a presigned URL, in seconds: seven days.
 const MAX_EXPIRES: u64 = 7 * 24 * 60 * 60;
@@ -44,6 +65,7 @@ pub struct V4Request<'a> {
 /// What the header or the query states about the signature.
 #[derive(Clone)]
 pub(super) struct Parsed<'a> {
+    service: Service,
     /// Parses as a credential. The ends of its access key and region are below.
     credential: Cow<'a, str>,
     access_end: usize,
@@ -75,14 +97,16 @@ impl<'a> V4Request<'a> {
         );
         let declared = named.content_sha256.text()?.ok_or(missing)?;
         let payload = Payload::parse(declared)?;
+        let service = Service::S3;
         let (access_end, region_end) =
-            check(named, (credential, signed_headers), &timestamp, RequestError::header)?;
+            check(named, service, (credential, signed_headers), &timestamp, RequestError::header)?;
         // Built in one step: moving a request takes longer than most checks.
         Ok(Self {
             head,
             named: *named,
             query: Query::of(head.uri()),
             parsed: Parsed {
+                service,
                 credential: Cow::Borrowed(credential),
                 access_end,
                 region_end,
@@ -95,6 +119,37 @@ impl<'a> V4Request<'a> {
                 declared: Cow::Borrowed(declared),
             },
         })
+    }
+
+    /// Parses the text after the algorithm in an `Authorization` header of a request to IAM or STS,
+    /// whose body has this SHA-256. Their clients need not declare it.
+    pub(super) fn of_query_api(
+        head: RequestHead<'a>,
+        service: Service,
+        rest: &'a str,
+        sha256: &[u8; 32],
+    ) -> Result<Self, RequestError> {
+        let named = head.named();
+        let malformed = RequestError::header("The authorization header is malformed.");
+        let (credential, signed_headers, signature) = parse_header(rest).ok_or(malformed)?;
+        let (timestamp, signed_at) = time_of_headers(head, &named)?;
+        let (access_end, region_end) =
+            check(&named, service, (credential, signed_headers), &timestamp, RequestError::header)?;
+        let declared = hex::encode(sha256).iter().map(|byte| char::from(*byte)).collect();
+        let parsed = Parsed {
+            service,
+            credential: Cow::Borrowed(credential),
+            access_end,
+            region_end,
+            signed_headers: Cow::Borrowed(signed_headers),
+            signature: parse_signature(signature),
+            timestamp,
+            signed_at,
+            expires_in: None,
+            payload: Payload::Hash(*sha256),
+            declared: Cow::Owned(declared),
+        };
+        Ok(Self { head, named, query: Query::of(head.uri()), parsed })
     }
 
     /// Parses the parameters of a presigned request.
@@ -122,9 +177,11 @@ impl<'a> V4Request<'a> {
         let credential = query.required("X-Amz-Credential", missing)?;
         let signed_headers = query.required("X-Amz-SignedHeaders", missing)?;
         let payload = Payload::parse(&declared)?;
+        let service = Service::S3;
         let (access_end, region_end) =
-            check(named, (&credential, &signed_headers), &timestamp, RequestError::query)?;
+            check(named, service, (&credential, &signed_headers), &timestamp, RequestError::query)?;
         let parsed = Parsed {
+            service,
             credential,
             access_end,
             region_end,
@@ -144,6 +201,7 @@ impl<'a> V4Request<'a> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         // Written in full so that a new text cannot be forgotten here.
         let Parsed {
+            service,
             credential,
             access_end,
             region_end,
@@ -156,6 +214,7 @@ impl<'a> V4Request<'a> {
             declared,
         } = self.parsed;
         Parsed {
+            service,
             credential: own(credential),
             access_end,
             region_end,
@@ -193,10 +252,11 @@ impl<'a> V4Request<'a> {
     /// Returns the scope that the signing key must be derived for.
     #[must_use]
     pub fn scope(&self) -> CredentialScope<'_> {
-        let Parsed { credential, access_end, region_end, .. } = &self.parsed;
+        let Parsed { service, credential, access_end, region_end, .. } = &self.parsed;
         let date_end = access_end + "/YYYYMMDD".len();
         let date = &credential[access_end + 1..date_end];
-        CredentialScope::of_parts(date, &credential[date_end + 1..*region_end], SERVICE)
+        let region = &credential[date_end + 1..*region_end];
+        CredentialScope::of_parts(date, region, service.as_str())
     }
 
     /// Returns the scope as sent.
@@ -341,6 +401,7 @@ impl fmt::Debug for V4Request<'_> {
 #[inline]
 fn check(
     named: &Named<'_>,
+    service: Service,
     (credential, signed_headers): (&str, &str),
     timestamp: &str,
     malformed: fn(&'static str) -> RequestError,
@@ -351,10 +412,10 @@ fn check(
              \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
         ));
     };
-    if scope.service() != SERVICE {
+    if scope.service() != service.as_str() {
         return Err(malformed("The Credential names an incorrect service: it must be \"s3\"."));
     }
-    if scope.region().is_empty() {
+    if scope.region().is_empty() && !service.has_empty_region() {
         return Err(malformed("The Credential names no region."));
     }
     if !timestamp.starts_with(scope.date()) {

@@ -47,6 +47,11 @@ impl Signer {
         }
     }
 
+    pub fn service(mut self, service: &str) -> Self {
+        self.service = service.into();
+        self
+    }
+
     pub fn presigning(mut self, expires_in: Duration) -> Self {
         self.expires_in = Some(expires_in);
         self.payload = Payload::Unsigned;
@@ -72,7 +77,11 @@ impl Signer {
         settings.expires_in = self.expires_in;
         match self.expires_in {
             Some(_) => settings.signature_location = SignatureLocation::QueryParams,
-            None => settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256,
+            // Most clients of other services do not send the header.
+            None if self.service == "s3" => {
+                settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+            }
+            None => {}
         }
         let identity = Credentials::new(&self.access, &self.secret, None, None, "test").into();
         let params = v4::SigningParams::builder()

@@ -1,0 +1,153 @@
+//! [`Wires`]: responds to requests of the AWS wires.
+
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+
+use crate::{
+    authority::Authority,
+    aws::{AwsWires, Roles},
+    config::{self, ConfigError},
+    dialect::{
+        aws_iam, aws_sts,
+        query_api::{self, Answer, Place, QueryError, Route},
+    },
+    error::ErrorKind,
+    log, read,
+    signature::request::{RequestHead, Service, query_api as signed},
+};
+
+/// The AWS wires of a layer.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    place: Place,
+    account_id: String,
+    roles: Roles,
+}
+
+/// How much of a body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes: usize,
+    pub(crate) time: Duration,
+}
+
+impl Wires {
+    pub(crate) fn new(settings: AwsWires) -> Result<Self, ConfigError> {
+        let AwsWires { account_id, path, host, roles } = settings;
+        if account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ConfigError::InvalidAccountId(account_id));
+        }
+        let place = match (path, host) {
+            (None, None) => Place::Root,
+            (Some(path), None) => Place::Path(path),
+            (None, Some(host)) => Place::Host(config::parsed_host(&host)?),
+            (Some(path), Some(_)) => return Err(ConfigError::InvalidPrefix(path)),
+        };
+        Ok(Self { place, account_id, roles })
+    }
+
+    /// Returns the path of the wires, unless it is `/`.
+    pub(crate) fn path(&self) -> Option<&str> {
+        match &self.place {
+            Place::Path(path) => Some(path),
+            Place::Host(_) | Place::Root => None,
+        }
+    }
+
+    /// Returns whether the wires have a host of their own.
+    pub(crate) fn has_host(&self) -> bool {
+        matches!(self.place, Place::Host(_))
+    }
+
+    pub(crate) fn route<B>(&self, request: &Request<B>) -> Option<Route> {
+        self.place.route(request)
+    }
+}
+
+impl Wires {
+    /// The response to a request.
+    pub(crate) async fn respond<B>(
+        &self,
+        authority: &Authority,
+        limits: BodyLimits,
+        route: Route,
+        request: Request<B>,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let service = match route {
+            Route::Signed(service) => service,
+            Route::Presigned | Route::Unsigned => Service::Sts,
+        };
+        match self.answer(authority, limits, route, &head, body).await {
+            Ok(answer) => answer.render(),
+            Err(error) => {
+                let mut response = query_api::refuse(service, &error);
+                if let Some(source) = error.source {
+                    if matches!(source.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
+                        let (source, cause) =
+                            (log::cause(&source), source.source().and_then(log::cause));
+                        tracing::error!(source, cause, "request of a key failed");
+                    }
+                    response.extensions_mut().insert(Arc::new(source));
+                }
+                response
+            }
+        }
+    }
+
+    async fn answer<B>(
+        &self,
+        authority: &Authority,
+        limits: BodyLimits,
+        route: Route,
+        head: &Parts,
+        body: B,
+    ) -> Result<Answer, QueryError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        if route == Route::Presigned {
+            return Err(QueryError::not_signed());
+        }
+        let body = read::body(body, limits.bytes, limits.time).await?;
+        let Route::Signed(service) = route else {
+            return Err(unsigned(&query_api::params(&head.uri, &head.headers, &body)?));
+        };
+        let request = signed::parse(RequestHead::from(head), service, &body)?;
+        let request = request.ok_or_else(QueryError::not_signed)?;
+        let signer = authority.signer_of(&request).await?;
+        let params = query_api::params(&head.uri, &head.headers, &body)?;
+        if head.method != Method::POST {
+            return Err(QueryError::no_action("of a GET"));
+        }
+        if service == Service::Iam {
+            let aws_iam::Operation { command, action } = aws_iam::Operation::parse(&params)?;
+            let outcome = authority.run_own_keys(&signer, command).await?;
+            return Ok(aws_iam::answer(action, &outcome, &self.account_id));
+        }
+        let aws_sts::Operation { command, action, source_identity } =
+            aws_sts::Operation::parse(&params)?;
+        let outcome = authority.run_session(&signer, &self.roles, command)?;
+        Ok(aws_sts::answer(action, &outcome, &self.account_id, source_identity.as_deref()))
+    }
+}
+
+/// The refusal of a request without a signature.
+fn unsigned(params: &query_api::Params) -> QueryError {
+    if !params.has_action() {
+        return QueryError::no_action_given();
+    }
+    if params.is_action("AssumeRoleWithWebIdentity") {
+        return aws_sts::no_issuer();
+    }
+    QueryError::not_signed()
+}

@@ -1,0 +1,10 @@
+//! The AWS wires as a black box: signed requests to STS and IAM, and their responses.
+
+mod front;
+mod iam;
+mod limits;
+mod mistakes;
+mod params;
+mod routing;
+mod sts;
+mod sts_terms;
