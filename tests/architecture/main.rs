@@ -59,6 +59,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "directory",
             "domain",
             "operation",
+            "origin",
             "policy",
             "signature",
             "usage",
