@@ -99,6 +99,34 @@ pub(super) enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Sends the alert `close_notify`, without which a client assumes that the connection was cut.
+#[cfg(feature = "tls")]
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            let (socket, session) = stream.get_mut();
+            session.send_close_notify();
+            // Does not wait for a client that takes no more data.
+            let _ = session.write_tls(&mut WithoutWaiting(socket));
+        }
+    }
+}
+
+/// Writes as much as the system takes at once.
+#[cfg(feature = "tls")]
+struct WithoutWaiting<'a>(&'a TcpStream);
+
+#[cfg(feature = "tls")]
+impl io::Write for WithoutWaiting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Calls a method of the stream in a [`Socket`].
 macro_rules! forward {
     ($socket:expr, $stream:ident => $call:expr) => {

@@ -115,9 +115,20 @@ pub async fn shutdown_waits_for_requests_but_not_for_stalled_handshakes(program:
     // The server has seen the signal.
     let end = async { while let Ok(1..) = stalled.read(&mut [0; 64]).await {} };
     tokio::time::timeout(Duration::from_secs(8), end).await.expect("it waits for the handshake");
-    let received = exchange(&mut stream, &body, "}").await;
+    let received = exchange(&mut stream, &body, "}\n").await;
     assert!(received.starts_with("HTTP/1.1 201 "), "{received}");
     let status = in_time("the shutdown", lab.running.ended()).await;
     assert!(status.success(), "{}", lab.running.stderr());
     assert!(!lab.running.stderr().contains("still running"), "{}", lab.running.stderr());
+}
+
+pub async fn idle_connections_end_with_close_notify(program: Program) {
+    let lab = Lab::start(program).await;
+    let (mut unused, mut used) = (lab.connect().await, lab.connect().await);
+    exchange(&mut used, HEALTH, "ok\n").await;
+    for stream in [&mut unused, &mut used] {
+        // Without the alert, this is an error.
+        let length = in_time("the end of an idle connection", stream.read(&mut [0; 64])).await;
+        assert_eq!(length.unwrap(), 0);
+    }
 }

@@ -3,6 +3,7 @@
 //! [`tls_tests!`](crate::tls_tests) generates the tests for one server.
 
 pub mod authority;
+pub mod broken;
 pub mod clients;
 pub mod handshakes;
 pub mod lab;
@@ -19,11 +20,12 @@ macro_rules! tls_tests {
                 object_store_uses_a_key_over_tls
                 boto3_creates_a_key_and_uses_it_over_tls
                 aws_command_line_uses_a_key_over_tls
-                openstack_command_line_creates_and_lists_credentials_over_tls
+                openstack_command_line_lists_credentials_over_tls
             }
             handshakes {
                 both_versions_of_tls_and_of_http_are_served
                 plain_http_fails_at_once
+                idle_connections_end_with_close_notify
                 stalled_handshakes_block_no_other_client_and_end
                 shutdown_waits_for_requests_but_not_for_stalled_handshakes
             }

@@ -74,7 +74,7 @@ pub async fn links_start_with_https_and_the_host_of_the_request(program: Program
     }
     let request = "GET /v3/credentials HTTP/1.1\r\nHost: keys.localhost:1\r\n\
                    X-Auth-Token: dev-admin\r\n\r\n";
-    let received = exchange(&mut lab.connect().await, request, "}").await;
+    let received = exchange(&mut lab.connect().await, request, "}\n").await;
     assert!(
         received.contains("\"self\":\"https://keys.localhost:1/v3/credentials\""),
         "{received}"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{lab::Files, reloading::Broken};
+use super::{broken::Broken, lab::Files};
 use crate::process::{Program, Server};
 
 pub async fn broken_files_prevent_the_start(program: Program) {
