@@ -14,6 +14,8 @@ use rustls::{
 use time::{Duration, OffsetDateTime};
 use tower_credentials::clock::{Clock, SystemClock};
 
+pub const DAY: Duration = Duration::DAY;
+
 /// An authority that tests trust, and nobody else.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -33,7 +35,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         params.distinguished_name.push(DnType::CommonName, "Test authority");
-        (params.not_before, params.not_after) = around(-1, 1);
+        (params.not_before, params.not_after) = around(-DAY, DAY);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -44,11 +46,11 @@ impl Authority {
 
     /// A certificate for loopback addresses that is valid now.
     pub fn issue(&self, serial: u8) -> Pair {
-        self.issue_for_days(serial, -1, 1)
+        self.issue_from(serial, -DAY, DAY)
     }
 
-    /// A certificate that is valid from and until these numbers of days from now.
-    pub fn issue_for_days(&self, serial: u8, from: i64, until: i64) -> Pair {
+    /// A certificate that is valid from and until these times, relative to now.
+    pub fn issue_from(&self, serial: u8, from: Duration, until: Duration) -> Pair {
         let names = ["127.0.0.1", "localhost"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
         params.serial_number = Some(SerialNumber::from_slice(&[serial]));
@@ -74,7 +76,7 @@ impl Authority {
 /// The versions of TLS that the servers support.
 pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-fn around(from: i64, until: i64) -> (OffsetDateTime, OffsetDateTime) {
+fn around(from: Duration, until: Duration) -> (OffsetDateTime, OffsetDateTime) {
     let now = OffsetDateTime::from(SystemClock.now());
-    (now + Duration::days(from), now + Duration::days(until))
+    (now + from, now + until)
 }

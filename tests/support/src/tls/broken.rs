@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::{authority::Pair, lab::Files};
+use super::{
+    authority::{DAY, Pair},
+    lab::Files,
+};
 use crate::secret_file;
 
 /// How a certificate or its key cannot be used.
@@ -65,11 +68,11 @@ impl Broken {
                 )
             }
             Self::Expired => {
-                write_pair(&authority.issue_for_days(99, -10, -1));
+                write_pair(&authority.issue_from(99, -DAY * 10, -DAY));
                 format!("the certificate in {cert_name} expired at 20")
             }
             Self::NotYetValid => {
-                write_pair(&authority.issue_for_days(99, 1, 10));
+                write_pair(&authority.issue_from(99, DAY, DAY * 10));
                 format!("the certificate in {cert_name} is not valid before 20")
             }
             Self::NoCertFile => {

@@ -34,6 +34,7 @@ macro_rules! tls_tests {
                 changed_files_replace_the_certificate
                 broken_files_leave_the_old_certificate_in_use
                 half_written_files_are_read_again
+                certificate_that_is_not_valid_yet_is_used_when_it_is
             }
             requests {
                 conditions_see_the_version_of_tls

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use time::Duration;
 use tokio::time::sleep;
 
 use super::{
+    authority::DAY,
     broken::Broken,
     lab::{HEALTH, Lab, exchange, serial},
 };
@@ -109,5 +111,14 @@ pub async fn half_written_files_are_read_again(program: Program) {
     failed(&lab.running, "key.pem is not valid PEM", 0).await;
     assert_eq!(lab.serial().await, 1);
     fs::write(&lab.files.key, &next.key).unwrap();
+    lab.waits_for_serial(2).await;
+}
+
+pub async fn certificate_that_is_not_valid_yet_is_used_when_it_is(program: Program) {
+    let lab = Lab::start(program).await;
+    lab.files.write(&lab.files.authority.issue_from(2, Duration::seconds(10), DAY));
+    lab.running.signal("HUP");
+    failed(&lab.running, "is not valid before", 0).await;
+    assert_eq!(lab.serial().await, 1);
     lab.waits_for_serial(2).await;
 }
