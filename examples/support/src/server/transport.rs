@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 #[cfg(feature = "tls")]
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 #[cfg(feature = "tls")]
 use rustls::ProtocolVersion;
@@ -31,7 +31,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Transport {
     #[cfg(feature = "tls")]
-    certificate: Option<Certificate>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Transport {
@@ -46,7 +46,7 @@ impl Transport {
     /// Connections are encrypted, with a certificate that is reloaded.
     #[cfg(feature = "tls")]
     pub(super) fn tls(cert: &Path, key: &Path, files: SecretFiles) -> Result<Self, String> {
-        let certificate = Certificate::load(cert, key, files)?;
+        let certificate = Arc::new(Certificate::load(cert, key, files)?);
         certificate.follow().map_err(|error| format!("cannot wait for SIGHUP: {error}"))?;
         Ok(Self { certificate: Some(certificate) })
     }

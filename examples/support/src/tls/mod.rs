@@ -26,16 +26,14 @@ use self::{
 /// How often the files are examined.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// A certificate with its key. Clones share what was loaded last.
-#[derive(Clone)]
+/// A certificate with its key, as they were loaded last.
 pub(crate) struct Certificate {
     files: Files,
-    current: Arc<RwLock<Arc<ServerConfig>>>,
+    current: RwLock<Arc<ServerConfig>>,
     /// The files before they were loaded for the first time.
     first: Stamp,
 }
 
-#[derive(Clone)]
 struct Files {
     cert: PathBuf,
     key: PathBuf,
@@ -62,7 +60,7 @@ impl Certificate {
         let first = Stamp::of(&files.cert, &files.key);
         let Pair { config, serial, not_after } = files.load().map_err(|error| error.to_string())?;
         tracing::info!(%serial, %not_after, "loaded the TLS certificate");
-        Ok(Self { files, current: Arc::new(RwLock::new(config)), first })
+        Ok(Self { files, current: RwLock::new(config), first })
     }
 
     /// Accepts a connection with the current certificate.
@@ -73,13 +71,13 @@ impl Certificate {
 
     /// Reloads the files on every SIGHUP, and when they have changed. If they cannot be used, the
     /// old certificate stays in use.
-    pub(crate) fn follow(&self) -> io::Result<()> {
+    pub(crate) fn follow(self: &Arc<Self>) -> io::Result<()> {
         let hangups = signal(SignalKind::hangup())?;
-        tokio::spawn(self.clone().reload(hangups));
+        tokio::spawn(Arc::clone(self).reload(hangups));
         Ok(())
     }
 
-    async fn reload(self, mut hangups: Signal) {
+    async fn reload(self: Arc<Self>, mut hangups: Signal) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watched = Watched { stamp: self.first.clone(), failure: None, is_logged: false };
@@ -91,7 +89,7 @@ impl Certificate {
                 },
                 _ = ticks.tick() => false,
             };
-            let this = self.clone();
+            let this = Arc::clone(&self);
             let look = tokio::task::spawn_blocking(move || {
                 this.look(&mut watched, is_asked);
                 watched

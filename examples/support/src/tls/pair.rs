@@ -131,7 +131,8 @@ fn build(
     let text = text.expose();
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
         pem::Error::NoItemsFound if text.trim().is_empty() => format!("{name} is empty"),
-        pem::Error::NoItemsFound if text.contains("BEGIN ENCRYPTED PRIVATE KEY") => {
+        // Of PKCS #8, or of older formats.
+        _ if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains(",ENCRYPTED") => {
             format!("the private key in {name} is encrypted: expected one without a passphrase")
         }
         pem::Error::NoItemsFound => format!("{name} contains no private key in PEM"),
@@ -146,7 +147,7 @@ fn build(
             )
         }
         rustls::Error::InvalidCertificate(error) => {
-            format!("cannot use the certificate in {}: {error:?}", cert.display())
+            format!("cannot use the certificate in {}: {error}", cert.display())
         }
         error => format!("cannot use the private key in {name}: {error}"),
     })?;
