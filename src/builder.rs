@@ -152,7 +152,8 @@ impl CredentialLayerBuilder {
     }
 
     /// Sets the start of links to this service, such as `https://keys.example.com`.
-    /// Default: scheme and host of the request.
+    /// Default: scheme and host of the request. The scheme is `https` if the request's extensions
+    /// say that its connection is encrypted ([`ClientTls`](crate::ClientTls)).
     ///
     /// Needed behind a proxy that terminates TLS, a router that strips a prefix, or a proxy
     /// that replaces `Host`. Pages of this URL's scheme, host and port may change

@@ -266,5 +266,6 @@ pub use self::{
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::CredentialLayer,
+    origin::ClientTls,
     service::CredentialService,
 };

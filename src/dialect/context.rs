@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    origin::{Forwarded, host_text},
+    origin::{ClientTls, Forwarded, host_text},
 };
 
 /// The time and the request for which a response is rendered.
@@ -32,6 +32,7 @@ impl RenderContext<'_> {
 
     /// The start of links to this service: the configured base URL, else the scheme and host
     /// that a trusted proxy or the request names. Empty otherwise, so that links are relative.
+    /// On an encrypted connection the scheme is `https`, unless a trusted proxy names another.
     pub(crate) fn origin(&self) -> String {
         // Room for the path that the caller adds.
         let mut origin = String::with_capacity(128);
@@ -44,9 +45,12 @@ impl RenderContext<'_> {
             origin.push_str(base_url);
             return;
         }
-        let Parts { uri, headers, .. } = self.head;
+        let Parts { uri, headers, extensions, .. } = self.head;
         let host = host_text(uri, headers);
-        let scheme = uri.scheme_str().unwrap_or("http");
+        let scheme = match extensions.get() {
+            Some(ClientTls::Version(_)) => "https",
+            Some(ClientTls::None) | None => uri.scheme_str().unwrap_or("http"),
+        };
         if self.trust_forwarded {
             let forwarded = Forwarded::of(headers);
             let scheme = forwarded.scheme.unwrap_or(scheme);

@@ -1,11 +1,14 @@
-//! Parses the host that a request is for, and checks the origin of the page that sent it.
+//! Parses the host that a request is for, and checks the origin of the page that sent it. Describes
+//! the connection of the client.
 
 use std::borrow::Cow;
 
 mod admission;
+mod encryption;
 mod forwarded;
 mod host;
 
+pub use self::encryption::ClientTls;
 pub(crate) use self::{
     admission::Origins,
     forwarded::Forwarded,

@@ -17,6 +17,7 @@ use crate::{
         ObjectToDelete, OperationError, S3Action, S3Operation, S3OperationName, S3OperationRules,
         header_of_field,
     },
+    origin::ClientTls,
     session::{Session, SessionRefusal},
     signature::{
         form::PostForm,
@@ -33,17 +34,6 @@ pub(super) const KEYS_AT_ONCE: usize = 50;
 /// Behind a proxy it is the address that the proxy reports, if clients cannot choose that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
-
-/// Whether the client's connection is encrypted, for conditions on `aws:SecureTransport` and
-/// `s3:TlsVersion`. The server inserts it into the extensions of each request; without it both
-/// are unknown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ClientTls {
-    /// The connection is not encrypted.
-    None,
-    /// The connection is encrypted, with this version, such as 1.3, if it is known.
-    Version(Option<f64>),
-}
 
 /// What limits the requests of a key.
 #[derive(Clone, Debug)]

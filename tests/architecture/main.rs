@@ -62,6 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "directory",
             "domain",
             "operation",
+            "origin",
             "policy",
             "session",
             "signature",

@@ -1,6 +1,6 @@
 //! The URLs in links and challenges of v3.
 
-use tower_credentials::Dialect;
+use tower_credentials::{ClientTls, Dialect};
 
 use crate::{
     keystone_v3_frames::{paths, signing},
@@ -79,6 +79,32 @@ async fn links_follow_the_host_and_trusted_proxies_only() {
     let uri = "https://h2.test/v3/credentials?type=ec2";
     assert_eq!(self_link(untrusting.get(uri)).await, uri);
     assert_eq!(self_link(untrusting.get(CREDENTIALS)).await, CREDENTIALS);
+}
+
+#[tokio::test]
+async fn links_have_https_on_an_encrypted_connection() {
+    let trusting = || world_with(|builder| builder.trust_forwarded_headers(true));
+    let tls = ClientTls::Version(Some(1.3));
+    for (world, tls, proto, expected) in [
+        (world(), tls, None, "https://h:1"),
+        (world(), ClientTls::Version(None), None, "https://h:1"),
+        (world(), ClientTls::None, None, "http://h:1"),
+        (world(), tls, Some("http"), "https://h:1"),
+        (trusting(), tls, None, "https://h:1"),
+        (trusting(), tls, Some("http"), "http://h:1"),
+        (world_with(|builder| builder.base_url("http://base")), tls, None, "http://base"),
+    ] {
+        let call = world.get(CREDENTIALS).header("host", "h:1").extension(tls);
+        let call = proto.into_iter().fold(call, |call, it| call.header("x-forwarded-proto", it));
+        let link = self_link(call).await;
+        assert_eq!(link, format!("{expected}{CREDENTIALS}"), "{tls:?} {proto:?}");
+    }
+    // On HTTP/2, the scheme in the request does not count.
+    let call = world().get("http://h2.test/v3/credentials").extension(tls);
+    assert_eq!(self_link(call).await, "https://h2.test/v3/credentials");
+    let call = world().get(CREDENTIALS).header("host", "h:1").extension(tls);
+    let challenge = call.send().await;
+    assert_eq!(challenge.header("www-authenticate"), "Keystone uri=\"https://h:1/v3\"");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use example_support::{
     identities::Identities,
     key_options::KeyOptions,
     loopback::LoopbackLayer,
-    server,
+    server::{self, ServerOptions},
 };
 use tower::ServiceBuilder;
 use tower_credentials::{CredentialLayer, domain::Quota};
@@ -32,6 +32,8 @@ struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8338")]
     listen: SocketAddr,
+    #[command(flatten)]
+    server: ServerOptions,
     /// Folder for the objects (in `buckets`) and for the default store.
     #[arg(long, default_value = "./accesser-data")]
     data: PathBuf,
@@ -73,6 +75,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
     let are_public = identities.are_public();
+    let transport = options.server.transport(options.store.secret_files.into())?;
 
     let buckets = options.data.join("buckets");
     std::fs::create_dir_all(&buckets)
@@ -83,7 +86,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
-    credentials = options.key.apply(credentials);
+    credentials = options.server.apply(options.key.apply(credentials));
     if let Some(usage) = usage {
         // Shows last uses that a gateway on the same store recorded; `s3s` does not report uses.
         credentials = credentials.usage(usage);
@@ -99,6 +102,6 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
         .service(store::open(&buckets, keys, identities, options.signature_v2)?);
-    let print = |address| hello::print(address, are_public, demo_key.as_ref());
-    server::serve(options.listen, service, print).await
+    let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
+    server::serve(options.listen, transport, service, print).await
 }

@@ -49,10 +49,17 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// The client of the front, as its connection shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    pub address: Option<SocketAddr>,
+    pub scheme: &'static str,
+}
+
 /// Prepares the headers of a request for Keystone.
 ///
 /// Keeps the `Forwarded` headers of a proxy in front of this one if it is `trusted`.
-pub fn prepare(parts: &mut Parts, peer: Option<SocketAddr>, trusted: bool) {
+pub fn prepare(parts: &mut Parts, Peer { address, scheme }: Peer, trusted: bool) {
     let headers = &mut parts.headers;
     remove_hop_by_hop(headers);
     if !headers.contains_key(header::HOST)
@@ -73,15 +80,15 @@ pub fn prepare(parts: &mut Parts, peer: Option<SocketAddr>, trusted: bool) {
     let host = headers.get(header::HOST).cloned();
     // Keystone reads the elements of `Forwarded` from the left, so this one changes nothing before
     // it.
-    if let (Some(peer), true) = (peer, headers.contains_key(header::FORWARDED)) {
+    if let (Some(peer), true) = (address, headers.contains_key(header::FORWARDED)) {
         let node =
             if peer.is_ipv6() { format!("\"[{}]\"", peer.ip()) } else { peer.ip().to_string() };
-        append(headers, &header::FORWARDED, &format!("for={node};proto=http"));
+        append(headers, &header::FORWARDED, &format!("for={node};proto={scheme}"));
     }
-    if let Some(peer) = peer {
+    if let Some(peer) = address {
         append(headers, &FOR, &peer.ip().to_canonical().to_string());
     }
-    headers.entry(PROTO).or_insert(HeaderValue::from_static("http"));
+    headers.entry(PROTO).or_insert(HeaderValue::from_static(scheme));
     if let Some(host) = host {
         headers.entry(HOST).or_insert(host);
     }

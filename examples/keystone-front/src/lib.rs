@@ -24,7 +24,7 @@ pub mod request_body;
 pub mod response_body;
 pub mod responses;
 
-use std::{error::Error, net::SocketAddr, path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc};
 
 use crate::{
     copies::Coverage,
@@ -58,6 +58,7 @@ use tower_http::{
 /// An option is invalid, the store or the address cannot be opened, or an import failed.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let client = options.client()?;
+    let transport = options.server.transport(options.store.secret_files.into())?;
     let (url, file) = (options.backend()?, Path::new("keystone-front.db"));
     let url = url.as_deref();
     let journal = options.journal.clone().map(|journal| (None, journal));
@@ -79,9 +80,10 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let validator = KeystoneValidator::new(client.clone());
     let directory = KeystoneDirectory::new(client.clone());
+    let credentials = CredentialLayer::builder(validator, Arc::clone(&store));
     let credentials = options
-        .key
-        .apply(CredentialLayer::builder(validator, Arc::clone(&store)))
+        .server
+        .apply(options.key.apply(credentials))
         .prefix(Dialect::KeystoneV3, format!("{}/v3", options.base()))
         .directory(directory)
         .policy(options.policy())
@@ -101,16 +103,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .map_response(responses::explain_limits)
         .layer(credentials)
         .service(Purging::new(proxy, purger, indeterminate, options.base()));
-    let print = |address| print_commands(address, &options.keystone, options.base());
-    server::serve(options.listen, service, print).await
+    let print = |url: &str| print_commands(url, &options.keystone, options.base());
+    server::serve(options.listen, transport, service, print).await
 }
 
 /// Prints commands for another terminal.
-fn print_commands(address: SocketAddr, keystone: &Uri, base: &str) {
-    let url = format!("http://{address}{base}/v3");
-    println!(
-        "Listening on http://{address}, in front of {keystone}. Paste into another terminal:\n"
-    );
+fn print_commands(front: &str, keystone: &Uri, base: &str) {
+    let url = format!("{front}{base}/v3");
+    println!("Listening on {front}, in front of {keystone}. Paste into another terminal:\n");
     // Not `openstack ec2 credentials`: it uses the URL in Keystone's catalog, which may not be the
     // front's.
     println!("eval \"$(openstack --os-auth-url {url} token issue -f shell)\"");

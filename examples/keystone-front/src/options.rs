@@ -3,7 +3,7 @@
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use example_support::{backend::StoreOptions, key_options::KeyOptions};
+use example_support::{backend::StoreOptions, key_options::KeyOptions, server::ServerOptions};
 use http::Uri;
 use tower_credentials::{
     backend::{OpenError, resolve_url},
@@ -21,6 +21,8 @@ pub struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:5001")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// The URL of Keystone, with or without `/v3`.
     ///
     /// The front serves the same paths.
@@ -81,7 +83,8 @@ pub struct Options {
     ///
     /// A later import adds what is new or has changed in Keystone, but nothing that was deleted or
     /// changed in the store since.
-    #[arg(long, conflicts_with_all = ["mirror", "listen"])]
+    #[arg(long, conflicts_with_all = ["mirror", "listen", "base_url"])]
+    #[cfg_attr(feature = "tls", arg(conflicts_with = "tls_cert"))]
     pub import: bool,
     /// The file that records what was imported; the same one for every import into this store
     /// [default: beside the store, if that is a file].

@@ -33,9 +33,10 @@ use rustls::{
 };
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
+use tower_credentials::ClientTls;
 
 use crate::{
-    headers,
+    headers::{self, Peer},
     options::Options,
     request_body::{Progress, State, TimedBody},
     response_body::ReadLimited,
@@ -102,7 +103,9 @@ impl Proxy {
             return error_response(StatusCode::BAD_REQUEST, "The request target is not valid.");
         };
         let (mut parts, body) = request.into_parts();
-        let peer = parts.extensions.get::<SocketAddr>().copied();
+        let address = parts.extensions.get::<SocketAddr>().copied();
+        let is_encrypted = matches!(parts.extensions.get(), Some(ClientTls::Version(_)));
+        let peer = Peer { address, scheme: if is_encrypted { "https" } else { "http" } };
         headers::prepare(&mut parts, peer, self.trust_forwarded);
         let (method, headers) = (parts.method, parts.headers);
 

@@ -39,7 +39,7 @@ use example_support::{
     identities::Identities,
     key_options::KeyOptions,
     loopback::LoopbackLayer,
-    server,
+    server::{self, ServerOptions},
 };
 use http::Request;
 use hyper::body::Incoming;
@@ -58,6 +58,8 @@ pub struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8339")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// TOML file with tokens, users and projects [default: a public development set].
     #[arg(long)]
     pub identities: Option<PathBuf>,
@@ -97,13 +99,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
     let are_public = identities.are_public();
+    let transport = options.server.transport(options.store.secret_files.into())?;
 
     // Both layers share the cache, so that a change takes effect at once.
     let url = Some(&*options.backend);
     let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
-    credentials = options.key.apply(credentials);
+    credentials = options.server.apply(options.key.apply(credentials));
     let mut auth = S3AuthLayer::builder(keys)
         .directory(identities)
         .base_domains(&options.base_domain)
@@ -128,6 +131,6 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
         .service(server::with_health_check(auth.build()?.layer(gateway)));
-    let print = |address| hello::print(address, are_public, demo_key.as_ref());
-    server::serve(options.listen, service, print).await
+    let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
+    server::serve(options.listen, transport, service, print).await
 }

@@ -1,6 +1,6 @@
 //! The commands to try that a server prints when it listens.
 
-use std::{convert::Infallible, error::Error, net::SocketAddr};
+use std::{convert::Infallible, error::Error};
 
 use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
@@ -52,13 +52,12 @@ impl DemoKey {
     }
 }
 
-/// Prints the address, and commands for another terminal.
+/// Prints the URL, and commands for another terminal.
 ///
 /// The commands use the demo key. Without one, the command creates a key with a development token.
 /// An operator's own identities do not have that token: unless the identities `are_public`, there
 /// are no commands.
-pub fn print(address: SocketAddr, are_public: bool, key: Option<&DemoKey>) {
-    let url = format!("http://{address}");
+pub fn print(url: &str, are_public: bool, key: Option<&DemoKey>) {
     let json = "-H 'Content-Type: application/json'";
     let Some(DemoKey { access, secret }) = key else {
         if !are_public {

@@ -6,6 +6,8 @@ pub mod identities;
 pub mod key_options;
 pub mod loopback;
 pub mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     env,

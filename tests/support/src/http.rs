@@ -1,14 +1,16 @@
 //! A small HTTP client, for JSON and for S3.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,7 +28,7 @@ pub struct Client {
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type Http = legacy::Client<HttpConnector, Full<Bytes>>;
+type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A response with its body.
 #[derive(Debug)]
@@ -42,16 +44,21 @@ impl Client {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         // A create must not be retried.
         builder.retry_canceled_requests(false);
-        let http = builder.build(HttpConnector::new());
-        let store = builder.pool_max_idle_per_host(0).build(HttpConnector::new());
+        let http = builder.build(connector(None));
+        let store = builder.pool_max_idle_per_host(0).build(connector(None));
         Self { http, store, url: url.to_owned() }
+    }
+
+    /// A client that uses TLS, and the version of HTTP that it negotiates: HTTP/2 if it can.
+    pub fn tls(url: &str, config: ClientConfig) -> Self {
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector(Some(config)));
+        Self { store: http.clone(), http, url: url.to_owned() }
     }
 
     /// A client that uses HTTP/2.
     pub fn http2(url: &str) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .http2_only(true)
-            .build(HttpConnector::new());
+        let http =
+            legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector(None));
         Self { store: http.clone(), http, url: url.to_owned() }
     }
 
@@ -104,6 +111,19 @@ impl Client {
         let request = Request::builder().method(method).uri(url);
         answer(&self.store, request.body(Full::new(body.into())).unwrap()).await.unwrap()
     }
+}
+
+/// Connects over TCP, or over TLS with this configuration.
+fn connector(tls: Option<ClientConfig>) -> HttpsConnector<HttpConnector> {
+    let tls = tls.unwrap_or_else(|| {
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    });
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    builder.enable_http1().enable_http2().build()
 }
 
 async fn answer(http: &Http, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {

@@ -27,6 +27,7 @@ pub mod signer;
 pub mod signing;
 pub mod suites;
 pub mod thread_log;
+pub mod tls;
 pub mod tools;
 pub mod waiting;
 pub mod world;

@@ -173,7 +173,7 @@ impl Running {
     }
 
     pub fn host(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap()
+        self.url.split_once("://").unwrap().1
     }
 
     pub fn id(&self) -> u32 {

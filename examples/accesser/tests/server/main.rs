@@ -30,3 +30,8 @@ const ACCESSER: Program = Program { path: env!("CARGO_BIN_EXE_accesser"), keeps_
 mod clients {
     test_support::client_tests!(crate::ACCESSER);
 }
+
+#[cfg(feature = "tls")]
+mod tls {
+    test_support::tls_tests!(crate::ACCESSER);
+}

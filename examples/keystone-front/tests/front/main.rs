@@ -17,6 +17,8 @@ mod secret_files;
 mod slow_bodies;
 mod starting;
 mod streaming;
+#[cfg(feature = "tls")]
+mod tls;
 mod warm_reads;
 
 use test_support::{http, keystone, secret_file, waiting};

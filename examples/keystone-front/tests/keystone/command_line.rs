@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "tls")]
+use crate::secret_file;
 use crate::{
     front::Front,
     lab,
@@ -10,10 +12,18 @@ use crate::{
     tools::CommandLine,
 };
 
-/// Runs all commands; returns their normalized output.
-async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Value> {
+/// Runs all commands; returns their normalized output. `authority` is the file of the authority to
+/// trust, or empty.
+async fn session(
+    url: &str,
+    authority: &str,
+    region: &str,
+    user: &User,
+    project: &str,
+) -> Vec<Value> {
     let url_v3 = format!("{url}/v3");
     let mut openstack = CommandLine::new(&[
+        ("OS_CACERT", authority),
         ("OS_AUTH_URL", &url_v3),
         // After the login it uses the URL in the catalog.
         ("OS_REGION_NAME", region),
@@ -61,16 +71,17 @@ async fn session(url: &str, region: &str, user: &User, project: &str) -> Vec<Val
     outputs
 }
 
-#[tokio::test]
-async fn openstack_client_has_the_same_output_through_the_front() {
+/// Runs all commands with Keystone directly and through a front with these options, and compares
+/// the output.
+async fn compare(arguments: &[&str], authority: &str) {
     let Some(turn) = lab::shared().await else { return };
     let admin = turn.lab.admin().await;
     let project = admin.project("project").await;
     let (user, _) = admin.member(&project).await;
-    let front = Front::of(turn.lab).start(&[]).await;
+    let front = Front::of(turn.lab).start(arguments).await;
     let region = admin.region(&front.url).await;
-    let keystone = session(&turn.lab.url, "RegionOne", &user, &project).await;
-    let through = session(&front.url, &region, &user, &project).await;
+    let keystone = session(&turn.lab.url, "", "RegionOne", &user, &project).await;
+    let through = session(&front.url, authority, &region, &user, &project).await;
     assert_eq!(keystone.len(), through.len());
     for (at, (keystone, through)) in keystone.iter().zip(&through).enumerate() {
         let found = differences(keystone, through);
@@ -82,4 +93,24 @@ async fn openstack_client_has_the_same_output_through_the_front() {
         let found: Vec<_> = found.keys().filter(|path| !path.ends_with("access")).collect();
         assert!(found.is_empty(), "command {at}: {found:?}\n{keystone}\n{through}");
     }
+}
+
+#[tokio::test]
+async fn openstack_client_has_the_same_output_through_the_front() {
+    compare(&[], "").await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn openstack_client_has_the_same_output_through_the_front_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = test_support::tls::authority::Authority::new();
+    let [root, cert, key] =
+        ["root.pem", "cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let pair = authority.issue(1);
+    secret_file::write(&key, pair.key);
+    std::fs::write(&cert, pair.cert).unwrap();
+    std::fs::write(&root, authority.pem()).unwrap();
+    let [root, cert, key] = [&root, &cert, &key].map(|path| path.to_str().unwrap());
+    compare(&["--tls-cert", cert, "--tls-key", key], root).await;
 }

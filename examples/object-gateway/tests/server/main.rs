@@ -22,3 +22,8 @@ const GATEWAY: Program = Program { path: env!("CARGO_BIN_EXE_object-gateway"), k
 mod clients {
     test_support::client_tests!(crate::GATEWAY);
 }
+
+#[cfg(feature = "tls")]
+mod tls {
+    test_support::tls_tests!(crate::GATEWAY);
+}

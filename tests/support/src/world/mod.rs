@@ -255,6 +255,12 @@ impl Call {
         self
     }
 
+    /// Inserts an extension, as a server does.
+    pub fn extension(mut self, extension: impl Clone + Send + Sync + 'static) -> Self {
+        self.request.extensions_mut().insert(extension);
+        self
+    }
+
     pub fn json(self, body: &Value) -> Self {
         self.text("application/json", &body.to_string())
     }

@@ -1,19 +1,14 @@
 //! Serving connections: health check, idle timeout, graceful shutdown.
 
-use std::{
-    error::Error,
-    future::Future,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod options;
+mod requests;
+mod transport;
+
+use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, Method, Request, Response, header};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Either, Full};
+use http_body_util::{Either, Full};
 use hyper::{
     body::{Bytes, Incoming},
     service::service_fn,
@@ -25,12 +20,15 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt, util::BoxCloneService};
-use tower_credentials::s3::{ClientAddress, ClientTls};
+use tower_credentials::s3::ClientAddress;
 use tracing::Span;
+
+use self::requests::Requests;
+pub use self::{options::ServerOptions, transport::Transport};
 
 /// How many connections are served at once. Further ones wait.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -39,22 +37,20 @@ const MAX_CONNECTIONS: usize = 4_096;
 /// a connection may be idle. An idle connection is closed at most one look later.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a connection is examined in that time.
-const LOOKS: u32 = 5;
-
 /// How long requests may still run after the signal to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves until SIGTERM or SIGINT. Calls `on_listening` with the address.
+/// Serves until SIGTERM or SIGINT. Calls `on_listening` with the URL of the server.
 ///
-/// The extensions of a request contain the client's address, and that its connection is not
-/// encrypted. Keys with a boundary can depend on both.
+/// The extensions of a request contain the client's address, and whether its connection is
+/// encrypted. Keys with a boundary can depend on both, and links start with the scheme.
 pub async fn serve<S, B>(
     listen: SocketAddr,
+    transport: Transport,
     service: S,
-    on_listening: impl FnOnce(SocketAddr),
+    on_listening: impl FnOnce(&str),
 ) -> Result<(), Box<dyn Error>>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -66,7 +62,7 @@ where
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    on_listening(listener.local_addr()?);
+    on_listening(&format!("{}://{}", transport.scheme(), listener.local_addr()?));
 
     let mut http = auto::Builder::new(TokioExecutor::new());
     // The idle timeout includes the head of a request. hyper's own would set a timer for each
@@ -75,8 +71,10 @@ where
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
     // Detects clients that vanished during a request.
     http.http2().keep_alive_interval(CLIENT_TIMEOUT).keep_alive_timeout(CLIENT_TIMEOUT);
+    let http = Arc::new(http);
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let (stop, stopping) = watch::channel(false);
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     loop {
@@ -98,24 +96,34 @@ where
             _ = interrupt.recv() => break,
         };
         let _ = socket.set_nodelay(true);
-        let requests = Requests::default();
-        let (running, service) = (requests.clone(), service.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let extensions = request.extensions_mut();
-            extensions.insert::<SocketAddr>(peer);
-            // An IPv4 client of an IPv6 socket.
-            extensions.insert(ClientAddress(peer.ip().to_canonical()));
-            extensions.insert(ClientTls::None);
-            let (guard, response) = (running.begin(), service.clone().oneshot(request));
-            async move { response.await.map(|response| guard.until_sent(response)) }
-        });
-        let connection = http.serve_connection(TokioIo::new(socket), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (http, transport, service) = (Arc::clone(&http), transport.clone(), service.clone());
+        // The shutdown also waits for a connection that is not yet served.
+        let (watcher, mut stopping) = (graceful.watcher(), stopping.clone());
         tokio::spawn(async move {
+            let (socket, encryption) = tokio::select! {
+                accepted = transport.accept(socket) => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+                },
+                // Without a request, a connection is closed.
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            let requests = Requests::default();
+            let running = requests.clone();
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                let extensions = request.extensions_mut();
+                extensions.insert::<SocketAddr>(peer);
+                // An IPv4 client of an IPv6 socket.
+                extensions.insert(ClientAddress(peer.ip().to_canonical()));
+                extensions.insert(encryption);
+                let (guard, response) = (running.begin(), service.clone().oneshot(request));
+                async move { response.await.map(|response| guard.until_sent(response)) }
+            });
+            let connection = http.serve_connection(TokioIo::new(socket), service).into_owned();
             tokio::select! {
                 // A request that has arrived is served first.
                 biased;
-                ended = connection => if let Err(error) = ended {
+                ended = watcher.watch(connection) => if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 },
                 // hyper has no timeout for the first byte, nor for requests on HTTP/2.
@@ -125,6 +133,7 @@ where
         });
     }
     drop(listener);
+    let _ = stop.send(true);
     if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still running after {SHUTDOWN_TIMEOUT:?}");
     }
@@ -175,63 +184,4 @@ fn is_health_check<B>(request: &Request<B>) -> bool {
         && request.uri().path() == "/healthz"
         && request.uri().query().is_none()
         && !request.headers().contains_key(header::AUTHORIZATION)
-}
-
-/// Counts the requests of a connection. Clones share the counts.
-#[derive(Clone, Default)]
-struct Requests(Arc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    running: AtomicUsize,
-    /// How many have begun or ended.
-    changes: AtomicU64,
-}
-
-/// A running request. Dropping it ends the request.
-struct Running(Requests);
-
-impl Requests {
-    fn begin(&self) -> Running {
-        self.0.running.fetch_add(1, Ordering::Relaxed);
-        self.0.changes.fetch_add(1, Ordering::Relaxed);
-        Running(self.clone())
-    }
-
-    /// Waits until no request has run for this long, or a little longer. Requests only count, so
-    /// that none sets a timer.
-    async fn idle_for(&self, time: Duration) {
-        let (mut seen, mut idle) = (0, 0);
-        while idle < LOOKS {
-            sleep(time / LOOKS).await;
-            let changes = self.0.changes.load(Ordering::Relaxed);
-            let is_idle = changes == seen && self.0.running.load(Ordering::Relaxed) == 0;
-            idle = if is_idle { idle + 1 } else { 0 };
-            seen = changes;
-        }
-    }
-}
-
-impl Running {
-    /// Counts the request as running until the body of the response is sent.
-    fn until_sent<B: Body>(
-        self,
-        response: Response<B>,
-    ) -> Response<impl Body<Data = B::Data, Error = B::Error>> {
-        // The closure is dropped with the body.
-        response.map(|body| {
-            body.map_err(move |error| {
-                let _ = &self;
-                error
-            })
-        })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let counts = &self.0.0;
-        counts.changes.fetch_add(1, Ordering::Relaxed);
-        counts.running.fetch_sub(1, Ordering::Relaxed);
-    }
 }

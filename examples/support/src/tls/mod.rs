@@ -1,0 +1,149 @@
+//! The certificate of a server, reloaded on SIGHUP and when its files change.
+
+mod pair;
+mod stamp;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rustls::ServerConfig;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_rustls::TlsAcceptor;
+use tower_credentials::secret_files::SecretFiles;
+
+use self::{
+    pair::{Pair, PairError},
+    stamp::Stamp,
+};
+
+/// How often the files are examined.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// A certificate with its key, as they were loaded last.
+pub(crate) struct Certificate {
+    files: Files,
+    current: RwLock<Arc<ServerConfig>>,
+    /// The files before they were loaded for the first time.
+    first: Stamp,
+}
+
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    reader: SecretFiles,
+}
+
+/// What is known about the files.
+struct Watched {
+    /// The files as they were when they were loaded last.
+    stamp: Stamp,
+    /// Why they could not be used, if so.
+    failure: Option<PairError>,
+    is_logged: bool,
+}
+
+impl Certificate {
+    /// Reads a certificate chain and its key.
+    ///
+    /// # Errors
+    ///
+    /// The message names the file that cannot be used, and why.
+    pub(crate) fn load(cert: &Path, key: &Path, reader: SecretFiles) -> Result<Self, String> {
+        let files = Files { cert: cert.to_owned(), key: key.to_owned(), reader };
+        let first = Stamp::of(&files.cert, &files.key);
+        let Pair { config, serial, not_after } = files.load().map_err(|error| error.to_string())?;
+        tracing::info!(%serial, %not_after, "loaded the TLS certificate");
+        Ok(Self { files, current: RwLock::new(config), first })
+    }
+
+    /// Accepts a connection with the current certificate.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
+    }
+
+    /// Reloads the files on every SIGHUP, and when they have changed. If they cannot be used, the
+    /// old certificate stays in use.
+    pub(crate) fn follow(self: &Arc<Self>) -> io::Result<()> {
+        let hangups = signal(SignalKind::hangup())?;
+        tokio::spawn(Arc::clone(self).reload(hangups));
+        Ok(())
+    }
+
+    async fn reload(self: Arc<Self>, mut hangups: Signal) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watched = Watched { stamp: self.first.clone(), failure: None, is_logged: false };
+        loop {
+            let is_asked = tokio::select! {
+                hangup = hangups.recv() => match hangup {
+                    Some(()) => true,
+                    None => return,
+                },
+                _ = ticks.tick() => false,
+            };
+            let this = Arc::clone(&self);
+            let look = tokio::task::spawn_blocking(move || {
+                this.look(&mut watched, is_asked);
+                watched
+            });
+            watched = match look.await {
+                Ok(watched) => watched,
+                Err(error) => return tracing::error!(%error, "TLS certificates are not reloaded"),
+            };
+        }
+    }
+
+    /// Loads the files if that was asked for, or if the result may differ from the last one.
+    ///
+    /// A failure is logged when the files have not changed for an interval: until then, they may be
+    /// half written.
+    fn look(&self, watched: &mut Watched, is_asked: bool) {
+        let stamp = Stamp::of(&self.files.cert, &self.files.key);
+        let has_changed = stamp != watched.stamp;
+        let may_succeed_later =
+            watched.failure.as_ref().is_some_and(|failure| failure.may_succeed_later);
+        if is_asked || has_changed {
+            watched.is_logged = false;
+        }
+        if is_asked || has_changed || may_succeed_later {
+            watched.stamp = stamp;
+            watched.failure = self.files.reload().map(|pair| self.replace(pair)).err();
+        }
+        if let Some(error) = &watched.failure
+            && !watched.is_logged
+            && (is_asked || !has_changed)
+        {
+            tracing::error!(%error, "cannot reload the TLS certificate, keeping the old one");
+            watched.is_logged = true;
+        }
+    }
+
+    fn replace(&self, Pair { config, serial, not_after }: Pair) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+        tracing::info!(%serial, %not_after, "reloaded the TLS certificate");
+    }
+}
+
+impl Files {
+    fn load(&self) -> Result<Pair, PairError> {
+        Pair::load(&self.cert, &self.key, self.reader)
+    }
+
+    /// As `load`, but rejects pipes: to read one again would block.
+    fn reload(&self) -> Result<Pair, PairError> {
+        for path in [&self.cert, &self.key] {
+            if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+                return Err(PairError::new(format!("{} is not a regular file", path.display())));
+            }
+        }
+        self.load()
+    }
+}
