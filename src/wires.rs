@@ -37,7 +37,8 @@ pub(crate) struct BodyLimits {
 
 impl Wires {
     pub(crate) fn new(settings: AwsWires) -> Result<Self, ConfigError> {
-        let AwsWires { account_id, path, host, roles } = settings;
+        let AwsWires { account_id, path, host, roles, any_role_is_self } = settings;
+        let roles = Roles { known: roles, any_is_self: any_role_is_self };
         if account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ConfigError::InvalidAccountId(account_id));
         }

@@ -127,7 +127,7 @@ fn role_of(
     command: &AssumeRole,
 ) -> Result<(Option<String>, u64), SignerError> {
     let Some(arn) = &command.role else { return Ok((None, MAX_ROLE_DURATION)) };
-    match roles.find(arn) {
+    match roles.known.find(arn) {
         Some(role) => {
             let credential = &signer.credential;
             let is_admitted = role.admits(&credential.user_id, credential.project_id.as_ref());
@@ -136,7 +136,7 @@ fn role_of(
             }
             Ok((role.policy().map(str::to_owned), role.max_duration().as_secs()))
         }
-        None if roles.any_is_self() => Ok((None, MAX_ROLE_DURATION)),
+        None if roles.any_is_self => Ok((None, MAX_ROLE_DURATION)),
         None => Err(not_assumable()),
     }
 }

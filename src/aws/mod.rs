@@ -8,7 +8,7 @@
 //! use tower_credentials::{
 //!     CredentialLayer,
 //!     auth::StaticTokens,
-//!     aws::{AwsWires, Role},
+//!     aws::{AwsWires, Role, StaticRoles},
 //!     backend::memory::MemoryBackend,
 //!     domain::ProjectId,
 //! };
@@ -17,7 +17,7 @@
 //!     .boundary(r#"{"permission": "read", "buckets": ["lake"]}"#)?
 //!     .project(ProjectId::new("demo")?);
 //! let layer = CredentialLayer::builder(StaticTokens::new(), MemoryBackend::default())
-//!     .aws(AwsWires::new().role(reader))
+//!     .aws(AwsWires::new().roles(StaticRoles::new().with_role(reader)))
 //!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -66,30 +66,31 @@
 
 mod role;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-pub use self::role::{InvalidRole, Role};
+pub use self::role::{InvalidRole, Role, RoleSource, StaticRoles};
 
 /// The account of every user, unless another is set.
 const ACCOUNT: &str = "000000000000";
 
 /// Settings of the AWS wires.
 ///
-/// Each setter replaces the value that an earlier call of it set, except for
-/// [`role`](Self::role).
+/// Each setter replaces the value that an earlier call of it set.
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `CredentialLayerBuilder::aws`"]
 pub struct AwsWires {
     pub(crate) account_id: String,
     pub(crate) path: Option<String>,
     pub(crate) host: Option<String>,
-    pub(crate) roles: Roles,
+    pub(crate) roles: Arc<dyn RoleSource>,
+    pub(crate) any_role_is_self: bool,
 }
 
 impl AwsWires {
     /// Serves both APIs at `/`, without roles.
     pub fn new() -> Self {
-        Self { account_id: ACCOUNT.into(), path: None, host: None, roles: Roles::default() }
+        let roles = Arc::new(StaticRoles::new());
+        Self { account_id: ACCOUNT.into(), path: None, host: None, roles, any_role_is_self: false }
     }
 
     /// Sets the account of all users: 12 digits. Default: `000000000000`.
@@ -110,9 +111,9 @@ impl AwsWires {
         self
     }
 
-    /// Adds a role. One with the same ARN replaces it.
-    pub fn role(mut self, role: Role) -> Self {
-        self.roles.known.insert(role.arn().to_owned(), role);
+    /// Sets the roles that keys can assume. Default: none.
+    pub fn roles(mut self, roles: impl RoleSource) -> Self {
+        self.roles = Arc::new(roles);
         self
     }
 
@@ -121,7 +122,7 @@ impl AwsWires {
     /// Clients of other S3 stores send any ARN and expect that. A misspelt ARN then grants all that
     /// the key may do, instead of what its role may.
     pub fn any_role_is_self(mut self, any: bool) -> Self {
-        self.roles.any_is_self = any;
+        self.any_role_is_self = any;
         self
     }
 }
@@ -133,19 +134,9 @@ impl Default for AwsWires {
 }
 
 /// The roles that can be assumed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Roles {
-    known: HashMap<String, Role>,
-    any_is_self: bool,
-}
-
-impl Roles {
-    pub(crate) fn find(&self, arn: &str) -> Option<&Role> {
-        self.known.get(arn)
-    }
-
-    /// Returns whether an unknown role stands for the caller itself.
-    pub(crate) fn any_is_self(&self) -> bool {
-        self.any_is_self
-    }
+    pub(crate) known: Arc<dyn RoleSource>,
+    /// Whether an unknown role stands for the caller itself.
+    pub(crate) any_is_self: bool,
 }

@@ -1,6 +1,9 @@
-//! [`Role`]: a role that keys can assume.
+//! [`Role`]: a role that keys can assume, and [`RoleSource`], which knows all roles.
 
-use std::{error::Error as StdError, fmt, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::HashMap, error::Error as StdError, fmt, ops::RangeInclusive, sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     boundary::{Boundary, BoundaryError},
@@ -99,7 +102,9 @@ impl Role {
         self
     }
 
-    pub(super) fn arn(&self) -> &str {
+    /// Returns the ARN.
+    #[must_use]
+    pub fn arn(&self) -> &str {
         &self.arn
     }
 
@@ -118,6 +123,41 @@ impl Role {
 
     pub(crate) fn max_duration(&self) -> Duration {
         self.max_duration
+    }
+}
+
+/// Knows the roles that keys can assume.
+pub trait RoleSource: fmt::Debug + Send + Sync + 'static {
+    /// Returns the role with this ARN.
+    fn find(&self, arn: &str) -> Option<Arc<Role>>;
+}
+
+forward_pointers!(RoleSource {
+    fn find(&self, arn: &str) -> Option<Arc<Role>>;
+});
+
+/// Roles that do not change.
+#[derive(Clone, Debug, Default)]
+pub struct StaticRoles(HashMap<String, Arc<Role>>);
+
+impl StaticRoles {
+    /// Creates a source without roles.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a role. One with the same ARN replaces it.
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.0.insert(role.arn.clone(), Arc::new(role));
+        self
+    }
+}
+
+impl RoleSource for StaticRoles {
+    fn find(&self, arn: &str) -> Option<Arc<Role>> {
+        self.0.get(arn).cloned()
     }
 }
 

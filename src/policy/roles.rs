@@ -32,7 +32,8 @@ use crate::domain::{Caller, Delegation, KeyRoles, Kind, Scope};
 ///
 /// [Callers that are keys](Caller::key) sign requests to IAM. They may create, change, delete,
 /// list and see key pairs of their own user in their own project, if the user has one of the roles
-/// above for it, or `admin`. No role of the user lets them do more, in either table.
+/// above for it, or `admin`. No role of the user lets them do more. With Keystone's table, which
+/// follows, they may list and see without a role, and `member` is enough for the rest, as in OS-EC2.
 ///
 /// With [`RoleTable::Keystone`], v3 and OS-EC2 follow Keystone 2026.2 instead:
 ///
@@ -271,7 +272,10 @@ impl RolePolicy {
         );
         let holds_role = || match roles {
             KeyRoles::Known => {
-                self.holds_role_for(caller, action) || caller.has_role(&self.names.admin)
+                let as_keystone = self.table == RoleTable::Keystone
+                    && (!changes(action) || caller.has_role(&self.names.member));
+                let admin = caller.has_role(&self.names.admin);
+                as_keystone || admin || self.holds_role_for(caller, action)
             }
             KeyRoles::Unknown => true,
         };

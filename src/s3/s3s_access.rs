@@ -81,6 +81,33 @@ impl S3sAccess {
         self
     }
 
+    /// Returns the record of the key with which a request is signed that `s3s` serves now. For a
+    /// session, which has no record, it is that of its parent.
+    ///
+    /// # Errors
+    ///
+    /// `AccessDenied` if there is no such key, `ServiceUnavailable` if it cannot be looked up.
+    pub async fn signer(&self, access_key: &str) -> S3Result<Arc<Credential>> {
+        Ok(self.signer_of(access_key, self.clock.now()).await?.0)
+    }
+
+    /// The same, with the session.
+    async fn signer_of(
+        &self,
+        access_key: &str,
+        now: SystemTime,
+    ) -> S3Result<(Arc<Credential>, Option<Arc<Session>>)> {
+        // `S3sAuth` has verified its token.
+        let session = s3s_session::presented(access_key).map(|it| Arc::clone(it.session()));
+        let looked_up = session.as_ref().map_or(access_key, |it| it.parent().as_str());
+        // A cache hit: the signature was just verified with this key.
+        let found = look_up(&*self.keys, looked_up, now).await.map_err(|error| {
+            tracing::error!(%error, "key lookup failed");
+            S3Error::from(S3ErrorCode::ServiceUnavailable)
+        })?;
+        Ok((found.ok_or_else(denied)?, session))
+    }
+
     /// Returns the compiled boundary of a record.
     fn limit(&self, credential: &Credential) -> Limit {
         if credential.terms.boundary().is_none() {
@@ -119,15 +146,7 @@ impl S3Access for S3sAccess {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = context.credentials().ok_or_else(denied)?.access_key.clone();
         let now = self.clock.now();
-        // A cache hit: the signature was just verified with this key.
-        // `S3sAuth` has verified its token.
-        let session = s3s_session::presented(&access_key).map(|it| Arc::clone(it.session()));
-        let looked_up = session.as_ref().map_or(&*access_key, |it| it.parent().as_str());
-        let found = look_up(&*self.keys, looked_up, now).await.map_err(|error| {
-            tracing::error!(%error, "key lookup failed");
-            S3Error::from(S3ErrorCode::ServiceUnavailable)
-        })?;
-        let credential = found.ok_or_else(denied)?;
+        let (credential, session) = self.signer_of(&access_key, now).await?;
         let limit = match &session {
             Some(session) => Limit::of_session(&credential, session).map_err(|_| denied())?,
             None => self.limit(&credential),

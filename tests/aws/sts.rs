@@ -1,7 +1,7 @@
 //! STS: the responses, byte by byte where clients parse them, and what the credentials do.
 
 use tower_credentials::{
-    aws::{AwsWires, Role},
+    aws::{AwsWires, Role, StaticRoles},
     backend::{CredentialBackend, ListQuery, Order},
     domain::{ProjectId, UserId},
 };
@@ -111,7 +111,10 @@ fn reader() -> Role {
 
 #[tokio::test]
 async fn role_limits_the_session_that_assumes_it() {
-    let front = Front::with(|builder| builder.aws(AwsWires::new().role(reader()))).await;
+    let front = Front::with(|builder| {
+        builder.aws(AwsWires::new().roles(StaticRoles::new().with_role(reader())))
+    })
+    .await;
     let arn = "arn:aws:iam::000000000000:role/reader";
     let params = [("Action", "AssumeRole"), ("RoleArn", arn), ("RoleSessionName", "etl")];
     let answer = front.sts(&Client::alice(), &params).await;
@@ -134,7 +137,7 @@ async fn role_limits_the_session_that_assumes_it() {
 async fn role_is_assumed_only_by_those_whom_it_admits() {
     let external = Role::new("arn:aws:iam::000000000000:role/external").unwrap();
     let external = external.user(UserId::new("alice").unwrap()).external_id("contract-7");
-    let wires = AwsWires::new().role(reader()).role(external);
+    let wires = AwsWires::new().roles(StaticRoles::new().with_role(reader()).with_role(external));
     let front = Front::with(|builder| builder.aws(wires)).await;
     let bob = test_support::records::pair_in("demo", "bob", "b0b0b0b0b0b0b0b0", &"b".repeat(48));
     let carol =
@@ -166,7 +169,8 @@ async fn role_is_assumed_only_by_those_whom_it_admits() {
 
 #[tokio::test]
 async fn unknown_role_is_the_caller_only_if_the_operator_says_so() {
-    let wires = AwsWires::new().role(reader()).any_role_is_self(true);
+    let wires =
+        AwsWires::new().roles(StaticRoles::new().with_role(reader())).any_role_is_self(true);
     let front = Front::with(|builder| builder.aws(wires)).await;
     let assume = |arn| [("Action", "AssumeRole"), ("RoleArn", arn), ("RoleSessionName", "etl")];
     let any = front.sts(&Client::alice(), &assume("arn:xxx:xxx:xxx:xxxx")).await.issued();

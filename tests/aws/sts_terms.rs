@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_credentials::{
-    aws::{AwsWires, Role},
+    aws::{AwsWires, Role, StaticRoles},
     clock::Clock,
     domain::{Delegation, Status, UserId},
 };
@@ -14,7 +14,10 @@ use crate::front::{Client, Front};
 async fn durations_outside_their_bounds_are_errors_and_never_clamped() {
     let role = Role::new("arn:aws:iam::000000000000:role/short").unwrap();
     let role = role.user(UserId::new("alice").unwrap()).longest(Duration::from_hours(2)).unwrap();
-    let front = Front::with(|builder| builder.aws(AwsWires::new().role(role))).await;
+    let front = Front::with(|builder| {
+        builder.aws(AwsWires::new().roles(StaticRoles::new().with_role(role)))
+    })
+    .await;
     let arn = ("RoleArn", "arn:aws:iam::000000000000:role/short");
     for (action, more, good, bad) in [
         ("AssumeRole", None, ["900", "43200"], ["899", "43201"]),

@@ -15,6 +15,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use example_support::{
+    aws_options::AwsOptions,
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
     identities::Identities,
@@ -52,6 +53,8 @@ struct Options {
     store: StoreOptions,
     #[command(flatten)]
     key: KeyOptions,
+    #[command(flatten)]
+    aws: AwsOptions,
     /// The maximum number of credentials per user [default: unlimited].
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -87,6 +90,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     credentials = options.server.apply(options.key.apply(credentials));
+    credentials = options.aws.apply(credentials, identities.clone(), are_public);
     if let Some(usage) = usage {
         // Shows last uses that a gateway on the same store recorded; `s3s` does not report uses.
         credentials = credentials.usage(usage);

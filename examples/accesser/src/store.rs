@@ -21,8 +21,6 @@ use s3s::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
     ResponseBody, async_trait,
-    backend::KeySource,
-    domain::AccessKey,
     operation::S3OperationRules,
     s3::{Anonymous, S3sAccess, S3sAuth, S3sGuardLayer},
 };
@@ -45,10 +43,10 @@ pub(crate) fn open(
     config.post_object_max_file_size = MAX_FORM_FILE;
     let mut builder = S3ServiceBuilder::new(Folder::open(buckets)?);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    let (auth, boundaries) = S3sAuth::new(keys.clone()).directory(identities).with_boundaries();
+    let (auth, boundaries) = S3sAuth::new(keys).directory(identities).with_boundaries();
     builder.set_auth(auth);
     let operations = S3OperationRules::new().serve(OPERATIONS);
-    builder.set_access(Access { keys, boundaries: boundaries.operations(operations) });
+    builder.set_access(Access { boundaries: boundaries.operations(operations) });
     // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
     let guard =
         S3sGuardLayer::builder().signature_v2(signature_v2).anonymous(Anonymous::Refuse).build()?;
@@ -74,7 +72,6 @@ const CONTENT_OPERATIONS: [&str; 3] = ["PostObject", "PutObject", "UploadPart"];
 /// Accepts only keys with a project, within their boundaries. Runs before a request's body is read.
 #[derive(Clone, Debug)]
 struct Access {
-    keys: Keys,
     boundaries: S3sAccess,
 }
 
@@ -83,14 +80,9 @@ impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let denied = || s3_error!(AccessDenied, "Access Denied");
         let signer = context.credentials().ok_or_else(denied)?;
-        let access_key = AccessKey::from_stored(signer.access_key.as_str());
-        // A cache hit: the signature was just verified with this key.
-        let found = self.keys.find(&access_key).await.map_err(|error| {
-            tracing::error!(%error, "key lookup failed");
-            s3_error!(ServiceUnavailable)
-        })?;
-        let project = found.as_ref().and_then(|credential| credential.project_id.as_ref());
-        project.ok_or_else(denied)?;
+        let access_key = signer.access_key.clone();
+        let credential = self.boundaries.signer(&access_key).await?;
+        credential.project_id.as_ref().ok_or_else(denied)?;
         // `s3s` would report an internal error.
         let is_document = !CONTENT_OPERATIONS.contains(&context.s3_op().name());
         if is_document && content_length(context.headers()) > MAX_DOCUMENT {

@@ -42,6 +42,7 @@ use http::Uri;
 use tower::ServiceBuilder;
 use tower_credentials::{
     CredentialLayer, Dialect,
+    aws::StaticRoles,
     backend::CredentialBackend,
     domain::Quota,
     keystone::{KeystoneDirectory, KeystoneValidator},
@@ -81,6 +82,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let validator = KeystoneValidator::new(client.clone());
     let directory = KeystoneDirectory::new(client.clone());
     let credentials = CredentialLayer::builder(validator, Arc::clone(&store));
+    let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
     let credentials = options
         .server
         .apply(options.key.apply(credentials))

@@ -3,7 +3,9 @@
 use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use example_support::{backend::StoreOptions, key_options::KeyOptions, server::ServerOptions};
+use example_support::{
+    aws_options::AwsOptions, backend::StoreOptions, key_options::KeyOptions, server::ServerOptions,
+};
 use http::Uri;
 use tower_credentials::{
     backend::{OpenError, resolve_url},
@@ -43,6 +45,8 @@ pub struct Options {
     pub store: StoreOptions,
     #[command(flatten)]
     pub key: KeyOptions,
+    #[command(flatten)]
+    pub aws: AwsOptions,
     /// The name of the service user, with which the front looks up tokens, users and projects in
     /// Keystone.
     #[arg(long, value_name = "NAME")]

@@ -34,6 +34,7 @@ use std::{
 use crate::{gateway::Gateway, store::Store};
 use clap::Parser;
 use example_support::{
+    aws_options::AwsOptions,
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
     identities::Identities,
@@ -75,6 +76,8 @@ pub struct Options {
     pub store: StoreOptions,
     #[command(flatten)]
     pub key: KeyOptions,
+    #[command(flatten)]
+    pub aws: AwsOptions,
     /// Also accept requests for `BUCKET.DOMAIN`, with this domain.
     #[arg(long)]
     pub base_domain: Option<String>,
@@ -107,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     credentials = options.server.apply(options.key.apply(credentials));
+    credentials = options.aws.apply(credentials, identities.clone(), are_public);
     let mut auth = S3AuthLayer::builder(keys)
         .directory(identities)
         .base_domains(&options.base_domain)

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     error::Error,
     path::Path,
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tower_credentials::{
     auth::StaticTokens,
+    aws::{InvalidRole, Role, StaticRoles},
     directory::{Project, StaticDirectory, User},
     domain::{Caller, ProjectId, Scope, UserId},
     secret_files::SecretFiles,
@@ -30,6 +32,8 @@ struct File {
     tokens: Vec<TokenTable>,
     #[serde(default)]
     assignments: Vec<AssignmentTable>,
+    #[serde(default)]
+    roles: Vec<RoleTable>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +69,21 @@ struct AssignmentTable {
     user_id: String,
     project_id: String,
     roles: Vec<String>,
+}
+
+/// A role that keys can assume. `boundary` is the JSON text of a boundary, `max_duration` is in
+/// seconds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleTable {
+    arn: String,
+    boundary: Option<String>,
+    max_duration: Option<u64>,
+    external_id: Option<String>,
+    #[serde(default)]
+    users: Vec<String>,
+    #[serde(default)]
+    projects: Vec<String>,
 }
 
 /// A member of a project without a role there.
@@ -143,7 +162,31 @@ fn parse(text: &str) -> Result<Loaded, String> {
             return Err(format!("{at}: duplicate token"));
         }
     }
-    Ok(Loaded { tokens, directory })
+    let (mut roles, mut arns) = (StaticRoles::new(), HashSet::new());
+    for (at, table) in numbered("roles", file.roles) {
+        if !arns.insert(table.arn.clone()) {
+            return Err(format!("{at}: duplicate arn"));
+        }
+        let failed = |error: InvalidRole| format!("{at}: {error}");
+        let mut role = Role::new(table.arn).map_err(failed)?;
+        if let Some(boundary) = table.boundary {
+            role = role.boundary(&boundary).map_err(failed)?;
+        }
+        if let Some(seconds) = table.max_duration {
+            role = role.longest(Duration::from_secs(seconds)).map_err(failed)?;
+        }
+        if let Some(id) = table.external_id {
+            role = role.external_id(id);
+        }
+        for id in table.users {
+            role = role.user(find(&users, &id, &at, "unknown user in users")?.id);
+        }
+        for id in table.projects {
+            role = role.project(find(&projects, &id, &at, "unknown project in projects")?);
+        }
+        roles = roles.with_role(role);
+    }
+    Ok(Loaded { tokens, directory, roles })
 }
 
 /// The tables of a kind, each with a name for error messages.

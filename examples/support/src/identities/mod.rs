@@ -1,4 +1,4 @@
-//! Tokens, users and projects from a TOML file, reloaded on SIGHUP.
+//! Tokens, users, projects and roles from a TOML file, reloaded on SIGHUP.
 
 mod file;
 
@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tower_credentials::{
     async_trait,
     auth::{AuthError, Presented, StaticTokens, TokenValidator},
+    aws::{Role, RoleSource, StaticRoles},
     directory::{
         DelegatedAccess, Directory, DirectoryError, Membership, Project, StaticDirectory, User,
     },
@@ -37,6 +38,7 @@ pub struct Identities {
 struct Loaded {
     tokens: StaticTokens,
     directory: StaticDirectory,
+    roles: StaticRoles,
 }
 
 impl Identities {
@@ -93,6 +95,12 @@ impl Identities {
 
     fn loaded(&self) -> Arc<Loaded> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl RoleSource for Identities {
+    fn find(&self, arn: &str) -> Option<Arc<Role>> {
+        self.loaded().roles.find(arn)
     }
 }
 

@@ -141,9 +141,10 @@ where
 }
 
 /// Headers of requests and responses that must not be logged.
-pub fn secret_headers() -> [HeaderName; 3] {
+pub fn secret_headers() -> [HeaderName; 4] {
     [
         header::AUTHORIZATION,
+        HeaderName::from_static("x-amz-security-token"),
         HeaderName::from_static("x-auth-token"),
         HeaderName::from_static("x-subject-token"),
     ]
