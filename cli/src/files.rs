@@ -1,8 +1,8 @@
-//! Writing files so that each is complete or does not exist.
+//! Writing files so that each is complete or does not exist, and reading short ones.
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read, Write as _},
     os::unix::fs::{MetadataExt as _, chown},
     path::Path,
 };
@@ -10,6 +10,24 @@ use std::{
 use tempfile::{NamedTempFile, PersistError};
 
 use crate::report::{Exit, Failure};
+
+/// More than the largest boundary or policy, in bytes.
+const MAX_TEXT: u64 = 1 << 16;
+
+/// Reads a short text from a file, or from stdin if its name is `-`. `what` is for error messages.
+pub(crate) fn read_text(what: &str, file: &str) -> Result<String, Failure> {
+    let cannot = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("cannot read the {what} {file}: {error}"))
+    };
+    let input: Box<dyn Read> = if file == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| cannot(&error))?)
+    };
+    let mut text = String::new();
+    input.take(MAX_TEXT).read_to_string(&mut text).map_err(|error| cannot(&error))?;
+    Ok(text.trim().to_owned())
+}
 
 /// Creates a temporary file in the same folder, which only its owner can read. Dropping it
 /// removes the file.

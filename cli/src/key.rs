@@ -1,8 +1,6 @@
 //! The commands that change one key: `key create`, `rotate`, `disable`, `enable` and `delete`.
 
 use std::{
-    fs::File,
-    io::{self, Read},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,6 +18,7 @@ use tower_credentials::{
 
 use crate::{
     description::summary,
+    files::read_text,
     key_options::{CreateKey, KeyArgs, KeyCommand, RotateKey},
     report::{Exit, Failure, Report},
     store::{open, retry},
@@ -33,9 +32,6 @@ const ATTEMPTS: usize = 10;
 
 /// The shortest time in which a new key may expire.
 const MIN_LIFE: Duration = Duration::from_mins(1);
-
-/// More than the largest boundary, in bytes.
-const MAX_BOUNDARY: u64 = 1 << 16;
 
 pub(crate) async fn run(command: KeyCommand, files: SecretFiles) -> Result<Report, Failure> {
     match command {
@@ -65,7 +61,7 @@ async fn create(options: CreateKey, files: SecretFiles) -> Result<Report, Failur
         terms.set_expires_at(Some(end));
     }
     if let Some(file) = boundary {
-        let text = read_boundary(&file)?;
+        let text = read_text("boundary", &file)?;
         Boundary::parse(&text, user_id.as_str())
             .map_err(|error| Failure::of(Exit::Usage, &error))?;
         terms.set_boundary(Some(text));
@@ -190,21 +186,6 @@ async fn find(backend: &Backend, access_key: &str) -> Result<Arc<Credential>, Fa
 async fn is_stored(backend: &Backend, record: &Arc<Credential>) -> Result<bool, BackendError> {
     let found = retry(|| backend.get(&record.id)).await?;
     Ok(found.is_some_and(|found| found == *record))
-}
-
-/// Reads a boundary from a file or stdin.
-fn read_boundary(file: &str) -> Result<String, Failure> {
-    let cannot = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Usage, format!("cannot read the boundary {file}: {error}"))
-    };
-    let input: Box<dyn Read> = if file == "-" {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(file).map_err(|error| cannot(&error))?)
-    };
-    let mut text = String::new();
-    input.take(MAX_BOUNDARY).read_to_string(&mut text).map_err(|error| cannot(&error))?;
-    Ok(text.trim().to_owned())
 }
 
 /// The report of a command that prints a secret.

@@ -8,7 +8,7 @@ use tower_credentials::{
         BackendError,
         contract::{BulkLoad, Loaded, MAX_LOAD},
     },
-    domain::{Credential, CredentialId},
+    domain::{AccessKey, Credential, CredentialId},
     usage::{UsageLog, UsageRecorder},
 };
 
@@ -64,7 +64,12 @@ impl Loader {
     /// Adds records; waits while [`MAX_RUNNING`] loads run.
     pub(crate) async fn push(&mut self, mut records: Records) -> Result<(), BackendError> {
         for record in records.records {
-            self.last_used.extend(records.last_used.remove_entry(&record.id));
+            let last_use = records.last_used.remove_entry(&record.id);
+            if record.access_key.as_ref().is_some_and(AccessKey::is_of_session) {
+                self.tally.refuse(&record);
+                continue;
+            }
+            self.last_used.extend(last_use);
             self.bytes += record.size();
             self.pending.push(record);
             if self.pending.len() == MAX_LOAD || self.bytes >= MAX_BYTES {
@@ -136,14 +141,18 @@ impl Tally {
         for (record, outcome) in records.iter().zip(outcomes) {
             match outcome {
                 Loaded::AlreadyThere => tally.already_there += 1,
-                Loaded::Refused => {
-                    tally.refused += 1;
-                    tally.refused_ids.push(record.id.as_str().to_owned());
-                }
+                Loaded::Refused => tally.refuse(record),
                 Loaded::Stored => tally.stored += 1,
             }
         }
         tally
+    }
+
+    fn refuse(&mut self, record: &Credential) {
+        self.refused += 1;
+        if self.refused_ids.len() < MAX_LISTED {
+            self.refused_ids.push(record.id.as_str().to_owned());
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -165,7 +174,8 @@ impl Tally {
         let failure = (*refused > 0).then(|| {
             let message = format!(
                 "{refused} records were not stored: another record has their id, access key or \
-                slot, or they are too long for the store"
+                slot, or they are too long for the store, or their access key begins with ASIA, \
+                as those of sessions do"
             );
             Failure::new(Exit::Conflict, message)
         });

@@ -26,6 +26,7 @@ mod report;
 mod ring;
 mod scan;
 mod seal;
+mod session;
 mod stats;
 mod store;
 mod times;
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         Command::Purge(_) => ("purge", true),
         Command::Remove { .. } => ("remove", true),
         Command::Reseal { .. } => ("reseal", true),
+        // With `--credential-process`, stdout has the credentials.
+        Command::Session(session) => ("session", !session.credential_process),
         Command::Show(_) => ("show", true),
         Command::Stats(_) => ("stats", true),
         Command::Verify { .. } => ("verify", true),
@@ -130,6 +133,7 @@ async fn run(command: Command, files: SecretFiles, json: bool) -> Result<Report,
             store::open(&store, files, OpenMode::Existing).await.map(|it| describe(&it, &store))
         }
         Command::Remove { url, ids } => maintain::remove(&url, &ids).await,
+        Command::Session(options) => session::run(options),
         Command::Reseal { store, adopt } => maintain::reseal(&store, adopt, files).await,
         Command::Show(options) => list::show_one(options, files).await,
         Command::Stats(options) => stats::run(options, files).await,

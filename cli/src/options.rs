@@ -5,11 +5,13 @@ use std::{
     io::{self, IsTerminal as _},
     path::PathBuf,
     process,
+    time::Duration,
 };
 
 use crate::{
     key_options::{KeyCommand, List, Purge, Show, Stats},
     report::Failure,
+    times::parse_duration,
 };
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
@@ -122,6 +124,11 @@ pub(crate) enum Command {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Make temporary credentials from a key, without a store and without a server.
+    ///
+    /// The key is in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. The credentials may do what
+    /// the key may do, within the policy. They end when the key is disabled, deleted or replaced.
+    Session(SessionOptions),
     /// Seal all records of a store with the newest key, so that the other keys can be removed.
     ///
     /// Other processes may read and write meanwhile. After an interruption, run it again.
@@ -163,7 +170,7 @@ impl Command {
             | Self::Stats(Stats { store, .. })
             | Self::Verify { store, .. } => vec![&mut store.url],
             Self::Key(key) => vec![&mut key.store_mut().url],
-            Self::Ring { .. } => Vec::new(),
+            Self::Ring { .. } | Self::Session(_) => Vec::new(),
             Self::Remove { url, .. } => vec![url],
         };
         for url in urls {
@@ -171,6 +178,23 @@ impl Command {
         }
         Ok(self)
     }
+}
+
+#[derive(Args)]
+pub(crate) struct SessionOptions {
+    /// A name for the session: 2 to 64 characters of `A-Za-z0-9_+=,.@-`.
+    #[arg(long, value_name = "TEXT", default_value = "session")]
+    pub(crate) name: String,
+    /// How long the credentials are valid: at most 36h.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) life: Duration,
+    /// A file with an IAM policy document: the most that the credentials may do; `-` is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<String>,
+    /// Print the credentials as AWS clients read them from the program that is set as
+    /// `credential_process`.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) credential_process: bool,
 }
 
 #[derive(Args)]

@@ -55,6 +55,13 @@ impl AccessKey {
         Self(key.into().into_boxed_str())
     }
 
+    /// Returns whether it begins like the access keys of [sessions](crate::session). No record may
+    /// be created with such an access key.
+    #[must_use]
+    pub fn is_of_session(&self) -> bool {
+        self.0.starts_with(SESSION_KEY_PREFIX)
+    }
+
     /// Returns the access key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -14,6 +14,7 @@ mod records;
 mod rotating;
 mod sealed;
 mod secret_files;
+mod sessions;
 mod starting;
 mod terms;
 mod tool;
