@@ -17,6 +17,7 @@ mod other_stores;
 mod owners;
 mod power_loss;
 mod rotation;
+mod sessions;
 mod signatures;
 mod stopping;
 mod store_gone;

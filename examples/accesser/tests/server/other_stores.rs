@@ -25,13 +25,13 @@ use crate::{
 const ROUNDS: usize = 5;
 
 /// An accesser with a new database; `None` if PostgreSQL is not installed.
-async fn on_postgres() -> Option<Server> {
+pub(crate) async fn on_postgres() -> Option<Server> {
     let url = postgres::database().await?;
     Some(Server::new(ACCESSER).arguments(&["--backend", &url]))
 }
 
 /// An accesser with a new prefix in etcd.
-fn on_etcd(name: &str) -> Option<Server> {
+pub(crate) fn on_etcd(name: &str) -> Option<Server> {
     let url = etcd::place(name)?;
     Some(Server::new(ACCESSER).arguments(&["--backend", &url]))
 }
@@ -163,7 +163,7 @@ async fn check_sharing(accesser: &Server) {
     );
 }
 
-const NEVER: &[&str] = &["--key-ttl", "3600"];
+pub(crate) const NEVER: &[&str] = &["--key-ttl", "3600"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_accessers_share_keys_and_revocations_on_postgresql() {
