@@ -13,8 +13,10 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::{
+    dialect::{aws_iam, aws_sts, query_api},
     domain::SecretKey,
     s3::{self, PostForm},
+    session::{Presented, Session},
     signature::{date, form::SignedForm, format_amz},
 };
 
@@ -63,6 +65,27 @@ where
         }
     }
     panic!("reading the form does not end");
+}
+
+/// Parses a session token. Returns the session that it claims, and whether a session with the same
+/// claims has the same text.
+#[must_use]
+pub fn session(token: &str) -> Option<(Session, bool)> {
+    let presented = Presented::parse(token)?;
+    let (_, is_genuine) = presented.open(&SecretKey::from_stored("0".repeat(48)));
+    assert!(!is_genuine, "nobody knows the secret");
+    let session = (**presented.session()).clone();
+    let again = session.mint(&SecretKey::from_stored("1".repeat(48))).ok()?;
+    let same = Presented::parse(again.session_token.expose()).map(|it| (**it.session()).clone());
+    let is_same = same.as_ref() == Some(&session);
+    Some((session, is_same))
+}
+
+/// Parses the parameters of a request to IAM and to STS. Returns whether each API takes them.
+#[must_use]
+pub fn query(body: &[u8]) -> Option<[bool; 2]> {
+    let params = query_api::Params::parse(body).ok()?;
+    Some([aws_iam::Operation::parse(&params).is_ok(), aws_sts::Operation::parse(&params).is_ok()])
 }
 
 /// Parses a text in each date format of signatures.

@@ -43,7 +43,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("error", &["auth", "backend", "boundary", "directory", "domain", "issuer"]),
     ("flight", &[]),
     ("future", &["body"]),
-    ("fuzzing", &["domain", "s3", "signature"]),
+    ("fuzzing", &["dialect", "domain", "s3", "session", "signature"]),
     ("issuer", &["directory", "domain"]),
     ("keystone", &["auth", "clock", "directory", "domain", "flight", "tls"]),
     ("log", &[]),

@@ -22,6 +22,11 @@
 //!   boundary, and no later expiry than the rules allow.
 //! * A key with a boundary passes nothing outside it. No data plane admits an expired key, or
 //!   a pair that a rotation replaced in place. No token outlives its key.
+//! * A session of a key is admitted where the key is, and nowhere else, within its own policy. No
+//!   data plane that returns signers admits one.
+//! * Only a user's own unlimited key in a project creates keys over IAM, by the roles of the user.
+//!   The new key has the same owner and project, ends no later, and is admitted nowhere where the
+//!   first one is not.
 //! * A response contains only secrets that the caller may read. An error contains no secret.
 //!
 //! [`RolePolicy`]: tower_credentials::policy::RolePolicy
@@ -38,6 +43,7 @@ mod records;
 mod requests;
 mod running;
 mod secrets;
+mod sessions;
 mod stored;
 mod using;
 use test_support::{aws_signer, clock, signer, world};

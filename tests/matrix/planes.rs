@@ -17,13 +17,16 @@ use s3s::{
 use serde_json::Value;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_credentials::{
-    async_trait,
+    CredentialLayer, async_trait,
     auth::StaticTokens,
+    aws::AwsWires,
     backend::{Uncached, memory::MemoryBackend},
     clock::Clock,
     domain::{Caller, Credential, ProjectId, Scope, SecretText, UserId, parse_time},
     issuer::{IssueError, IssuedToken, Signer, TokenIssuer},
+    policy::RolePolicy,
     s3::{S3AuthLayer, S3sAccess, S3sAuth, S3sGuardLayer, S3sGuardService, VerifiedKey},
+    session::SessionCredentials,
 };
 
 use crate::{
@@ -58,6 +61,20 @@ pub(crate) struct Planes {
     tokens: World,
     tokens_bounded: World,
     tokens_careless: World,
+    /// IAM with the directory, where its members may manage their own keys.
+    iam: CredentialLayer,
+    /// IAM with the directory, where they may not.
+    iam_strict: CredentialLayer,
+    /// IAM without a directory.
+    iam_alone: CredentialLayer,
+}
+
+/// Which IAM a request is sent to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Iam {
+    Alone,
+    Members,
+    Strict,
 }
 
 /// The result of using a key on a data plane.
@@ -111,6 +128,10 @@ impl Planes {
                     .clock(clock.clone())
             })
         };
+        let iam = || {
+            let layer = CredentialLayer::builder(StaticTokens::new(), Arc::new(store.clone()));
+            layer.aws(AwsWires::new()).clock(clock.clone())
+        };
         let (bounded, access) = auth().directory(Arc::clone(&registry)).with_boundaries();
         Self {
             layer: layer().directory(Arc::clone(&registry)).build().unwrap(),
@@ -130,10 +151,21 @@ impl Planes {
             tokens: tokens(false, false),
             tokens_bounded: tokens(true, false),
             tokens_careless: tokens(false, true),
+            iam: iam()
+                .directory(Arc::clone(&registry))
+                .policy(RolePolicy::keystone())
+                .build()
+                .unwrap(),
+            iam_strict: iam().directory(Arc::clone(&registry)).build().unwrap(),
+            iam_alone: iam().build().unwrap(),
             registry,
             now,
             clock,
         }
+    }
+
+    pub(crate) fn clock(&self) -> &TestClock {
+        &self.clock
     }
 
     /// Changes the directory to these facts.
@@ -173,9 +205,33 @@ impl Planes {
     pub(crate) fn sign(&self, key: &Credential, secret: Option<&str>) -> Signed {
         let access = key.access_key.as_ref().unwrap().as_str();
         let secret = secret.unwrap_or_else(|| key.secret_key().unwrap().expose());
+        self.sign_with(access, secret, None)
+    }
+
+    /// Signs requests with the credentials of a session.
+    pub(crate) fn sign_of_session(&self, session: &SessionCredentials) -> Signed {
+        let (access, secret) = (session.access_key.as_str(), session.secret_key.expose());
+        self.sign_with(access, secret, Some(session.session_token.expose()))
+    }
+
+    /// Signs parameters for IAM.
+    pub(crate) fn sign_for_iam(
+        &self,
+        (access, secret, token): (&str, &str, Option<&str>),
+        params: &str,
+    ) -> Request<Full<Bytes>> {
+        let unsigned = Request::post("/")
+            .header("host", "s3.example.org")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let unsigned = with_token(unsigned, token).body(Full::from(params.to_owned())).unwrap();
+        let signer = aws_signer::Signer::new(access, secret, self.now).service("iam");
+        signer.body(params).sign(unsigned).0
+    }
+
+    fn sign_with(&self, access: &str, secret: &str, token: Option<&str>) -> Signed {
         let sign = |path| {
             let unsigned = Request::get(path).header("host", "s3.example.org");
-            let unsigned = unsigned.body(Empty::new()).unwrap();
+            let unsigned = with_token(unsigned, token).body(Empty::new()).unwrap();
             aws_signer::Signer::new(access, secret, self.now).sign(unsigned).0
         };
         let (within, outside) = (sign(WITHIN), sign(OUTSIDE));
@@ -207,6 +263,25 @@ impl Planes {
         }
     }
 
+    /// Sends a request to IAM. Returns its status and the response.
+    pub(crate) async fn send_to_iam(
+        &self,
+        iam: Iam,
+        request: Request<Full<Bytes>>,
+    ) -> (StatusCode, String) {
+        let layer = match iam {
+            Iam::Alone => &self.iam_alone,
+            Iam::Members => &self.iam,
+            Iam::Strict => &self.iam_strict,
+        };
+        let app = service_fn(async |_: Request<Full<Bytes>>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let (head, body) = layer.layer(app).oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     /// Sends the request outside the boundary to a plane that passes requests.
     pub(crate) async fn send_outside(&self, plane: Plane, signed: &Signed) -> Use {
         self.send_s3(plane, signed.outside.clone()).await
@@ -223,6 +298,13 @@ impl Planes {
             Plane::S3sDelegated => send_to(self.s3s_delegated.clone(), request).await,
             _ => unreachable!("{plane:?}"),
         }
+    }
+}
+
+fn with_token(request: http::request::Builder, token: Option<&str>) -> http::request::Builder {
+    match token {
+        Some(token) => request.header("x-amz-security-token", token),
+        None => request,
     }
 }
 

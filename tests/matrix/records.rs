@@ -107,7 +107,8 @@ impl Seed {
     }
 
     pub(crate) fn secret(&self) -> String {
-        format!("secret-of-{}.", self.name)
+        // Long enough for the parent of a session.
+        format!("secret-of-{}.0123456789abcdefghijkl", self.name)
     }
 
     /// Its id in v3.

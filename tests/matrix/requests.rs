@@ -24,7 +24,10 @@ pub(crate) struct Chosen {
 impl Chosen {
     /// The pair of the cell with this number.
     pub(crate) fn new(cell: usize) -> Self {
-        Self { access: format!("key-{cell}"), secret: format!("fresh-secret-{cell}.") }
+        Self {
+            access: format!("key-{cell}"),
+            secret: format!("fresh-secret-{cell}.0123456789abcdefghijkl"),
+        }
     }
 
     fn blob(&self) -> Value {

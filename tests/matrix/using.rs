@@ -16,6 +16,7 @@ use crate::{
     oracle::{Made, Plane, admits, owner_is_valid},
     planes::{Planes, Signed, Use},
     running::{self, Minted},
+    sessions,
 };
 
 /// A change of the facts, applied to [`Facts::new`].
@@ -128,6 +129,8 @@ async fn use_batch(
     if samples.is_empty() {
         return left;
     }
+    sessions::run(setting, sessions::AT_THE_START, &planes, &samples, report).await;
+    sessions::manage_keys(setting, &planes, &store, &samples, report).await;
     for (stage, change) in CHANGES {
         let mut facts = Facts::new();
         change(&mut facts);
@@ -144,6 +147,7 @@ async fn use_batch(
                 using.judge(plane, &facts, minted, &planes.send(plane, signed).await);
             }
         }
+        sessions::run(setting, stage, &planes, &samples, report).await;
     }
     planes.set(&Facts::new());
     let mut using =

@@ -21,7 +21,7 @@ impl Params {
     /// # Errors
     ///
     /// `ValidationError` if there are too many, a name occurs twice, or a text is not UTF-8.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, QueryError> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, QueryError> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for part in text.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
             let (name, value) = match part.iter().position(|byte| *byte == b'=') {
