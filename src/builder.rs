@@ -428,7 +428,7 @@ impl CredentialLayerBuilder {
             max_skew,
         };
         let prefixes = dialects.iter().map(|(_, prefix)| prefix.as_str());
-        let initials = Initials::of(prefixes.chain(wires_path));
+        let initials = Initials::of(prefixes.chain(wires.as_ref().map(Wires::path_or_root)));
         let shared = Shared {
             authority,
             validator,

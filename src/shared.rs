@@ -46,8 +46,7 @@ impl Shared {
     // Inlined, so that most requests of the app cost no call.
     #[inline]
     pub(crate) fn route<B>(&self, request: &Request<B>) -> Routed<Frame, Operation> {
-        let path = request.uri().path();
-        if path.len() == 1 || self.initials.admit(path) {
+        if self.initials.admit(request.uri().path()) {
             self.route_by_prefix(request)
         } else {
             Routed::NotOurs

@@ -59,6 +59,11 @@ impl Wires {
         }
     }
 
+    /// Returns the path of the wires.
+    pub(crate) fn path_or_root(&self) -> &str {
+        self.path().unwrap_or("/")
+    }
+
     /// Returns whether the wires have a host of their own.
     pub(crate) fn has_host(&self) -> bool {
         matches!(self.place, Place::Host(_))

@@ -17,29 +17,29 @@ pub(super) fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// The bytes after the first slash of some prefixes. Most paths of an app have another byte there,
-/// so that no prefix need be compared.
+/// so that no prefix need be compared. The path `/` has the byte 0, which no other path has.
 pub(crate) struct Initials([bool; 256]);
 
 impl Initials {
-    /// Collects the bytes. A prefix has text after its first slash.
+    /// Collects the bytes of prefixes, of which one may be `/`.
     pub(crate) fn of<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut initials = [false; 256];
-        for initial in prefixes.into_iter().filter_map(initial) {
-            initials[usize::from(initial)] = true;
+        for prefix in prefixes {
+            initials[usize::from(initial(prefix))] = true;
         }
         Self(initials)
     }
 
     /// Returns false if the path starts with none of the prefixes.
     pub(crate) fn admit(&self, path: &str) -> bool {
-        initial(path).is_some_and(|initial| self.0[usize::from(initial)])
+        self.0[usize::from(initial(path))]
     }
 }
 
 opaque_debug!(Initials);
 
-fn initial(path: &str) -> Option<u8> {
-    path.as_bytes().get(1).copied()
+fn initial(path: &str) -> u8 {
+    path.as_bytes().get(1).copied().unwrap_or(0)
 }
 
 /// Decodes a captured segment, once.

@@ -126,16 +126,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn render(self) -> Response<Full<Bytes>> {
-        let (id, name) = (request_id(), self.action);
-        let result = self.result.map_or_else(String::new, |result| {
-            format!("<{name}Result>{}</{name}Result>", result.as_str())
-        });
-        let body = format!(
-            "<{name}Response xmlns=\"{}\">{result}<ResponseMetadata><RequestId>{id}</RequestId>\
-             </ResponseMetadata></{name}Response>",
-            namespace(self.service),
-        );
-        respond(StatusCode::OK, &id, body)
+        let (id, response) = (request_id(), [self.action, "Response"]);
+        let mut xml = Xml::new();
+        xml.open(response, namespace(self.service));
+        if let Some(result) = self.result {
+            xml.element(&[self.action, "Result"].concat(), |xml| xml.all(&result));
+        }
+        xml.element("ResponseMetadata", |xml| _ = xml.text("RequestId", &id));
+        respond(StatusCode::OK, &id, xml.close(response))
     }
 }
 
@@ -143,14 +141,12 @@ impl Answer {
 pub(crate) fn refuse(service: Service, error: &QueryError) -> Response<Full<Bytes>> {
     let (id, status) = (request_id(), error.code.status());
     let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
-    let mut details = Xml::new();
-    details.text("Type", kind).text("Code", error.code.as_str()).text("Message", &error.message);
-    let body = format!(
-        "<ErrorResponse xmlns=\"{}\"><Error>{}</Error><RequestId>{id}</RequestId></ErrorResponse>",
-        namespace(service),
-        details.as_str(),
-    );
-    let mut response = respond(status, &id, body);
+    let (mut xml, name) = (Xml::new(), ["Error", "Response"]);
+    xml.open(name, namespace(service)).element("Error", |xml| {
+        xml.text("Type", kind).text("Code", error.code.as_str()).text("Message", &error.message);
+    });
+    xml.text("RequestId", &id);
+    let mut response = respond(status, &id, xml.close(name));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }

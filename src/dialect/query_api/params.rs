@@ -200,6 +200,11 @@ pub(in crate::dialect) fn violation(name: &'static str, constraint: &str) -> Que
 }
 
 fn decode(text: &[u8]) -> Result<String, QueryError> {
+    let not_utf8 = || QueryError::invalid("A parameter is not UTF-8.");
+    // Most texts are like this.
+    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return std::str::from_utf8(text).map(str::to_owned).map_err(|_| not_utf8());
+    }
     let spaced: Vec<u8> =
         text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let mut rest = spaced.as_slice();
@@ -211,5 +216,5 @@ fn decode(text: &[u8]) -> Result<String, QueryError> {
         rest = &rest[at + 3..];
     }
     let text = percent_decode(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
-    text.map_err(|_| QueryError::invalid("A parameter is not UTF-8."))
+    text.map_err(|_| not_utf8())
 }
