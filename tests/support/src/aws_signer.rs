@@ -24,6 +24,8 @@ pub struct Signer {
     pub expires_in: Option<Duration>,
     /// The declaration of the body.
     pub payload: Payload,
+    /// Whether a request that is signed in the header has `x-amz-content-sha256`.
+    pub declares_body: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -44,11 +46,14 @@ impl Signer {
             time,
             expires_in: None,
             payload: Payload::Bytes(Vec::new()),
+            declares_body: true,
         }
     }
 
+    /// For another service than S3, whose clients do not declare the body.
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
+        self.declares_body = false;
         self
     }
 
@@ -77,8 +82,7 @@ impl Signer {
         settings.expires_in = self.expires_in;
         match self.expires_in {
             Some(_) => settings.signature_location = SignatureLocation::QueryParams,
-            // Most clients of other services do not send the header.
-            None if self.service == "s3" => {
+            None if self.declares_body => {
                 settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
             }
             None => {}

@@ -13,7 +13,7 @@ use crate::ACCESSER;
 
 const DANA: &str = "d4e2dd1a9d0f4e0f8a1c3b5a7f9e1d2c";
 
-const PEOPLE: &str = r#"
+pub(crate) const PEOPLE: &str = r#"
     [[projects]]
     id = "p1"
     name = "one"
@@ -25,7 +25,7 @@ const PEOPLE: &str = r#"
 "#;
 
 /// A token of dana's, in plain text or as a hash.
-fn token(line: &str) -> String {
+pub(crate) fn token(line: &str) -> String {
     format!(
         "[[tokens]]\n{line}\nuser_id = \"{DANA}\"\nproject_id = \"p1\"\n\
          roles = [\"key_management_user\", \"key_listing_user\"]\n"
@@ -36,7 +36,7 @@ fn token(line: &str) -> String {
 const HASHED: &str =
     "token_sha256 = \"fe7fe9ba531a16e9930f236866099b9b773a65be5f448b03be885fbde203ec81\"";
 
-fn with_identities(text: &str) -> (Server, PathBuf) {
+pub(crate) fn with_identities(text: &str) -> (Server, PathBuf) {
     let accesser = Server::new(ACCESSER);
     let file = accesser.home().join("identities.toml");
     secret_file::write(&file, text);

@@ -22,6 +22,7 @@ mod signatures;
 mod stopping;
 mod store_gone;
 mod syscalls;
+mod wires;
 
 use test_support::process::Program;
 
