@@ -17,6 +17,7 @@ pub mod rclone;
 pub mod rusty_s3;
 pub mod s3cmd;
 pub mod secret_files;
+pub mod sessions;
 
 /// Generates the tests of all clients for one server, a [`Program`](crate::process::Program).
 #[macro_export]
@@ -85,6 +86,13 @@ macro_rules! client_tests {
                 key_ring_that_others_can_read_or_write_is_rejected
                 url_file_that_others_can_read_or_write_is_rejected
                 reload_of_identities_that_others_can_read_keeps_the_old_ones
+            }
+            sessions {
+                boto3_sessions_work_within_their_policy_only
+                boto3_refreshes_credentials_that_end_soon
+                boto3_maps_errors_to_its_exceptions
+                boto3_creates_lists_and_deletes_keys_over_iam
+                boto3_sessions_end_when_their_key_is_disabled
             }
         }
     };
