@@ -4,6 +4,7 @@
 
 pub mod aws_sigv4;
 pub mod bounded;
+pub mod cli_sessions;
 pub mod conditions;
 pub mod curl;
 pub mod hello;
@@ -12,6 +13,7 @@ pub mod lifecycle;
 pub mod log_lines;
 pub mod loopback;
 pub mod object_store;
+pub mod other_sessions;
 pub mod python;
 pub mod rclone;
 pub mod rusty_s3;
@@ -33,6 +35,11 @@ macro_rules! client_tests {
                 aws_command_line_works_within_the_boundary_of_its_key_only
                 rclone_works_within_the_boundary_of_its_key_only
                 s3cmd_works_within_the_boundary_of_its_key_only
+            }
+            cli_sessions {
+                aws_command_line_asks_for_sessions_and_uses_them
+                aws_command_line_manages_keys_over_iam
+                aws_command_line_assumes_the_role_of_a_profile
             }
             conditions {
                 conditions_see_the_address_and_the_encryption_of_a_connection
@@ -63,6 +70,11 @@ macro_rules! client_tests {
             object_store {
                 object_store_uses_a_key_of_any_origin_until_it_is_disabled
                 object_store_uses_a_key_with_unsigned_payloads
+            }
+            other_sessions {
+                minio_py_asks_for_sessions_and_uses_them
+                iceberg_client_works_below_the_prefix_of_its_session_only
+                javascript_sdk_uses_sessions_and_manages_keys
             }
             python {
                 boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled

@@ -11,6 +11,9 @@ use crate::{
     tools::{bare, has, python, run, with_key},
 };
 
+/// A policy that allows to read, write and list below `team/` only.
+pub const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::data/team/*"},{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::data","Condition":{"StringLike":{"s3:prefix":"team/*"}}}]}"#;
+
 /// A server with alice's key, and objects inside and outside of the prefix `team/`.
 pub struct Lab {
     pub server: Running,
@@ -30,11 +33,6 @@ impl Lab {
             owner.put(path, body).await.expect(200);
         }
         Self { server, owner, holder: Holder { url, bucket: "data".into(), key } }
-    }
-
-    /// A policy that allows to read, write and list below `team/` only.
-    pub fn policy() -> &'static str {
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::data/team/*"},{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::data","Condition":{"StringLike":{"s3:prefix":"team/*"}}}]}"#
     }
 
     /// A command with alice's key and the variables of the scripts.
