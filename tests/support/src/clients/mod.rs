@@ -18,6 +18,7 @@ pub mod python;
 pub mod rclone;
 pub mod rusty_s3;
 pub mod s3cmd;
+pub mod sdk_sessions;
 pub mod secret_files;
 pub mod sessions;
 
@@ -92,6 +93,10 @@ macro_rules! client_tests {
             s3cmd {
                 s3cmd_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled
                 s3cmd_uses_a_key_with_signature_version_2
+            }
+            sdk_sessions {
+                rust_sdk_assumes_a_role_as_a_catalog_does
+                rust_sdk_creates_lists_and_deletes_keys
             }
             secret_files {
                 identities_that_others_can_read_or_write_are_rejected
