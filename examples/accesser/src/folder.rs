@@ -30,7 +30,10 @@ use s3s_fs::FileSystem;
 use tokio::sync::RwLock;
 use tower_credentials::{async_trait, operation::S3OperationName};
 
-use crate::checks::{BodyWatch, check_delimiter, check_derived_names, check_key, check_number};
+use crate::{
+    checks::{BodyWatch, check_delimiter, check_derived_names, check_key, check_number},
+    uploader::by_stored_key,
+};
 
 /// The maximum number of keys in a delete request.
 const MAX_DELETED_KEYS: usize = 1_000;
@@ -300,7 +303,7 @@ impl S3 for Folder {
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Response<CreateMultipartUploadOutput> {
         self.check_writable(&request.input.bucket, &request.input.key, true).await?;
-        self.files.create_multipart_upload(request).await
+        self.files.create_multipart_upload(by_stored_key(request)).await
     }
 
     async fn upload_part(
@@ -311,7 +314,7 @@ impl S3 for Folder {
         check_number(request.input.part_number)?;
         let body = BodyWatch::default();
         request.input.body = body.watch(request.input.body.take());
-        body.blame_client(self.files.upload_part(request).await)
+        body.blame_client(self.files.upload_part(by_stored_key(request)).await)
     }
 
     async fn upload_part_copy(
@@ -322,11 +325,12 @@ impl S3 for Folder {
         check_number(request.input.part_number)?;
         let _removal = self.removal.read().await;
         self.check_source(&request.input.copy_source).await?;
-        self.files.upload_part_copy(request).await
+        self.files.upload_part_copy(by_stored_key(request)).await
     }
 
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> Response<ListPartsOutput> {
         check_key(&request.input.key)?;
+        let request = by_stored_key(request);
         let signer = request.credentials.as_ref().map(|signer| &*signer.access_key);
         self.check_upload(&request.input.upload_id, signer).await?;
         self.files.list_parts(request).await
@@ -342,7 +346,7 @@ impl S3 for Folder {
         for part in parts {
             self.check_part(&input.upload_id, part.part_number).await?;
         }
-        self.files.complete_multipart_upload(request).await
+        self.files.complete_multipart_upload(by_stored_key(request)).await
     }
 
     async fn abort_multipart_upload(
@@ -350,6 +354,6 @@ impl S3 for Folder {
         request: S3Request<AbortMultipartUploadInput>,
     ) -> Response<AbortMultipartUploadOutput> {
         check_key(&request.input.key)?;
-        self.files.abort_multipart_upload(request).await
+        self.files.abort_multipart_upload(by_stored_key(request)).await
     }
 }

@@ -10,6 +10,7 @@
 mod checks;
 mod folder;
 mod store;
+mod uploader;
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 

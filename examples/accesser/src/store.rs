@@ -2,7 +2,10 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use crate::folder::{Folder, OPERATIONS};
+use crate::{
+    folder::{Folder, OPERATIONS},
+    uploader,
+};
 use example_support::{
     backend::Keys,
     identities::Identities,
@@ -83,6 +86,7 @@ impl S3Access for Access {
         let access_key = signer.access_key.clone();
         let credential = self.boundaries.signer(&access_key).await?;
         credential.project_id.as_ref().ok_or_else(denied)?;
+        uploader::note(context, &credential);
         // `s3s` would report an internal error.
         let is_document = !CONTENT_OPERATIONS.contains(&context.s3_op().name());
         if is_document && content_length(context.headers()) > MAX_DOCUMENT {

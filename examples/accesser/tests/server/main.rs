@@ -1,8 +1,8 @@
 //! Runs the accesser as a process, with real sockets, S3 clients and disks.
 //!
-//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3, the
-//! AWS command line, rclone, s3cmd, curl, openssl, strace, root). With `REQUIRE_LIVE_BACKENDS=1` it
-//! fails.
+//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3,
+//! minio and pyiceberg, the AWS command line, Node.js with the AWS SDK, rclone, s3cmd, curl, openssl,
+//! strace, root). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod durability;
 mod expiry;

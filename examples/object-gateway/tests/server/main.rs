@@ -1,7 +1,8 @@
 //! Runs the object gateway as a process, with real S3 clients.
 //!
-//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3, the
-//! AWS command line, rclone, s3cmd, curl, openssl). With `REQUIRE_LIVE_BACKENDS=1` it fails.
+//! A test is skipped, with a line on stderr, if its tools are not installed (Python with boto3,
+//! minio and pyiceberg, the AWS command line, Node.js with the AWS SDK, rclone, s3cmd, curl,
+//! openssl). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod bounds;
 mod expiry;

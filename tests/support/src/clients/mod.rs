@@ -4,6 +4,7 @@
 
 pub mod aws_sigv4;
 pub mod bounded;
+pub mod cli_sessions;
 pub mod conditions;
 pub mod curl;
 pub mod hello;
@@ -12,11 +13,14 @@ pub mod lifecycle;
 pub mod log_lines;
 pub mod loopback;
 pub mod object_store;
+pub mod other_sessions;
 pub mod python;
 pub mod rclone;
 pub mod rusty_s3;
 pub mod s3cmd;
+pub mod sdk_sessions;
 pub mod secret_files;
+pub mod sessions;
 
 /// Generates the tests of all clients for one server, a [`Program`](crate::process::Program).
 #[macro_export]
@@ -32,6 +36,11 @@ macro_rules! client_tests {
                 aws_command_line_works_within_the_boundary_of_its_key_only
                 rclone_works_within_the_boundary_of_its_key_only
                 s3cmd_works_within_the_boundary_of_its_key_only
+            }
+            cli_sessions {
+                aws_command_line_asks_for_sessions_and_uses_them
+                aws_command_line_manages_keys_over_iam
+                aws_command_line_assumes_the_role_of_a_profile
             }
             conditions {
                 conditions_see_the_address_and_the_encryption_of_a_connection
@@ -63,6 +72,11 @@ macro_rules! client_tests {
                 object_store_uses_a_key_of_any_origin_until_it_is_disabled
                 object_store_uses_a_key_with_unsigned_payloads
             }
+            other_sessions {
+                minio_py_asks_for_sessions_and_uses_them
+                iceberg_client_works_below_the_prefix_of_its_session_only
+                javascript_sdk_uses_sessions_and_manages_keys
+            }
             python {
                 boto3_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled
                 boto3_script_fails_if_a_key_is_not_rejected
@@ -80,11 +94,22 @@ macro_rules! client_tests {
                 s3cmd_uses_a_key_of_any_origin_until_it_is_disabled_and_after_it_is_enabled
                 s3cmd_uses_a_key_with_signature_version_2
             }
+            sdk_sessions {
+                rust_sdk_assumes_a_role_as_a_catalog_does
+                rust_sdk_creates_lists_and_deletes_keys
+            }
             secret_files {
                 identities_that_others_can_read_or_write_are_rejected
                 key_ring_that_others_can_read_or_write_is_rejected
                 url_file_that_others_can_read_or_write_is_rejected
                 reload_of_identities_that_others_can_read_keeps_the_old_ones
+            }
+            sessions {
+                boto3_sessions_work_within_their_policy_only
+                boto3_refreshes_credentials_that_end_soon
+                boto3_maps_errors_to_its_exceptions
+                boto3_creates_lists_and_deletes_keys_over_iam
+                boto3_sessions_end_when_their_key_is_disabled
             }
         }
     };
