@@ -156,7 +156,7 @@ where
     started.elapsed()
 }
 
-/// A signed AssumeRole.
+/// A signed `AssumeRole`.
 fn assume() -> Request<Full<Bytes>> {
     let request = Request::post("/")
         .header("host", "localhost")
