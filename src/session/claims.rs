@@ -165,6 +165,7 @@ impl Session {
     }
 
     /// Returns the policies, compiled for the session's user.
+    #[cfg(feature = "s3")]
     pub(crate) fn boundaries(
         &self,
         user_id: &str,
