@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::domain::{Caller, Credential, Kind, ProjectId, UserId};
 
+mod keys;
 mod roles;
 
 pub use self::roles::{DelegatedCallers, RoleNames, RolePolicy, RoleTable};

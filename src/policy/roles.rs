@@ -1,7 +1,7 @@
 //! [`RolePolicy`]: the default policy with its two tables.
 
 use super::{Action, Decision, ListScope, Policy, Target};
-use crate::domain::{Caller, Delegation, KeyRoles, Kind, Scope};
+use crate::domain::{Caller, Delegation, Kind, Scope};
 
 /// The default policy: roles by name.
 ///
@@ -234,54 +234,6 @@ impl RolePolicy {
         Self { table: RoleTable::Keystone, ..Self::default() }
     }
 
-    /// The table for keys: own key pairs in the own project, whatever the roles. No other key is
-    /// known to exist.
-    fn decide_for_key(
-        &self,
-        caller: &Caller,
-        roles: KeyRoles,
-        action: Action,
-        target: Target<'_>,
-    ) -> Decision {
-        if !self.lets_key(caller, roles, action) {
-            return Decision::Forbid;
-        }
-        // Before a record is known, its project is unknown too.
-        let is_in_project = match target.project_id {
-            Some(id) => caller.project_id() == Some(id),
-            None => target.kind.is_none(),
-        };
-        if owns(caller, target) && is_pair(target) && is_in_project {
-            return Decision::Allow;
-        }
-        match action {
-            Action::DeleteKey | Action::ShowKey | Action::UpdateKey => Decision::Hide,
-            _ => Decision::Forbid,
-        }
-    }
-
-    /// Returns whether a key may perform the action on its user's own keys, by the user's roles.
-    fn lets_key(&self, caller: &Caller, roles: KeyRoles, action: Action) -> bool {
-        let is_of_keys = matches!(
-            action,
-            Action::CreateKey
-                | Action::DeleteKey
-                | Action::ListKeys
-                | Action::ShowKey
-                | Action::UpdateKey
-        );
-        let holds_role = || match roles {
-            KeyRoles::Known => {
-                let as_keystone = self.table == RoleTable::Keystone
-                    && (!changes(action) || caller.has_role(&self.names.member));
-                let admin = caller.has_role(&self.names.admin);
-                as_keystone || admin || self.holds_role_for(caller, action)
-            }
-            KeyRoles::Unknown => true,
-        };
-        is_of_keys && caller.delegation.is_none() && holds_role()
-    }
-
     /// Keystone's table, for callers who are not admins.
     fn lets_as_keystone(&self, caller: &Caller, action: Action, target: Target<'_>) -> bool {
         let own = owns(caller, target);
@@ -367,7 +319,7 @@ impl RolePolicy {
         }
     }
 
-    fn holds_role_for(&self, caller: &Caller, action: Action) -> bool {
+    pub(super) fn holds_role_for(&self, caller: &Caller, action: Action) -> bool {
         let (user, admin) = self.roles_for(action);
         caller.has_role(user) || caller.has_role(admin)
     }
@@ -395,12 +347,12 @@ fn allow(allowed: bool) -> Decision {
 
 /// Returns whether the caller is the owner, or may be, as far as the target is known. No
 /// user owns a root key.
-fn owns(caller: &Caller, target: Target<'_>) -> bool {
+pub(super) fn owns(caller: &Caller, target: Target<'_>) -> bool {
     !target.root_key && target.user_id.is_none_or(|id| *id == caller.user_id)
 }
 
 /// Returns whether the target is a key pair, or may be, as far as it is known.
-fn is_pair(target: Target<'_>) -> bool {
+pub(super) fn is_pair(target: Target<'_>) -> bool {
     target.kind.is_none_or(Kind::is_ec2)
 }
 
@@ -456,7 +408,7 @@ fn is_of_grants(action: Action) -> bool {
 }
 
 /// Returns whether an action creates, changes or deletes a record.
-fn changes(action: Action) -> bool {
+pub(super) fn changes(action: Action) -> bool {
     matches!(
         action,
         Action::CreateCredential

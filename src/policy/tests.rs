@@ -394,4 +394,5 @@ fn role_names_are_configurable() {
     assert_eq!(policy.decide(&caller(&["cloud_admin"]), Action::CreateGrant, target), A);
 }
 
+mod keys;
 mod keystone;
