@@ -1,5 +1,6 @@
 //! The AWS wires as a black box: signed requests to STS and IAM, and their responses.
 
+mod catalogs;
 mod front;
 mod iam;
 mod limits;
