@@ -10,10 +10,12 @@ use std::{convert::Infallible, process::Command};
 use axum::{Router, body::Body, routing::get};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt, layer::util::Identity};
-use tower_credentials::{CredentialLayer, auth::StaticTokens, backend::memory::MemoryBackend};
+use tower_credentials::{
+    CredentialLayer, auth::StaticTokens, aws::AwsWires, backend::memory::MemoryBackend,
+};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
-const CASES: [&str; 5] = ["bare", "around", "layer", "nothing", "validate"];
+const CASES: [&str; 6] = ["bare", "around", "wires", "layer", "nothing", "validate"];
 const FEW: u64 = 1_000;
 const MANY: u64 = 3_000;
 
@@ -22,14 +24,15 @@ fn main() {
     if let (Some(case), Some(count)) = (arguments.next(), arguments.next()) {
         return run(&case, count.parse().unwrap());
     }
-    let [bare, around, layer, nothing, validate] = CASES.map(|case| {
+    let [bare, around, wires, layer, nothing, validate] = CASES.map(|case| {
         let spent = instructions(case, MANY) - instructions(case, FEW);
         spent / (MANY - FEW)
     });
-    let [of_around, of_layer, of_nothing, of_validate] =
-        [around, layer, nothing, validate].map(|all| all.saturating_sub(bare));
+    let [of_around, of_wires, of_layer, of_nothing, of_validate] =
+        [around, wires, layer, nothing, validate].map(|all| all.saturating_sub(bare));
     println!("axum app, one GET                      {bare:>6} instructions");
     println!("CredentialLayer around the app adds    {of_around:>6} instructions");
+    println!("the same with the AWS wires adds       {of_wires:>6} instructions");
     println!("CredentialLayer adds                   {of_layer:>6} instructions");
     println!("a layer that does nothing adds         {of_nothing:>6} instructions");
     println!("ValidateRequestHeaderLayer adds        {of_validate:>6} instructions");
@@ -41,6 +44,11 @@ async fn run(case: &str, count: u64) {
     let layer = CredentialLayer::new(StaticTokens::new(), MemoryBackend::default());
     match case {
         "around" => send(layer.layer(app.into_service::<Body>()), count).await,
+        "wires" => {
+            let builder = CredentialLayer::builder(StaticTokens::new(), MemoryBackend::default());
+            let layer = builder.aws(AwsWires::new()).build().unwrap();
+            send(layer.layer(app.into_service::<Body>()), count).await;
+        }
         "layer" => send(app.layer(layer).into_service(), count).await,
         "nothing" => send(app.layer(Identity::new()).into_service(), count).await,
         "validate" => {

@@ -11,6 +11,7 @@ use crate::domain::{Caller, Credential, Kind, ProjectId, UserId};
 mod keys;
 mod roles;
 
+pub(crate) use self::keys::is_beyond_key;
 pub use self::roles::{DelegatedCallers, RoleNames, RolePolicy, RoleTable};
 
 mod owner;

@@ -58,6 +58,7 @@ impl Shared {
         if let Some(wires) = &self.wires
             && (wires.has_host() || self.answers_for(request))
             && let Some(route) = wires.route(request)
+            && (route != Route::Unsigned || !presented::is_signed_for_s3(request))
         {
             return Routed::Query(route);
         }

@@ -131,10 +131,10 @@ impl Wires {
         let request = signed::parse(RequestHead::from(head), service, &body)?;
         let request = request.ok_or_else(QueryError::not_signed)?;
         let signer = authority.signer_of(&request).await?;
-        let params = query_api::params(&head.uri, &head.headers, &body)?;
         if head.method != Method::POST {
-            return Err(QueryError::no_action("of a GET"));
+            return Err(QueryError::not_posted());
         }
+        let params = query_api::signed_params(&head.uri, &head.headers, &body)?;
         if service == Service::Iam {
             let aws_iam::Operation { command, action } = aws_iam::Operation::parse(&params)?;
             let outcome = authority.run_own_keys(&signer, command).await?;

@@ -9,7 +9,7 @@ use crate::{
     domain::{AccessKey, Caller, Credential, CredentialId, Kind, ProjectId, Quota, UserId},
     error::{Error, ErrorKind},
     issuer::TokenIssuer,
-    policy::{Action, Decision, Owners, Policy, Target},
+    policy::{Action, Decision, Owners, Policy, Target, is_beyond_key},
     usage::UsageLog,
 };
 
@@ -51,7 +51,9 @@ pub(super) enum Reading {
 impl Authority {
     /// Returns whether the policy allows this action on a record.
     pub(super) fn allows(&self, caller: &Caller, action: Action, credential: &Credential) -> bool {
-        self.policy.decide(caller, action, Target::record(credential)) == Decision::Allow
+        let target = Target::record(credential);
+        !is_beyond_key(caller, target)
+            && self.policy.decide(caller, action, target) == Decision::Allow
     }
 
     /// The target of an action for which no record is known yet.
@@ -73,6 +75,8 @@ impl Authority {
         target: Target<'_>,
     ) -> Result<(), Error> {
         match self.policy.decide(caller, action, target) {
+            // A policy of the app's may not know of callers that are keys.
+            Decision::Allow if is_beyond_key(caller, target) => Err(Error::no_such_credential()),
             Decision::Allow => Ok(()),
             Decision::Forbid => Err(Error::forbidden()),
             Decision::Hide => Err(Error::no_such_credential()),

@@ -4,11 +4,14 @@ use super::{
     checks::Authority,
     keys::{CreateKey, KeyCommand, ListKeys, UpdateKey},
     listing::End,
-    outcome::{Outcome, View},
+    outcome::{LastUsed, Outcome, View},
     signers::{Signer, SignerError, SignerErrorKind},
     terms::{Given, GivenTerms, TermFilter},
 };
-use crate::domain::{AccessKey, Attributes, Status, UserId};
+use crate::{
+    domain::{AccessKey, Attributes, Status, UserId},
+    error::{Error, ErrorKind},
+};
 
 /// A request about a user's own keys. `user_name` is the name that the request gives, if any.
 #[derive(Debug)]
@@ -95,6 +98,10 @@ impl Authority {
             Outcome::Deleted | Outcome::Updated(_) => OwnKeyOutcome::Done,
             Outcome::Listed(listing) => {
                 OwnKeyOutcome::Listed { views: listing.views, next: listing.next }
+            }
+            Outcome::Shown(view) if view.last_used == LastUsed::Unknown => {
+                let message = "The log of uses is unavailable.";
+                return Err(Error::new(ErrorKind::Unavailable, message).into());
             }
             Outcome::Shown(view) => OwnKeyOutcome::LastUsed(view),
         })

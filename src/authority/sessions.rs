@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     aws::Roles,
-    domain::UserId,
+    domain::{AccessKey, UserId},
     error::{Error, ErrorKind},
     session::{Holder, Session, SessionCredentials, SessionError},
 };
@@ -29,10 +29,9 @@ const ROLE_DURATION: u64 = 3_600;
 const NOTHING: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
-/// The bounds of a session's name that a user's id is fitted into.
+/// The longest name of a session, into which a user's id is fitted.
 const MAX_NAME: usize = 64;
 
-#[derive(Debug)]
 pub(crate) enum SessionCommand {
     AssumeRole(AssumeRole),
     GetCallerIdentity,
@@ -41,14 +40,18 @@ pub(crate) enum SessionCommand {
 }
 
 /// A role session. A missing role is the signer's own user.
-#[derive(Debug)]
 pub(crate) struct AssumeRole {
     pub(crate) role: Option<String>,
     pub(crate) external_id: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) duration: Option<u64>,
+    pub(crate) source_identity: Option<String>,
 }
+
+// They hold policies.
+opaque_debug!(AssumeRole);
+opaque_debug!(SessionCommand);
 
 /// The result of a command.
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl Authority {
         command: SessionCommand,
     ) -> Result<SessionOutcome, SignerError> {
         let user_id = signer.credential.user_id.clone();
+        let (mut role, mut source_identity) = (None, None);
         let (holder, policies, duration) = match command {
             SessionCommand::GetCallerIdentity => {
                 return Ok(SessionOutcome::Identity { user_id, holder: signer.holder().clone() });
@@ -74,6 +78,7 @@ impl Authority {
                 may_mint(signer, "AssumeRole")?;
                 let (policy, longest) = role_of(signer, roles, &command)?;
                 let duration = duration_of(command.duration, ROLE_DURATION.min(longest), longest)?;
+                (role, source_identity) = (command.role, command.source_identity);
                 let name = command.name.unwrap_or_else(|| name_of(&user_id));
                 let policies = [policy, command.policy];
                 (Holder::Role(name), policies, duration)
@@ -91,6 +96,16 @@ impl Authority {
             }
         };
         let credentials = self.mint(signer, &holder, &policies, duration)?;
+        tracing::info!(
+            access_key = ?credentials.access_key.as_str(),
+            key = ?signer.credential.access_key.as_ref().map(AccessKey::as_str),
+            user_id = ?user_id.as_str(),
+            ?holder,
+            role,
+            source_identity,
+            seconds = duration,
+            "session issued"
+        );
         Ok(SessionOutcome::Issued { user_id, holder, credentials: Box::new(credentials) })
     }
 
@@ -101,7 +116,13 @@ impl Authority {
         policies: &[Option<String>],
         duration: u64,
     ) -> Result<SessionCredentials, SignerError> {
-        let (now, parent) = (self.clock.now(), &signer.credential);
+        let parent = &signer.credential;
+        // Another server's clock may be ahead of this one.
+        let enabled_at = parent.terms.enabled_at();
+        let now = self.clock.now();
+        let now = enabled_at
+            .filter(|at| now.checked_add(self.max_skew) >= Some(*at))
+            .map_or(now, |at| at.max(now));
         let (Some(access_key), Some(secret)) = (&parent.access_key, parent.secret_key()) else {
             return Err(SignerError::denied("The key has no secret."));
         };

@@ -188,7 +188,7 @@ fn check(
     authority: &Authority,
 ) -> Result<(), SignerError> {
     session.check(parent, now, authority.max_skew).map_err(|refusal| match refusal {
-        SessionRefusal::Against => SignerError::invalid_client(),
+        SessionRefusal::BreaksRule => SignerError::invalid_client(),
         SessionRefusal::Ended => {
             let message = "The security token included in the request is expired.";
             SignerError::new(SignerErrorKind::ExpiredToken, message)

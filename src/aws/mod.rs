@@ -36,7 +36,8 @@
 //! `MinIO`'s clients leave `RoleArn` out, or send one that stands for nothing. An unknown role is
 //! `AccessDenied`, unless [`any_role_is_self`](AwsWires::any_role_is_self) is set.
 //!
-//! Tags and `SourceIdentity` are checked, and grant nothing. `PolicyArns`, MFA and provided contexts
+//! The layer logs each session that it issues, without its token and its policy. Tags and
+//! `SourceIdentity` are checked, and grant nothing. `PolicyArns`, MFA and provided contexts
 //! are refused. No write reaches the store.
 //!
 //! # IAM, version 2010-05-08

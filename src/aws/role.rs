@@ -30,7 +30,9 @@ const ARN: RangeInclusive<usize> = 20..=2_048;
 ///     .user(UserId::new("alice")?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` leaves out the boundary and the external id.
+#[derive(Clone)]
 pub struct Role {
     arn: String,
     policy: Option<String>,
@@ -123,6 +125,15 @@ impl Role {
 
     pub(crate) fn max_duration(&self) -> Duration {
         self.max_duration
+    }
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Role")
+            .field("arn", &self.arn)
+            .field("max_duration", &self.max_duration)
+            .finish_non_exhaustive()
     }
 }
 

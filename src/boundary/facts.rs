@@ -33,6 +33,8 @@ pub struct RequestFacts<'a> {
     headers: &'a HeaderMap,
     user_id: &'a str,
     account_id: &'a str,
+    principal: Principal<'a>,
+    token_issued_at: Option<SystemTime>,
     version_id: Option<Cow<'a, str>>,
     now: Option<SystemTime>,
     auth: Option<AuthType>,
@@ -53,6 +55,38 @@ pub enum AuthType {
     Query,
 }
 
+/// Whom a request stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Principal<'a> {
+    /// A federated user with this name.
+    Federated(&'a str),
+    /// A role session with this name.
+    Role(&'a str),
+    /// The user.
+    User,
+}
+
+impl Principal<'_> {
+    /// Returns the ARN. That of a role session names the user, not the role.
+    #[must_use]
+    pub fn arn(self, account_id: &str, user_id: &str) -> String {
+        match self {
+            Self::Federated(name) => format!("arn:aws:sts::{account_id}:federated-user/{name}"),
+            Self::Role(name) => format!("arn:aws:sts::{account_id}:assumed-role/{user_id}/{name}"),
+            Self::User => format!("arn:aws:iam::{account_id}:user/{user_id}"),
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Federated(_) => "FederatedUser",
+            Self::Role(_) => "AssumedRole",
+            Self::User => "User",
+        }
+    }
+}
+
 impl<'a> RequestFacts<'a> {
     /// Creates the facts of a request with a key of this user.
     pub fn new(operation: &'a S3Operation<'a>, headers: &'a HeaderMap, user_id: &'a str) -> Self {
@@ -61,6 +95,8 @@ impl<'a> RequestFacts<'a> {
             headers,
             user_id,
             account_id: ACCOUNT,
+            principal: Principal::User,
+            token_issued_at: None,
             version_id: operation.version_id(),
             now: None,
             auth: None,
@@ -73,6 +109,14 @@ impl<'a> RequestFacts<'a> {
     /// Sets the account of ARNs. Default: `000000000000`.
     pub fn account_id(mut self, account_id: &'a str) -> Self {
         self.account_id = account_id;
+        self
+    }
+
+    /// Sets that the request is signed with a session, which was issued at this time, and whom the
+    /// session stands for. Default: a key of the user.
+    pub fn session(mut self, issued_at: SystemTime, principal: Principal<'a>) -> Self {
+        self.token_issued_at = Some(issued_at);
+        self.principal = principal;
         self
     }
 
@@ -140,10 +184,9 @@ impl<'a> RequestFacts<'a> {
             Key::ObjectCreationOperation => self.creates_object(),
             Key::Prefix => text(self.operation.parameter("prefix")),
             Key::PrincipalArn => {
-                let (account, user) = (self.account_id, self.user_id);
-                Value::Text(format!("arn:aws:iam::{account}:user/{user}").into())
+                Value::Text(self.principal.arn(self.account_id, self.user_id).into())
             }
-            Key::PrincipalType => Value::Text("User".into()),
+            Key::PrincipalType => Value::Text(self.principal.kind().into()),
             Key::Referer => self.header(header::REFERER.as_str()),
             Key::RemainingRetentionDays => match self.retain_until() {
                 Value::Date(until) => known(self.now, |now| Value::Number(days(now, until))),
@@ -168,8 +211,11 @@ impl<'a> RequestFacts<'a> {
                 Some((false, _)) => Value::Absent,
                 _ => Value::Unknown,
             },
-            // Keys that do not end with a session have none.
-            Key::TokenIssueTime => Value::Absent,
+            // Only sessions have one.
+            Key::TokenIssueTime => match self.token_issued_at {
+                Some(time) => Value::Date(nanoseconds(time)),
+                None => Value::Absent,
+            },
             Key::UserAgent => self.header(header::USER_AGENT.as_str()),
             Key::UserId => Value::Text(self.user_id.into()),
             Key::VersionId => text(match check.on {

@@ -59,7 +59,7 @@ use serde_json::Value as JsonValue;
 use self::{condition::Truth, document::Statement, json::Json, short::ShortForm};
 pub use self::{
     error::BoundaryError,
-    facts::{AuthType, RequestFacts},
+    facts::{AuthType, Principal, RequestFacts},
 };
 use crate::operation::{S3Action, S3Check, S3Resource};
 

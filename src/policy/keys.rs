@@ -6,6 +6,17 @@ use super::{
 };
 use crate::domain::{Caller, KeyRoles};
 
+/// Returns whether a record, as far as it is known, is out of the reach of a caller that is a key,
+/// whatever the policy says.
+pub(crate) fn is_beyond_key(caller: &Caller, target: Target<'_>) -> bool {
+    let is_in_project = match target.project_id {
+        Some(id) => caller.project_id() == Some(id),
+        // Before a record is known, its project is unknown too.
+        None => target.kind.is_none(),
+    };
+    caller.key.is_some() && !(owns(caller, target) && is_pair(target) && is_in_project)
+}
+
 impl RolePolicy {
     /// The table for keys: own key pairs in the own project, whatever the roles. No other key is
     /// known to exist.
@@ -19,12 +30,7 @@ impl RolePolicy {
         if !self.lets_key(caller, roles, action) {
             return Decision::Forbid;
         }
-        // Before a record is known, its project is unknown too.
-        let is_in_project = match target.project_id {
-            Some(id) => caller.project_id() == Some(id),
-            None => target.kind.is_none(),
-        };
-        if owns(caller, target) && is_pair(target) && is_in_project {
+        if !is_beyond_key(caller, target) {
             return Decision::Allow;
         }
         match action {

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// The account in ARNs, unless another is set.
+pub(super) const ACCOUNT: &str = "000000000000";
+
 /// The number of keys that are checked before other requests get a turn.
 pub(super) const KEYS_AT_ONCE: usize = 50;
 
@@ -81,6 +84,8 @@ impl Boundaries {
 /// How to enforce boundaries.
 #[derive(Debug)]
 pub(super) struct Enforcement {
+    /// The account in the ARNs of conditions.
+    pub(super) account_id: String,
     pub(super) operations: S3OperationRules,
     pub(super) buffers: Buffers,
 }
@@ -160,7 +165,8 @@ impl Enforcement {
                 }
             }
         } else {
-            boundaries.allow(&facts(&operation, head.headers(), extensions, key, now))
+            let facts = facts(&operation, head.headers(), extensions, key, now);
+            boundaries.allow(&facts.account_id(&self.account_id))
         };
         if is_allowed {
             Ok(Reading::Allowed(Box::new(operation.into_owned())))
@@ -184,6 +190,7 @@ impl Enforcement {
             Refusal::new(S3ErrorCode::MalformedXml, message)
         })?;
         let facts = facts(operation, &head.headers, &head.extensions, key, now);
+        let facts = facts.account_id(&self.account_id);
         for objects in objects.chunks(KEYS_AT_ONCE) {
             let is_allowed = |object: &ObjectToDelete| {
                 let version = object.version_id.as_deref();
@@ -213,7 +220,8 @@ impl Enforcement {
         let operation = self.operations.classify_form(head, form.key(), fields);
         let operation = operation.map_err(|error| unclear(key, error))?;
         let headers = headers_of(form).ok_or_else(ambiguous)?;
-        if boundaries.allow(&facts(&operation, &headers, extensions, key, now)) {
+        let facts = facts(&operation, &headers, extensions, key, now);
+        if boundaries.allow(&facts.account_id(&self.account_id)) {
             Ok(Box::new(operation.into_owned()))
         } else {
             Err(refused(key, operation.name().name(), outside()))
@@ -236,6 +244,9 @@ pub(super) fn facts<'a>(
     };
     let facts = RequestFacts::new(operation, headers, key.user_id().as_str());
     let mut facts = facts.now(now).signed(auth, key.signed_at());
+    if let Some(session) = key.session() {
+        facts = facts.session(session.issued_at(), session.holder().principal());
+    }
     if let Some(ClientAddress(address)) = extensions.get() {
         facts = facts.source_ip(*address);
     }

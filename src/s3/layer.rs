@@ -6,7 +6,7 @@ use tower::Layer;
 
 use super::{
     buffers::{self, Buffers},
-    enforcement::Enforcement,
+    enforcement::{ACCOUNT, Enforcement},
     rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules, signature_settings},
     service::S3AuthService,
     sessions::Sessions,
@@ -73,6 +73,7 @@ pub struct S3AuthLayerBuilder {
     signing_keys: usize,
     operations: S3OperationRules,
     buffers: usize,
+    account_id: String,
 }
 
 signature_settings!(S3AuthLayerBuilder);
@@ -90,6 +91,7 @@ impl S3AuthLayerBuilder {
             signing_keys: SIGNING_KEYS,
             operations: S3OperationRules::new(),
             buffers: buffers::TOTAL,
+            account_id: ACCOUNT.into(),
         }
     }
 
@@ -173,6 +175,13 @@ impl S3AuthLayerBuilder {
         self
     }
 
+    /// Sets the account in the ARNs that boundaries compare: that of
+    /// [`AwsWires::account_id`](crate::aws::AwsWires::account_id). Default: `000000000000`.
+    pub fn account_id(mut self, id: impl Into<String>) -> Self {
+        self.account_id = id.into();
+        self
+    }
+
     /// Sets the memory for the bodies of `DeleteObjects` that are read to check their keys, in
     /// bytes. Default: 64 MiB.
     ///
@@ -207,6 +216,7 @@ impl S3AuthLayerBuilder {
             signing_keys,
             operations,
             buffers,
+            account_id,
         } = self;
         let operations = operations.base_domains(&signatures.base_domains);
         Verifier {
@@ -218,7 +228,7 @@ impl S3AuthLayerBuilder {
             clock,
             signatures,
             hide_unknown_keys,
-            enforcement: Enforcement { operations, buffers: Buffers::new(buffers) },
+            enforcement: Enforcement { account_id, operations, buffers: Buffers::new(buffers) },
         }
     }
 }

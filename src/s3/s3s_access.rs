@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use super::{
     buffers::Buffers,
-    enforcement::{Boundaries, Enforcement, KEYS_AT_ONCE, Limit, Reading, facts},
+    enforcement::{ACCOUNT, Boundaries, Enforcement, KEYS_AT_ONCE, Limit, Reading, facts},
     key::{Signed, VerifiedKey},
     s3s_session,
 };
@@ -68,7 +68,7 @@ impl S3sAccess {
         Self {
             keys,
             clock,
-            enforcement: Arc::new(Enforcement { operations, buffers: Buffers::new(0) }),
+            enforcement: enforcement(operations, ACCOUNT.into()),
             limits: Arc::new(Cache::new(BOUNDARIES)),
         }
     }
@@ -77,7 +77,15 @@ impl S3sAccess {
     /// [`S3OperationRules::new`].
     #[must_use]
     pub fn operations(mut self, operations: S3OperationRules) -> Self {
-        self.enforcement = Arc::new(Enforcement { operations, buffers: Buffers::new(0) });
+        self.enforcement = enforcement(operations, self.enforcement.account_id.clone());
+        self
+    }
+
+    /// Sets the account in the ARNs that boundaries compare: that of
+    /// [`AwsWires::account_id`](crate::aws::AwsWires::account_id). Default: `000000000000`.
+    #[must_use]
+    pub fn account_id(mut self, id: impl Into<String>) -> Self {
+        self.enforcement = enforcement(self.enforcement.operations.clone(), id.into());
         self
     }
 
@@ -211,6 +219,7 @@ impl S3Access for S3sAccess {
             return Err(S3ErrorCode::ExpiredToken.into());
         }
         let facts = facts(operation, &request.headers, &request.extensions, key, now);
+        let facts = facts.account_id(&self.enforcement.account_id);
         let is_allowed = |object: &ObjectIdentifier| {
             let (version, has_etag) = (object.version_id.as_deref(), object.e_tag.is_some());
             self.enforcement.operations.is_key(&object.key)
@@ -230,6 +239,10 @@ impl fmt::Debug for S3sAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3sAccess").field("keys", &self.keys).finish_non_exhaustive()
     }
+}
+
+fn enforcement(operations: S3OperationRules, account_id: String) -> Arc<Enforcement> {
+    Arc::new(Enforcement { account_id, operations, buffers: Buffers::new(0) })
 }
 
 fn denied() -> S3Error {

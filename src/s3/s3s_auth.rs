@@ -166,7 +166,7 @@ impl S3Auth for S3sAuth {
         match presented.session().check(&credential, now, self.max_skew) {
             Ok(()) => Ok(secret.expose().into()),
             Err(SessionRefusal::Ended) => Err(S3ErrorCode::ExpiredToken.into()),
-            Err(SessionRefusal::Against) => Err(S3ErrorCode::InvalidToken.into()),
+            Err(SessionRefusal::BreaksRule) => Err(S3ErrorCode::InvalidToken.into()),
         }
     }
 }

@@ -41,10 +41,12 @@ struct Entry {
     parent: CredentialId,
     version: Version,
     derived: Derived,
+    /// The length of the boundary of the parent.
+    boundary: usize,
 }
 
 /// The session that a request names by its token, which is not verified yet.
-pub(super) struct Named<'a> {
+pub(super) struct ClaimedSession<'a> {
     token: Cow<'a, str>,
     session: Arc<Session>,
     /// The token's parts, unless the session is cached.
@@ -79,7 +81,7 @@ impl Sessions {
         token: Cow<'a, str>,
         access_key: &str,
         scope: &CredentialScope<'_>,
-    ) -> Result<Named<'a>, Refusal> {
+    ) -> Result<ClaimedSession<'a>, Refusal> {
         let entry = self.0.get(&CacheKeyRef { token: &token, scope });
         let (session, presented) = if let Some(entry) = &entry {
             (Arc::clone(&entry.session), None)
@@ -90,7 +92,7 @@ impl Sessions {
         if session.access_key().as_str() != access_key {
             return Err(invalid());
         }
-        Ok(Named { token, session, presented, entry })
+        Ok(ClaimedSession { token, session, presented, entry })
     }
 
     /// Returns the signing key of the session, if it made the signature and the token is genuine.
@@ -99,7 +101,7 @@ impl Sessions {
     /// same, whether the parent exists or not.
     pub(super) fn signing_key(
         &self,
-        named: &Named<'_>,
+        named: &ClaimedSession<'_>,
         scope: &CredentialScope<'_>,
         parent: Option<(&Credential, &SecretKey)>,
         is_signed: impl Fn(&SigningKey) -> bool,
@@ -147,7 +149,7 @@ impl Sessions {
 
     fn insert(
         &self,
-        named: &Named<'_>,
+        named: &ClaimedSession<'_>,
         scope: &CredentialScope<'_>,
         parent: &Credential,
         derived: Derived,
@@ -158,13 +160,14 @@ impl Sessions {
         }
         let (token, region) = (named.token.as_ref().into(), scope.region().into());
         let session = Arc::clone(&named.session);
+        let boundary = parent.terms.boundary().map_or(0, str::len);
         let (parent, version) = (parent.id.clone(), parent.version);
-        let entry = Entry { session, parent, version, derived };
+        let entry = Entry { session, parent, version, derived, boundary };
         self.0.insert(CacheKey { token, day, region }, entry);
     }
 }
 
-impl Named<'_> {
+impl ClaimedSession<'_> {
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.session
     }
@@ -178,7 +181,7 @@ pub(super) fn check(
     max_skew: Duration,
 ) -> Result<(), Refusal> {
     session.check(parent, now, max_skew).map_err(|refusal| match refusal {
-        SessionRefusal::Against => invalid(),
+        SessionRefusal::BreaksRule => invalid(),
         SessionRefusal::Ended => ended(),
     })
 }
@@ -250,8 +253,9 @@ struct Size;
 impl Weighter<CacheKey, Entry> for Size {
     fn weight(&self, key: &CacheKey, entry: &Entry) -> u64 {
         // The policies of a session are in its token, in its claims and compiled.
-        let limit = if matches!(entry.derived.limit, Limit::None) { 1 } else { 4 };
-        u64::try_from(ENTRY + limit * key.token.len()).unwrap_or(u64::MAX)
+        let copies = if matches!(entry.derived.limit, Limit::None) { 1 } else { 4 };
+        let texts = copies * (key.token.len() + entry.boundary);
+        u64::try_from(ENTRY + texts).unwrap_or(u64::MAX)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     key::{Signed, VerifiedKey},
     refusal::Refusal,
     rules::{KeyRules, SignatureRules},
-    sessions::{self, Named, NotGenuine, Sessions},
+    sessions::{self, ClaimedSession, NotGenuine, Sessions},
     signing_keys::{Derived, SigningKeys},
 };
 use crate::{
@@ -160,7 +160,7 @@ impl Verifier {
     fn verify(
         &self,
         head: RequestHead<'_>,
-        (signed, session): (&SignedRequest<'_>, Option<&Named<'_>>),
+        (signed, session): (&SignedRequest<'_>, Option<&ClaimedSession<'_>>),
         found: Option<Arc<Credential>>,
         now: SystemTime,
     ) -> Result<Verified, Refusal> {
@@ -214,7 +214,7 @@ impl Verifier {
     /// whether a key exists, nor whether it has signed here before.
     pub(super) fn signing_key(
         &self,
-        (scope, signed_headers, session): (&CredentialScope<'_>, &str, Option<&Named<'_>>),
+        (scope, signed_headers, session): (&CredentialScope<'_>, &str, Option<&ClaimedSession<'_>>),
         usable: Option<&Credential>,
         is_signed: impl Fn(&SigningKey) -> bool,
     ) -> Result<Derived, NotGenuine> {
@@ -249,7 +249,10 @@ impl Verifier {
     }
 
     /// Returns the session that a request names, if it has a session token.
-    fn session_of<'a>(&self, signed: &'a SignedRequest<'_>) -> Result<Option<Named<'a>>, Refusal> {
+    fn session_of<'a>(
+        &self,
+        signed: &'a SignedRequest<'_>,
+    ) -> Result<Option<ClaimedSession<'a>>, Refusal> {
         match (signed, signed.session_token()) {
             (SignedRequest::V4(request), Some(token)) => {
                 self.sessions.named(token, request.access_key(), &request.scope()).map(Some)
@@ -302,7 +305,10 @@ impl Verifier {
 
 /// Returns the access key whose record is looked up: that of the session's parent, if there is a
 /// session.
-fn looked_up<'a>(signed: &'a SignedRequest<'_>, session: Option<&'a Named<'_>>) -> &'a str {
+fn looked_up<'a>(
+    signed: &'a SignedRequest<'_>,
+    session: Option<&'a ClaimedSession<'_>>,
+) -> &'a str {
     session.map_or(signed.access_key(), |named| named.session().parent().as_str())
 }
 
@@ -325,6 +331,8 @@ fn chain_of(signed: &SignedRequest<'_>, key: Option<Arc<SigningKey>>) -> Option<
 fn mismatch(signed: &SignedRequest<'_>, text: &[u8]) -> Refusal {
     let refusal = Refusal::mismatch(signed.access_key()).with_signed("StringToSign", text);
     match signed {
+        // It would contain the token.
+        _ if signed.session_token().is_some() => refusal,
         SignedRequest::V2(_) => refusal,
         SignedRequest::V4(request) => match request.canonical_request() {
             Ok(canonical) => refusal.with_signed("CanonicalRequest", &canonical),

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::error::{SessionError, SessionRefusal};
 use crate::{
-    boundary::Boundary,
-    domain::{AccessKey, Credential, RandomError, SESSION_KEY_PREFIX, SecretKey},
+    boundary::{Boundary, Principal},
+    domain::{AccessKey, Credential, Life, RandomError, SESSION_KEY_PREFIX, SecretKey},
 };
 
 /// The longest life of a session: 36 hours, as with `GetSessionToken`.
@@ -59,6 +59,16 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// Returns the session's principal, as conditions and ARNs see it.
+    #[must_use]
+    pub fn principal(&self) -> Principal<'_> {
+        match self {
+            Self::Federated(name) => Principal::Federated(name),
+            Self::Role(name) => Principal::Role(name),
+            Self::User => Principal::User,
+        }
+    }
+
     fn is_valid(&self) -> bool {
         let is_name = |name: &str, longest| {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
@@ -172,7 +182,7 @@ impl Session {
     ) -> impl Iterator<Item = Result<Boundary, SessionRefusal>> {
         self.policies.iter().map(move |policy| {
             let text = Value::Object(policy.clone()).to_string();
-            Boundary::parse_policy(&text, user_id).map_err(|_| SessionRefusal::Against)
+            Boundary::parse_policy(&text, user_id).map_err(|_| SessionRefusal::BreaksRule)
         })
     }
 
@@ -181,26 +191,33 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionRefusal::Ended`] if the session has ended, [`SessionRefusal::Against`] if it
-    /// breaks a rule.
+    /// [`SessionRefusal::Ended`] if the session has ended, or would end after its parent;
+    /// [`SessionRefusal::BreaksRule`] if it breaks another rule.
     pub fn check(
         &self,
         parent: &Credential,
         now: SystemTime,
         max_skew: Duration,
     ) -> Result<(), SessionRefusal> {
-        let outlives = parent.terms.expires_at().is_some_and(|end| self.expires_at > end);
         let is_too_early = now.checked_add(max_skew).is_some_and(|latest| self.issued_at > latest);
         let life = self.expires_at.duration_since(self.issued_at).unwrap_or_default();
         let is_strong = parent.secret_key().is_some_and(Self::is_long_enough);
-        if outlives || is_too_early || !is_life(life) || !is_strong {
-            return Err(SessionRefusal::Against);
+        if is_too_early || !is_life(life) || !is_strong {
+            return Err(SessionRefusal::BreaksRule);
         }
+        // A rotation with overlap shortens the life of the parent. Its sessions end with it then,
+        // not before.
+        let end = match parent.terms.original_life() {
+            Some(Life::For(life)) => parent.created_at.checked_add(life),
+            Some(Life::Unlimited) => None,
+            None => parent.terms.expires_at(),
+        };
+        let outlives = end.is_some_and(|end| self.expires_at > end);
         let is_of_before = parent
             .terms
             .enabled_at()
             .is_some_and(|enabled_at| to_millis(self.issued_at) < to_millis(enabled_at));
-        if is_of_before || self.expires_at <= now {
+        if outlives || is_of_before || self.expires_at <= now {
             return Err(SessionRefusal::Ended);
         }
         Ok(())

@@ -53,15 +53,15 @@ impl StdError for SessionError {
 #[non_exhaustive]
 pub enum SessionRefusal {
     /// It breaks a rule for sessions.
-    Against,
-    /// It has ended, or its parent was disabled after it was issued.
+    BreaksRule,
+    /// It has ended, ends after its parent, or is from before its parent was last enabled.
     Ended,
 }
 
 impl fmt::Display for SessionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Against => "the session breaks a rule for sessions",
+            Self::BreaksRule => "the session breaks a rule for sessions",
             Self::Ended => "the session has ended",
         })
     }

@@ -61,7 +61,8 @@
 //!
 //! - was issued no later than now and the skew that clocks may have,
 //! - was issued no earlier than the parent was last changed from inactive to active,
-//! - lives at most 129,600 seconds (36 hours), and ends no later than its parent,
+//! - lives at most 129,600 seconds (36 hours), and ends no later than its parent was to end when it
+//!   was created or last changed: a rotation with overlap ends it with the old key,
 //! - has not ended.
 //!
 //! The policies of a session limit it further than the boundary of its parent, and never less.

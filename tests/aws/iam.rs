@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_credentials::{
+    CredentialLayerBuilder,
     aws::AwsWires,
     backend::CredentialBackend,
     clock::Clock,
     directory::{Project, StaticDirectory, User},
-    domain::{AccessKey, Delegation, ProjectId, Quota, UserId},
+    domain::{AccessKey, Caller, Delegation, ProjectId, Quota, UserId},
+    policy::{Action, Decision, ListScope, Policy, Target},
 };
 
 use crate::front::{ACCESS, Answer, Client, Front};
@@ -209,6 +211,45 @@ async fn other_users_and_their_keys_are_out_of_reach_whatever_the_roles() {
     }
 }
 
+/// A policy of an app that does not know of callers that are keys.
+#[derive(Debug)]
+struct Everything;
+
+impl Policy for Everything {
+    fn decide(&self, _: &Caller, _: Action, _: Target<'_>) -> Decision {
+        Decision::Allow
+    }
+
+    fn list_scope(&self, _: &Caller, _: Action) -> Option<ListScope> {
+        Some(ListScope::All)
+    }
+
+    fn requires_place(&self, _: Action) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn policy_that_allows_everything_does_not_widen_the_reach_of_a_key() {
+    let set = |builder: CredentialLayerBuilder| builder.aws(AwsWires::new()).policy(Everything);
+    let front = Front::with(set).await;
+    let (bobs, elsewhere) = ("b0b0b0b0b0b0b0b0", "e15e3e15e3e15e3e");
+    front.add(test_support::records::pair_in("demo", "bob", bobs, &"b".repeat(48))).await;
+    front.add(test_support::records::pair_in("other", "alice", elsewhere, &"e".repeat(48))).await;
+    for access in [bobs, elsewhere] {
+        for params in [
+            &[("Action", "DeleteAccessKey"), ("AccessKeyId", access)][..],
+            &[("Action", "UpdateAccessKey"), ("AccessKeyId", access), ("Status", "Inactive")],
+            &[("Action", "GetAccessKeyLastUsed"), ("AccessKeyId", access)],
+        ] {
+            front.iam(&Client::alice(), params).await.refused(404, "NoSuchEntity");
+        }
+    }
+    let list = front.iam(&Client::alice(), &[("Action", "ListAccessKeys")]).await;
+    assert_eq!(list.texts("AccessKeyId"), [ACCESS]);
+    created(&front.iam(&Client::alice(), &CREATE).await);
+}
+
 #[tokio::test]
 async fn each_action_needs_its_own_role() {
     let of_roles = |roles: &[&str]| {
@@ -294,7 +335,7 @@ async fn key_of_an_expiring_key_ends_no_later() {
     let stored = front.backend.find_by_access_key(&AccessKey::from_stored(&*key.access)).await;
     assert_eq!(stored.unwrap().unwrap().terms.expires_at(), Some(end));
 
-    let set = |builder: tower_credentials::CredentialLayerBuilder| {
+    let set = |builder: CredentialLayerBuilder| {
         builder.aws(AwsWires::new()).max_key_life(Duration::from_hours(1))
     };
     let front = Front::with(set).await;
@@ -307,9 +348,8 @@ async fn key_of_an_expiring_key_ends_no_later() {
 
 #[tokio::test]
 async fn full_quota_is_limit_exceeded_whoever_races() {
-    let set = |builder: tower_credentials::CredentialLayerBuilder| {
-        builder.aws(AwsWires::new()).quota(Quota::AtMost(3))
-    };
+    let set =
+        |builder: CredentialLayerBuilder| builder.aws(AwsWires::new()).quota(Quota::AtMost(3));
     let front = Arc::new(Front::with(set).await);
     let mut creates = tokio::task::JoinSet::new();
     for _ in 0..50 {

@@ -78,7 +78,8 @@ async fn wires_at_a_path_of_their_own_leave_the_root_to_the_app() {
     for path in ["/aws", "/aws/"] {
         front.send(front.sign(&client, "sts", post(path, &form(&IDENTITY)))).await.ok();
         front.send(post(path, &form(&IDENTITY))).await.refused(403, "MissingAuthenticationToken");
-        front.send(front.sign(&client, "s3", get(path))).await.refused(400, "MissingAction");
+        // A bucket may have the name of the path.
+        front.send(front.sign(&client, "s3", get(path))).await.passed();
     }
     // The app's own form, and what is signed for another place.
     front.send(post("/", "user=alice&password=x")).await.passed();

@@ -92,14 +92,24 @@ async fn what_would_narrow_a_session_is_refused_if_it_is_not_understood() {
         (("POLICY", "{}"), 400, "ValidationError"),
         (("policyArns.member.1.arn", "x"), 400, "ValidationError"),
         (("durationseconds", "900"), 400, "ValidationError"),
+        (("roleArn", "arn:aws:iam::000000000000:role/reader"), 400, "ValidationError"),
+        (("Policy.member.1", "{}"), 400, "ValidationError"),
+        (("RoleArn.member.1", "arn:aws:iam::000000000000:role/reader"), 400, "ValidationError"),
+        (("tokencode", "123456"), 400, "ValidationError"),
     ] {
         for action in ["AssumeRole", "GetSessionToken"] {
             let params = [("Action", action), param];
             front.sts(&Client::alice(), &params).await.refused(status, code);
         }
     }
-    let params = [("Action", "GetSessionToken"), ("Policy", "{}")];
-    front.sts(&Client::alice(), &params).await.refused(400, "ValidationError");
+    let role = ("RoleArn", "arn:aws:iam::000000000000:role/reader");
+    for params in [
+        &[("Action", "GetSessionToken"), ("Policy", "{}")][..],
+        &[("Action", "GetSessionToken"), role],
+        &[("Action", "GetFederationToken"), ("Name", "Bob"), role],
+    ] {
+        front.sts(&Client::alice(), params).await.refused(400, "ValidationError");
+    }
     // What grants nothing and takes nothing is ignored.
     front.sts(&Client::alice(), &[("Action", "AssumeRole"), ("Unknown", "x")]).await.issued();
 }

@@ -91,6 +91,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     credentials = options.server.apply(options.key.apply(credentials));
+    let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     if let Some(usage) = usage {
         // Shows last uses that a gateway on the same store recorded; `s3s` does not report uses.
@@ -106,7 +107,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
-        .service(store::open(&buckets, keys, identities, options.signature_v2)?);
+        .service(store::open(&buckets, keys, identities, &account_id, options.signature_v2)?);
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
     server::serve(options.listen, transport, service, print).await
 }

@@ -39,6 +39,7 @@ pub(crate) fn open(
     buckets: &Path,
     keys: Keys,
     identities: Identities,
+    account_id: &str,
     signature_v2: bool,
 ) -> Result<WithHealthCheck<ResponseBody<Body>>, Box<dyn Error>> {
     let mut config = S3Config::default();
@@ -49,6 +50,7 @@ pub(crate) fn open(
     let (auth, boundaries) = S3sAuth::new(keys).directory(identities).with_boundaries();
     builder.set_auth(auth);
     let operations = S3OperationRules::new().serve(OPERATIONS);
+    let boundaries = boundaries.account_id(account_id);
     builder.set_access(Access { boundaries: boundaries.operations(operations) });
     // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
     let guard =

@@ -110,11 +110,13 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     credentials = options.server.apply(options.key.apply(credentials));
+    let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     let mut auth = S3AuthLayer::builder(keys)
         .directory(identities)
         .base_domains(&options.base_domain)
         .operations(gateway::operations())
+        .account_id(account_id)
         .signature_v2(options.signature_v2);
     // `S3AuthLayer` records uses, and `CredentialLayer` shows them.
     if let Some(usage) = usage {

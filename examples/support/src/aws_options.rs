@@ -39,6 +39,11 @@ enum Place {
 }
 
 impl AwsOptions {
+    /// The account of all users.
+    pub fn account_id(&self) -> &str {
+        &self.account_id
+    }
+
     /// Sets the options of a layer. By default, the wires are served if the identities
     /// `are_public`; then an unknown role is the caller itself.
     pub fn apply(

@@ -16,9 +16,7 @@
 
 use crate::{
     authority::{AssumeRole, SessionCommand, SessionOutcome},
-    dialect::query_api::{
-        Answer, Form, Params, QueryCode, QueryError, Xml, unique_id, user_arn, violation,
-    },
+    dialect::query_api::{Answer, Form, Params, QueryCode, QueryError, Xml, unique_id, violation},
     domain::{UserId, format_time},
     session::{Holder, SessionCredentials},
     signature::request::Service,
@@ -69,6 +67,7 @@ impl Operation {
                     name: params.text("RoleSessionName", &SESSION_NAME)?,
                     policy: params.text("Policy", &POLICY)?,
                     duration: params.number("DurationSeconds")?,
+                    source_identity: source_identity.clone(),
                 };
                 ("AssumeRole", SessionCommand::AssumeRole(command))
             }
@@ -76,6 +75,7 @@ impl Operation {
             "GetCallerIdentity" => ("GetCallerIdentity", SessionCommand::GetCallerIdentity),
             "GetFederationToken" => {
                 refuse_unknown(params)?;
+                refuse_present(params, "RoleArn")?;
                 check_tags(params)?;
                 let name = params.text("Name", &FEDERATED_NAME)?;
                 let name = name.ok_or_else(|| violation("Name", "Member must not be null"))?;
@@ -88,9 +88,8 @@ impl Operation {
             }
             "GetSessionToken" => {
                 refuse_unknown(params)?;
-                if params.has("Policy") {
-                    return Err(violation("Policy", "Member must be null for this action"));
-                }
+                refuse_present(params, "Policy")?;
+                refuse_present(params, "RoleArn")?;
                 let duration = params.number("DurationSeconds")?;
                 ("GetSessionToken", SessionCommand::GetSessionToken { duration })
             }
@@ -117,6 +116,14 @@ fn refuse_unknown(params: &Params) -> Result<(), QueryError> {
     if params.has("SerialNumber") || params.has("TokenCode") {
         let message = "MultiFactorAuthentication failed: there is no MFA device here.";
         return Err(QueryError::new(QueryCode::AccessDenied, message));
+    }
+    Ok(())
+}
+
+/// Refuses a parameter that another action has, and that would narrow what is granted.
+fn refuse_present(params: &Params, name: &'static str) -> Result<(), QueryError> {
+    if params.has(name) {
+        return Err(violation(name, "Member must be null for this action"));
     }
     Ok(())
 }
@@ -198,14 +205,11 @@ fn write_credentials(xml: &mut Xml, credentials: &SessionCredentials) {
 
 /// The ARN and the id of whom a signer stands for.
 fn identity(user_id: &UserId, holder: &Holder, account: &str) -> (String, String) {
-    match holder {
-        Holder::Federated(name) => {
-            (format!("arn:aws:sts::{account}:federated-user/{name}"), format!("{account}:{name}"))
-        }
-        Holder::Role(name) => (
-            format!("arn:aws:sts::{account}:assumed-role/{user_id}/{name}"),
-            format!("{}:{name}", unique_id("AROA", user_id)),
-        ),
-        Holder::User => (user_arn(user_id, account), unique_id("AIDA", user_id)),
-    }
+    let arn = holder.principal().arn(account, user_id.as_str());
+    let id = match holder {
+        Holder::Federated(name) => format!("{account}:{name}"),
+        Holder::Role(name) => format!("{}:{name}", unique_id("AROA", user_id)),
+        Holder::User => unique_id("AIDA", user_id),
+    };
+    (arn, id)
 }

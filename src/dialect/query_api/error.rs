@@ -84,6 +84,10 @@ impl QueryError {
         Self::new(QueryCode::MissingAction, "The request is missing an action.")
     }
 
+    pub(crate) fn not_posted() -> Self {
+        Self::new(QueryCode::InvalidAction, "A signed request must be a POST.")
+    }
+
     /// The refusal of an action that is not served.
     pub(crate) fn no_action(action: &str) -> Self {
         let shown: String = action.chars().filter(char::is_ascii_alphanumeric).take(64).collect();

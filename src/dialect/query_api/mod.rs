@@ -99,8 +99,8 @@ fn has_form(headers: &HeaderMap) -> bool {
     value.trim().eq_ignore_ascii_case(FORM)
 }
 
-/// Returns the parameters of a request: those of its body if that is a form, else those of its
-/// query.
+/// Returns the parameters of a request without a signature: those of its body if that is a form,
+/// else those of its query.
 pub(crate) fn params(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Params, QueryError> {
     let query = uri.query().unwrap_or_default();
     if !has_form(headers) {
@@ -113,6 +113,19 @@ pub(crate) fn params(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Para
         return Params::parse(query.as_bytes());
     }
     Err(QueryError::invalid("Parameters must be in the body or in the query, not in both."))
+}
+
+/// Returns the parameters of a signed request, which are in its body.
+pub(crate) fn signed_params(
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Params, QueryError> {
+    let has_query = uri.query().is_some_and(|query| !query.is_empty());
+    if has_query || !body.is_empty() && !has_form(headers) {
+        return Err(QueryError::invalid("The parameters must be a form in the body."));
+    }
+    Params::parse(body)
 }
 
 /// A response, before it has an id.

@@ -7,8 +7,18 @@ use super::error::QueryError;
 /// The most parameters of a request. One with 50 tags has 111.
 const MAX_PARAMS: usize = 256;
 
-/// The parameters that take rights from what is granted. Ignoring one would grant too much.
-const NARROWING: [&str; 3] = ["DurationSeconds", "Policy", "PolicyArns"];
+/// The parameters that take rights from what is granted, and whether they are lists. Ignoring a
+/// misspelt one would grant too much.
+const NARROWING: [(&str, bool); 8] = [
+    ("DurationSeconds", false),
+    ("Policy", false),
+    ("PolicyArns", true),
+    ("ProvidedContexts", true),
+    ("ProviderId", false),
+    ("RoleArn", false),
+    ("SerialNumber", false),
+    ("TokenCode", false),
+];
 
 /// The parameters of a request, each once.
 pub(crate) struct Params(Vec<(String, String)>);
@@ -35,12 +45,13 @@ impl Params {
             if pairs.iter().any(|(known, _)| *known == name) {
                 return Err(QueryError::invalid("A parameter is there twice."));
             }
-            let is_misspelt = |known: &&str| {
-                let start = name.split('.').next().unwrap_or_default();
-                start.eq_ignore_ascii_case(known) && start != *known
+            let start = name.split('.').next().unwrap_or_default();
+            let is_misspelt = |(known, is_list): &(&str, bool)| {
+                let is_same = start == *known && (*is_list || name == *known);
+                start.eq_ignore_ascii_case(known) && !is_same
             };
             if NARROWING.iter().any(is_misspelt) {
-                return Err(QueryError::invalid("The name of a parameter has another case."));
+                return Err(QueryError::invalid("The name of a parameter has another form."));
             }
             pairs.push((name, value));
         }

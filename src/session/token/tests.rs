@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{Credential, CredentialId, Kind, Material, UserId, Version},
+    domain::{Credential, CredentialId, Kind, Life, Material, UserId, Version},
     session::{Holder, SessionRefusal},
     signature::{decoy, hash::count},
 };
@@ -190,7 +190,7 @@ fn short_secret_mints_nothing_and_admits_nothing() {
     let minted = session().mint(&SecretKey::from_stored(&*short));
     assert!(matches!(minted, Err(SessionError::ShortSecret)));
     let skew = Duration::ZERO;
-    assert_eq!(session().check(&parent(&short), now(), skew), Err(SessionRefusal::Against));
+    assert_eq!(session().check(&parent(&short), now(), skew), Err(SessionRefusal::BreaksRule));
     assert_eq!(session().check(&parent(&"s".repeat(32)), now(), skew), Ok(()));
 }
 
@@ -200,7 +200,7 @@ fn times_of_a_session_are_checked() {
     let plain = parent(SECRET_TEXT);
     let check = |record: &Credential, at| session().check(record, at, skew);
     for (at, result) in [
-        (now() - skew - second, Err(SessionRefusal::Against)),
+        (now() - skew - second, Err(SessionRefusal::BreaksRule)),
         (now() - skew, Ok(())),
         (now() + HOUR - second, Ok(())),
         (now() + HOUR, Err(SessionRefusal::Ended)),
@@ -211,7 +211,11 @@ fn times_of_a_session_are_checked() {
     ending.terms.set_expires_at(Some(now() + HOUR));
     assert_eq!(check(&ending, now()), Ok(()));
     ending.terms.set_expires_at(Some(now() + HOUR - second));
-    assert_eq!(check(&ending, now()), Err(SessionRefusal::Against));
+    assert_eq!(check(&ending, now()), Err(SessionRefusal::Ended));
+    // A rotation with overlap is no change of the life that the key was given.
+    let mut rotated = plain.clone();
+    rotated.terms.shorten_to(now() + second, Life::Unlimited);
+    assert_eq!(check(&rotated, now()), Ok(()));
 
     let mut enabled = plain;
     enabled.terms.set_enabled_at(now());
@@ -228,7 +232,7 @@ fn session_minted_offline_for_too_long_is_refused() {
     let presented = Presented::parse(&token).unwrap();
     assert!(presented.open(&parent_secret()).1);
     let refused = presented.session().check(&parent(SECRET_TEXT), now(), Duration::ZERO);
-    assert_eq!(refused, Err(SessionRefusal::Against));
+    assert_eq!(refused, Err(SessionRefusal::BreaksRule));
 }
 
 #[test]

@@ -413,7 +413,7 @@ fn check(
         ));
     };
     if scope.service() != service.as_str() {
-        return Err(malformed("The Credential names an incorrect service: it must be \"s3\"."));
+        return Err(malformed("The Credential names an incorrect service."));
     }
     if scope.region().is_empty() && !service.has_empty_region() {
         return Err(malformed("The Credential names no region."));

@@ -67,6 +67,44 @@ async fn denial_on_either_side_wins() {
 }
 
 #[tokio::test]
+async fn conditions_see_when_a_session_was_issued_and_whom_it_stands_for() {
+    let gate = Gate::with(|builder| builder.account_id("123456789012")).await;
+    let allow = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"});
+    let deny = |condition: Value| {
+        let deny =
+            json!({"Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": condition});
+        json!({"policy": {"Version": "2012-10-17", "Statement": [allow, deny]}})
+    };
+    let session = minted(&gate);
+    let own = gate.signer().sign(request("GET", "/b/x").body(Full::<Bytes>::default()).unwrap()).0;
+    // The clock is at 03:04:05.
+    for (condition, of_session, of_key) in [
+        (json!({"DateLessThan": {"aws:TokenIssueTime": "2026-01-02T03:04:06Z"}}), false, true),
+        (json!({"DateLessThan": {"aws:TokenIssueTime": "2026-01-02T03:04:05Z"}}), true, true),
+        (json!({"Null": {"aws:TokenIssueTime": "false"}}), false, true),
+        (json!({"StringEquals": {"aws:PrincipalType": "AssumedRole"}}), false, true),
+        (json!({"StringEquals": {"aws:PrincipalType": "User"}}), true, false),
+        (
+            json!({"ArnEquals": {"aws:PrincipalArn":
+                "arn:aws:sts::123456789012:assumed-role/alice/nightly"}}),
+            false,
+            true,
+        ),
+        (
+            json!({"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::123456789012:user/alice"}}),
+            true,
+            false,
+        ),
+    ] {
+        gate.bind(&deny(condition.clone())).await;
+        let allowed = is_allowed(&gate, &session, "GET /b/x").await;
+        assert_eq!(allowed, of_session, "{condition} with a session");
+        let allowed = gate.send(own.clone()).await.reached.is_some();
+        assert_eq!(allowed, of_key, "{condition} with a key");
+    }
+}
+
+#[tokio::test]
 async fn two_policies_both_limit_a_session() {
     let gate = Gate::new().await;
     let session = session(&gate);

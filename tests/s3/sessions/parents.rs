@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tower_credentials::{
     backend::CredentialBackend,
     directory::{Project, StaticDirectory, User},
-    domain::{Delegation, Material, ProjectId, Quota, Status, UserId},
+    domain::{Delegation, Life, Material, ProjectId, Quota, Status, UserId},
     signature::request::S3ErrorCode::{ExpiredToken, InvalidAccessKeyId, InvalidToken},
 };
 
@@ -81,8 +81,19 @@ async fn session_does_not_outlive_its_parent() {
     gate.change(|key| key.terms.set_expires_at(Some(end))).await;
     gate.send(get(&gate, &credentials)).await.verified();
     gate.change(|key| key.terms.set_expires_at(Some(end - Duration::from_secs(1)))).await;
-    gate.send(get(&gate, &credentials)).await.refused(InvalidToken);
+    gate.send(get(&gate, &credentials)).await.refused(ExpiredToken);
     gate.clock.advance(HOUR);
+    gate.send(get(&gate, &credentials)).await.refused(InvalidAccessKeyId);
+}
+
+#[tokio::test]
+async fn rotation_with_overlap_ends_sessions_with_the_old_key() {
+    let gate = Gate::new().await;
+    let (credentials, overlap) = (minted(&gate), Duration::from_mins(10));
+    let now = gate.clock.now();
+    gate.change(|key| _ = key.terms.shorten_to(now + overlap, Life::Unlimited)).await;
+    gate.send(get(&gate, &credentials)).await.verified();
+    gate.clock.advance(overlap);
     gate.send(get(&gate, &credentials)).await.refused(InvalidAccessKeyId);
 }
 

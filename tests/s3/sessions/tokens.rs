@@ -129,7 +129,10 @@ async fn end_of_a_session_is_told_only_to_those_who_have_its_secret() {
     let mut signer = signer(&gate, &credentials);
     signer.secret = "x".repeat(40);
     let token = credentials.session_token.expose();
-    gate.send(get_with(&signer, token)).await.refused(SignatureDoesNotMatch);
+    let answer = gate.send(get_with(&signer, token)).await;
+    answer.refused(SignatureDoesNotMatch);
+    // The canonical request contains the token.
+    assert!(!answer.body.contains("tc1."), "{}", answer.body);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Signer {
     /// For another service than S3, whose clients do not declare the body.
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
-        self.declares_body = false;
+        self.declares_body = service == "s3";
         self
     }
 
