@@ -164,8 +164,8 @@
 //! `Cache-Control: no-store`. Put TLS in front: without it, tokens and new secrets cross
 //! the network in plain text.
 //!
-//! The layer logs one line for each change of a credential, at `info`, with target
-//! `tower_credentials::audit`. Log lines quote ids and access keys, which clients choose,
+//! The layer logs one line for each change of a credential and for each session that it
+//! issues, at `info`, with target `tower_credentials::audit`. Log lines quote ids and access keys, which clients choose,
 //! and escape control and bidirectional characters.
 //!
 //! [`Cached`]: backend::cached::Cached

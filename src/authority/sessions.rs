@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     aws::Roles,
-    domain::{AccessKey, UserId},
+    domain::UserId,
     error::{Error, ErrorKind},
     session::{Holder, Session, SessionCredentials, SessionError},
 };
@@ -97,12 +97,13 @@ impl Authority {
         };
         let credentials = self.mint(signer, &holder, &policies, duration)?;
         tracing::info!(
+            target: "tower_credentials::audit",
             access_key = ?credentials.access_key.as_str(),
-            key = ?signer.credential.access_key.as_ref().map(AccessKey::as_str),
+            key = signer.credential.access_key.as_ref().map(|key| tracing::field::debug(key.as_str())),
             user_id = ?user_id.as_str(),
             ?holder,
-            role,
-            source_identity,
+            role = role.map(tracing::field::debug),
+            source_identity = source_identity.map(tracing::field::debug),
             seconds = duration,
             "session issued"
         );
