@@ -30,7 +30,9 @@ async fn check_all_commands(url: &str, engine: &str) {
     tool.run_ok(&["migrate", url]);
 
     let report = tool.json(&["copy", "sqlite:a.db", url]);
-    assert_eq!((&report["exit"], &report["stored"]), (&0.into(), &2_107.into()), "{report}");
+    // If the store is slow, a load is retried, and finds what it stored before.
+    let stored = ["stored", "already_there"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!((&report["exit"], stored.iter().sum::<u64>()), (&0.into(), 2_107), "{report}");
     let report = tool.json(&["copy", "sqlite:a.db", url]);
     assert_eq!((&report["exit"], &report["already_there"]), (&0.into(), &2_107.into()), "{report}");
     let report = tool.json(&["verify", url]);
