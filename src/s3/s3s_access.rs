@@ -94,7 +94,7 @@ impl S3sAccess {
     ///
     /// # Errors
     ///
-    /// `AccessDenied` if there is no such key, `ServiceUnavailable` if it cannot be looked up.
+    /// `AccessDenied` if the key does not exist, `ServiceUnavailable` if the lookup fails.
     pub async fn signer(&self, access_key: &str) -> S3Result<Arc<Credential>> {
         Ok(self.signer_of(access_key, self.clock.now()).await?.0)
     }

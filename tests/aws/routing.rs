@@ -61,7 +61,7 @@ async fn every_form_of_signature_finds_its_api() {
     let front = Front::new().await;
     let client = Client::alice();
     front.send(front.sign(&client, "sts", post("/", &form(&IDENTITY)))).await.ok();
-    // An action of one API is none of the other.
+    // Neither API has the actions of the other one.
     let user = form(&[("Action", "GetUser"), ("Version", IAM)]);
     front.send(front.sign(&client, "sts", post("/", &user))).await.refused(400, "InvalidAction");
     front

@@ -50,7 +50,7 @@ pub(crate) enum Place {
     Root,
 }
 
-/// What a request to the query APIs is, as far as its head tells.
+/// The kind of a request to the query APIs, from its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// It is presigned, which these APIs do not take.

@@ -212,7 +212,7 @@ fn times_of_a_session_are_checked() {
     assert_eq!(check(&ending, now()), Ok(()));
     ending.terms.set_expires_at(Some(now() + HOUR - second));
     assert_eq!(check(&ending, now()), Err(SessionRefusal::Ended));
-    // A rotation with overlap is no change of the life that the key was given.
+    // A rotation with overlap does not change the original life of the key.
     let mut rotated = plain.clone();
     rotated.terms.shorten_to(now() + second, Life::Unlimited);
     assert_eq!(check(&rotated, now()), Ok(()));
@@ -221,7 +221,7 @@ fn times_of_a_session_are_checked() {
     enabled.terms.set_enabled_at(now());
     assert_eq!(check(&enabled, now()), Ok(()));
     enabled.terms.set_enabled_at(now() + Duration::from_millis(1));
-    // No skew: a clock that is behind is no reason to admit an old session.
+    // The skew does not apply here: it would admit an old session.
     assert_eq!(check(&enabled, now()), Err(SessionRefusal::Ended));
 }
 
