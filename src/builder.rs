@@ -396,7 +396,7 @@ impl CredentialLayerBuilder {
             body_timeout,
             clock,
         } = self;
-        let dialects = with_prefixes(dialects, prefixes);
+        let dialects = config::with_prefixes(dialects, prefixes);
         let wires = aws.map(Wires::new).transpose()?;
         let wires_path = wires.as_ref().and_then(Wires::path);
         config::check_prefixes(&dialects, wires_path)?;
@@ -444,17 +444,4 @@ impl CredentialLayerBuilder {
         };
         Ok(CredentialLayer { shared: Arc::new(shared) })
     }
-}
-
-/// Returns each dialect with the path that was set for it, or its default.
-fn with_prefixes(
-    dialects: Vec<Dialect>,
-    mut prefixes: Vec<(Dialect, String)>,
-) -> Vec<(Dialect, String)> {
-    let with_prefix = |dialect: Dialect| {
-        let set = prefixes.iter().position(|(known, _)| *known == dialect);
-        let prefix = set.map(|set| prefixes.swap_remove(set).1);
-        (dialect, prefix.unwrap_or_else(|| dialect.default_prefix().to_owned()))
-    };
-    dialects.into_iter().map(with_prefix).collect()
 }

@@ -56,6 +56,19 @@ impl fmt::Display for ConfigError {
 
 impl StdError for ConfigError {}
 
+/// Returns each dialect with the path that was set for it, or its default.
+pub(crate) fn with_prefixes(
+    dialects: Vec<Dialect>,
+    mut prefixes: Vec<(Dialect, String)>,
+) -> Vec<(Dialect, String)> {
+    let with_prefix = |dialect: Dialect| {
+        let set = prefixes.iter().position(|(known, _)| *known == dialect);
+        let prefix = set.map(|set| prefixes.swap_remove(set).1);
+        (dialect, prefix.unwrap_or_else(|| dialect.default_prefix().to_owned()))
+    };
+    dialects.into_iter().map(with_prefix).collect()
+}
+
 /// Checks the paths of the dialects and of the AWS wires.
 pub(crate) fn check_prefixes(
     dialects: &[(Dialect, String)],
