@@ -108,10 +108,7 @@ impl Authority {
             .map_err(|error| SignerError::new(SignerErrorKind::WrongSignature, error.message()))?;
         let token = request.session_token();
         let presented = token.map(|token| {
-            let presented = Presented::parse(token).ok_or_else(SignerError::invalid_client)?;
-            let named = presented.session().access_key().as_str();
-            let is_own = named == request.access_key();
-            if is_own { Ok(presented) } else { Err(SignerError::invalid_client()) }
+            Presented::of(token, request.access_key()).ok_or_else(SignerError::invalid_client)
         });
         let presented = presented.transpose()?;
         let parent = presented.as_ref().map(|it| it.session().parent().clone());

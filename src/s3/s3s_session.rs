@@ -32,8 +32,7 @@ impl SessionTokenOf {
 /// Returns the session with this access key, if the request that is being served has its token.
 pub(super) fn presented(access_key: &str) -> Option<Presented<'static>> {
     let token = TOKEN.try_with(Clone::clone).ok().flatten()?;
-    let presented = Presented::parse(token.to_string())?;
-    (presented.session().access_key().as_str() == access_key).then_some(presented)
+    Presented::of(token.to_string(), access_key)
 }
 
 /// Serves each request with its session token at hand.

@@ -84,14 +84,14 @@ impl Sessions {
     ) -> Result<ClaimedSession<'a>, Refusal> {
         let entry = self.0.get(&CacheKeyRef { token: &token, scope });
         let (session, presented) = if let Some(entry) = &entry {
+            if entry.session.access_key().as_str() != access_key {
+                return Err(invalid());
+            }
             (Arc::clone(&entry.session), None)
         } else {
-            let presented = Presented::parse(token.clone()).ok_or_else(invalid)?;
+            let presented = Presented::of(token.clone(), access_key).ok_or_else(invalid)?;
             (Arc::clone(presented.session()), Some(presented))
         };
-        if session.access_key().as_str() != access_key {
-            return Err(invalid());
-        }
         Ok(ClaimedSession { token, session, presented, entry })
     }
 

@@ -104,6 +104,13 @@ impl<'a> Presented<'a> {
         Some(Self { token, signed, code, session })
     }
 
+    /// Parses a token that must be that of this access key. `None` if it breaks the format, or is
+    /// another one's.
+    pub(crate) fn of(token: impl Into<Cow<'a, str>>, access_key: &str) -> Option<Self> {
+        let presented = Self::parse(token)?;
+        (presented.session.access_key().as_str() == access_key).then_some(presented)
+    }
+
     /// Returns the session that the token claims.
     pub(crate) fn session(&self) -> &Arc<Session> {
         &self.session

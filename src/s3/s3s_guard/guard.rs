@@ -170,10 +170,7 @@ fn has_encoded_slash(path: &str) -> bool {
 
 /// Returns the session token of a request with this access key. `S3sAuth` verifies it.
 fn session_of(token: &str, access_key: &str) -> Result<SessionTokenOf, Refusal> {
-    let presented = Presented::parse(token).ok_or_else(sessions::invalid)?;
-    if presented.session().access_key().as_str() != access_key {
-        return Err(sessions::invalid());
-    }
+    Presented::of(token, access_key).ok_or_else(sessions::invalid)?;
     Ok(SessionTokenOf::new(token))
 }
 
