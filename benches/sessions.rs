@@ -10,7 +10,6 @@
 use std::{
     convert::Infallible,
     future::{Ready, ready},
-    hint::black_box,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -36,8 +35,6 @@ use tower_credentials::{
 
 const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978";
-const BATCH: usize = 32;
-const BATCH_F64: f64 = 32.0;
 const ROUNDS: usize = 4_000;
 const CONNECTIONS: usize = 32;
 const EACH: usize = 150;
@@ -129,10 +126,10 @@ async fn verify() {
     let mut took: [Vec<f64>; 3] = Default::default();
     for round in 0..=ROUNDS {
         for (took, request) in took.iter_mut().zip(&requests) {
-            let with = time(&mut layer, request).await;
-            let without = time(&mut bare, request).await;
+            let with = bench::time(&mut layer, request).await;
+            let without = bench::time(&mut bare, request).await;
             if round > 0 {
-                took.push(with.saturating_sub(without).as_secs_f64() * 1e9 / BATCH_F64);
+                took.push(with.saturating_sub(without).as_secs_f64() * 1e9 / bench::BATCH_F64);
             }
         }
     }
@@ -141,19 +138,6 @@ async fn verify() {
     println!("the same with a token of {token} characters   {session:>8.0} ns");
     println!("the same with a token with a policy      {bounded:>8.0} ns");
     println!("with / without: {:.2}   bar: at most 1.35", session / plain);
-}
-
-async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
-where
-    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
-{
-    let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-    let started = Instant::now();
-    for request in requests {
-        let response = service.call(request).await.unwrap();
-        assert!(black_box(response).status().is_success());
-    }
-    started.elapsed()
 }
 
 /// A signed `AssumeRole`.

@@ -38,9 +38,6 @@ use tower_credentials::{
 
 const ACCESS: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// Few enough for the processor's caches: a server has just read the request that it verifies.
-const BATCH: usize = 32;
-const BATCH_F64: f64 = 32.0;
 const ROUNDS: usize = 4_000;
 
 /// A handler that accepts every verified request.
@@ -112,7 +109,7 @@ async fn main() {
     let mut took: [Vec<f64>; 6] = Default::default();
     for round in 0..=ROUNDS {
         let started = Instant::now();
-        for _ in 0..BATCH {
+        for _ in 0..bench::BATCH {
             black_box(Sha256::digest(black_box(b"")));
             black_box(Sha256::digest(black_box(&canonical)));
             let mut mac = Hmac::<Sha256>::new_from_slice(black_box(&[7; 32])).unwrap();
@@ -122,19 +119,19 @@ async fn main() {
         let hashing = started.elapsed();
 
         let started = Instant::now();
-        for _ in 0..BATCH {
+        for _ in 0..bench::BATCH {
             let head = RequestHead::from(black_box(&request));
             let Ok(Some(SignedRequest::V4(signed))) = SignedRequest::parse(head) else { panic!() };
             assert!(signed.verify(black_box(&key)).unwrap());
         }
         let pure = started.elapsed();
 
-        let layer = time(&mut layered, &request).await;
-        let directed = time(&mut directed, &request).await;
-        let bare = time(&mut bare, &request).await;
+        let layer = bench::time(&mut layered, &request).await;
+        let directed = bench::time(&mut directed, &request).await;
+        let bare = bench::time(&mut bare, &request).await;
         let scratchstack = time_scratchstack(&request, now).await;
 
-        let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+        let requests: Vec<_> = (0..bench::BATCH).map(|_| request.clone()).collect();
         let started = Instant::now();
         for request in requests {
             let response = Service::call(&mut s3s, request).await.unwrap();
@@ -147,7 +144,7 @@ async fn main() {
             let [layer, directed] = [layer, directed].map(|took| took.saturating_sub(bare));
             let all = [hashing, pure, layer, directed, scratchstack, s3s];
             for (took, time) in took.iter_mut().zip(all) {
-                took.push(time.as_secs_f64() * 1e9 / BATCH_F64);
+                took.push(time.as_secs_f64() * 1e9 / bench::BATCH_F64);
             }
         }
     }
@@ -163,24 +160,10 @@ async fn main() {
     println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
 }
 
-/// The duration of a batch.
-async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
-where
-    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
-{
-    let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
-    let started = Instant::now();
-    for request in requests {
-        let response = service.call(request).await.unwrap();
-        assert!(black_box(response).status().is_success());
-    }
-    started.elapsed()
-}
-
 /// The same with the other crate, which also gets the signing key.
 async fn time_scratchstack(request: &Request<Empty<Bytes>>, now: SystemTime) -> Duration {
     let kept = Arc::new(OnceLock::new());
-    let requests: Vec<_> = (0..BATCH).map(|_| request.clone().map(|_| ())).collect();
+    let requests: Vec<_> = (0..bench::BATCH).map(|_| request.clone().map(|_| ())).collect();
     let started = Instant::now();
     for request in requests {
         let kept: Arc<OnceLock<KSigningKey>> = Arc::clone(&kept);

@@ -2,25 +2,48 @@
 
 use std::{sync::Arc, time::Duration};
 
+use test_support::permissive::Permissive;
 use tower_credentials::{
     CredentialLayerBuilder,
     aws::AwsWires,
     backend::CredentialBackend,
     clock::Clock,
     directory::{Project, StaticDirectory, User},
-    domain::{AccessKey, Caller, Delegation, ProjectId, Quota, UserId},
-    policy::{Action, Decision, ListScope, Policy, Target},
+    domain::{AccessKey, Delegation, ProjectId, Quota, UserId},
 };
 
 use crate::front::{ACCESS, Answer, Client, Front};
 
 const XMLNS: &str = r#"xmlns="https://iam.amazonaws.com/doc/2010-05-08/""#;
+
+/// The access key of bob.
+const BOBS: &str = "b0b0b0b0b0b0b0b0";
+
 const CREATE: [(&str, &str); 1] = [("Action", "CreateAccessKey")];
 
 /// The new key in a response.
 fn created(answer: &Answer) -> Client {
     answer.ok();
     Client::key(&answer.text("AccessKeyId"), &answer.text("SecretAccessKey"))
+}
+
+/// Adds a key of bob's and a key of alice's in another project, and checks that alice's key finds
+/// neither.
+async fn check_reach(front: &Front) {
+    let elsewhere = "e15e3e15e3e15e3e";
+    front.add(test_support::records::pair_in("demo", "bob", BOBS, &"b".repeat(48))).await;
+    front.add(test_support::records::pair_in("other", "alice", elsewhere, &"e".repeat(48))).await;
+    for access in [BOBS, elsewhere, "0000000000000000"] {
+        for params in [
+            &[("Action", "DeleteAccessKey"), ("AccessKeyId", access)][..],
+            &[("Action", "UpdateAccessKey"), ("AccessKeyId", access), ("Status", "Inactive")],
+            &[("Action", "GetAccessKeyLastUsed"), ("AccessKeyId", access)],
+        ] {
+            front.iam(&Client::alice(), params).await.refused(404, "NoSuchEntity");
+        }
+    }
+    let list = front.iam(&Client::alice(), &[("Action", "ListAccessKeys")]).await;
+    assert_eq!(list.texts("AccessKeyId"), [ACCESS]);
 }
 
 #[tokio::test]
@@ -182,71 +205,26 @@ async fn other_users_and_their_keys_are_out_of_reach_whatever_the_roles() {
         )
         .with_member(UserId::new("bob").unwrap(), ProjectId::new("demo").unwrap(), ["member"]);
     let front = Front::with(|builder| builder.aws(AwsWires::new()).directory(directory)).await;
-    let bobs = "b0b0b0b0b0b0b0b0";
-    front.add(test_support::records::pair_in("demo", "bob", bobs, &"b".repeat(48))).await;
-    let elsewhere = "e15e3e15e3e15e3e";
-    front.add(test_support::records::pair_in("other", "alice", elsewhere, &"e".repeat(48))).await;
+    check_reach(&front).await;
     for action in ["CreateAccessKey", "ListAccessKeys", "GetUser"] {
         let params = [("Action", action), ("UserName", "bob")];
         front.iam(&Client::alice(), &params).await.refused(403, "AccessDenied");
         let params = [("Action", action), ("UserName", "nobody")];
         front.iam(&Client::alice(), &params).await.refused(403, "AccessDenied");
     }
-    for access in [bobs, elsewhere, "0000000000000000"] {
-        for params in [
-            &[("Action", "DeleteAccessKey"), ("AccessKeyId", access)][..],
-            &[("Action", "UpdateAccessKey"), ("AccessKeyId", access), ("Status", "Inactive")],
-            &[("Action", "GetAccessKeyLastUsed"), ("AccessKeyId", access)],
-        ] {
-            front.iam(&Client::alice(), params).await.refused(404, "NoSuchEntity");
-        }
-    }
-    let list = front.iam(&Client::alice(), &[("Action", "ListAccessKeys")]).await;
-    assert_eq!(list.texts("AccessKeyId"), [ACCESS]);
 
     // Each action needs its own role: listing is not enough to change, and the reverse.
-    let bob = Client::key(bobs, &"b".repeat(48));
+    let bob = Client::key(BOBS, &"b".repeat(48));
     for params in [&CREATE[..], &[("Action", "ListAccessKeys")]] {
         front.iam(&bob, params).await.refused(403, "AccessDenied");
     }
 }
 
-/// A policy of an app that does not know of callers that are keys.
-#[derive(Debug)]
-struct Everything;
-
-impl Policy for Everything {
-    fn decide(&self, _: &Caller, _: Action, _: Target<'_>) -> Decision {
-        Decision::Allow
-    }
-
-    fn list_scope(&self, _: &Caller, _: Action) -> Option<ListScope> {
-        Some(ListScope::All)
-    }
-
-    fn requires_place(&self, _: Action) -> bool {
-        false
-    }
-}
-
 #[tokio::test]
 async fn policy_that_allows_everything_does_not_widen_the_reach_of_a_key() {
-    let set = |builder: CredentialLayerBuilder| builder.aws(AwsWires::new()).policy(Everything);
+    let set = |builder: CredentialLayerBuilder| builder.aws(AwsWires::new()).policy(Permissive);
     let front = Front::with(set).await;
-    let (bobs, elsewhere) = ("b0b0b0b0b0b0b0b0", "e15e3e15e3e15e3e");
-    front.add(test_support::records::pair_in("demo", "bob", bobs, &"b".repeat(48))).await;
-    front.add(test_support::records::pair_in("other", "alice", elsewhere, &"e".repeat(48))).await;
-    for access in [bobs, elsewhere] {
-        for params in [
-            &[("Action", "DeleteAccessKey"), ("AccessKeyId", access)][..],
-            &[("Action", "UpdateAccessKey"), ("AccessKeyId", access), ("Status", "Inactive")],
-            &[("Action", "GetAccessKeyLastUsed"), ("AccessKeyId", access)],
-        ] {
-            front.iam(&Client::alice(), params).await.refused(404, "NoSuchEntity");
-        }
-    }
-    let list = front.iam(&Client::alice(), &[("Action", "ListAccessKeys")]).await;
-    assert_eq!(list.texts("AccessKeyId"), [ACCESS]);
+    check_reach(&front).await;
     created(&front.iam(&Client::alice(), &CREATE).await);
 }
 

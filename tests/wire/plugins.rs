@@ -3,32 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use test_support::permissive::Permissive;
 use tower_credentials::{
     clock::Clock,
     directory::{OpenDirectory, Project, User},
-    domain::{Caller, Delegation, ProjectId, UserId},
-    policy::{Action, Decision, ListScope, Policy, Target},
+    domain::{Delegation, ProjectId, UserId},
 };
 
 use crate::world::{ALICE, BOB, CAROL, DEMO, OTHER, World, directory, pair};
-
-/// Allows every caller everything, delegated or not.
-#[derive(Debug)]
-struct Permissive;
-
-impl Policy for Permissive {
-    fn decide(&self, _: &Caller, _: Action, _: Target<'_>) -> Decision {
-        Decision::Allow
-    }
-
-    fn list_scope(&self, _: &Caller, _: Action) -> Option<ListScope> {
-        Some(ListScope::All)
-    }
-
-    fn requires_place(&self, _: Action) -> bool {
-        false
-    }
-}
 
 #[tokio::test]
 async fn credentials_of_a_delegated_caller_carry_the_delegation() {

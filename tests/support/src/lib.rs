@@ -18,6 +18,7 @@ pub mod keystone;
 pub mod load;
 pub mod network;
 pub mod opening;
+pub mod permissive;
 pub mod postgres;
 pub mod process;
 pub mod records;

@@ -8,12 +8,18 @@ pub mod load;
 pub mod rows;
 pub mod table;
 
-use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    hint::black_box,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self as client, SendRequest},
@@ -150,4 +156,23 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "counts of a bench")]
 pub fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
+}
+
+/// The requests of a batch: few enough for the processor's caches, because a server has just read
+/// the request that it verifies.
+pub const BATCH: usize = 32;
+pub const BATCH_F64: f64 = 32.0;
+
+/// The duration of a batch of the same request.
+pub async fn time<S, B>(service: &mut S, request: &Request<Empty<Bytes>>) -> Duration
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
+{
+    let requests: Vec<_> = (0..BATCH).map(|_| request.clone()).collect();
+    let started = Instant::now();
+    for request in requests {
+        let response = service.call(request).await.unwrap();
+        assert!(black_box(response).status().is_success());
+    }
+    started.elapsed()
 }
