@@ -46,8 +46,8 @@
 //! `GetAccessKeyLastUsed` and `GetUser`, for the user of the signing key and the project of that
 //! key. The user needs the roles `key_management_user` or `key_listing_user` there, if a
 //! [directory](crate::CredentialLayerBuilder::directory) knows its roles. `UserName` is the user's
-//! id. Sessions, keys with a boundary, root keys and delegated keys are refused. A key that a key
-//! with an expiry creates ends no later than that key.
+//! id. Sessions, keys with a boundary, root keys and delegated keys are refused. A key with an
+//! expiry creates only keys that end no later than itself.
 //!
 //! Other actions are `InvalidAction`: the directory manages users and their rights.
 //!

@@ -39,6 +39,10 @@
 //! parameter that stores may ignore, is unknown: a statement with it cannot allow, and a denial
 //! with it counts as if the condition held.
 //!
+//! `aws:PrincipalArn`, `aws:PrincipalType` and `aws:TokenIssueTime` are those of the
+//! [session](crate::session), if one signs the request. Whoever has the key's secret can make a
+//! session of any kind and name, so these conditions cannot restrict the key's owner.
+//!
 //! Sources: IAM User Guide, "IAM JSON policy elements reference" and "Policy evaluation logic".
 
 mod actions;

@@ -43,8 +43,8 @@
 //! | `policies` | policy documents, each an object; the session may do what all of them allow |
 //! | `role` | the name of a role session, if the session is one |
 //!
-//! A session without policies has no member `policies`. A session has at most one of `federated` and `role`. Other
-//! members are rejected.
+//! A session without policies has no member `policies`. A session has at most one of `federated` and
+//! `role`. Other members are rejected.
 //!
 //! `CODE` is HMAC-SHA256 of `tc1.CLAIMS` in the same base64. Its key, and the session's secret key,
 //! are derived from the parent's secret with HKDF-SHA256 (RFC 5869), without a salt:
