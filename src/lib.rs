@@ -223,6 +223,7 @@ pub mod issuer;
 pub mod keystone;
 mod layer;
 mod log;
+mod network;
 pub mod operation;
 mod origin;
 pub mod policy;
@@ -266,6 +267,6 @@ pub use self::{
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::CredentialLayer,
-    origin::ClientTls,
+    origin::{ClientAddress, ClientTls, InvalidNetwork, RequestId, TrustedProxies},
     service::CredentialService,
 };

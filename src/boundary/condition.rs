@@ -11,10 +11,10 @@ use super::{
     error::Invalid,
     json::Json,
     keys::{Key, Kind},
-    network::Network,
     pattern::Pattern,
     variables::{self, Variables},
 };
+use crate::network::Network;
 
 /// One operator on one key.
 #[derive(Clone, Debug)]

@@ -52,7 +52,6 @@ mod error;
 mod facts;
 mod json;
 mod keys;
-mod network;
 mod pattern;
 mod search;
 mod short;

@@ -6,11 +6,9 @@
 //! caller.
 
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
-use rand::RngExt;
 use serde::Serialize;
 
 use super::{
@@ -19,7 +17,10 @@ use super::{
     json::{self, Object},
     media::{self, ContentType, Format},
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    origin::RequestId,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const VARY: HeaderValue = HeaderValue::from_static("X-Auth-Token");
@@ -143,7 +144,7 @@ pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::VARY, VARY);
-    headers.insert(REQUEST_ID, request_id());
+    headers.insert(REQUEST_ID, RequestId::random().header());
     response
 }
 
@@ -178,35 +179,5 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Unauthenticated | ErrorKind::UserDisabled => StatusCode::UNAUTHORIZED,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-/// `req-` and a random UUID. It need not be secret.
-fn request_id() -> HeaderValue {
-    let mut number: [u8; 16] = rand::rng().random();
-    // Version 4, variant 1.
-    number[6] = number[6] & 0x0f | 0x40;
-    number[8] = number[8] & 0x3f | 0x80;
-    let mut id = *b"req-00000000-0000-0000-0000-000000000000";
-    for (at, bytes) in [(4, 0..4), (13, 4..6), (18, 6..8), (23, 8..10), (28, 10..16)] {
-        let bytes = &number[bytes];
-        HEXLOWER.encode_mut(bytes, &mut id[at..at + 2 * bytes.len()]);
-    }
-    HeaderValue::from_bytes(&id).expect("hex is valid in a header")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn request_ids_are_random_uuids() {
-        let id = request_id();
-        let text = id.to_str().unwrap().strip_prefix("req-").unwrap();
-        let lengths: Vec<_> = text.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12]);
-        assert_eq!(&text[14..15], "4");
-        assert!("89ab".contains(&text[19..20]));
-        assert_ne!(id, request_id());
     }
 }

@@ -1,18 +1,22 @@
 //! Parses the host that a request is for, and checks the origin of the page that sent it. Describes
-//! the connection of the client.
+//! the connection and the address of the client.
 
 use std::borrow::Cow;
 
 mod admission;
-mod encryption;
+mod connection;
 mod forwarded;
 mod host;
+mod proxies;
 
-pub use self::encryption::ClientTls;
 pub(crate) use self::{
     admission::Origins,
     forwarded::Forwarded,
     host::{Host, host_text},
+};
+pub use self::{
+    connection::{ClientAddress, ClientTls, RequestId},
+    proxies::{InvalidNetwork, TrustedProxies},
 };
 
 /// An origin: the scheme, host and port of a page.

@@ -1,6 +1,6 @@
 //! Enforces the boundary of a key before the app sees a request.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, request::Parts};
 use tokio::task::yield_now;
@@ -17,7 +17,7 @@ use crate::{
         ObjectToDelete, OperationError, S3Action, S3Operation, S3OperationName, S3OperationRules,
         header_of_field,
     },
-    origin::ClientTls,
+    origin::{ClientAddress, ClientTls},
     session::{Session, SessionRefusal},
     signature::{
         form::PostForm,
@@ -30,13 +30,6 @@ pub(super) const ACCOUNT: &str = "000000000000";
 
 /// The number of keys that are checked before other requests get a turn.
 pub(super) const KEYS_AT_ONCE: usize = 50;
-
-/// The client's address, for conditions on `aws:SourceIp`. The server inserts it into the
-/// extensions of each request; without it the address is unknown.
-///
-/// Behind a proxy it is the address that the proxy reports, if clients cannot choose that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddress(pub IpAddr);
 
 /// What limits the requests of a key.
 #[derive(Clone, Debug)]

@@ -205,7 +205,6 @@ pub use self::s3s_guard::{S3sGuardLayer, S3sGuardLayerBuilder, S3sGuardService};
 pub use self::s3s_session::WithSession;
 pub use self::{
     body::VerifiedBody,
-    enforcement::ClientAddress,
     future::ResponseFuture,
     key::{Mechanism, VerifiedKey},
     layer::{S3AuthLayer, S3AuthLayerBuilder},
@@ -214,4 +213,8 @@ pub use self::{
     service::S3AuthService,
 };
 /// What an S3 request does.
-pub use crate::{operation, origin::ClientTls, signature::form::PostForm};
+pub use crate::{
+    operation,
+    origin::{ClientAddress, ClientTls},
+    signature::form::PostForm,
+};

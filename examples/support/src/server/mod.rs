@@ -24,7 +24,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt, util::BoxCloneService};
-use tower_credentials::s3::ClientAddress;
+use tower_credentials::ClientAddress;
 use tracing::Span;
 
 use self::requests::Requests;

@@ -1,18 +1,18 @@
-//! Networks of `IpAddress` conditions.
+//! Networks of IP addresses.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The addresses with a common prefix. An IPv4 address counts as its IPv6 form, so that
 /// `::ffff:192.0.2.1` is `192.0.2.1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     address: u128,
     mask: u128,
 }
 
 impl Network {
     /// Parses `192.0.2.0/24`, `2001:db8::/32` or a single address.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -32,7 +32,7 @@ impl Network {
         Some(Self { address: mapped(address) & mask, mask })
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         mapped(address) & self.mask == self.address
     }
 }
