@@ -3,23 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    audit::{AuditSink, TracingSink},
     auth::TokenValidator,
-    authority::Authority,
     aws::AwsWires,
     backend::CredentialBackend,
     clock::{Clock, SystemClock},
-    config::{self, ConfigError},
-    dialect::{Dialect, Initials, Served},
+    dialect::Dialect,
     directory::{self, Directory},
     domain::Quota,
     issuer::TokenIssuer,
     layer::CredentialLayer,
-    origin::Origins,
     policy::{Owners, Policy, RolePolicy},
-    shared::Shared,
     usage::UsageLog,
-    wires::{BodyLimits, Wires},
 };
+
+mod build;
 
 /// The default limit of a body in bytes, as Keystone's.
 const BODY_LIMIT: usize = 114_688;
@@ -57,6 +55,7 @@ impl CredentialLayer {
             trust_forwarded: false,
             trusted_origins: Vec::new(),
             policy: Arc::new(RolePolicy::default()),
+            audit: Arc::new(TracingSink::new()),
             owners: Owners::with_roles(),
             issuer: None,
             usage: None,
@@ -103,6 +102,7 @@ pub struct CredentialLayerBuilder {
     trust_forwarded: bool,
     trusted_origins: Vec<String>,
     policy: Arc<dyn Policy>,
+    audit: Arc<dyn AuditSink>,
     owners: Owners,
     issuer: Option<Arc<dyn TokenIssuer>>,
     usage: Option<Arc<dyn UsageLog>>,
@@ -210,6 +210,12 @@ impl CredentialLayerBuilder {
     /// Sets the policy, which decides who may do what. Default: [`RolePolicy`].
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Sets where the events of changes are recorded. Default: [`TracingSink`], which logs them.
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Arc::new(sink);
         self
     }
 
@@ -363,85 +369,5 @@ impl CredentialLayerBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
-    }
-
-    /// Builds the layer.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if a setting is invalid, or two settings contradict each other.
-    pub fn build(self) -> Result<CredentialLayer, ConfigError> {
-        // Destructured in full so that a new setting cannot be forgotten here.
-        let Self {
-            validator,
-            backend,
-            dialects,
-            prefixes,
-            hosts,
-            base_url,
-            trust_forwarded,
-            trusted_origins,
-            policy,
-            owners,
-            issuer,
-            usage,
-            hide_unknown_keys,
-            max_skew,
-            quota,
-            max_key_life,
-            show_secrets_once,
-            accept_bounded,
-            aws,
-            body_limit,
-            body_timeout,
-            clock,
-        } = self;
-        let dialects = config::with_prefixes(dialects, prefixes);
-        let wires = aws.map(Wires::new).transpose()?;
-        let wires_path = wires.as_ref().and_then(Wires::path);
-        config::check_prefixes(&dialects, wires_path)?;
-        if body_limit == 0 {
-            return Err(ConfigError::ZeroBodyLimit);
-        }
-        if body_timeout.is_zero() {
-            return Err(ConfigError::ZeroBodyTimeout);
-        }
-        let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
-        let base = base_url.as_deref().map(config::origin_of_url).transpose()?;
-        let origins =
-            Origins { base, trusted: config::parsed_origins(&trusted_origins)?, trust_forwarded };
-        let hosts = config::parsed_hosts(&hosts)?;
-        let s3tokens = owners.directory().is_some();
-        let served = Served { s3tokens, ec2tokens: s3tokens && issuer.is_some() };
-        let authority = Authority {
-            backend,
-            owners,
-            issuer,
-            usage,
-            policy,
-            clock,
-            quota,
-            max_key_life,
-            show_secrets_once,
-            accept_bounded,
-            hide_unknown_keys,
-            max_skew,
-        };
-        let prefixes = dialects.iter().map(|(_, prefix)| prefix.as_str());
-        let initials = Initials::of(prefixes.chain(wires.as_ref().map(Wires::path_or_root)));
-        let shared = Shared {
-            authority,
-            validator,
-            dialects,
-            initials,
-            hosts,
-            origins,
-            base_url,
-            trust_forwarded,
-            served,
-            wires,
-            body_limits: BodyLimits { bytes: body_limit, time: body_timeout },
-        };
-        Ok(CredentialLayer { shared: Arc::new(shared) })
     }
 }

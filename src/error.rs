@@ -125,6 +125,29 @@ pub enum ErrorKind {
     UserDisabled,
 }
 
+impl ErrorKind {
+    /// Returns the kind as a word for programs, such as `conflict`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Conflict => "conflict",
+            Self::Forbidden => "forbidden",
+            Self::Internal => "internal",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotFound => "not_found",
+            Self::NotInProject => "not_in_project",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::RequestTimeout => "request_timeout",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unavailable => "unavailable",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UserDisabled => "user_disabled",
+        }
+    }
+}
+
 impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         let (kind, message) = match error {

@@ -195,6 +195,7 @@
 #[macro_use]
 mod macros;
 
+pub mod audit;
 pub mod auth;
 mod authority;
 pub mod aws;
@@ -231,10 +232,17 @@ mod read;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod s3;
-#[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(
+    feature = "audit",
+    feature = "encryption",
+    feature = "etcd",
+    feature = "postgres",
+    feature = "sqlite"
+))]
 #[cfg_attr(
     docsrs,
     doc(cfg(any(
+        feature = "audit",
         feature = "encryption",
         feature = "etcd",
         feature = "postgres",

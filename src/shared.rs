@@ -8,8 +8,9 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
+    audit::{AuditAction, AuditTarget, RequestFacts},
     auth::{Presented, TokenValidator, presented},
-    authority::Authority,
+    authority::{Authority, Requester},
     dialect::{
         self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task,
         query_api::Route,
@@ -37,6 +38,13 @@ pub(crate) struct Shared {
     pub(crate) served: Served,
     pub(crate) wires: Option<Wires>,
     pub(crate) body_limits: BodyLimits,
+}
+
+/// What is known of a request when it is refused, for the audit.
+#[derive(Default)]
+struct Known {
+    requester: Option<Requester>,
+    subject: Option<(AuditAction, AuditTarget)>,
 }
 
 impl Shared {
@@ -109,12 +117,18 @@ impl Shared {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
+        let mut known = Known::default();
         let result = match operation {
             _ if self.is_foreign(&head) => Err(Error::foreign_origin()),
-            Ok(operation) => self.handle(frame, &operation, &head, body).await,
+            Ok(operation) => self.handle(frame, &operation, &head, body, &mut known).await,
             Err(error) => Err(error),
         };
-        private(result.unwrap_or_else(|error| self.refuse(frame, &head, error)))
+        private(result.unwrap_or_else(|error| {
+            if let Known { requester: Some(requester), subject: Some(subject) } = known {
+                self.authority.record_refusal(&requester, subject, &error);
+            }
+            self.refuse(frame, &head, error)
+        }))
     }
 
     /// The response to a request of the AWS wires.
@@ -138,6 +152,7 @@ impl Shared {
         operation: &Operation,
         head: &Parts,
         body: B,
+        known: &mut Known,
     ) -> Result<Response<Full<Bytes>>, Error>
     where
         B: Body,
@@ -147,6 +162,9 @@ impl Shared {
         // Not through the pointer, whose own implementation would box it twice.
         let caller = (*self.validator).validate(&presented).await?;
         self.check_expiry(&caller)?;
+        let facts = RequestFacts::of(&head.extensions);
+        let caller = &*known.requester.insert(Requester::new(caller, facts));
+        known.subject = operation.change().map(|action| (action, AuditTarget::default()));
         // A browser sends Basic credentials that it remembers with any form of any page,
         // but no form has one of these types.
         if matches!(presented, Presented::Basic { .. })
@@ -157,18 +175,19 @@ impl Shared {
         let body = if operation.takes_body() {
             let body = read::body(body, self.body_limits.bytes, self.body_limits.time).await?;
             // The token may have expired while the body arrived.
-            self.check_expiry(&caller)?;
+            self.check_expiry(caller)?;
             body
         } else {
             Bytes::new()
         };
         Ok(match operation.parse(head, &body)? {
             Task::Run(command) => {
-                let outcome = self.authority.run(&caller, command).await?;
+                known.subject = command.subject();
+                let outcome = self.authority.run(caller, command).await?;
                 frame.outcome(&outcome, &self.context(head))
             }
             Task::Verify(command) => {
-                dialect::verified(&self.authority.verify(&caller, command).await?)
+                dialect::verified(&self.authority.verify(caller, command).await?)
             }
         })
     }

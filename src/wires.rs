@@ -8,6 +8,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
+    audit::RequestFacts,
     authority::Authority,
     aws::{AwsWires, Roles},
     config::{self, ConfigError},
@@ -130,7 +131,7 @@ impl Wires {
         };
         let request = signed::parse(RequestHead::from(head), service, &body)?;
         let request = request.ok_or_else(QueryError::not_signed)?;
-        let signer = authority.signer_of(&request).await?;
+        let signer = authority.signer_of(&request, RequestFacts::of(&head.extensions)).await?;
         if head.method != Method::POST {
             return Err(QueryError::not_posted());
         }
@@ -142,7 +143,7 @@ impl Wires {
         }
         let aws_sts::Operation { command, action, source_identity } =
             aws_sts::Operation::parse(&params)?;
-        let outcome = authority.run_session(&signer, &self.roles, command)?;
+        let outcome = authority.run_session(&signer, &self.roles, command).await?;
         Ok(aws_sts::answer(action, &outcome, &self.account_id, source_identity.as_deref()))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::turns::Turns;
 use crate::{
+    audit::AuditSink,
     backend::{BackendError, CredentialBackend},
     clock::Clock,
     directory::{Directory, Project, User},
@@ -25,6 +27,8 @@ pub(crate) struct Authority {
     /// Without a log, views do not contain the last use.
     pub(crate) usage: Option<Arc<dyn UsageLog>>,
     pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quota: Quota,
     /// The longest time from the creation of a key to its expiry.

@@ -9,6 +9,7 @@ use super::{
     checks::{Authority, Reading},
     listing::End,
     outcome::{LAST_USED, Listing, Outcome},
+    requester::Requester,
     terms::{COMPUTED, GivenTerms, TermFilter},
     write::Address,
 };
@@ -92,7 +93,7 @@ pub(crate) struct UpdateCredential {
 impl Authority {
     pub(super) async fn run_credential(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: CredentialCommand,
     ) -> Result<Outcome, Error> {
         match command {
@@ -116,7 +117,7 @@ impl Authority {
 
     async fn create_credential(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: CreateCredential,
     ) -> Result<Outcome, Error> {
         let CreateCredential { kind, user_id, project_id, blob, mut attributes, status, terms } =
@@ -199,7 +200,7 @@ impl Authority {
 
     async fn update_credential(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: UpdateCredential,
     ) -> Result<Outcome, Error> {
         let (action, address) = (Action::UpdateCredential, Address::Credential(&command.id));

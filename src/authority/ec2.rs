@@ -7,6 +7,7 @@ use super::{
     checks::{Authority, Reading},
     listing::End,
     outcome::Outcome,
+    requester::Requester,
     terms::{GivenTerms, TermFilter},
     write::Address,
 };
@@ -51,7 +52,7 @@ pub(crate) struct ListEc2 {
 impl Authority {
     pub(super) async fn run_ec2(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: Ec2Command,
     ) -> Result<Outcome, Error> {
         match command {
@@ -79,7 +80,7 @@ impl Authority {
         }
     }
 
-    async fn create_ec2(&self, caller: &Caller, command: CreateEc2) -> Result<Outcome, Error> {
+    async fn create_ec2(&self, caller: &Requester, command: CreateEc2) -> Result<Outcome, Error> {
         let CreateEc2 { user_id, project_id, status, terms } = command;
         let kind = Kind::ec2();
         let action = Action::CreateEc2;

@@ -6,6 +6,7 @@ use super::{
     checks::Authority,
     listing::End,
     outcome::{Listing, Outcome},
+    requester::Requester,
     terms::GivenTerms,
     write::{Address, TRIES, lost_race},
 };
@@ -66,7 +67,7 @@ impl Grant {
 impl Authority {
     pub(super) async fn run_grant(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: GrantCommand,
     ) -> Result<Outcome, Error> {
         match command {
@@ -89,7 +90,7 @@ impl Authority {
 
     async fn create_grant(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         user_id: UserId,
         grant: Grant,
     ) -> Result<Outcome, Error> {
@@ -211,7 +212,7 @@ impl Authority {
 
     async fn update_grant(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         user_id: &UserId,
         grant: Grant,
     ) -> Result<Outcome, Error> {

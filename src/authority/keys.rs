@@ -6,6 +6,7 @@ use super::{
     checks::{Authority, Reading, no_place},
     listing::End,
     outcome::Outcome,
+    requester::Requester,
     terms::{GivenTerms, TermFilter},
     write::Address,
 };
@@ -71,7 +72,7 @@ pub(crate) struct UpdateKey {
 impl Authority {
     pub(super) async fn run_key(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         command: KeyCommand,
     ) -> Result<Outcome, Error> {
         match command {
@@ -93,7 +94,7 @@ impl Authority {
         }
     }
 
-    async fn create_key(&self, caller: &Caller, command: CreateKey) -> Result<Outcome, Error> {
+    async fn create_key(&self, caller: &Requester, command: CreateKey) -> Result<Outcome, Error> {
         let user_id = command.user_id.unwrap_or_else(|| caller.user_id.clone());
         let project_id = command
             .project_id
@@ -220,7 +221,7 @@ impl Authority {
         Ok(Outcome::Listed(self.page(query, command.limit, command.end, view, shown_size).await?))
     }
 
-    async fn update_key(&self, caller: &Caller, command: UpdateKey) -> Result<Outcome, Error> {
+    async fn update_key(&self, caller: &Requester, command: UpdateKey) -> Result<Outcome, Error> {
         let change = |stored: &Credential, changed: &mut Credential| {
             let UpdateKey { status, user_id, project_id, secret_key, .. } = &command;
             let same = user_id.as_ref().is_none_or(|id| *id == stored.user_id)

@@ -3,8 +3,9 @@
 //!
 //! A use case takes a command and returns an outcome. HTTP and wire formats are in the dialects.
 
-use crate::{domain::Caller, error::Error};
+use crate::error::Error;
 
+mod audited;
 mod checks;
 mod credentials;
 mod ec2;
@@ -13,11 +14,14 @@ mod keys;
 mod listing;
 mod outcome;
 mod own_keys;
+mod requester;
 mod rotation;
 mod sessions;
 mod signatures;
 mod signers;
+mod subject;
 mod terms;
+mod turns;
 mod usage;
 mod write;
 
@@ -33,6 +37,7 @@ pub(crate) use self::{
     listing::End,
     outcome::{LAST_USED, LastUsed, Listing, Outcome, SecretView, View},
     own_keys::{OwnKeyAction, OwnKeyCommand, OwnKeyOutcome},
+    requester::Requester,
     rotation::{DEFAULT_OVERLAP, MAX_OVERLAP},
     sessions::{AssumeRole, SessionCommand, SessionOutcome},
     signatures::{SignatureCommand, Verified},
@@ -55,16 +60,16 @@ pub(crate) enum Command {
 
 impl Authority {
     /// Carries out a command on behalf of a caller.
-    pub(crate) async fn run(&self, caller: &Caller, command: Command) -> Result<Outcome, Error> {
-        match command {
+    pub(crate) async fn run(&self, caller: &Requester, command: Command) -> Result<Outcome, Error> {
+        let outcome = match command {
             Command::Credential(command) => {
-                Ok(self.with_last_use(self.run_credential(caller, command).await?).await)
+                self.with_last_use(self.run_credential(caller, command).await?).await
             }
-            Command::Ec2(command) => self.run_ec2(caller, command).await,
-            Command::Grant(command) => self.run_grant(caller, command).await,
-            Command::Key(command) => {
-                Ok(self.with_last_use(self.run_key(caller, command).await?).await)
-            }
-        }
+            Command::Ec2(command) => self.run_ec2(caller, command).await?,
+            Command::Grant(command) => self.run_grant(caller, command).await?,
+            Command::Key(command) => self.with_last_use(self.run_key(caller, command).await?).await,
+        };
+        self.record_power(caller, &outcome);
+        Ok(outcome)
     }
 }

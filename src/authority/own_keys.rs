@@ -9,6 +9,7 @@ use super::{
     terms::{Given, GivenTerms, TermFilter},
 };
 use crate::{
+    audit::{AuditAction, AuditTarget},
     domain::{AccessKey, Attributes, Status, UserId},
     error::{Error, ErrorKind},
 };
@@ -30,6 +31,22 @@ pub(crate) enum OwnKeyAction {
     Update(AccessKey, Status),
 }
 
+impl OwnKeyCommand {
+    /// Returns what the command would change. `None` if it changes nothing.
+    fn subject(&self) -> Option<(AuditAction, AuditTarget)> {
+        let of = |access_key: &AccessKey| AuditTarget {
+            access_key: Some(access_key.clone()),
+            ..AuditTarget::default()
+        };
+        match &self.action {
+            OwnKeyAction::Create => Some((AuditAction::Create, AuditTarget::default())),
+            OwnKeyAction::Delete(key) => Some((AuditAction::Delete, of(key))),
+            OwnKeyAction::GetUser | OwnKeyAction::LastUsed(_) | OwnKeyAction::List { .. } => None,
+            OwnKeyAction::Update(key, _) => Some((AuditAction::Update, of(key))),
+        }
+    }
+}
+
 /// The result of a command.
 #[derive(Debug)]
 pub(crate) enum OwnKeyOutcome {
@@ -49,6 +66,19 @@ impl Authority {
     /// Carries out a command on behalf of the key that signed it. It reaches the keys of that
     /// key's user in that key's project.
     pub(crate) async fn run_own_keys(
+        &self,
+        signer: &Signer,
+        command: OwnKeyCommand,
+    ) -> Result<OwnKeyOutcome, SignerError> {
+        let subject = command.subject();
+        let result = self.own_keys(signer, command).await;
+        if let (Some(subject), Err(error)) = (subject, &result) {
+            self.record_signer_refusal(signer, subject, error);
+        }
+        result
+    }
+
+    async fn own_keys(
         &self,
         signer: &Signer,
         command: OwnKeyCommand,
@@ -93,6 +123,7 @@ impl Authority {
             }),
         };
         let outcome = self.run_key(&signer.caller, command).await?;
+        self.record_power(&signer.caller, &outcome);
         Ok(match self.with_last_use(outcome).await {
             Outcome::Created(view) => OwnKeyOutcome::Created(view),
             Outcome::Deleted | Outcome::Updated(_) => OwnKeyOutcome::Done,

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use super::{
     checks::Authority,
     outcome::Outcome,
+    requester::Requester,
     write::{Address, Change},
 };
 use crate::{
-    domain::{Caller, Credential, Rotation, generate_pair},
+    domain::{Credential, Rotation, generate_pair},
     error::Error,
     policy::{Action, Target},
 };
@@ -24,7 +25,7 @@ impl Authority {
     /// another one like it.
     pub(super) async fn rotate(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         (update, create): (Action, Action),
         address: Address<'_>,
         overlap: Duration,
@@ -46,10 +47,13 @@ impl Authority {
             let now = self.clock.now();
             let rotation = stored.rotated(pair.clone(), overlap, self.max_key_life, now)?;
             Ok(match rotation {
-                Rotation::InPlace(credential) => Change::Update(Arc::new(credential)),
-                Rotation::Overlapping { credential, retired } => {
-                    Change::Rotate { credential: Arc::new(credential), retired: Arc::new(retired) }
+                Rotation::InPlace(credential) => {
+                    Change::Rotate { credential: Arc::new(credential), retired: None }
                 }
+                Rotation::Overlapping { credential, retired } => Change::Rotate {
+                    credential: Arc::new(credential),
+                    retired: Some(Arc::new(retired)),
+                },
             })
         };
         let id = stored.id.clone();

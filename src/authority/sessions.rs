@@ -7,6 +7,7 @@ use super::{
     signers::{Signer, SignerError, SignerErrorKind},
 };
 use crate::{
+    audit::{AuditAction, AuditEvent, AuditTarget, IssuedSession},
     aws::Roles,
     domain::UserId,
     error::{Error, ErrorKind},
@@ -62,7 +63,22 @@ pub(crate) enum SessionOutcome {
 
 impl Authority {
     /// Carries out a command on behalf of the key that signed it. Writes nothing to the store.
-    pub(crate) fn run_session(
+    pub(crate) async fn run_session(
+        &self,
+        signer: &Signer,
+        roles: &Roles,
+        command: SessionCommand,
+    ) -> Result<SessionOutcome, SignerError> {
+        let issues = !matches!(command, SessionCommand::GetCallerIdentity);
+        let result = self.session(signer, roles, command).await;
+        if let (true, Err(error)) = (issues, &result) {
+            let subject = (AuditAction::Session, AuditTarget::of(&signer.credential));
+            self.record_signer_refusal(signer, subject, error);
+        }
+        result
+    }
+
+    async fn session(
         &self,
         signer: &Signer,
         roles: &Roles,
@@ -96,17 +112,17 @@ impl Authority {
             }
         };
         let credentials = self.mint(signer, &holder, &policies, duration)?;
-        tracing::info!(
-            target: "tower_credentials::audit",
-            access_key = ?credentials.access_key.as_str(),
-            key = signer.credential.access_key.as_ref().map(|key| tracing::field::debug(key.as_str())),
-            user_id = ?user_id.as_str(),
-            ?holder,
-            role = role.map(tracing::field::debug),
-            source_identity = source_identity.map(tracing::field::debug),
-            seconds = duration,
-            "session issued"
-        );
+        let target = AuditTarget::of(&signer.credential);
+        let actor = signer.caller.actor();
+        let mut event = AuditEvent::new(self.clock.now(), &actor, AuditAction::Session, target);
+        event.session = Some(Box::new(IssuedSession {
+            access_key: credentials.access_key.clone(),
+            holder: text_of(&holder),
+            role,
+            source_identity,
+            seconds: duration,
+        }));
+        self.announce(event).await?;
         Ok(SessionOutcome::Issued { user_id, holder, credentials: Box::new(credentials) })
     }
 
@@ -160,6 +176,15 @@ fn role_of(
         }
         None if roles.any_is_self => Ok((None, MAX_ROLE_DURATION)),
         None => Err(not_assumable()),
+    }
+}
+
+/// Whom a session stands for, in audit events.
+fn text_of(holder: &Holder) -> String {
+    match holder {
+        Holder::Federated(name) => format!("federated-user/{name}"),
+        Holder::Role(name) => format!("role/{name}"),
+        Holder::User => "user".to_owned(),
     }
 }
 

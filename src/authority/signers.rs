@@ -3,8 +3,9 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::SystemTime};
 
-use super::checks::Authority;
+use super::{checks::Authority, requester::Requester};
 use crate::{
+    audit::RequestFacts,
     domain::{AccessKey, Caller, Credential, KeyRoles, Scope, SecretKey},
     error::{Error, ErrorKind},
     policy::Standing,
@@ -18,7 +19,7 @@ pub(crate) struct Signer {
     pub(crate) credential: Arc<Credential>,
     pub(crate) session: Option<Arc<Session>>,
     /// The key's owner, with its roles in the project of the key.
-    pub(crate) caller: Caller,
+    pub(crate) caller: Requester,
 }
 
 /// Why a request of a signer is refused or failed.
@@ -47,6 +48,22 @@ pub(crate) enum SignerErrorKind {
     WrongSignature,
     /// A refusal or failure of the use cases that other dialects share.
     Shared(ErrorKind),
+}
+
+impl SignerErrorKind {
+    /// Returns the kind as a word, for audit events.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access_denied",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidParameter => "invalid_parameter",
+            Self::MalformedPolicy => "malformed_policy",
+            Self::PolicyTooLarge => "policy_too_large",
+            Self::WrongSignature => "wrong_signature",
+            Self::Shared(kind) => kind.as_str(),
+        }
+    }
 }
 
 impl SignerError {
@@ -101,7 +118,11 @@ impl Authority {
     ///
     /// Every refusal of a key, a token or a signature costs the same number of hash blocks as the
     /// others of its kind of credential.
-    pub(crate) async fn signer_of(&self, request: &V4Request<'_>) -> Result<Signer, SignerError> {
+    pub(crate) async fn signer_of(
+        &self,
+        request: &V4Request<'_>,
+        facts: RequestFacts,
+    ) -> Result<Signer, SignerError> {
         let now = self.clock.now();
         request
             .check_time(now, self.max_skew)
@@ -121,6 +142,9 @@ impl Authority {
             check(session, &credential, now, self)?;
         }
         let caller = self.caller_of(&credential, now).await?;
+        let session_key = session.as_ref().map(|session| session.access_key().clone());
+        let caller = Requester::new(Arc::new(caller), facts)
+            .signed_with(credential.access_key.clone(), session_key);
         Ok(Signer { credential, session, caller })
     }
 

@@ -1,15 +1,16 @@
-//! Inserts, changes and deletes records, and logs each write. All use cases write through this
-//! module.
+//! Inserts, changes and deletes records. All use cases write through this module.
 
 use std::sync::Arc;
 
 use super::{
     checks::{Authority, Reading},
     outcome::Outcome,
+    requester::Requester,
 };
 use crate::{
-    backend::BackendError,
-    domain::{AccessKey, Caller, Credential, CredentialId, Slot, Status, UserId},
+    audit::{AuditAction, AuditEvent},
+    backend::{BackendError, CredentialBackend},
+    domain::{AccessKey, Caller, Credential, CredentialId, Quota, Slot, Status, UserId, Version},
     error::{Error, ErrorKind},
     policy::Action,
 };
@@ -34,10 +35,11 @@ pub(super) enum Address<'a> {
 pub(super) enum Change {
     Delete,
     Keep,
-    /// Stores another record, and the new state of this one.
+    /// Gives the record another key pair. With an overlap, stores another record, and the retired
+    /// state of this one.
     Rotate {
         credential: Arc<Credential>,
-        retired: Arc<Credential>,
+        retired: Option<Arc<Credential>>,
     },
     Update(Arc<Credential>),
 }
@@ -68,12 +70,15 @@ impl Authority {
     /// Stores a new credential.
     pub(super) async fn insert(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         credential: Credential,
     ) -> Result<Outcome, Error> {
         let credential = Arc::new(credential);
-        self.backend().insert(&credential, self.quota).await?;
-        log_change("created", caller, &credential);
+        let event = self.change_event(caller, AuditAction::Create, None, Some(&credential));
+        let (backend, quota, new) =
+            (Arc::clone(&self.backend), self.quota, Arc::clone(&credential));
+        let write = async move { (*backend).insert(&new, quota).await.map(|()| true) };
+        self.audited(vec![event], write).await??;
         Ok(Outcome::Created(self.new_view(credential)))
     }
 
@@ -81,7 +86,7 @@ impl Authority {
     /// and a copy to change; `false` leaves the record as it is.
     pub(super) async fn update(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         action: Action,
         address: Address<'_>,
         change: impl Fn(&Credential, &mut Credential) -> Result<bool, Error> + Sync,
@@ -100,7 +105,7 @@ impl Authority {
 
     pub(super) async fn delete(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         action: Action,
         address: Address<'_>,
     ) -> Result<Outcome, Error> {
@@ -113,7 +118,7 @@ impl Authority {
     /// if the caller has found it just now.
     pub(super) async fn change(
         &self,
-        caller: &Caller,
+        caller: &Requester,
         action: Action,
         address: Address<'_>,
         mut found: Option<Arc<Credential>>,
@@ -124,54 +129,78 @@ impl Authority {
                 Some(stored) => stored,
                 None => self.find(caller, action, address).await?,
             };
-            let (is_written, what, credential) = match change(&stored)? {
-                Change::Delete => {
-                    let is_deleted = self.backend().delete(&stored.id, stored.version).await?;
-                    (is_deleted, "deleted", stored)
-                }
-                Change::Keep => return Ok(stored),
-                Change::Rotate { credential, retired } => {
-                    let rotated = self
-                        .backend()
-                        .rotate(&credential, self.quota, &retired, stored.version)
-                        .await;
-                    let is_rotated = rotated.map_err(|error| match error {
-                        // The same status in every dialect: the key itself is not refused.
-                        BackendError::QuotaExceeded => full(),
-                        error => error.into(),
-                    })?;
-                    if is_rotated {
-                        log_change("updated", caller, &retired);
-                    }
-                    (is_rotated, "created", credential)
-                }
-                Change::Update(changed) => {
-                    let is_updated = self.backend().update(&changed, stored.version).await?;
-                    (is_updated, "updated", changed)
-                }
-            };
+            let decided = change(&stored)?;
+            if matches!(decided, Change::Keep) {
+                return Ok(stored);
+            }
+            let is_rotation = matches!(decided, Change::Rotate { .. });
+            let events = self.events(caller, &stored, &decided);
+            let (backend, quota) = (Arc::clone(&self.backend), self.quota);
+            let (expected, id) = (stored.version, stored.id.clone());
+            let written = decided.written().unwrap_or(stored);
+            let write = async move { decided.write(&*backend, quota, &id, expected).await };
+            let is_written = self.audited(events, write).await?.map_err(|error| match error {
+                // The same status in every dialect: the key itself is not refused.
+                BackendError::QuotaExceeded if is_rotation => full(),
+                error => error.into(),
+            })?;
             if is_written {
-                log_change(what, caller, &credential);
-                return Ok(credential);
+                return Ok(written);
             }
         }
         Err(lost_race())
     }
+
+    /// The events of a write, one for each record that it changes.
+    fn events(&self, by: &Requester, stored: &Credential, change: &Change) -> Vec<AuditEvent> {
+        let event = |action, before, after| self.change_event(by, action, before, after);
+        match change {
+            Change::Delete => vec![event(AuditAction::Delete, Some(stored), None)],
+            Change::Keep => Vec::new(),
+            Change::Rotate { credential, retired: None } => {
+                vec![event(AuditAction::Rotate, Some(stored), Some(credential))]
+            }
+            Change::Rotate { credential, retired: Some(retired) } => vec![
+                event(AuditAction::Rotate, Some(stored), Some(retired)),
+                event(AuditAction::Create, None, Some(credential)),
+            ],
+            Change::Update(changed) => {
+                vec![event(AuditAction::Update, Some(stored), Some(changed))]
+            }
+        }
+    }
 }
 
-/// Logs who changed what, in one line per change. Clients choose ids and access keys:
-/// `Debug` quotes them and escapes what could forge another line.
-fn log_change(what: &'static str, caller: &Caller, credential: &Credential) {
-    tracing::info!(
-        target: "tower_credentials::audit",
-        credential_id = ?credential.id.as_str(),
-        access_key = credential.access_key.as_ref().map(|key| tracing::field::debug(key.as_str())),
-        user_id = ?credential.user_id.as_str(),
-        project_id = credential.project_id.as_ref().map(|id| tracing::field::debug(id.as_str())),
-        status = credential.status.as_str(),
-        caller = ?caller.user_id.as_str(),
-        "credential {what}"
-    );
+impl Change {
+    /// Returns the record that the caller gets. `None` if that is the stored one.
+    fn written(&self) -> Option<Arc<Credential>> {
+        match self {
+            Self::Delete | Self::Keep => None,
+            Self::Rotate { credential, .. } | Self::Update(credential) => {
+                Some(Arc::clone(credential))
+            }
+        }
+    }
+
+    /// Writes the change, if the record with this id still has the expected version.
+    async fn write(
+        self,
+        backend: &dyn CredentialBackend,
+        quota: Quota,
+        id: &CredentialId,
+        expected: Version,
+    ) -> Result<bool, BackendError> {
+        match self {
+            Self::Delete => backend.delete(id, expected).await,
+            Self::Keep => Ok(true),
+            Self::Rotate { credential, retired: Some(retired) } => {
+                backend.rotate(&credential, quota, &retired, expected).await
+            }
+            Self::Rotate { credential, retired: None } | Self::Update(credential) => {
+                backend.update(&credential, expected).await
+            }
+        }
+    }
 }
 
 /// The error for a rotation for which the quota has no room.

@@ -41,6 +41,7 @@
 
 use std::sync::Arc;
 
+pub mod audit;
 pub mod bulk;
 pub mod cases;
 pub mod feed;

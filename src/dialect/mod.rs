@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Response, request::Parts};
 use http_body_util::Full;
 
 use crate::{
+    audit::AuditAction,
     authority::{Command, Outcome},
     error::{Error, ErrorKind},
 };
@@ -112,6 +113,16 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// Returns what the operation changes. `None` if it changes nothing.
+    pub(crate) fn change(&self) -> Option<AuditAction> {
+        match self {
+            Self::IbmCos(operation) => operation.change(),
+            Self::KeystoneV2(operation) => operation.change(),
+            Self::KeystoneV3(operation) => operation.change(),
+            Self::OsEc2(operation) => operation.change(),
+        }
+    }
+
     /// Returns whether the operation takes a body. Other bodies are not read.
     pub(crate) fn takes_body(&self) -> bool {
         match self {

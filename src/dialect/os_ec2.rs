@@ -29,6 +29,7 @@ use super::{
     terms, v2_names,
 };
 use crate::{
+    audit::AuditAction,
     authority::{CreateEc2, Ec2Command, ListEc2, Outcome, STATUS, View, wrong_status},
     domain::{AccessKey, Delegation, ProjectId, SecretKey, Slot, Status, UserId},
     error::{Error, ErrorKind},
@@ -107,6 +108,16 @@ impl Operation {
             _ => return Err(Error::method_not_allowed()),
         };
         Ok(Self { user_id, call })
+    }
+
+    /// Returns what the operation changes. `None` if it changes nothing.
+    pub(super) fn change(&self) -> Option<AuditAction> {
+        match self.call {
+            Call::Create => Some(AuditAction::Create),
+            Call::Delete(_) => Some(AuditAction::Delete),
+            Call::List | Call::Show(_) => None,
+            Call::Rotate(_) => Some(AuditAction::Rotate),
+        }
     }
 
     pub(super) fn takes_body(&self) -> bool {

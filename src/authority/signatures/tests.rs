@@ -7,6 +7,7 @@ use data_encoding::BASE64URL;
 
 use super::*;
 use crate::{
+    audit::TracingSink,
     backend::{CredentialBackend, memory::MemoryBackend},
     clock::Clock,
     directory::OpenDirectory,
@@ -70,6 +71,8 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         issuer: Some(Arc::new(Issuer)),
         usage: None,
         policy: Arc::new(RolePolicy::default()),
+        audit: Arc::new(TracingSink::new()),
+        turns: Arc::default(),
         clock: Arc::new(SigningTime),
         max_key_life: None,
         show_secrets_once: false,

@@ -16,6 +16,7 @@ use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
 use super::{context::RenderContext, path, routed::Routed, terms};
+use crate::audit::AuditAction;
 use crate::{authority::KeyCommand, domain::AccessKey, error::Error};
 
 mod parse;
@@ -74,6 +75,17 @@ pub(super) fn route(method: &Method, rest: &str) -> Routed<Frame, Operation> {
 }
 
 impl Operation {
+    /// Returns what the operation changes. `None` if it changes nothing.
+    pub(super) fn change(&self) -> Option<AuditAction> {
+        match self {
+            Self::Create => Some(AuditAction::Create),
+            Self::Delete(_) => Some(AuditAction::Delete),
+            Self::List | Self::Show(_) => None,
+            Self::Rotate(_) => Some(AuditAction::Rotate),
+            Self::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
     pub(super) fn takes_body(&self) -> bool {
         matches!(self, Self::Create | Self::Rotate(_) | Self::Update(_))
     }

@@ -27,6 +27,7 @@ use super::{
     v2_names,
 };
 use crate::{
+    audit::AuditAction,
     authority::{Grant, GrantCommand, ListGrants, Outcome},
     domain::{Slot, UserId},
     error::{Error, ErrorKind},
@@ -131,6 +132,16 @@ impl<'a> Target<'a> {
 }
 
 impl Operation {
+    /// Returns what the operation changes. `None` if it changes nothing.
+    pub(super) fn change(&self) -> Option<AuditAction> {
+        match self.call {
+            Call::Create => Some(AuditAction::Create),
+            Call::Delete(_) => Some(AuditAction::Delete),
+            Call::List | Call::ListByType(..) | Call::Show(_) => None,
+            Call::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
     pub(super) fn takes_body(&self) -> bool {
         matches!(self.call, Call::Create | Call::Update(_))
     }

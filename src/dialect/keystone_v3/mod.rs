@@ -23,6 +23,7 @@ use super::{
     terms,
 };
 use crate::{
+    audit::AuditAction,
     authority::{Command, CredentialCommand, SignatureCommand},
     domain::CredentialId,
     error::Error,
@@ -99,6 +100,17 @@ pub(super) fn route(
 }
 
 impl Operation {
+    /// Returns what the operation changes. `None` if it changes nothing.
+    pub(super) fn change(&self) -> Option<AuditAction> {
+        match self {
+            Self::Create => Some(AuditAction::Create),
+            Self::Delete(_) => Some(AuditAction::Delete),
+            Self::List | Self::Show(_) | Self::VerifyEc2 | Self::VerifyS3 => None,
+            Self::Rotate(_) => Some(AuditAction::Rotate),
+            Self::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
     pub(super) fn takes_body(&self) -> bool {
         match self {
             Self::Create | Self::Rotate(_) | Self::Update(_) | Self::VerifyEc2 | Self::VerifyS3 => {

@@ -1,0 +1,168 @@
+//! The file on the disk: appends lines, and finds out what it contains after a crash.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::{File, Metadata, OpenOptions, TryLockError},
+    io::{self, BufReader, Seek, Write},
+    path::{Path, PathBuf},
+    str,
+};
+
+use serde_json::Value;
+
+use super::{
+    chain::{self, AuditKey, ChainHead},
+    error::AuditFileError,
+    lines::{Line, Lines},
+};
+use crate::audit::AuditId;
+
+/// An audit file that is open for appending. No other process can open it so.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+/// What a file contained when it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// The last line. `None` for an empty file.
+    pub(super) head: Option<ChainHead>,
+    /// The intents without an outcome.
+    pub(super) open: BTreeMap<AuditId, Value>,
+    /// The types and ids of the lines after a number.
+    pub(super) recent: HashSet<(String, AuditId)>,
+}
+
+impl LogFile {
+    /// Opens or creates the file, reads it, and removes an incomplete last line. Lists the lines
+    /// after the number `after`.
+    pub(super) fn open(
+        path: &Path,
+        key: &AuditKey,
+        after: u64,
+    ) -> Result<(Self, Content), AuditFileError> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(AuditFileError::NotAFile);
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(AuditFileError::InUse),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let (content, length) = read(&file, key, after)?;
+        if file.metadata()?.len() > length {
+            tracing::warn!(path = ?path, "removing the incomplete last line of the audit file");
+            file.set_len(length)?;
+        }
+        Ok((Self { path: path.to_owned(), file, length }, content))
+    }
+
+    /// Returns whether the path still names this file, and the file was not cut.
+    pub(super) fn is_current(&self) -> bool {
+        let Ok(named) = std::fs::metadata(&self.path) else { return false };
+        let is_same = self.file.metadata().is_ok_and(|own| is_same(&own, &named));
+        is_same && named.len() >= self.length
+    }
+
+    /// Appends whole lines. After an error, open the file again.
+    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines);
+        match &written {
+            Ok(()) => self.length += lines.len() as u64,
+            // As far as possible. The next start removes what is left.
+            Err(_) => _ = self.file.set_len(self.length),
+        }
+        written
+    }
+
+    /// Waits until the lines are durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Waits until the name of a new file is durable.
+    pub(super) fn sync_name(&self) -> io::Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
+    }
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// Reads the file. Returns the length of its whole lines.
+fn read(file: &File, key: &AuditKey, after: u64) -> Result<(Content, u64), AuditFileError> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    reader.rewind()?;
+    let (mut lines, mut content, mut length) = (Lines(reader), Content::default(), 0);
+    // The line before the last one.
+    let mut previous = None;
+    let mut last = None;
+    while let Some((line, bytes)) = lines.next()? {
+        let line = match line {
+            Line::Torn => break,
+            Line::TooLong => Vec::new(),
+            Line::Whole(line) => line,
+        };
+        length += bytes;
+        previous = last.map(|line: Vec<u8>| chain::split(&line).map(|line| line.mac));
+        content.note(&line, after);
+        last = Some(line);
+    }
+    if let Some(last) = last {
+        let sealed = chain::split(&last).ok_or(AuditFileError::NotAnAuditFile)?;
+        let previous = previous.unwrap_or_else(|| previous_of(&last));
+        if !previous.is_some_and(|previous| key.verifies(&previous, &sealed)) {
+            return Err(AuditFileError::NotAnAuditFile);
+        }
+        content.head = Some(ChainHead { seq: sealed.seq, mac: sealed.mac });
+    }
+    Ok((content, length))
+}
+
+/// Returns the code of the line before a start line.
+pub(super) fn previous_of(line: &[u8]) -> Option<[u8; 32]> {
+    let line: Value = serde_json::from_slice(line).ok()?;
+    chain::parse_mac(line.get("previous")?.as_str()?)
+}
+
+impl Content {
+    fn note(&mut self, line: &[u8], after: u64) {
+        let is_recent = chain::split(line).is_some_and(|sealed| sealed.seq > after);
+        // Most lines need not be parsed.
+        let has = |text: &str| str::from_utf8(line).is_ok_and(|line| line.contains(text));
+        if !is_recent && !has("\"type\":\"intent\"") && !has("\"type\":\"outcome\"") {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Value>(line) else { return };
+        let text = |name: &str| line.get(name).and_then(Value::as_str);
+        let (Some(kind), Some(id)) = (text("type"), text("id").and_then(AuditId::parse)) else {
+            return;
+        };
+        if is_recent {
+            self.recent.insert((kind.to_owned(), id));
+        }
+        match kind {
+            "intent" => _ = self.open.insert(id, line),
+            "outcome" => _ = self.open.remove(&id),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Writes with their audit events, and the events of requests that write nothing.
+
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+
+use super::{
+    checks::Authority,
+    outcome::{Outcome, View},
+    requester::Requester,
+    signers::{Signer, SignerError},
+};
+use crate::{
+    audit::{
+        AuditAction, AuditError, AuditEvent, AuditOutcome, AuditReason, AuditSink, AuditTarget,
+    },
+    backend::BackendError,
+    domain::{Credential, UserId},
+    error::{Error, ErrorKind},
+};
+
+impl Authority {
+    /// Performs a write, with one event for each record that it changes. Returns the result of the
+    /// write: false if another writer was faster.
+    ///
+    /// The write and its events continue if the client disconnects.
+    ///
+    /// # Errors
+    ///
+    /// The audit sink refused an intent. Nothing was written.
+    pub(super) async fn audited<F>(
+        &self,
+        events: Vec<AuditEvent>,
+        write: F,
+    ) -> Result<Result<bool, BackendError>, Error>
+    where
+        F: Future<Output = Result<bool, BackendError>> + Send + 'static,
+    {
+        let (sink, turns) = (Arc::clone(&self.audit), Arc::clone(&self.turns));
+        let task = async move {
+            // In one order everywhere, so that no two writes wait for each other.
+            let mut ids: Vec<_> = events.iter().filter_map(|it| it.target.id.clone()).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let mut held = Vec::with_capacity(ids.len());
+            for id in &ids {
+                held.push(turns.take(id).await);
+            }
+            let mut intents = Intents::new(sink);
+            for event in events {
+                intents.announce(event).await?;
+            }
+            intents.begin();
+            let result = write.await;
+            intents.conclude(match &result {
+                Ok(true) => AuditOutcome::Done,
+                Err(BackendError::Unavailable(_) | BackendError::Corrupt(_)) => {
+                    AuditOutcome::Unknown
+                }
+                Ok(false) | Err(_) => AuditOutcome::Withdrawn,
+            });
+            drop(held);
+            Ok(result)
+        };
+        let done: Result<_, AuditError> =
+            tokio::spawn(task.in_current_span()).await.unwrap_or_else(|error| {
+                // Without the error itself, which repeats the panic message of the backend.
+                tracing::error!(panicked = error.is_panic(), "a write ended without a result");
+                Ok(Err(BackendError::Unavailable("the write ended without a result".into())))
+            });
+        done.map_err(Error::unavailable)
+    }
+
+    /// Performs the issue of a session, which is written nowhere else.
+    pub(super) async fn announce(&self, event: AuditEvent) -> Result<(), Error> {
+        let mut intents = Intents::new(Arc::clone(&self.audit));
+        intents.announce(event).await.map_err(Error::unavailable)?;
+        intents.conclude(AuditOutcome::Done);
+        Ok(())
+    }
+
+    /// Returns the event of a change.
+    pub(super) fn change_event(
+        &self,
+        by: &Requester,
+        action: AuditAction,
+        before: Option<&Credential>,
+        after: Option<&Credential>,
+    ) -> AuditEvent {
+        AuditEvent::change(self.clock.now(), &by.actor(), action, before, after)
+    }
+
+    /// Records that a change was refused, or failed.
+    pub(crate) fn record_refusal(
+        &self,
+        by: &Requester,
+        subject: (AuditAction, AuditTarget),
+        error: &Error,
+    ) {
+        let message = error.message().to_owned().into();
+        let reason = AuditReason { kind: error.kind().as_str(), message };
+        self.record_reason(by, subject, reason, is_failure(error.kind()));
+    }
+
+    /// The same for a signer, which has errors of its own.
+    pub(super) fn record_signer_refusal(
+        &self,
+        signer: &Signer,
+        subject: (AuditAction, AuditTarget),
+        error: &SignerError,
+    ) {
+        let message = error.message.clone().into();
+        let reason = AuditReason { kind: error.kind.as_str(), message };
+        let is_failed = error.source.as_ref().is_some_and(|error| is_failure(error.kind()));
+        self.record_reason(&signer.caller, subject, reason, is_failed);
+    }
+
+    fn record_reason(
+        &self,
+        by: &Requester,
+        (action, target): (AuditAction, AuditTarget),
+        reason: AuditReason,
+        is_failed: bool,
+    ) {
+        let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
+        event.outcome = if is_failed { AuditOutcome::Failed } else { AuditOutcome::Refused };
+        event.reason = Some(reason);
+        self.audit.record(event);
+    }
+
+    /// Records that the response to a caller contains credentials of other users.
+    pub(super) fn record_power(&self, by: &Requester, outcome: &Outcome) {
+        let is_others = |view: &View| view.credential.user_id != by.user_id;
+        let (action, target, listed) = match outcome {
+            Outcome::Shown(view) if is_others(view) => {
+                (AuditAction::Show, AuditTarget::of(&view.credential), None)
+            }
+            Outcome::Listed(listing) => {
+                let others = listing.views.iter().filter(|view| is_others(view));
+                let count = others.clone().count();
+                if count == 0 {
+                    return;
+                }
+                (AuditAction::List, owner_of(others), Some(count))
+            }
+            Outcome::Created(_) | Outcome::Deleted | Outcome::Shown(_) | Outcome::Updated(_) => {
+                return;
+            }
+        };
+        let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
+        event.listed = listed;
+        self.audit.record(event.ended(AuditOutcome::Done));
+    }
+}
+
+fn is_failure(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Internal | ErrorKind::Unavailable)
+}
+
+/// Returns the owner of the views as a target, if all have the same.
+fn owner_of<'a>(views: impl Iterator<Item = &'a View>) -> AuditTarget {
+    let mut owner: Option<&UserId> = None;
+    for view in views {
+        if **owner.get_or_insert(&view.credential.user_id) != view.credential.user_id {
+            return AuditTarget::default();
+        }
+    }
+    AuditTarget { user_id: owner.cloned(), ..AuditTarget::default() }
+}
+
+/// The events of a write. If it ends without a result, their outcome is recorded as unknown.
+struct Intents {
+    sink: Arc<dyn AuditSink>,
+    announced: Vec<AuditEvent>,
+    outcome: AuditOutcome,
+}
+
+impl Intents {
+    fn new(sink: Arc<dyn AuditSink>) -> Self {
+        Self { sink, announced: Vec::new(), outcome: AuditOutcome::Withdrawn }
+    }
+
+    async fn announce(&mut self, event: AuditEvent) -> Result<(), AuditError> {
+        let result = (*self.sink).intent(&event).await;
+        self.announced.push(event);
+        result
+    }
+
+    /// From now on, the outcome is unknown.
+    fn begin(&mut self) {
+        self.outcome = AuditOutcome::Unknown;
+    }
+
+    fn conclude(mut self, outcome: AuditOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Intents {
+    fn drop(&mut self) {
+        for event in self.announced.drain(..) {
+            self.sink.record(event.ended(self.outcome));
+        }
+    }
+}
