@@ -4,6 +4,7 @@
 //! cargo run --release -p tower-credentials-cli -- --help
 //! ```
 
+mod audit;
 mod copy;
 mod description;
 mod export;
@@ -35,7 +36,7 @@ mod verify;
 use std::{io, panic::resume_unwind, path::Path, process::ExitCode, time::Duration};
 
 use crate::{
-    options::{Command, Options, StoreArgs},
+    options::{AuditCommand, Command, Options, StoreArgs},
     report::{Exit, Failure, Report},
 };
 use tokio::{
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     options::log_to_stderr();
     // The name of the command, and whether its report goes to stdout.
     let (name, stdout) = match &options.command {
+        Command::Audit(AuditCommand::Verify(_)) => ("audit verify", true),
         Command::Copy { .. } => ("copy", true),
         Command::Export(export) => ("export", export.file != Path::new("-")),
         Command::Import(_) => ("import", true),
@@ -113,6 +115,7 @@ fn until_interrupted(
 
 async fn run(command: Command, files: SecretFiles, json: bool) -> Result<Report, Failure> {
     match command.with_urls(files)? {
+        Command::Audit(AuditCommand::Verify(options)) => audit::verify(&options, files),
         Command::Copy { from, to, from_key_ring, to_key_ring } => {
             let (key_ring, key_ring_option) = (from_key_ring, "--from-key-ring");
             let from = StoreArgs { url: from, key_ring, key_ring_option };

@@ -16,6 +16,7 @@ use crate::{
 use age::x25519::Recipient;
 use clap::{Args, Parser, Subcommand};
 use tower_credentials::{
+    audit::file::ChainHead,
     backend::{redact_arguments, resolve_url},
     secret_files::SecretFiles,
 };
@@ -52,6 +53,9 @@ Exit codes:
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Check the files that a server writes with `--audit-file`.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Create a store.
     Init(StoreArgs),
     /// Upgrade a store to the schema of this release.
@@ -170,7 +174,7 @@ impl Command {
             | Self::Stats(Stats { store, .. })
             | Self::Verify { store, .. } => vec![&mut store.url],
             Self::Key(key) => vec![&mut key.store_mut().url],
-            Self::Ring { .. } | Self::Session(_) => Vec::new(),
+            Self::Audit(_) | Self::Ring { .. } | Self::Session(_) => Vec::new(),
             Self::Remove { url, .. } => vec![url],
         };
         for url in urls {
@@ -178,6 +182,34 @@ impl Command {
         }
         Ok(self)
     }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no line of an audit log was changed, removed or moved.
+    ///
+    /// Give the files of one log, the oldest first. Without the first files, the check starts at
+    /// the first line that it gets.
+    Verify(AuditVerify),
+}
+
+#[derive(Args)]
+pub(crate) struct AuditVerify {
+    /// The key of the log: a file, or `env:NAME` for an environment variable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: String,
+    /// A head of the chain from the server's own log, `SEQ:CODE` (repeatable).
+    ///
+    /// Without it, the removal of the last lines is not found.
+    #[arg(long, value_name = "HEAD", value_parser = parse_head)]
+    pub(crate) head: Vec<ChainHead>,
+    /// The files, the oldest first.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+fn parse_head(text: &str) -> Result<ChainHead, String> {
+    ChainHead::parse(text).ok_or_else(|| "expected SEQ:CODE, as in the server's log".to_owned())
 }
 
 #[derive(Args)]
