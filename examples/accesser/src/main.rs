@@ -16,6 +16,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use example_support::{
+    audit_options::AuditOptions,
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
@@ -56,6 +57,8 @@ struct Options {
     key: KeyOptions,
     #[command(flatten)]
     aws: AwsOptions,
+    #[command(flatten)]
+    audit: AuditOptions,
     /// The maximum number of credentials per user [default: unlimited].
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -91,6 +94,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     credentials = options.server.apply(options.key.apply(credentials));
+    let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
+    credentials = audit.apply(credentials);
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     if let Some(usage) = usage {
@@ -109,5 +114,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(credentials)
         .service(store::open(&buckets, keys, identities, &account_id, options.signature_v2)?);
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
-    server::serve(options.listen, transport, service, print).await
+    let served = server::serve(options.listen, transport, service, print).await;
+    audit.close();
+    served
 }

@@ -79,9 +79,10 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn CredentialBackend> =
         if options.mirror { Arc::new(Limited::new(mirrored)) } else { Arc::new(mirrored) };
 
+    let audit = options.audit.open(options.store.secret_files.into(), &store).await?;
     let validator = KeystoneValidator::new(client.clone());
     let directory = KeystoneDirectory::new(client.clone());
-    let credentials = CredentialLayer::builder(validator, Arc::clone(&store));
+    let credentials = audit.apply(CredentialLayer::builder(validator, Arc::clone(&store)));
     let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
     let credentials = options
         .server
@@ -106,7 +107,9 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(credentials)
         .service(Purging::new(proxy, purger, indeterminate, options.base()));
     let print = |url: &str| print_commands(url, &options.keystone, options.base());
-    server::serve(options.listen, transport, service, print).await
+    let served = server::serve(options.listen, transport, service, print).await;
+    audit.close();
+    served
 }
 
 /// Prints commands for another terminal.

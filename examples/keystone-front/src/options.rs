@@ -4,7 +4,8 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use example_support::{
-    aws_options::AwsOptions, backend::StoreOptions, key_options::KeyOptions, server::ServerOptions,
+    audit_options::AuditOptions, aws_options::AwsOptions, backend::StoreOptions,
+    key_options::KeyOptions, server::ServerOptions,
 };
 use http::Uri;
 use tower_credentials::{
@@ -47,6 +48,8 @@ pub struct Options {
     pub key: KeyOptions,
     #[command(flatten)]
     pub aws: AwsOptions,
+    #[command(flatten)]
+    pub audit: AuditOptions,
     /// The name of the service user, with which the front looks up tokens, users and projects in
     /// Keystone.
     #[arg(long, value_name = "NAME")]

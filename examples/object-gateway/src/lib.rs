@@ -34,6 +34,7 @@ use std::{
 use crate::{gateway::Gateway, store::Store};
 use clap::Parser;
 use example_support::{
+    audit_options::AuditOptions,
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
     hello::{self, DemoKey},
@@ -78,6 +79,8 @@ pub struct Options {
     pub key: KeyOptions,
     #[command(flatten)]
     pub aws: AwsOptions,
+    #[command(flatten)]
+    pub audit: AuditOptions,
     /// Also accept requests for `BUCKET.DOMAIN`, with this domain.
     #[arg(long)]
     pub base_domain: Option<String>,
@@ -110,6 +113,8 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     credentials = options.server.apply(options.key.apply(credentials));
+    let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
+    credentials = audit.apply(credentials);
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     let mut auth = S3AuthLayer::builder(keys)
@@ -138,5 +143,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(credentials)
         .service(server::with_health_check(auth.build()?.layer(gateway)));
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
-    server::serve(options.listen, transport, service, print).await
+    let served = server::serve(options.listen, transport, service, print).await;
+    audit.close();
+    served
 }

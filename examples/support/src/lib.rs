@@ -1,5 +1,6 @@
 //! Code that the example servers share: command line, logging, stores, identities, serving.
 
+pub mod audit_options;
 pub mod aws_options;
 pub mod backend;
 pub mod hello;

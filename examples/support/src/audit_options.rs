@@ -1,0 +1,99 @@
+//! The options of a server for its audit log.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use tower_credentials::{
+    CredentialLayerBuilder,
+    audit::file::{AuditFile, AuditKey},
+    backend::CredentialBackend,
+    secret_files::SecretFiles,
+};
+
+/// How long the end of a server waits for the disk of the audit log.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a server records who changed what.
+#[derive(Clone, Debug, Args)]
+pub struct AuditOptions {
+    /// Append audit events to this file, as lines of JSON [default: only to the log].
+    ///
+    /// Rotate it by renaming it. `credentials audit verify` checks it.
+    #[arg(long = "audit-file", value_name = "FILE", requires = "key")]
+    file: Option<PathBuf>,
+    /// The key of the codes in the audit file: a file with a line of at least 32 characters, or
+    /// `env:NAME` for an environment variable.
+    #[arg(long = "audit-key", value_name = "FILE", requires = "file")]
+    key: Option<String>,
+    /// Make each change only after its intent is durable in the audit file. While the file cannot
+    /// be written, changes are refused with 503.
+    #[arg(long = "audit-synced", requires = "file")]
+    is_synced: bool,
+}
+
+/// The audit file of a server, if it has one.
+#[derive(Clone, Debug)]
+pub struct Audit(Option<AuditFile>);
+
+impl AuditOptions {
+    /// Opens the audit file, and finds out which changes an earlier process made before it
+    /// crashed.
+    ///
+    /// # Errors
+    ///
+    /// The key or the file cannot be used, or the store cannot be read.
+    pub async fn open<B: CredentialBackend>(
+        &self,
+        files: SecretFiles,
+        store: &B,
+    ) -> Result<Audit, String> {
+        let (Some(path), Some(key)) = (&self.file, &self.key) else {
+            return Ok(Audit(None));
+        };
+        let key = AuditKey::resolve(key, files).map_err(|error| with_cause(key, &error))?;
+        let audit = AuditFile::builder(path, key).synced(self.is_synced);
+        let audit = audit.open().map_err(|error| with_cause(&path.display(), &error))?;
+        if audit.unresolved() > 0 {
+            let resolved = audit.resolve(store).await;
+            let resolved = resolved.map_err(|error| with_cause(&path.display(), &error))?;
+            tracing::warn!(
+                done = resolved.done,
+                withdrawn = resolved.withdrawn,
+                unknown = resolved.unknown,
+                "resolved the audited changes of a process that crashed"
+            );
+        }
+        Ok(Audit(Some(audit)))
+    }
+}
+
+impl Audit {
+    /// Sets the sink of a layer, if there is a file.
+    pub fn apply(&self, layer: CredentialLayerBuilder) -> CredentialLayerBuilder {
+        match &self.0 {
+            Some(audit) => layer.audit(audit.clone()),
+            None => layer,
+        }
+    }
+
+    /// Returns the file.
+    pub fn file(&self) -> Option<&AuditFile> {
+        self.0.as_ref()
+    }
+
+    /// Writes what waits, and closes the file.
+    pub fn close(&self) {
+        if let Some(audit) = &self.0
+            && !audit.close(CLOSE_TIMEOUT)
+        {
+            tracing::error!(waiting = audit.stats().waiting, "audit events may be lost");
+        }
+    }
+}
+
+fn with_cause(place: &dyn std::fmt::Display, error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{place}: {error}: {cause}"),
+        None => format!("{place}: {error}"),
+    }
+}
