@@ -1,5 +1,6 @@
 //! Runs the tool as a process, on real files.
 
+mod auditing;
 mod copying;
 mod damaged;
 mod engines;
