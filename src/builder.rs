@@ -11,6 +11,7 @@ use crate::{
     dialect::Dialect,
     directory::{self, Directory},
     domain::Quota,
+    guessers::Guessers,
     issuer::TokenIssuer,
     layer::CredentialLayer,
     policy::{Owners, Policy, RolePolicy},
@@ -68,6 +69,7 @@ impl CredentialLayer {
             aws: None,
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
+            guessers: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -115,6 +117,7 @@ pub struct CredentialLayerBuilder {
     aws: Option<AwsWires>,
     body_limit: usize,
     body_timeout: Duration,
+    guessers: Option<Guessers>,
     clock: Arc<dyn Clock>,
 }
 
@@ -362,6 +365,15 @@ impl CredentialLayerBuilder {
     /// time enabled.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
+        self
+    }
+
+    /// Answers callers late that guess at tokens, or at the secrets of keys. Default: no.
+    ///
+    /// See the module [`guessers`](crate::guessers). Give the same one to the layer that verifies
+    /// requests.
+    pub fn guessers(mut self, guessers: Guessers) -> Self {
+        self.guessers = Some(guessers);
         self
     }
 

@@ -8,6 +8,7 @@ use crate::{
     boundary::BoundaryError,
     directory::DirectoryError,
     domain::{InvalidBlob, InvalidId, InvalidKey, InvalidTerm, NotRotatable, RandomError},
+    guessers::Guess,
     issuer::IssueError,
 };
 
@@ -21,11 +22,12 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    guess: Option<Guess>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, guess: None }
     }
 
     pub(crate) fn with_source(
@@ -34,6 +36,16 @@ impl Error {
     ) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Notes that the request guessed at a secret or a token.
+    pub(crate) fn with_guess(self, guess: Option<Guess>) -> Self {
+        Self { guess, ..self }
+    }
+
+    /// Returns what the request guessed at, if it did.
+    pub(crate) fn take_guess(&mut self) -> Option<Guess> {
+        self.guess.take()
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {

@@ -12,7 +12,7 @@ use http::Response;
 use http_body_util::Full;
 use pin_project::pin_project;
 
-use crate::body::ResponseBody;
+use crate::{body::ResponseBody, guessers::Held};
 
 /// Response future of [`CredentialService`](crate::CredentialService).
 #[pin_project]
@@ -29,7 +29,7 @@ enum State<F> {
 
 /// Infallible by type: every refusal and failure is already rendered as a response, so
 /// the layer adds no error of its own to the stack.
-pub(crate) type Handler = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+pub(crate) type Handler = Pin<Box<dyn Future<Output = Held<Full<Bytes>>> + Send>>;
 
 impl<F> ResponseFuture<F> {
     pub(crate) fn inner(future: F) -> Self {
@@ -50,7 +50,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project().state.project() {
             StateProj::Inner(future) => ready!(future.poll(cx))?.map(ResponseBody::inner),
-            StateProj::Own(handler) => ready!(handler.as_mut().poll(cx)).map(ResponseBody::own),
+            StateProj::Own(handler) => loop {
+                let Held { response, pause } = ready!(handler.as_mut().poll(cx));
+                let Some(pause) = pause else { break response.map(ResponseBody::own) };
+                // Drops what is left of the request before the pause.
+                let late = pause.hold(response);
+                *handler = Box::pin(async { late.await.into() });
+            },
         }))
     }
 }

@@ -208,6 +208,7 @@ mod config;
 #[cfg(feature = "conformance")]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
+mod counters;
 mod dialect;
 pub mod directory;
 pub mod domain;
@@ -218,6 +219,7 @@ mod future;
 #[cfg(all(fuzzing, feature = "s3"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guessers;
 pub mod issuer;
 #[cfg(feature = "keystone")]
 #[cfg_attr(docsrs, doc(cfg(feature = "keystone")))]

@@ -55,7 +55,9 @@ where
         let (frame, operation) = match self.shared.route(&request) {
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
             Routed::Options(allow) => {
-                return ResponseFuture::own(Box::pin(async move { private(options(allow)) }));
+                return ResponseFuture::own(Box::pin(
+                    async move { private(options(allow)).into() },
+                ));
             }
             Routed::Query(route) => {
                 let shared = Arc::clone(&self.shared);

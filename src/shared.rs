@@ -9,7 +9,7 @@ use http_body_util::Full;
 
 use crate::{
     audit::{AuditAction, AuditTarget, RequestFacts},
-    auth::{Presented, TokenValidator, presented},
+    auth::{AuthError, Presented, TokenValidator, presented},
     authority::{Authority, Requester},
     dialect::{
         self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task,
@@ -17,8 +17,9 @@ use crate::{
     },
     domain::Caller,
     error::{Error, ErrorKind},
+    guessers::{Guess, Guessers, Held},
     log,
-    origin::{Host, Origins},
+    origin::{ClientAddress, Host, Origins},
     read,
     wires::{BodyLimits, Wires},
 };
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) served: Served,
     pub(crate) wires: Option<Wires>,
     pub(crate) body_limits: BodyLimits,
+    /// Without it, failures are not counted.
+    pub(crate) guessers: Option<Guessers>,
 }
 
 /// What is known of a request when it is refused, for the audit.
@@ -111,7 +114,7 @@ impl Shared {
         frame: &Frame,
         operation: Result<Operation, Error>,
         request: Request<B>,
-    ) -> Response<Full<Bytes>>
+    ) -> Held<Full<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -123,12 +126,15 @@ impl Shared {
             Ok(operation) => self.handle(frame, &operation, &head, body, &mut known).await,
             Err(error) => Err(error),
         };
-        private(result.unwrap_or_else(|error| {
+        let mut guess = None;
+        let response = result.unwrap_or_else(|mut error| {
             if let Known { requester: Some(requester), subject: Some(subject) } = known {
                 self.authority.record_refusal(&requester, subject, &error);
             }
+            guess = error.take_guess();
             self.refuse(frame, &head, error)
-        }))
+        });
+        self.held(private(response), guess, head.extensions.get())
     }
 
     /// The response to a request of the AWS wires.
@@ -136,14 +142,29 @@ impl Shared {
         &self,
         route: Route,
         request: Request<B>,
-    ) -> Response<Full<Bytes>>
+    ) -> Held<Full<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         // Only wires route requests here.
         let wires = self.wires.as_ref().expect("the request was routed to the wires");
-        private(wires.respond(&self.authority, self.body_limits, route, request).await)
+        let source = request.extensions().get().copied();
+        let (response, guess) =
+            wires.respond(&self.authority, self.body_limits, route, request).await;
+        self.held(private(response), guess, source.as_ref())
+    }
+
+    /// Counts a failure, and returns how long its response must wait.
+    fn held(
+        &self,
+        response: Response<Full<Bytes>>,
+        guess: Option<Guess>,
+        source: Option<&ClientAddress>,
+    ) -> Held<Full<Bytes>> {
+        let failure = self.guessers.as_ref().zip(guess);
+        let pause = failure.and_then(|(guessers, guess)| guessers.failed(source.copied(), &guess));
+        Held { response, pause }
     }
 
     async fn handle<B>(
@@ -160,7 +181,8 @@ impl Shared {
     {
         let presented = presented::presented(&head.headers).ok_or_else(Error::unauthenticated)?;
         // Not through the pointer, whose own implementation would box it twice.
-        let caller = (*self.validator).validate(&presented).await?;
+        let validated = (*self.validator).validate(&presented).await;
+        let caller = validated.map_err(|error| self.unauthenticated(&presented, error))?;
         self.check_expiry(&caller)?;
         let facts = RequestFacts::of(&head.extensions);
         let caller = &*known.requester.insert(Requester::new(caller, facts));
@@ -190,6 +212,15 @@ impl Shared {
                 dialect::verified(&self.authority.verify(caller, command).await?)
             }
         })
+    }
+
+    fn unauthenticated(&self, presented: &Presented, error: AuthError) -> Error {
+        let is_counted = self.guessers.is_some() && matches!(error, AuthError::Invalid);
+        let guess = is_counted.then(|| match presented {
+            Presented::Basic { username, .. } => Guess::user(username),
+            Presented::Token(token) => Guess::token(token.expose()),
+        });
+        Error::from(error).with_guess(guess)
     }
 
     fn check_expiry(&self, caller: &Caller) -> Result<(), Error> {

@@ -17,6 +17,7 @@ use crate::{
         query_api::{self, Answer, Place, QueryError, Route},
     },
     error::ErrorKind,
+    guessers::Guess,
     log, read,
     signature::request::{RequestHead, Service, query_api as signed},
 };
@@ -76,14 +77,14 @@ impl Wires {
 }
 
 impl Wires {
-    /// The response to a request.
+    /// The response to a request, and what the request guessed at.
     pub(crate) async fn respond<B>(
         &self,
         authority: &Authority,
         limits: BodyLimits,
         route: Route,
         request: Request<B>,
-    ) -> Response<Full<Bytes>>
+    ) -> (Response<Full<Bytes>>, Option<Guess>)
     where
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -94,7 +95,7 @@ impl Wires {
             Route::Presigned | Route::Unsigned => Service::Sts,
         };
         match self.answer(authority, limits, route, &head, body).await {
-            Ok(answer) => answer.render(),
+            Ok(answer) => (answer.render(), None),
             Err(error) => {
                 let mut response = query_api::refuse(service, &error);
                 if let Some(source) = error.source {
@@ -105,7 +106,7 @@ impl Wires {
                     }
                     response.extensions_mut().insert(Arc::new(source));
                 }
-                response
+                (response, error.guess)
             }
         }
     }

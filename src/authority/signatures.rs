@@ -6,6 +6,7 @@ use super::checks::Authority;
 use crate::{
     domain::{AccessKey, Caller, SecretKey},
     error::{Error, ErrorKind},
+    guessers::Guess,
     issuer::{IssuedToken, Signer},
     policy::{Action, Owner, Standing, Target},
     signature::{Ec2Signed, Freshness, S3TokensRequest, decoy, is_fresh},
@@ -88,16 +89,21 @@ impl Authority {
         let secret = usable.and_then(|found| found.secret_key());
         // A missing key costs as much hashing as a key that exists.
         let genuine = signed.verify(secret.unwrap_or(decoy())) && secret.is_some();
+        // Checked last: an old request does not reveal whether the key may be used.
+        let is_fresh = is_fresh(signed.freshness(), now, self.max_skew);
+        // The secret of a key that may not sign cannot be guessed here.
+        let is_guess = !genuine && is_fresh && (found.is_none() || secret.is_some());
+        let guess = || is_guess.then(|| Guess::access_key(signed.access_key().as_str()));
         let Some(credential) = found else {
-            return Err(if self.hide_unknown_keys {
+            let error = if self.hide_unknown_keys {
                 Error::unauthenticated()
             } else {
                 Error::new(ErrorKind::NotFound, "EC2 access key not found.")
-            });
+            };
+            return Err(error.with_guess(guess()));
         };
-        // Checked last: an old request does not reveal whether the key may be used.
-        if !genuine || !is_fresh(signed.freshness(), now, self.max_skew) {
-            return Err(Error::unauthenticated());
+        if !genuine || !is_fresh {
+            return Err(Error::unauthenticated().with_guess(guess()));
         }
 
         let boundary = credential.terms.boundary();

@@ -8,6 +8,7 @@ use crate::{
     audit::RequestFacts,
     domain::{AccessKey, Caller, Credential, KeyRoles, Scope, SecretKey},
     error::{Error, ErrorKind},
+    guessers::Guess,
     policy::Standing,
     session::{Holder, Presented, Session, SessionRefusal},
     signature::{CredentialScope, SigningKey, decoy, request::V4Request},
@@ -28,6 +29,8 @@ pub(crate) struct SignerError {
     pub(crate) kind: SignerErrorKind,
     pub(crate) message: String,
     pub(crate) source: Option<Error>,
+    /// What the request guessed at.
+    pub(crate) guess: Option<Guess>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl SignerErrorKind {
 
 impl SignerError {
     pub(crate) fn new(kind: SignerErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, guess: None }
     }
 
     pub(crate) fn denied(message: impl Into<String>) -> Self {
@@ -84,7 +87,7 @@ impl SignerError {
 impl From<Error> for SignerError {
     fn from(error: Error) -> Self {
         let (kind, message) = (SignerErrorKind::Shared(error.kind()), error.message().to_owned());
-        Self { kind, message, source: Some(error) }
+        Self { kind, message, source: Some(error), guess: None }
     }
 }
 
@@ -135,8 +138,17 @@ impl Authority {
         let parent = presented.as_ref().map(|it| it.session().parent().clone());
         let looked_up = parent.unwrap_or_else(|| AccessKey::from_stored(request.access_key()));
         let found = self.backend().find_by_access_key(&looked_up).await.map_err(Error::from)?;
+        let is_known = found.is_some();
         let usable = found.filter(|found| found.is_usable(now));
-        let credential = verified(request, presented.as_ref(), usable)?;
+        // The secret of a key that may not sign cannot be guessed here.
+        let is_barred = is_known && usable.as_ref().is_none_or(|it| it.secret_key().is_none());
+        let verified = verified(request, presented.as_ref(), usable);
+        let credential = verified.map_err(|error| match error {
+            NotVerified::Guess(error) if !is_barred => {
+                SignerError { guess: Some(Guess::access_key(looked_up.as_str())), ..error }
+            }
+            NotVerified::Guess(error) | NotVerified::Malformed(error) => error,
+        })?;
         let session = presented.map(|presented| Arc::clone(presented.session()));
         if let Some(session) = &session {
             check(session, &credential, now, self)?;
@@ -170,12 +182,20 @@ impl Authority {
     }
 }
 
+/// Why a signature is refused.
+enum NotVerified {
+    /// The signature or the token is not that of the key.
+    Guess(SignerError),
+    /// The request has no signature that could be verified.
+    Malformed(SignerError),
+}
+
 /// Returns the record of the key that signed, if the signature and the token are genuine.
 fn verified(
     request: &V4Request<'_>,
     presented: Option<&Presented<'_>>,
     usable: Option<Arc<Credential>>,
-) -> Result<Arc<Credential>, SignerError> {
+) -> Result<Arc<Credential>, NotVerified> {
     let secret = usable.as_ref().and_then(|usable| usable.secret_key()).unwrap_or(decoy());
     let (is_genuine, is_signed) = match presented {
         None => (true, is_signed_by(request, secret)?),
@@ -189,17 +209,19 @@ fn verified(
         Some(_) if is_genuine => {
             let message = "The request signature we calculated does not match the signature you \
                            provided. Check your AWS Secret Access Key and signing method.";
-            Err(SignerError::new(SignerErrorKind::WrongSignature, message))
+            let error = SignerError::new(SignerErrorKind::WrongSignature, message);
+            Err(NotVerified::Guess(error))
         }
-        _ => Err(SignerError::invalid_client()),
+        _ => Err(NotVerified::Guess(SignerError::invalid_client())),
     }
 }
 
-fn is_signed_by(request: &V4Request<'_>, secret: &SecretKey) -> Result<bool, SignerError> {
+fn is_signed_by(request: &V4Request<'_>, secret: &SecretKey) -> Result<bool, NotVerified> {
     let scope: CredentialScope<'_> = request.scope();
-    request
-        .verify(&SigningKey::derive(secret, &scope))
-        .map_err(|error| SignerError::new(SignerErrorKind::WrongSignature, error.message()))
+    request.verify(&SigningKey::derive(secret, &scope)).map_err(|error| {
+        let error = SignerError::new(SignerErrorKind::WrongSignature, error.message());
+        NotVerified::Malformed(error)
+    })
 }
 
 fn check(

@@ -44,6 +44,7 @@ impl CredentialLayerBuilder {
             aws,
             body_limit,
             body_timeout,
+            guessers,
             clock,
         } = self;
         let dialects = config::with_prefixes(dialects, prefixes);
@@ -93,6 +94,7 @@ impl CredentialLayerBuilder {
             served,
             wires,
             body_limits: BodyLimits { bytes: body_limit, time: body_timeout },
+            guessers,
         };
         Ok(CredentialLayer { shared: Arc::new(shared) })
     }

@@ -1,7 +1,7 @@
 //! From a verified request to the request that the app receives.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -12,10 +12,13 @@ use super::{
     refusal::{Refusal, RefusalContext},
     verifier::Verified,
 };
-use crate::signature::{
-    ChunkDecoder,
-    checksum::Checksum,
-    request::{Payload, RequestHead, S3ErrorCode},
+use crate::{
+    guessers::Held,
+    signature::{
+        ChunkDecoder,
+        checksum::Checksum,
+        request::{Payload, RequestHead, S3ErrorCode},
+    },
 };
 
 /// Passes a request without a signature. What it declares about its body is checked all the
@@ -23,7 +26,7 @@ use crate::signature::{
 #[expect(clippy::result_large_err, reason = "the response is sent, not carried around")]
 pub(super) fn pass<B: Body<Data = Bytes>>(
     request: Request<B>,
-) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+) -> Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>> {
     let declared = RequestHead::from(&request).declared().map_err(Refusal::from);
     let chunks = declared.and_then(|payload| {
         let chunks = chunk_headers::decoder(request.headers(), payload, None)?;
@@ -31,7 +34,7 @@ pub(super) fn pass<B: Body<Data = Bytes>>(
     });
     match chunks {
         Ok((payload, chunks)) => checked(request, payload, chunks),
-        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
+        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request)).into()),
     }
 }
 
@@ -43,7 +46,7 @@ pub(super) fn admit<B: Body<Data = Bytes>>(
     mut request: Request<B>,
     verified: Verified,
     reading: Option<Reading>,
-) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+) -> Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>> {
     let Verified { key, chunks, .. } = verified;
     let payload = key.payload();
     request.extensions_mut().insert(key);
@@ -60,7 +63,7 @@ fn checked<B: Body<Data = Bytes>>(
     request: Request<B>,
     payload: Payload,
     chunks: Option<Box<ChunkDecoder>>,
-) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>> {
+) -> Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>> {
     // Most requests are like this. They need no change and no check, and are moved only once.
     if *request.method() == Method::GET && request.body().is_end_stream() && payload.is_empty() {
         return Ok(request.map(VerifiedBody::plain));
@@ -68,7 +71,7 @@ fn checked<B: Body<Data = Bytes>>(
     let (mut head, body) = request.into_parts();
     match wrapped(&mut head, body, payload, chunks) {
         Ok(body) => Ok(Request::from_parts(head, body)),
-        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri))),
+        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri)).into()),
     }
 }
 

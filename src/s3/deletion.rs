@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, time::SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, header};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -15,7 +15,7 @@ use super::{
     refusal::{Refusal, RefusalContext},
     verifier::{Verified, Verifier},
 };
-use crate::{operation::S3Operation, signature::request::RequestHead};
+use crate::{guessers::Held, operation::S3Operation, signature::request::RequestHead};
 
 impl Verifier {
     /// Checks the head of a request against the boundary of its key. `None` for a key without
@@ -39,7 +39,7 @@ impl Verifier {
         request: Request<B>,
         valid: Verified,
         now: SystemTime,
-    ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>
+    ) -> Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -49,7 +49,7 @@ impl Verifier {
                 self.admit_deletion(request, valid, &boundaries, operation).await
             }
             Ok(reading) => admission::admit(request, valid, reading),
-            Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
+            Err(refusal) => Err(refusal.render(&RefusalContext::of(&request)).into()),
         }
     }
 
@@ -60,7 +60,7 @@ impl Verifier {
         valid: Verified,
         boundaries: &Boundaries,
         operation: Box<S3Operation<'static>>,
-    ) -> Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>
+    ) -> Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -68,7 +68,7 @@ impl Verifier {
         let context = RefusalContext::of(&request);
         let request = admission::admit(request, valid, None)?;
         let checked = self.read_deletion(request, boundaries, operation).await;
-        checked.map_err(|refusal| refusal.render(&context))
+        checked.map_err(|refusal| refusal.render(&context).into())
     }
 
     /// Reads the body of `DeleteObjects` to its verified end, checks its keys, and passes the very

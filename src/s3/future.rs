@@ -21,7 +21,10 @@ use super::{
     payload_error::Verdict,
     refusal::{Refusal, RefusalContext},
 };
-use crate::body::ResponseBody;
+use crate::{
+    body::ResponseBody,
+    guessers::{Held, Late},
+};
 
 /// Response future of [`S3AuthService`](super::S3AuthService).
 #[pin_project]
@@ -41,10 +44,12 @@ enum State<S, F, B: Body<Data = Bytes>> {
     /// Waits for the service, with the verdict on the body if that is checked.
     Calling(#[pin] F, Option<(Verdict, RefusalContext)>),
     Refused(Option<Response<Full<Bytes>>>),
+    /// Waits before the refusal of a client that has guessed too often.
+    Late(Box<Late<Full<Bytes>>>),
 }
 
 /// The request for the inner service, or the response that refuses it.
-type Decided<B> = Result<Request<VerifiedBody<B>>, Response<Full<Bytes>>>;
+type Decided<B> = Result<Request<VerifiedBody<B>>, Held<Full<Bytes>>>;
 
 type Deciding<B> = Pin<Box<dyn Future<Output = Decided<B>> + Send>>;
 
@@ -62,8 +67,8 @@ where
         Self { state: act(ready, decided) }
     }
 
-    pub(super) fn refused(response: Response<Full<Bytes>>) -> Self {
-        Self { state: State::Refused(Some(response)) }
+    pub(super) fn refused(refusal: Held<Full<Bytes>>) -> Self {
+        Self { state: refuse(refusal) }
     }
 }
 
@@ -94,6 +99,10 @@ where
                         None => response.map(ResponseBody::inner),
                     }));
                 }
+                StateProj::Late(late) => {
+                    let response = ready!(Pin::new(late).poll(cx));
+                    return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                }
                 StateProj::Refused(response) => {
                     let response = response.take().expect("polled after completion");
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
@@ -123,7 +132,14 @@ where
                 request.body().verdict().map(|verdict| (verdict, RefusalContext::of(&request)));
             State::Calling(ready.call(request), checked)
         }
-        Err(response) => State::Refused(Some(response)),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn refuse<S, F, B: Body<Data = Bytes>>(refusal: Held<Full<Bytes>>) -> State<S, F, B> {
+    match refusal.pause {
+        Some(pause) => State::Late(Box::new(pause.hold(refusal.response))),
+        None => State::Refused(Some(refusal.response)),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     backend::KeySource,
     clock::{Clock, SystemClock},
     directory::{self, Directory},
+    guessers::Guessers,
     operation::S3OperationRules,
     usage::UsageRecorder,
 };
@@ -74,6 +75,7 @@ pub struct S3AuthLayerBuilder {
     operations: S3OperationRules,
     buffers: usize,
     account_id: String,
+    guessers: Option<Guessers>,
 }
 
 signature_settings!(S3AuthLayerBuilder);
@@ -92,6 +94,7 @@ impl S3AuthLayerBuilder {
             operations: S3OperationRules::new(),
             buffers: buffers::TOTAL,
             account_id: ACCOUNT.into(),
+            guessers: None,
         }
     }
 
@@ -193,6 +196,14 @@ impl S3AuthLayerBuilder {
         self
     }
 
+    /// Answers clients late that guess at secrets. Default: no.
+    ///
+    /// See the module [`guessers`](crate::guessers).
+    pub fn guessers(mut self, guessers: Guessers) -> Self {
+        self.guessers = Some(guessers);
+        self
+    }
+
     /// Builds the layer.
     ///
     /// # Errors
@@ -217,6 +228,7 @@ impl S3AuthLayerBuilder {
             operations,
             buffers,
             account_id,
+            guessers,
         } = self;
         let operations = operations.base_domains(&signatures.base_domains);
         Verifier {
@@ -229,6 +241,7 @@ impl S3AuthLayerBuilder {
             signatures,
             hide_unknown_keys,
             enforcement: Enforcement { account_id, operations, buffers: Buffers::new(buffers) },
+            guessers,
         }
     }
 }

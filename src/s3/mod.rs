@@ -172,6 +172,7 @@ mod deletion;
 mod enforcement;
 pub(crate) mod form;
 mod future;
+mod guesses;
 mod key;
 mod layer;
 mod payload_error;
@@ -189,6 +190,8 @@ mod service;
 mod sessions;
 mod signing_keys;
 mod upload;
+#[cfg(feature = "s3s")]
+mod verification;
 mod verifier;
 
 #[cfg(feature = "s3s")]
@@ -202,7 +205,7 @@ pub use self::s3s_auth::S3sAuth;
 pub use self::s3s_guard::{S3sGuardLayer, S3sGuardLayerBuilder, S3sGuardService};
 #[cfg(feature = "s3s")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3s")))]
-pub use self::s3s_session::WithSession;
+pub use self::s3s_session::{WithSession, WithSessionFuture};
 pub use self::{
     body::VerifiedBody,
     future::ResponseFuture,

@@ -10,9 +10,12 @@ use http_body_util::Full;
 use rand::RngExt;
 
 use super::payload_error::PayloadErrorKind;
-use crate::signature::{
-    form::FormError,
-    request::{RequestError, S3ErrorCode},
+use crate::{
+    guessers::Guess,
+    signature::{
+        form::FormError,
+        request::{RequestError, S3ErrorCode},
+    },
 };
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -30,11 +33,18 @@ pub(super) struct Refusal {
     message: Cow<'static, str>,
     /// Further elements, depending on the code.
     details: Vec<(&'static str, String)>,
+    /// What the request guessed at.
+    pub(super) guess: Option<Guess>,
 }
 
 impl Refusal {
     pub(super) fn new(code: S3ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        Self { code, message: message.into(), details: Vec::new(), guess: None }
+    }
+
+    /// Notes that the request guessed at a secret.
+    pub(super) fn with_guess(self, guess: Option<Guess>) -> Self {
+        Self { guess, ..self }
     }
 
     /// Adds an element.

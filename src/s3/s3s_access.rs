@@ -18,6 +18,7 @@ use super::{
     enforcement::{ACCOUNT, Boundaries, Enforcement, KEYS_AT_ONCE, Limit, Reading, facts},
     key::{Signed, VerifiedKey},
     s3s_session,
+    verification::Verification,
 };
 use crate::{
     backend::{KeySource, look_up},
@@ -153,6 +154,7 @@ impl S3Access for S3sAccess {
     /// Refuses a request without a signature, and a request outside the boundary of its key.
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = context.credentials().ok_or_else(denied)?.access_key.clone();
+        s3s_session::note(|| Verification::Valid);
         let now = self.clock.now();
         let (credential, session) = self.signer_of(&access_key, now).await?;
         let limit = match &session {

@@ -12,6 +12,7 @@ use super::{
     rules::{KeyRules, MAX_SKEW},
     s3s_access::S3sAccess,
     s3s_session,
+    verification::Verification,
 };
 use crate::{
     backend::{KeySource, look_up},
@@ -130,6 +131,14 @@ impl S3sAuth {
         let access = S3sAccess::new(Arc::clone(&self.keys), Arc::clone(&self.clock));
         (self, access)
     }
+
+    /// Notes that `s3s` gets the secret of a key. Only `S3sAccess` notes whether the signature is
+    /// valid: without it, that remains unknown.
+    fn note_given(&self, credential: &Arc<Credential>) {
+        if self.accept_bounded {
+            s3s_session::note(|| Verification::SecretGiven(Arc::clone(credential)));
+        }
+    }
 }
 
 #[async_trait]
@@ -142,6 +151,10 @@ impl S3Auth for S3sAuth {
             tracing::error!(%error, "key lookup failed");
             S3Error::from(S3ErrorCode::ServiceUnavailable)
         })?;
+        s3s_session::note(|| match found {
+            Some(_) => Verification::MayNotSign,
+            None => Verification::UnknownKey(looked_up.into()),
+        });
         let usable = found.filter(|found| self.rules.may_sign(found, now));
         let is_bounded = |found: &Arc<Credential>| {
             let session = session.as_ref().map(|it| &**it.session());
@@ -158,13 +171,20 @@ impl S3Auth for S3sAuth {
         // As in S3, a disabled key looks like one that does not exist.
         let secret = credential.secret_key().filter(|_| may_use);
         let secret = secret.ok_or_else(|| S3Error::from(S3ErrorCode::InvalidAccessKeyId))?;
-        let Some(presented) = session else { return Ok(secret.expose().into()) };
+        let Some(presented) = session else {
+            self.note_given(&credential);
+            return Ok(secret.expose().into());
+        };
         let (secret, is_genuine) = presented.open(secret);
         if !is_genuine {
+            s3s_session::note(|| Verification::ForgedToken(Arc::clone(&credential)));
             return Err(S3ErrorCode::InvalidToken.into());
         }
         match presented.session().check(&credential, now, self.max_skew) {
-            Ok(()) => Ok(secret.expose().into()),
+            Ok(()) => {
+                self.note_given(&credential);
+                Ok(secret.expose().into())
+            }
             Err(SessionRefusal::Ended) => Err(S3ErrorCode::ExpiredToken.into()),
             Err(SessionRefusal::BreaksRule) => Err(S3ErrorCode::InvalidToken.into()),
         }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     body::ResponseBody,
     clock::{Clock, SystemClock},
+    guessers::Guessers,
     signature::request::RequestHead,
 };
 
@@ -109,12 +110,13 @@ use crate::{
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct S3sGuardLayer {
     guard: Arc<Guard>,
+    guessers: Option<Guessers>,
 }
 
 impl S3sGuardLayer {
     /// Creates a guard with the default of every setting.
     pub fn new() -> Self {
-        Self { guard: Arc::new(S3sGuardLayerBuilder::new().guard()) }
+        S3sGuardLayerBuilder::new().layer()
     }
 
     /// Returns a builder for a guard with other settings.
@@ -133,7 +135,8 @@ impl<S> Layer<S> for S3sGuardLayer {
     type Service = S3sGuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        S3sGuardService { inner: WithSession(inner), guard: Arc::clone(&self.guard) }
+        let inner = WithSession::new(inner, self.guessers.clone());
+        S3sGuardService { inner, guard: Arc::clone(&self.guard) }
     }
 }
 
@@ -148,13 +151,18 @@ impl<S> Layer<S> for S3sGuardLayer {
 pub struct S3sGuardLayerBuilder {
     signatures: SignatureRules,
     clock: Arc<dyn Clock>,
+    guessers: Option<Guessers>,
 }
 
 signature_settings!(S3sGuardLayerBuilder);
 
 impl S3sGuardLayerBuilder {
     fn new() -> Self {
-        Self { signatures: SignatureRules::new(Anonymous::Pass), clock: Arc::new(SystemClock) }
+        Self {
+            signatures: SignatureRules::new(Anonymous::Pass),
+            clock: Arc::new(SystemClock),
+            guessers: None,
+        }
     }
 
     /// Sets what happens to requests without a signature. Default: [`Anonymous::Pass`]: `s3s`
@@ -167,6 +175,20 @@ impl S3sGuardLayerBuilder {
         self
     }
 
+    /// Answers clients late that guess at secrets. Default: no.
+    ///
+    /// `s3s` does not report which signatures are invalid. The service must get its keys from an
+    /// [`S3sAuth`](super::S3sAuth), and the [`S3sAccess`](super::S3sAccess) that belongs to it must
+    /// see each request before another access check: a request that gets a secret, does not reach
+    /// `S3sAccess`, and is refused with 403 has an invalid signature. Without `S3sAccess`, only
+    /// unknown access keys and forged session tokens are counted.
+    ///
+    /// See the module [`guessers`](crate::guessers).
+    pub fn guessers(mut self, guessers: Guessers) -> Self {
+        self.guessers = Some(guessers);
+        self
+    }
+
     /// Builds the guard.
     ///
     /// # Errors
@@ -174,13 +196,13 @@ impl S3sGuardLayerBuilder {
     /// [`S3ConfigError`] if a region or a base domain is malformed, or the form timeout is zero.
     pub fn build(self) -> Result<S3sGuardLayer, S3ConfigError> {
         self.signatures.validate()?;
-        Ok(S3sGuardLayer { guard: Arc::new(self.guard()) })
+        Ok(self.layer())
     }
 
-    fn guard(self) -> Guard {
+    fn layer(self) -> S3sGuardLayer {
         // Destructured in full so that a new setting cannot be forgotten here.
-        let Self { signatures, clock } = self;
-        Guard { signatures, clock }
+        let Self { signatures, clock, guessers } = self;
+        S3sGuardLayer { guard: Arc::new(Guard { signatures, clock }), guessers }
     }
 }
 
@@ -197,19 +219,19 @@ impl<S> S3sGuardService<S> {
     /// Returns a reference to the inner service.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.inner.0
+        &self.inner.inner
     }
 
     /// Returns a mutable reference to the inner service.
     #[must_use]
     pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner.0
+        &mut self.inner.inner
     }
 
     /// Returns the inner service.
     #[must_use]
     pub fn into_inner(self) -> S {
-        self.inner.0
+        self.inner.inner
     }
 }
 
@@ -239,11 +261,15 @@ where
                 let guard = Arc::clone(&self.guard);
                 let rewritten = Box::pin(async move {
                     let context = RefusalContext::of(&request);
-                    guard.rewrite(request).await.map_err(|refusal| refusal.render(&context))
+                    let rewritten = guard.rewrite(request).await;
+                    rewritten.map_err(|refusal| refusal.render(&context).into())
                 });
                 ResponseFuture::deciding(rewritten, take_ready(&mut self.inner))
             }
-            Err(refusal) => ResponseFuture::refused(refusal.render(&RefusalContext::of(&request))),
+            Err(refusal) => {
+                let response = refusal.render(&RefusalContext::of(&request));
+                ResponseFuture::refused(response.into())
+            }
         }
     }
 }

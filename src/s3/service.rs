@@ -16,7 +16,8 @@ use super::{
     body::VerifiedBody,
     enforcement::Reading,
     future::{ResponseFuture, take_ready},
-    refusal::RefusalContext,
+    guesses::Refuser,
+    refusal::Refusal,
     upload,
     verifier::{Decision, Verifier},
 };
@@ -36,6 +37,14 @@ pub struct S3AuthService<S> {
 impl<S> S3AuthService<S> {
     pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
         Self { inner, verifier }
+    }
+
+    fn refuse<B>(&self, refusal: &Refusal, request: &Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+        B: Body<Data = Bytes>,
+    {
+        ResponseFuture::refused(self.verifier.refuse(refusal, &Refuser::of(request)))
     }
 }
 
@@ -70,16 +79,14 @@ where
                     let admitted = admission::admit(request, valid, reading);
                     ResponseFuture::decided(&mut self.inner, admitted)
                 }
-                Err(refusal) => {
-                    ResponseFuture::refused(refusal.render(&RefusalContext::of(&request)))
-                }
+                Err(refusal) => self.refuse(&refusal, &request),
             },
             Ok(Decision::LookUp(signed)) => {
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
                     match verifier.look_up(RequestHead::from(&request), signed, now).await {
                         Ok(valid) => verifier.admit(request, valid, now).await,
-                        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
+                        Err(refusal) => Err(verifier.refuse(&refusal, &Refuser::of(&request))),
                     }
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
@@ -89,7 +96,7 @@ where
                 let admitted = Box::pin(async move {
                     match verifier.check_owner_of(valid, now).await {
                         Ok(valid) => verifier.admit(request, valid, now).await,
-                        Err(refusal) => Err(refusal.render(&RefusalContext::of(&request))),
+                        Err(refusal) => Err(verifier.refuse(&refusal, &Refuser::of(&request))),
                     }
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
@@ -97,19 +104,17 @@ where
             Ok(Decision::Unsigned) if upload::is_upload(RequestHead::from(&request)) => {
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
-                    let context = RefusalContext::of(&request);
+                    let refuser = Refuser::of(&request);
                     let admitted = upload::admit(&verifier, request).await;
-                    admitted.map_err(|refusal| refusal.render(&context))
+                    admitted.map_err(|refusal| verifier.refuse(&refusal, &refuser))
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
             Ok(Decision::Unsigned) => match self.verifier.check_unsigned(&request) {
                 Ok(()) => ResponseFuture::decided(&mut self.inner, admission::pass(request)),
-                Err(refusal) => {
-                    ResponseFuture::refused(refusal.render(&RefusalContext::of(&request)))
-                }
+                Err(refusal) => self.refuse(&refusal, &request),
             },
-            Err(refusal) => ResponseFuture::refused(refusal.render(&RefusalContext::of(&request))),
+            Err(refusal) => self.refuse(&refusal, &request),
         }
     }
 }

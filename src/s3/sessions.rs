@@ -57,9 +57,11 @@ pub(super) struct ClaimedSession<'a> {
 /// Why a request with a session token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGenuine {
+    /// The token is genuine, but claims what none may.
+    Claims,
     /// The signature is wrong.
     Signature,
-    /// The token was not made with the secret of its parent, or claims what none may.
+    /// The token was not made with the secret of its parent.
     Token,
 }
 
@@ -139,7 +141,7 @@ impl Sessions {
                 }
                 let mut derived = derive(key, parent);
                 derived.limit =
-                    Limit::of_session(parent, &named.session).map_err(|_| NotGenuine::Token)?;
+                    Limit::of_session(parent, &named.session).map_err(|_| NotGenuine::Claims)?;
                 self.insert(named, scope, parent, derived.clone());
                 Ok(derived)
             }

@@ -11,6 +11,7 @@ use super::{
     body::VerifiedBody,
     enforcement::Limit,
     form::{self, ReadError, Upload},
+    guesses::is_guess,
     key::{Signed, VerifiedKey},
     payload_error::PayloadErrorKind,
     refusal::Refusal,
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     domain::Credential,
+    guessers::Guess,
     session::Session,
     signature::{
         decoy,
@@ -152,6 +154,7 @@ async fn verify(
     };
     let looked_up = session.as_ref().map_or(named, |it| it.session().parent().as_str());
     let found = verifier.find(looked_up, now).await?;
+    let is_known = found.is_some();
     let usable = found.filter(|found| verifier.rules.may_sign(found, now));
     let genuine = if let Some(scope) = &scope {
         let is_signed = |key: &_| signed.verify_with(key);
@@ -170,7 +173,14 @@ async fn verify(
             verifier.check_owner(named, &credential, owner.as_deref(), now).await?;
             Ok((credential, session, limit))
         }
-        (None, _) => Err(verifier.unknown(named)),
-        (Some(_), Err(error)) => Err(verifier.not_genuine(error, named)),
+        (usable, genuine) => {
+            let error = genuine.err();
+            let refusal = match error {
+                Some(error) if usable.is_some() => verifier.not_genuine(error, named),
+                _ => verifier.unknown(named),
+            };
+            let is_guess = is_guess(error, is_known, usable.as_deref());
+            Err(refusal.with_guess(is_guess.then(|| Guess::access_key(looked_up))))
+        }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::{cell::RefCell, hint, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use http::Request;
+use http_body_util::Full;
 
 use super::{
     chunk_headers,
     enforcement::{Enforcement, Limit},
+    guesses::{Refuser, is_guess},
     key::{Signed, VerifiedKey},
     refusal::Refusal,
     rules::{KeyRules, SignatureRules},
@@ -17,6 +20,7 @@ use crate::{
     backend::{KeySource, Known, look_up},
     clock::Clock,
     domain::{Credential, SecretKey},
+    guessers::{Guess, Guessers, Held},
     policy::Remembered,
     session::Session,
     signature::{
@@ -39,6 +43,8 @@ pub(super) struct Verifier {
     pub(super) signatures: SignatureRules,
     pub(super) hide_unknown_keys: bool,
     pub(super) enforcement: Enforcement,
+    /// Without it, failures are not counted.
+    pub(super) guessers: Option<Guessers>,
 }
 
 /// What to do with a request that is not refused.
@@ -164,7 +170,11 @@ impl Verifier {
         found: Option<Arc<Credential>>,
         now: SystemTime,
     ) -> Result<Verified, Refusal> {
+        let is_known = found.is_some();
         let usable = found.filter(|found| self.rules.may_sign(found, now));
+        let guess = |error: Option<NotGenuine>, usable: Option<&Credential>| {
+            is_guess(error, is_known, usable).then(|| Guess::access_key(looked_up(signed, session)))
+        };
         with_scratch(|text| {
             let genuine = match signed {
                 SignedRequest::V2(request) => {
@@ -199,11 +209,19 @@ impl Verifier {
                     let chunks = chunk_headers::decoder(head.headers(), key.payload(), chain)?;
                     Ok(Verified { key, owner, chunks, limit })
                 }
-                (_, None) if !self.hide_unknown_keys => {
-                    Err(Refusal::unknown_key(signed.access_key()))
+                (genuine, usable) => {
+                    let (error, is_unknown) = (genuine.err(), usable.is_none());
+                    let refusal = match error {
+                        _ if is_unknown && !self.hide_unknown_keys => {
+                            Refusal::unknown_key(signed.access_key())
+                        }
+                        Some(NotGenuine::Claims | NotGenuine::Token) if !self.hide_unknown_keys => {
+                            sessions::invalid()
+                        }
+                        _ => mismatch(signed, text),
+                    };
+                    Err(refusal.with_guess(guess(error, usable.as_deref())))
                 }
-                (Err(NotGenuine::Token), _) if !self.hide_unknown_keys => Err(sessions::invalid()),
-                _ => Err(mismatch(signed, text)),
             }
         })
     }
@@ -285,11 +303,20 @@ impl Verifier {
         self.signatures.check_anonymous(request.headers().contains_key(SESSION_TOKEN))
     }
 
+    /// Renders a refusal. It is late if the client has guessed too often.
+    pub(super) fn refuse(&self, refusal: &Refusal, refuser: &Refuser) -> Held<Full<Bytes>> {
+        refuser.refuse(refusal, self.guessers.as_ref())
+    }
+
     /// Returns the refusal of a wrong signature or token.
     pub(super) fn not_genuine(&self, error: NotGenuine, named: &str) -> Refusal {
         match error {
-            NotGenuine::Token if !self.hide_unknown_keys => sessions::invalid(),
-            NotGenuine::Signature | NotGenuine::Token => Refusal::mismatch(named),
+            NotGenuine::Claims | NotGenuine::Token if !self.hide_unknown_keys => {
+                sessions::invalid()
+            }
+            NotGenuine::Claims | NotGenuine::Signature | NotGenuine::Token => {
+                Refusal::mismatch(named)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::{
     authority::{SignerError, SignerErrorKind},
     error::{Error, ErrorKind},
+    guessers::Guess,
     signature::request::{RequestError, S3ErrorCode},
 };
 
@@ -64,11 +65,13 @@ pub(crate) struct QueryError {
     pub(crate) message: Cow<'static, str>,
     /// What other dialects would respond with, for outer layers.
     pub(crate) source: Option<Error>,
+    /// What the request guessed at.
+    pub(crate) guess: Option<Guess>,
 }
 
 impl QueryError {
     pub(crate) fn new(code: QueryCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), source: None }
+        Self { code, message: message.into(), source: None, guess: None }
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -120,7 +123,7 @@ impl From<Error> for QueryError {
 
 impl From<SignerError> for QueryError {
     fn from(error: SignerError) -> Self {
-        let SignerError { kind, message, source } = error;
+        let SignerError { kind, message, source, guess } = error;
         let code = match kind {
             SignerErrorKind::AccessDenied => QueryCode::AccessDenied,
             SignerErrorKind::ExpiredToken => QueryCode::ExpiredToken,
@@ -131,7 +134,7 @@ impl From<SignerError> for QueryError {
             SignerErrorKind::WrongSignature => QueryCode::SignatureDoesNotMatch,
             SignerErrorKind::Shared(kind) => code_of(kind),
         };
-        Self { code, message: message.into(), source }
+        Self { code, message: message.into(), source, guess }
     }
 }
 
