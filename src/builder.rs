@@ -1,6 +1,6 @@
 //! [`CredentialLayerBuilder`]: the settings of a layer.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
     audit::{AuditSink, TracingSink},
@@ -70,6 +70,7 @@ impl CredentialLayer {
             body_limit: BODY_LIMIT,
             body_timeout: BODY_TIMEOUT,
             guessers: None,
+            mint_limit: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -118,6 +119,7 @@ pub struct CredentialLayerBuilder {
     body_limit: usize,
     body_timeout: Duration,
     guessers: Option<Guessers>,
+    mint_limit: Option<NonZeroU32>,
     clock: Arc<dyn Clock>,
 }
 
@@ -374,6 +376,20 @@ impl CredentialLayerBuilder {
     /// requests.
     pub fn guessers(mut self, guessers: Guessers) -> Self {
         self.guessers = Some(guessers);
+        self
+    }
+
+    /// Sets how many credentials and sessions one caller may create in one minute of the clock.
+    /// Default: no limit.
+    ///
+    /// Creates, rotations with an overlap, and sessions of the [AWS wires](crate::aws) count
+    /// together, for the user who sends the request. A create that the store rejects counts too.
+    /// Beyond the limit, v2, v3 and OS-EC2 return 429, IBM's dialect returns 503, both with
+    /// `Retry-After`, and the AWS wires return `Throttling`. The counts take 256 KiB, enough for
+    /// about 15,000 callers in a minute; if more create credentials, those with the fewest are
+    /// forgotten.
+    pub fn mint_limit(mut self, per_minute: NonZeroU32) -> Self {
+        self.mint_limit = Some(per_minute);
         self
     }
 

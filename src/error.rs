@@ -127,6 +127,8 @@ pub enum ErrorKind {
     QuotaExceeded,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// The caller has created as many credentials and sessions in this minute as it may.
+    TooManyRequests,
     /// The token is missing or not valid.
     Unauthenticated,
     /// The store, the validator or the directory is unavailable; retrying may help.
@@ -152,6 +154,7 @@ impl ErrorKind {
             Self::PayloadTooLarge => "payload_too_large",
             Self::QuotaExceeded => "quota_exceeded",
             Self::RequestTimeout => "request_timeout",
+            Self::TooManyRequests => "too_many_requests",
             Self::Unauthenticated => "unauthenticated",
             Self::Unavailable => "unavailable",
             Self::UnsupportedMediaType => "unsupported_media_type",

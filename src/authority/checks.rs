@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::turns::Turns;
+use super::{minting::MintLimit, turns::Turns};
 use crate::{
     audit::AuditSink,
     backend::{BackendError, CredentialBackend},
@@ -41,6 +41,8 @@ pub(crate) struct Authority {
     pub(crate) hide_unknown_keys: bool,
     /// How much the time of a signed request may differ from the clock.
     pub(crate) max_skew: Duration,
+    /// How many credentials and sessions a caller may create in a minute.
+    pub(crate) mint_limit: Option<MintLimit>,
 }
 
 /// How current a record must be.
@@ -84,6 +86,14 @@ impl Authority {
             Decision::Allow => Ok(()),
             Decision::Forbid => Err(Error::forbidden()),
             Decision::Hide => Err(Error::no_such_credential()),
+        }
+    }
+
+    /// Counts a credential or session that a caller, who may have it, is about to create.
+    pub(super) fn count_mint(&self, caller: &UserId) -> Result<(), Error> {
+        match &self.mint_limit {
+            Some(limit) => limit.count(caller, self.clock.now()),
+            None => Ok(()),
         }
     }
 

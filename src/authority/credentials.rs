@@ -140,6 +140,7 @@ impl Authority {
         }
 
         let terms = self.new_terms(&terms, &kind, &user_id)?;
+        self.count_mint(&caller.user_id)?;
         let id =
             access_key.as_ref().map_or_else(CredentialId::random, |it| Ok(CredentialId::of(it)))?;
         let blob = if kind.is_ec2() { blob.bound_to(caller.delegation.as_ref()) } else { blob };

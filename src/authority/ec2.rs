@@ -92,6 +92,7 @@ impl Authority {
         self.require_place(action, &user_id, &project_id).await?;
 
         let terms = self.new_terms(&terms, &kind, &user_id)?;
+        self.count_mint(&caller.user_id)?;
         let (access_key, secret) = generate_pair()?;
         let material = Material::KeyPair { secret: Some(secret) };
         let (id, now) = (CredentialId::of(&access_key), self.clock.now());

@@ -97,6 +97,7 @@ impl Authority {
         self.permit(caller, Action::CreateGrant, self.target(&user_id, None, None))?;
         let project_id = self.grant_project(caller, &user_id).await?;
 
+        self.count_mint(&caller.user_id)?;
         let (slot, username) = (grant.slot(), grant.username.clone());
         // Checked before a password is hashed, which is expensive.
         if slot == Slot::Password && self.backend().find_by_slot(&user_id, slot).await?.is_some() {

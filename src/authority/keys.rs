@@ -115,6 +115,7 @@ impl Authority {
 
         let kind = Kind::ec2();
         let terms = self.new_terms(&command.terms, &kind, &user_id)?;
+        self.count_mint(&caller.user_id)?;
         let (access_key, secret) = match (command.access_key, command.secret_key) {
             (Some(access_key), Some(secret)) => (access_key, secret),
             (Some(access_key), None) => (access_key, SecretKey::generate()?),

@@ -12,6 +12,7 @@ mod ec2;
 mod grants;
 mod keys;
 mod listing;
+mod minting;
 mod outcome;
 mod own_keys;
 mod requester;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     grants::{Grant, GrantCommand, ListGrants, Proof, listed_as},
     keys::{CreateKey, KeyCommand, ListKeys, SUBJECT, UpdateKey},
     listing::End,
+    minting::MintLimit,
     outcome::{LAST_USED, LastUsed, Listing, Outcome, SecretView, View},
     own_keys::{OwnKeyAction, OwnKeyCommand, OwnKeyOutcome},
     requester::Requester,

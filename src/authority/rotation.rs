@@ -42,6 +42,9 @@ impl Authority {
                 self.require_place(create, &stored.user_id, project_id).await?;
             }
         }
+        if !overlap.is_zero() {
+            self.count_mint(&caller.user_id)?;
+        }
         let pair = generate_pair()?;
         let rotate = |stored: &Credential| {
             let now = self.clock.now();

@@ -111,6 +111,7 @@ impl Authority {
                 (Holder::User, [None, None], duration)
             }
         };
+        self.count_mint(&user_id)?;
         let credentials = self.mint(signer, &holder, &policies, duration)?;
         let target = AuditTarget::of(&signer.credential);
         let actor = signer.caller.actor();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CredentialLayerBuilder;
 use crate::{
-    authority::Authority,
+    authority::{Authority, MintLimit},
     config::{self, ConfigError},
     dialect::{Initials, Served},
     layer::CredentialLayer,
@@ -45,6 +45,7 @@ impl CredentialLayerBuilder {
             body_limit,
             body_timeout,
             guessers,
+            mint_limit,
             clock,
         } = self;
         let dialects = config::with_prefixes(dialects, prefixes);
@@ -79,6 +80,7 @@ impl CredentialLayerBuilder {
             accept_bounded,
             hide_unknown_keys,
             max_skew,
+            mint_limit: mint_limit.map(MintLimit::new),
         };
         let prefixes = dialects.iter().map(|(_, prefix)| prefix.as_str());
         let initials = Initials::of(prefixes.chain(wires.as_ref().map(Wires::path_or_root)));

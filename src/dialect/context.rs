@@ -30,6 +30,12 @@ impl RenderContext<'_> {
         HeaderValue::try_from(date).expect("a date is valid in a header")
     }
 
+    /// The seconds until the next minute, for `Retry-After` of a limit per minute.
+    pub(crate) fn until_next_minute(&self) -> HeaderValue {
+        let seconds = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        HeaderValue::from(60 - seconds % 60)
+    }
+
     /// The start of links to this service: the configured base URL, else the scheme and host
     /// that a trusted proxy or the request names. Empty otherwise, so that links are relative.
     /// On an encrypted connection the scheme is `https`, unless a trusted proxy names another.

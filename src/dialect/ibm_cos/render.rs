@@ -105,8 +105,9 @@ pub(super) fn error(
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        // As S3's `SlowDown`: IBM documents no 429.
+        ErrorKind::TooManyRequests | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     };
     let body = body::json(&ErrorObject::new(status, error), 0);
@@ -118,7 +119,9 @@ pub(super) fn error(
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            let is_over = error.kind() == ErrorKind::TooManyRequests;
+            let retry_after = if is_over { context.until_next_minute() } else { RETRY_AFTER };
+            headers.insert(header::RETRY_AFTER, retry_after);
         }
         StatusCode::UNAUTHORIZED => {
             let challenge = HeaderValue::from_static("Basic realm=\"credentials\"");

@@ -50,6 +50,7 @@ pub(super) fn fault(
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, "itemNotFound"),
         ErrorKind::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "overLimit"),
         ErrorKind::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "identityFault"),
+        ErrorKind::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "overLimit"),
         ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "serviceUnavailable"),
         ErrorKind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "badMediaType"),
@@ -67,6 +68,9 @@ pub(super) fn fault(
         }
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(header::RETRY_AFTER, context.until_next_minute());
         }
         StatusCode::UNAUTHORIZED => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Keystone"));

@@ -55,6 +55,7 @@ codes! {
     ServiceFailure = INTERNAL_SERVER_ERROR "ServiceFailure",
     ServiceUnavailable = SERVICE_UNAVAILABLE "ServiceUnavailable",
     SignatureDoesNotMatch = FORBIDDEN "SignatureDoesNotMatch",
+    Throttling = BAD_REQUEST "Throttling",
     ValidationError = BAD_REQUEST "ValidationError",
 }
 
@@ -149,6 +150,7 @@ fn code_of(kind: ErrorKind) -> QueryCode {
         ErrorKind::PayloadTooLarge => QueryCode::RequestEntityTooLarge,
         ErrorKind::QuotaExceeded => QueryCode::LimitExceeded,
         ErrorKind::RequestTimeout => QueryCode::RequestTimeout,
+        ErrorKind::TooManyRequests => QueryCode::Throttling,
         ErrorKind::Unauthenticated | ErrorKind::UserDisabled => QueryCode::InvalidClientTokenId,
         ErrorKind::Unavailable => QueryCode::ServiceUnavailable,
     }
