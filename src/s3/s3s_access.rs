@@ -106,7 +106,8 @@ impl S3sAccess {
         access_key: &str,
         now: SystemTime,
     ) -> S3Result<(Arc<Credential>, Option<Arc<Session>>)> {
-        // `S3sAuth` has verified its token.
+        // `s3s` has verified the signature, and `S3sAuth` the token.
+        s3s_session::note(|| Verification::Valid);
         let session = s3s_session::presented(access_key).map(|it| Arc::clone(it.session()));
         let looked_up = session.as_ref().map_or(access_key, |it| it.parent().as_str());
         // A cache hit: the signature was just verified with this key.
@@ -154,7 +155,6 @@ impl S3Access for S3sAccess {
     /// Refuses a request without a signature, and a request outside the boundary of its key.
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = context.credentials().ok_or_else(denied)?.access_key.clone();
-        s3s_session::note(|| Verification::Valid);
         let now = self.clock.now();
         let (credential, session) = self.signer_of(&access_key, now).await?;
         let limit = match &session {

@@ -177,10 +177,10 @@ impl S3sGuardLayerBuilder {
 
     /// Answers clients late that guess at secrets. Default: no.
     ///
-    /// `s3s` does not report which signatures are invalid. The service must get its keys from an
-    /// [`S3sAuth`](super::S3sAuth), and the [`S3sAccess`](super::S3sAccess) that belongs to it must
-    /// see each request before another access check: a request that gets a secret, does not reach
-    /// `S3sAccess`, and is refused with 403 has an invalid signature. Without `S3sAccess`, only
+    /// `s3s` does not report which signatures are invalid. So a request counts as a failure if `s3s`
+    /// asked [`S3sAuth`](super::S3sAuth) for its secret, the request did not reach
+    /// [`S3sAccess`](super::S3sAccess), and the status is 403. An access check of your own must call
+    /// `check` or `signer` of `S3sAccess` before it refuses a request. Without `S3sAccess`, only
     /// unknown access keys and forged session tokens are counted.
     ///
     /// See the module [`guessers`](crate::guessers).

@@ -8,8 +8,8 @@ use crate::{domain::Credential, guessers::Guess};
 
 /// How far `s3s` got with the verification of a request's signature.
 ///
-/// `s3s` does not report this. `S3sAuth` and `S3sAccess` note it when `s3s` calls them: it calls the
-/// latter only for requests with a valid signature, or without one.
+/// `s3s` does not report this. `S3sAuth` and `S3sAccess` note it when they are called: `s3s` checks
+/// the access only of requests with a valid signature, or without one.
 #[derive(Debug, Default)]
 pub(super) enum Verification {
     /// The session token was not made with the secret of this key.

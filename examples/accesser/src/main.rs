@@ -19,6 +19,7 @@ use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
+    guesser_options::GuesserOptions,
     hello::{self, DemoKey},
     identities::Identities,
     key_options::KeyOptions,
@@ -26,7 +27,7 @@ use example_support::{
     server::{self, ServerOptions},
 };
 use tower::ServiceBuilder;
-use tower_credentials::{CredentialLayer, domain::Quota};
+use tower_credentials::{CredentialLayer, domain::Quota, s3::S3sGuardLayer};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
 /// An S3 server that creates, lists, disables and deletes its own access keys.
@@ -59,6 +60,8 @@ struct Options {
     aws: AwsOptions,
     #[command(flatten)]
     audit: AuditOptions,
+    #[command(flatten)]
+    guesser: GuesserOptions,
     /// The maximum number of credentials per user [default: unlimited].
     #[arg(long)]
     max_keys_per_user: Option<u32>,
@@ -96,6 +99,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     credentials = options.server.apply(options.key.apply(credentials));
     let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
     credentials = audit.apply(credentials);
+    let guessers = options.guesser.guessers();
+    credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     if let Some(usage) = usage {
@@ -107,12 +112,16 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let demo_key = if options.demo_key { Some(DemoKey::create(&credentials).await?) } else { None };
     // The layer answers credential requests. Everything else reaches the store, also a signed
     // request to a bucket named `credentials`.
+    let mut guard = S3sGuardLayer::builder().signature_v2(options.signature_v2);
+    if let Some(guessers) = guessers {
+        guard = guard.guessers(guessers);
+    }
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
-        .service(store::open(&buckets, keys, identities, &account_id, options.signature_v2)?);
+        .service(store::open(&buckets, keys, identities, &account_id, guard)?);
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
     let served = server::serve(options.listen, transport, service, print).await;
     audit.close();

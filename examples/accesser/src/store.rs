@@ -25,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
     ResponseBody, async_trait,
     operation::S3OperationRules,
-    s3::{Anonymous, S3sAccess, S3sAuth, S3sGuardLayer},
+    s3::{Anonymous, S3sAccess, S3sAuth, S3sGuardLayerBuilder},
 };
 
 /// The maximum size of a body that is not the content of an object: a thousand keys in XML.
@@ -40,7 +40,7 @@ pub(crate) fn open(
     keys: Keys,
     identities: Identities,
     account_id: &str,
-    signature_v2: bool,
+    guard: S3sGuardLayerBuilder,
 ) -> Result<WithHealthCheck<ResponseBody<Body>>, Box<dyn Error>> {
     let mut config = S3Config::default();
     config.xml_max_body_size = MAX_DOCUMENT;
@@ -53,8 +53,7 @@ pub(crate) fn open(
     let boundaries = boundaries.account_id(account_id);
     builder.set_access(Access { boundaries: boundaries.operations(operations) });
     // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
-    let guard =
-        S3sGuardLayer::builder().signature_v2(signature_v2).anonymous(Anonymous::Refuse).build()?;
+    let guard = guard.anonymous(Anonymous::Refuse).build()?;
     let service = guard.layer(builder.build());
     Ok(with_health_check(service_fn(move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;

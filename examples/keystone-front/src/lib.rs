@@ -84,6 +84,8 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let directory = KeystoneDirectory::new(client.clone());
     let credentials = audit.apply(CredentialLayer::builder(validator, Arc::clone(&store)));
     let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
+    let guessers = options.guesser.guessers();
+    let credentials = options.guesser.apply(credentials, guessers.as_ref());
     let credentials = options
         .server
         .apply(options.key.apply(credentials))

@@ -5,7 +5,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 use example_support::{
     audit_options::AuditOptions, aws_options::AwsOptions, backend::StoreOptions,
-    key_options::KeyOptions, server::ServerOptions,
+    guesser_options::GuesserOptions, key_options::KeyOptions, server::ServerOptions,
 };
 use http::Uri;
 use tower_credentials::{
@@ -50,6 +50,8 @@ pub struct Options {
     pub aws: AwsOptions,
     #[command(flatten)]
     pub audit: AuditOptions,
+    #[command(flatten)]
+    pub guesser: GuesserOptions,
     /// The name of the service user, with which the front looks up tokens, users and projects in
     /// Keystone.
     #[arg(long, value_name = "NAME")]

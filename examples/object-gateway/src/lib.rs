@@ -37,6 +37,7 @@ use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
+    guesser_options::GuesserOptions,
     hello::{self, DemoKey},
     identities::Identities,
     key_options::KeyOptions,
@@ -81,6 +82,8 @@ pub struct Options {
     pub aws: AwsOptions,
     #[command(flatten)]
     pub audit: AuditOptions,
+    #[command(flatten)]
+    pub guesser: GuesserOptions,
     /// Also accept requests for `BUCKET.DOMAIN`, with this domain.
     #[arg(long)]
     pub base_domain: Option<String>,
@@ -115,6 +118,8 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     credentials = options.server.apply(options.key.apply(credentials));
     let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
     credentials = audit.apply(credentials);
+    let guessers = options.guesser.guessers();
+    credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);
     let mut auth = S3AuthLayer::builder(keys)
@@ -123,6 +128,9 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .operations(gateway::operations())
         .account_id(account_id)
         .signature_v2(options.signature_v2);
+    if let Some(guessers) = guessers {
+        auth = auth.guessers(guessers);
+    }
     // `S3AuthLayer` records uses, and `CredentialLayer` shows them.
     if let Some(usage) = usage {
         auth = auth.usage(UsageRecorder::new(Arc::clone(&usage)));

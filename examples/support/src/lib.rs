@@ -3,6 +3,7 @@
 pub mod audit_options;
 pub mod aws_options;
 pub mod backend;
+pub mod guesser_options;
 pub mod hello;
 pub mod identities;
 pub mod key_options;
