@@ -7,6 +7,7 @@
 mod durability;
 mod expiry;
 mod folder;
+mod guessers;
 mod identities;
 mod keys;
 mod lab;

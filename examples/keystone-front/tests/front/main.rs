@@ -1,6 +1,7 @@
 //! Runs the front as a process, with a scripted Keystone.
 
 mod failing;
+mod guessers;
 mod headers;
 mod importing;
 mod key_options;

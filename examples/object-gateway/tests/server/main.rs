@@ -7,6 +7,7 @@
 mod bounds;
 mod expiry;
 mod forms;
+mod guessers;
 mod hosts;
 mod lab;
 mod listing;
