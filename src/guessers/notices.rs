@@ -25,6 +25,7 @@ impl Notices {
     pub(super) fn slowed(&self, source: Prefix, guess: &Guess, now: SystemTime) {
         if let Some(left_out) = self.next(now) {
             tracing::warn!(
+                target: "tower_credentials::guessers",
                 %source,
                 guessed = %guess,
                 left_out,
