@@ -30,3 +30,21 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 }
+
+/// Measures how long something takes, whatever happens to the wall clock. For metrics only.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[cfg(feature = "metrics")]
+impl Stopwatch {
+    #[allow(clippy::disallowed_methods, reason = "no rule depends on a metric")]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Returns the seconds since the start.
+    pub(crate) fn elapsed(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}

@@ -147,6 +147,7 @@
 //! | `keystone` | | [`KeystoneValidator`] and [`KeystoneDirectory`], with an HTTP client and TLS |
 //! | `postgres` | | [`PostgresBackend`], with a driver and TLS |
 //! | `s3` | | [`s3`], the data plane: [`S3AuthLayer`](s3::S3AuthLayer) and its parts |
+//! | `metrics` | | [`metrics`], counters, histograms and gauges for the recorder of the app |
 //! | `s3s` | | `S3sAuth` and `S3sGuardLayer`, the same keys and rules for stores on the crate `s3s` |
 //! | `sqlite` | | [`SqliteBackend`], with SQLite compiled in |
 //! | `full` | | all of the above |
@@ -226,6 +227,10 @@ pub mod issuer;
 pub mod keystone;
 mod layer;
 mod log;
+mod meter;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 mod network;
 pub mod operation;
 mod origin;

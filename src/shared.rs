@@ -19,6 +19,7 @@ use crate::{
     error::{Error, ErrorKind},
     guessers::{Guess, Guessers, Held},
     log,
+    meter::Requests,
     origin::{ClientAddress, Host, Origins},
     read,
     wires::{BodyLimits, Wires},
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) body_limits: BodyLimits,
     /// Without it, failures are not counted.
     pub(crate) guessers: Option<Guessers>,
+    pub(crate) requests: Requests,
 }
 
 /// What is known of a request when it is refused, for the audit.
@@ -119,6 +121,8 @@ impl Shared {
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let began = self.requests.begin();
+        let endpoint = operation.as_ref().map_or_else(|_| frame.endpoint(), Operation::endpoint);
         let (head, body) = request.into_parts();
         let mut known = Known::default();
         let result = match operation {
@@ -134,6 +138,7 @@ impl Shared {
             guess = error.take_guess();
             self.refuse(frame, &head, error)
         });
+        self.requests.end(&began, endpoint, response.status());
         self.held(private(response), guess, head.extensions.get())
     }
 
@@ -147,11 +152,13 @@ impl Shared {
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let began = self.requests.begin();
         // Only wires route requests here.
         let wires = self.wires.as_ref().expect("the request was routed to the wires");
         let source = request.extensions().get().copied();
-        let (response, guess) =
+        let (endpoint, response, guess) =
             wires.respond(&self.authority, self.body_limits, route, request).await;
+        self.requests.end(&began, endpoint, response.status());
         self.held(private(response), guess, source.as_ref())
     }
 

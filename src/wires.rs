@@ -18,7 +18,9 @@ use crate::{
     },
     error::ErrorKind,
     guessers::Guess,
-    log, read,
+    log,
+    meter::Endpoint,
+    read,
     signature::request::{RequestHead, Service, query_api as signed},
 };
 
@@ -77,14 +79,14 @@ impl Wires {
 }
 
 impl Wires {
-    /// The response to a request, and what the request guessed at.
+    /// The response to a request, its operation, and what it guessed at.
     pub(crate) async fn respond<B>(
         &self,
         authority: &Authority,
         limits: BodyLimits,
         route: Route,
         request: Request<B>,
-    ) -> (Response<Full<Bytes>>, Option<Guess>)
+    ) -> (Endpoint, Response<Full<Bytes>>, Option<Guess>)
     where
         B: Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -94,7 +96,12 @@ impl Wires {
             Route::Signed(service) => service,
             Route::Presigned | Route::Unsigned => Service::Sts,
         };
-        match self.answer(authority, limits, route, &head, body).await {
+        let mut endpoint = match service {
+            Service::Iam => Endpoint::IamOther,
+            Service::S3 | Service::Sts => Endpoint::StsOther,
+        };
+        let answer = self.answer(authority, limits, route, &head, body, &mut endpoint).await;
+        let (response, guess) = match answer {
             Ok(answer) => (answer.render(), None),
             Err(error) => {
                 let mut response = query_api::refuse(service, &error);
@@ -108,7 +115,8 @@ impl Wires {
                 }
                 (response, error.guess)
             }
-        }
+        };
+        (endpoint, response, guess)
     }
 
     async fn answer<B>(
@@ -118,6 +126,7 @@ impl Wires {
         route: Route,
         head: &Parts,
         body: B,
+        endpoint: &mut Endpoint,
     ) -> Result<Answer, QueryError>
     where
         B: Body,
@@ -139,11 +148,13 @@ impl Wires {
         let params = query_api::signed_params(&head.uri, &head.headers, &body)?;
         if service == Service::Iam {
             let aws_iam::Operation { command, action } = aws_iam::Operation::parse(&params)?;
+            *endpoint = Endpoint::of_iam(action);
             let outcome = authority.run_own_keys(&signer, command).await?;
             return Ok(aws_iam::answer(action, &outcome, &self.account_id));
         }
         let aws_sts::Operation { command, action, source_identity } =
             aws_sts::Operation::parse(&params)?;
+        *endpoint = Endpoint::of_sts(action);
         let outcome = authority.run_session(&signer, &self.roles, command).await?;
         Ok(aws_sts::answer(action, &outcome, &self.account_id, source_identity.as_deref()))
     }

@@ -31,6 +31,8 @@ mod feed;
 mod hub;
 mod list;
 mod maintenance;
+#[cfg(feature = "metrics")]
+mod measured;
 mod open_error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
@@ -49,6 +51,9 @@ pub mod postgres;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub mod sqlite;
 
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use self::measured::Measured;
 #[cfg(feature = "s3")]
 pub(crate) use self::source::look_up;
 #[cfg(any(

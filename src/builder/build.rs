@@ -8,6 +8,7 @@ use crate::{
     config::{self, ConfigError},
     dialect::{Initials, Served},
     layer::CredentialLayer,
+    meter::Requests,
     origin::Origins,
     shared::Shared,
     wires::{BodyLimits, Wires},
@@ -97,6 +98,7 @@ impl CredentialLayerBuilder {
             wires,
             body_limits: BodyLimits { bytes: body_limit, time: body_timeout },
             guessers,
+            requests: Requests::new(),
         };
         Ok(CredentialLayer { shared: Arc::new(shared) })
     }

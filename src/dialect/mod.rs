@@ -12,6 +12,7 @@ use crate::{
     audit::AuditAction,
     authority::{Command, Outcome},
     error::{Error, ErrorKind},
+    meter::Endpoint,
 };
 
 pub(crate) mod aws_iam;
@@ -133,6 +134,16 @@ impl Operation {
         }
     }
 
+    /// The operation, for metrics.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::IbmCos(operation) => operation.endpoint(),
+            Self::KeystoneV2(operation) => operation.endpoint(),
+            Self::KeystoneV3(operation) => operation.endpoint(),
+            Self::OsEc2(operation) => operation.endpoint(),
+        }
+    }
+
     /// Parses the request. The body is empty for operations that take no body.
     pub(crate) fn parse(&self, head: &Parts, body: &[u8]) -> Result<Task, Error> {
         match self {
@@ -156,6 +167,16 @@ pub(crate) enum Frame {
 }
 
 impl Frame {
+    /// The operation of a request that is refused before it is one, for metrics.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::IbmCos(_) => Endpoint::IbmCosOther,
+            Self::KeystoneV2(_) => Endpoint::V2Other,
+            Self::KeystoneV3(_) => Endpoint::V3Other,
+            Self::OsEc2(_) => Endpoint::OsEc2Other,
+        }
+    }
+
     /// Checks that the request names a content type that the dialect accepts, also without
     /// a body.
     ///

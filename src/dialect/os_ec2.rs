@@ -33,6 +33,7 @@ use crate::{
     authority::{CreateEc2, Ec2Command, ListEc2, Outcome, STATUS, View, wrong_status},
     domain::{AccessKey, Delegation, ProjectId, SecretKey, Slot, Status, UserId},
     error::{Error, ErrorKind},
+    meter::Endpoint,
 };
 
 const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
@@ -117,6 +118,17 @@ impl Operation {
             Call::Delete(_) => Some(AuditAction::Delete),
             Call::List | Call::Show(_) => None,
             Call::Rotate(_) => Some(AuditAction::Rotate),
+        }
+    }
+
+    /// The operation, for metrics.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self.call {
+            Call::Create => Endpoint::OsEc2Create,
+            Call::Delete(_) => Endpoint::OsEc2Delete,
+            Call::List => Endpoint::OsEc2List,
+            Call::Rotate(_) => Endpoint::OsEc2Rotate,
+            Call::Show(_) => Endpoint::OsEc2Show,
         }
     }
 

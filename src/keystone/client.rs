@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     clock::{Clock, SystemClock},
+    meter::KeystoneUp,
     tls::{SystemRoots, TlsConfig},
 };
 
@@ -47,6 +48,7 @@ pub struct KeystoneClient {
     transport: Arc<Transport>,
     own: Arc<OwnToken>,
     cache: CacheSettings,
+    up: KeystoneUp,
 }
 
 impl KeystoneClient {
@@ -98,7 +100,9 @@ impl KeystoneClient {
     /// again with a new one. The client's timeout is for all of this.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<KeystoneAnswer, KeystoneError> {
         let sent = tokio::time::timeout(self.transport.timeout, self.send_untimed(outgoing));
-        sent.await.unwrap_or_else(|_| Err(KeystoneError::timed_out()))
+        let result = sent.await.unwrap_or_else(|_| Err(KeystoneError::timed_out()));
+        self.up.set(result.as_ref().is_ok_and(|answer| !answer.status.is_server_error()));
+        result
     }
 
     async fn send_untimed(&self, mut outgoing: Outgoing) -> Result<KeystoneAnswer, KeystoneError> {
@@ -226,7 +230,7 @@ impl KeystoneClientBuilder {
         let transport = Transport::new(&base, tls, timeout).ok_or(KeystoneConfigError::Url)?;
         let transport = Arc::new(transport);
         let own = Arc::new(OwnToken::new(login, clock, Arc::clone(&transport)));
-        Ok(KeystoneClient { transport, own, cache })
+        Ok(KeystoneClient { transport, own, cache, up: KeystoneUp::new() })
     }
 }
 

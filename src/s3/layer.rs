@@ -6,6 +6,7 @@ use tower::Layer;
 
 use super::{
     buffers::{self, Buffers},
+    counting::Verifications,
     enforcement::{ACCOUNT, Enforcement},
     rules::{Anonymous, KeyRules, S3ConfigError, SignatureRules, signature_settings},
     service::S3AuthService,
@@ -242,6 +243,7 @@ impl S3AuthLayerBuilder {
             hide_unknown_keys,
             enforcement: Enforcement { account_id, operations, buffers: Buffers::new(buffers) },
             guessers,
+            verifications: Verifications::new(),
         }
     }
 }

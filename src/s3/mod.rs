@@ -168,6 +168,7 @@ mod admission;
 mod body;
 mod buffers;
 mod chunk_headers;
+mod counting;
 mod deletion;
 mod enforcement;
 pub(crate) mod form;

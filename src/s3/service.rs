@@ -39,11 +39,13 @@ impl<S> S3AuthService<S> {
         Self { inner, verifier }
     }
 
+    /// Counts and renders a refusal that needs no wait.
     fn refuse<B>(&self, refusal: &Refusal, request: &Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<VerifiedBody<B>>>,
         B: Body<Data = Bytes>,
     {
+        self.verifier.verifications.refused(RequestHead::from(request), refusal.code);
         ResponseFuture::refused(self.verifier.refuse(refusal, &Refuser::of(request)))
     }
 }
@@ -66,52 +68,74 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let now = self.verifier.clock.now();
+        let counts = &self.verifier.verifications;
         match self.verifier.decide(RequestHead::from(&request), now) {
             Ok(Decision::Admit(valid)) => match self.verifier.read(&request, &valid, now) {
                 Ok(Some(Reading::Body(boundaries, operation))) => {
+                    let presented = counts.presented(RequestHead::from(&request));
                     let verifier = Arc::clone(&self.verifier);
                     let admitted = Box::pin(async move {
-                        verifier.admit_deletion(request, valid, &boundaries, operation).await
+                        let admitted =
+                            verifier.admit_deletion(request, valid, &boundaries, operation).await;
+                        verifier.verifications.decided(presented, &admitted);
+                        admitted
                     });
                     ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
                 }
                 Ok(reading) => {
+                    let mechanism = valid.key.mechanism();
                     let admitted = admission::admit(request, valid, reading);
+                    counts.admitted(mechanism, &admitted);
                     ResponseFuture::decided(&mut self.inner, admitted)
                 }
                 Err(refusal) => self.refuse(&refusal, &request),
             },
             Ok(Decision::LookUp(signed)) => {
+                let presented = counts.presented(RequestHead::from(&request));
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
-                    match verifier.look_up(RequestHead::from(&request), signed, now).await {
-                        Ok(valid) => verifier.admit(request, valid, now).await,
-                        Err(refusal) => Err(verifier.refuse(&refusal, &Refuser::of(&request))),
-                    }
+                    let admitted =
+                        match verifier.look_up(RequestHead::from(&request), signed, now).await {
+                            Ok(valid) => verifier.admit(request, valid, now).await,
+                            Err(refusal) => Err(verifier.refuse(&refusal, &Refuser::of(&request))),
+                        };
+                    verifier.verifications.decided(presented, &admitted);
+                    admitted
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
             Ok(Decision::CheckOwner(valid)) => {
+                let presented = counts.presented(RequestHead::from(&request));
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
-                    match verifier.check_owner_of(valid, now).await {
+                    let admitted = match verifier.check_owner_of(valid, now).await {
                         Ok(valid) => verifier.admit(request, valid, now).await,
                         Err(refusal) => Err(verifier.refuse(&refusal, &Refuser::of(&request))),
-                    }
+                    };
+                    verifier.verifications.decided(presented, &admitted);
+                    admitted
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
             Ok(Decision::Unsigned) if upload::is_upload(RequestHead::from(&request)) => {
+                let presented = counts.form();
                 let verifier = Arc::clone(&self.verifier);
                 let admitted = Box::pin(async move {
                     let refuser = Refuser::of(&request);
                     let admitted = upload::admit(&verifier, request).await;
-                    admitted.map_err(|refusal| verifier.refuse(&refusal, &refuser))
+                    let admitted = admitted.map_err(|refusal| verifier.refuse(&refusal, &refuser));
+                    verifier.verifications.decided(presented, &admitted);
+                    admitted
                 });
                 ResponseFuture::deciding(admitted, take_ready(&mut self.inner))
             }
             Ok(Decision::Unsigned) => match self.verifier.check_unsigned(&request) {
-                Ok(()) => ResponseFuture::decided(&mut self.inner, admission::pass(request)),
+                Ok(()) => {
+                    let presented = counts.presented(RequestHead::from(&request));
+                    let admitted = admission::pass(request);
+                    counts.decided(presented, &admitted);
+                    ResponseFuture::decided(&mut self.inner, admitted)
+                }
                 Err(refusal) => self.refuse(&refusal, &request),
             },
             Err(refusal) => self.refuse(&refusal, &request),

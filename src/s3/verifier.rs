@@ -8,6 +8,7 @@ use http_body_util::Full;
 
 use super::{
     chunk_headers,
+    counting::Verifications,
     enforcement::{Enforcement, Limit},
     guesses::{Refuser, is_guess},
     key::{Signed, VerifiedKey},
@@ -45,6 +46,7 @@ pub(super) struct Verifier {
     pub(super) enforcement: Enforcement,
     /// Without it, failures are not counted.
     pub(super) guessers: Option<Guessers>,
+    pub(super) verifications: Verifications,
 }
 
 /// What to do with a request that is not refused.

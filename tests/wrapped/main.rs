@@ -1,11 +1,11 @@
 //! The conformance suite over every store and every wrapper: sealed, cached with the store's change
-//! feed, and both.
+//! feed, both, and measured.
 
 mod stores;
 
 use test_support::{etcd, postgres, waiting::Waiting};
 use tower_credentials::backend::{
-    CredentialBackend,
+    CredentialBackend, Measured,
     cached::Cached,
     contract::ChangeFeed,
     encrypted::{Encrypted, KeyRing},
@@ -36,6 +36,11 @@ where
     followed(sealed(backend).await).await
 }
 
+#[allow(clippy::unused_async, reason = "async like the other wrappers")]
+async fn measured<B>(backend: B) -> Measured<B> {
+    Measured::new(backend, "memory")
+}
+
 macro_rules! suites {
     ($($name:ident: $store:path, $wrap:path;)+) => {$(
         mod $name {
@@ -55,6 +60,7 @@ suites! {
     etcd_sealed: stores::etcd_of_sealed, sealed;
     etcd_sealed_and_followed: stores::etcd_of_sealed, sealed_and_followed;
     memory_followed: stores::memory, followed;
+    memory_measured: stores::memory, measured;
     memory_sealed: stores::memory, sealed;
     memory_sealed_and_followed: stores::memory, sealed_and_followed;
     postgres_followed: stores::postgres, followed;

@@ -101,7 +101,7 @@ impl<B> Cached<B> {
     /// Returns the metrics of the cache.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
-        self.0.counts.stats(self.0.memory.sizes())
+        self.0.counts.stats(self.0.memory.sizes(), self.0.memory.evictions())
     }
 
     /// Returns the age of the oldest change by others that a lookup could miss now; zero if

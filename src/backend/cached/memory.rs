@@ -3,12 +3,15 @@
 use std::{
     cell::Cell,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use quick_cache::{
-    DefaultHashBuilder, OptionsBuilder, UnitWeighter, Weighter,
+    DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter, Weighter,
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 
@@ -46,13 +49,18 @@ pub(super) struct Memory {
     absence_ttl: u64,
     pub(super) vouched: Vouched,
     pub(super) writes: Arc<Writes>,
-    pub(super) present: Cache<Name, Kept, Weight>,
+    pub(super) present: Cache<Name, Kept, Weight, DefaultHashBuilder, Evictions>,
     pub(super) local: Local,
     /// The access keys of records that were looked up by their id.
     pub(super) access_keys: Cache<Name, Name, UnitWeighter>,
     // A randomly seeded hash: any client can choose these access keys.
     absent: Cache<Name, Absence, UnitWeighter, RandomState>,
+    evictions: Evictions,
 }
+
+/// Counts the records that leave to make room for others. Clones share the count.
+#[derive(Clone, Default)]
+pub(super) struct Evictions(Arc<AtomicU64>);
 
 /// An answer of the backend.
 #[derive(Clone)]
@@ -104,16 +112,28 @@ impl Entry {
 impl Memory {
     pub(super) fn new(settings: Settings) -> Self {
         let nanos = |ttl: Duration| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
+        let evictions = Evictions::default();
         Self {
             ttl: nanos(settings.ttl),
             followed_ttl: nanos(settings.followed_ttl),
             vouched: Vouched::default(),
             absence_ttl: nanos(settings.absence_ttl),
             writes: Arc::default(),
-            present: cache(settings.capacity, Weight, DefaultHashBuilder::default()),
+            present: cache(settings.capacity, Weight, DefaultHashBuilder::default(), &evictions),
             local: Local::new(settings.capacity),
-            access_keys: cache(settings.capacity, UnitWeighter, DefaultHashBuilder::default()),
-            absent: cache(settings.absence_capacity, UnitWeighter, RandomState::new()),
+            access_keys: cache(
+                settings.capacity,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                &DefaultLifecycle::default(),
+            ),
+            absent: cache(
+                settings.absence_capacity,
+                UnitWeighter,
+                RandomState::new(),
+                &DefaultLifecycle::default(),
+            ),
+            evictions,
         }
     }
 
@@ -230,6 +250,11 @@ impl Memory {
         (self.present.len(), self.absent.len())
     }
 
+    /// Returns how many records left to make room for others.
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.0.load(Relaxed)
+    }
+
     /// Records that the feed was complete at this time.
     pub(super) fn renew(&self, asked_at: SystemTime) {
         if let Some(asked_at) = nanos(asked_at) {
@@ -307,10 +332,16 @@ pub(super) fn nanos(time: SystemTime) -> Option<u64> {
 }
 
 /// Creates a cache with at most this capacity.
-fn cache<V: Clone, W, H>(capacity: usize, weighter: W, hasher: H) -> Cache<Name, V, W, H>
+fn cache<V: Clone, W, H, L>(
+    capacity: usize,
+    weighter: W,
+    hasher: H,
+    lifecycle: &L,
+) -> Cache<Name, V, W, H, L>
 where
     W: Weighter<Name, V> + Clone,
     H: BuildHasher + Clone,
+    L: Lifecycle<Name, V> + Clone,
 {
     let shards = (capacity / MIN_SHARD).clamp(1, MAX_SHARDS);
     let shards = 1 << shards.ilog2();
@@ -318,7 +349,19 @@ where
     let mut options = OptionsBuilder::new();
     options.shards(shards).estimated_items_capacity(capacity).weight_capacity(capacity as u64);
     let options = options.build().expect("all required options are set");
-    Cache::with_options(options, weighter, hasher, DefaultLifecycle::default())
+    Cache::with_options(options, weighter, hasher, lifecycle.clone())
+}
+
+impl Lifecycle<Name, Kept> for Evictions {
+    type RequestState = [Option<(Name, Kept)>; 2];
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, name: Name, kept: Kept) {
+        self.0.fetch_add(1, Relaxed);
+        // Most are dropped after the lock is released, as with the default.
+        if let Some(free) = evicted.iter_mut().find(|place| place.is_none()) {
+            *free = Some((name, kept));
+        }
+    }
 }
 
 #[derive(Clone)]

@@ -13,6 +13,8 @@ mod local;
 mod lookup;
 mod memory;
 mod name;
+#[cfg(feature = "metrics")]
+mod publish;
 mod stats;
 mod vouched;
 mod writes;

@@ -18,6 +18,8 @@ pub struct CacheStats {
     pub absent_hits: u64,
     /// Lookups that had to wait for the backend.
     pub misses: u64,
+    /// Records that left the memory to make room for others.
+    pub evictions: u64,
     /// Refreshes of records in use, in the background.
     pub refreshes: u64,
     /// Refreshes that failed.
@@ -63,7 +65,7 @@ impl Counts {
         self.hits[stripe()].absent.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn stats(&self, (entries, absences): (usize, usize)) -> CacheStats {
+    pub(super) fn stats(&self, (entries, absences): (usize, usize), evictions: u64) -> CacheStats {
         let sum = |count: fn(&Stripe) -> &AtomicU64| {
             self.hits.iter().map(|stripe| count(stripe).load(Relaxed)).sum()
         };
@@ -71,6 +73,7 @@ impl Counts {
             hits: sum(|stripe| &stripe.present),
             absent_hits: sum(|stripe| &stripe.absent),
             misses: self.misses.load(Relaxed),
+            evictions,
             refreshes: self.refreshes.load(Relaxed),
             failed_refreshes: self.failed_refreshes.load(Relaxed),
             changes: self.changes.load(Relaxed),

@@ -25,6 +25,7 @@ pub(super) async fn insert(
 ) -> Result<(), BackendError> {
     let draft = Draft::new(&store.keys, credential)?;
     store.size_limit.check(&store.client, draft.value.len()).await?;
+    let _waiting = store.batches.wait();
     let (result, finished) = oneshot::channel();
     let insert = Insert { draft, quota, result, is_outcome_unknown: false };
     let user = store.users.get(&credential.user_id);
@@ -155,6 +156,7 @@ async fn send(
         Err(error) => return Err((inserts, error.into())),
     };
     if sent.answer.succeeded {
+        store.batches.record(inserts.len());
         counter.committed(sent.answer.header.revision);
         for insert in inserts {
             insert.finish(Ok(()));

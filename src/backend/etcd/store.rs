@@ -11,6 +11,7 @@ use super::counters::Users;
 use super::error::{EtcdError, EtcdErrorKind};
 use super::keys::{Keys, end_of_prefix};
 use super::wire::{KeyValue, Range};
+use crate::meter::Batches;
 
 /// A store below one prefix of a cluster.
 pub(super) struct Store {
@@ -18,6 +19,7 @@ pub(super) struct Store {
     pub(super) keys: Keys,
     pub(super) users: Users,
     pub(super) size_limit: SizeLimit,
+    pub(super) batches: Batches,
     scan_depths: ScanDepths,
 }
 
@@ -28,6 +30,7 @@ impl Store {
             keys,
             users: Users::default(),
             size_limit: SizeLimit { max: max_size, known: Mutex::default() },
+            batches: Batches::new("etcd"),
             scan_depths: ScanDepths::default(),
         }
     }

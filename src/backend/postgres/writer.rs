@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::backend::BackendError;
+use crate::meter::Batches;
 
 use super::channel::Channel;
 use super::connector::{Connector, Role};
@@ -51,6 +52,7 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
     purges: mpsc::Sender<Job>,
     write_timeout: Duration,
+    batches: Batches,
 }
 
 /// A write and where its result goes. If the caller is gone before the write starts, it does
@@ -62,10 +64,11 @@ struct Job {
 
 impl Writer {
     pub(super) fn start(connector: &Arc<Connector>, count: usize) -> Self {
-        let (queue, purges) = (start(connector, count), start(connector, 1));
+        let batches = Batches::new("postgres");
+        let (queue, purges) = (start(connector, count, &batches), start(connector, 1, &batches));
         // A write waits for a session, for the batch before it, and for its own batch.
         let write_timeout = connector.open_timeout() + connector.statement_timeout() + 2 * GRACE;
-        Self { queue, purges, write_timeout }
+        Self { queue, purges, write_timeout, batches }
     }
 
     /// Writes; returns the result when the write is durable.
@@ -74,6 +77,7 @@ impl Writer {
             Kind::Purge => (&self.purges, self.write_timeout * LONG_FACTOR),
             _ => (&self.queue, self.write_timeout),
         };
+        let _waiting = self.batches.wait();
         let written = async {
             let (reply, result) = oneshot::channel();
             queue.send(Job { write, reply }).await.map_err(|_| shut_down())?;
@@ -86,13 +90,14 @@ impl Writer {
 }
 
 /// Starts sessions that share a queue.
-fn start(connector: &Arc<Connector>, count: usize) -> mpsc::Sender<Job> {
+fn start(connector: &Arc<Connector>, count: usize, batches: &Batches) -> mpsc::Sender<Job> {
     let (queue, jobs) = mpsc::channel(QUEUE);
     let intake = Arc::new(Mutex::new(Intake { jobs, waiting: VecDeque::new() }));
     let channels: Arc<[Channel]> =
         (0..count).map(|_| Channel::start(Arc::clone(connector), Role::Write)).collect();
     for channel in &*channels {
-        tokio::spawn(run(channel.clone(), Arc::clone(&channels), Arc::clone(&intake)));
+        let batches = batches.clone();
+        tokio::spawn(run(channel.clone(), Arc::clone(&channels), Arc::clone(&intake), batches));
     }
     queue
 }
@@ -159,7 +164,12 @@ impl Intake {
 
 /// Writes one batch after the other. While this session is down and others are up, leaves the
 /// queue to them.
-async fn run(channel: Channel, channels: Arc<[Channel]>, intake: Arc<Mutex<Intake>>) {
+async fn run(
+    channel: Channel,
+    channels: Arc<[Channel]>,
+    intake: Arc<Mutex<Intake>>,
+    batches: Batches,
+) {
     let is_idle = || !channel.is_up() && channels.iter().any(Channel::is_up);
     loop {
         while is_idle() {
@@ -174,6 +184,7 @@ async fn run(channel: Channel, channels: Arc<[Channel]>, intake: Arc<Mutex<Intak
         drop(guard);
         while !jobs.is_empty() {
             let writes: Vec<_> = jobs.iter().map(|job| &job.write).collect();
+            batches.record(writes.len());
             let results = write_batch(&channel, kind, &writes).await;
             let mut retries = Vec::new();
             for (job, result) in jobs.into_iter().zip(results) {

@@ -14,6 +14,7 @@ use crate::backend::{
     contract::{Change, Loaded},
     hub::Hub,
 };
+use crate::meter::Batches;
 
 use super::checkpointer::Checkpointer;
 use super::connection::{GIVE_WAY, data_version};
@@ -34,6 +35,7 @@ const MAX_BATCH: usize = 256;
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Job>>,
     hub: Hub,
+    batches: Batches,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -50,7 +52,16 @@ impl Writer {
         let hub = Hub::default();
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         let (opened, counts) = (Some(opened), Counts::default());
-        let worker = Worker { file, checkpointer, opened, jobs, hub: hub.clone(), counts };
+        let batches = Batches::new("sqlite");
+        let worker = Worker {
+            file,
+            checkpointer,
+            opened,
+            jobs,
+            hub: hub.clone(),
+            counts,
+            batches: batches.clone(),
+        };
         let thread = thread::Builder::new()
             .name("credentials-db".into())
             .spawn(move || worker.run())
@@ -58,12 +69,13 @@ impl Writer {
                 let what = "cannot start the thread that writes";
                 OpenError::new(OpenErrorKind::Unavailable, what).with_source(error)
             })?;
-        Ok(Self { queue: Some(queue), hub, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), hub, batches, thread: Some(thread) })
     }
 
     /// Writes; returns the result after it is on disk.
     pub(super) async fn write(&self, write: Write) -> Result<Done, BackendError> {
         let gone = || BackendError::Unavailable(Box::new(WriterGone));
+        let _waiting = self.batches.wait();
         let (reply, result) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(Job { write, reply }).await.map_err(|_| gone())?;
@@ -96,6 +108,7 @@ struct Worker {
     jobs: mpsc::Receiver<Job>,
     hub: Hub,
     counts: Counts,
+    batches: Batches,
 }
 
 impl Worker {
@@ -112,6 +125,7 @@ impl Worker {
             match self.commit(&mut batch) {
                 Ok(results) => {
                     tracing::debug!(writes = results.len(), "committed");
+                    self.batches.record(results.len());
                     let last = results.len().checked_sub(1).and_then(|last| batch.get(last));
                     let is_load = matches!(last, Some(Job { write: Write::Load { .. }, .. }));
                     let changed = results.iter().flatten().map(Done::count).sum();
@@ -256,7 +270,9 @@ mod tests {
             let _job = jobs.blocking_recv();
             panic!("as the test wants");
         });
-        let writer = Writer { queue: Some(queue), hub: Hub::default(), thread: Some(thread) };
+        let batches = Batches::new("sqlite");
+        let hub = Hub::default();
+        let writer = Writer { queue: Some(queue), hub, batches, thread: Some(thread) };
         for _ in 0..2 {
             let error = writer.write(Write::PurgeUser { user_id: "bob".into() }).await.unwrap_err();
             assert!(matches!(error, BackendError::Unavailable(_)), "{error:?}");

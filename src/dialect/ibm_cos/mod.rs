@@ -16,8 +16,9 @@ use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
 use super::{context::RenderContext, path, routed::Routed, terms};
-use crate::audit::AuditAction;
-use crate::{authority::KeyCommand, domain::AccessKey, error::Error};
+use crate::{
+    audit::AuditAction, authority::KeyCommand, domain::AccessKey, error::Error, meter::Endpoint,
+};
 
 mod parse;
 mod render;
@@ -83,6 +84,18 @@ impl Operation {
             Self::List | Self::Show(_) => None,
             Self::Rotate(_) => Some(AuditAction::Rotate),
             Self::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
+    /// The operation, for metrics.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Create => Endpoint::IbmCosCreate,
+            Self::Delete(_) => Endpoint::IbmCosDelete,
+            Self::List => Endpoint::IbmCosList,
+            Self::Rotate(_) => Endpoint::IbmCosRotate,
+            Self::Show(_) => Endpoint::IbmCosShow,
+            Self::Update(_) => Endpoint::IbmCosUpdate,
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     authority::{Grant, GrantCommand, ListGrants, Outcome},
     domain::{Slot, UserId},
     error::{Error, ErrorKind},
+    meter::Endpoint,
 };
 
 mod entry;
@@ -139,6 +140,17 @@ impl Operation {
             Call::Delete(_) => Some(AuditAction::Delete),
             Call::List | Call::ListByType(..) | Call::Show(_) => None,
             Call::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
+    /// The operation, for metrics.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self.call {
+            Call::Create => Endpoint::V2Create,
+            Call::Delete(_) => Endpoint::V2Delete,
+            Call::List | Call::ListByType(..) => Endpoint::V2List,
+            Call::Show(_) => Endpoint::V2Show,
+            Call::Update(_) => Endpoint::V2Update,
         }
     }
 

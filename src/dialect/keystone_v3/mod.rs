@@ -27,6 +27,7 @@ use crate::{
     authority::{Command, CredentialCommand, SignatureCommand},
     domain::CredentialId,
     error::Error,
+    meter::Endpoint,
 };
 
 mod parse;
@@ -108,6 +109,20 @@ impl Operation {
             Self::List | Self::Show(_) | Self::VerifyEc2 | Self::VerifyS3 => None,
             Self::Rotate(_) => Some(AuditAction::Rotate),
             Self::Update(_) => Some(AuditAction::Update),
+        }
+    }
+
+    /// The operation, for metrics.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Create => Endpoint::V3Create,
+            Self::Delete(_) => Endpoint::V3Delete,
+            Self::List => Endpoint::V3List,
+            Self::Rotate(_) => Endpoint::V3Rotate,
+            Self::Show(_) => Endpoint::V3Show,
+            Self::Update(_) => Endpoint::V3Update,
+            Self::VerifyEc2 => Endpoint::V3Ec2Tokens,
+            Self::VerifyS3 => Endpoint::V3S3Tokens,
         }
     }
 
