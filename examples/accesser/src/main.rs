@@ -81,6 +81,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // First: what is built before records nothing.
+    #[cfg(feature = "metrics")]
+    let metrics = options.server.metrics.install()?;
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
@@ -92,6 +95,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let file = options.data.join("credentials.db");
     let (keys, usage) = backend::open(options.backend.as_deref(), &file, &options.store).await?;
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(&keys);
+    }
     // The layer and the store share the cache.
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())

@@ -58,6 +58,9 @@ use tower_http::{
 ///
 /// An option is invalid, the store or the address cannot be opened, or an import failed.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // First: what is built before records nothing.
+    #[cfg(feature = "metrics")]
+    let metrics = options.server.metrics.install()?;
     let client = options.client()?;
     let transport = options.server.transport(options.store.secret_files.into())?;
     let (url, file) = (options.backend()?, Path::new("keystone-front.db"));
@@ -73,6 +76,10 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
         return import::run(&client, Arc::new(store), journal.transpose()?).await;
+    }
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(&store);
     }
     let coverage = if options.mirror { Coverage::All } else { Coverage::AllButKeyPairs };
     let mirrored = Mirrored::new(store, client.clone(), coverage);

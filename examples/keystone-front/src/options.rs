@@ -94,6 +94,7 @@ pub struct Options {
     /// changed in the store since.
     #[arg(long, conflicts_with_all = ["mirror", "listen", "base_url"])]
     #[cfg_attr(feature = "tls", arg(conflicts_with = "tls_cert"))]
+    #[cfg_attr(feature = "metrics", arg(conflicts_with = "metrics_listen"))]
     pub import: bool,
     /// The file that records what was imported; the same one for every import into this store
     /// [default: beside the store, if that is a file].

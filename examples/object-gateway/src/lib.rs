@@ -104,6 +104,9 @@ pub struct Options {
 ///
 /// An option is invalid, or the store or the address cannot be opened.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // First: what is built before records nothing.
+    #[cfg(feature = "metrics")]
+    let metrics = options.server.metrics.install()?;
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
@@ -113,6 +116,10 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // Both layers share the cache, so that a change takes effect at once.
     let url = Some(&*options.backend);
     let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(&keys);
+    }
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     credentials = options.server.apply(options.key.apply(credentials));

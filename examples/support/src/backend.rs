@@ -4,6 +4,8 @@ use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::time::sleep;
+#[cfg(feature = "metrics")]
+use tower_credentials::backend::Measured;
 use tower_credentials::{
     backend::{CredentialBackend, Store, cached::Cached, encrypted::KeyRing, resolve_url},
     secret_files::SecretFiles,
@@ -59,11 +61,20 @@ pub async fn open(
         store = store.keys(KeyRing::resolve(name, files)?).accept_plain(options.adopt);
     }
     let store = store.build().await?;
-    let backend: Arc<dyn CredentialBackend> = store.backend();
+    let backend = measured(&store);
     let keys = Cached::builder(backend).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.backend());
     tokio::spawn(log_metrics(keys.clone(), Duration::from_secs(options.metrics_every)));
     Ok((keys, store.usage_log()))
+}
+
+/// The store, whose calls are measured if the server has metrics.
+fn measured(store: &Store) -> Arc<dyn CredentialBackend> {
+    #[cfg(feature = "metrics")]
+    let backend = Arc::new(Measured::new(store.backend(), store.engine()));
+    #[cfg(not(feature = "metrics"))]
+    let backend = store.backend();
+    backend
 }
 
 /// Logs the metrics of the cache at an interval.
@@ -77,6 +88,7 @@ async fn log_metrics(keys: Keys, interval: Duration) {
             hits = stats.hits,
             absent_hits = stats.absent_hits,
             misses = stats.misses,
+            evictions = stats.evictions,
             refreshes = stats.refreshes,
             failed_refreshes = stats.failed_refreshes,
             changes = stats.changes,

@@ -8,6 +8,8 @@ pub mod hello;
 pub mod identities;
 pub mod key_options;
 pub mod loopback;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod server;
 #[cfg(feature = "tls")]
 mod tls;

@@ -7,6 +7,8 @@ use clap::Args;
 use tower_credentials::{CredentialLayerBuilder, secret_files::SecretFiles};
 
 use super::Transport;
+#[cfg(feature = "metrics")]
+use crate::metrics::MetricsOptions;
 
 /// How clients reach a server.
 #[derive(Clone, Debug, Args)]
@@ -28,6 +30,9 @@ pub struct ServerOptions {
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    #[cfg(feature = "metrics")]
+    #[command(flatten)]
+    pub metrics: MetricsOptions,
 }
 
 impl ServerOptions {

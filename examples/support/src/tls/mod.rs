@@ -22,6 +22,8 @@ use self::{
     pair::{Pair, PairError},
     stamp::Stamp,
 };
+#[cfg(feature = "metrics")]
+use crate::metrics::set_certificate_expiry;
 
 /// How often the files are examined.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -60,6 +62,8 @@ impl Certificate {
         let first = Stamp::of(&files.cert, &files.key);
         let Pair { config, serial, not_after } = files.load().map_err(|error| error.to_string())?;
         tracing::info!(%serial, %not_after, "loaded the TLS certificate");
+        #[cfg(feature = "metrics")]
+        set_certificate_expiry(not_after.unix_duration().as_secs_f64());
         Ok(Self { files, current: RwLock::new(config), first })
     }
 
@@ -129,6 +133,8 @@ impl Certificate {
     fn replace(&self, Pair { config, serial, not_after }: Pair) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         tracing::info!(%serial, %not_after, "reloaded the TLS certificate");
+        #[cfg(feature = "metrics")]
+        set_certificate_expiry(not_after.unix_duration().as_secs_f64());
     }
 }
 

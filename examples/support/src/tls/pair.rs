@@ -23,7 +23,11 @@ use tower_credentials::{
     clock::{Clock as _, SystemClock},
     secret_files::SecretFiles,
 };
-use x509_cert::{Certificate, der::Decode as _, time::Validity};
+use x509_cert::{
+    Certificate,
+    der::{DateTime, Decode as _},
+    time::Validity,
+};
 
 /// The largest file that is read.
 pub(super) const MAX_BYTES: u64 = 16 << 20;
@@ -36,8 +40,8 @@ pub(super) struct Pair {
     pub(super) config: Arc<ServerConfig>,
     /// The serial number of the certificate, for the log.
     pub(super) serial: String,
-    /// When the certificate expires, for the log.
-    pub(super) not_after: String,
+    /// When the certificate expires.
+    pub(super) not_after: DateTime,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -99,7 +103,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 /// Checks the validity of the server's certificate, and returns its serial number and its end.
 ///
 /// Those of its issuers are not checked: clients find another path.
-fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, String), PairError> {
+fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, DateTime), PairError> {
     let name = path.display();
     let parsed = Certificate::from_der(der).map_err(|error| {
         PairError::new(format!("{name} does not contain a valid X.509 certificate: {error}"))
@@ -114,7 +118,7 @@ fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, Strin
     if now > not_after.to_system_time() {
         return Err(PairError::new(format!("the certificate in {name} expired at {end}")));
     }
-    Ok((parsed.tbs_certificate.serial_number.to_string(), end.to_string()))
+    Ok((parsed.tbs_certificate.serial_number.to_string(), end))
 }
 
 fn build(
