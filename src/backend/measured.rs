@@ -22,11 +22,8 @@ use crate::usage::{UsageError, UsageLog};
 /// | outcome | result |
 /// |---|---|
 /// | `ok` | `Ok`, also if there was no such record or version |
-/// | `conflict` | [`AlreadyExists`](BackendError::AlreadyExists) |
-/// | `quota` | [`QuotaExceeded`](BackendError::QuotaExceeded) |
-/// | `rejected` | [`Rejected`](BackendError::Rejected), [`Unstorable`](BackendError::Unstorable) |
-/// | `corrupt` | [`Corrupt`](BackendError::Corrupt) |
-/// | `unavailable` | [`Unavailable`](BackendError::Unavailable) |
+/// | `refused` | [`AlreadyExists`](BackendError::AlreadyExists), [`QuotaExceeded`](BackendError::QuotaExceeded), [`Rejected`](BackendError::Rejected), [`Unstorable`](BackendError::Unstorable) |
+/// | `failed` | [`Unavailable`](BackendError::Unavailable), [`Corrupt`](BackendError::Corrupt) |
 /// | `cancelled` | the caller dropped the future, such as after a timeout |
 ///
 /// Wrap the store itself, and put `Cached` around the wrapper: lookups that the cache answers do
@@ -62,8 +59,7 @@ const OPERATIONS: [&str; 12] = [
 ];
 
 /// The labels `outcome`. The last one is that of a dropped future.
-const OUTCOMES: [&str; 7] =
-    ["ok", "conflict", "quota", "rejected", "corrupt", "unavailable", "cancelled"];
+const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "cancelled"];
 
 #[derive(Clone, Copy)]
 enum Operation {
@@ -136,11 +132,13 @@ impl Drop for Running<'_> {
 fn outcome_of<T>(result: &Result<T, BackendError>) -> usize {
     match result {
         Ok(_) => 0,
-        Err(BackendError::AlreadyExists) => 1,
-        Err(BackendError::QuotaExceeded) => 2,
-        Err(BackendError::Rejected(_) | BackendError::Unstorable(_)) => 3,
-        Err(BackendError::Corrupt(_)) => 4,
-        Err(BackendError::Unavailable(_)) => 5,
+        Err(
+            BackendError::AlreadyExists
+            | BackendError::QuotaExceeded
+            | BackendError::Rejected(_)
+            | BackendError::Unstorable(_),
+        ) => 1,
+        Err(BackendError::Corrupt(_) | BackendError::Unavailable(_)) => 2,
     }
 }
 

@@ -29,18 +29,15 @@ pub enum MetricKind {
 }
 
 /// Bounds for requests, in seconds.
-const REQUESTS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const REQUESTS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Bounds for calls of a store, in seconds. A store in memory takes microseconds.
-const STORES: &[f64] = &[
-    0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0,
-];
+const STORES: &[f64] =
+    &[0.000_1, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Bounds for the writes of a batch.
 #[cfg(any(feature = "etcd", feature = "postgres", feature = "sqlite"))]
-const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Every metric of this crate, with the features that it was compiled with.
 pub const ALL: &[Metric] = &[
@@ -102,7 +99,7 @@ pub const ALL: &[Metric] = &[
     #[cfg(any(feature = "etcd", feature = "postgres", feature = "sqlite"))]
     histogram(
         names::STORE_BATCH_SIZE,
-        "Writes that the store committed together, by kind of store.",
+        "Writes that the store sent or committed together, by kind of store.",
         BATCHES,
     ),
     #[cfg(any(feature = "etcd", feature = "postgres", feature = "sqlite"))]

@@ -1,0 +1,14 @@
+//! What the library reports to a recorder of the crate `metrics`.
+
+mod caches;
+mod catalog;
+mod keys;
+mod recorder;
+mod requests;
+mod stores;
+mod verifications;
+
+use test_support::counting;
+
+#[global_allocator]
+static COUNTING: counting::Counting = counting::Counting;
