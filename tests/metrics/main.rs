@@ -2,6 +2,7 @@
 
 mod caches;
 mod catalog;
+mod documents;
 mod keys;
 mod recorder;
 mod requests;

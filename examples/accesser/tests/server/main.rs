@@ -18,6 +18,8 @@ mod other_stores;
 mod owners;
 mod power_loss;
 mod rotation;
+#[cfg(feature = "metrics")]
+mod scraping;
 mod sessions;
 mod signatures;
 mod stopping;
