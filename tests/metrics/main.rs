@@ -4,8 +4,10 @@ mod caches;
 mod catalog;
 mod documents;
 mod keys;
+mod keystone;
 mod recorder;
 mod requests;
+mod sessions;
 mod stores;
 mod verifications;
 

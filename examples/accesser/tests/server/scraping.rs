@@ -1,5 +1,7 @@
 //! The metrics of the server, as Prometheus scrapes them.
 
+#[cfg(feature = "tls")]
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{
     collections::BTreeSet,
     io::Write as _,
@@ -28,11 +30,17 @@ use crate::ACCESSER;
 async fn server() -> (Running, String) {
     let arguments = ["--metrics-listen", "127.0.0.1:0", "--metrics-keys-every", "10"];
     let accesser = Server::new(ACCESSER).arguments(&arguments).start().await;
+    let metrics = address(&accesser).await;
+    (accesser, metrics)
+}
+
+/// The host and port in the line that the server logs.
+async fn address(accesser: &Running) -> String {
     for () in Waiting::start() {
         let log = accesser.stderr();
         let found = log.split_once("metrics are at http://").map(|(_, rest)| rest);
         if let Some((host, _)) = found.and_then(|rest| rest.split_once("/metrics")) {
-            return (accesser, host.to_owned());
+            return host.to_owned();
         }
         sleep(Waiting::STEP).await;
     }
@@ -161,6 +169,17 @@ async fn scrapers_that_hang_delay_neither_clients_nor_later_scrapes_for_long() {
     let read = hanging[0].read_to_end(&mut rest).await;
     let closed = read.is_err() || rest.is_empty() || rest.starts_with(b"HTTP/1.1 408");
     assert!(closed, "{}", String::from_utf8_lossy(&rest));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn page_shows_when_the_certificate_expires() {
+    let files = test_support::tls::lab::Files::new(ACCESSER);
+    let lab = files.arguments(&["--metrics-listen", "127.0.0.1:0"]).start().await;
+    let page = scrape(&address(&lab.running).await).await;
+    let expiry = value(&page, "tower_credentials_certificate_expiry_timestamp_seconds");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(expiry > now && expiry < now + 100.0 * 365.25 * 86_400.0, "{expiry}");
 }
 
 #[tokio::test]
