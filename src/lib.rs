@@ -236,6 +236,7 @@ pub mod operation;
 mod origin;
 pub mod policy;
 mod read;
+mod route;
 #[cfg(feature = "s3")]
 #[cfg_attr(docsrs, doc(cfg(feature = "s3")))]
 pub mod s3;
@@ -283,5 +284,6 @@ pub use self::{
     future::ResponseFuture,
     layer::CredentialLayer,
     origin::{ClientAddress, ClientTls, InvalidNetwork, RequestId, TrustedProxies},
+    route::Route,
     service::CredentialService,
 };

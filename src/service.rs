@@ -12,9 +12,9 @@ use tower::Service;
 
 use crate::{
     body::ResponseBody,
-    dialect::{Routed, options},
+    dialect::Routed,
     future::ResponseFuture,
-    shared::{Shared, private},
+    shared::{Shared, to_options},
 };
 
 /// Responds to credential requests, and passes every other request to the inner service.
@@ -55,9 +55,8 @@ where
         let (frame, operation) = match self.shared.route(&request) {
             Routed::NotOurs => return ResponseFuture::inner(self.inner.call(request)),
             Routed::Options(allow) => {
-                return ResponseFuture::own(Box::pin(
-                    async move { private(options(allow)).into() },
-                ));
+                let response = to_options(allow, &request);
+                return ResponseFuture::own(Box::pin(async move { response.into() }));
             }
             Routed::Query(route) => {
                 let shared = Arc::clone(&self.shared);

@@ -12,16 +12,16 @@ use crate::{
     auth::{AuthError, Presented, TokenValidator, presented},
     authority::{Authority, Requester},
     dialect::{
-        self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task,
-        query_api::Route,
+        self, Dialect, Frame, Initials, Operation, RenderContext, Routed, Served, Task, query_api,
     },
     domain::Caller,
     error::{Error, ErrorKind},
     guessers::{Guess, Guessers, Held},
     log,
     meter::Requests,
-    origin::{ClientAddress, Host, Origins},
+    origin::{ClientAddress, Host, Origins, RequestId},
     read,
+    route::Route,
     wires::{BodyLimits, Wires},
 };
 
@@ -71,7 +71,7 @@ impl Shared {
         if let Some(wires) = &self.wires
             && (wires.has_host() || self.answers_for(request))
             && let Some(route) = wires.route(request)
-            && (route != Route::Unsigned || !presented::is_signed_for_s3(request))
+            && (route != query_api::Route::Unsigned || !presented::is_signed_for_s3(request))
         {
             return Routed::Query(route);
         }
@@ -139,13 +139,14 @@ impl Shared {
             self.refuse(frame, &head, error)
         });
         self.requests.end(&began, endpoint, response.status());
-        self.held(private(response), guess, head.extensions.get())
+        let response = own(frame.with_id(response, head.extensions.get()), Route::of(endpoint));
+        self.held(response, guess, head.extensions.get())
     }
 
     /// The response to a request of the AWS wires.
     pub(crate) async fn respond_to_query<B>(
         &self,
-        route: Route,
+        route: query_api::Route,
         request: Request<B>,
     ) -> Held<Full<Bytes>>
     where
@@ -159,7 +160,7 @@ impl Shared {
         let (endpoint, response, guess) =
             wires.respond(&self.authority, self.body_limits, route, request).await;
         self.requests.end(&began, endpoint, response.status());
-        self.held(private(response), guess, source.as_ref())
+        self.held(own(response, Route::of(endpoint)), guess, source.as_ref())
     }
 
     /// Counts a failure, and returns how long its response must wait.
@@ -253,9 +254,16 @@ impl Shared {
     }
 }
 
-/// Forbids caches to store a response, which may hold a secret.
-pub(crate) fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+/// The response to `OPTIONS` on a path with these methods.
+pub(crate) fn to_options<B>(allow: &'static str, request: &Request<B>) -> Response<Full<Bytes>> {
+    let id = request.extensions().get::<RequestId>();
+    own(dialect::options(allow, id), Route::OPTIONS)
+}
+
+/// Completes a response of the layer. Forbids caches to store it, because it may hold a secret.
+fn own(mut response: Response<Full<Bytes>>, route: Route) -> Response<Full<Bytes>> {
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response.extensions_mut().insert(route);
     response
 }

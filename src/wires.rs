@@ -20,6 +20,7 @@ use crate::{
     guessers::Guess,
     log,
     meter::Endpoint,
+    origin::RequestId,
     read,
     signature::request::{RequestHead, Service, query_api as signed},
 };
@@ -100,11 +101,12 @@ impl Wires {
             Service::Iam => Endpoint::IamOther,
             Service::S3 | Service::Sts => Endpoint::StsOther,
         };
+        let id = head.extensions.get::<RequestId>();
         let answer = self.answer(authority, limits, route, &head, body, &mut endpoint).await;
         let (response, guess) = match answer {
-            Ok(answer) => (answer.render(), None),
+            Ok(answer) => (answer.render(id), None),
             Err(error) => {
-                let mut response = query_api::refuse(service, &error);
+                let mut response = query_api::refuse(service, &error, id);
                 if let Some(source) = error.source {
                     if matches!(source.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
                         let (source, cause) =
@@ -119,6 +121,7 @@ impl Wires {
         (endpoint, response, guess)
     }
 
+    /// Sets the action as soon as it is known.
     async fn answer<B>(
         &self,
         authority: &Authority,

@@ -1,7 +1,7 @@
 //! Renders the parts that all responses of v3 and OS-EC2 share. OS-EC2 is under v2.0 too.
 //!
-//! Every response has `Vary` and a fresh `x-openstack-request-id`. A 401 names the
-//! service in `WWW-Authenticate`. Errors are `{"error": {..}}`, and bodies end in a
+//! Every response has `Vary`, and an `x-openstack-request-id`: that of the request's extensions, or a
+//! fresh one. A 401 names the service in `WWW-Authenticate`. Errors are `{"error": {..}}`, and bodies end in a
 //! newline. `HEAD` works wherever `GET` does, and `OPTIONS` returns the methods to any
 //! caller.
 
@@ -123,9 +123,19 @@ pub(super) fn routed_method(method: &Method) -> &Method {
 }
 
 /// The response to `OPTIONS`.
-pub(crate) fn options(allow: &'static str) -> Response<Full<Bytes>> {
+pub(crate) fn options(allow: &'static str, id: Option<&RequestId>) -> Response<Full<Bytes>> {
     let mut response = empty(StatusCode::OK);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    with_id(response, id)
+}
+
+/// Adds the id of the request, or a fresh id.
+pub(super) fn with_id(
+    mut response: Response<Full<Bytes>>,
+    id: Option<&RequestId>,
+) -> Response<Full<Bytes>> {
+    let id = id.map_or_else(|| RequestId::random().header(), RequestId::header);
+    response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
@@ -145,9 +155,7 @@ pub(super) fn body(
 pub(super) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, VARY);
-    headers.insert(REQUEST_ID, RequestId::random().header());
+    response.headers_mut().insert(header::VARY, VARY);
     response
 }
 

@@ -13,6 +13,7 @@ use crate::{
     authority::{Command, Outcome},
     error::{Error, ErrorKind},
     meter::Endpoint,
+    origin::RequestId,
 };
 
 pub(crate) mod aws_iam;
@@ -200,6 +201,18 @@ impl Frame {
             Ok(())
         } else {
             Err(Error::new(ErrorKind::UnsupportedMediaType, message))
+        }
+    }
+
+    /// Adds the id of the request, or a fresh one, where the dialect has ids.
+    pub(crate) fn with_id(
+        &self,
+        response: Response<Full<Bytes>>,
+        id: Option<&RequestId>,
+    ) -> Response<Full<Bytes>> {
+        match self {
+            Self::IbmCos(_) | Self::KeystoneV2(_) => response,
+            Self::KeystoneV3(_) | Self::OsEc2(_) => keystone::with_id(response, id),
         }
     }
 

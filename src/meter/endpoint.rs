@@ -10,13 +10,13 @@ macro_rules! endpoints {
             $($name,)*
         }
 
-        #[cfg(feature = "metrics")]
         impl Endpoint {
             /// Every endpoint, in the order of their numbers.
+            #[cfg(feature = "metrics")]
             pub(super) const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The labels `dialect` and `operation`.
-            pub(super) fn labels(self) -> (&'static str, &'static str) {
+            pub(crate) fn labels(self) -> (&'static str, &'static str) {
                 match self {
                     $(Self::$name => ($dialect, $operation),)*
                 }

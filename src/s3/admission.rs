@@ -71,7 +71,10 @@ fn checked<B: Body<Data = Bytes>>(
     let (mut head, body) = request.into_parts();
     match wrapped(&mut head, body, payload, chunks) {
         Ok(body) => Ok(Request::from_parts(head, body)),
-        Err(refusal) => Err(refusal.render(&RefusalContext::new(&head.method, &head.uri)).into()),
+        Err(refusal) => {
+            let context = RefusalContext::new(&head.method, &head.uri, &head.extensions);
+            Err(refusal.render(&context).into())
+        }
     }
 }
 

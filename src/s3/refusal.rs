@@ -5,13 +5,16 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery};
+use http::{
+    Extensions, HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::PathAndQuery,
+};
 use http_body_util::Full;
 use rand::RngExt;
 
 use super::payload_error::PayloadErrorKind;
 use crate::{
     guessers::Guess,
+    origin::RequestId,
     signature::{
         form::FormError,
         request::{RequestError, S3ErrorCode},
@@ -82,7 +85,10 @@ impl Refusal {
 
     /// Renders the response to a request.
     pub(super) fn render(&self, context: &RefusalContext) -> Response<Full<Bytes>> {
-        let id = format!("{:016X}", rand::rng().random::<u64>());
+        let id: Cow<'_, str> = match &context.id {
+            Some(id) => id.as_str().into(),
+            None => format!("{:016X}", rand::rng().random::<u64>()).into(),
+        };
         // A response to HEAD has no body.
         let body = if context.head { String::new() } else { self.xml(context.path(), &id) };
         let mut response = Response::new(Full::from(body));
@@ -90,7 +96,7 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Ok(id) = HeaderValue::try_from(id) {
+        if let Ok(id) = HeaderValue::try_from(&*id) {
             headers.insert(X_AMZ_REQUEST_ID, id);
         }
         if matches!(self.code, S3ErrorCode::ServiceUnavailable | S3ErrorCode::SlowDown) {
@@ -138,15 +144,18 @@ impl From<PayloadErrorKind> for Refusal {
 pub(super) struct RefusalContext {
     target: Option<PathAndQuery>,
     head: bool,
+    /// Without it, the refusal gets an id of its own.
+    id: Option<RequestId>,
 }
 
 impl RefusalContext {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        Self::new(request.method(), request.uri())
+        Self::new(request.method(), request.uri(), request.extensions())
     }
 
-    pub(super) fn new(method: &Method, uri: &Uri) -> Self {
-        Self { target: uri.path_and_query().cloned(), head: *method == Method::HEAD }
+    pub(super) fn new(method: &Method, uri: &Uri, extensions: &Extensions) -> Self {
+        let (target, id) = (uri.path_and_query().cloned(), extensions.get().cloned());
+        Self { target, head: *method == Method::HEAD, id }
     }
 
     fn path(&self) -> &str {

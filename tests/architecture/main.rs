@@ -75,6 +75,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("origin", &["network"]),
     ("policy", &["directory", "domain"]),
     ("read", &["error"]),
+    ("route", &["meter"]),
     (
         "s3",
         &[

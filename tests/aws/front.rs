@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use test_support::{aws_signer::Signer, clock::TestClock, records};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
-    CredentialLayer, CredentialLayerBuilder,
+    CredentialLayer, CredentialLayerBuilder, Route,
     auth::StaticTokens,
     aws::AwsWires,
     backend::{CredentialBackend, memory::MemoryBackend},
@@ -39,6 +39,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: String,
+    /// The operation that gave it; empty for the app.
+    pub(crate) route: String,
 }
 
 /// The credentials of a client.
@@ -123,7 +125,8 @@ impl Front {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status: head.status, headers: head.headers, body }
+        let route = head.extensions.get().map(Route::to_string).unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, body, route }
     }
 
     /// Returns whether a store on the same keys admits this request.

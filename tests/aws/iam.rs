@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use test_support::permissive::Permissive;
 use tower_credentials::{
-    CredentialLayerBuilder,
+    CredentialLayerBuilder, RequestId,
     aws::AwsWires,
     backend::CredentialBackend,
     clock::Clock,
@@ -12,7 +12,7 @@ use tower_credentials::{
     domain::{AccessKey, Delegation, ProjectId, Quota, UserId},
 };
 
-use crate::front::{ACCESS, Answer, Client, Front};
+use crate::front::{ACCESS, Answer, Client, Front, IAM, STS};
 
 const XMLNS: &str = r#"xmlns="https://iam.amazonaws.com/doc/2010-05-08/""#;
 
@@ -365,5 +365,28 @@ async fn actions_that_manage_users_are_refused_loudly() {
             front.iam(&Client::alice(), &[("Action", action), ("UserName", "alice")]).await;
         answer.refused(400, "InvalidAction");
         assert!(answer.text("Message").contains("directory"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn responses_have_the_request_id_that_the_server_inserted_and_their_action() {
+    let front = Front::new().await;
+    let id = RequestId::parse("from-the.server:1").unwrap();
+    let wrong = Client::key(ACCESS, "a-wrong-secret");
+    for (client, service, version, action, status, route) in [
+        (Client::alice(), "iam", IAM, "GetUser", 200, "aws_iam get_user"),
+        (Client::alice(), "sts", STS, "GetCallerIdentity", 200, "aws_sts get_caller_identity"),
+        (Client::alice(), "iam", IAM, "CreateUser", 400, "aws_iam other"),
+        (wrong, "sts", STS, "GetCallerIdentity", 403, "aws_sts other"),
+    ] {
+        let mut request = front.signed(&client, service, version, &[("Action", action)]);
+        request.extensions_mut().insert(id.clone());
+        let answer = front.send(request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert_eq!(answer.headers["x-amzn-requestid"], id.as_str());
+        assert_eq!(
+            (answer.text("RequestId").as_str(), answer.route.as_str()),
+            (id.as_str(), route)
+        );
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{Empty, Full};
 use tower_credentials::{
+    RequestId,
     clock::Clock,
     s3::{Anonymous, Mechanism},
     signature::request::{Payload, S3ErrorCode},
@@ -191,4 +192,21 @@ async fn response_to_head_has_no_body_and_an_id() {
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (403, ""));
     assert_eq!(answer.headers["content-type"], "application/xml");
     assert_eq!(answer.headers["x-amz-request-id"].len(), 16);
+}
+
+#[tokio::test]
+async fn refusal_has_the_request_id_that_the_server_inserted() {
+    let gate = Gate::new().await;
+    let id = RequestId::parse("from-the.server:1").unwrap();
+    let mut invalid = gate.signer().sign(request("PUT", "/b/k").body(Full::from("a")).unwrap()).0;
+    // The request is admitted, and its body is refused.
+    *invalid.body_mut() = Full::<Bytes>::from("b");
+    let unsigned = request("GET", "/b/k").body(Full::<Bytes>::default()).unwrap();
+    for mut request in [unsigned, invalid] {
+        request.extensions_mut().insert(id.clone());
+        let answer = gate.send(request).await;
+        assert_eq!(answer.headers["x-amz-request-id"], id.as_str(), "{}", answer.body);
+        let element = format!("<RequestId>{id}</RequestId>");
+        assert!(answer.body.contains(&element), "{}", answer.body);
+    }
 }

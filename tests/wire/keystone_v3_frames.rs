@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http_body_util::Full;
-use tower_credentials::backend::memory::MemoryBackend;
+use tower_credentials::{RequestId, backend::memory::MemoryBackend};
 
 use crate::world::{
     Answer, BOB, DEMO, World,
@@ -186,6 +186,21 @@ async fn request_ids_are_unique_and_never_those_of_the_client() {
         assert_ne!(answer.header("x-openstack-request-id"), own);
         assert!(seen.insert(answer.header("x-openstack-request-id").to_owned()));
     }
+}
+
+#[tokio::test]
+async fn responses_have_the_request_id_that_the_server_inserted() {
+    let world = Signing::new().await.world;
+    let id = RequestId::parse("from-the.server:1").unwrap();
+    for (path, allow) in paths() {
+        for method in ["OPTIONS", "GET", "PURGE"] {
+            let answer = world.call(method, &path).extension(id.clone()).send().await;
+            assert_eq!(answer.header("x-openstack-request-id"), id.as_str(), "{method} {path}");
+        }
+        assert!(!allow.is_empty());
+    }
+    let shown = world.get(CREDENTIALS).token("dev-bob").extension(id.clone()).send().await;
+    assert_eq!((shown.status.as_u16(), shown.header("x-openstack-request-id")), (200, id.as_str()));
 }
 
 /// Sends a create with this content type.

@@ -54,6 +54,7 @@ mod random_requests;
 mod redeemed_owners;
 mod root_keys;
 mod rotation;
+mod routes;
 mod s3tokens;
 mod s3tokens_signatures;
 mod secrets;

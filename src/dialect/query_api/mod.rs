@@ -7,6 +7,8 @@ mod error;
 mod params;
 mod xml;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use http::{
@@ -27,7 +29,7 @@ pub(super) use self::{
 use super::context::RETRY_AFTER;
 use crate::{
     domain::UserId,
-    origin::Host,
+    origin::{Host, RequestId},
     signature::request::{RequestHead, Service, query_api},
 };
 
@@ -138,8 +140,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn render(self) -> Response<Full<Bytes>> {
-        let (id, response) = (request_id(), [self.action, "Response"]);
+    /// Renders the response to the request with this id, or with a fresh id.
+    pub(crate) fn render(self, id: Option<&RequestId>) -> Response<Full<Bytes>> {
+        let (id, response) = (text_of(id), [self.action, "Response"]);
         let mut xml = Xml::new();
         xml.open(response, namespace(self.service));
         if let Some(result) = self.result {
@@ -150,9 +153,13 @@ impl Answer {
     }
 }
 
-/// Renders the refusal of a request to an API.
-pub(crate) fn refuse(service: Service, error: &QueryError) -> Response<Full<Bytes>> {
-    let (id, status) = (request_id(), error.code.status());
+/// Renders the refusal of a request to an API. Without an id, the response has a fresh one.
+pub(crate) fn refuse(
+    service: Service,
+    error: &QueryError,
+    id: Option<&RequestId>,
+) -> Response<Full<Bytes>> {
+    let (id, status) = (text_of(id), error.code.status());
     let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
     let (mut xml, name) = (Xml::new(), ["Error", "Response"]);
     xml.open(name, namespace(service)).element("Error", |xml| {
@@ -195,8 +202,13 @@ pub(super) fn unique_id(prefix: &str, user_id: &UserId) -> String {
     format!("{prefix}{}", BASE32_NOPAD.encode(&digest[..10]))
 }
 
+/// The id of the request, or a fresh one.
+fn text_of(id: Option<&RequestId>) -> Cow<'_, str> {
+    id.map_or_else(|| random_id().into(), |id| id.as_str().into())
+}
+
 /// A random id in the form of a UUID.
-fn request_id() -> String {
+fn random_id() -> String {
     let digits = format!("{:032x}", rand::rng().random::<u128>());
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     parts.join("-")

@@ -21,7 +21,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
-    CredentialLayer, CredentialLayerBuilder, Error,
+    CredentialLayer, CredentialLayerBuilder, Error, Route,
     auth::{StaticTokens, TokenValidator},
     backend::{CredentialBackend, memory::MemoryBackend},
     clock::Clock as _,
@@ -294,6 +294,7 @@ impl Call {
             headers: head.headers,
             body: body.collect().await.unwrap().to_bytes(),
             error: head.extensions.get().cloned(),
+            route: head.extensions.get().copied(),
         }
     }
 }
@@ -312,6 +313,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub error: Option<Arc<Error>>,
+    pub route: Option<Route>,
 }
 
 impl Answer {
