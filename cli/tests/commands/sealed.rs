@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
+    process::Command,
     thread::sleep,
     time::Duration,
 };
@@ -198,34 +199,41 @@ async fn plain_store_is_sealed_with_adopt_and_then_rotates_keys() {
 }
 
 #[tokio::test]
-async fn killed_reseal_continues_when_run_again() {
-    let tool = Tool::new();
-    tool.fill("a.db", &many(10_000)).await;
-    tool.run_ok(&["ring", "ring", "one"]);
-    let reseal = ["reseal", "sqlite:a.db", "--key-ring", "ring", "--adopt"];
-    let sealed = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let store = Connection::open_with_flags(tool.path("a.db"), flags).unwrap();
-        let sql = "SELECT count(*) FROM records WHERE material LIKE '%tower-sealed:1%'";
-        store.query_row(sql, [], |row| row.get(0)).unwrap_or(0_i64)
-    };
-    let mut running = tool.start(&reseal);
-    for () in Waiting::every(STEP) {
-        if sealed() > 1_000 {
-            break;
+async fn interrupted_reseal_loses_nothing_and_continues_when_run_again() {
+    for signal in ["KILL", "TERM"] {
+        let (tool, records) = (Tool::new(), many(10_000));
+        tool.fill("a.db", &records).await;
+        tool.run_ok(&["ring", "ring", "one"]);
+        let reseal = ["reseal", "sqlite:a.db", "--key-ring", "ring", "--adopt"];
+        let sealed = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let store = Connection::open_with_flags(tool.path("a.db"), flags).unwrap();
+            let sql = "SELECT count(*) FROM records WHERE material LIKE '%tower-sealed:1%'";
+            store.query_row(sql, [], |row| row.get(0)).unwrap_or(0_i64)
+        };
+        let mut running = tool.start(&reseal);
+        for () in Waiting::every(STEP) {
+            if sealed() > 1_000 {
+                break;
+            }
+            sleep(STEP);
         }
-        sleep(STEP);
+        let kill = format!("kill -s {signal} {}", running.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let code = running.wait().unwrap().code();
+        assert_eq!(code, if signal == "TERM" { Some(1) } else { None }, "{signal}");
+        let there = sealed();
+        eprintln!("sealing ended by {signal} with {there} of 10000 records sealed");
+        let report = tool.json(&reseal);
+        assert_eq!(report["exit"], 0, "{report}");
+        assert!(report["resealed"].as_i64().unwrap() < 10_000, "{report}");
+        let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
+        assert_eq!((&report["exit"], &report["records"]), (&0.into(), &10_000.into()), "{report}");
+        let others = (&report["not_sealed"], &report["sealed_with_older_keys"]);
+        assert_eq!(others, (&0.into(), &0.into()));
+        tool.run_ok(&["copy", "sqlite:a.db", "sqlite:opened.db", "--from-key-ring", "ring"]);
+        assert!(tool.records("opened.db").await == records, "{signal}");
     }
-    running.kill().unwrap();
-    assert!(running.wait().unwrap().code().is_none(), "reseal ended before it was killed");
-    let there = sealed();
-    eprintln!("sealing killed with {there} of 10000 records sealed");
-    let report = tool.json(&reseal);
-    assert_eq!(report["exit"], 0, "{report}");
-    assert!(report["resealed"].as_i64().unwrap() < 10_000, "{report}");
-    let report = tool.json(&["verify", "sqlite:a.db", "--key-ring", "ring"]);
-    assert_eq!((&report["exit"], &report["records"]), (&0.into(), &10_000.into()), "{report}");
-    assert_eq!((&report["not_sealed"], &report["sealed_with_older_keys"]), (&0.into(), &0.into()));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use example_support::{
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
     guesser_options::GuesserOptions,
+    health::Health,
     hello::{self, DemoKey},
     identities::Identities,
     key_options::KeyOptions,
@@ -28,7 +29,7 @@ use example_support::{
 };
 use tower::ServiceBuilder;
 use tower_credentials::{CredentialLayer, domain::Quota, s3::S3sGuardLayer};
-use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 /// An S3 server that creates, lists, disables and deletes its own access keys.
 #[derive(Parser)]
@@ -76,8 +77,9 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     // `s3s` logs every invalid signature as an error, and anybody can send those.
-    example_support::log_to_stderr("info,s3s::ops=off");
-    example_support::exit_code(run(example_support::parse()).await)
+    let options: Options = example_support::parse();
+    example_support::log_to_stderr("info,s3s::ops=off", options.server.log_format());
+    example_support::exit_code(run(options).await)
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -94,10 +96,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&buckets)
         .map_err(|error| format!("cannot create {}: {error}", buckets.display()))?;
     let file = options.data.join("credentials.db");
-    let (keys, usage) = backend::open(options.backend.as_deref(), &file, &options.store).await?;
+    let health = Health::default();
+    let (keys, usage) =
+        backend::open(options.backend.as_deref(), &file, &options.store, &health).await?;
     #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics {
-        metrics.serve(&keys);
+        metrics.serve(&keys, &health);
     }
     // The layer and the store share the cache.
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
@@ -125,12 +129,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
-        .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
         .service(store::open(&buckets, keys, identities, &account_id, guard)?);
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
-    let served = server::serve(options.listen, transport, service, print).await;
+    let served =
+        server::serve(options.listen, &options.server, transport, health, service, print).await;
     audit.close();
     served
 }

@@ -6,22 +6,18 @@ use crate::{
     folder::{Folder, OPERATIONS},
     uploader,
 };
-use example_support::{
-    backend::Keys,
-    identities::Identities,
-    server::{WithHealthCheck, with_health_check},
-};
-use http::{HeaderMap, Method, Request, header};
+use example_support::{backend::Keys, identities::Identities};
+use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
 use s3s::{
-    Body, S3Request, S3Result,
+    Body, HttpError, S3Request, S3Result,
     access::{S3Access, S3AccessContext},
     config::{S3Config, StaticConfigProvider},
     dto::DeleteObjectsInput,
     s3_error,
     service::S3ServiceBuilder,
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 use tower_credentials::{
     ResponseBody, async_trait,
     operation::S3OperationRules,
@@ -34,14 +30,17 @@ const MAX_DOCUMENT: usize = 4 << 20;
 /// The maximum size of the file in a form upload, which `s3s` keeps in memory.
 const MAX_FORM_FILE: u64 = 64 << 20;
 
-/// Opens the store of a folder, with a health check.
+/// The store as a service.
+pub(crate) type Store = BoxCloneService<Request<Incoming>, Response<ResponseBody<Body>>, HttpError>;
+
+/// Opens the store of a folder.
 pub(crate) fn open(
     buckets: &Path,
     keys: Keys,
     identities: Identities,
     account_id: &str,
     guard: S3sGuardLayerBuilder,
-) -> Result<WithHealthCheck<ResponseBody<Body>>, Box<dyn Error>> {
+) -> Result<Store, Box<dyn Error>> {
     let mut config = S3Config::default();
     config.xml_max_body_size = MAX_DOCUMENT;
     config.post_object_max_file_size = MAX_FORM_FILE;
@@ -55,13 +54,13 @@ pub(crate) fn open(
     // Checks what `s3s` does not: signature versions, lifetimes, session tokens.
     let guard = guard.anonymous(Anonymous::Refuse).build()?;
     let service = guard.layer(builder.build());
-    Ok(with_health_check(service_fn(move |request: Request<Incoming>| {
+    Ok(BoxCloneService::new(service_fn(move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
         let response = service.clone().oneshot(request);
         async move {
             let response = response.await?;
             // On HTTP/2 nothing else removes the body.
-            Ok::<_, s3s::HttpError>(if is_head {
+            Ok::<_, HttpError>(if is_head {
                 response.map(|_| ResponseBody::default())
             } else {
                 response

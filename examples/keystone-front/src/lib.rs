@@ -20,6 +20,7 @@ pub mod options;
 pub mod paths;
 pub mod proxy;
 pub mod purge;
+mod reachable;
 pub mod request_body;
 pub mod response_body;
 pub mod responses;
@@ -37,7 +38,7 @@ use crate::{
     proxy::Proxy,
     purge::{Purger, Purging},
 };
-use example_support::{backend, server};
+use example_support::{backend, health::Health, server};
 use http::Uri;
 use tower::ServiceBuilder;
 use tower_credentials::{
@@ -47,9 +48,8 @@ use tower_credentials::{
     domain::Quota,
     keystone::{KeystoneDirectory, KeystoneValidator},
 };
-use tower_http::{
-    sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer},
-    trace::TraceLayer,
+use tower_http::sensitive_headers::{
+    SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer,
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -72,15 +72,18 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     } else if options.import && journal.is_none() && url != Some("memory:") {
         return Err("an import into this store requires --journal FILE".into());
     }
-    let (store, _) = backend::open(url, file, &options.store).await?;
+    let health = Health::default();
+    let (store, _) = backend::open(url, file, &options.store, &health).await?;
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
         return import::run(&client, Arc::new(store), journal.transpose()?).await;
     }
     #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics {
-        metrics.serve(&store);
+        metrics.serve(&store, &health);
     }
+    let keystone = client.clone();
+    health.add("keystone", move || reachable::check(keystone.clone()));
     let coverage = if options.mirror { Coverage::All } else { Coverage::AllButKeyPairs };
     let mirrored = Mirrored::new(store, client.clone(), coverage);
     let store: Arc<dyn CredentialBackend> =
@@ -109,14 +112,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let indeterminate = IndeterminateDeletions::new(client, purger.clone());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
-        .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(SetSensitiveResponseHeadersLayer::new(server::secret_headers()))
         .layer(NormalizePathLayer)
         .map_response(responses::explain_limits)
         .layer(credentials)
         .service(Purging::new(proxy, purger, indeterminate, options.base()));
     let print = |url: &str| print_commands(url, &options.keystone, options.base());
-    let served = server::serve(options.listen, transport, service, print).await;
+    let served =
+        server::serve(options.listen, &options.server, transport, health, service, print).await;
     audit.close();
     served
 }

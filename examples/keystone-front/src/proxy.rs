@@ -40,7 +40,7 @@ use crate::{
     options::Options,
     request_body::{Progress, State, TimedBody},
     response_body::ReadLimited,
-    responses::{Body, BoxError, error_response, healthy, retry_later},
+    responses::{Body, BoxError, error_response, retry_later},
 };
 
 /// The timeout for a connection to Keystone.
@@ -93,9 +93,6 @@ impl Proxy {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if is_health_check(&request) {
-            return healthy();
-        }
         if let Some(rejection) = reject(&request) {
             return rejection;
         }
@@ -192,11 +189,6 @@ fn tls(needed: bool, pem: Option<Vec<u8>>) -> Result<ClientConfig, Box<dyn Error
         return Ok(config.with_native_roots()?.with_no_client_auth());
     }
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// The health check of the front. Keystone does not have this path.
-fn is_health_check<B>(request: &Request<B>) -> bool {
-    request.method() == Method::GET && request.uri().path() == "/healthz"
 }
 
 /// Rejects requests for other kinds of proxies.

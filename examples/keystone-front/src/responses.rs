@@ -35,11 +35,6 @@ pub fn retry_later(status: StatusCode, message: &str) -> Response<Body> {
     response
 }
 
-/// The response to the health check.
-pub fn healthy() -> Response<Body> {
-    Response::new(full("ok\n"))
-}
-
 fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }

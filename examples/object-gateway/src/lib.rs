@@ -38,6 +38,7 @@ use example_support::{
     aws_options::AwsOptions,
     backend::{self, StoreOptions},
     guesser_options::GuesserOptions,
+    health::Health,
     hello::{self, DemoKey},
     identities::Identities,
     key_options::KeyOptions,
@@ -52,7 +53,7 @@ use tower_credentials::{
     s3::{S3AuthLayer, VerifiedBody},
     usage::UsageRecorder,
 };
-use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 /// An S3 server that creates, lists, disables and deletes its own access keys, with objects in
 /// memory.
@@ -115,10 +116,11 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     // Both layers share the cache, so that a change takes effect at once.
     let url = Some(&*options.backend);
-    let (keys, usage) = backend::open(url, Path::new(""), &options.store).await?;
+    let health = Health::default();
+    let (keys, usage) = backend::open(url, Path::new(""), &options.store, &health).await?;
     #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics {
-        metrics.serve(&keys);
+        metrics.serve(&keys, &health);
     }
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
@@ -153,12 +155,12 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     });
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
-        .layer(TraceLayer::new_for_http().make_span_with(server::span))
         .layer(LoopbackLayer::new(&credentials, are_public))
         .layer(credentials)
-        .service(server::with_health_check(auth.build()?.layer(gateway)));
+        .service(auth.build()?.layer(gateway));
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
-    let served = server::serve(options.listen, transport, service, print).await;
+    let served =
+        server::serve(options.listen, &options.server, transport, health, service, print).await;
     audit.close();
     served
 }

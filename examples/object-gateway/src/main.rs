@@ -6,6 +6,7 @@ use example_support::{exit_code, log_to_stderr, parse};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    log_to_stderr("info");
-    exit_code(object_gateway::run(parse()).await)
+    let options: object_gateway::Options = parse();
+    log_to_stderr("info", options.server.log_format());
+    exit_code(object_gateway::run(options).await)
 }

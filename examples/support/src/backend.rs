@@ -1,6 +1,6 @@
 //! The store of a server's keys, and its cache.
 
-use std::{error::Error, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, future::ready, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::time::sleep;
@@ -12,7 +12,10 @@ use tower_credentials::{
     usage::UsageLog,
 };
 
-use crate::SecretFileOptions;
+use crate::{
+    SecretFileOptions,
+    health::{FeedWatch, Health, check_store},
+};
 
 /// A store of keys behind a cache.
 pub type Keys = Cached<Arc<dyn CredentialBackend>>;
@@ -45,11 +48,13 @@ pub struct StoreOptions {
     pub secret_files: SecretFileOptions,
 }
 
-/// Opens the store at a URL, or the SQLite file without a URL.
+/// Opens the store at a URL, or the SQLite file without a URL. Adds the checks of the store and of
+/// its change feed.
 pub async fn open(
     url: Option<&str>,
     file: &Path,
     options: &StoreOptions,
+    health: &Health,
 ) -> Result<(Keys, Option<Arc<dyn UsageLog>>), Box<dyn Error>> {
     let files = SecretFiles::from(options.secret_files);
     let url = match url {
@@ -62,8 +67,12 @@ pub async fn open(
     }
     let store = store.build().await?;
     let backend = measured(&store);
+    let checked = Arc::clone(&backend);
+    health.add("store", move || check_store(Arc::clone(&checked)));
     let keys = Cached::builder(backend).ttl(Duration::from_secs(options.key_ttl)).build();
     keys.follow(store.backend());
+    let feed = FeedWatch::start(keys.clone());
+    health.add("feed", move || ready(feed.status()));
     tokio::spawn(log_metrics(keys.clone(), Duration::from_secs(options.metrics_every)));
     Ok((keys, store.usage_log()))
 }

@@ -4,9 +4,11 @@ pub mod audit_options;
 pub mod aws_options;
 pub mod backend;
 pub mod guesser_options;
+pub mod health;
 pub mod hello;
 pub mod identities;
 pub mod key_options;
+mod log_format;
 pub mod loopback;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -17,34 +19,13 @@ mod tls;
 use std::{
     env,
     error::Error,
-    io::{self, IsTerminal as _},
     process::{self, ExitCode},
 };
 
 use clap::{Args, Parser};
 use tower_credentials::{backend::redact_arguments, secret_files::SecretFiles};
-use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 
-/// Logs to stderr by the filter in `RUST_LOG`, or by `default` if that is unset or not valid.
-///
-/// A filter lists targets with levels: `info,s3s::ops=off`.
-///
-/// # Panics
-///
-/// If `default` is not a valid filter, or logging was set up before.
-pub fn log_to_stderr(default: &str) {
-    let filter = env::var("RUST_LOG")
-        .ok()
-        .filter(|filter| !filter.is_empty())
-        .and_then(|filter| filter.parse().ok());
-    let filter: Targets =
-        filter.unwrap_or_else(|| default.parse().expect("the default is a filter"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let lines = lines.with_ansi(io::stderr().is_terminal());
-    tracing_subscriber::registry().with(filter).with(lines).init();
-}
+pub use self::log_format::{LogFormat, log_to_stderr};
 
 /// Prints an error with its causes, and returns the exit code of the process.
 pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {

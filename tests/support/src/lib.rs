@@ -24,6 +24,7 @@ pub mod process;
 pub mod records;
 pub mod s3_model;
 pub mod secret_file;
+pub mod serving;
 pub mod signer;
 pub mod signing;
 pub mod suites;

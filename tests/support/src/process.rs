@@ -49,6 +49,7 @@ pub struct Server {
     arguments: Vec<String>,
     wrapper: Vec<String>,
     log: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running server. Dropping it kills the process.
@@ -65,8 +66,8 @@ impl Server {
     pub fn new(program: Program) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         let data = home.path().join("data");
-        let (arguments, wrapper) = (Vec::new(), Vec::new());
-        Self { program, home, data, arguments, wrapper, log: None }
+        let (arguments, wrapper, environment) = (Vec::new(), Vec::new(), Vec::new());
+        Self { program, home, data, arguments, wrapper, log: None, environment }
     }
 
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
@@ -89,6 +90,12 @@ impl Server {
     /// Sets `RUST_LOG`.
     pub fn log(mut self, filter: &str) -> Self {
         self.log = Some(filter.to_owned());
+        self
+    }
+
+    /// Sets another environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -132,6 +139,7 @@ impl Server {
         }
         command.args(&self.arguments).env_remove("RUST_LOG");
         command.envs(self.log.iter().map(|filter| ("RUST_LOG", filter)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Running::spawn(command, &self.home)
     }
 }

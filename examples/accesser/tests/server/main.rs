@@ -5,6 +5,7 @@
 //! strace, root). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod durability;
+mod empty_root;
 mod expiry;
 mod folder;
 mod guessers;
@@ -34,6 +35,10 @@ const ACCESSER: Program = Program { path: env!("CARGO_BIN_EXE_accesser"), keeps_
 
 mod clients {
     test_support::client_tests!(crate::ACCESSER);
+}
+
+mod serving {
+    test_support::serving_tests!(crate::ACCESSER);
 }
 
 #[cfg(feature = "tls")]

@@ -15,6 +15,7 @@ mod process;
 mod purging;
 mod raw;
 mod secret_files;
+mod serving;
 mod slow_bodies;
 mod starting;
 mod streaming;

@@ -25,6 +25,10 @@ mod clients {
     test_support::client_tests!(crate::GATEWAY);
 }
 
+mod serving {
+    test_support::serving_tests!(crate::GATEWAY);
+}
+
 #[cfg(feature = "tls")]
 mod tls {
     test_support::tls_tests!(crate::GATEWAY);

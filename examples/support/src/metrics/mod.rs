@@ -14,7 +14,7 @@ use tower_credentials::metrics::{ALL, KeySampler};
 
 pub use self::options::MetricsOptions;
 use self::{listener::Listener, page::Page};
-use crate::backend::Keys;
+use crate::{backend::Keys, health::Health};
 
 /// When the certificate in use expires, in seconds since 1970.
 #[cfg(feature = "tls")]
@@ -47,18 +47,19 @@ impl Metrics {
         Ok(Self { listener, handle, keys_every })
     }
 
-    /// Serves the metrics, and those of this cache, until the process ends.
+    /// Serves the metrics, those of this cache, and the health of the server, until the process
+    /// ends.
     ///
     /// # Panics
     ///
     /// If called outside a tokio runtime.
-    pub fn serve(self, keys: &Keys) {
+    pub fn serve(self, keys: &Keys, health: &Health) {
         let Self { listener, handle, keys_every } = self;
         tokio::spawn(keep_up(handle.clone()));
         if let Some(period) = keys_every {
             tokio::spawn(KeySampler::new(keys.clone()).run(period));
         }
-        tokio::spawn(listener.serve(Page::new(handle, keys.clone())));
+        tokio::spawn(listener.serve(Page::new(handle, keys.clone(), health.clone())));
     }
 }
 

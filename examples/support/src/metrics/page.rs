@@ -1,11 +1,11 @@
 //! From a request to the listener to its response.
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::backend::Keys;
+use crate::{backend::Keys, health::Health};
 
 /// The format of the page.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -14,17 +14,21 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 pub(super) struct Page {
     handle: PrometheusHandle,
     keys: Keys,
+    health: Health,
 }
 
 impl Page {
-    pub(super) fn new(handle: PrometheusHandle, keys: Keys) -> Self {
-        Self { handle, keys }
+    pub(super) fn new(handle: PrometheusHandle, keys: Keys, health: Health) -> Self {
+        Self { handle, keys, health }
     }
 
     /// The response to a request: the one place that knows the paths of the listener.
-    pub(super) fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        match request.uri().path() {
-            "/metrics" if *request.method() == Method::GET => self.metrics(),
+    pub(super) async fn respond(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        if let Some(response) = self.health.answer(method, path).await {
+            return response;
+        }
+        match path {
+            "/metrics" if *method == Method::GET => self.metrics(),
             "/metrics" => {
                 let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));

@@ -2,11 +2,15 @@
 
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use tower_credentials::{CredentialLayerBuilder, secret_files::SecretFiles};
+use tower_credentials::{
+    CredentialLayerBuilder, InvalidNetwork, TrustedProxies, secret_files::SecretFiles,
+};
 
 use super::Transport;
+use crate::LogFormat;
 #[cfg(feature = "metrics")]
 use crate::metrics::MetricsOptions;
 
@@ -30,6 +34,28 @@ pub struct ServerOptions {
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// A network of proxies, such as `10.0.0.0/8`, whose headers about the client count. Can be
+    /// repeated.
+    ///
+    /// The source of a request is the rightmost address in `Forwarded` or `X-Forwarded-For` that is
+    /// not a trusted proxy's. The id of a request is that of `X-Request-Id`. The headers of other
+    /// clients count for nothing.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    trusted_proxy: Vec<String>,
+    /// The maximum number of connections. A new connection then takes the place of the one that has
+    /// been idle for the longest time.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// How many seconds the server accepts requests after SIGTERM or SIGINT, while `/readyz` returns
+    /// 503.
+    ///
+    /// Behind a load balancer, set the time in which it notices: its interval times the failures
+    /// that it waits for.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain: u64,
+    /// The format of the lines on stderr. `RUST_LOG` filters them.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
     #[cfg(feature = "metrics")]
     #[command(flatten)]
     pub metrics: MetricsOptions,
@@ -42,6 +68,24 @@ impl ServerOptions {
             Some(url) => layer.base_url(url),
             None => layer,
         }
+    }
+
+    /// The format of the log.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// The proxies whose headers count.
+    pub(super) fn trusted_proxies(&self) -> Result<TrustedProxies, InvalidNetwork> {
+        TrustedProxies::new(&self.trusted_proxy)
+    }
+
+    pub(super) fn max_connections(&self) -> usize {
+        self.max_connections as usize
+    }
+
+    pub(super) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain)
     }
 
     /// Reads the certificate, if one is given, and starts to follow its files.
@@ -66,4 +110,10 @@ impl ServerOptions {
     pub fn transport(&self, _: SecretFiles) -> Result<Transport, String> {
         Ok(Transport::plain())
     }
+}
+
+/// Checks the value of `--trusted-proxy`.
+fn network(text: &str) -> Result<String, InvalidNetwork> {
+    TrustedProxies::new([text])?;
+    Ok(text.to_owned())
 }

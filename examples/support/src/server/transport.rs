@@ -1,12 +1,12 @@
 //! TCP connections, with TLS if the server has a certificate.
 
+#[cfg(feature = "tls")]
+use std::{future::ready, path::Path, sync::Arc, time::Duration};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
 };
-#[cfg(feature = "tls")]
-use std::{path::Path, sync::Arc, time::Duration};
 
 #[cfg(feature = "tls")]
 use rustls::ProtocolVersion;
@@ -18,8 +18,12 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tower_credentials::ClientTls;
 #[cfg(feature = "tls")]
-use tower_credentials::secret_files::SecretFiles;
+use tower_credentials::{
+    clock::{Clock as _, SystemClock},
+    secret_files::SecretFiles,
+};
 
+use crate::health::Health;
 #[cfg(feature = "tls")]
 use crate::tls::Certificate;
 
@@ -49,6 +53,17 @@ impl Transport {
         let certificate = Arc::new(Certificate::load(cert, key, files)?);
         certificate.follow().map_err(|error| format!("cannot wait for SIGHUP: {error}"))?;
         Ok(Self { certificate: Some(certificate) })
+    }
+
+    /// Adds the check of the certificate, if there is one.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "as with the feature"))]
+    pub(super) fn check_in(&self, health: &Health) {
+        #[cfg(feature = "tls")]
+        if let Some(certificate) = self.certificate.clone() {
+            health.add("certificate", move || ready(certificate.health(SystemClock.now())));
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = health;
     }
 
     /// The scheme of the server's URL.

@@ -7,7 +7,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustls::ServerConfig;
@@ -17,23 +17,35 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tower_credentials::secret_files::SecretFiles;
+use x509_cert::time::Validity;
 
 use self::{
     pair::{Pair, PairError},
     stamp::Stamp,
 };
+use crate::health::Status;
 #[cfg(feature = "metrics")]
 use crate::metrics::set_certificate_expiry;
 
 /// How often the files are examined.
 const INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long before its end a certificate should be renewed.
+const SOON: Duration = Duration::from_hours(14 * 24);
+
 /// A certificate with its key, as they were loaded last.
 pub(crate) struct Certificate {
     files: Files,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Current>,
     /// The files before they were loaded for the first time.
     first: Stamp,
+}
+
+/// The certificate that new connections get.
+#[derive(Clone)]
+struct Current {
+    config: Arc<ServerConfig>,
+    validity: Validity,
 }
 
 struct Files {
@@ -60,17 +72,35 @@ impl Certificate {
     pub(crate) fn load(cert: &Path, key: &Path, reader: SecretFiles) -> Result<Self, String> {
         let files = Files { cert: cert.to_owned(), key: key.to_owned(), reader };
         let first = Stamp::of(&files.cert, &files.key);
-        let Pair { config, serial, not_after } = files.load().map_err(|error| error.to_string())?;
+        let Pair { config, serial, validity } = files.load().map_err(|error| error.to_string())?;
+        let not_after = validity.not_after.to_date_time();
         tracing::info!(%serial, %not_after, "loaded the TLS certificate");
         #[cfg(feature = "metrics")]
         set_certificate_expiry(not_after.unix_duration().as_secs_f64());
-        Ok(Self { files, current: RwLock::new(config), first })
+        Ok(Self { files, current: RwLock::new(Current { config, validity }), first })
     }
 
     /// Accepts a connection with the current certificate.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(Arc::clone(&current))
+        TlsAcceptor::from(self.current().config)
+    }
+
+    /// Returns whether the certificate is valid at this time, and for long enough.
+    pub(crate) fn health(&self, now: SystemTime) -> Status {
+        let Validity { not_before, not_after } = self.current().validity;
+        let (start, end) = (not_before.to_date_time(), not_after.to_date_time());
+        if now < not_before.to_system_time() {
+            return Status::Failed(format!("not valid before {start}"));
+        }
+        match not_after.to_system_time().duration_since(now) {
+            Err(_) => Status::Failed(format!("expired at {end}")),
+            Ok(left) if left < SOON => Status::Degraded(format!("expires at {end}")),
+            Ok(_) => Status::Ok,
+        }
+    }
+
+    fn current(&self) -> Current {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reloads the files on every SIGHUP, and when they have changed. If they cannot be used, the
@@ -130,8 +160,10 @@ impl Certificate {
         }
     }
 
-    fn replace(&self, Pair { config, serial, not_after }: Pair) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+    fn replace(&self, Pair { config, serial, validity }: Pair) {
+        let not_after = validity.not_after.to_date_time();
+        let current = Current { config, validity };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         tracing::info!(%serial, %not_after, "reloaded the TLS certificate");
         #[cfg(feature = "metrics")]
         set_certificate_expiry(not_after.unix_duration().as_secs_f64());

@@ -23,11 +23,7 @@ use tower_credentials::{
     clock::{Clock as _, SystemClock},
     secret_files::SecretFiles,
 };
-use x509_cert::{
-    Certificate,
-    der::{DateTime, Decode as _},
-    time::Validity,
-};
+use x509_cert::{Certificate, der::Decode as _, time::Validity};
 
 /// The largest file that is read.
 pub(super) const MAX_BYTES: u64 = 16 << 20;
@@ -40,8 +36,8 @@ pub(super) struct Pair {
     pub(super) config: Arc<ServerConfig>,
     /// The serial number of the certificate, for the log.
     pub(super) serial: String,
-    /// When the certificate expires.
-    pub(super) not_after: DateTime,
+    /// When the certificate is valid.
+    pub(super) validity: Validity,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -76,9 +72,9 @@ impl Pair {
     pub(super) fn load(cert: &Path, key: &Path, files: SecretFiles) -> Result<Self, PairError> {
         let chain = read_chain(cert).map_err(PairError::new)?;
         let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
-        let (serial, not_after) = check_leaf(leaf, cert, SystemClock.now())?;
+        let (serial, validity) = check_leaf(leaf, cert, SystemClock.now())?;
         let config = build(chain, cert, key, files).map_err(PairError::new)?;
-        Ok(Self { config, serial, not_after })
+        Ok(Self { config, serial, validity })
     }
 }
 
@@ -100,10 +96,10 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// Checks the validity of the server's certificate, and returns its serial number and its end.
+/// Checks the validity of the server's certificate, and returns its serial number and when it is valid.
 ///
 /// Those of its issuers are not checked: clients find another path.
-fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, DateTime), PairError> {
+fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, Validity), PairError> {
     let name = path.display();
     let parsed = Certificate::from_der(der).map_err(|error| {
         PairError::new(format!("{name} does not contain a valid X.509 certificate: {error}"))
@@ -118,7 +114,7 @@ fn check_leaf(der: &[u8], path: &Path, now: SystemTime) -> Result<(String, DateT
     if now > not_after.to_system_time() {
         return Err(PairError::new(format!("the certificate in {name} expired at {end}")));
     }
-    Ok((parsed.tbs_certificate.serial_number.to_string(), end))
+    Ok((parsed.tbs_certificate.serial_number.to_string(), parsed.tbs_certificate.validity))
 }
 
 fn build(

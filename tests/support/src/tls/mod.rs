@@ -6,6 +6,7 @@ pub mod authority;
 pub mod broken;
 pub mod clients;
 pub mod handshakes;
+pub mod health;
 pub mod lab;
 pub mod reloading;
 pub mod requests;
@@ -28,6 +29,9 @@ macro_rules! tls_tests {
                 idle_connections_end_with_close_notify
                 stalled_handshakes_block_no_other_client_and_end
                 shutdown_waits_for_requests_but_not_for_stalled_handshakes
+            }
+            health {
+                certificate_that_ends_soon_is_degraded_and_an_expired_one_is_unready
             }
             reloading {
                 sighup_replaces_the_certificate_for_new_connections
