@@ -177,6 +177,12 @@ impl CredentialLayerBuilder {
     /// Only for services that are reachable through a proxy alone, if the proxy sets these
     /// headers. Otherwise any client could choose the links. A
     /// [`base_url`](Self::base_url) takes precedence.
+    ///
+    /// This is about the URL that the client used. The address of the client comes from
+    /// [`ClientAddress`](crate::ClientAddress) alone, which a server sets with
+    /// [`TrustedProxies`](crate::TrustedProxies). The two read different parts of `Forwarded`, and
+    /// neither setting implies the other: links follow the leftmost proxy, because the client
+    /// reached that one; an address counts from the right, because the left may be forged.
     pub fn trust_forwarded_headers(mut self, trust: bool) -> Self {
         self.trust_forwarded = trust;
         self

@@ -1,4 +1,8 @@
 //! [`Forwarded`]: the scheme, host and path prefix that a proxy reports.
+//!
+//! It reads the first element, of the proxy that the client reached, and only if the app says that
+//! all clients come through proxies. The address of the client is not read here:
+//! [`TrustedProxies`](super::TrustedProxies) reads `for`, from the right.
 
 use http::HeaderMap;
 

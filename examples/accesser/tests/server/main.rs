@@ -21,6 +21,7 @@ mod power_loss;
 mod rotation;
 #[cfg(feature = "metrics")]
 mod scraping;
+mod service_unit;
 mod sessions;
 mod signatures;
 mod stopping;

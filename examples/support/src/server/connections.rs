@@ -1,6 +1,7 @@
 //! The places for connections. A new connection takes the place of an idle one if all are taken.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,16 +14,24 @@ use tokio::{
 
 use super::requests::Requests;
 
-/// How long a connection must be idle to lose its place: the response before may still be in the
-/// buffers of the connection.
-const MIN_IDLE: Duration = Duration::from_secs(1);
+/// How long a connection must be idle after a request to lose its place: the response may still be
+/// in the buffers of the connection.
+const AFTER_REQUEST: Duration = Duration::from_secs(1);
 
-/// How long to wait for a place before another connection is closed.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a new connection has at least for its first request.
+const BEFORE_REQUEST: Duration = Duration::from_millis(100);
+
+/// How long to wait for a place before other connections are closed.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The share of the places that are freed at once, because a search examines every connection.
+const SHARE: usize = 64;
 
 /// The connections of a server.
 pub(super) struct Connections {
     places: Arc<Semaphore>,
+    /// How many connections are closed at once.
+    batch: usize,
     open: Mutex<Open>,
 }
 
@@ -42,7 +51,9 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self { places: Arc::new(Semaphore::new(places)), open: Mutex::default() })
+        let batch = (places / SHARE).max(1);
+        let places = Arc::new(Semaphore::new(places));
+        Arc::new(Self { places, batch, open: Mutex::default() })
     }
 
     /// Waits for a place. Closes the connections that have been idle for the longest time until
@@ -60,13 +71,16 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that has been idle for the longest time.
+    /// Closes the connections that have been idle for the longest time.
     pub(super) fn close_idle(&self) {
         let open = self.open();
         let idle = open.connections.values().filter_map(|requests| {
-            Some((requests.idle_time().filter(|time| *time >= MIN_IDLE)?, requests))
+            let least = if requests.had_any() { AFTER_REQUEST } else { BEFORE_REQUEST };
+            Some((requests.idle_time().filter(|time| *time >= least)?, requests))
         });
-        if let Some((_, requests)) = idle.max_by_key(|(time, _)| *time) {
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable_by_key(|(time, _)| Reverse(*time));
+        for (_, requests) in idle.into_iter().take(self.batch) {
             requests.evict();
         }
     }

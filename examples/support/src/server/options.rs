@@ -42,8 +42,8 @@ pub struct ServerOptions {
     /// clients count for nothing.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<String>,
-    /// The maximum number of connections. A new connection then takes the place of the one that has
-    /// been idle for the longest time.
+    /// The maximum number of connections. The server then closes those that have been idle for the
+    /// longest time, to make room for new ones.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
     /// How many seconds the server accepts requests after SIGTERM or SIGINT, while `/readyz` returns

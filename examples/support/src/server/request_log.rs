@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ pub(super) struct Line {
     route: Option<Route>,
     status: Option<StatusCode>,
     bytes: u64,
+    /// The size of the body, if the response has it.
+    length: Option<u64>,
     began: Instant,
     id: RequestId,
     source: Option<IpAddr>,
@@ -43,6 +45,7 @@ impl Line {
             route: None,
             status: None,
             bytes: 0,
+            length: None,
             began: Instant::now(),
             id,
             source,
@@ -57,7 +60,10 @@ impl Line {
         self.route = response.extensions().get().copied();
         let has_no_body = self.method == "HEAD"
             || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        self.is_complete = has_no_body || is_sent(response.body());
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        self.length = length.or_else(|| response.body().size_hint().exact());
+        self.is_complete = has_no_body || self.length == Some(0) || response.body().is_end_stream();
         response.map(|body| Sent { body, line: self })
     }
 }
@@ -106,7 +112,9 @@ impl<B: Body> Body for Sent<B> {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
                 this.line.bytes += length as u64;
-                this.line.is_complete = is_sent(&*this.body);
+                // hyper does not read on.
+                let is_sent = this.line.length == Some(this.line.bytes);
+                this.line.is_complete = is_sent || this.body.is_end_stream();
             }
             Poll::Ready(Some(Err(_))) => this.line.is_complete = false,
             Poll::Ready(None) => this.line.is_complete = true,
@@ -157,8 +165,4 @@ pub(super) fn method(method: &Method) -> &'static str {
         Method::TRACE => "TRACE",
         _ => "other",
     }
-}
-
-fn is_sent<B: Body>(body: &B) -> bool {
-    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }

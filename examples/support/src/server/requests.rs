@@ -71,6 +71,11 @@ impl Requests {
         is_candidate.then(|| Duration::from_millis(now().saturating_sub(since)))
     }
 
+    /// Returns whether a request has begun.
+    pub(super) fn had_any(&self) -> bool {
+        self.0.changes.load(Ordering::Relaxed) > 0
+    }
+
     /// Asks the task of the connection to close it.
     pub(super) fn evict(&self) {
         self.0.is_evicted.store(true, Ordering::Relaxed);
