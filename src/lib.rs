@@ -136,6 +136,12 @@
 //! The layer's own responses need a tokio runtime with time enabled: the layer reads
 //! bodies with a timeout, and hashes passwords on a blocking thread.
 //!
+//! # In a server
+//!
+//! A server inserts what it knows into the extensions of each request: [`ClientAddress`],
+//! [`ClientTls`] and [`RequestId`]. [`TrustedProxies`] finds the address of a client behind proxies.
+//! The extensions of the layer's responses contain a [`Route`], for logs and metrics.
+//!
 //! # Features
 //!
 //! | feature | default | adds |

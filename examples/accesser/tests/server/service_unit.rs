@@ -46,7 +46,7 @@ fn command_of_the_unit_has_only_options_that_exist() {
     let help = String::from_utf8(output.stdout).unwrap();
     let options: Vec<_> = command.split(' ').filter(|word| word.starts_with("--")).collect();
     assert!(options.len() > 5, "{command}");
-    for option in options.into_iter().chain(["--accept-open-files"]) {
+    for option in options {
         let is_there = help.lines().any(|line| line.split([' ', ',']).any(|word| word == option));
         assert!(is_there || cfg!(not(feature = "tls")) && option.starts_with("--tls"), "{option}");
     }

@@ -37,8 +37,8 @@ async fn each_request_is_one_line_with_the_source_and_id_of_a_trusted_proxy_only
     let trusting = ["--trusted-proxy", "127.0.0.0/8"];
     for (arguments, is_trusted) in [(&trusting[..], true), (&[], false)] {
         let front = Front::of(&keystone.url).arguments(arguments).start().await;
-        let own = send(&front, "/v3/credentials?marker=a-marker").await.expect(200);
-        let passed = send(&front, "/v3/other?a=secret").await;
+        let own = send(&front, "/v3/credentials?type=a-marker").await.expect(200);
+        let passed = send(&front, "/v2.0/tokens/a-secret-token?a=secret").await;
         front.logged(" requests: ", 2).await;
         for answer in [&own, &passed] {
             assert_eq!(answer.header("x-request-id") == "from-the-edge", is_trusted, "{answer:?}");
@@ -47,7 +47,8 @@ async fn each_request_is_one_line_with_the_source_and_id_of_a_trusted_proxy_only
         let log = front.stderr();
         let lines: Vec<_> = log.lines().filter(|line| line.contains(" requests: ")).collect();
         let source = if is_trusted { "source=203.0.113.7" } else { "source=127.0.0.1" };
-        let routes = ["route=\"keystone_v3 list_credentials\" status=200", "route=\"/v3/other\" "];
+        let routes =
+            ["route=\"keystone_v3 list_credentials\" status=200", "route=\"/v2.0/tokens/...\" "];
         assert_eq!(lines.len(), 2, "{log}");
         for ((line, route), answer) in lines.iter().zip(routes).zip([&own, &passed]) {
             let id = format!("request_id={}", answer.header("x-request-id"));

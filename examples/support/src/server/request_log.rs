@@ -18,6 +18,9 @@ use super::requests::Running;
 /// The maximum length of a path in the log, in bytes.
 const MAX_PATH: usize = 256;
 
+/// The path after this is a secret.
+const TOKENS: &str = "/tokens/";
+
 /// A request, which is logged when it is dropped.
 pub(super) struct Line {
     method: &'static str,
@@ -133,11 +136,14 @@ impl<B: Body> Body for Sent<B> {
 }
 
 /// The path of a request for the log, without the query, which may contain a presigned URL's
-/// signature. Bytes that are not printable ASCII are percent-encoded, and a long path is cut.
+/// signature, and without what follows `/tokens/`, which is a token in Keystone's v2.0. Bytes that are
+/// not printable ASCII are percent-encoded, and a long path is cut.
 pub(super) fn path(uri: &Uri) -> String {
+    let path = uri.path();
+    let end = path.find(TOKENS).map_or(path.len(), |start| start + TOKENS.len());
     let mut text = String::new();
-    for byte in uri.path().bytes() {
-        if text.len() >= MAX_PATH {
+    for (at, byte) in path.bytes().enumerate() {
+        if text.len() >= MAX_PATH || at == end {
             text.push_str("...");
             break;
         }
