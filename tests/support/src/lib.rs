@@ -23,6 +23,7 @@ pub mod postgres;
 pub mod process;
 pub mod records;
 pub mod s3_model;
+pub mod scraping;
 pub mod secret_file;
 pub mod serving;
 pub mod signer;

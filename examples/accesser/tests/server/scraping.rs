@@ -3,25 +3,23 @@
 #[cfg(feature = "tls")]
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{
-    collections::BTreeSet,
     io::Write as _,
     process::{Command, Stdio},
 };
 
-use http::{Method, StatusCode};
+use http::Method;
 use test_support::{
     clients::rusty_s3::Store,
     http::{Answer, Client},
     installed,
     keys::mint,
     process::{Running, Server},
-    waiting::Waiting,
+    scraping::{address, scrape, series, value},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
-    time::sleep,
 };
 
 use crate::ACCESSER;
@@ -32,38 +30,6 @@ async fn server() -> (Running, String) {
     let accesser = Server::new(ACCESSER).arguments(&arguments).start().await;
     let metrics = address(&accesser).await;
     (accesser, metrics)
-}
-
-/// The host and port in the line that the server logs.
-async fn address(accesser: &Running) -> String {
-    for () in Waiting::start() {
-        let log = accesser.stderr();
-        let found = log.split_once("metrics are at http://").map(|(_, rest)| rest);
-        if let Some((host, _)) = found.and_then(|rest| rest.split_once("/metrics")) {
-            return host.to_owned();
-        }
-        sleep(Waiting::STEP).await;
-    }
-    panic!("no line with the address of the metrics:\n{}", accesser.stderr());
-}
-
-async fn scrape(host: &str) -> String {
-    let answer = Client::new(&format!("http://{host}")).get("/metrics", "").await;
-    assert_eq!(answer.status, StatusCode::OK);
-    let format = &answer.headers["content-type"];
-    assert_eq!(format, "text/plain; version=0.0.4; charset=utf-8");
-    String::from_utf8(answer.body.to_vec()).unwrap()
-}
-
-/// The series of a page, without their values.
-fn series(page: &str) -> BTreeSet<String> {
-    let samples = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
-}
-
-fn value(page: &str, series: &str) -> f64 {
-    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse().unwrap()
 }
 
 /// Uses every dialect, and the store.

@@ -14,6 +14,8 @@ mod listing;
 mod objects;
 mod ownership;
 mod rotation;
+#[cfg(feature = "metrics")]
+mod scraping;
 mod uploads;
 
 use test_support::process::Program;
