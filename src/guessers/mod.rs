@@ -59,8 +59,12 @@ mod guess;
 mod limiter;
 mod notices;
 mod pause;
+#[cfg(feature = "metrics")]
+mod publish;
 
 pub use self::limiter::{GuesserStats, Guessers, GuessersBuilder};
 #[cfg(feature = "s3")]
 pub(crate) use self::pause::Late;
+#[cfg(feature = "s3s")]
+pub(crate) use self::pause::Pause;
 pub(crate) use self::{guess::Guess, pause::Held};

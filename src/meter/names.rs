@@ -11,6 +11,10 @@ names! {
     REQUESTS = "requests_total";
     REQUEST_DURATION = "request_duration_seconds";
     SESSIONS_ISSUED = "sessions_issued_total";
+    GUESSER_FAILURES = "guesser_failures_total";
+    GUESSERS_DELAYED = "guessers_delayed_total";
+    GUESSERS_REFUSED = "guessers_refused_total";
+    GUESSERS_WAITING = "guessers_waiting";
     KEYS = "keys";
     KEYS_EXPIRING = "keys_expiring";
     STORE_DURATION = "store_operation_duration_seconds";
@@ -48,4 +52,12 @@ names! {
     CACHE_STALENESS = "cache_staleness_seconds";
     CACHE_FEED_CONNECTED = "cache_feed_connected";
     CACHE_FEED_LAG = "cache_feed_lag_seconds";
+}
+
+#[cfg(feature = "audit")]
+names! {
+    AUDIT_HEALTHY = "audit_healthy";
+    AUDIT_LOST = "audit_lost_total";
+    AUDIT_WAITING = "audit_waiting";
+    AUDIT_WRITTEN = "audit_lines_total";
 }

@@ -52,6 +52,21 @@ pub const ALL: &[Metric] = &[
         REQUESTS,
     ),
     counter(names::SESSIONS_ISSUED, "Sessions that STS issued, by action."),
+    counter(names::GUESSER_FAILURES, "Requests with an invalid signature or an unknown token."),
+    counter(names::GUESSERS_DELAYED, "Those whose response is late, because there were too many."),
+    counter(
+        names::GUESSERS_REFUSED,
+        "Those whose response should be late, but too many others waited.",
+    ),
+    gauge(names::GUESSERS_WAITING, "Late responses that wait now."),
+    #[cfg(feature = "audit")]
+    gauge(names::AUDIT_HEALTHY, "Whether the audit file can be written: 1 or 0."),
+    #[cfg(feature = "audit")]
+    counter(names::AUDIT_LOST, "Audit events that were lost, because too many waited."),
+    #[cfg(feature = "audit")]
+    gauge(names::AUDIT_WAITING, "Audit events that wait for the file."),
+    #[cfg(feature = "audit")]
+    counter(names::AUDIT_WRITTEN, "Lines of the audit file that were written."),
     #[cfg(feature = "s3")]
     counter(
         names::VERIFICATIONS,

@@ -61,6 +61,12 @@ impl Verifications {
         self.counters[index_of(mechanism)][outcome].increment(1);
     }
 
+    /// Counts one verification by another verifier.
+    #[cfg(feature = "s3s")]
+    pub(super) fn count_as(&self, how: Presented, result: Result<(), S3ErrorCode>) {
+        self.count(how.mechanism, result);
+    }
+
     /// Counts a request with a valid signature, which may still be refused with this response.
     #[inline]
     pub(super) fn admitted<T, B>(&self, how: Mechanism, decided: &Result<T, Held<B>>) {
@@ -160,6 +166,9 @@ impl Verifications {
     pub(super) fn form(&self) -> Presented {
         Presented {}
     }
+
+    #[cfg(feature = "s3s")]
+    pub(super) fn count_as(&self, _: Presented, _: Result<(), S3ErrorCode>) {}
 
     pub(super) fn decided<T, B>(&self, _: Presented, _: &Result<T, Held<B>>) {}
 }

@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 use self::guard::{Decision, Guard};
 use super::{
     body::VerifiedBody,
+    counting::Verifications,
     future::{ResponseFuture, take_ready},
     refusal::RefusalContext,
     rules::{Anonymous, S3ConfigError, SignatureRules, signature_settings},
@@ -135,7 +136,8 @@ impl<S> Layer<S> for S3sGuardLayer {
     type Service = S3sGuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let inner = WithSession::new(inner, self.guessers.clone());
+        let inner =
+            WithSession::new(inner, self.guessers.clone(), Arc::clone(&self.guard.verifications));
         S3sGuardService { inner, guard: Arc::clone(&self.guard) }
     }
 }
@@ -202,7 +204,14 @@ impl S3sGuardLayerBuilder {
     fn layer(self) -> S3sGuardLayer {
         // Destructured in full so that a new setting cannot be forgotten here.
         let Self { signatures, clock, guessers } = self;
-        S3sGuardLayer { guard: Arc::new(Guard { signatures, clock }), guessers }
+        S3sGuardLayer {
+            guard: Arc::new(Guard {
+                signatures,
+                clock,
+                verifications: Arc::new(Verifications::new()),
+            }),
+            guessers,
+        }
     }
 }
 
@@ -262,11 +271,16 @@ where
                 let rewritten = Box::pin(async move {
                     let context = RefusalContext::of(&request);
                     let rewritten = guard.rewrite(request).await;
-                    rewritten.map_err(|refusal| refusal.render(&context).into())
+                    rewritten.map_err(|refusal| {
+                        let counts = &guard.verifications;
+                        counts.count_as(counts.form(), Err(refusal.code));
+                        refusal.render(&context).into()
+                    })
                 });
                 ResponseFuture::deciding(rewritten, take_ready(&mut self.inner))
             }
             Err(refusal) => {
+                self.guard.verifications.refused(RequestHead::from(&request), refusal.code);
                 let response = refusal.render(&RefusalContext::of(&request));
                 ResponseFuture::refused(response.into())
             }

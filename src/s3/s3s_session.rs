@@ -10,16 +10,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use pin_project::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tower::Service;
 
-use super::verification::Verification;
+use super::{
+    counting::{Presented as Claimed, Verifications},
+    verification::Verification,
+};
 use crate::{
-    guessers::{Guessers, Late},
+    guessers::{Guessers, Late, Pause},
     origin::ClientAddress,
     session::Presented,
+    signature::{form::PostForm, request::RequestHead},
 };
 
 tokio::task_local! {
@@ -67,11 +71,16 @@ pub(super) fn note(verification: impl FnOnce() -> Verification) {
 pub struct WithSession<S> {
     pub(super) inner: S,
     guessers: Option<Guessers>,
+    verifications: Arc<Verifications>,
 }
 
 impl<S> WithSession<S> {
-    pub(super) fn new(inner: S, guessers: Option<Guessers>) -> Self {
-        Self { inner, guessers }
+    pub(super) fn new(
+        inner: S,
+        guessers: Option<Guessers>,
+        verifications: Arc<Verifications>,
+    ) -> Self {
+        Self { inner, guessers, verifications }
     }
 }
 
@@ -89,12 +98,42 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let token = request.extensions_mut().remove::<SessionTokenOf>().map(|token| token.0);
-        let counting = self.guessers.clone();
-        let counting = counting.map(|guessers| (guessers, request.extensions().get().copied()));
+        let counting = (self.guessers.is_some() || cfg!(feature = "metrics")).then(|| Counting {
+            guessers: self.guessers.clone(),
+            source: request.extensions().get().copied(),
+            presented: presented_by(&self.verifications, &request),
+            verifications: Arc::clone(&self.verifications),
+        });
         let verification = counting.as_ref().map(|_| RefCell::default());
         let served = Served { token, verification };
         let future = SERVED.scope(served, self.inner.call(request));
         WithSessionFuture { serving: future, counting, late: None }
+    }
+}
+
+/// What counts the verification of a request, and the guesses.
+struct Counting {
+    guessers: Option<Guessers>,
+    source: Option<ClientAddress>,
+    presented: Claimed,
+    verifications: Arc<Verifications>,
+}
+
+impl Counting {
+    /// Counts a request, and returns how long its response must wait.
+    fn pause(&self, verification: &Verification, status: StatusCode) -> Option<Pause> {
+        self.verifications.count_as(self.presented, verification.result(status));
+        let (guessers, guess) = self.guessers.as_ref().zip(verification.guess(status))?;
+        guessers.failed(self.source, &guess)
+    }
+}
+
+/// Returns how a request seems to be signed. The guard has read the fields of a form.
+fn presented_by<B>(counts: &Verifications, request: &Request<B>) -> Claimed {
+    if request.extensions().get::<PostForm>().is_some() {
+        counts.form()
+    } else {
+        counts.presented(RequestHead::from(request))
     }
 }
 
@@ -103,8 +142,8 @@ where
 pub struct WithSessionFuture<F, B> {
     #[pin]
     serving: TaskLocalFuture<Served, F>,
-    /// What counts the guesses, and the address of the client.
-    counting: Option<(Guessers, Option<ClientAddress>)>,
+    /// What counts the verification, and the guesses.
+    counting: Option<Counting>,
     /// The response, if it is late. The request is gone by then.
     late: Option<Box<Late<B>>>,
 }
@@ -121,10 +160,9 @@ where
             return Pin::new(late).poll(cx).map(Ok);
         }
         let response = ready!(this.serving.as_mut().poll(cx))?;
-        let Some((guessers, source)) = this.counting else { return Poll::Ready(Ok(response)) };
-        let verification = this.serving.take_value().and_then(|served| served.verification);
-        let guess = verification.and_then(|noted| noted.borrow().guess(response.status()));
-        match guess.and_then(|guess| guessers.failed(*source, &guess)) {
+        let Some(counting) = this.counting else { return Poll::Ready(Ok(response)) };
+        let noted = this.serving.take_value().and_then(|served| served.verification);
+        match noted.and_then(|noted| counting.pause(&noted.into_inner(), response.status())) {
             Some(pause) => {
                 let late = this.late.insert(Box::new(pause.hold(response)));
                 Pin::new(late).poll(cx).map(Ok)

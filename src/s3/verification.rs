@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::{domain::Credential, guessers::Guess};
+use crate::{domain::Credential, guessers::Guess, signature::request::S3ErrorCode};
 
 /// How far `s3s` got with the verification of a request's signature.
 ///
@@ -29,6 +29,28 @@ pub(super) enum Verification {
 }
 
 impl Verification {
+    /// Returns the result for metrics, if the response has this status.
+    pub(super) fn result(&self, status: StatusCode) -> Result<(), S3ErrorCode> {
+        match self {
+            Self::MayNotSign | Self::UnknownKey(_) => Err(S3ErrorCode::InvalidAccessKeyId),
+            Self::ForgedToken(_) => Err(S3ErrorCode::InvalidToken),
+            Self::SecretGiven(_) if status == StatusCode::FORBIDDEN => {
+                Err(S3ErrorCode::SignatureDoesNotMatch)
+            }
+            // The boundary of the key, or the app, refused it.
+            Self::Valid | Self::NotStarted if status == StatusCode::FORBIDDEN => {
+                Err(S3ErrorCode::AccessDenied)
+            }
+            Self::NotStarted if status == StatusCode::SERVICE_UNAVAILABLE => {
+                Err(S3ErrorCode::ServiceUnavailable)
+            }
+            Self::NotStarted | Self::SecretGiven(_) if status == StatusCode::BAD_REQUEST => {
+                Err(S3ErrorCode::InvalidRequest)
+            }
+            Self::NotStarted | Self::SecretGiven(_) | Self::Valid => Ok(()),
+        }
+    }
+
     /// Returns what the request guessed at, if its response has this status.
     pub(super) fn guess(&self, status: StatusCode) -> Option<Guess> {
         match self {

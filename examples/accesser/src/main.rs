@@ -15,6 +15,8 @@ mod uploader;
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+#[cfg(feature = "metrics")]
+use example_support::metrics::Sources;
 use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
@@ -99,18 +101,23 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let health = Health::default();
     let (keys, usage) =
         backend::open(options.backend.as_deref(), &file, &options.store, &health).await?;
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(&keys, &health);
-    }
     // The layer and the store share the cache.
     let mut credentials = CredentialLayer::builder(identities.clone(), keys.clone())
         .directory(identities.clone())
         .quota(options.max_keys_per_user.map_or(Quota::Unlimited, Quota::AtMost));
     credentials = options.server.apply(options.key.apply(credentials));
-    let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
+    let audit = options.audit.open(options.store.secret_files.into(), &keys, &health).await?;
     credentials = audit.apply(credentials);
     let guessers = options.guesser.guessers();
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(Sources {
+            keys: keys.clone(),
+            guessers: guessers.clone(),
+            audit: audit.file().cloned(),
+            health: health.clone(),
+        });
+    }
     credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);

@@ -38,6 +38,8 @@ use crate::{
     proxy::Proxy,
     purge::{Purger, Purging},
 };
+#[cfg(feature = "metrics")]
+use example_support::metrics::Sources;
 use example_support::{backend, health::Health, server};
 use http::Uri;
 use tower::ServiceBuilder;
@@ -74,13 +76,11 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let health = Health::default();
     let (store, _) = backend::open(url, file, &options.store, &health).await?;
+    #[cfg(feature = "metrics")]
+    let cached = store.clone();
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
         return import::run(&client, Arc::new(store), journal.transpose()?).await;
-    }
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(&store, &health);
     }
     let keystone = client.clone();
     health.add("keystone", move || reachable::check(keystone.clone()));
@@ -89,12 +89,21 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn CredentialBackend> =
         if options.mirror { Arc::new(Limited::new(mirrored)) } else { Arc::new(mirrored) };
 
-    let audit = options.audit.open(options.store.secret_files.into(), &store).await?;
+    let audit = options.audit.open(options.store.secret_files.into(), &store, &health).await?;
     let validator = KeystoneValidator::new(client.clone());
     let directory = KeystoneDirectory::new(client.clone());
     let credentials = audit.apply(CredentialLayer::builder(validator, Arc::clone(&store)));
     let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
     let guessers = options.guesser.guessers();
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(Sources {
+            keys: cached.clone(),
+            guessers: guessers.clone(),
+            audit: audit.file().cloned(),
+            health: health.clone(),
+        });
+    }
     let credentials = options.guesser.apply(credentials, guessers.as_ref());
     let credentials = options
         .server

@@ -33,6 +33,8 @@ use std::{
 
 use crate::{gateway::Gateway, store::Store};
 use clap::Parser;
+#[cfg(feature = "metrics")]
+use example_support::metrics::Sources;
 use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
@@ -118,16 +120,21 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let url = Some(&*options.backend);
     let health = Health::default();
     let (keys, usage) = backend::open(url, Path::new(""), &options.store, &health).await?;
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(&keys, &health);
-    }
     let mut credentials =
         CredentialLayer::builder(identities.clone(), keys.clone()).directory(identities.clone());
     credentials = options.server.apply(options.key.apply(credentials));
-    let audit = options.audit.open(options.store.secret_files.into(), &keys).await?;
+    let audit = options.audit.open(options.store.secret_files.into(), &keys, &health).await?;
     credentials = audit.apply(credentials);
     let guessers = options.guesser.guessers();
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics {
+        metrics.serve(Sources {
+            keys: keys.clone(),
+            guessers: guessers.clone(),
+            audit: audit.file().cloned(),
+            health: health.clone(),
+        });
+    }
     credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);

@@ -1,6 +1,6 @@
 //! The options of a server for its audit log.
 
-use std::{path::PathBuf, time::Duration};
+use std::{future::ready, path::PathBuf, time::Duration};
 
 use clap::Args;
 use tower_credentials::{
@@ -9,6 +9,8 @@ use tower_credentials::{
     backend::CredentialBackend,
     secret_files::SecretFiles,
 };
+
+use crate::health::{Health, Status};
 
 /// How long the end of a server waits for the disk of the audit log.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,8 +38,8 @@ pub struct AuditOptions {
 pub struct Audit(Option<AuditFile>);
 
 impl AuditOptions {
-    /// Opens the audit file, and finds out which changes an earlier process made before it
-    /// crashed.
+    /// Opens the audit file, finds out which changes an earlier process made before it crashed,
+    /// and adds the file to the checks of the server's health.
     ///
     /// # Errors
     ///
@@ -46,6 +48,7 @@ impl AuditOptions {
         &self,
         files: SecretFiles,
         store: &B,
+        health: &Health,
     ) -> Result<Audit, String> {
         let (Some(path), Some(key)) = (&self.file, &self.key) else {
             return Ok(Audit(None));
@@ -63,6 +66,8 @@ impl AuditOptions {
                 "resolved the audited changes of a process that crashed"
             );
         }
+        let (checked, is_synced) = (audit.clone(), self.is_synced);
+        health.add("audit", move || ready(status_of(&checked, is_synced)));
         Ok(Audit(Some(audit)))
     }
 }
@@ -88,6 +93,15 @@ impl Audit {
         {
             tracing::error!(waiting = audit.stats().waiting, "audit events may be lost");
         }
+    }
+}
+
+/// Without the synced mode, events wait in memory, and requests are served.
+fn status_of(audit: &AuditFile, is_synced: bool) -> Status {
+    match audit.health() {
+        Ok(()) => Status::Ok,
+        Err(reason) if is_synced => Status::Failed(reason),
+        Err(reason) => Status::Degraded(reason),
     }
 }
 

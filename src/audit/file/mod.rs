@@ -43,6 +43,8 @@ mod handle;
 mod line;
 mod lines;
 mod log_file;
+#[cfg(feature = "metrics")]
+mod publish;
 mod queue;
 mod resolving;
 mod verify;

@@ -10,8 +10,9 @@ use rand::RngExt;
 use crate::{
     clock::Clock,
     s3::{
-        body::VerifiedBody, form::Upload, refusal::Refusal, rules::SignatureRules,
-        s3s_session::SessionTokenOf, sessions, upload, verifier::with_scratch,
+        body::VerifiedBody, counting::Verifications, form::Upload, refusal::Refusal,
+        rules::SignatureRules, s3s_session::SessionTokenOf, sessions, upload,
+        verifier::with_scratch,
     },
     session::Presented,
     signature::{
@@ -25,6 +26,7 @@ use crate::{
 pub(super) struct Guard {
     pub(super) signatures: SignatureRules,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) verifications: Arc<Verifications>,
 }
 
 /// What to do with a request that is not refused.

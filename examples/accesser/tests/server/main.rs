@@ -4,6 +4,7 @@
 //! minio and pyiceberg, the AWS command line, Node.js with the AWS SDK, rclone, s3cmd, curl, openssl,
 //! strace, root). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
+mod audit;
 mod durability;
 mod empty_root;
 mod expiry;

@@ -11,14 +11,14 @@ async fn guesser_waits_while_the_owner_is_served() {
     let alice = lab.alice().await;
     let key = Key { secret: "wrong".into(), ..alice.key.clone() };
     let guesser = Signing { key, ..alice.clone() };
-    let mut guesses = JoinSet::new();
+    let mut attempts = JoinSet::new();
     for _ in 0..10 {
         let guesser = guesser.clone();
-        guesses.spawn(async move { guesser.get("demo").await.status.as_u16() });
+        attempts.spawn(async move { guesser.get("demo").await.status.as_u16() });
     }
-    assert_eq!(guesses.join_next().await.unwrap().unwrap(), 403);
+    assert_eq!(attempts.join_next().await.unwrap().unwrap(), 403);
     alice.get("demo").await.expect(200);
-    while guesses.try_join_next().is_some() {}
-    assert!(!guesses.is_empty(), "no guess was answered late");
+    while attempts.try_join_next().is_some() {}
+    assert!(!attempts.is_empty(), "no guess was answered late");
     lab.server.logged("answered late", 1).await;
 }

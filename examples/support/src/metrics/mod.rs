@@ -12,9 +12,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio::time::{MissedTickBehavior, interval};
 use tower_credentials::metrics::{ALL, KeySampler};
 
-pub use self::options::MetricsOptions;
 use self::{listener::Listener, page::Page};
-use crate::{backend::Keys, health::Health};
+pub use self::{options::MetricsOptions, page::Sources};
 
 /// When the certificate in use expires, in seconds since 1970.
 #[cfg(feature = "tls")]
@@ -47,19 +46,19 @@ impl Metrics {
         Ok(Self { listener, handle, keys_every })
     }
 
-    /// Serves the metrics, those of this cache, and the health of the server, until the process
+    /// Serves the metrics, those of these sources, and the health of the server, until the process
     /// ends.
     ///
     /// # Panics
     ///
     /// If called outside a tokio runtime.
-    pub fn serve(self, keys: &Keys, health: &Health) {
+    pub fn serve(self, sources: Sources) {
         let Self { listener, handle, keys_every } = self;
         tokio::spawn(keep_up(handle.clone()));
         if let Some(period) = keys_every {
-            tokio::spawn(KeySampler::new(keys.clone()).run(period));
+            tokio::spawn(KeySampler::new(sources.keys.clone()).run(period));
         }
-        tokio::spawn(listener.serve(Page::new(handle, keys.clone(), health.clone())));
+        tokio::spawn(listener.serve(Page::new(handle, sources)));
     }
 }
 

@@ -5,6 +5,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use tower_credentials::{audit::file::AuditFile, guessers::Guessers};
+
 use crate::{backend::Keys, health::Health};
 
 /// The format of the page.
@@ -13,18 +15,29 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 /// What the listener serves.
 pub(super) struct Page {
     handle: PrometheusHandle,
-    keys: Keys,
-    health: Health,
+    sources: Sources,
+}
+
+/// What is published at each scrape, besides what records by itself.
+pub struct Sources {
+    /// The cache of the store.
+    pub keys: Keys,
+    /// What counts the guesses, if that is on.
+    pub guessers: Option<Guessers>,
+    /// The audit file, if there is one.
+    pub audit: Option<AuditFile>,
+    /// The health of the server, which the listener serves too.
+    pub health: Health,
 }
 
 impl Page {
-    pub(super) fn new(handle: PrometheusHandle, keys: Keys, health: Health) -> Self {
-        Self { handle, keys, health }
+    pub(super) fn new(handle: PrometheusHandle, sources: Sources) -> Self {
+        Self { handle, sources }
     }
 
     /// The response to a request: the one place that knows the paths of the listener.
     pub(super) async fn respond(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if let Some(response) = self.health.answer(method, path).await {
+        if let Some(response) = self.sources.health.answer(method, path).await {
             return response;
         }
         match path {
@@ -39,7 +52,14 @@ impl Page {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
-        self.keys.publish_metrics();
+        let Sources { keys, guessers, audit, health: _ } = &self.sources;
+        keys.publish_metrics();
+        if let Some(guessers) = guessers {
+            guessers.publish_metrics();
+        }
+        if let Some(audit) = audit {
+            audit.publish_metrics();
+        }
         let mut response = Response::new(self.handle.render().into());
         response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
         response
