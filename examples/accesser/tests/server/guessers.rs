@@ -12,14 +12,14 @@ fn guesser(owner: &Signing) -> Signing {
     Signing { key, ..owner.clone() }
 }
 
-/// Sends guesses at the same time, all on one connection.
+/// Sends attempts at the same time, all on one connection.
 fn guess(guesser: &Signing, times: usize) -> JoinSet<u16> {
-    let mut guesses = JoinSet::new();
+    let mut attempts = JoinSet::new();
     for _ in 0..times {
         let guesser = guesser.clone();
-        guesses.spawn(async move { guesser.get("data").await.status.as_u16() });
+        attempts.spawn(async move { guesser.get("data").await.status.as_u16() });
     }
-    guesses
+    attempts
 }
 
 #[tokio::test]
@@ -29,13 +29,13 @@ async fn guesser_waits_after_100_failures_while_the_owner_is_served() {
     let mut waiting = 0;
     // A minute may end during the first attempt.
     for _ in 0..2 {
-        let mut guesses = guess(&guesser, 110);
+        let mut attempts = guess(&guesser, 110);
         for _ in 0..100 {
-            assert_eq!(guesses.join_next().await.unwrap().unwrap(), 403);
+            assert_eq!(attempts.join_next().await.unwrap().unwrap(), 403);
         }
         lab.alice.get("data").await.expect(200);
-        while guesses.try_join_next().is_some() {}
-        waiting = guesses.len();
+        while attempts.try_join_next().is_some() {}
+        waiting = attempts.len();
         if waiting > 0 {
             break;
         }
@@ -49,8 +49,8 @@ async fn guesser_waits_after_100_failures_while_the_owner_is_served() {
 #[tokio::test]
 async fn options_set_the_failures_and_the_limit_of_creates() {
     let lab = Lab::start(&["--guesser-failures", "0", "--mint-limit", "1"]).await;
-    let mut guesses = guess(&guesser(&lab.alice), 110);
-    while let Some(status) = guesses.join_next().await {
+    let mut attempts = guess(&guesser(&lab.alice), 110);
+    while let Some(status) = attempts.join_next().await {
         assert_eq!(status.unwrap(), 403);
     }
     assert!(!lab.server.stderr().contains("answered late"));
