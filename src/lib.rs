@@ -69,6 +69,7 @@
 //! | when was a key used? | [`UsageLog`](usage::UsageLog) | [`MemoryBackend`], [`SqliteBackend`], [`PostgresBackend`] | none |
 //! | what did other processes change? | [`ChangeFeed`](backend::contract::ChangeFeed) | every backend | none |
 //! | how many keys? | | [`Quota`](domain::Quota) per user | unlimited |
+//! | who guesses? | | [`Guessers`](guessers::Guessers) | nobody is slowed down |
 //! | what time is it? | [`Clock`](clock::Clock) | [`SystemClock`](clock::SystemClock) | the system's |
 //!
 //! [`backend::open`] opens any store of the table by its URL. [`tls`] sets the certificates for

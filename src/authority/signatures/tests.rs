@@ -80,6 +80,7 @@ async fn authority(hide_unknown_keys: bool) -> Authority {
         quota: Quota::Unlimited,
         hide_unknown_keys,
         max_skew: Duration::from_mins(15),
+        mint_limit: None,
     }
 }
 
