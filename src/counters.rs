@@ -118,7 +118,7 @@ mod tests {
         // These replace 2 to 8, in this order, and then each other.
         for hash in 100..200 {
             assert_eq!(count(set, hash, 7), 1);
-            assert_eq!(set.iter().any(|counter| counter.hash == 2), false);
+            assert!(!set.iter().any(|counter| counter.hash == 2));
             assert_eq!(set.iter().any(|counter| counter.hash == 8), hash < 106);
         }
         assert_eq!(count(set, 1, 7), 3);
