@@ -9,13 +9,7 @@ use tower_credentials::metrics::{ALL, MetricKind};
 const PREFIX: &str = "tower_credentials_";
 
 /// What the servers add to the metrics of the library.
-const OF_SERVERS: &[&str] = &[
-    "tower_credentials_audit_healthy",
-    "tower_credentials_audit_lost_total",
-    "tower_credentials_certificate_expiry_timestamp_seconds",
-    "tower_credentials_guesser_failures_total",
-    "tower_credentials_guessers_delayed_total",
-];
+const OF_SERVERS: &[&str] = &["tower_credentials_certificate_expiry_timestamp_seconds"];
 
 fn read(name: &str) -> String {
     let path = format!("{}/docs/operation/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -3,6 +3,7 @@
 //!
 //! All functions panic on failure.
 
+pub mod alerts;
 pub mod aws_signer;
 pub mod bench;
 pub mod child_process;

@@ -5,6 +5,8 @@
 //! strace, root). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod audit;
+#[cfg(feature = "metrics")]
+mod drills;
 mod durability;
 mod empty_root;
 mod expiry;

@@ -1,5 +1,7 @@
 //! Runs the front as a process, with a scripted Keystone.
 
+#[cfg(feature = "metrics")]
+mod drills;
 mod failing;
 mod guessers;
 mod headers;

@@ -92,7 +92,7 @@ pub async fn request_that_is_cut_off_is_logged(program: Program) {
     drop(raw);
     server.logged(" requests: ", 1).await;
     let cut = lines(&server).pop().unwrap();
-    let route = "method=\"POST\" route=\"ibm_cos create_key\" status=400 time_ms=";
+    let route = "method=\"POST\" route=\"ibm_cos create\" status=400 time_ms=";
     assert!(cut.contains(route), "{cut}");
 
     // Larger than the buffers of the sockets.
