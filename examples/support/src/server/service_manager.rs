@@ -5,13 +5,7 @@ use std::{
     env,
     ffi::OsString,
     io,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::{
-            ffi::OsStrExt as _,
-            net::{SocketAddr, UnixDatagram},
-        },
-    },
+    os::unix::net::{SocketAddr, UnixDatagram},
     time::Duration,
 };
 
@@ -45,14 +39,27 @@ fn notify(state: &str) {
 }
 
 fn send(socket: &OsString, state: &str) -> io::Result<()> {
-    let address = match socket.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(socket)?,
-    };
+    let address = address_of(socket)?;
     let sender = UnixDatagram::unbound()?;
     // A service manager that does not read must not stop the server.
     sender.set_nonblocking(true)?;
     sender.send_to_addr(state.as_bytes(), &address).map(drop)
+}
+
+/// Only Linux has sockets whose name is not that of a file, written with `@`.
+#[cfg(target_os = "linux")]
+fn address_of(socket: &OsString) -> io::Result<SocketAddr> {
+    use std::os::{linux::net::SocketAddrExt as _, unix::ffi::OsStrExt as _};
+
+    match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(socket),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn address_of(socket: &OsString) -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname(socket)
 }
 
 /// Half of the time after which the service manager counts the server as dead.
