@@ -66,6 +66,13 @@ async fn fill_log(world: &World) -> usize {
     panic!("the disk never became full");
 }
 
+/// Waits until all outcomes are in the file.
+async fn written(audit: &AuditFile) {
+    while audit.stats().waiting > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 fn done(audit: &AuditFile, path: &Path) -> Vec<String> {
     let done = events(audit, path).into_iter().filter(|event| summary(event) == "create done -");
     done.map(|event| event["target"]["access_key"].as_str().unwrap().to_owned()).collect()
@@ -112,9 +119,7 @@ async fn full_disk_delays_events_without_the_synced_mode_and_loses_none() {
     assert_eq!(create(&world, "during").await, 201);
     assert!(audit.stats().waiting > 0);
     disk.remount("size=8m");
-    while audit.stats().waiting > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    written(&audit).await;
     assert_eq!(audit.stats().lost, 0);
     assert_eq!(done(&audit, &path).len(), created + 1);
     assert!(check(&[path]).findings.is_empty());
@@ -127,6 +132,7 @@ async fn read_only_disk_refuses_changes_until_it_is_writable() {
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     assert_eq!(create(&world, "before").await, 201);
+    written(&audit).await;
     // The file is open, so the disk cannot become read-only. A rotation to it can.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
@@ -147,6 +153,7 @@ async fn folder_that_is_gone_refuses_changes_until_it_is_back() {
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     assert_eq!(create(&world, "before").await, 201);
+    written(&audit).await;
     fs::remove_dir_all(&logs).unwrap();
     assert_eq!(create(&world, "during").await, 503);
     assert!(audit.health().unwrap_err().contains("No such file"), "{:?}", audit.health());
@@ -175,9 +182,7 @@ async fn events_beyond_the_bound_are_counted_and_reported_in_the_file() {
     assert!(sent > 10_000, "{sent}");
     fs::create_dir(&logs).unwrap();
     let _ = world.delete("/credentials/unknown").token("dev-admin").send().await;
-    while audit.stats().waiting > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    written(&audit).await;
     let lost = audit.stats().lost;
     assert!(audit.close(LONG));
     let reported: u64 = crate::lines(&path)

@@ -25,6 +25,15 @@ pub(super) struct LogFile {
     length: u64,
 }
 
+/// Why lines are not in the file.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nothing was written.
+    Nothing(io::Error),
+    /// The file must be opened and read again, to find out what was written.
+    Unknown(io::Error),
+}
+
 /// What a file contained when it was opened.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -72,20 +81,24 @@ impl LogFile {
         is_same && named.len() >= self.length
     }
 
-    /// Appends whole lines. After an error, open the file again.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(lines);
-        match &written {
-            Ok(()) => self.length += lines.len() as u64,
-            // As far as possible. The next start removes what is left.
-            Err(_) => _ = self.file.set_len(self.length),
+    /// Appends whole lines.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Failed> {
+        match self.file.write_all(lines) {
+            Ok(()) => {
+                self.length += lines.len() as u64;
+                Ok(())
+            }
+            // Removes what was written.
+            Err(error) => Err(match self.file.set_len(self.length) {
+                Ok(()) => Failed::Nothing(error),
+                Err(_) => Failed::Unknown(error),
+            }),
         }
-        written
     }
 
     /// Waits until the lines are durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    pub(super) fn sync(&self) -> Result<(), Failed> {
+        self.file.sync_data().map_err(Failed::Unknown)
     }
 
     /// Waits until the name of a new file is durable.

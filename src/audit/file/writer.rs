@@ -15,7 +15,7 @@ use super::{
     chain::{AuditKey, ChainHead},
     error::AuditFileError,
     line::{text_of, time_of},
-    log_file::{Content, LogFile},
+    log_file::{Content, Failed, LogFile},
     queue::{Entry, Queue, Taken},
 };
 use crate::{audit::AuditId, clock::Clock};
@@ -36,13 +36,15 @@ pub(super) struct Writer {
     pub(super) is_synced: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) queue: Arc<Queue>,
-    /// `None` after a failure.
+    /// `None` if its content is not known.
     log: Option<LogFile>,
     head: ChainHead,
     /// The members of the intents without an outcome, for the next file.
     open: BTreeMap<AuditId, String>,
     pending: VecDeque<Entry>,
     head_logged: Option<SystemTime>,
+    /// The failure that was logged last, while it lasts.
+    failure: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +84,7 @@ impl Writer {
             open: BTreeMap::new(),
             pending: VecDeque::new(),
             head_logged: None,
+            failure: None,
         };
         let left: Vec<_> = content.open.into_values().collect();
         writer.open =
@@ -100,22 +103,18 @@ impl Writer {
             wait = HEAD_INTERVAL;
             if !self.pending.is_empty() || lost > 0 {
                 self.queue.began(self.clock.now());
-                let result = self.write_all(&mut lost);
-                let failure = result.err().map(|error| error.with_cause());
+                let failure = self.write_all(&mut lost).err().map(|error| error.with_cause());
+                self.log_failure(failure.as_deref());
                 let is_failed = failure.is_some();
-                if let Some(reason) = &failure {
-                    tracing::error!(path = ?self.path, reason, "cannot write to the audit file");
-                    self.log = None;
-                    wait = RETRY;
-                }
                 // First, so that a refused client finds the reason.
                 self.queue.ended(failure, lost);
                 if is_failed {
                     self.reject_intents();
+                    wait = RETRY;
                 }
             }
             self.log_head_if_due();
-            if is_closed && (self.pending.is_empty() || self.log.is_none()) {
+            if is_closed && (self.pending.is_empty() || self.failure.is_some()) {
                 break;
             }
         }
@@ -147,11 +146,13 @@ impl Writer {
         let needed = |entry: &&Entry| !entry.only_if_open || self.open.contains_key(&entry.id);
         let lines: Vec<_> = batch.iter().filter(needed).map(|entry| &*entry.members).collect();
         let written = lines.len() as u64;
+        let before = self.head;
         let has_intents = batch.iter().any(|entry| entry.durable.is_some());
-        let result = self
-            .append(&lines)
-            .and_then(|()| if has_intents { Ok(self.file()?.sync()?) } else { Ok(()) });
+        let result =
+            self.append(&lines).and_then(|()| if has_intents { self.sync() } else { Ok(()) });
         if let Err(error) = result {
+            // So that lines that were written but not synced are found again.
+            self.head = before;
             for entry in batch.into_iter().rev() {
                 self.pending.push_front(entry);
             }
@@ -175,9 +176,10 @@ impl Writer {
     fn reopen(&mut self) -> Result<(), AuditFileError> {
         let is_rotated = self.log.as_ref().is_some_and(|log| !log.is_current());
         if is_rotated {
-            if let Some(log) = self.log.take().filter(|_| self.is_synced) {
-                log.sync()?;
+            if self.is_synced {
+                self.sync()?;
             }
+            self.log = None;
         } else if self.log.is_some() {
             return Ok(());
         }
@@ -201,7 +203,14 @@ impl Writer {
                 self.pending = left.into();
                 Ok(())
             }
-            Some(_) | None => self.start_file(true),
+            Some(_) | None => {
+                let started = self.start_file(true);
+                if started.is_err() {
+                    // The next attempt writes the start line.
+                    self.log = None;
+                }
+                started
+            }
         }
     }
 
@@ -220,7 +229,7 @@ impl Writer {
         }
         self.append(&lines)?;
         if self.is_synced {
-            self.file()?.sync()?;
+            self.sync()?;
             self.file()?.sync_name()?;
         }
         Ok(())
@@ -232,9 +241,27 @@ impl Writer {
         for members in lines {
             head = head.append(&self.key, members.as_ref(), &mut bytes);
         }
-        self.file()?.append(&bytes)?;
+        let appended = self.file()?.append(&bytes);
+        self.settle(appended)?;
         self.head = head;
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), AuditFileError> {
+        let synced = self.file()?.sync();
+        self.settle(synced)
+    }
+
+    /// Closes the file if its content is not known any more.
+    fn settle(&mut self, result: Result<(), Failed>) -> Result<(), AuditFileError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Failed::Nothing(error)) => Err(error.into()),
+            Err(Failed::Unknown(error)) => {
+                self.log = None;
+                Err(error.into())
+            }
+        }
     }
 
     fn file(&mut self) -> Result<&mut LogFile, AuditFileError> {
@@ -248,6 +275,18 @@ impl Writer {
             self.pending.drain(..).partition(|entry| entry.durable.is_some());
         self.pending = left.into();
         self.queue.finished(&intents, 0);
+    }
+
+    /// Logs that the file cannot be written, and that it can be written again.
+    fn log_failure(&mut self, reason: Option<&str>) {
+        if reason != self.failure.as_deref() {
+            if let Some(reason) = reason {
+                tracing::error!(path = ?self.path, reason, "cannot write to the audit file");
+            } else {
+                tracing::info!(path = ?self.path, "the audit file can be written again");
+            }
+            self.failure = reason.map(str::to_owned);
+        }
     }
 
     fn log_head_if_due(&mut self) {
