@@ -31,7 +31,7 @@
 //!
 //! While the file cannot be written, events wait in memory, at most 65,536 or 32 MiB of them, and
 //! are written later. Events beyond are lost and counted. In the synced mode no change is made
-//! meanwhile, because each needs its intent. [`AuditFile::health`] reports the reason.
+//! meanwhile, because each needs its intent; the intents of refused changes are written later too. [`AuditFile::health`] reports the reason.
 //!
 //! `kill -9` loses no line that was written. Without the synced mode it loses the events that
 //! wait, and a power failure loses what the system has not written. An incomplete last line is

@@ -147,7 +147,7 @@ impl Writer {
         let lines: Vec<_> = batch.iter().filter(needed).map(|entry| &*entry.members).collect();
         let written = lines.len() as u64;
         let before = self.head;
-        let has_intents = batch.iter().any(|entry| entry.durable.is_some());
+        let has_intents = batch.iter().any(|entry| entry.kind == "intent");
         let result =
             self.append(&lines).and_then(|()| if has_intents { self.sync() } else { Ok(()) });
         if let Err(error) = result {
@@ -269,12 +269,12 @@ impl Writer {
         self.log.as_mut().ok_or_else(closed)
     }
 
-    /// Gives up the pending intents, whose changes are not made.
+    /// Refuses the changes whose intents are not durable. Their lines are written later, so that
+    /// the file counts as healthy only when such lines fit.
     fn reject_intents(&mut self) {
-        let (intents, left): (Vec<_>, Vec<_>) =
-            self.pending.drain(..).partition(|entry| entry.durable.is_some());
-        self.pending = left.into();
-        self.queue.finished(&intents, 0);
+        for entry in &mut self.pending {
+            entry.durable = None;
+        }
     }
 
     /// Logs that the file cannot be written, and that it can be written again.
