@@ -3,7 +3,8 @@
 use crate::{
     load::Loader,
     options::StoreArgs,
-    report::{Failure, Progress, Report},
+    progress::Progress,
+    report::{Failure, Report},
     scan::{DamagedRecords, Scan, Scanned},
     store::open,
 };
@@ -35,7 +36,7 @@ async fn copy(
     loader: &mut Loader,
     damaged: &mut DamagedRecords,
 ) -> Result<(), Failure> {
-    let progress = Progress::of_records("copying");
+    let progress = Progress::of_records("copying", None);
     let mut scan = scan.read_ahead();
     while let Some(scanned) = scan.next().await.map_err(in_source)? {
         match scanned {

@@ -10,7 +10,8 @@ use crate::{
     format::Writer,
     options::{Export, SealWith},
     passphrase,
-    report::{Exit, Failure, Progress, Report},
+    progress::Progress,
+    report::{Exit, Failure, Report},
     scan::{DamagedRecords, Records, Scan, Scanned},
     seal::Seal,
     store::open,
@@ -61,7 +62,7 @@ async fn write<W: Write>(
     to: W,
     damaged: &mut DamagedRecords,
 ) -> Result<(W, u64), Failure> {
-    let progress = Progress::of_records("exporting");
+    let progress = Progress::of_records("exporting", None);
     let sealing = seal.wrap(BufWriter::with_capacity(1 << 16, to))?;
     let mut writer = Writer::new(sealing, SystemClock.now())?;
     let scan = Scan::new(store.backend(), Order::Key).with_last_used(store.usage_log());

@@ -5,7 +5,8 @@ use crate::{
     load::Loader,
     options::{Import, OpenWith},
     passphrase,
-    report::{Exit, Failure, Progress, Report},
+    progress::Progress,
+    report::{Exit, Failure, Report},
     scan::Records,
     seal::{Counting, Key, SealKind, seal_kind},
     store::open,
@@ -30,16 +31,20 @@ use tower_credentials::{
 const BATCH: usize = 1_000;
 const READ_AHEAD: usize = 8;
 
+/// The bytes that are read at once.
+const BUFFER: usize = 1 << 16;
+
 type Input = BufReader<Box<dyn Read + Send>>;
 
 pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Report, Failure> {
     let Import { store: args, file, salvage, key } = options;
     let from_stdin = file == Path::new("-");
-    let mut input = open_file(&file, "reading")?;
+    let (mut input, bytes) = open_file(&file)?;
     #[cfg(feature = "keystone")]
     if let Some(folder) = &key.keystone_keys {
         let keys = crate::keystone::keys(folder)?;
         let store = open(&args, files, OpenMode::Create).await?;
+        let input = with_progress(input, "reading", bytes);
         let report = crate::keystone::import(input, &keys, &store).await?;
         return Ok(report.with("store", redact_url(&args.url)));
     }
@@ -47,13 +52,15 @@ pub(crate) async fn run(options: Import, files: SecretFiles) -> Result<Report, F
     if !from_stdin && !salvage {
         // Checks the whole export first.
         let key = Arc::clone(&key);
-        spawn_blocking(move || read(input, &key, |_| true))
+        let checked = with_progress(input, "reading", bytes);
+        spawn_blocking(move || read(checked, &key, |_| true))
             .await
             .map_err(|error| panicked(&error))??;
-        input = open_file(&file, "importing")?;
+        (input, _) = open_file(&file)?;
     }
     let store = open(&args, files, OpenMode::Create).await?;
     let mut loader = Loader::new(store.backend(), store.usage_log());
+    let input = with_progress(input, "importing", bytes);
     let imported = import(input, key, &mut loader).await;
     let report = Report::default()
         .with("store", redact_url(&args.url))
@@ -100,20 +107,27 @@ fn read(input: Input, key: &Key, mut push: impl FnMut(Records) -> bool) -> Resul
     }
 }
 
-/// Opens a file or stdin, and shows the progress through a file.
-fn open_file(file: &Path, activity: &'static str) -> Result<Input, Failure> {
-    let input: Box<dyn Read + Send> = if file == Path::new("-") {
-        Box::new(io::stdin())
+/// Opens a file or stdin. Also returns the length of a file; stdin and a pipe have none.
+fn open_file(file: &Path) -> Result<(Input, Option<u64>), Failure> {
+    let (input, bytes): (Box<dyn Read + Send>, _) = if file == Path::new("-") {
+        (Box::new(io::stdin()), None)
     } else {
         let cannot = |error| {
             let message = format!("cannot read {}: {error}", file.display());
             Failure::new(Exit::Unreadable, message)
         };
         let opened = File::open(file).map_err(cannot)?;
-        let progress = Progress::of_bytes(activity, opened.metadata().map_err(cannot)?.len());
-        Box::new(Counting { inner: opened, count: move |read| progress.add(read as u64) })
+        let metadata = opened.metadata().map_err(cannot)?;
+        (Box::new(opened), metadata.is_file().then_some(metadata.len()))
     };
-    Ok(BufReader::with_capacity(1 << 16, input))
+    Ok((BufReader::with_capacity(BUFFER, input), bytes))
+}
+
+/// Shows the progress through an input, from now on: a bar must not hide a prompt.
+fn with_progress(input: Input, activity: &'static str, bytes: Option<u64>) -> Input {
+    let progress = Progress::of_bytes(activity, bytes);
+    let count = move |read| progress.add(read as u64);
+    BufReader::with_capacity(BUFFER, Box::new(Counting { inner: input, count }))
 }
 
 /// The key of an export: from the options, the environment or a prompt.

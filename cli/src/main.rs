@@ -5,6 +5,7 @@
 //! ```
 
 mod audit;
+mod bars;
 mod copy;
 mod description;
 mod export;
@@ -13,6 +14,7 @@ mod format;
 mod import;
 mod key;
 mod key_options;
+mod key_times;
 #[cfg(feature = "keystone")]
 mod keystone;
 mod list;
@@ -20,6 +22,7 @@ mod load;
 mod maintain;
 mod options;
 mod passphrase;
+mod progress;
 mod purge;
 mod record;
 mod remarks;

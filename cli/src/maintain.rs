@@ -2,7 +2,8 @@
 
 use crate::{
     options::StoreArgs,
-    report::{Exit, Failure, MAX_LISTED, Progress, Report},
+    progress::Progress,
+    report::{Exit, Failure, MAX_LISTED, Report},
     store::{adopt, open, retry},
 };
 use tower_credentials::{
@@ -32,11 +33,15 @@ pub(crate) async fn reseal(
     let report = Report::default().with("store", redact_url(&args.url));
     let Some(encrypted) = store.encrypted() else { return Ok(report) };
 
-    let progress = Progress::of_records("resealing");
-    let mut shown = 0;
+    let progress = Progress::of_records("resealing", None);
+    let (mut pass, mut shown) = (1, 0);
     let resealed = encrypted.reseal(|so_far| {
-        // Each pass starts again at zero.
-        progress.add(so_far.examined.saturating_sub(shown));
+        if so_far.pass != pass {
+            // The next pass looks for records that were written during this one.
+            progress.restart("checking", shown);
+            (pass, shown) = (so_far.pass, 0);
+        }
+        progress.add(so_far.examined - shown);
         shown = so_far.examined;
     });
     let resealed = resealed.await?;

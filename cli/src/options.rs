@@ -144,6 +144,12 @@ pub(crate) enum Command {
         adopt: bool,
     },
     /// Count the records of a store.
+    ///
+    /// `ages`, `last uses` and `expiries` count the records with an access key, also disabled ones:
+    /// by the time since their creation, by the time since their last use, and by the time until
+    /// their expiry. Each record counts once in each of the three. etcd has no log of last uses. In a
+    /// terminal, these counts have bars; the longest bar is the largest count of its list. Pipes and
+    /// files get the counts without bars.
     Stats(Stats),
     /// Check a store.
     ///

@@ -17,7 +17,8 @@ use tower_credentials::{
 
 use crate::{
     key_options::Purge,
-    report::{Failure, MAX_LISTED, Progress, Report},
+    progress::Progress,
+    report::{Failure, MAX_LISTED, Report},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::{open, retry},
     times::show,
@@ -38,7 +39,12 @@ pub(crate) async fn run(options: Purge, files: SecretFiles) -> Result<Report, Fa
     let backend = store.backend();
     let (mut expired, mut deleted, mut kept) = (0_u64, 0_u64, 0_u64);
     let (mut listed, mut damaged) = (Vec::new(), DamagedRecords::default());
-    let progress = Progress::of_records(if dry_run { "listing" } else { "deleting" });
+    let progress = Progress::of_records(if dry_run { "listing" } else { "counting" }, None);
+    if !dry_run && progress.is_shown() {
+        // Deleting takes much longer.
+        let total = count(Scan::of(backend.clone(), query.clone()), &progress).await?;
+        progress.restart("deleting", total);
+    }
     let mut scan = Scan::of(backend.clone(), query).read_ahead();
     let mut failure = None;
     'scan: while let Some(scanned) = scan.next().await? {
@@ -80,6 +86,18 @@ pub(crate) async fn run(options: Purge, files: SecretFiles) -> Result<Report, Fa
         .with("keys", listed)
         .failing(failure);
     Ok(damaged.add_to(report))
+}
+
+/// Returns the number of records of a scan.
+async fn count(mut scan: Scan, progress: &Progress) -> Result<u64, BackendError> {
+    let mut total = 0;
+    while let Some(scanned) = scan.next().await? {
+        if let Scanned::Records(Records { records, .. }) = scanned {
+            total += records.len() as u64;
+            progress.add(records.len() as u64);
+        }
+    }
+    Ok(total)
 }
 
 /// Deletes a record if it still expired at this time or before. Returns whether it is deleted.

@@ -1,10 +1,11 @@
-//! What a command prints, its exit code, and its progress bar.
+//! What a command prints, and its exit code.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tower_credentials::backend::{BackendError, OpenError, OpenErrorKind};
+
+use crate::bars::{Counts, Terminal};
 
 /// At most this many records are listed one by one in a report.
 pub(crate) const MAX_LISTED: usize = 100;
@@ -85,13 +86,26 @@ impl From<io::Error> for Failure {
 /// The result of a command: named values in the order in which they are printed, and the failure.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    members: Vec<(&'static str, Value)>,
+    members: Vec<(&'static str, Member)>,
     failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+enum Member {
+    Value(Value),
+    /// Has bars in a terminal.
+    Counts(Counts),
 }
 
 impl Report {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.members.push((name, value.into()));
+        self.members.push((name, Member::Value(value.into())));
+        self
+    }
+
+    /// Adds counts. They are an object in JSON, and have bars in a terminal.
+    pub(crate) fn with_counts(mut self, name: &'static str, counts: Counts) -> Self {
+        self.members.push((name, Member::Counts(counts)));
         self
     }
 
@@ -112,8 +126,14 @@ impl Report {
             println!("{}", self.json(command));
             return;
         }
-        for (name, value) in &self.members {
-            let line = line(name, value);
+        let terminal = Terminal::at_stdout().filter(|_| stdout);
+        for (name, member) in &self.members {
+            let line = match member {
+                Member::Value(value) => line(name, value),
+                Member::Counts(counts) => {
+                    format!("{}:\n{}", name.replace('_', " "), counts.lines(terminal))
+                }
+            };
             if stdout { print!("{line}") } else { eprint!("{line}") }
         }
         if let Some(Failure { message, .. }) = &self.failure {
@@ -127,7 +147,13 @@ impl Report {
         object.insert("command".into(), command.into());
         object.insert("exit".into(), json!(self.exit() as u8));
         object.insert("error".into(), json!(error));
-        object.extend(self.members.iter().map(|(name, value)| ((*name).into(), value.clone())));
+        for (name, member) in &self.members {
+            let value = match member {
+                Member::Value(value) => value.clone(),
+                Member::Counts(counts) => counts.json(),
+            };
+            object.insert((*name).into(), value);
+        }
         object.into()
     }
 }
@@ -175,41 +201,4 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     message
-}
-
-/// A progress bar on stderr, if that is a terminal. Dropping it removes the bar.
-#[derive(Debug)]
-pub(crate) struct Progress(ProgressBar);
-
-impl Progress {
-    /// Counts records, whose total is unknown.
-    pub(crate) fn of_records(activity: &'static str) -> Self {
-        let template = "{spinner} {msg} {human_pos} records, {per_sec}, {elapsed}";
-        Self::start(ProgressBar::new_spinner(), template, activity)
-    }
-
-    /// Shows the progress through a file of this many bytes.
-    pub(crate) fn of_bytes(activity: &'static str, bytes: u64) -> Self {
-        let template = "{msg} {bar:40} {bytes} of {total_bytes}, {eta} left";
-        Self::start(ProgressBar::new(bytes), template, activity)
-    }
-
-    fn start(bar: ProgressBar, template: &str, activity: &'static str) -> Self {
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message(activity);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
-    }
-
-    pub(crate) fn add(&self, count: u64) {
-        self.0.inc(count);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use crate::{
     key_options::Stats,
-    report::{Failure, Progress, Report},
+    key_times::KeyTimes,
+    progress::Progress,
+    report::{Failure, Report},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::open,
     times::DAY,
@@ -26,14 +28,17 @@ pub(crate) async fn run(options: Stats, files: SecretFiles) -> Result<Report, Fa
     let store = open(&args, files, OpenMode::Existing).await?;
     let now = SystemClock.now();
     let (mut counts, mut damaged) = (Counts::new(now, max_key_life), DamagedRecords::default());
-    let progress = Progress::of_records("counting");
-    let mut scan = Scan::new(store.backend(), Order::Key).read_ahead();
+    let usage = store.usage_log();
+    let mut times = KeyTimes::new(now, usage.is_some());
+    let progress = Progress::of_records("counting", None);
+    let mut scan = Scan::new(store.backend(), Order::Key).with_last_used(usage).read_ahead();
     while let Some(scanned) = scan.next().await? {
         match scanned {
             Scanned::Damaged(record) => damaged.add(record),
-            Scanned::Records(Records { records, .. }) => {
+            Scanned::Records(Records { records, last_used }) => {
                 for record in &records {
                     counts.add(record);
+                    times.add(record, last_used.get(&record.id).copied());
                 }
                 progress.add(records.len() as u64);
             }
@@ -43,7 +48,8 @@ pub(crate) async fn run(options: Stats, files: SecretFiles) -> Result<Report, Fa
     let report =
         Report::default().with("store", redact_url(&args.url)).with("engine", store.engine());
     let report = counts.add_to(report);
-    Ok(damaged.add_to(report.with("disk_bytes", store.maintenance().disk_bytes().await?)))
+    let report = report.with("disk_bytes", store.maintenance().disk_bytes().await?);
+    Ok(times.add_to(damaged.add_to(report)))
 }
 
 struct Counts {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     options::StoreArgs,
+    progress::Progress,
     remarks::Remarks,
-    report::{Exit, Failure, MAX_LISTED, Progress, Report, with_causes},
+    report::{Exit, Failure, MAX_LISTED, Report, with_causes},
     scan::{DamagedRecords, Records, Scan, Scanned},
     store::{open, retry},
 };
@@ -50,7 +51,7 @@ pub(crate) async fn run(
         Err(error) => report.failing(Failure::from(error)),
     };
     let Some(encrypted) = store.encrypted() else { return Ok(report) };
-    Ok(match seal_counts(encrypted).await {
+    Ok(match seal_counts(encrypted, found.records).await {
         Ok(counts) => report
             .with("keys_in_use", counts.keys)
             .with("sealed_with_older_keys", counts.outdated)
@@ -90,12 +91,15 @@ struct SealCounts {
 
 async fn seal_counts(
     encrypted: &Encrypted<Arc<dyn StoreBackend>>,
+    records: u64,
 ) -> Result<SealCounts, BackendError> {
+    let progress = Progress::of_records("checking seals", Some(records));
     let (mut plain, mut outdated, mut after) = (0, 0, None);
     loop {
         let page = retry(|| encrypted.verify_page(after.as_deref())).await?;
         plain += page.plain;
         outdated += page.outdated;
+        progress.add(page.examined);
         after = page.next;
         if after.is_none() {
             break;
@@ -134,7 +138,7 @@ impl Findings {
 
 /// Lists all records, and checks that lookups by id, access key and slot return them.
 async fn check_records(backend: &Backend, found: &mut Findings) -> Result<(), Failure> {
-    let progress = Progress::of_records("looking up");
+    let progress = Progress::of_records("looking up", None);
     let mut scan = Scan::new(Arc::clone(backend), Order::Key).read_ahead();
     // The marker before the next record.
     let mut before = String::new();

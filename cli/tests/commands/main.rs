@@ -10,6 +10,7 @@ mod interrupted;
 mod keys;
 mod keystone;
 mod listing;
+mod pictures;
 mod purging;
 mod records;
 mod rotating;

@@ -19,7 +19,7 @@ use tower_credentials::{
     domain::Credential,
 };
 
-use crate::{records::SECRET, secret_file};
+use crate::{installed, records::SECRET, secret_file};
 
 /// The tool and its working folder.
 pub(crate) struct Tool {
@@ -122,6 +122,26 @@ impl Tool {
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs commands of a shell in a terminal of 24 lines; `credentials` is the tool. Returns what
+    /// the terminal received. Returns `None` if `script` is not installed.
+    pub(crate) fn in_terminal(&self, columns: u16, locale: &str, commands: &str) -> Option<String> {
+        if !installed::has("script", Command::new("script").arg("--version")) {
+            return None;
+        }
+        let shell = format!(
+            "set -e; stty rows 24 cols {columns}; credentials() {{ {BINARY} \"$@\"; }}; {commands}"
+        );
+        let mut script = Command::new("timeout");
+        script.args(["60", "script", "-qec", &shell, "/dev/null"]).current_dir(self.path(""));
+        script.env_remove("CREDENTIALS_PASSPHRASE").env_remove("RUST_LOG").stdin(Stdio::null());
+        script.env("SHELL", "/bin/sh").env("TERM", "xterm").env("LC_ALL", locale);
+        let output = script.output().unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{commands}: {seen}");
+        assert!(!seen.contains(SECRET), "{seen}");
+        Some(seen)
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
