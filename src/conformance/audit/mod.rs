@@ -40,7 +40,7 @@ pub use self::recorded::Recorded;
 ///
 /// The argument is the path of an async function without parameters that returns an
 /// [`AuditSink`](crate::audit::AuditSink) without events, and a
-/// [`Recorded`](crate::conformance::audit::Recorded) that reads it, as a pair; each test calls it
+/// [`Recorded`] that reads it, as a pair; each test calls it
 /// once. Otherwise the macro works like
 /// [`backend_conformance_tests!`](crate::backend_conformance_tests).
 ///
