@@ -64,8 +64,9 @@ fn count(set: &mut Set, hash: u64, minute: u32) -> u32 {
         (counter.minute, counter.events) = (minute, counter.events.saturating_add(1));
         return counter.events;
     }
-    // The same key in an earlier minute is the first choice.
-    let weight = |counter: &Counter| match counter.minute < minute {
+    // The same key in an earlier minute is the first choice. A later minute is that of a clock that
+    // was set back.
+    let weight = |counter: &Counter| match counter.minute != minute {
         true if counter.hash == hash => (0, 0),
         true => (1, 0),
         false => (1, counter.events),

@@ -28,6 +28,15 @@ impl CredentialLayer {
     pub fn answers<B>(&self, request: &Request<B>) -> bool {
         self.shared.is_ours(request)
     }
+
+    /// Waits until no change is running. A change continues if its client disconnects, so that it
+    /// has its audit event.
+    ///
+    /// For the end of a server: call it after the last request, and before the sink and the store
+    /// are closed.
+    pub async fn settled(&self) {
+        self.shared.authority.turns.settled().await;
+    }
 }
 
 impl<S> Layer<S> for CredentialLayer {

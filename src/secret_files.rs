@@ -191,6 +191,7 @@ impl SecretFileError {
     }
 
     /// The message and the source, for an error of a module that reads such files.
+    #[cfg(any(feature = "encryption", feature = "etcd", feature = "postgres", feature = "sqlite"))]
     pub(crate) fn into_parts(self) -> (String, Option<Box<dyn StdError + Send + Sync>>) {
         (self.message, self.source.map(Into::into))
     }

@@ -24,7 +24,7 @@ pub(crate) fn verify(options: &AuditVerify, files: SecretFiles) -> Result<Report
         let failed = |error| Failure::of(Exit::Unavailable, &error).context(&place);
         readers.push(reader.map_err(failed)?);
     }
-    let report = file::verify(readers, &key, &options.head)?;
+    let report = file::verify(readers, &key, options.after, &options.head)?;
     let count = report.findings.len() as u64 + report.more_findings;
     let findings = report.findings.iter().take(MAX_LISTED).map(|finding| {
         let path = options.files.get(finding.file).map(|path| path.display().to_string());

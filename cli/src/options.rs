@@ -194,8 +194,8 @@ impl Command {
 pub(crate) enum AuditCommand {
     /// Check that no line of an audit log was changed, removed or moved.
     ///
-    /// Give the files of one log, the oldest first. Without the first files, the check starts at
-    /// the first line that it gets.
+    /// Give all files of one log, the oldest first. If the oldest files are not there any more, give
+    /// --after.
     Verify(AuditVerify),
 }
 
@@ -209,6 +209,10 @@ pub(crate) struct AuditVerify {
     /// Without it, the removal of the last lines is not found.
     #[arg(long, value_name = "HEAD", value_parser = parse_head)]
     pub(crate) head: Vec<ChainHead>,
+    /// The head of the chain from which the first file continues, as the server logged it when it
+    /// rotated or started, `SEQ:CODE` [default: the beginning of the chain].
+    #[arg(long, value_name = "HEAD", value_parser = parse_head)]
+    pub(crate) after: Option<ChainHead>,
     /// The files, the oldest first.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,

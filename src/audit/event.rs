@@ -27,7 +27,7 @@ pub struct AuditEvent {
     pub action: AuditAction,
     /// On which record.
     pub target: AuditTarget,
-    /// How it ended. That of an intent is [`AuditOutcome::Unknown`].
+    /// How it ended. The outcome of an intent is [`AuditOutcome::Unknown`].
     pub outcome: AuditOutcome,
     /// Why it was refused, or failed.
     pub reason: Option<AuditReason>,
@@ -152,7 +152,7 @@ pub struct RecordState {
 pub struct IssuedSession {
     /// The access key of the session.
     pub access_key: AccessKey,
-    /// Whom it stands for: `user`, `role/NAME` or `federated-user/NAME`.
+    /// The holder: `user`, `role/NAME` or `federated-user/NAME`.
     pub holder: String,
     /// The ARN of the role that the client named.
     pub role: Option<String>,
@@ -285,6 +285,20 @@ impl AuditTarget {
             kind: Some(record.kind.clone()),
         }
     }
+}
+
+impl AuditTarget {
+    /// Cuts the names that a client chose, which no record need have.
+    pub(crate) fn cut(mut self) -> Self {
+        self.id = self.id.map(|id| CredentialId::from_stored(cut(id.as_str())));
+        self.access_key = self.access_key.map(|key| AccessKey::from_stored(cut(key.as_str())));
+        self
+    }
+}
+
+/// The start of a text, at most 256 bytes.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(256)]
 }
 
 impl RecordState {

@@ -34,6 +34,21 @@ forward_pointers!(AuditSink {
     async fn intent(&self, event: &AuditEvent) -> Result<(), AuditError>;
 });
 
+/// Gives each event to both sinks. An intent that the first one refuses does not reach the second
+/// one; its outcome reaches both.
+#[async_trait]
+impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
+    async fn intent(&self, event: &AuditEvent) -> Result<(), AuditError> {
+        self.0.intent(event).await?;
+        self.1.intent(event).await
+    }
+
+    fn record(&self, event: AuditEvent) {
+        self.0.record(event.clone());
+        self.1.record(event);
+    }
+}
+
 wrapping_error! {
     /// An intent could not be recorded.
     AuditError, "the audit event cannot be recorded"

@@ -1,7 +1,8 @@
 //! Writes with their audit events, and the events of requests that write nothing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::{
@@ -18,6 +19,9 @@ use crate::{
     domain::{Credential, UserId},
     error::{Error, ErrorKind},
 };
+
+/// How long a write waits for other writes of its record.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Authority {
     /// Performs a write, with one event for each record that it changes. Returns the result of the
@@ -37,14 +41,17 @@ impl Authority {
         F: Future<Output = Result<bool, BackendError>> + Send + 'static,
     {
         let (sink, turns) = (Arc::clone(&self.audit), Arc::clone(&self.turns));
+        let running = self.turns.running();
         let task = async move {
+            let _running = running.await;
             // In one order everywhere, so that no two writes wait for each other.
             let mut ids: Vec<_> = events.iter().filter_map(|it| it.target.id.clone()).collect();
             ids.sort_unstable();
             ids.dedup();
             let mut held = Vec::with_capacity(ids.len());
             for id in &ids {
-                held.push(turns.take(id).await);
+                let turn = timeout(TURN_TIMEOUT, turns.take(id)).await;
+                held.push(turn.map_err(|_| AuditError::new("the record is being changed"))?);
             }
             let mut intents = Intents::new(sink);
             for event in events {
@@ -122,34 +129,37 @@ impl Authority {
         reason: AuditReason,
         is_failed: bool,
     ) {
-        let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
+        let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target.cut());
         event.outcome = if is_failed { AuditOutcome::Failed } else { AuditOutcome::Refused };
         event.reason = Some(reason);
         self.audit.record(event);
     }
 
+    /// Records that the response to a caller contains this record, if it is another user's.
+    pub(super) fn record_shown(&self, by: &Requester, record: &Credential) {
+        if record.user_id != by.user_id {
+            let target = AuditTarget::of(record);
+            let event = AuditEvent::new(self.clock.now(), &by.actor(), AuditAction::Show, target);
+            self.audit.record(event.ended(AuditOutcome::Done));
+        }
+    }
+
     /// Records that the response to a caller contains credentials of other users.
     pub(super) fn record_power(&self, by: &Requester, outcome: &Outcome) {
-        let is_others = |view: &View| view.credential.user_id != by.user_id;
-        let (action, target, listed) = match outcome {
-            Outcome::Shown(view) if is_others(view) => {
-                (AuditAction::Show, AuditTarget::of(&view.credential), None)
-            }
-            Outcome::Listed(listing) => {
-                let others = listing.views.iter().filter(|view| is_others(view));
-                let count = others.clone().count();
-                if count == 0 {
-                    return;
-                }
-                (AuditAction::List, owner_of(others), Some(count))
-            }
-            Outcome::Created(_) | Outcome::Deleted | Outcome::Shown(_) | Outcome::Updated(_) => {
-                return;
-            }
+        let listing = match outcome {
+            Outcome::Shown(view) => return self.record_shown(by, &view.credential),
+            Outcome::Listed(listing) => listing,
+            Outcome::Created(_) | Outcome::Deleted | Outcome::Updated(_) => return,
         };
-        let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
-        event.listed = listed;
-        self.audit.record(event.ended(AuditOutcome::Done));
+        let is_others = |view: &&View| view.credential.user_id != by.user_id;
+        let others = listing.views.iter().filter(is_others);
+        let count = others.clone().count();
+        if count > 0 {
+            let (action, target) = (AuditAction::List, owner_of(others));
+            let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
+            event.listed = Some(count);
+            self.audit.record(event.ended(AuditOutcome::Done));
+        }
     }
 }
 

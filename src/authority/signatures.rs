@@ -93,7 +93,8 @@ impl Authority {
         let is_fresh = is_fresh(signed.freshness(), now, self.max_skew);
         // The secret of a key that may not sign cannot be guessed here.
         let is_guess = !genuine && is_fresh && (found.is_none() || secret.is_some());
-        let guess = || is_guess.then(|| Guess::access_key(signed.access_key().as_str()));
+        let guess =
+            || is_guess.then(|| Guess::access_key(signed.access_key().as_str()).by_gateway());
         let Some(credential) = found else {
             let error = if self.hide_unknown_keys {
                 Error::unauthenticated()

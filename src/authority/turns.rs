@@ -5,13 +5,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use crate::domain::CredentialId;
 
 /// The records that are being written.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<CredentialId, Arc<tokio::sync::Mutex<()>>>>);
+pub(crate) struct Turns {
+    queues: Mutex<HashMap<CredentialId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Each write that is running can read.
+    running: Arc<RwLock<()>>,
+}
 
 /// The turn of a write. The next one begins when it is dropped.
 pub(super) struct Turn {
@@ -21,10 +25,20 @@ pub(super) struct Turn {
 }
 
 impl Turns {
+    /// Returns what a write holds while it is running.
+    pub(super) fn running(&self) -> impl Future<Output = OwnedRwLockReadGuard<()>> + use<> {
+        Arc::clone(&self.running).read_owned()
+    }
+
+    /// Waits until no write is running.
+    pub(crate) async fn settled(&self) {
+        drop(self.running.write().await);
+    }
+
     /// Waits until no other write of the record is running.
     pub(super) async fn take(self: &Arc<Self>, id: &CredentialId) -> Turn {
         let queue = {
-            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(queues.entry(id.clone()).or_default())
         };
         // Before it waits, so that a caller that gives up leaves no queue.
@@ -37,7 +51,7 @@ impl Turns {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.held = None;
-        let mut queues = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.turns.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if queues.get(&self.id).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.id);
         }
@@ -62,6 +76,6 @@ mod tests {
         drop(first);
         assert!(second.is_woken());
         drop(second.await);
-        assert_eq!(turns.0.lock().unwrap().len(), 1);
+        assert_eq!(turns.queues.lock().unwrap().len(), 1);
     }
 }

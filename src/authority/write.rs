@@ -131,6 +131,8 @@ impl Authority {
             };
             let decided = change(&stored)?;
             if matches!(decided, Change::Keep) {
+                // The response shows the record, though nothing is changed.
+                self.record_shown(caller, &stored);
                 return Ok(stored);
             }
             let is_rotation = matches!(decided, Change::Rotate { .. });

@@ -15,7 +15,16 @@ const LONGEST_SHOWN: usize = 128;
 
 /// What a failing request guessed at. It contains no secret.
 #[derive(Debug)]
-pub(crate) struct Guess(Box<Subject>);
+pub(crate) struct Guess(Box<Subject>, Via);
+
+/// Who sent a failing request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Via {
+    /// The client itself.
+    Client,
+    /// A gateway, whose other clients a late response would delay.
+    Gateway,
+}
 
 #[derive(Debug)]
 enum Subject {
@@ -47,17 +56,27 @@ pub(super) enum Prefix {
 impl Guess {
     /// A guess at the secret of this key.
     pub(crate) fn access_key(access_key: &str) -> Self {
-        Self(Box::new(Subject::AccessKey(access_key.into())))
+        Self(Box::new(Subject::AccessKey(access_key.into())), Via::Client)
+    }
+
+    /// The same guess, which a gateway has asked about.
+    pub(crate) fn by_gateway(self) -> Self {
+        Self(self.0, Via::Gateway)
+    }
+
+    /// Returns whether a late response delays its client alone.
+    pub(super) fn is_of_client(&self) -> bool {
+        self.1 == Via::Client
     }
 
     /// A guess at a token.
     pub(crate) fn token(token: &str) -> Self {
-        Self(Box::new(Subject::Token(digest(token))))
+        Self(Box::new(Subject::Token(digest(token))), Via::Client)
     }
 
     /// A guess at the password of a user.
     pub(crate) fn user(name: &str) -> Self {
-        Self(Box::new(Subject::User(digest(name))))
+        Self(Box::new(Subject::User(digest(name))), Via::Client)
     }
 
     pub(super) fn group(&self) -> Group<'_> {

@@ -99,6 +99,9 @@ impl Guessers {
         let limiter = &*self.0;
         let (source, now) = (Prefix::of(source), limiter.clock.now());
         limiter.failed.fetch_add(1, Relaxed);
+        if !guess.is_of_client() {
+            return None;
+        }
         let failures = limiter.counters.add(&(source, guess.group()), now);
         let excess = failures.checked_sub(limiter.failures.get()).and_then(NonZeroU32::new)?.get();
         if excess == 1 {

@@ -53,10 +53,10 @@ pub const ALL: &[Metric] = &[
     ),
     counter(names::SESSIONS_ISSUED, "Sessions that STS issued, by action."),
     counter(names::GUESSER_FAILURES, "Requests with an invalid signature or an unknown token."),
-    counter(names::GUESSERS_DELAYED, "Those whose response is late, because there were too many."),
+    counter(names::GUESSERS_DELAYED, "Failures with a late response, because there were too many."),
     counter(
         names::GUESSERS_REFUSED,
-        "Those whose response should be late, but too many others waited.",
+        "Failures whose response was not late, because too many others waited.",
     ),
     gauge(names::GUESSERS_WAITING, "Late responses that wait now."),
     #[cfg(feature = "audit")]

@@ -31,7 +31,7 @@ tokio::task_local! {
     static SERVED: Served;
 }
 
-/// What the guard and the parts of an `s3s` service tell each other about a request.
+/// What the guard and the parts of an `s3s` service exchange about a request.
 struct Served {
     token: Option<Arc<str>>,
     /// `None` if nobody wants to know.

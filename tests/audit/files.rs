@@ -1,13 +1,18 @@
 //! The file: intents, rotation, restart.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    sync::Arc,
+    time::Duration,
+};
 
 use test_support::{
     clock::TestClock,
     world::{BOB, DEMO, World, tokens},
 };
 use tower_credentials::{
-    audit::file::{AuditFile, AuditFileError, verify},
+    audit::file::{AuditFile, AuditFileError, FindingKind, verify},
     backend::memory::MemoryBackend,
 };
 
@@ -74,9 +79,13 @@ async fn rotated_files_continue_the_chain_and_lose_nothing() {
     let report = check(&rotated);
     assert_eq!((report.lines, report.first), (8, Some(1)));
     assert!(report.findings.is_empty(), "{report:?}");
-    // The later files alone have a beginning that is known.
+    // The later files alone need the head from which they continue.
     let report = check(&rotated[1..]);
     assert_eq!(report.first, Some(3));
+    assert_eq!(report.findings[0].kind, FindingKind::Missing { from: 1, to: 2 });
+    let head = check(&rotated[..1]).head;
+    let later = rotated[1..].iter().map(|path| BufReader::new(File::open(path).unwrap()));
+    let report = verify(later, &key(), head, &[]).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
     // A file between others is missing.
     let report = check(&[rotated[0].clone(), rotated[2].clone()]);
@@ -98,7 +107,10 @@ async fn file_that_is_cut_by_a_rotation_starts_anew() {
     assert!(audit.close(LONG));
     let kinds: Vec<_> = lines(&path).iter().map(|line| line["type"].clone()).collect();
     assert_eq!(kinds, ["start", "event"]);
-    assert!(check(&[path]).findings.is_empty());
+    // The check finds the lines that were cut.
+    let findings = check(&[path]).findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].kind, FindingKind::Missing { from: 1, to: 2 });
 }
 
 #[tokio::test]
@@ -118,6 +130,54 @@ async fn restart_continues_the_chain_and_removes_an_incomplete_last_line() {
     let kinds: Vec<_> = lines(&path).iter().map(|line| line["type"].clone()).collect();
     assert_eq!(kinds, ["start", "event", "start", "event", "start"]);
     assert!(check(&[path]).findings.is_empty());
+}
+
+#[tokio::test]
+async fn restart_after_a_rotation_continues_the_chain_of_the_newest_rotated_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let mut rotated = Vec::new();
+    for number in 0..3 {
+        let audit = builder(&path).open().unwrap();
+        world(&audit).mint(BOB, DEMO, &format!("k{number}")).await;
+        assert!(audit.close(LONG));
+        let old = folder.path().join(format!("audit.log.{number}"));
+        fs::rename(&path, &old).unwrap();
+        rotated.push(old);
+    }
+    // Not an audit file, and newer.
+    fs::write(folder.path().join("audit.logs"), "x").unwrap();
+    assert!(builder(&path).open().unwrap().close(LONG));
+    rotated.push(path);
+    let report = check(&rotated);
+    assert!(report.findings.is_empty(), "{report:?}");
+    assert_eq!(report.lines, 7);
+}
+
+#[tokio::test]
+async fn forged_lines_are_neither_resolved_nor_copied_into_later_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let audit = builder(&path).synced(true).open().unwrap();
+    let first = world(&audit);
+    for number in 0..3 {
+        first.mint(BOB, DEMO, &format!("k{number}")).await;
+    }
+    assert!(audit.close(LONG));
+    let text = fs::read_to_string(&path).unwrap();
+    let (start, rest) = text.split_once('\n').unwrap();
+    let forged = format!(
+        "{{\"seq\":2,\"type\":\"intent\",\"id\":\"{}\",\"action\":\"delete\",\"target\":{{}},\"mac\":\"{}\"}}",
+        "a".repeat(32),
+        "b".repeat(64)
+    );
+    fs::write(&path, format!("{start}\n{forged}\n{rest}")).unwrap();
+    let audit = builder(&path).synced(true).open().unwrap();
+    assert_eq!(audit.unresolved(), 0);
+    fs::rename(&path, folder.path().join("audit.log.1")).unwrap();
+    world(&audit).mint(BOB, DEMO, "after").await;
+    assert!(audit.close(LONG));
+    assert!(!fs::read_to_string(&path).unwrap().contains("aaaa"));
 }
 
 #[test]
@@ -170,5 +230,5 @@ async fn clock_that_is_set_back_breaks_neither_the_order_nor_the_chain() {
 
 pub(crate) fn check(paths: &[std::path::PathBuf]) -> tower_credentials::audit::file::ChainReport {
     let files = paths.iter().map(|path| std::io::BufReader::new(fs::File::open(path).unwrap()));
-    verify(files, &key(), &[]).unwrap()
+    verify(files, &key(), None, &[]).unwrap()
 }

@@ -50,8 +50,10 @@ async fn log_that_was_not_changed_verifies() {
     assert_eq!((&report["exit"], &report["findings"]), (&0.into(), &0.into()), "{report}");
     assert_eq!((&report["lines"], &report["first"]), (&6.into(), &1.into()), "{report}");
     let head = report["head"].as_str().unwrap();
-    let report = verify(&tool, &["--head", head, "audit.log"]);
+    let rotated = verify(&tool, &["audit.log.1"])["head"].as_str().unwrap().to_owned();
+    let report = verify(&tool, &["--after", &rotated, "--head", head, "audit.log"]);
     assert_eq!((&report["exit"], &report["first"]), (&0.into(), &3.into()), "{report}");
+    assert_eq!(verify(&tool, &["audit.log"])["exit"], 1);
     let run = tool.run_ok(&["audit", "verify", "--key", "audit.key", "audit.log.1", "audit.log"]);
     assert!(run.stdout().contains("findings"), "{}", run.stdout());
 }

@@ -108,7 +108,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     credentials = options.server.apply(options.key.apply(credentials));
     let audit = options.audit.open(options.store.secret_files.into(), &keys, &health).await?;
     credentials = audit.apply(credentials);
-    let guessers = options.guesser.guessers();
+    let guessers = options.guesser.guessers(options.server.max_connections());
     #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics {
         metrics.serve(Sources {
@@ -137,11 +137,11 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
         .layer(LoopbackLayer::new(&credentials, are_public))
-        .layer(credentials)
+        .layer(credentials.clone())
         .service(store::open(&buckets, keys, identities, &account_id, guard)?);
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
     let served =
         server::serve(options.listen, &options.server, transport, health, service, print).await;
-    audit.close();
+    audit.close(&credentials).await;
     served
 }

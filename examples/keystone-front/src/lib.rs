@@ -94,7 +94,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let directory = KeystoneDirectory::new(client.clone());
     let credentials = audit.apply(CredentialLayer::builder(validator, Arc::clone(&store)));
     let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
-    let guessers = options.guesser.guessers();
+    let guessers = options.guesser.guessers(options.server.max_connections());
     #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics {
         metrics.serve(Sources {
@@ -124,12 +124,12 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .layer(SetSensitiveResponseHeadersLayer::new(server::secret_headers()))
         .layer(NormalizePathLayer)
         .map_response(responses::explain_limits)
-        .layer(credentials)
+        .layer(credentials.clone())
         .service(Purging::new(proxy, purger, indeterminate, options.base()));
     let print = |url: &str| print_commands(url, &options.keystone, options.base());
     let served =
         server::serve(options.listen, &options.server, transport, health, service, print).await;
-    audit.close();
+    audit.close(&credentials).await;
     served
 }
 

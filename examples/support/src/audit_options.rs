@@ -3,9 +3,13 @@
 use std::{future::ready, path::PathBuf, time::Duration};
 
 use clap::Args;
+use tokio::{task::spawn_blocking, time::timeout};
 use tower_credentials::{
-    CredentialLayerBuilder,
-    audit::file::{AuditFile, AuditKey},
+    CredentialLayer, CredentialLayerBuilder,
+    audit::{
+        TracingSink,
+        file::{AuditFile, AuditKey},
+    },
     backend::CredentialBackend,
     secret_files::SecretFiles,
 };
@@ -18,7 +22,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where a server records who changed what.
 #[derive(Clone, Debug, Args)]
 pub struct AuditOptions {
-    /// Append audit events to this file, as lines of JSON [default: only to the log].
+    /// Also append audit events to this file, as lines of JSON [default: only to the log].
     ///
     /// Rotate it by renaming it. `credentials audit verify` checks it.
     #[arg(long = "audit-file", value_name = "FILE", requires = "key")]
@@ -76,7 +80,7 @@ impl Audit {
     /// Sets the sink of a layer, if there is a file.
     pub fn apply(&self, layer: CredentialLayerBuilder) -> CredentialLayerBuilder {
         match &self.0 {
-            Some(audit) => layer.audit(audit.clone()),
+            Some(audit) => layer.audit((audit.clone(), TracingSink::new())),
             None => layer,
         }
     }
@@ -86,22 +90,24 @@ impl Audit {
         self.0.as_ref()
     }
 
-    /// Writes what waits, and closes the file.
-    pub fn close(&self) {
-        if let Some(audit) = &self.0
-            && !audit.close(CLOSE_TIMEOUT)
-        {
+    /// Waits for the changes that are running, writes what waits, and closes the file.
+    pub async fn close(self, credentials: &CredentialLayer) {
+        let settled = timeout(CLOSE_TIMEOUT, credentials.settled()).await;
+        let Some(audit) = self.0 else { return };
+        let closing = audit.clone();
+        let closed = spawn_blocking(move || closing.close(CLOSE_TIMEOUT)).await;
+        if settled.is_err() || !closed.unwrap_or(false) {
             tracing::error!(waiting = audit.stats().waiting, "audit events may be lost");
         }
     }
 }
 
-/// Without the synced mode, events wait in memory, and requests are served.
+/// Reads and S3 requests are served in any case, so that the server stays ready.
 fn status_of(audit: &AuditFile, is_synced: bool) -> Status {
     match audit.health() {
         Ok(()) => Status::Ok,
-        Err(reason) if is_synced => Status::Failed(reason),
-        Err(reason) => Status::Degraded(reason),
+        Err(reason) if is_synced => Status::Degraded(format!("changes are refused: {reason}")),
+        Err(reason) => Status::Degraded(format!("events wait in memory: {reason}")),
     }
 }
 

@@ -25,9 +25,12 @@ pub struct GuesserOptions {
 
 impl GuesserOptions {
     /// What counts the guesses, for all layers of the server. `None` if it is off.
-    pub fn guessers(self) -> Option<Guessers> {
+    ///
+    /// Late responses occupy at most a quarter of the connections, so that they keep nobody out.
+    pub fn guessers(self, max_connections: usize) -> Option<Guessers> {
         let failures = NonZeroU32::new(self.guesser_failures)?;
-        Some(Guessers::builder().failures(failures).build())
+        let waiting = (max_connections / 4).min(1_024);
+        Some(Guessers::builder().failures(failures).most_waiting(waiting).build())
     }
 
     /// Sets the options of a layer.

@@ -38,6 +38,12 @@ pub(super) struct Sealed<'a> {
     pub(super) mac: [u8; 32],
 }
 
+impl Sealed<'_> {
+    pub(super) fn head(&self) -> ChainHead {
+        ChainHead { seq: self.seq, mac: self.mac }
+    }
+}
+
 impl AuditKey {
     /// Creates a key from random bytes.
     ///

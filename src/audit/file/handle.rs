@@ -125,12 +125,13 @@ impl AuditFile {
         AuditFileBuilder { path: path.into(), key, is_synced: false, clock }
     }
 
-    /// Records the outcome of the changes that an earlier process attempted before it crashed: the
-    /// state of the store tells which were made.
+    /// Records the outcome of the changes that an earlier process attempted before it crashed, as
+    /// the store shows them.
     ///
     /// Call it once, before any change of these records. A change is `done` if the stored record
     /// has the version and the state that the intent names, `withdrawn` if it has those before the
-    /// change, and `unknown` if another process changed it since.
+    /// change, and `unknown` if another process changed it since. If several processes share the
+    /// store, another one may have made the same change, or have undone it.
     ///
     /// # Errors
     ///
@@ -145,11 +146,10 @@ impl AuditFile {
             let unresolved = &self.0.unresolved;
             let next = unresolved.lock().unwrap_or_else(PoisonError::into_inner).last().cloned();
             let Some(intent) = next else { return Ok(resolved) };
-            if let Some(outcome) = resolving::outcome_of(&intent, backend).await? {
-                resolved.count(outcome);
-                if let Some(entry) = resolving::entry(&intent, outcome, self.0.clock.now()) {
-                    self.0.queue.push(entry);
-                }
+            let outcome = resolving::outcome_of(&intent, backend).await?;
+            resolved.count(outcome);
+            if let Some(entry) = resolving::entry(&intent, outcome, self.0.clock.now()) {
+                self.0.queue.push(entry);
             }
             unresolved.lock().unwrap_or_else(PoisonError::into_inner).pop();
         }

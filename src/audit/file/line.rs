@@ -21,7 +21,7 @@ pub(super) fn members(kind: &'static str, event: &AuditEvent, is_resolved: bool)
         id: event.id.to_string(),
         time: time_of(event.time),
         action: event.action.as_str(),
-        // That of an intent is not known.
+        // The outcome of an intent is not known yet.
         outcome: (kind != "intent").then(|| event.outcome.as_str()),
         resolved: is_resolved.then_some(true),
         reason: event.reason.as_ref().map(|it| Reason { kind: it.kind, message: &it.message }),

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 /// The longest line that is read, in bytes. A longer one is not an audit line.
-const MAX_LINE: usize = 1 << 20;
+const MAX_LINE: usize = 4 << 20;
 
 /// The lines of a file.
 pub(super) struct Lines<R>(pub(super) R);

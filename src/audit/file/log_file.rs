@@ -41,7 +41,9 @@ pub(super) struct Content {
     pub(super) head: Option<ChainHead>,
     /// The intents without an outcome.
     pub(super) open: BTreeMap<AuditId, Value>,
-    /// The types and ids of the lines after a number.
+    /// The line with the number after which lines are listed.
+    pub(super) at_after: Option<ChainHead>,
+    /// The types and ids of the lines after that number.
     pub(super) recent: HashSet<(String, AuditId)>,
 }
 
@@ -72,6 +74,11 @@ impl LogFile {
             file.set_len(length)?;
         }
         Ok((Self { path: path.to_owned(), file, length }, content))
+    }
+
+    /// Returns whether the file has no line.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     /// Returns whether the path still names this file, and the file was not cut.
@@ -108,6 +115,29 @@ impl LogFile {
     }
 }
 
+/// Reads the newest of the files into which earlier rotations have renamed the file: `NAME.*` or
+/// `NAME-*` in the same folder. Empty if there is none, or it is not an audit file under this key.
+pub(super) fn newest_rotated(path: &Path, key: &AuditKey) -> Content {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Content::default();
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let Ok(entries) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else {
+        return Content::default();
+    };
+    let rotated = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let other = entry.file_name();
+        let rest = other.to_str()?.strip_prefix(name)?;
+        let metadata = entry.metadata().ok()?;
+        let is_rotated = rest.starts_with(['.', '-']) && metadata.is_file();
+        is_rotated.then(|| Some((metadata.modified().ok()?, entry.path())))?
+    });
+    let Some((_, newest)) = rotated.max() else { return Content::default() };
+    let read = File::open(newest).map_err(AuditFileError::from).and_then(|it| read(&it, key, 0));
+    read.map(|(content, _)| content).unwrap_or_default()
+}
+
 #[cfg(unix)]
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -120,14 +150,13 @@ fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// Reads the file. Returns the length of its whole lines.
+/// Reads the file. Returns the length of its whole lines. Lines whose code is wrong count for
+/// nothing.
 fn read(file: &File, key: &AuditKey, after: u64) -> Result<(Content, u64), AuditFileError> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.rewind()?;
     let (mut lines, mut content, mut length) = (Lines(reader), Content::default(), 0);
-    // The line before the last one.
-    let mut previous = None;
-    let mut last = None;
+    let (mut previous, mut is_genuine, mut forged) = (None, true, 0_u64);
     while let Some((line, bytes)) = lines.next()? {
         let line = match line {
             Line::Torn => break,
@@ -135,17 +164,23 @@ fn read(file: &File, key: &AuditKey, after: u64) -> Result<(Content, u64), Audit
             Line::Whole(line) => line,
         };
         length += bytes;
-        previous = last.map(|line: Vec<u8>| chain::split(&line).map(|line| line.mac));
-        content.note(&line, after);
-        last = Some(line);
-    }
-    if let Some(last) = last {
-        let sealed = chain::split(&last).ok_or(AuditFileError::NotAnAuditFile)?;
-        let previous = previous.unwrap_or_else(|| previous_of(&last));
-        if !previous.is_some_and(|previous| key.verifies(&previous, &sealed)) {
-            return Err(AuditFileError::NotAnAuditFile);
+        let sealed = chain::split(&line);
+        is_genuine = sealed.as_ref().is_some_and(|sealed| {
+            let previous = previous.or_else(|| previous_of(&line));
+            previous.is_some_and(|previous| key.verifies(&previous, sealed))
+        });
+        // The next line follows this one, also if this one was changed.
+        previous = sealed.as_ref().map(|sealed| sealed.mac).or(previous);
+        match sealed {
+            Some(sealed) if is_genuine => content.note(&line, sealed.head(), after),
+            _ => forged += 1,
         }
-        content.head = Some(ChainHead { seq: sealed.seq, mac: sealed.mac });
+    }
+    if !is_genuine {
+        return Err(AuditFileError::NotAnAuditFile);
+    }
+    if forged > 0 {
+        tracing::error!(lines = forged, "the audit file was changed: verify it");
     }
     Ok((content, length))
 }
@@ -157,8 +192,13 @@ pub(super) fn previous_of(line: &[u8]) -> Option<[u8; 32]> {
 }
 
 impl Content {
-    fn note(&mut self, line: &[u8], after: u64) {
-        let is_recent = chain::split(line).is_some_and(|sealed| sealed.seq > after);
+    /// Takes over a line that was verified.
+    fn note(&mut self, line: &[u8], head: ChainHead, after: u64) {
+        self.head = Some(head);
+        if head.seq == after {
+            self.at_after = Some(head);
+        }
+        let is_recent = head.seq > after;
         // Most lines need not be parsed.
         let has = |text: &str| str::from_utf8(line).is_ok_and(|line| line.contains(text));
         if !is_recent && !has("\"type\":\"intent\"") && !has("\"type\":\"outcome\"") {

@@ -17,9 +17,9 @@
 //! # Chain
 //!
 //! `mac` is the last member of a line: HMAC-SHA256 of the code of the line before (32 bytes) and of
-//! this line up to `,"mac"`, in hexadecimal digits. The key is the operator's. Who does not have it
-//! cannot change, add, remove or reorder lines without a trace, except for the last lines of the
-//! log. The code of the last line is logged at the start and every hour, so that a removed end is
+//! this line up to `,"mac"`, in hexadecimal digits. The key is the operator's. Without
+//! it, nobody can change, add, remove or reorder lines without a trace, except for the last lines
+//! of the log. The code of the last line is logged at the start and every hour, so that a removed end is
 //! found too: [`verify`](verify()) checks both.
 //!
 //! # Rotation

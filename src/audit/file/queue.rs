@@ -23,7 +23,7 @@ pub(super) struct Entry {
     /// Whether the line is needed only if its intent was written.
     pub(super) only_if_open: bool,
     pub(super) members: String,
-    /// Told when the line is durable. Dropped if it cannot be written.
+    /// Notified when the line is durable. Dropped if it cannot be written.
     pub(super) durable: Option<oneshot::Sender<()>>,
 }
 
@@ -68,7 +68,9 @@ impl Queue {
     pub(super) fn push(&self, entry: Entry) -> bool {
         let mut state = self.lock();
         let bytes = state.bytes + entry.members.len();
-        let is_full = state.outstanding >= MAX_ENTRIES || bytes > MAX_BYTES;
+        // There are no more outcomes than intents, which are bounded.
+        let is_bounded = entry.kind != "outcome";
+        let is_full = is_bounded && (state.outstanding >= MAX_ENTRIES || bytes > MAX_BYTES);
         if state.is_closed || is_full {
             // A refused intent is not lost: its change is not made.
             if entry.durable.is_none() && !entry.only_if_open {

@@ -23,8 +23,7 @@ pub struct Resolved {
     pub done: usize,
     /// The change was not made.
     pub withdrawn: usize,
-    /// The record was changed again since, so that nothing can be said; or a session was issued,
-    /// which the store does not know.
+    /// The record was changed again since; or a session was issued, which the store does not know.
     pub unknown: usize,
 }
 
@@ -38,15 +37,15 @@ impl Resolved {
     }
 }
 
-/// Returns the outcome of an intent. `None` if the line names no record.
+/// Returns the outcome of an intent: what the store has, whoever wrote it.
 pub(super) async fn outcome_of(
     intent: &Value,
     backend: &dyn CredentialBackend,
-) -> Result<Option<AuditOutcome>, BackendError> {
-    let Some(id) = intent["target"]["id"].as_str() else { return Ok(None) };
-    if intent["action"] == "session" {
-        return Ok(Some(AuditOutcome::Unknown));
-    }
+) -> Result<AuditOutcome, BackendError> {
+    let id = intent["target"]["id"].as_str();
+    let Some(id) = id.filter(|_| intent["action"] != "session") else {
+        return Ok(AuditOutcome::Unknown);
+    };
     let stored = backend.get_latest(&CredentialId::from_stored(id)).await?;
     let (before, after) = (&intent["before"], &intent["after"]);
     let is = |state: &Value, stored: &Credential| {
@@ -55,14 +54,13 @@ pub(super) async fn outcome_of(
             && state["expires_at"].as_str() == stored.terms.expires_at().map(format_time).as_deref()
             && state["boundary"].as_str() == stored.terms.boundary()
     };
-    Ok(Some(match (stored, before.is_object(), after.is_object()) {
+    Ok(match (stored, before.is_object(), after.is_object()) {
         (None, _, false) => AuditOutcome::Done,
         (Some(stored), _, true) if is(after, &stored) => AuditOutcome::Done,
         (Some(stored), true, _) if is(before, &stored) => AuditOutcome::Withdrawn,
-        // A new record, which nobody can have changed before its creator knew of it.
         (None, false, true) => AuditOutcome::Withdrawn,
         _ => AuditOutcome::Unknown,
-    }))
+    })
 }
 
 /// Returns the line of the outcome.

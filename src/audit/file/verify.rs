@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, BufRead},
+    mem,
 };
 
 use super::{
@@ -20,7 +21,7 @@ const MAX_FINDINGS: usize = 1_000;
 pub struct ChainReport {
     /// The number of lines.
     pub lines: u64,
-    /// The number of the first line in its chain. More than 1 if older files were not given.
+    /// The number of the first line.
     pub first: Option<u64>,
     /// The last line whose code is that of its text.
     pub head: Option<ChainHead>,
@@ -80,9 +81,10 @@ impl fmt::Display for FindingKind {
 }
 
 /// Checks files that contain one chain, the oldest first, and that the chain contains the lines
-/// of these heads, which were logged. Heads before the first line are not checked.
+/// of these heads, which were logged.
 ///
-/// Without a head, the removal of the last lines is not found.
+/// The first line must be the first of the chain, or follow the line of the head `after`. Without a
+/// head, the removal of the last lines is not found.
 ///
 /// # Errors
 ///
@@ -90,10 +92,12 @@ impl fmt::Display for FindingKind {
 pub fn verify<R: BufRead>(
     files: impl IntoIterator<Item = R>,
     key: &AuditKey,
+    after: Option<ChainHead>,
     heads: &[ChainHead],
 ) -> io::Result<ChainReport> {
-    let mut check =
-        Check { key, report: ChainReport::default(), last: None, heads: heads.to_vec() };
+    let last = after.unwrap_or(ChainHead::NONE);
+    let heads = heads.iter().filter(|head| Some(**head) != after).copied().collect();
+    let mut check = Check { key, report: ChainReport::default(), last, heads };
     for (file, reader) in files.into_iter().enumerate() {
         let (mut lines, mut number) = (Lines(reader), 0);
         while let Some((line, _)) = lines.next()? {
@@ -109,9 +113,7 @@ pub fn verify<R: BufRead>(
         }
         check.report.lines += number;
     }
-    // Those before the first line are in files that were not given.
-    let first = check.report.first.unwrap_or_default();
-    for head in check.heads.into_iter().filter(|head| head.seq >= first) {
+    for head in check.heads {
         check.report.add(Finding { file: 0, line: 0, kind: FindingKind::HeadMissing(head) });
     }
     Ok(check.report)
@@ -121,7 +123,7 @@ struct Check<'a> {
     key: &'a AuditKey,
     report: ChainReport,
     /// The number and the code of the line before, as it says.
-    last: Option<ChainHead>,
+    last: ChainHead,
     /// Those that were not found yet.
     heads: Vec<ChainHead>,
 }
@@ -130,21 +132,23 @@ impl Check<'_> {
     /// Checks a line, and goes on from it.
     fn line(&mut self, line: &[u8]) -> Option<FindingKind> {
         let Some(sealed) = chain::split(line) else { return Some(FindingKind::NotALine) };
-        let head = ChainHead { seq: sealed.seq, mac: sealed.mac };
-        let last = self.last.replace(head);
-        let previous = match last {
-            Some(last) => Some(last.mac),
-            None => previous_of(line),
+        let head = sealed.head();
+        let last = mem::replace(&mut self.last, head);
+        let is_next = self.key.verifies(&last.mac, &sealed);
+        // The first line of a file names the code of the line before.
+        let is_start = || {
+            let previous = previous_of(line).filter(|_| self.report.first.is_none());
+            previous.is_some_and(|previous| self.key.verifies(&previous, &sealed))
         };
-        let is_genuine = previous.is_some_and(|previous| self.key.verifies(&previous, &sealed));
-        if is_genuine {
+        if is_next || is_start() {
             self.heads.retain(|wanted| *wanted != head);
             self.report.first.get_or_insert(head.seq);
             self.report.head = Some(head);
+        }
+        if is_next {
             // The code covers the number, so that this is the line after the last one.
             return None;
         }
-        let Some(last) = last else { return Some(FindingKind::Changed) };
         match head.seq.checked_sub(last.seq) {
             Some(1) => Some(FindingKind::Changed),
             Some(gap) if gap > 1 => {

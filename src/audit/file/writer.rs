@@ -15,7 +15,7 @@ use super::{
     chain::{AuditKey, ChainHead},
     error::AuditFileError,
     line::{text_of, time_of},
-    log_file::{Content, Failed, LogFile},
+    log_file::{self, Content, Failed, LogFile},
     queue::{Entry, Queue, Taken},
 };
 use crate::{audit::AuditId, clock::Clock};
@@ -72,7 +72,12 @@ impl Writer {
         is_synced: bool,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Vec<Value>), AuditFileError> {
-        let (log, content) = LogFile::open(&path, &key, 0)?;
+        let (log, mut content) = LogFile::open(&path, &key, 0)?;
+        if content.head.is_none() {
+            // The file was rotated before its process ended.
+            content = log_file::newest_rotated(&path, &key);
+        }
+        let is_rotated = log.is_empty();
         let mut writer = Self {
             path,
             key,
@@ -89,7 +94,7 @@ impl Writer {
         let left: Vec<_> = content.open.into_values().collect();
         writer.open =
             left.iter().filter_map(|line| Some((id_of(line)?, members_of(line)))).collect();
-        writer.start_file(false)?;
+        writer.start_file(is_rotated)?;
         writer.log_head();
         Ok((writer, left))
     }
@@ -100,7 +105,6 @@ impl Writer {
         loop {
             let Taken { entries, mut lost, is_closed } = self.queue.take(wait);
             self.pending.extend(entries);
-            wait = HEAD_INTERVAL;
             if !self.pending.is_empty() || lost > 0 {
                 self.queue.began(self.clock.now());
                 let failure = self.write_all(&mut lost).err().map(|error| error.with_cause());
@@ -110,10 +114,10 @@ impl Writer {
                 self.queue.ended(failure, lost);
                 if is_failed {
                     self.reject_intents();
-                    wait = RETRY;
                 }
             }
-            self.log_head_if_due();
+            let until_head = self.log_head_if_due();
+            wait = if self.failure.is_some() { RETRY } else { until_head };
             if is_closed && (self.pending.is_empty() || self.failure.is_some()) {
                 break;
             }
@@ -185,10 +189,10 @@ impl Writer {
         }
         let (log, content) = LogFile::open(&self.path, &self.key, self.head.seq)?;
         self.log = Some(log);
-        let Content { head, open, recent } = content;
+        let Content { head, open, at_after, recent } = content;
         match head {
             // Lines that were written although the attempt failed.
-            Some(head) if head.seq >= self.head.seq => {
+            Some(head) if at_after == Some(self.head) => {
                 self.head = head;
                 for (id, line) in &open {
                     self.open.entry(*id).or_insert_with(|| members_of(line));
@@ -204,6 +208,8 @@ impl Writer {
                 Ok(())
             }
             Some(_) | None => {
+                // At a rotation too, so that the check can begin with the new file.
+                self.log_head();
                 let started = self.start_file(true);
                 if started.is_err() {
                     // The next attempt writes the start line.
@@ -289,12 +295,17 @@ impl Writer {
         }
     }
 
-    fn log_head_if_due(&mut self) {
+    /// Returns the time until the head is logged next.
+    fn log_head_if_due(&mut self) -> Duration {
         let now = self.clock.now();
         // A clock that was set back counts as an hour.
-        let elapsed = self.head_logged.map(|at| now.duration_since(at));
-        if !matches!(elapsed, Some(Ok(elapsed)) if elapsed < HEAD_INTERVAL) {
-            self.log_head();
+        let elapsed = self.head_logged.and_then(|at| now.duration_since(at).ok());
+        match elapsed.and_then(|elapsed| HEAD_INTERVAL.checked_sub(elapsed)) {
+            Some(left) if !left.is_zero() => left,
+            _ => {
+                self.log_head();
+                HEAD_INTERVAL
+            }
         }
     }
 

@@ -88,7 +88,7 @@ async fn log_of_the_server_has_the_heads_of_its_audit_file() {
     let key = folder.path().join("audit.key");
     let key = AuditKey::resolve(key.to_str().unwrap(), SecretFiles::new()).unwrap();
     let file = BufReader::new(File::open(folder.path().join("audit.log")).unwrap());
-    let report = verify([file], &key, &heads).unwrap();
+    let report = verify([file], &key, None, &heads).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
     assert_eq!(report.head, heads.last().copied());
 }

@@ -39,7 +39,7 @@ pub struct ServerOptions {
     ///
     /// The source of a request is the rightmost address in `Forwarded` or `X-Forwarded-For` that is
     /// not a trusted proxy's. The id of a request is that of `X-Request-Id`. The headers of other
-    /// clients count for nothing.
+    /// clients are ignored.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<String>,
     /// The maximum number of connections. The server then closes those that have been idle for the
@@ -80,7 +80,8 @@ impl ServerOptions {
         TrustedProxies::new(&self.trusted_proxy)
     }
 
-    pub(super) fn max_connections(&self) -> usize {
+    /// The maximum number of connections.
+    pub fn max_connections(&self) -> usize {
         self.max_connections as usize
     }
 
