@@ -25,8 +25,9 @@
 //!
 //! - A request with an invalid signature, also for an access key that does not exist, and a session
 //!   token that was not made with the secret of its key. The count is that of the access key; for a
-//!   session, that of the key from which it is derived. This includes the signatures that
-//!   `s3tokens` and `ec2tokens` verify for a gateway.
+//!   session, that of the key from which it is derived. The signatures that
+//!   `s3tokens` and `ec2tokens` verify for a gateway are in [`GuesserStats`], and never answered
+//!   late: that would delay the other clients of the gateway.
 //! - A token that the [`TokenValidator`](crate::auth::TokenValidator) reports as
 //!   [invalid](crate::auth::AuthError::Invalid). Tokens count together in 16 groups, by the first
 //!   four bits of their SHA-256, because each guess is another token.
