@@ -12,6 +12,7 @@ mod hostile;
 mod keys;
 mod life;
 mod mutated;
+mod operation;
 mod people;
 mod sign;
 mod tally;
@@ -32,6 +33,7 @@ use tokio::{join, select, time::sleep};
 
 use crate::{
     dice::Dice,
+    operation::{Operation, with_operation},
     people::{CACHE_SECONDS, HOSTILE, People},
     sign::Sketch,
     world::{Kind, World},
@@ -57,7 +59,10 @@ async fn soak_with_file(kind: Kind, server: Server, arguments: &[&str]) {
     let file = server.home().join("identities.toml");
     let people = People::in_file(&file);
     let server = server.arguments(&["--identities", file.to_str().unwrap()]).arguments(arguments);
-    soak(World::new(kind, server.start().await, people, Dice::seed())).await;
+    let server = with_operation(server);
+    let running = server.start().await;
+    let operation = Operation::of(server.home(), &running).await;
+    soak(World::new(kind, running, people, Dice::seed()), &operation).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,11 +85,14 @@ async fn front_survives_random_and_hostile_requests_and_outages() {
         CACHE_SECONDS,
     ]);
     let people = People::in_keystone(keystone);
-    Box::pin(soak(World::new(Kind::Front, server.start().await, people, Dice::seed()))).await;
+    let server = with_operation(server);
+    let running = server.start().await;
+    let operation = Operation::of(server.home(), &running).await;
+    Box::pin(soak(World::new(Kind::Front, running, people, Dice::seed()), &operation)).await;
 }
 
 /// Soaks a server, and then checks the whole run.
-async fn soak(world: World) {
+async fn soak(world: World, operation: &Operation) {
     let (kind, seed) = (world.kind, world.seed);
     println!("{kind:?}: SOAK_SEED={seed}");
     let before = watch::descriptors(&world);
@@ -129,8 +137,9 @@ async fn soak(world: World) {
     if accepted == 0 || rejected == 0 {
         world.fault("no valid key was used, or no revoked one");
     }
+    let reported = operation.check(&world).await;
     let secrets = world.keys.secrets();
-    println!("{kind:?}: {}; {secrets} secrets searched for; {usage}", world.tally);
+    println!("{kind:?}: {}; {secrets} secrets searched for; {usage}; {reported}", world.tally);
     let faults = world.faults();
     let errors = log.lines().rev().filter(|line| line.contains("ERROR") || line.contains("WARN"));
     let errors = errors.take(20).collect::<Vec<_>>().join("\n");
