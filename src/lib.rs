@@ -290,7 +290,9 @@ pub use self::{
     error::{Error, ErrorKind},
     future::ResponseFuture,
     layer::CredentialLayer,
-    origin::{ClientAddress, ClientTls, InvalidNetwork, RequestId, TrustedProxies},
+    origin::{
+        ClientAddress, ClientTls, ForwardedHeader, InvalidNetwork, RequestId, TrustedProxies,
+    },
     route::Route,
     service::CredentialService,
 };

@@ -8,8 +8,8 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
-    audit::RequestFacts,
-    authority::Authority,
+    audit::{AuditAction, AuditReason, RequestFacts},
+    authority::{Authority, Signer},
     aws::{AwsWires, Roles},
     config::{self, ConfigError},
     dialect::{
@@ -150,16 +150,36 @@ impl Wires {
         }
         let params = query_api::signed_params(&head.uri, &head.headers, &body)?;
         if service == Service::Iam {
-            let aws_iam::Operation { command, action } = aws_iam::Operation::parse(&params)?;
+            let parsed = aws_iam::Operation::parse(&params);
+            let parsed = parsed.inspect_err(|error| refuse(authority, &signer, &params, error));
+            let aws_iam::Operation { command, action } = parsed?;
             *endpoint = Endpoint::of_iam(action);
             let outcome = authority.run_own_keys(&signer, command).await?;
             return Ok(aws_iam::answer(action, &outcome, &self.account_id));
         }
-        let aws_sts::Operation { command, action, source_identity } =
-            aws_sts::Operation::parse(&params)?;
+        let parsed = aws_sts::Operation::parse(&params);
+        let parsed = parsed.inspect_err(|error| refuse(authority, &signer, &params, error));
+        let aws_sts::Operation { command, action, source_identity } = parsed?;
         *endpoint = Endpoint::of_sts(action);
         let outcome = authority.run_session(&signer, &self.roles, command).await?;
         Ok(aws_sts::answer(action, &outcome, &self.account_id, source_identity.as_deref()))
+    }
+}
+
+/// Records that a signed request with invalid parameters is refused, if its action is a change.
+fn refuse(authority: &Authority, signer: &Signer, params: &query_api::Params, error: &QueryError) {
+    let actions = [
+        ("AssumeRole", AuditAction::Session),
+        ("CreateAccessKey", AuditAction::Create),
+        ("DeleteAccessKey", AuditAction::Delete),
+        ("GetFederationToken", AuditAction::Session),
+        ("GetSessionToken", AuditAction::Session),
+        ("UpdateAccessKey", AuditAction::Update),
+    ];
+    let action = actions.into_iter().find(|(name, _)| params.is_action(name));
+    if let Some((_, action)) = action {
+        let (kind, message) = (error.code.as_str(), error.message.clone());
+        authority.record_invalid(&signer.caller, action, AuditReason { kind, message });
     }
 }
 

@@ -122,6 +122,11 @@ impl Authority {
         self.record_reason(&signer.caller, subject, reason, is_failed);
     }
 
+    /// Records that a request for a change is refused, because it is not valid.
+    pub(crate) fn record_invalid(&self, by: &Requester, action: AuditAction, reason: AuditReason) {
+        self.record_reason(by, (action, AuditTarget::default()), reason, false);
+    }
+
     fn record_reason(
         &self,
         by: &Requester,

@@ -43,7 +43,7 @@ pub(crate) use self::{
     rotation::{DEFAULT_OVERLAP, MAX_OVERLAP},
     sessions::{AssumeRole, SessionCommand, SessionOutcome},
     signatures::{SignatureCommand, Verified},
-    signers::{SignerError, SignerErrorKind},
+    signers::{Signer, SignerError, SignerErrorKind},
     terms::{COMPUTED, GivenTerms, TermFilter},
 };
 

@@ -16,7 +16,7 @@ pub(crate) use self::{
 };
 pub use self::{
     connection::{ClientAddress, ClientTls, RequestId},
-    proxies::{InvalidNetwork, TrustedProxies},
+    proxies::{ForwardedHeader, InvalidNetwork, TrustedProxies},
 };
 
 /// An origin: the scheme, host and port of a page.

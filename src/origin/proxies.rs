@@ -37,6 +37,17 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<Network>,
+    /// `None`: both, which must not differ.
+    header: Option<ForwardedHeader>,
+}
+
+/// A header in which proxies report the addresses of their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardedHeader {
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
 }
 
 /// A text that is not a network of IP addresses.
@@ -58,7 +69,17 @@ impl TrustedProxies {
             let text = text.as_ref();
             Network::parse(text).ok_or_else(|| InvalidNetwork(text.to_owned()))
         };
-        Ok(Self { networks: networks.into_iter().map(parse).collect::<Result<_, _>>()? })
+        let networks = networks.into_iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { networks, header: None })
+    }
+
+    /// Reads this header only: the one that the proxies set. Default: both, which must not differ.
+    ///
+    /// Without it, a client can hide its address: it sends the header that the proxies pass on.
+    #[must_use]
+    pub fn header(mut self, header: ForwardedHeader) -> Self {
+        self.header = Some(header);
+        self
     }
 
     /// Returns whether this is the address of a trusted proxy.
@@ -79,14 +100,16 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return Some(peer);
         }
-        let sources = [
-            (FORWARDED, forwarded_for as fn(&str) -> Option<&str>),
-            (X_FORWARDED_FOR, |entry| Some(entry)),
-        ]
-        .into_iter()
-        .filter(|(name, _)| headers.contains_key(*name))
-        .map(|(name, read)| self.rightmost(peer, headers, name, read));
-        let mut sources = sources.collect::<Vec<_>>().into_iter();
+        let readers = [
+            (ForwardedHeader::Forwarded, FORWARDED, forwarded_for as fn(&str) -> Option<&str>),
+            (ForwardedHeader::XForwardedFor, X_FORWARDED_FOR, |entry| Some(entry)),
+        ];
+        let mut sources = readers
+            .into_iter()
+            .filter(|(header, name, _)| {
+                self.header.is_none_or(|read| read == *header) && headers.contains_key(*name)
+            })
+            .map(|(_, name, read)| self.rightmost(peer, headers, name, read));
         let first = sources.next().unwrap_or(Some(peer))?;
         sources.all(|other| other == Some(first)).then_some(first)
     }
@@ -230,6 +253,22 @@ mod tests {
         assert_eq!(source("10.0.0.1", &same).unwrap(), "203.0.113.7");
         let forged = [("forwarded", "for=192.0.2.1"), x_forwarded_for];
         assert_eq!(source("10.0.0.1", &forged), None);
+    }
+
+    #[test]
+    fn only_the_header_that_the_proxies_set_is_read() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED, HeaderValue::from_static("for=192.0.2.1"));
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("203.0.113.7"));
+        let peer = "10.0.0.1".parse().unwrap();
+        for (header, expected) in [
+            (ForwardedHeader::XForwardedFor, "203.0.113.7"),
+            (ForwardedHeader::Forwarded, "192.0.2.1"),
+        ] {
+            let proxies = TrustedProxies::new(["10.0.0.0/8"]).unwrap().header(header);
+            assert_eq!(proxies.source(peer, &headers), Some(expected.parse().unwrap()));
+            assert_eq!(proxies.source(peer, &HeaderMap::new()), Some(peer));
+        }
     }
 
     #[test]

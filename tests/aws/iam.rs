@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use test_support::permissive::Permissive;
+use test_support::{permissive::Permissive, thread_log};
 use tower_credentials::{
     CredentialLayerBuilder, RequestId,
     aws::AwsWires,
@@ -12,7 +12,7 @@ use tower_credentials::{
     domain::{AccessKey, Delegation, ProjectId, Quota, UserId},
 };
 
-use crate::front::{ACCESS, Answer, Client, Front, IAM, STS};
+use crate::front::{ACCESS, Answer, Client, Front, IAM, SECRET, STS};
 
 const XMLNS: &str = r#"xmlns="https://iam.amazonaws.com/doc/2010-05-08/""#;
 
@@ -389,4 +389,30 @@ async fn responses_have_the_request_id_that_the_server_inserted_and_their_action
             (id.as_str(), route)
         );
     }
+}
+
+#[tokio::test]
+async fn changes_sessions_and_refusals_of_keys_are_audit_events() {
+    thread_log::listen();
+    let front = Front::new().await;
+    let session = front.sts(&Client::alice(), &[("Action", "GetSessionToken")]).await.issued();
+    front.iam(&Client::alice(), &[("Action", "CreateAccessKey")]).await;
+    front.iam(&Client::alice(), &[("Action", "UpdateAccessKey"), ("Status", "Odd")]).await;
+    front.iam(&session, &[("Action", "CreateAccessKey")]).await;
+    front.iam(&Client::alice(), &[("Action", "ListAccessKeys")]).await;
+    let log = thread_log::take();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("::audit: ")).collect();
+    let key = format!("caller_key=\"{ACCESS}\"");
+    let caller_session = format!("caller_session=\"{}\"", session.access);
+    let expected: [&[&str]; 4] = [
+        &["session issued ", "holder=\"user\"", &key],
+        &["credential created ", "user_id=\"alice\"", &key],
+        &["credential update refused ", "reason=", &key],
+        &["credential create refused ", "reason=\"access_denied\"", &key, &caller_session],
+    ];
+    assert_eq!(lines.len(), expected.len(), "{log}");
+    for (line, parts) in lines.iter().zip(expected) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{parts:?} are not in {line}");
+    }
+    assert!(!log.contains(&session.secret) && !log.contains(SECRET), "{log}");
 }

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tower_credentials::{
-    CredentialLayerBuilder, InvalidNetwork, TrustedProxies, secret_files::SecretFiles,
+    CredentialLayerBuilder, ForwardedHeader, InvalidNetwork, TrustedProxies,
+    secret_files::SecretFiles,
 };
 
 use super::Transport;
@@ -42,6 +43,12 @@ pub struct ServerOptions {
     /// clients are ignored.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<String>,
+    /// The header in which the trusted proxies report the client's address [default: both; if they
+    /// differ, the address is unknown].
+    ///
+    /// Without it, a client can hide its address by sending the header that the proxies pass on.
+    #[arg(long, value_name = "HEADER", requires = "trusted_proxy")]
+    forwarded_header: Option<Header>,
     /// The maximum number of connections. The server then closes those that have been idle for the
     /// longest time, to make room for new ones.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -77,7 +84,12 @@ impl ServerOptions {
 
     /// The proxies whose headers count.
     pub(super) fn trusted_proxies(&self) -> Result<TrustedProxies, InvalidNetwork> {
-        TrustedProxies::new(&self.trusted_proxy)
+        let proxies = TrustedProxies::new(&self.trusted_proxy)?;
+        Ok(match self.forwarded_header {
+            Some(Header::Forwarded) => proxies.header(ForwardedHeader::Forwarded),
+            Some(Header::XForwardedFor) => proxies.header(ForwardedHeader::XForwardedFor),
+            None => proxies,
+        })
     }
 
     /// The maximum number of connections.
@@ -111,6 +123,13 @@ impl ServerOptions {
     pub fn transport(&self, _: SecretFiles) -> Result<Transport, String> {
         Ok(Transport::plain())
     }
+}
+
+/// The values of `--forwarded-header`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Header {
+    Forwarded,
+    XForwardedFor,
 }
 
 /// Checks the value of `--trusted-proxy`.
