@@ -8,7 +8,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
-    audit::{AuditAction, AuditTarget, RequestFacts},
+    audit::{AuditAction, AuditError, AuditTarget, RequestFacts},
     auth::{AuthError, Presented, TokenValidator, presented},
     authority::{Authority, Requester},
     dialect::{
@@ -240,9 +240,11 @@ impl Shared {
     fn refuse(&self, frame: &Frame, head: &Parts, error: Error) -> Response<Full<Bytes>> {
         let mut response = frame.error(&error, &self.context(head));
         if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-            let source = log::cause(&error);
-            let cause = error.source().and_then(log::cause);
-            tracing::error!(source, cause, "credential request failed");
+            let is_logged = error.source().is_some_and(<dyn StdError>::is::<AuditError>);
+            if !is_logged {
+                let (reason, cause) = (log::cause(&error), error.source().and_then(log::cause));
+                tracing::error!(error = reason, cause, "credential request failed");
+            }
         }
         response.extensions_mut().insert(Arc::new(error));
         response

@@ -109,9 +109,9 @@ impl Wires {
                 let mut response = query_api::refuse(service, &error, id);
                 if let Some(source) = error.source {
                     if matches!(source.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-                        let (source, cause) =
+                        let (reason, cause) =
                             (log::cause(&source), source.source().and_then(log::cause));
-                        tracing::error!(source, cause, "request of a key failed");
+                        tracing::error!(error = reason, cause, "request of a key failed");
                     }
                     response.extensions_mut().insert(Arc::new(source));
                 }

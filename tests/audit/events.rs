@@ -230,7 +230,8 @@ async fn events_of_a_record_are_in_the_order_of_its_versions() {
     assert!(done.len() > 100, "{}", done.len());
     for pair in done.windows(2) {
         assert_eq!(pair[1]["before"], pair[0]["after"]);
-        let version = |state: &serde_json::Value| state["version"].as_u64().unwrap();
+        let version =
+            |state: &serde_json::Value| state["version"].as_str().unwrap().parse::<u64>().unwrap();
         assert_eq!(version(&pair[1]["after"]), version(&pair[1]["before"]) + 1);
     }
 }

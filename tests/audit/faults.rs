@@ -192,3 +192,32 @@ async fn events_beyond_the_bound_are_counted_and_reported_in_the_file() {
         .sum();
     assert_eq!(reported, lost);
 }
+
+#[tokio::test]
+async fn intents_that_a_full_disk_refused_are_withdrawn_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let path = disk.0.path().join("audit.log");
+    let audit = builder(&path).synced(true).open().unwrap();
+    let world = world(&audit);
+    fill_log(&world).await;
+    for number in 0..5 {
+        assert_eq!(create(&world, &format!("refused-{number}")).await, 503);
+    }
+    disk.remount("size=8m");
+    written(&audit).await;
+    assert!(audit.close(LONG));
+    let audit = builder(&path).synced(true).open().unwrap();
+    assert_eq!(audit.unresolved(), 0);
+    drop(audit);
+}
+
+#[tokio::test]
+async fn close_reports_events_that_could_not_be_written() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let path = disk.0.path().join("audit.log");
+    let audit = builder(&path).synced(true).open().unwrap();
+    let world = world(&audit);
+    fill_log(&world).await;
+    assert!(!audit.close(LONG));
+    assert!(audit.stats().lost > 0);
+}

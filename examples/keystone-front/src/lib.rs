@@ -129,7 +129,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let print = |url: &str| print_commands(url, &options.keystone, options.base());
     let served =
         server::serve(options.listen, &options.server, transport, health, service, print).await;
-    audit.close(&credentials).await;
+    audit.close(&credentials).await?;
     served
 }
 

@@ -168,6 +168,6 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let print = |url: &str| hello::print(url, are_public, demo_key.as_ref());
     let served =
         server::serve(options.listen, &options.server, transport, health, service, print).await;
-    audit.close(&credentials).await;
+    audit.close(&credentials).await?;
     served
 }

@@ -67,7 +67,7 @@ impl AuditOptions {
                 done = resolved.done,
                 withdrawn = resolved.withdrawn,
                 unknown = resolved.unknown,
-                "resolved the audited changes of a process that crashed"
+                "resolved audited changes that had no outcome"
             );
         }
         let (checked, is_synced) = (audit.clone(), self.is_synced);
@@ -91,14 +91,20 @@ impl Audit {
     }
 
     /// Waits for the changes that are running, writes what waits, and closes the file.
-    pub async fn close(self, credentials: &CredentialLayer) {
+    ///
+    /// # Errors
+    ///
+    /// Events are lost: the file cannot be written, or the disk or a change takes too long.
+    pub async fn close(self, credentials: &CredentialLayer) -> Result<(), String> {
         let settled = timeout(CLOSE_TIMEOUT, credentials.settled()).await;
-        let Some(audit) = self.0 else { return };
+        let Some(audit) = self.0 else { return Ok(()) };
         let closing = audit.clone();
-        let closed = spawn_blocking(move || closing.close(CLOSE_TIMEOUT)).await;
-        if settled.is_err() || !closed.unwrap_or(false) {
-            tracing::error!(waiting = audit.stats().waiting, "audit events may be lost");
+        let closed = spawn_blocking(move || closing.close(CLOSE_TIMEOUT)).await.unwrap_or(false);
+        if settled.is_ok() && closed {
+            return Ok(());
         }
+        let waiting = audit.stats().waiting;
+        Err(format!("audit events are lost: {waiting} wait for the audit file"))
     }
 }
 

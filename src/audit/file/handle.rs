@@ -189,7 +189,7 @@ impl AuditFile {
     }
 
     /// Writes what waits, and closes the file. Blocks until then, at most this long. Returns
-    /// whether it is done. Later events are lost, and later intents refused.
+    /// whether everything was written. Later events are lost, and later intents refused.
     #[must_use = "false if events may be lost"]
     pub fn close(&self, longest: Duration) -> bool {
         self.0.queue.close();

@@ -125,7 +125,8 @@ struct TargetLine<'a> {
 
 #[derive(Serialize)]
 struct StateLine<'a> {
-    version: u64,
+    /// A string: many parsers of JSON round numbers of 64 bits.
+    version: String,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
@@ -194,7 +195,7 @@ impl<'a> TargetLine<'a> {
 impl<'a> StateLine<'a> {
     fn of(state: &'a RecordState) -> Self {
         Self {
-            version: state.version.get(),
+            version: state.version.get().to_string(),
             status: state.status.as_str(),
             expires_at: state.expires_at.map(format_time),
             boundary: state.boundary.as_deref(),

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::audit::AuditId;
 
+/// How many rotated files are tried.
+const MAX_ROTATED: usize = 8;
+
 /// An audit file that is open for appending. No other process can open it so.
 #[derive(Debug)]
 pub(super) struct LogFile {
@@ -116,7 +119,7 @@ impl LogFile {
 }
 
 /// Reads the newest of the files into which earlier rotations have renamed the file: `NAME.*` or
-/// `NAME-*` in the same folder. Empty if there is none, or it is not an audit file under this key.
+/// `NAME-*` in the same folder. Empty if none of the newest is an audit file under this key.
 pub(super) fn newest_rotated(path: &Path, key: &AuditKey) -> Content {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Content::default();
@@ -133,9 +136,23 @@ pub(super) fn newest_rotated(path: &Path, key: &AuditKey) -> Content {
         let is_rotated = rest.starts_with(['.', '-']) && metadata.is_file();
         is_rotated.then(|| Some((metadata.modified().ok()?, entry.path())))?
     });
-    let Some((_, newest)) = rotated.max() else { return Content::default() };
-    let read = File::open(newest).map_err(AuditFileError::from).and_then(|it| read(&it, key, 0));
-    read.map(|(content, _)| content).unwrap_or_default()
+    let mut rotated: Vec<_> = rotated.collect();
+    rotated.sort_unstable();
+    for (_, newest) in rotated.iter().rev().take(MAX_ROTATED) {
+        let opened = File::open(newest).map_err(AuditFileError::from);
+        match opened.and_then(|file| read(&file, key, 0)) {
+            Ok((content, _)) if content.head.is_some() => return content,
+            Ok(_) => {}
+            Err(error) => {
+                let error = error.with_cause();
+                tracing::warn!(path = ?newest, error, "cannot continue from a rotated audit file");
+            }
+        }
+    }
+    if !rotated.is_empty() {
+        tracing::warn!(?path, "a new audit chain begins");
+    }
+    Content::default()
 }
 
 #[cfg(unix)]

@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) writing_since: Option<SystemTime>,
     is_closed: bool,
     is_done: bool,
+    /// Entries that the writer could not write before it ended.
+    left: usize,
 }
 
 /// What the writer takes.
@@ -137,16 +139,18 @@ impl Queue {
     pub(super) fn done(&self, left: usize) {
         let mut state = self.lock();
         state.lost_in_total += left as u64;
+        state.left = left;
         state.is_done = true;
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Waits until the writer ended, at most this long. Returns whether it did.
+    /// Waits until the writer ended, at most this long. Returns whether it did, and wrote everything.
     pub(super) fn wait_until_done(&self, longest: Duration) -> bool {
         let state = self.lock();
         let running = |state: &mut State| !state.is_done;
         let waited = self.changed.wait_timeout_while(state, longest, running);
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_done
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_done && state.left == 0
     }
 }

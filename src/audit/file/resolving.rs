@@ -49,7 +49,8 @@ pub(super) async fn outcome_of(
     let stored = backend.get_latest(&CredentialId::from_stored(id)).await?;
     let (before, after) = (&intent["before"], &intent["after"]);
     let is = |state: &Value, stored: &Credential| {
-        state["version"].as_u64() == Some(stored.version.get())
+        state["version"].as_str().and_then(|version| version.parse().ok())
+            == Some(stored.version.get())
             && state["status"].as_str() == Some(stored.status.as_str())
             && state["expires_at"].as_str() == stored.terms.expires_at().map(format_time).as_deref()
             && state["boundary"].as_str() == stored.terms.boundary()

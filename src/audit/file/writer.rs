@@ -1,7 +1,7 @@
 //! The thread that writes the lines.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::PathBuf,
     sync::Arc,
@@ -147,7 +147,11 @@ impl Writer {
     fn write_batch(&mut self) -> Result<(), AuditFileError> {
         let count = self.pending.len().min(MAX_BATCH);
         let batch: Vec<_> = self.pending.drain(..count).collect();
-        let needed = |entry: &&Entry| !entry.only_if_open || self.open.contains_key(&entry.id);
+        // An intent may be in the same batch.
+        let intents: BTreeSet<_> =
+            batch.iter().filter(|entry| entry.kind == "intent").map(|entry| entry.id).collect();
+        let is_open = |id: &AuditId| intents.contains(id) || self.open.contains_key(id);
+        let needed = |entry: &&Entry| !entry.only_if_open || is_open(&entry.id);
         let lines: Vec<_> = batch.iter().filter(needed).map(|entry| &*entry.members).collect();
         let written = lines.len() as u64;
         let before = self.head;

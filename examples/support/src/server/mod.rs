@@ -133,6 +133,7 @@ where
         });
     }
     drop(listener);
+    tracing::info!("stopping: the listener is closed");
     let _ = stop.send(true);
     if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still running after {SHUTDOWN_TIMEOUT:?}");

@@ -34,7 +34,7 @@ impl Signals {
             process::exit(1);
         });
         if !drain.is_zero() {
-            tracing::info!(?drain, "not ready any more; requests are accepted until then");
+            tracing::info!(?drain, "stopping: not ready; requests are accepted for the drain");
             sleep(drain).await;
         }
     }
