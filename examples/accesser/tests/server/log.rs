@@ -75,10 +75,11 @@ async fn each_change_of_a_credential_is_one_log_line() {
     let log = accesser.stderr();
     let changes = |what: &str| log.matches(&format!("credential {what}")).count();
     assert_eq!((changes("created"), changes("updated"), changes("deleted")), (4, 6, 3), "{log}");
+    assert_eq!(changes("create refused"), 3, "{log}");
     // The other lines: the warning about the tokens, the five migrations of a new file, and the
     // start of its change feed. Each request is a line too.
     let others = log.lines().filter(|line| !line.contains(" requests: request method=")).count();
-    assert_eq!(others, 4 + 6 + 3 + 7, "{log}");
+    assert_eq!(others, 4 + 6 + 3 + 3 + 7, "{log}");
     assert_not_logged(&log, &secrets);
 }
 
