@@ -46,9 +46,12 @@ impl RequestId {
         let mut number: [u8; 16] = rand::rng().random();
         number[6] = number[6] & 0x0f | 0x40;
         number[8] = number[8] & 0x3f | 0x80;
-        let digits = HEXLOWER.encode(&number);
-        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-        Self(format!("req-{}", parts.join("-")).into())
+        let mut id = *b"req-00000000-0000-0000-0000-000000000000";
+        for (at, bytes) in [(4, 0..4), (13, 4..6), (18, 6..8), (23, 8..10), (28, 10..16)] {
+            let bytes = &number[bytes];
+            HEXLOWER.encode_mut(bytes, &mut id[at..at + 2 * bytes.len()]);
+        }
+        Self(str::from_utf8(&id).unwrap_or_default().into())
     }
 
     /// Returns the id that a proxy sent. `None` if it has other characters or another length.
