@@ -38,7 +38,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// That of `OPTIONS`, which any caller may send.
+    /// The route of `OPTIONS`, which any caller may send.
     pub(crate) const OPTIONS: Self = Self { dialect: "keystone", operation: "options" };
 
     pub(crate) fn of(endpoint: Endpoint) -> Self {

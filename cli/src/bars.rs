@@ -71,8 +71,8 @@ impl Terminal {
         })
     }
 
-    /// Returns a bar that is as long as the room if `count` is `max`. It is empty only if the count
-    /// is zero or if there is no room.
+    /// Returns a bar whose length is `room` if `count` is `max`. It is empty only if `count` or `room`
+    /// is zero.
     fn bar(self, count: u64, max: u64, room: usize) -> String {
         let steps = if self.has_blocks { BLOCKS.len() } else { 1 };
         let length = length(count, max, room * steps);

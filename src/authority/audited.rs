@@ -41,9 +41,10 @@ impl Authority {
         F: Future<Output = Result<bool, BackendError>> + Send + 'static,
     {
         let (sink, turns) = (Arc::clone(&self.audit), Arc::clone(&self.turns));
-        let running = self.turns.running();
+        // Before the task starts, so that `settled` waits for it.
+        let running = self.turns.running().await;
         let task = async move {
-            let _running = running.await;
+            let _running = running;
             // In one order everywhere, so that no two writes wait for each other.
             let mut ids: Vec<_> = events.iter().filter_map(|it| it.target.id.clone()).collect();
             ids.sort_unstable();

@@ -26,8 +26,8 @@ pub(super) struct Turn {
 
 impl Turns {
     /// Returns what a write holds while it is running.
-    pub(super) fn running(&self) -> impl Future<Output = OwnedRwLockReadGuard<()>> + use<> {
-        Arc::clone(&self.running).read_owned()
+    pub(super) async fn running(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.running).read_owned().await
     }
 
     /// Waits until no write is running.
@@ -77,5 +77,18 @@ mod tests {
         assert!(second.is_woken());
         drop(second.await);
         assert_eq!(turns.queues.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn turns_are_settled_when_the_last_write_has_ended() {
+        let turns = Arc::new(Turns::default());
+        turns.settled().await;
+        let [one, other] = [turns.running().await, turns.running().await];
+        let mut settled = tokio_test::task::spawn(turns.settled());
+        assert!(settled.poll().is_pending());
+        drop(one);
+        assert!(settled.poll().is_pending());
+        drop(other);
+        assert!(settled.poll().is_ready());
     }
 }

@@ -29,7 +29,7 @@ pub struct Caller {
 pub enum KeyRoles {
     /// The user's roles in the project of the key, from a directory.
     Known,
-    /// There is no directory, so the roles are not known. The user may manage its own keys.
+    /// Unknown, because the layer has no directory. The user may manage its own keys.
     Unknown,
 }
 

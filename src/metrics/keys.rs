@@ -76,7 +76,7 @@ impl KeySampler {
     ///
     /// # Errors
     ///
-    /// Those of [`CredentialBackend::list`]. Then the gauges keep the counts of the last sample.
+    /// The errors of [`CredentialBackend::list`]. Then the gauges keep the counts of the last sample.
     pub async fn sample(&self) -> Result<KeyCounts, BackendError> {
         let now = self.clock.now();
         let mut counts = KeyCounts::default();

@@ -2,7 +2,7 @@
 //! installs.
 //!
 //! **Install the recorder first.** A layer makes its handles when it is built, and a store when it
-//! is opened. What was built before has no recorder and counts nothing.
+//! is opened. Layers and stores from before record nothing.
 //!
 //! 1. Install a recorder, such as that of `metrics-exporter-prometheus`.
 //! 2. Call [`describe`].

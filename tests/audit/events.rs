@@ -184,6 +184,22 @@ async fn reading_the_credentials_of_others_is_recorded_and_reading_ones_own_is_n
 }
 
 #[tokio::test]
+async fn change_that_changes_nothing_shows_the_credential_of_another_user() {
+    let audited = Audited::new();
+    let world = &audited.world;
+    world.mint(BOB, DEMO, "bobs").await;
+    let active = json!({"credential": {"blob": {"status": "Active"}}});
+    for token in ["dev-bob", "dev-admin"] {
+        let call = world.patch("/credentials/bobs").token(token).json(&active);
+        assert_eq!(call.send().await.status, 200, "{token}");
+    }
+    let events = audited.events();
+    let summaries: Vec<_> = events.iter().map(summary).collect();
+    assert_eq!(summaries, ["create done -", "show done -"]);
+    assert_eq!(events[1]["actor"]["user_id"], ALICE);
+}
+
+#[tokio::test]
 async fn events_contain_no_secret_and_hostile_text_forges_no_line() {
     let audited = Audited::new();
     let world = &audited.world;

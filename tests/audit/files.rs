@@ -180,6 +180,23 @@ async fn forged_lines_are_neither_resolved_nor_copied_into_later_files() {
     assert!(!fs::read_to_string(&path).unwrap().contains("aaaa"));
 }
 
+#[tokio::test]
+async fn copies_of_earlier_lines_are_neither_resolved_nor_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let audit = builder(&path).synced(true).open().unwrap();
+    world(&audit).mint(BOB, DEMO, "k").await;
+    assert!(audit.close(LONG));
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let [start, intent, outcome] = lines[..] else { panic!("{text}") };
+    // Lines with any text can name the code of the start, after which the intent verifies.
+    let code = &start[start.len() - 66..];
+    let forged = format!("{{\"seq\":4,\"type\":\"event\",\"mac\":\"{code}");
+    fs::write(&path, format!("{start}\n{intent}\n{outcome}\n{forged}\n{intent}\n")).unwrap();
+    assert!(matches!(builder(&path).open(), Err(AuditFileError::NotAnAuditFile)));
+}
+
 #[test]
 fn file_of_another_process_key_or_kind_is_rejected() {
     let folder = tempfile::tempdir().unwrap();

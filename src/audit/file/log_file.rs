@@ -119,7 +119,8 @@ impl LogFile {
 }
 
 /// Reads the newest of the files into which earlier rotations have renamed the file: `NAME.*` or
-/// `NAME-*` in the same folder. Empty if none of the newest is an audit file under this key.
+/// `NAME-*` in the same folder. Returns an empty content if no
+/// such file, of the newest eight, is an audit file under this key.
 pub(super) fn newest_rotated(path: &Path, key: &AuditKey) -> Content {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Content::default();
@@ -167,8 +168,8 @@ fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// Reads the file. Returns the length of its whole lines. Lines whose code is wrong count for
-/// nothing.
+/// Reads the file. Returns the length of its whole lines. Ignores lines that do not verify, and
+/// copies of earlier lines.
 fn read(file: &File, key: &AuditKey, after: u64) -> Result<(Content, u64), AuditFileError> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.rewind()?;
@@ -184,7 +185,8 @@ fn read(file: &File, key: &AuditKey, after: u64) -> Result<(Content, u64), Audit
         let sealed = chain::split(&line);
         is_genuine = sealed.as_ref().is_some_and(|sealed| {
             let previous = previous.or_else(|| previous_of(&line));
-            previous.is_some_and(|previous| key.verifies(&previous, sealed))
+            let is_later = content.head.is_none_or(|head| head.seq < sealed.seq);
+            is_later && previous.is_some_and(|previous| key.verifies(&previous, sealed))
         });
         // The next line follows this one, also if this one was changed.
         previous = sealed.as_ref().map(|sealed| sealed.mac).or(previous);
@@ -209,7 +211,7 @@ pub(super) fn previous_of(line: &[u8]) -> Option<[u8; 32]> {
 }
 
 impl Content {
-    /// Takes over a line that was verified.
+    /// Adds a line that was verified.
     fn note(&mut self, line: &[u8], head: ChainHead, after: u64) {
         self.head = Some(head);
         if head.seq == after {

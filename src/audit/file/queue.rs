@@ -66,7 +66,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry. False if there is no room, or the file is closed: the event is lost.
+    /// Adds an entry. Returns false and drops the entry if the queue is full or closed.
     pub(super) fn push(&self, entry: Entry) -> bool {
         let mut state = self.lock();
         let bytes = state.bytes + entry.members.len();

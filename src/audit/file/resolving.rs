@@ -37,7 +37,7 @@ impl Resolved {
     }
 }
 
-/// Returns the outcome of an intent: what the store has, whoever wrote it.
+/// Returns the outcome of an intent, as the store shows it. Another process may have written it.
 pub(super) async fn outcome_of(
     intent: &Value,
     backend: &dyn CredentialBackend,

@@ -79,6 +79,8 @@ async fn log_of_the_server_has_the_heads_of_its_audit_file() {
     running.client().post("/credentials", "dev-alice", &body).await.expect(201);
     running.stop().await;
     let log = running.stderr();
+    // Events are in the log too.
+    assert_eq!(log.matches("::audit: credential created ").count(), 1, "{log}");
     let heads: Vec<_> = log
         .split("head=")
         .skip(1)

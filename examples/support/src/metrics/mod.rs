@@ -31,7 +31,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Listens, and installs the recorder. What was built before records nothing.
+    /// Listens, and installs the recorder. Layers and stores from before record nothing.
     fn install(listener: Listener, keys_every: Option<Duration>) -> Result<Self, String> {
         let recorder = builder().map_err(|error| error.to_string())?.build_recorder();
         let handle = recorder.handle();
