@@ -6,23 +6,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-use std::{
-    convert::Infallible,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use metrics::{
-    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-};
-use test_support::bench::{self, load};
+use test_support::bench::{self, load, recorder::Atomics};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_credentials::{
     CredentialLayer,
@@ -90,7 +79,7 @@ fn layer(store: &str, case: usize, folder: &Path) -> CredentialLayer {
         }
         layer.build().unwrap()
     };
-    if case > 0 { metrics::with_local_recorder(&Counts, build) } else { build() }
+    if case > 0 { metrics::with_local_recorder(&Atomics, build) } else { build() }
 }
 
 /// Creates the keys. Returns the time and the CPU time.
@@ -125,37 +114,4 @@ async fn create(layer: &CredentialLayer) {
         .unwrap();
     let response = layer.layer(app).oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
-}
-
-/// Counts in atomics. A histogram has buckets, as for Prometheus.
-struct Counts;
-
-#[derive(Default)]
-struct Buckets([AtomicU64; 12]);
-
-impl HistogramFn for Buckets {
-    fn record(&self, value: f64) {
-        let bucket = self.0.iter().zip(1..).position(|(_, at)| value < f64::from(at) / 1_000.0);
-        self.0[bucket.unwrap_or(11)].fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Recorder for Counts {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(Arc::new(AtomicU64::new(0)))
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(Arc::new(AtomicU64::new(0)))
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(Arc::new(Buckets::default()))
-    }
 }

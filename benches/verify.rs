@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     hint::black_box,
-    sync::{Arc, OnceLock, atomic::AtomicU64},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,14 +17,17 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use s3s::{S3, auth::SimpleAuth, service::S3ServiceBuilder};
 use scratchstack_aws_signature::{
     GetSigningKeyRequest, GetSigningKeyResponse, KSecretKey, KSigningKey,
     NO_ADDITIONAL_SIGNED_HEADERS, SignatureOptions, sigv4_validate_request,
 };
 use sha2::{Digest, Sha256};
-use test_support::{aws_signer::Signer, bench, records};
+use test_support::{
+    aws_signer::Signer,
+    bench::{self, recorder::Atomics},
+    records,
+};
 use tower::{Layer, Service, service_fn};
 use tower_credentials::{
     backend::{CredentialBackend, cached::Cached, memory::MemoryBackend},
@@ -77,7 +80,7 @@ async fn main() {
     .await
     .unwrap();
     let mut layered = S3AuthLayer::new(keys.clone()).layer(service_fn(store));
-    let metered = metrics::with_local_recorder(&Counts, || S3AuthLayer::new(keys.clone()));
+    let metered = metrics::with_local_recorder(&Atomics, || S3AuthLayer::new(keys.clone()));
     let mut metered = metered.layer(service_fn(store));
     let builder = S3AuthLayer::builder(keys).directory(directory());
     let mut directed = builder.build().unwrap().layer(service_fn(store));
@@ -165,29 +168,6 @@ async fn main() {
     println!("S3AuthLayer with a recorder / without: {:.3}   bar: at most 1.030", metered / layer);
     println!("layer / scratchstack: {:.3}   bar: at most 0.500", layer / scratchstack);
     println!("layer / s3s: {:.3}   bar: at most 0.500", layer / s3s);
-}
-
-/// A recorder whose counters are atomic numbers, like that of Prometheus.
-struct Counts;
-
-impl Recorder for Counts {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(Arc::new(AtomicU64::new(0)))
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
 }
 
 /// The same with the other crate, which also gets the signing key.

@@ -1,8 +1,11 @@
 //! Disks that are full, read-only or gone.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use test_support::world::{BOB, DEMO, World, pair};
+use test_support::{
+    small_disk::SmallDisk,
+    world::{BOB, DEMO, World, pair},
+};
 use tower_credentials::audit::file::AuditFile;
 
 use crate::{
@@ -11,41 +14,12 @@ use crate::{
     summary,
 };
 
-/// A small file system; `None` if it cannot be mounted.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder.path());
-        let output = mount.output();
-        if output.as_ref().is_ok_and(|output| output.status.success()) {
-            return Some(Self(folder));
-        }
-        let required = std::env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
-        assert!(!required, "cannot mount a small disk: {output:?}");
-        None
-    }
-
-    fn remount(&self, option: &str) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,{option}")]).arg(self.0.path());
-        assert!(mount.status().unwrap().success());
-    }
-
-    fn fill(&self) {
-        let ballast = self.0.path().join("ballast");
-        let mut size = 64 << 10;
-        while size > 0 && fs::write(&ballast, vec![1; size]).is_err() {
-            size -= 256;
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+/// Fills a disk.
+fn fill(disk: &SmallDisk) {
+    let ballast = disk.path().join("ballast");
+    let mut size = 64 << 10;
+    while size > 0 && fs::write(&ballast, vec![1; size]).is_err() {
+        size -= 256;
     }
 }
 
@@ -80,8 +54,8 @@ fn done(audit: &AuditFile, path: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn full_disk_refuses_changes_in_the_synced_mode_and_stores_nothing() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("audit.log");
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let path = disk.path().join("audit.log");
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     let created = fill_log(&world).await;
@@ -92,7 +66,7 @@ async fn full_disk_refuses_changes_in_the_synced_mode_and_stores_nothing() {
     // Reads are served.
     assert_eq!(world.get("/credentials/k0").token("dev-admin").send().await.status, 200);
 
-    disk.remount("size=8m");
+    disk.resize("8m");
     assert_eq!(create(&world, "after").await, 201);
     assert_eq!(audit.health(), Ok(()));
     let done = done(&audit, &path);
@@ -104,11 +78,11 @@ async fn full_disk_refuses_changes_in_the_synced_mode_and_stores_nothing() {
 
 #[tokio::test]
 async fn full_disk_delays_events_without_the_synced_mode_and_loses_none() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("audit.log");
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let path = disk.path().join("audit.log");
     let audit = builder(&path).open().unwrap();
     let world = world(&audit);
-    disk.fill();
+    fill(&disk);
     let mut created = 0;
     while audit.health().is_ok() {
         assert_eq!(create(&world, &format!("k{created}")).await, 201);
@@ -118,7 +92,7 @@ async fn full_disk_delays_events_without_the_synced_mode_and_loses_none() {
     }
     assert_eq!(create(&world, "during").await, 201);
     assert!(audit.stats().waiting > 0);
-    disk.remount("size=8m");
+    disk.resize("8m");
     written(&audit).await;
     assert_eq!(audit.stats().lost, 0);
     assert_eq!(done(&audit, &path).len(), created + 1);
@@ -127,8 +101,8 @@ async fn full_disk_delays_events_without_the_synced_mode_and_loses_none() {
 
 #[tokio::test]
 async fn read_only_disk_refuses_changes_until_it_is_writable() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("audit.log");
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let path = disk.path().join("audit.log");
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     assert_eq!(create(&world, "before").await, 201);
@@ -195,15 +169,15 @@ async fn events_beyond_the_bound_are_counted_and_reported_in_the_file() {
 
 #[tokio::test]
 async fn intents_that_a_full_disk_refused_are_withdrawn_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("audit.log");
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let path = disk.path().join("audit.log");
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     fill_log(&world).await;
     for number in 0..5 {
         assert_eq!(create(&world, &format!("refused-{number}")).await, 503);
     }
-    disk.remount("size=8m");
+    disk.resize("8m");
     written(&audit).await;
     assert!(audit.close(LONG));
     let audit = builder(&path).synced(true).open().unwrap();
@@ -213,8 +187,8 @@ async fn intents_that_a_full_disk_refused_are_withdrawn_when_there_is_room() {
 
 #[tokio::test]
 async fn close_reports_events_that_could_not_be_written() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("audit.log");
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let path = disk.path().join("audit.log");
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     fill_log(&world).await;

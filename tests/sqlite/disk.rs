@@ -1,10 +1,9 @@
 //! A full disk.
 
-use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
+use std::{fs, io::Write as _, path::Path, time::Duration};
 
 use rusqlite::Connection;
-use tempfile::TempDir;
-use test_support::waiting::Waiting;
+use test_support::{small_disk::SmallDisk, waiting::Waiting};
 use tower_credentials::{
     backend::{BackendError, CredentialBackend, sqlite::SqliteBackend},
     domain::{Blob, Credential, Kind, Material},
@@ -12,47 +11,11 @@ use tower_credentials::{
 
 use crate::{full_text, insert, is_stored, pair};
 
-/// A small file system; `None` if it cannot be mounted.
-pub(crate) struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    pub(crate) fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(folder.path())
-            .output();
-        if mount.as_ref().is_ok_and(|mount| mount.status.success()) {
-            return Some(Self(folder));
-        }
-        let required = std::env::var("REQUIRE_LIVE_BACKENDS").is_ok_and(|value| value == "1");
-        assert!(!required, "cannot mount a small disk: {mount:?}");
-        eprintln!("SKIPPED: a full disk is not tested, for mounting one needs root: {mount:?}");
-        None
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn grow(&self) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", "remount,size=64m"]).arg(self.path());
-        assert!(mount.status().unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn full_disk_stops_writes_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let path = disk.0.path().join("credentials.db");
-    let ballast = disk.0.path().join("ballast");
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let path = disk.path().join("credentials.db");
+    let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![1; 1 << 20]).unwrap();
     let backend = SqliteBackend::open(&path).unwrap();
 
@@ -99,8 +62,8 @@ const CHANGES: usize = 1_000;
 
 #[tokio::test]
 async fn log_that_cannot_be_copied_to_a_full_disk_loses_nothing() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    disk.grow();
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    disk.resize("64m");
     let path = disk.path().join("credentials.db");
     let size = || fs::metadata(&path).unwrap().len();
     let backend = SqliteBackend::open(&path).unwrap();

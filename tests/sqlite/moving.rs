@@ -25,8 +25,8 @@ use tower_credentials::{
 };
 
 use crate::child_process::{ROLE, command_line, role};
-use crate::disk::SmallDisk;
 use crate::{folder, is_stored, pair};
+use test_support::small_disk::SmallDisk;
 
 const MIGRATIONS: [&str; 4] = [
     include_str!("../../src/backend/sqlite/migrations/0001_credentials.sql"),
@@ -282,7 +282,7 @@ async fn duplicate_in_an_earlier_file_is_reported_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn full_disk_stops_the_move_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount("2m") else { return };
     let path = disk.path().join("credentials.db");
     let records = many(3_000);
     let (_folder, elsewhere) = folder();
@@ -291,7 +291,7 @@ async fn full_disk_stops_the_move_and_loses_nothing() {
     fs::copy(&elsewhere, &path).unwrap();
     let error = SqliteBackend::open(&path).unwrap_err();
     assert_eq!(error.kind(), OpenErrorKind::Unavailable, "{error:?}");
-    disk.grow();
+    disk.resize("64m");
     let backend = SqliteBackend::open(&path).unwrap();
     assert!(all(&backend).await == by_id(records));
 }

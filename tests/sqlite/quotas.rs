@@ -7,7 +7,9 @@ use tower_credentials::{
     domain::Quota,
 };
 
-use crate::{disk::SmallDisk, folder, pair};
+use test_support::small_disk::SmallDisk;
+
+use crate::{folder, pair};
 
 #[tokio::test]
 async fn quota_counts_what_another_process_wrote_and_deleted() {
@@ -32,7 +34,7 @@ async fn quota_counts_what_another_process_wrote_and_deleted() {
 
 #[tokio::test]
 async fn write_that_failed_on_a_full_disk_does_not_count() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount("2m") else { return };
     let backend = SqliteBackend::open(disk.path().join("credentials.db")).unwrap();
     let keys = ["a", "b", "c", "d"].map(|key| Arc::new(pair("alice", key)));
     let quota = Quota::AtMost(3);

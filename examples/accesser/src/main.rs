@@ -15,8 +15,6 @@ mod uploader;
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-#[cfg(feature = "metrics")]
-use example_support::metrics::Sources;
 use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
@@ -27,6 +25,7 @@ use example_support::{
     identities::Identities,
     key_options::KeyOptions,
     loopback::LoopbackLayer,
+    publishing::Publishing,
     server::{self, ServerOptions},
 };
 use tower::ServiceBuilder;
@@ -86,8 +85,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // First: what is built before records nothing.
-    #[cfg(feature = "metrics")]
-    let metrics = options.server.metrics.install()?;
+    let metrics = Publishing::install(&options.server)?;
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
@@ -109,15 +107,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let audit = options.audit.open(options.store.secret_files.into(), &keys, &health).await?;
     credentials = audit.apply(credentials);
     let guessers = options.guesser.guessers(options.server.max_connections());
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(Sources {
-            keys: keys.clone(),
-            guessers: guessers.clone(),
-            audit: audit.file().cloned(),
-            health: health.clone(),
-        });
-    }
+    metrics.serve(&keys, guessers.as_ref(), audit.file(), &health);
     credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);

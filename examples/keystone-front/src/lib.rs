@@ -38,9 +38,7 @@ use crate::{
     proxy::Proxy,
     purge::{Purger, Purging},
 };
-#[cfg(feature = "metrics")]
-use example_support::metrics::Sources;
-use example_support::{backend, health::Health, server};
+use example_support::{backend, health::Health, publishing::Publishing, server};
 use http::Uri;
 use tower::ServiceBuilder;
 use tower_credentials::{
@@ -61,8 +59,7 @@ use tower_http::sensitive_headers::{
 /// An option is invalid, the store or the address cannot be opened, or an import failed.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // First: what is built before records nothing.
-    #[cfg(feature = "metrics")]
-    let metrics = options.server.metrics.install()?;
+    let metrics = Publishing::install(&options.server)?;
     let client = options.client()?;
     let transport = options.server.transport(options.store.secret_files.into())?;
     let (url, file) = (options.backend()?, Path::new("keystone-front.db"));
@@ -76,7 +73,6 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let health = Health::default();
     let (store, _) = backend::open(url, file, &options.store, &health).await?;
-    #[cfg(feature = "metrics")]
     let cached = store.clone();
     if options.import {
         let journal = journal.map(|(_, journal)| Journal::open(&journal, options.again));
@@ -95,15 +91,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let credentials = audit.apply(CredentialLayer::builder(validator, Arc::clone(&store)));
     let credentials = options.aws.clone().apply(credentials, StaticRoles::new(), false);
     let guessers = options.guesser.guessers(options.server.max_connections());
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(Sources {
-            keys: cached.clone(),
-            guessers: guessers.clone(),
-            audit: audit.file().cloned(),
-            health: health.clone(),
-        });
-    }
+    metrics.serve(&cached, guessers.as_ref(), audit.file(), &health);
     let credentials = options.guesser.apply(credentials, guessers.as_ref());
     let credentials = options
         .server

@@ -33,8 +33,6 @@ use std::{
 
 use crate::{gateway::Gateway, store::Store};
 use clap::Parser;
-#[cfg(feature = "metrics")]
-use example_support::metrics::Sources;
 use example_support::{
     audit_options::AuditOptions,
     aws_options::AwsOptions,
@@ -45,6 +43,7 @@ use example_support::{
     identities::Identities,
     key_options::KeyOptions,
     loopback::LoopbackLayer,
+    publishing::Publishing,
     server::{self, ServerOptions},
 };
 use http::Request;
@@ -108,8 +107,7 @@ pub struct Options {
 /// An option is invalid, or the store or the address cannot be opened.
 pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // First: what is built before records nothing.
-    #[cfg(feature = "metrics")]
-    let metrics = options.server.metrics.install()?;
+    let metrics = Publishing::install(&options.server)?;
     let identities =
         Identities::load(options.identities, options.store.secret_files.into(), options.listen)?;
     identities.reload_on_hangup()?;
@@ -126,15 +124,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let audit = options.audit.open(options.store.secret_files.into(), &keys, &health).await?;
     credentials = audit.apply(credentials);
     let guessers = options.guesser.guessers(options.server.max_connections());
-    #[cfg(feature = "metrics")]
-    if let Some(metrics) = metrics {
-        metrics.serve(Sources {
-            keys: keys.clone(),
-            guessers: guessers.clone(),
-            audit: audit.file().cloned(),
-            health: health.clone(),
-        });
-    }
+    metrics.serve(&keys, guessers.as_ref(), audit.file(), &health);
     credentials = options.guesser.apply(credentials, guessers.as_ref());
     let account_id = options.aws.account_id().to_owned();
     credentials = options.aws.apply(credentials, identities.clone(), are_public);

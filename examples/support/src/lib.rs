@@ -12,6 +12,7 @@ mod log_format;
 pub mod loopback;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+pub mod publishing;
 pub mod server;
 #[cfg(feature = "tls")]
 mod tls;

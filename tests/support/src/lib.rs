@@ -29,6 +29,7 @@ pub mod secret_file;
 pub mod serving;
 pub mod signer;
 pub mod signing;
+pub mod small_disk;
 pub mod suites;
 pub mod thread_log;
 pub mod tls;

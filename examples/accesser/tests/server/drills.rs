@@ -1,6 +1,6 @@
 //! Failure drills: what an operator sees in the metrics, the readiness and the alerts.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
 
 use test_support::{
     alerts,
@@ -11,7 +11,7 @@ use test_support::{
     secret_file,
     serving::health::ready_with,
     signing::Signing,
-    tools::has,
+    small_disk::SmallDisk,
 };
 use tokio::task::JoinSet;
 
@@ -79,28 +79,13 @@ async fn guesser_at_work_is_seen_and_the_server_stays_ready() {
     ready_with(&lab.server.client(), 200, "store: ok\nfeed: ok\n").await;
 }
 
-/// A disk of 64 KiB.
-struct Disk<'a>(&'a Path);
-
-impl Drop for Disk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn full_disk_of_the_audit_file_is_seen_and_changes_are_refused() {
+    let Some(disk) = SmallDisk::mount("64k") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (disk, key) = (folder.path().join("disk"), folder.path().join("audit.key"));
-    fs::create_dir(&disk).unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&disk);
-    if !has("a small disk", &mut mount) {
-        return;
-    }
-    let disk = Disk(&disk);
+    let key = folder.path().join("audit.key");
     secret_file::write(&key, "0123456789abcdef0123456789abcdef");
-    let file = disk.0.join("audit.log");
+    let file = disk.path().join("audit.log");
     let arguments = ["--audit-key", key.to_str().unwrap(), "--audit-file", file.to_str().unwrap()];
     let server = Server::new(ACCESSER).arguments(&METRICS).arguments(&arguments);
     let running = server.arguments(&["--audit-synced"]).start().await;
@@ -120,9 +105,7 @@ async fn full_disk_of_the_audit_file_is_seen_and_changes_are_refused() {
     assert!(value(&during, "tower_credentials_audit_healthy") < 0.5, "{during}");
     alerts::fires("AuditNotWritten", &before, &during);
 
-    let mut remount = Command::new("mount");
-    remount.args(["-o", "remount,size=8m"]).arg(disk.0);
-    assert!(remount.status().unwrap().success());
+    disk.resize("8m");
     assert_eq!(create(&client, "after").await, 201);
     ready_with(&client, 200, "audit: ok\n").await;
 }

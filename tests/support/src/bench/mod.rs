@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod engine;
 pub mod load;
+pub mod recorder;
 pub mod rows;
 pub mod table;
 
