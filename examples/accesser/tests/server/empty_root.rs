@@ -7,7 +7,9 @@ use std::{
     process::Command,
 };
 
-use test_support::{clients::rusty_s3::Store, keys::mint, process::Server, tools::has};
+use test_support::{
+    clients::rusty_s3::Store, keys::mint, process::Server, serving::health::ready_with, tools::has,
+};
 
 use crate::ACCESSER;
 
@@ -38,7 +40,7 @@ async fn program_serves_from_an_empty_root_as_another_user() {
     let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
     assert!(status.contains(&format!("\nUid:\t{USER}\t{USER}\t{USER}\t{USER}\n")), "{status}");
     let client = running.client();
-    assert_eq!(client.get("/readyz", "").await.expect(200).text(), "store: ok\nfeed: ok\n");
+    ready_with(&client, 200, "store: ok\nfeed: ok\n").await;
     let key = mint(&client, "dev-alice").await;
     let store = Store::new(&client, &running.url, "bucket", &key);
     store.create().await.expect(200);

@@ -33,14 +33,14 @@ pub(crate) async fn check_store(store: Arc<dyn CredentialBackend>) -> Status {
 #[derive(Clone)]
 pub(crate) struct FeedWatch {
     keys: Keys,
-    /// Since when the feed is broken.
-    broken: Arc<Mutex<Option<Instant>>>,
+    /// When the feed was last seen to work, or the start.
+    worked: Arc<Mutex<Instant>>,
 }
 
 impl FeedWatch {
     /// Starts to watch.
     pub(crate) fn start(keys: Keys) -> Self {
-        let this = Self { keys, broken: Arc::default() };
+        let this = Self { keys, worked: Arc::new(Mutex::new(Instant::now())) };
         tokio::spawn(this.clone().watch());
         this
     }
@@ -48,24 +48,23 @@ impl FeedWatch {
     /// Every server shares the store. So a broken feed never makes a server unready: it would take
     /// all servers out at once.
     pub(crate) fn status(&self) -> Status {
-        let broken = *self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        match broken {
-            None => Status::Ok,
-            Some(since) => Status::Degraded(format!(
-                "broken for {} s; changes by other processes take effect within {} s",
-                since.elapsed().as_secs(),
-                self.keys.max_staleness().as_secs()
-            )),
+        if self.keys.feed_lag().is_some() {
+            return Status::Ok;
         }
+        let worked = *self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        Status::Degraded(format!(
+            "broken for {} s; changes by other processes take effect within {} s",
+            worked.elapsed().as_secs(),
+            self.keys.max_staleness().as_secs()
+        ))
     }
 
     async fn watch(self) {
         loop {
-            // Before the first look, the feed has time to connect.
             sleep(INTERVAL).await;
-            let is_broken = self.keys.feed_lag().is_none();
-            let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-            *broken = if is_broken { Some(broken.unwrap_or_else(Instant::now)) } else { None };
+            if self.keys.feed_lag().is_some() {
+                *self.worked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            }
         }
     }
 }
