@@ -35,8 +35,8 @@ pub struct AuditEvent {
     pub before: Option<RecordState>,
     /// The record after the change. `None` for a deleted record.
     pub after: Option<RecordState>,
-    /// The number of credentials of other users in a list.
-    pub listed: Option<usize>,
+    /// The number of credentials of other users in a list, or of the records that a purge deleted.
+    pub count: Option<u64>,
     /// The session that was issued.
     pub session: Option<Box<IssuedSession>>,
 }
@@ -78,6 +78,8 @@ pub enum AuditAction {
     Delete,
     /// Credentials of other users were listed.
     List,
+    /// The records of a deleted user or project were deleted.
+    Purge,
     /// A key pair was replaced, or got an end because another one replaces it.
     Rotate,
     /// A session was issued.
@@ -170,8 +172,10 @@ pub(crate) struct RequestFacts {
 }
 
 impl AuditEvent {
-    /// Creates an event whose outcome is not known yet.
-    pub(crate) fn new(
+    /// Creates an event whose outcome is not known yet, for an app that changes records without the
+    /// layer. It has a new id.
+    #[must_use]
+    pub fn new(
         time: SystemTime,
         actor: &Arc<Actor>,
         action: AuditAction,
@@ -187,7 +191,7 @@ impl AuditEvent {
             reason: None,
             before: None,
             after: None,
-            listed: None,
+            count: None,
             session: None,
         }
     }
@@ -209,7 +213,8 @@ impl AuditEvent {
     }
 
     /// Sets the outcome.
-    pub(crate) fn ended(mut self, outcome: AuditOutcome) -> Self {
+    #[must_use]
+    pub fn ended(mut self, outcome: AuditOutcome) -> Self {
         self.outcome = outcome;
         self
     }
@@ -231,6 +236,13 @@ impl fmt::Display for AuditId {
 }
 
 impl Actor {
+    /// The caller of a request with these extensions: they may have the [`ClientAddress`] and the
+    /// [`RequestId`].
+    #[must_use]
+    pub fn of(caller: &Caller, extensions: &Extensions) -> Self {
+        Self::new(caller, &RequestFacts::of(extensions))
+    }
+
     pub(crate) fn new(caller: &Caller, facts: &RequestFacts) -> Self {
         Self {
             user_id: caller.user_id.clone(),
@@ -253,6 +265,7 @@ impl AuditAction {
             Self::Create => "create",
             Self::Delete => "delete",
             Self::List => "list",
+            Self::Purge => "purge",
             Self::Rotate => "rotate",
             Self::Session => "session",
             Self::Show => "show",

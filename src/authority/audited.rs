@@ -163,7 +163,7 @@ impl Authority {
         if count > 0 {
             let (action, target) = (AuditAction::List, owner_of(others));
             let mut event = AuditEvent::new(self.clock.now(), &by.actor(), action, target);
-            event.listed = Some(count);
+            event.count = Some(count as u64);
             self.audit.record(event.ended(AuditOutcome::Done));
         }
     }

@@ -180,7 +180,7 @@ async fn reading_the_credentials_of_others_is_recorded_and_reading_ones_own_is_n
     let summaries: Vec<_> = events[3..].iter().map(summary).collect();
     assert_eq!(summaries, ["show done -", "list done -"]);
     assert_eq!(events[3]["target"]["access_key"], "bobs");
-    assert_eq!((&events[4]["listed"], &events[4]["target"]["user_id"]), (&json!(2), &json!(BOB)));
+    assert_eq!((&events[4]["count"], &events[4]["target"]["user_id"]), (&json!(2), &json!(BOB)));
 }
 
 #[tokio::test]

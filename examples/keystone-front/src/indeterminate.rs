@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tower_credentials::keystone::{KeystoneAnswer, KeystoneClient};
 
-use crate::purge::{Owner, Purger};
+use crate::purge::{Deletion, Owner, Purger};
 
 /// The pause before each check, in seconds.
 const PAUSES: [u64; 6] = [1, 4, 15, 40, 120, 240];
@@ -47,7 +47,8 @@ impl IndeterminateDeletions {
     }
 
     /// Checks in the background, and purges the keys if the owner does not exist.
-    pub fn check(&self, owner: Owner) {
+    pub fn check(&self, deletion: Deletion) {
+        let owner = deletion.owner.clone();
         {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             if running.contains(&owner) {
@@ -64,7 +65,7 @@ impl IndeterminateDeletions {
             let is_deleted = this.is_deleted(&owner).await;
             this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&owner);
             if is_deleted {
-                this.purger.purge(owner).await;
+                this.purger.purge(deletion).await;
             }
         });
     }

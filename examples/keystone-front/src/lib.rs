@@ -105,7 +105,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .trust_forwarded_headers(options.trust_forwarded)
         .build()?;
     let proxy = Proxy::new(&options)?;
-    let purger = Purger::new(store, options.cache_ttl());
+    let purger = Purger::new(store, audit.sink(), options.cache_ttl());
     let indeterminate = IndeterminateDeletions::new(client, purger.clone());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))

@@ -10,6 +10,9 @@
 //!
 //! The front does not see deletions in Keystone itself, nor those of a whole domain. Keys of users
 //! who do not exist are not valid.
+//!
+//! Each purge that deletes keys has an audit event. No intent precedes it: the keys must not remain
+//! because the disk of the audit file is full.
 
 use std::{
     borrow::Cow,
@@ -27,8 +30,10 @@ use percent_encoding::percent_decode_str;
 use tokio::time::sleep;
 use tower::Service;
 use tower_credentials::{
+    audit::{Actor, AuditAction, AuditEvent, AuditOutcome, AuditSink, AuditTarget},
     backend::{BackendError, CredentialBackend},
-    domain::{ProjectId, UserId},
+    clock::{Clock, SystemClock},
+    domain::{Caller, ProjectId, Scope, UserId},
 };
 
 use crate::{
@@ -41,6 +46,9 @@ const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 60, 120, 240, 480];
 
 /// The longest time between the check of a caller and the insert of its key.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// The user in the audit events of purges.
+const ACTOR: &str = "keystone-front";
 
 /// A service that purges the keys of deleted users and projects.
 #[derive(Clone, Debug)]
@@ -56,6 +64,7 @@ pub struct Purging<S> {
 #[derive(Clone, Debug)]
 pub struct Purger {
     backend: Arc<dyn CredentialBackend>,
+    audit: Arc<dyn AuditSink>,
     /// How long after a deletion keys can still be created for the owner.
     second_purge_after: Duration,
 }
@@ -66,6 +75,14 @@ enum Round {
     First,
     /// Of the keys that were created after the deletion.
     Second,
+}
+
+/// A deletion in Keystone.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    pub owner: Owner,
+    /// The front, on behalf of the request that deletes the owner.
+    actor: Arc<Actor>,
 }
 
 /// The owner of keys.
@@ -110,22 +127,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let owner = owner_to_delete(request.method(), request.uri().path(), &self.base);
+        let deletion = Deletion::of(&request, &self.base);
         let response = self.inner.call(request);
-        let Some(owner) = owner else { return Box::pin(response) };
+        let Some(deletion) = deletion else { return Box::pin(response) };
         let (purger, indeterminate) = (self.purger.clone(), self.indeterminate.clone());
         // A task continues if the client disconnects.
-        let deletion = tokio::spawn(async move {
+        let deleting = tokio::spawn(async move {
             let Ok(response) = response.await;
             if response.status() == StatusCode::NO_CONTENT {
-                purger.purge(owner).await;
+                purger.purge(deletion).await;
             } else if IndeterminateDeletions::is_indeterminate(response.status()) {
-                indeterminate.check(owner);
+                indeterminate.check(deletion);
             }
             response
         });
         Box::pin(async move {
-            Ok(deletion.await.unwrap_or_else(|_| {
+            Ok(deleting.await.unwrap_or_else(|_| {
                 retry_later(StatusCode::SERVICE_UNAVAILABLE, "The front is shutting down.")
             }))
         })
@@ -134,43 +151,54 @@ where
 
 impl Purger {
     /// `cache_ttl` is how long the front caches what Keystone returns about tokens and users.
-    pub fn new(backend: Arc<dyn CredentialBackend>, cache_ttl: Duration) -> Self {
-        Self { backend, second_purge_after: cache_ttl + MARGIN }
+    pub fn new(
+        backend: Arc<dyn CredentialBackend>,
+        audit: Arc<dyn AuditSink>,
+        cache_ttl: Duration,
+    ) -> Self {
+        Self { backend, audit, second_purge_after: cache_ttl + MARGIN }
     }
 
     /// Purges at once, or in the background if that fails. Purges again when no more keys can be
     /// created.
-    pub async fn purge(self, owner: Owner) {
-        let first = self.attempt(&owner, Round::First).await;
+    pub async fn purge(self, deletion: Deletion) {
+        let first = self.attempt(&deletion, Round::First).await;
         tokio::spawn(async move {
-            if !first && !self.retry(&owner, Round::First).await {
+            if !first && !self.retry(&deletion, Round::First).await {
                 return;
             }
             sleep(self.second_purge_after).await;
-            if !self.attempt(&owner, Round::Second).await {
-                self.retry(&owner, Round::Second).await;
+            if !self.attempt(&deletion, Round::Second).await {
+                self.retry(&deletion, Round::Second).await;
             }
         });
     }
 
     /// Retries; returns whether the purge succeeded.
-    async fn retry(&self, owner: &Owner, round: Round) -> bool {
+    async fn retry(&self, deletion: &Deletion, round: Round) -> bool {
         for seconds in PAUSES {
             sleep(Duration::from_secs(seconds)).await;
-            if self.attempt(owner, round).await {
+            if self.attempt(deletion, round).await {
                 return true;
             }
         }
-        tracing::error!(%owner, "stopped retrying: keys of a deleted owner remain in the store");
+        self.audit.record(deletion.event());
+        tracing::error!(owner = %deletion.owner, "stopped retrying: keys of a deleted owner remain in the store");
         false
     }
 
     /// Purges once; returns whether it succeeded.
-    async fn attempt(&self, owner: &Owner, round: Round) -> bool {
+    async fn attempt(&self, deletion: &Deletion, round: Round) -> bool {
+        let owner = &deletion.owner;
         let purged = match owner {
             Owner::Project(id) => self.backend.purge_project(id).await,
             Owner::User(id) => self.backend.purge_user(id).await,
         };
+        if let Ok(count @ 1..) = purged {
+            let mut event = deletion.event().ended(AuditOutcome::Done);
+            event.count = Some(count);
+            self.audit.record(event);
+        }
         match (purged, round) {
             (Ok(purged), Round::First) => {
                 tracing::info!(%owner, purged, "purged the keys of a deleted owner");
@@ -188,6 +216,25 @@ impl Purger {
             }
         }
         true
+    }
+}
+
+impl Deletion {
+    /// The deletion of a user or project that a request asks for.
+    fn of<B>(request: &Request<B>, base: &str) -> Option<Self> {
+        let owner = owner_to_delete(request.method(), request.uri().path(), base)?;
+        let front = Caller::new(UserId::from_stored(ACTOR), Scope::System);
+        Some(Self { owner, actor: Arc::new(Actor::of(&front, request.extensions())) })
+    }
+
+    /// The event of a purge whose outcome is unknown.
+    fn event(&self) -> AuditEvent {
+        let mut target = AuditTarget::default();
+        match &self.owner {
+            Owner::Project(id) => target.project_id = Some(id.clone()),
+            Owner::User(id) => target.user_id = Some(id.clone()),
+        }
+        AuditEvent::new(SystemClock.now(), &self.actor, AuditAction::Purge, target)
     }
 }
 

@@ -1,13 +1,13 @@
 //! The options of a server for its audit log.
 
-use std::{future::ready, path::PathBuf, time::Duration};
+use std::{future::ready, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::{task::spawn_blocking, time::timeout};
 use tower_credentials::{
     CredentialLayer, CredentialLayerBuilder,
     audit::{
-        TracingSink,
+        AuditSink, TracingSink,
         file::{AuditFile, AuditKey},
     },
     backend::CredentialBackend,
@@ -77,11 +77,16 @@ impl AuditOptions {
 }
 
 impl Audit {
-    /// Sets the sink of a layer, if there is a file.
+    /// Sets the sink of a layer.
     pub fn apply(&self, layer: CredentialLayerBuilder) -> CredentialLayerBuilder {
+        layer.audit(self.sink())
+    }
+
+    /// Returns what records events: the log, and the file if there is one.
+    pub fn sink(&self) -> Arc<dyn AuditSink> {
         match &self.0 {
-            Some(audit) => layer.audit((audit.clone(), TracingSink::new())),
-            None => layer,
+            Some(audit) => Arc::new((audit.clone(), TracingSink::new())),
+            None => Arc::new(TracingSink::new()),
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn members(kind: &'static str, event: &AuditEvent, is_resolved: bool)
         target: TargetLine::of(&event.target),
         before: event.before.as_ref().map(StateLine::of),
         after: event.after.as_ref().map(StateLine::of),
-        listed: event.listed,
+        count: event.count,
         session: event.session.as_deref().map(SessionLine::of),
     })
 }
@@ -69,7 +69,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<StateLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    listed: Option<usize>,
+    count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<SessionLine<'a>>,
 }

@@ -1,8 +1,11 @@
 //! Deletions of users and projects through the front purge their keys.
 
+use std::fs;
+
 use http::Method;
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
+use test_support::secret_file;
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -36,6 +39,36 @@ async fn confirmed_deletion_purges_keys_before_the_response() {
         client.get(&other, ADMIN).await.expect(200);
         assert_eq!(keystone.last(path).method, Method::DELETE);
     }
+}
+
+#[tokio::test]
+async fn purge_has_an_audit_event_with_the_request_that_deletes_the_user() {
+    let keystone = Keystone::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let [key, file] = ["audit.key", "audit.log"].map(|name| folder.path().join(name));
+    secret_file::write(&key, "0123456789abcdef0123456789abcdef");
+    let arguments = ["--audit-key", key.to_str().unwrap(), "--audit-file", file.to_str().unwrap()];
+    let mut front = Front::of(&keystone.url).arguments(&arguments).start().await;
+    let client = front.client();
+    key_of(&client, "amy", "demo").await;
+    key_of(&client, "amy", "p1").await;
+    let deleted = client.call(Method::DELETE, "/v3/users/amy", ADMIN, None).await.expect(204);
+    // A user without keys: nothing is changed.
+    client.call(Method::DELETE, "/v3/users/bob", ADMIN, None).await.expect(204);
+    front.stop().await;
+
+    let text = fs::read_to_string(file).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let purges: Vec<_> = lines.filter(|line| line["action"] == "purge").collect();
+    let [purge] = &purges[..] else { panic!("{text}") };
+    assert_eq!((&purge["outcome"], &purge["count"]), (&json!("done"), &json!(2)));
+    assert_eq!(purge["target"], json!({"user_id": "amy"}));
+    let actor = &purge["actor"];
+    assert_eq!(
+        (&actor["user_id"], &actor["source"]),
+        (&json!("keystone-front"), &json!("127.0.0.1"))
+    );
+    assert_eq!(actor["request_id"], deleted.header("x-request-id"));
 }
 
 #[tokio::test]
