@@ -31,7 +31,7 @@ use tracing_subscriber::{
 /// password in an argument. `env:NAME` takes the URL from an environment variable, and `@PATH` from
 /// the first line of a file that only you can read. A store with sealed secrets needs `--key-ring`.
 #[derive(Parser)]
-#[command(after_long_help = EXITS)]
+#[command(name = "credentials", version, after_long_help = EXITS)]
 pub(crate) struct Options {
     /// Print the report to stdout as one JSON object.
     #[arg(long, global = true)]

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::event::{AuditAction, AuditEvent, AuditOutcome};
-use crate::domain::{CredentialId, ProjectId, Scope};
+use crate::domain::{AccessKey, CredentialId, ProjectId, Scope, UserId};
 
 /// Records the events of a layer.
 ///
@@ -57,8 +57,8 @@ wrapping_error! {
 /// Logs each event at `info`, with the target `tower_credentials::audit`. Intents and withdrawn
 /// changes are not logged.
 ///
-/// Clients choose ids and access keys: they are quoted, and characters that could forge a line
-/// are escaped.
+/// Clients choose ids and access keys. They are recorded as strings: the formats of
+/// `tracing-subscriber` quote those, and escape characters that could forge a line.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct TracingSink;
@@ -91,22 +91,22 @@ fn log(event: &AuditEvent) {
     let session = event.session.as_deref();
     tracing::info!(
         target: "tower_credentials::audit",
-        credential_id = target.id.as_ref().map(CredentialId::as_str).map(debug),
-        access_key = target.access_key.as_ref().map(|key| debug(key.as_str())),
-        user_id = target.user_id.as_ref().map(|id| debug(id.as_str())),
-        project_id = target.project_id.as_ref().map(ProjectId::as_str).map(debug),
+        credential_id = target.id.as_ref().map(CredentialId::as_str),
+        access_key = target.access_key.as_ref().map(AccessKey::as_str),
+        user_id = target.user_id.as_ref().map(UserId::as_str),
+        project_id = target.project_id.as_ref().map(ProjectId::as_str),
         status = event.after.as_ref().or(event.before.as_ref()).map(|it| it.status.as_str()),
-        session = session.map(|it| debug(it.access_key.as_str())),
-        holder = session.map(|it| debug(&*it.holder)),
-        role = session.and_then(|it| it.role.as_deref()).map(debug),
-        source_identity = session.and_then(|it| it.source_identity.as_deref()).map(debug),
+        session = session.map(|it| it.access_key.as_str()),
+        holder = session.map(|it| &*it.holder),
+        role = session.and_then(|it| it.role.as_deref()),
+        source_identity = session.and_then(|it| it.source_identity.as_deref()),
         seconds = session.map(|it| it.seconds),
         count = event.count,
         reason = event.reason.as_ref().map(|reason| reason.kind),
-        caller = ?actor.user_id.as_str(),
-        caller_project = scope_of(&actor.scope).map(debug),
-        caller_key = actor.access_key.as_ref().map(|key| debug(key.as_str())),
-        caller_session = actor.session.as_ref().map(|key| debug(key.as_str())),
+        caller = actor.user_id.as_str(),
+        caller_project = scope_of(&actor.scope),
+        caller_key = actor.access_key.as_ref().map(AccessKey::as_str),
+        caller_session = actor.session.as_ref().map(AccessKey::as_str),
         source = actor.source.map(display),
         request_id = actor.request_id.as_ref().map(display),
         "{}",

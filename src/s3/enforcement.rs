@@ -178,7 +178,7 @@ impl Enforcement {
         now: SystemTime,
     ) -> Result<(), Refusal> {
         let objects = self.operations.objects_to_delete(body).map_err(|error| {
-            tracing::info!(access_key = ?key.access_key().as_str(), %error, "request refused");
+            tracing::info!(access_key = key.access_key().as_str(), %error, "request refused");
             let message = "The XML you provided was not well-formed or did not validate.";
             Refusal::new(S3ErrorCode::MalformedXml, message)
         })?;

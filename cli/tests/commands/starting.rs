@@ -162,6 +162,12 @@ fn help_names_every_command_and_every_exit_code() {
     }
 }
 
+#[test]
+fn version_is_that_of_the_package() {
+    let run = Tool::new().run_ok(&["--version"]);
+    assert_eq!(run.stdout(), format!("credentials {}\n", env!("CARGO_PKG_VERSION")));
+}
+
 #[tokio::test]
 async fn report_is_printed_as_lines() {
     let tool = Tool::new();

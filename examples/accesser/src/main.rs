@@ -34,6 +34,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 /// An S3 server that creates, lists, disables and deletes its own access keys.
 #[derive(Parser)]
+#[command(version)]
 struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8338")]

@@ -158,9 +158,9 @@ async fn import(
                 }
                 Err((id, reason)) => {
                     tally.failed += 1;
-                    bar.suspend(
-                        || tracing::error!(id = ?id.as_str(), reason, "credential not imported"),
-                    );
+                    bar.suspend(|| {
+                        tracing::error!(id = id.as_str(), reason, "credential not imported")
+                    });
                 }
             }
         }
@@ -174,7 +174,7 @@ async fn import(
 
 impl Tally {
     fn count(&mut self, outcome: &Outcome, id: &CredentialId, bar: &ProgressBar) {
-        let log = |message: &str| bar.suspend(|| tracing::info!(id = ?id.as_str(), "{message}"));
+        let log = |message: &str| bar.suspend(|| tracing::info!(id = id.as_str(), "{message}"));
         match outcome {
             Outcome::New => self.new += 1,
             Outcome::Unchanged => self.unchanged += 1,

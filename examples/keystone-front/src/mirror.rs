@@ -107,13 +107,13 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                     Ok(true) => return,
                     Ok(false) => {}
                     Err(error) => {
-                        tracing::error!(%error, id = ?id.as_str(), "cannot undo an insert");
+                        tracing::error!(%error, id = id.as_str(), "cannot undo an insert");
                     }
                 },
-                Err(error) => tracing::error!(%error, id = ?id.as_str(), "cannot undo an insert"),
+                Err(error) => tracing::error!(%error, id = id.as_str(), "cannot undo an insert"),
             }
         }
-        tracing::error!(id = ?id.as_str(), "a record without a copy in Keystone remains");
+        tracing::error!(id = id.as_str(), "a record without a copy in Keystone remains");
     }
 
     async fn update_both(
@@ -155,9 +155,9 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
         match self.inner.update(&Arc::new(undone), new.version).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(id = ?new.id.as_str(), "record changed before the update was undone");
+                tracing::warn!(id = new.id.as_str(), "record changed before the update was undone");
             }
-            Err(error) => tracing::error!(%error, id = ?new.id.as_str(), "cannot undo an update"),
+            Err(error) => tracing::error!(%error, id = new.id.as_str(), "cannot undo an update"),
         }
     }
 
@@ -244,11 +244,18 @@ impl<B: CredentialBackend + Clone> Mirrored<B> {
                 match this.reconcile(id, stored, attempted).await {
                     Ok(()) => return,
                     Err(error) => {
-                        tracing::warn!(?error, id = ?id.as_str(), "Keystone may differ from the store");
+                        tracing::warn!(
+                            ?error,
+                            id = id.as_str(),
+                            "Keystone may differ from the store"
+                        );
                     }
                 }
             }
-            tracing::error!(id = ?id.as_str(), "stopped retrying: Keystone may differ from the store");
+            tracing::error!(
+                id = id.as_str(),
+                "stopped retrying: Keystone may differ from the store"
+            );
         });
     }
 

@@ -19,6 +19,7 @@ use tower_credentials::{
 /// Answers Keystone's credential requests from its own store, and forwards all other requests to
 /// Keystone.
 #[derive(Debug, Parser)]
+#[command(version)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Options {
     /// Where to listen.

@@ -59,6 +59,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 /// An S3 server that creates, lists, disables and deletes its own access keys, with objects in
 /// memory.
 #[derive(Parser)]
+#[command(version)]
 pub struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8339")]

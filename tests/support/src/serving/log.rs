@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     clients::rusty_s3::Store,
     http::Raw,
-    keys::{mint, secret_of},
+    keys::{Key, mint, secret_of},
     process::{Program, Running, Server},
 };
 
@@ -114,7 +114,7 @@ pub async fn request_that_is_cut_off_is_logged(program: Program) {
 pub async fn json_lines_have_the_same_fields(program: Program) {
     let server = Server::new(program).arguments(&["--log-format", "json"]).start().await;
     let client = server.client();
-    let secret = mint(&client, "dev-alice").await.secret;
+    let Key { access, secret } = mint(&client, "dev-alice").await;
     let mut raw = Raw::connect(server.host()).await;
     raw.send("GET /a\"b\\c\u{202e}%0a{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(raw.receive_all().await.starts_with("HTTP/1.1 "));
@@ -133,5 +133,6 @@ pub async fn json_lines_have_the_same_fields(program: Program) {
     assert!(create["request_id"].as_str().unwrap().starts_with("req-"), "{create}");
     assert_eq!(hostile["route"], "/a\"b\\c%E2%80%AE%0a{}");
     // The other lines are JSON too.
-    assert!(lines.iter().any(|line| line["message"] == "credential created"), "{log}");
+    let created = lines.iter().find(|line| line["message"] == "credential created").expect(&log);
+    assert_eq!(created["access_key"], *access);
 }

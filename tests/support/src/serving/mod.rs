@@ -6,6 +6,7 @@ pub mod connections;
 pub mod health;
 pub mod log;
 pub mod proxies;
+pub mod starting;
 pub mod stopping;
 
 /// Generates the tests for one server, a [`Program`](crate::process::Program).
@@ -32,6 +33,9 @@ macro_rules! serving_tests {
                 addresses_count_from_a_trusted_proxy_only
                 request_ids_count_from_a_trusted_proxy_only
                 value_that_is_not_a_network_is_rejected
+            }
+            starting {
+                version_is_that_of_the_library
             }
             stopping {
                 readiness_fails_first_while_requests_are_served
