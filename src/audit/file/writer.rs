@@ -197,6 +197,10 @@ impl Writer {
         match head {
             // Lines that were written although the attempt failed.
             Some(head) if at_after == Some(self.head) => {
+                if self.is_synced {
+                    // The attempt may have failed to sync them.
+                    self.sync()?;
+                }
                 self.head = head;
                 for (id, line) in &open {
                     self.open.entry(*id).or_insert_with(|| members_of(line));

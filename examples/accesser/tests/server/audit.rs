@@ -14,7 +14,7 @@ use test_support::{
     secret_file,
 };
 use tower_credentials::{
-    audit::file::{AuditKey, ChainHead, verify},
+    audit::file::{AuditKey, ChainHead, ChainReport, verify},
     secret_files::SecretFiles,
 };
 
@@ -22,7 +22,7 @@ use crate::ACCESSER;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-fn audited() -> (tempfile::TempDir, Server) {
+pub(crate) fn audited() -> (tempfile::TempDir, Server) {
     let folder = tempfile::tempdir().unwrap();
     let (key, file) = (folder.path().join("audit.key"), folder.path().join("audit.log"));
     secret_file::write(&key, KEY);
@@ -38,9 +38,19 @@ fn lines(folder: &Path) -> Vec<Value> {
 }
 
 /// The type and the target of each line that is not a start.
-fn changes(folder: &Path) -> Vec<String> {
+pub(crate) fn changes(folder: &Path) -> Vec<String> {
     let lines = lines(folder).into_iter().filter(|line| line["type"] != "start");
     lines.map(|line| format!("{} {}", line["type"], line["target"]["access_key"])).collect()
+}
+
+/// Checks that the file verifies.
+pub(crate) fn check(folder: &Path, heads: &[ChainHead]) -> ChainReport {
+    let key = folder.join("audit.key");
+    let key = AuditKey::resolve(key.to_str().unwrap(), SecretFiles::new()).unwrap();
+    let file = BufReader::new(File::open(folder.join("audit.log")).unwrap());
+    let report = verify([file], &key, None, heads).unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+    report
 }
 
 #[tokio::test]
@@ -87,11 +97,7 @@ async fn log_of_the_server_has_the_heads_of_its_audit_file() {
         .map(|text| ChainHead::parse(text.split_whitespace().next().unwrap()).unwrap())
         .collect();
     assert_eq!(heads.len(), 2, "{log}");
-    let key = folder.path().join("audit.key");
-    let key = AuditKey::resolve(key.to_str().unwrap(), SecretFiles::new()).unwrap();
-    let file = BufReader::new(File::open(folder.path().join("audit.log")).unwrap());
-    let report = verify([file], &key, None, &heads).unwrap();
-    assert!(report.findings.is_empty(), "{report:?}");
+    let report = check(folder.path(), &heads);
     assert_eq!(report.head, heads.last().copied());
 }
 

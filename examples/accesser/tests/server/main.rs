@@ -5,6 +5,7 @@
 //! strace, root). With `REQUIRE_LIVE_BACKENDS=1` it fails.
 
 mod audit;
+mod audit_disk;
 #[cfg(feature = "metrics")]
 mod drills;
 mod durability;
