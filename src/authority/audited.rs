@@ -51,8 +51,8 @@ impl Authority {
             ids.dedup();
             let mut held = Vec::with_capacity(ids.len());
             for id in &ids {
-                let turn = timeout(TURN_TIMEOUT, turns.take(id)).await;
-                held.push(turn.map_err(|_| AuditError::new("the record is being changed"))?);
+                let turn = timeout(TURN_TIMEOUT, turns.take(id)).await.ok().flatten();
+                held.push(turn.ok_or_else(|| AuditError::new("the record is being changed"))?);
             }
             let mut intents = Intents::new(sink);
             for event in events {

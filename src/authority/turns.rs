@@ -9,6 +9,9 @@ use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use crate::domain::CredentialId;
 
+/// How many writes of a record may wait. Further ones are refused at once.
+const MAX_WAITING: usize = 1_024;
+
 /// The records that are being written.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
@@ -35,16 +38,21 @@ impl Turns {
         drop(self.running.write().await);
     }
 
-    /// Waits until no other write of the record is running.
-    pub(super) async fn take(self: &Arc<Self>, id: &CredentialId) -> Turn {
+    /// Waits until no other write of the record is running. Returns `None` if too many wait.
+    pub(super) async fn take(self: &Arc<Self>, id: &CredentialId) -> Option<Turn> {
         let queue = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(queues.entry(id.clone()).or_default())
+            let queue = queues.entry(id.clone()).or_default();
+            // Besides the map, the running write and each one that waits have a reference.
+            if Arc::strong_count(queue) > MAX_WAITING + 1 {
+                return None;
+            }
+            Arc::clone(queue)
         };
         // Before it waits, so that a caller that gives up leaves no queue.
         let mut turn = Turn { turns: Arc::clone(self), id: id.clone(), held: None };
         turn.held = Some(queue.lock_owned().await);
-        turn
+        Some(turn)
     }
 }
 
@@ -75,8 +83,26 @@ mod tests {
         drop(given_up);
         drop(first);
         assert!(second.is_woken());
-        drop(second.await);
+        assert!(second.await.is_some());
         assert_eq!(turns.queues.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn waiting_writes_of_one_record_are_bounded() {
+        let turns = Arc::new(Turns::default());
+        let id = CredentialId::from_stored("one");
+        let running = turns.take(&id).await;
+        let wait = || {
+            let mut waiting = tokio_test::task::spawn(turns.take(&id));
+            assert!(waiting.poll().is_pending());
+            waiting
+        };
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| wait()).collect();
+        assert!(turns.take(&id).await.is_none());
+        waiting.pop();
+        waiting.push(wait());
+        drop((waiting, running));
+        assert!(turns.queues.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
