@@ -1,14 +1,13 @@
 //! [`AuditEvent`] and its parts.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, net::IpAddr, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::Extensions;
 use rand::RngExt;
 
 use crate::{
     domain::{
-        AccessKey, Caller, Credential, CredentialId, Delegation, Kind, ProjectId, Scope, Status,
-        UserId, Version,
+        AccessKey, Caller, Credential, CredentialId, Kind, ProjectId, Status, UserId, Version,
     },
     origin::{ClientAddress, RequestId},
 };
@@ -49,14 +48,8 @@ pub struct AuditId(u128);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Actor {
-    /// The user on whose authority the caller acted.
-    pub user_id: UserId,
-    /// The scope of the token, or the project of the key.
-    pub scope: Scope,
-    /// The roles in that scope.
-    pub roles: BTreeSet<String>,
-    /// How the caller came to act for the user, if not by the user's own login.
-    pub delegation: Option<Delegation>,
+    /// The caller. For a key, its scope is the project of the key.
+    pub caller: Arc<Caller>,
     /// The access key that signed the request. `None` for a caller with a token. If the caller is
     /// a session, the access key of its parent.
     pub access_key: Option<AccessKey>,
@@ -239,16 +232,13 @@ impl Actor {
     /// The caller of a request with these extensions: they may have the [`ClientAddress`] and the
     /// [`RequestId`].
     #[must_use]
-    pub fn of(caller: &Caller, extensions: &Extensions) -> Self {
+    pub fn of(caller: Arc<Caller>, extensions: &Extensions) -> Self {
         Self::new(caller, &RequestFacts::of(extensions))
     }
 
-    pub(crate) fn new(caller: &Caller, facts: &RequestFacts) -> Self {
+    pub(crate) fn new(caller: Arc<Caller>, facts: &RequestFacts) -> Self {
         Self {
-            user_id: caller.user_id.clone(),
-            scope: caller.scope.clone(),
-            roles: caller.roles.clone(),
-            delegation: caller.delegation.clone(),
+            caller,
             access_key: None,
             session: None,
             source: facts.source,

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::event::{AuditAction, AuditEvent, AuditOutcome};
-use crate::domain::{AccessKey, CredentialId, ProjectId, Scope, UserId};
+use crate::domain::{AccessKey, CredentialId, ProjectId, UserId};
 
 /// Records the events of a layer.
 ///
@@ -103,8 +103,8 @@ fn log(event: &AuditEvent) {
         seconds = session.map(|it| it.seconds),
         count = event.count,
         reason = event.reason.as_ref().map(|reason| reason.kind),
-        caller = actor.user_id.as_str(),
-        caller_project = scope_of(&actor.scope),
+        caller = actor.caller.user_id.as_str(),
+        caller_project = actor.caller.project_id().map(ProjectId::as_str),
         caller_key = actor.access_key.as_ref().map(AccessKey::as_str),
         caller_session = actor.session.as_ref().map(AccessKey::as_str),
         source = actor.source.map(display),
@@ -112,13 +112,6 @@ fn log(event: &AuditEvent) {
         "{}",
         Message(event.action, event.outcome)
     );
-}
-
-fn scope_of(scope: &Scope) -> Option<&str> {
-    match scope {
-        Scope::Project(id) => Some(id.as_str()),
-        Scope::Domain(_) | Scope::System | Scope::Unscoped => None,
-    }
 }
 
 /// The message of a line.

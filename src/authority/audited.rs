@@ -45,19 +45,17 @@ impl Authority {
         let running = self.turns.running().await;
         let task = async move {
             let _running = running;
-            // In one order everywhere, so that no two writes wait for each other.
-            let mut ids: Vec<_> = events.iter().filter_map(|it| it.target.id.clone()).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let mut held = Vec::with_capacity(ids.len());
-            for id in &ids {
-                let turn = timeout(TURN_TIMEOUT, turns.take(id)).await.ok().flatten();
+            let ids = events.iter().filter_map(|event| event.target.id.as_ref());
+            let mut places: Vec<_> = ids.map(|id| turns.place(id)).collect();
+            places.sort_unstable();
+            places.dedup();
+            let mut held = Vec::with_capacity(places.len());
+            for place in places {
+                let turn = timeout(TURN_TIMEOUT, turns.take(place)).await.ok().flatten();
                 held.push(turn.ok_or_else(|| AuditError::new("the record is being changed"))?);
             }
-            let mut intents = Intents::new(sink);
-            for event in events {
-                intents.announce(event).await?;
-            }
+            let mut intents = Intents::new(sink, events);
+            intents.announce().await?;
             intents.begin();
             let result = write.await;
             intents.conclude(match &result {
@@ -81,8 +79,8 @@ impl Authority {
 
     /// Performs the issue of a session, which is written nowhere else.
     pub(super) async fn announce(&self, event: AuditEvent) -> Result<(), Error> {
-        let mut intents = Intents::new(Arc::clone(&self.audit));
-        intents.announce(event).await.map_err(Error::unavailable)?;
+        let mut intents = Intents::new(Arc::clone(&self.audit), vec![event]);
+        intents.announce().await.map_err(Error::unavailable)?;
         intents.conclude(AuditOutcome::Done);
         Ok(())
     }
@@ -187,19 +185,24 @@ fn owner_of<'a>(views: impl Iterator<Item = &'a View>) -> AuditTarget {
 /// The events of a write. If it ends without a result, their outcome is recorded as unknown.
 struct Intents {
     sink: Arc<dyn AuditSink>,
-    announced: Vec<AuditEvent>,
+    events: Vec<AuditEvent>,
+    /// How many events the sink has as intents.
+    announced: usize,
     outcome: AuditOutcome,
 }
 
 impl Intents {
-    fn new(sink: Arc<dyn AuditSink>) -> Self {
-        Self { sink, announced: Vec::new(), outcome: AuditOutcome::Withdrawn }
+    fn new(sink: Arc<dyn AuditSink>, events: Vec<AuditEvent>) -> Self {
+        Self { sink, events, announced: 0, outcome: AuditOutcome::Withdrawn }
     }
 
-    async fn announce(&mut self, event: AuditEvent) -> Result<(), AuditError> {
-        let result = (*self.sink).intent(&event).await;
-        self.announced.push(event);
-        result
+    async fn announce(&mut self) -> Result<(), AuditError> {
+        for event in &self.events {
+            // Before the call: it may be cancelled, or fail after it has recorded the intent.
+            self.announced += 1;
+            (*self.sink).intent(event).await?;
+        }
+        Ok(())
     }
 
     /// From now on, the outcome is unknown.
@@ -214,7 +217,7 @@ impl Intents {
 
 impl Drop for Intents {
     fn drop(&mut self) {
-        for event in self.announced.drain(..) {
+        for event in self.events.drain(..self.announced) {
             self.sink.record(event.ended(self.outcome));
         }
     }

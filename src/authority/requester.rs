@@ -36,7 +36,7 @@ impl Requester {
 
     /// Returns the caller for audit events.
     pub(super) fn actor(&self) -> Arc<Actor> {
-        let mut actor = Actor::new(&self.caller, &self.facts);
+        let mut actor = Actor::new(Arc::clone(&self.caller), &self.facts);
         actor.access_key.clone_from(&self.access_key);
         actor.session.clone_from(&self.session);
         Arc::new(actor)

@@ -1,11 +1,12 @@
 //! [`Turns`]: one write of a record at a time, so that its audit events are in order.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use crate::domain::CredentialId;
 
@@ -15,15 +16,22 @@ const MAX_WAITING: usize = 1_024;
 /// The records that are being written.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    queues: Mutex<HashMap<CredentialId, Arc<tokio::sync::Mutex<()>>>>,
+    /// By the hash of the id: two records with the same one share their turns.
+    queues: Mutex<HashMap<u64, Arc<Queue<()>>>>,
+    hasher: RandomState,
     /// Each write that is running can read.
     running: Arc<RwLock<()>>,
 }
 
+/// A record, for [`Turns::take`]. Take the turns of several records in their order, each once, so
+/// that no two writes wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u64);
+
 /// The turn of a write. The next one begins when it is dropped.
 pub(super) struct Turn {
     turns: Arc<Turns>,
-    id: CredentialId,
+    place: Place,
     held: Option<OwnedMutexGuard<()>>,
 }
 
@@ -38,11 +46,15 @@ impl Turns {
         drop(self.running.write().await);
     }
 
+    pub(super) fn place(&self, id: &CredentialId) -> Place {
+        Place(self.hasher.hash_one(id))
+    }
+
     /// Waits until no other write of the record is running. Returns `None` if too many wait.
-    pub(super) async fn take(self: &Arc<Self>, id: &CredentialId) -> Option<Turn> {
+    pub(super) async fn take(self: &Arc<Self>, place: Place) -> Option<Turn> {
         let queue = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queues.entry(id.clone()).or_default();
+            let queue = queues.entry(place.0).or_default();
             // Besides the map, the running write and each one that waits have a reference.
             if Arc::strong_count(queue) > MAX_WAITING + 1 {
                 return None;
@@ -50,7 +62,7 @@ impl Turns {
             Arc::clone(queue)
         };
         // Before it waits, so that a caller that gives up leaves no queue.
-        let mut turn = Turn { turns: Arc::clone(self), id: id.clone(), held: None };
+        let mut turn = Turn { turns: Arc::clone(self), place, held: None };
         turn.held = Some(queue.lock_owned().await);
         Some(turn)
     }
@@ -60,8 +72,10 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.held = None;
         let mut queues = self.turns.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if queues.get(&self.id).is_some_and(|queue| Arc::strong_count(queue) == 1) {
-            queues.remove(&self.id);
+        if let Entry::Occupied(queue) = queues.entry(self.place.0)
+            && Arc::strong_count(queue.get()) == 1
+        {
+            queue.remove();
         }
     }
 }
@@ -73,11 +87,11 @@ mod tests {
     #[tokio::test]
     async fn writes_of_one_record_take_turns_and_leave_nothing_behind() {
         let turns = Arc::new(Turns::default());
-        let [one, other] = ["one", "other"].map(CredentialId::from_stored);
-        let first = turns.take(&one).await;
-        let _unrelated = turns.take(&other).await;
-        let mut second = tokio_test::task::spawn(async { turns.take(&one).await });
-        let mut given_up = tokio_test::task::spawn(async { turns.take(&one).await });
+        let [one, other] = ["one", "other"].map(|id| turns.place(&CredentialId::from_stored(id)));
+        let first = turns.take(one).await;
+        let _unrelated = turns.take(other).await;
+        let mut second = tokio_test::task::spawn(async { turns.take(one).await });
+        let mut given_up = tokio_test::task::spawn(async { turns.take(one).await });
         assert!(second.poll().is_pending());
         assert!(given_up.poll().is_pending());
         drop(given_up);
@@ -90,15 +104,15 @@ mod tests {
     #[tokio::test]
     async fn waiting_writes_of_one_record_are_bounded() {
         let turns = Arc::new(Turns::default());
-        let id = CredentialId::from_stored("one");
-        let running = turns.take(&id).await;
+        let place = turns.place(&CredentialId::from_stored("one"));
+        let running = turns.take(place).await;
         let wait = || {
-            let mut waiting = tokio_test::task::spawn(turns.take(&id));
+            let mut waiting = tokio_test::task::spawn(turns.take(place));
             assert!(waiting.poll().is_pending());
             waiting
         };
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| wait()).collect();
-        assert!(turns.take(&id).await.is_none());
+        assert!(turns.take(place).await.is_none());
         waiting.pop();
         waiting.push(wait());
         drop((waiting, running));

@@ -224,7 +224,7 @@ impl Deletion {
     fn of<B>(request: &Request<B>, base: &str) -> Option<Self> {
         let owner = owner_to_delete(request.method(), request.uri().path(), base)?;
         let front = Caller::new(UserId::from_stored(ACTOR), Scope::System);
-        Some(Self { owner, actor: Arc::new(Actor::of(&front, request.extensions())) })
+        Some(Self { owner, actor: Arc::new(Actor::of(front.into(), request.extensions())) })
     }
 
     /// The event of a purge whose outcome is unknown.

@@ -147,18 +147,19 @@ struct SessionLine<'a> {
 
 impl<'a> ActorLine<'a> {
     fn of(actor: &'a Actor) -> Self {
-        let (project_id, domain_id) = match &actor.scope {
+        let caller = &*actor.caller;
+        let (project_id, domain_id) = match &caller.scope {
             Scope::Project(id) => (Some(id.as_str()), None),
             Scope::Domain(id) => (None, Some(id.as_str())),
             Scope::System | Scope::Unscoped => (None, None),
         };
         Self {
-            user_id: actor.user_id.as_str(),
+            user_id: caller.user_id.as_str(),
             project_id,
             domain_id,
-            system: actor.scope == Scope::System,
-            roles: actor.roles.iter().map(String::as_str).collect(),
-            delegation: actor.delegation.as_ref().map(DelegationLine::of),
+            system: caller.scope == Scope::System,
+            roles: caller.roles.iter().map(String::as_str).collect(),
+            delegation: caller.delegation.as_ref().map(DelegationLine::of),
             access_key: actor.access_key.as_ref().map(AccessKey::as_str),
             session: actor.session.as_ref().map(AccessKey::as_str),
             source: actor.source.map(|address| address.to_string()),

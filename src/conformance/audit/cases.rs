@@ -115,7 +115,7 @@ pub async fn concurrent_events_are_all_recorded(sink: Sink, events: Reader) {
 fn event(access_key: &str) -> AuditEvent {
     let user_id = UserId::new("auditor").expect("the id is valid");
     let caller = Caller::new(user_id, Scope::Unscoped);
-    let actor = Arc::new(Actor::new(&caller, &crate::audit::RequestFacts::default()));
+    let actor = Arc::new(Actor::new(caller.into(), &crate::audit::RequestFacts::default()));
     let access_key = AccessKey::from_stored(access_key);
     let target = AuditTarget {
         id: Some(CredentialId::of(&access_key)),
