@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use tracing::Instrument as _;
 
 use super::{
     checks::Authority,
+    detached::detached,
     outcome::{Outcome, View},
     requester::Requester,
     signers::{Signer, SignerError},
@@ -41,9 +41,9 @@ impl Authority {
         F: Future<Output = Result<bool, BackendError>> + Send + 'static,
     {
         let (sink, turns) = (Arc::clone(&self.audit), Arc::clone(&self.turns));
-        // Before the task starts, so that `settled` waits for it.
+        // Before the write starts, so that `settled` waits for it.
         let running = self.turns.running().await;
-        let task = async move {
+        let write = async move {
             let _running = running;
             let ids = events.iter().filter_map(|event| event.target.id.as_ref());
             let mut places: Vec<_> = ids.map(|id| turns.place(id)).collect();
@@ -68,12 +68,10 @@ impl Authority {
             drop(held);
             Ok(result)
         };
-        let done: Result<_, AuditError> =
-            tokio::spawn(task.in_current_span()).await.unwrap_or_else(|error| {
-                // Without the error itself, which repeats the panic message of the backend.
-                tracing::error!(panicked = error.is_panic(), "a write ended without a result");
-                Ok(Err(BackendError::Unavailable("the write ended without a result".into())))
-            });
+        let done: Result<_, AuditError> = detached(write).await.unwrap_or_else(|lost| {
+            tracing::error!(panicked = lost.panicked, "a write ended without a result");
+            Ok(Err(BackendError::Unavailable("the write ended without a result".into())))
+        });
         done.map_err(Error::unavailable)
     }
 

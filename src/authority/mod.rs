@@ -8,6 +8,7 @@ use crate::error::Error;
 mod audited;
 mod checks;
 mod credentials;
+mod detached;
 mod ec2;
 mod grants;
 mod keys;
