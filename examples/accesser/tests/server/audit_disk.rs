@@ -40,8 +40,9 @@ impl Drop for Injection {
     }
 }
 
-fn can_trace() -> bool {
-    has("strace that may trace", Command::new("strace").args(["-o", "/dev/null", "true"]))
+fn can_inject() -> bool {
+    let attach = "sleep 1 & exec strace -o /dev/null -p $!";
+    has("strace that may attach", Command::new("sh").args(["-c", attach]))
 }
 
 async fn create(client: &Client, access: &str) -> u16 {
@@ -51,7 +52,7 @@ async fn create(client: &Client, access: &str) -> u16 {
 
 /// Creates a key before, while and after system calls on the audit file are changed.
 async fn failing(what: &str, reason: &str) {
-    if !can_trace() {
+    if !can_inject() {
         return;
     }
     let (folder, server) = audited();
