@@ -165,8 +165,9 @@ pub(crate) struct RequestFacts {
 }
 
 impl AuditEvent {
-    /// Creates an event whose outcome is not known yet, for an app that changes records without the
-    /// layer. It has a new id.
+    /// Creates an event whose outcome is not known yet, with a new id. For an app that changes
+    /// records without the layer: give the event to [`AuditSink::record`](super::AuditSink::record)
+    /// after the change, and to `intent` before it if a durable intent must precede it.
     #[must_use]
     pub fn new(
         time: SystemTime,

@@ -11,13 +11,15 @@
 //! | create, update, rotate, delete | one for each record that is changed; a rotation with an overlap changes one and creates one |
 //! | session | one for each session that STS issues |
 //! | show, list | one if the response contains credentials of another user |
+//! | purge | none of the layer; for apps that delete the records of a user or project |
 //!
 //! A refused or failed change has an event with the reason, if the caller is known: its token or
 //! signature was accepted. Requests of unknown callers have none, so that nobody else can fill a
 //! log; the requests themselves are logged by the server.
 //!
 //! The verification of signatures for gateways (`s3tokens`, `ec2tokens`) and S3 requests have no
-//! events. Neither have changes that bypass the layer.
+//! events. Neither have changes that bypass the layer: an app that makes such changes can create
+//! [`AuditEvent`]s and give them to the sink itself.
 //!
 //! # Order
 //!

@@ -58,7 +58,8 @@ wrapping_error! {
 /// changes are not logged.
 ///
 /// Clients choose ids and access keys. They are recorded as strings: the formats of
-/// `tracing-subscriber` quote those, and escape characters that could forge a line.
+/// `tracing-subscriber` quote those, and escape characters that could forge a line. Its JSON format
+/// keeps other characters, such as those that reverse the direction of text.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct TracingSink;

@@ -31,7 +31,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// The audit sink refused an intent. Nothing was written.
+    /// Nothing was written: the audit sink refused an intent, or the record is being changed by too
+    /// many others, or by one that takes too long.
     pub(super) async fn audited<F>(
         &self,
         events: Vec<AuditEvent>,
@@ -51,11 +52,16 @@ impl Authority {
             places.dedup();
             let mut held = Vec::with_capacity(places.len());
             for place in places {
-                let turn = timeout(TURN_TIMEOUT, turns.take(place)).await.ok().flatten();
-                held.push(turn.ok_or_else(|| AuditError::new("the record is being changed"))?);
+                let turn = timeout(TURN_TIMEOUT, turns.take(place)).await;
+                let turn = turn.map_err(|_| {
+                    Error::unavailable("an earlier change of the record takes too long")
+                })?;
+                held.push(
+                    turn.ok_or_else(|| Error::unavailable("too many changes of the record wait"))?,
+                );
             }
             let mut intents = Intents::new(sink, events);
-            intents.announce().await?;
+            intents.announce().await.map_err(Error::unavailable)?;
             intents.begin();
             let result = write.await;
             intents.conclude(match &result {
@@ -68,11 +74,10 @@ impl Authority {
             drop(held);
             Ok(result)
         };
-        let done: Result<_, AuditError> = detached(write).await.unwrap_or_else(|lost| {
+        detached(write).await.unwrap_or_else(|lost| {
             tracing::error!(panicked = lost.panicked, "a write ended without a result");
             Ok(Err(BackendError::Unavailable("the write ended without a result".into())))
-        });
-        done.map_err(Error::unavailable)
+        })
     }
 
     /// Performs the issue of a session, which is written nowhere else.

@@ -159,7 +159,7 @@ async fn import(
                 Err((id, reason)) => {
                     tally.failed += 1;
                     bar.suspend(|| {
-                        tracing::error!(id = id.as_str(), reason, "credential not imported")
+                        tracing::error!(id = id.as_str(), reason, "credential not imported");
                     });
                 }
             }

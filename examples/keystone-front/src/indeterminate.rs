@@ -47,8 +47,7 @@ impl IndeterminateDeletions {
     }
 
     /// Checks in the background, and purges the keys if the owner does not exist.
-    pub fn check(&self, deletion: Deletion) {
-        let owner = deletion.owner.clone();
+    pub fn check(&self, owner: Owner) {
         {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             if running.contains(&owner) {
@@ -65,7 +64,7 @@ impl IndeterminateDeletions {
             let is_deleted = this.is_deleted(&owner).await;
             this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&owner);
             if is_deleted {
-                this.purger.purge(deletion).await;
+                this.purger.purge(Deletion::found(owner)).await;
             }
         });
     }

@@ -25,7 +25,7 @@ pub mod request_body;
 pub mod response_body;
 pub mod responses;
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     copies::Coverage,
@@ -40,6 +40,7 @@ use crate::{
 };
 use example_support::{backend, health::Health, publishing::Publishing, server};
 use http::Uri;
+use tokio::time::timeout;
 use tower::ServiceBuilder;
 use tower_credentials::{
     CredentialLayer, Dialect,
@@ -51,6 +52,9 @@ use tower_credentials::{
 use tower_http::sensitive_headers::{
     SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer,
 };
+
+/// How long the end of the front waits for purges that are running.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -106,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .build()?;
     let proxy = Proxy::new(&options)?;
     let purger = Purger::new(store, audit.sink(), options.cache_ttl());
+    let running = purger.clone();
     let indeterminate = IndeterminateDeletions::new(client, purger.clone());
     let service = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(server::secret_headers()))
@@ -117,6 +122,9 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let print = |url: &str| print_commands(url, &options.keystone, options.base());
     let served =
         server::serve(options.listen, &options.server, transport, health, service, print).await;
+    if timeout(PURGE_TIMEOUT, running.settled()).await.is_err() {
+        tracing::error!("a purge of keys does not end: it has no audit event");
+    }
     audit.close(&credentials).await?;
     served
 }

@@ -11,8 +11,9 @@
 //! The front does not see deletions in Keystone itself, nor those of a whole domain. Keys of users
 //! who do not exist are not valid.
 //!
-//! Each purge that deletes keys has an audit event. No intent precedes it: the keys must not remain
-//! because the disk of the audit file is full.
+//! Each purge that deletes keys has an audit event, which no intent precedes: the keys must not
+//! remain because the disk of the audit file is full. If an attempt failed, it may have deleted keys
+//! too. The event of the next one then has no count.
 
 use std::{
     borrow::Cow,
@@ -25,9 +26,10 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 use tower_credentials::{
     audit::{Actor, AuditAction, AuditEvent, AuditOutcome, AuditSink, AuditTarget},
@@ -65,6 +67,8 @@ pub struct Purging<S> {
 pub struct Purger {
     backend: Arc<dyn CredentialBackend>,
     audit: Arc<dyn AuditSink>,
+    /// The attempts that are running, also those that wait for Keystone.
+    running: TaskTracker,
     /// How long after a deletion keys can still be created for the owner.
     second_purge_after: Duration,
 }
@@ -80,8 +84,8 @@ enum Round {
 /// A deletion in Keystone.
 #[derive(Clone, Debug)]
 pub struct Deletion {
-    pub owner: Owner,
-    /// The front, on behalf of the request that deletes the owner.
+    owner: Owner,
+    /// The front, on behalf of the request that deletes the owner, if that is known.
     actor: Arc<Actor>,
 }
 
@@ -127,17 +131,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let deletion = Deletion::of(&request, &self.base);
+        let owner = owner_to_delete(request.method(), request.uri().path(), &self.base);
+        let deletion = owner.map(|owner| Deletion::new(owner, request.extensions()));
         let response = self.inner.call(request);
         let Some(deletion) = deletion else { return Box::pin(response) };
         let (purger, indeterminate) = (self.purger.clone(), self.indeterminate.clone());
         // A task continues if the client disconnects.
-        let deleting = tokio::spawn(async move {
+        let deleting = self.purger.running.spawn(async move {
             let Ok(response) = response.await;
             if response.status() == StatusCode::NO_CONTENT {
                 purger.purge(deletion).await;
             } else if IndeterminateDeletions::is_indeterminate(response.status()) {
-                indeterminate.check(deletion);
+                indeterminate.check(deletion.owner);
             }
             response
         });
@@ -156,29 +161,36 @@ impl Purger {
         audit: Arc<dyn AuditSink>,
         cache_ttl: Duration,
     ) -> Self {
-        Self { backend, audit, second_purge_after: cache_ttl + MARGIN }
+        let running = TaskTracker::new();
+        Self { backend, audit, running, second_purge_after: cache_ttl + MARGIN }
     }
 
     /// Purges at once, or in the background if that fails. Purges again when no more keys can be
     /// created.
     pub async fn purge(self, deletion: Deletion) {
-        let first = self.attempt(&deletion, Round::First).await;
+        let first = self.attempt(&deletion, Round::First, false).await;
         tokio::spawn(async move {
             if !first && !self.retry(&deletion, Round::First).await {
                 return;
             }
             sleep(self.second_purge_after).await;
-            if !self.attempt(&deletion, Round::Second).await {
+            if !self.attempt(&deletion, Round::Second, false).await {
                 self.retry(&deletion, Round::Second).await;
             }
         });
+    }
+
+    /// Waits until no attempt is running. Those of later are not waited for.
+    pub async fn settled(&self) {
+        self.running.close();
+        self.running.wait().await;
     }
 
     /// Retries; returns whether the purge succeeded.
     async fn retry(&self, deletion: &Deletion, round: Round) -> bool {
         for seconds in PAUSES {
             sleep(Duration::from_secs(seconds)).await;
-            if self.attempt(deletion, round).await {
+            if self.attempt(deletion, round, true).await {
                 return true;
             }
         }
@@ -187,16 +199,19 @@ impl Purger {
         false
     }
 
-    /// Purges once; returns whether it succeeded.
-    async fn attempt(&self, deletion: &Deletion, round: Round) -> bool {
+    /// Purges once, perhaps after an attempt that failed; returns whether it succeeded.
+    async fn attempt(&self, deletion: &Deletion, round: Round, is_retry: bool) -> bool {
+        let _running = self.running.token();
         let owner = &deletion.owner;
         let purged = match owner {
             Owner::Project(id) => self.backend.purge_project(id).await,
             Owner::User(id) => self.backend.purge_user(id).await,
         };
-        if let Ok(count @ 1..) = purged {
+        if let Ok(count) = purged
+            && (count > 0 || is_retry)
+        {
             let mut event = deletion.event().ended(AuditOutcome::Done);
-            event.count = Some(count);
+            event.count = (!is_retry).then_some(count);
             self.audit.record(event);
         }
         match (purged, round) {
@@ -220,11 +235,15 @@ impl Purger {
 }
 
 impl Deletion {
-    /// The deletion of a user or project that a request asks for.
-    fn of<B>(request: &Request<B>, base: &str) -> Option<Self> {
-        let owner = owner_to_delete(request.method(), request.uri().path(), base)?;
+    /// A deletion by a request with these extensions.
+    fn new(owner: Owner, extensions: &Extensions) -> Self {
         let front = Caller::new(UserId::from_stored(ACTOR), Scope::System);
-        Some(Self { owner, actor: Arc::new(Actor::of(front.into(), request.extensions())) })
+        Self { owner, actor: Arc::new(Actor::of(front.into(), extensions)) }
+    }
+
+    /// A deletion that the front finds by itself: any of several requests may have made it.
+    pub fn found(owner: Owner) -> Self {
+        Self::new(owner, &Extensions::default())
     }
 
     /// The event of a purge whose outcome is unknown.

@@ -1,8 +1,9 @@
 //! [`AuditFile`]: the handle of an audit file.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    audit::{AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSink},
+    audit::{AuditError, AuditEvent, AuditId, AuditOutcome, AuditSink},
     backend::{BackendError, CredentialBackend},
     clock::{Clock, SystemClock},
 };
@@ -70,6 +71,8 @@ struct Handle {
     clock: Arc<dyn Clock>,
     /// The intents of an earlier process, until they are resolved.
     unresolved: Mutex<Vec<Value>>,
+    /// The events of this process that are recorded as intents, until they have an outcome.
+    announced: Mutex<HashSet<AuditId>>,
 }
 
 /// The metrics of an audit file since it was opened.
@@ -113,8 +116,8 @@ impl AuditFileBuilder {
         let (writer, unresolved) = Writer::open(path, key, is_synced, Arc::clone(&clock))?;
         let queue = Arc::clone(&writer.queue);
         thread::Builder::new().name("audit".into()).spawn(move || writer.run())?;
-        let unresolved = Mutex::new(unresolved);
-        Ok(AuditFile(Arc::new(Handle { queue, is_synced, clock, unresolved })))
+        let (unresolved, announced) = (Mutex::new(unresolved), Mutex::default());
+        Ok(AuditFile(Arc::new(Handle { queue, is_synced, clock, unresolved, announced })))
     }
 }
 
@@ -195,14 +198,10 @@ impl AuditFile {
         self.0.queue.close();
         self.0.queue.wait_until_done(longest)
     }
-}
 
-/// Returns whether the event is the outcome of a change that was attempted.
-fn has_intent(event: &AuditEvent) -> bool {
-    use AuditOutcome::{Failed, Refused};
-
-    !matches!(event.action, AuditAction::List | AuditAction::Show)
-        && !matches!(event.outcome, Failed | Refused)
+    fn announced(&self) -> MutexGuard<'_, HashSet<AuditId>> {
+        self.0.announced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Handle {
@@ -217,6 +216,7 @@ impl AuditSink for AuditFile {
         if !self.0.is_synced {
             return Ok(());
         }
+        self.announced().insert(event.id);
         let (durable, is_durable) = oneshot::channel();
         let members = line::members("intent", event, false);
         let entry = Entry {
@@ -238,10 +238,10 @@ impl AuditSink for AuditFile {
 
     fn record(&self, event: AuditEvent) {
         let is_withdrawn = event.outcome == AuditOutcome::Withdrawn;
-        if is_withdrawn && !self.0.is_synced {
+        let kind = if self.announced().remove(&event.id) { "outcome" } else { "event" };
+        if is_withdrawn && kind == "event" {
             return;
         }
-        let kind = if self.0.is_synced && has_intent(&event) { "outcome" } else { "event" };
         let members = line::members(kind, &event, false);
         let id = event.id;
         self.0.queue.push(Entry { kind, id, only_if_open: is_withdrawn, members, durable: None });

@@ -26,6 +26,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     file: File,
     length: u64,
+    /// How much of the file is known to be on the disk.
+    durable: u64,
 }
 
 /// Why lines are not in the file.
@@ -76,7 +78,7 @@ impl LogFile {
             tracing::warn!(path = ?path, "removing the incomplete last line of the audit file");
             file.set_len(length)?;
         }
-        Ok((Self { path: path.to_owned(), file, length }, content))
+        Ok((Self { path: path.to_owned(), file, length, durable: length }, content))
     }
 
     /// Returns whether the file has no line.
@@ -107,8 +109,46 @@ impl LogFile {
     }
 
     /// Waits until the lines are durable.
-    pub(super) fn sync(&self) -> Result<(), Failed> {
-        self.file.sync_data().map_err(Failed::Unknown)
+    pub(super) fn sync(&mut self) -> Result<(), Failed> {
+        self.file.sync_data().map_err(Failed::Unknown)?;
+        self.durable = self.length;
+        Ok(())
+    }
+
+    /// Returns how much of the file is known to be on the disk.
+    pub(super) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Syncs again what an earlier handle of the same file failed to sync, after `durable`.
+    ///
+    /// Linux takes pages for clean that it failed to write, so that a second sync would succeed
+    /// without them. Therefore they are written again, with the same content.
+    pub(super) fn sync_again(&mut self, durable: u64) -> Result<(), Failed> {
+        self.durable = durable.min(self.length);
+        #[cfg(unix)]
+        self.rewrite().map_err(Failed::Unknown)?;
+        self.sync()
+    }
+
+    #[cfg(unix)]
+    fn rewrite(&self) -> io::Result<()> {
+        use std::os::unix::fs::FileExt as _;
+
+        // Not for appending, which would ignore the position.
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        if !is_same(&file.metadata()?, &self.file.metadata()?) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let (mut position, mut bytes) = (self.durable, vec![0; 64 << 10]);
+        while position < self.length {
+            let size = usize::try_from(self.length - position).unwrap_or(bytes.len());
+            let bytes = &mut bytes[..size.min(64 << 10)];
+            self.file.read_exact_at(bytes, position)?;
+            file.write_all_at(bytes, position)?;
+            position += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     /// Waits until the name of a new file is durable.

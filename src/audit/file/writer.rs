@@ -38,6 +38,8 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     /// `None` if its content is not known.
     log: Option<LogFile>,
+    /// After a failed sync: how much of the file is known to be on the disk.
+    unsynced: Option<u64>,
     head: ChainHead,
     /// The members of the intents without an outcome, for the next file.
     open: BTreeMap<AuditId, String>,
@@ -85,6 +87,7 @@ impl Writer {
             clock,
             queue: Arc::default(),
             log: Some(log),
+            unsynced: None,
             head: content.head.unwrap_or(ChainHead::NONE),
             open: BTreeMap::new(),
             pending: VecDeque::new(),
@@ -124,7 +127,7 @@ impl Writer {
         }
         self.log_head();
         // Also unlocks the file.
-        if let Some(log) = self.log.take() {
+        if let Some(mut log) = self.log.take() {
             let _ = log.sync();
         }
         self.queue.done(self.pending.len());
@@ -197,9 +200,10 @@ impl Writer {
         match head {
             // Lines that were written although the attempt failed.
             Some(head) if at_after == Some(self.head) => {
-                if self.is_synced {
-                    // The attempt may have failed to sync them.
-                    self.sync()?;
+                if let Some(durable) = self.unsynced {
+                    let synced = self.file()?.sync_again(durable);
+                    self.settle(synced)?;
+                    self.unsynced = None;
                 }
                 self.head = head;
                 for (id, line) in &open {
@@ -262,7 +266,9 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), AuditFileError> {
-        let synced = self.file()?.sync();
+        let log = self.file()?;
+        let (durable, synced) = (log.durable(), log.sync());
+        self.unsynced = synced.is_err().then_some(durable);
         self.settle(synced)
     }
 

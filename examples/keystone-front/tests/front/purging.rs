@@ -47,7 +47,8 @@ async fn purge_has_an_audit_event_with_the_request_that_deletes_the_user() {
     let folder = tempfile::tempdir().unwrap();
     let [key, file] = ["audit.key", "audit.log"].map(|name| folder.path().join(name));
     secret_file::write(&key, "0123456789abcdef0123456789abcdef");
-    let arguments = ["--audit-key", key.to_str().unwrap(), "--audit-file", file.to_str().unwrap()];
+    let [key, path] = [&key, &file].map(|path| path.to_str().unwrap());
+    let arguments = ["--audit-key", key, "--audit-file", path, "--audit-synced"];
     let mut front = Front::of(&keystone.url).arguments(&arguments).start().await;
     let client = front.client();
     key_of(&client, "amy", "demo").await;
@@ -61,7 +62,8 @@ async fn purge_has_an_audit_event_with_the_request_that_deletes_the_user() {
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let purges: Vec<_> = lines.filter(|line| line["action"] == "purge").collect();
     let [purge] = &purges[..] else { panic!("{text}") };
-    assert_eq!((&purge["outcome"], &purge["count"]), (&json!("done"), &json!(2)));
+    assert_eq!((&purge["type"], &purge["outcome"]), (&json!("event"), &json!("done")));
+    assert_eq!(purge["count"], 2);
     assert_eq!(purge["target"], json!({"user_id": "amy"}));
     let actor = &purge["actor"];
     assert_eq!(

@@ -53,7 +53,7 @@ impl FeedWatch {
         }
         let worked = *self.worked.lock().unwrap_or_else(PoisonError::into_inner);
         Status::Degraded(format!(
-            "broken for {} s; changes by other processes take effect within {} s",
+            "not connected for {} s; changes by other processes take effect within {} s",
             worked.elapsed().as_secs(),
             self.keys.max_staleness().as_secs()
         ))

@@ -47,7 +47,7 @@ pub async fn missing_store_makes_the_server_unready_until_it_is_back(program: Pr
     for ending in endings {
         fs::rename(beside(&here, ending), beside(&away, ending)).unwrap();
     }
-    let text = ready_with(&client, 503, "feed: degraded: broken for ").await;
+    let text = ready_with(&client, 503, "feed: degraded: not connected for ").await;
     assert!(text.starts_with("store: failed: the store is unavailable\n"), "{text}");
     assert!(text.contains("changes by other processes take effect within 10 s\n"), "{text}");
     assert_eq!(client.get("/healthz", "").await.expect(200).text(), "ok\n");
