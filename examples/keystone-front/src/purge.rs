@@ -180,7 +180,7 @@ impl Purger {
         });
     }
 
-    /// Waits until no attempt is running. Those of later are not waited for.
+    /// Waits until no attempt is running. Does not wait for retries that begin later.
     pub async fn settled(&self) {
         self.running.close();
         self.running.wait().await;

@@ -238,10 +238,11 @@ impl AuditSink for AuditFile {
 
     fn record(&self, event: AuditEvent) {
         let is_withdrawn = event.outcome == AuditOutcome::Withdrawn;
-        let kind = if self.announced().remove(&event.id) { "outcome" } else { "event" };
-        if is_withdrawn && kind == "event" {
+        let has_intent = self.0.is_synced && self.announced().remove(&event.id);
+        if is_withdrawn && !has_intent {
             return;
         }
+        let kind = if has_intent { "outcome" } else { "event" };
         let members = line::members(kind, &event, false);
         let id = event.id;
         self.0.queue.push(Entry { kind, id, only_if_open: is_withdrawn, members, durable: None });
