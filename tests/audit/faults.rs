@@ -1,4 +1,4 @@
-//! Disks that are full, read-only or gone.
+//! Disks that are full, and files that are gone.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -100,14 +100,13 @@ async fn full_disk_delays_events_without_the_synced_mode_and_loses_none() {
 }
 
 #[tokio::test]
-async fn read_only_disk_refuses_changes_until_it_is_writable() {
-    let Some(disk) = SmallDisk::mount("64k") else { return };
-    let path = disk.path().join("audit.log");
+async fn folder_in_place_of_the_file_refuses_changes_until_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
     let audit = builder(&path).synced(true).open().unwrap();
     let world = world(&audit);
     assert_eq!(create(&world, "before").await, 201);
     written(&audit).await;
-    // The file is open, so the disk cannot become read-only. A rotation to it can.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert_eq!(create(&world, "during").await, 503);

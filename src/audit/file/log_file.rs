@@ -142,11 +142,12 @@ impl LogFile {
         }
         let (mut position, mut bytes) = (self.durable, vec![0; 64 << 10]);
         while position < self.length {
-            let size = usize::try_from(self.length - position).unwrap_or(bytes.len());
-            let bytes = &mut bytes[..size.min(64 << 10)];
-            self.file.read_exact_at(bytes, position)?;
-            file.write_all_at(bytes, position)?;
-            position += bytes.len() as u64;
+            let read = self.file.read_at(&mut bytes, position)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            file.write_all_at(&bytes[..read], position)?;
+            position += read as u64;
         }
         Ok(())
     }
@@ -159,8 +160,8 @@ impl LogFile {
 }
 
 /// Reads the newest of the files into which earlier rotations have renamed the file: `NAME.*` or
-/// `NAME-*` in the same folder. Returns an empty content if no
-/// such file, of the newest eight, is an audit file under this key.
+/// `NAME-*` in the same folder. Returns an empty content if none of the newest eight is an audit file
+/// under this key.
 pub(super) fn newest_rotated(path: &Path, key: &AuditKey) -> Content {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Content::default();

@@ -1,27 +1,19 @@
 //! Metrics and the audit file of a server under the soak.
 
-use std::{
-    fmt,
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use test_support::{
+    audit_file::AuditFile,
     process::{Running, Server},
     scraping::{address, scrape, value},
-    secret_file,
 };
-use tower_credentials::audit::file::{AuditKey, verify};
 
 use crate::world::World;
-
-const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where a server reports what it does.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    file: PathBuf,
+    audit: AuditFile,
     metrics: String,
 }
 
@@ -36,23 +28,14 @@ pub(crate) struct Reported {
 
 /// Gives a server metrics and a synced audit file.
 pub(crate) fn with_operation(server: Server) -> Server {
-    let (file, key) = paths(server.home());
-    secret_file::write(&key, KEY);
-    let (file, key) = (file.to_str().unwrap().to_owned(), key.to_str().unwrap().to_owned());
-    server.arguments(&["--metrics-listen", "127.0.0.1:0", "--audit-file", &file]).arguments(&[
-        "--audit-key",
-        &key,
-        "--audit-synced",
-    ])
-}
-
-fn paths(home: &Path) -> (PathBuf, PathBuf) {
-    (home.join("audit.log"), home.join("audit.key"))
+    let audit = AuditFile::new(server.home()).options();
+    let audit: Vec<_> = audit.iter().map(String::as_str).collect();
+    server.arguments(&["--metrics-listen", "127.0.0.1:0"]).arguments(&audit)
 }
 
 impl Operation {
     pub(crate) async fn of(home: &Path, running: &Running) -> Self {
-        Self { file: paths(home).0, metrics: address(running).await }
+        Self { audit: AuditFile::new(home), metrics: address(running).await }
     }
 
     /// Checks what the server reports after the run.
@@ -62,8 +45,7 @@ impl Operation {
         if number("audit_healthy") < 0.5 || number("audit_lost_total") > 0.0 {
             world.fault("audit events were lost");
         }
-        let file = BufReader::new(File::open(&self.file).unwrap());
-        let report = verify([file], &AuditKey::new(KEY.as_bytes()).unwrap(), None, &[]).unwrap();
+        let report = self.audit.verify(&[]);
         if let Some(finding) = report.findings.first() {
             world.fault(format_args!("the audit file does not verify: {finding:?}"));
         }

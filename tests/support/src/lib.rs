@@ -4,6 +4,7 @@
 //! All functions panic on failure.
 
 pub mod alerts;
+pub mod audit_file;
 pub mod aws_signer;
 pub mod bench;
 pub mod child_process;

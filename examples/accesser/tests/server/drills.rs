@@ -4,32 +4,27 @@ use std::fs;
 
 use test_support::{
     alerts,
+    audit_file::AuditFile,
     http::Client,
-    keys::{Key, create_body, secret_of},
+    keys::{Key, create},
     process::Server,
     scraping::{address, scrape, value},
-    secret_file,
     serving::health::ready_with,
     signing::Signing,
     small_disk::SmallDisk,
 };
 use tokio::task::JoinSet;
 
-use crate::{ACCESSER, lab::Lab};
+use crate::{ACCESSER, audit::with, lab::Lab};
 
 const METRICS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
-
-async fn create(client: &Client, access: &str) -> u16 {
-    let body = create_body(access, &secret_of(access), "Active");
-    client.post("/credentials", "dev-alice", &body).await.status.as_u16()
-}
 
 #[tokio::test]
 async fn missing_store_is_seen_with_its_broken_feed() {
     let server = Server::new(ACCESSER).arguments(&METRICS);
     let running = server.start().await;
     let (client, metrics) = (running.client(), address(&running).await);
-    assert_eq!(create(&client, "before").await, 201);
+    create(&client, "before").await.expect(201);
     ready_with(&client, 200, "store: ok\nfeed: ok\n").await;
     let before = scrape(&metrics).await;
     alerts::is_silent("CredentialStoreFailing", &before);
@@ -40,7 +35,7 @@ async fn missing_store_is_seen_with_its_broken_feed() {
         fs::rename(beside(ending), server.home().join(format!("away{ending}"))).unwrap();
     }
     for number in 0..10 {
-        assert_eq!(create(&client, &format!("during-{number}")).await, 503);
+        create(&client, &format!("during-{number}")).await.expect(503);
     }
     let text = ready_with(&client, 503, "feed: degraded: ").await;
     assert!(text.contains("store: failed: "), "{text}");
@@ -82,20 +77,15 @@ async fn guesser_at_work_is_seen_and_the_server_stays_ready() {
 #[tokio::test]
 async fn full_disk_of_the_audit_file_is_seen_and_changes_are_refused() {
     let Some(disk) = SmallDisk::mount("64k") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("audit.key");
-    secret_file::write(&key, "0123456789abcdef0123456789abcdef");
-    let file = disk.path().join("audit.log");
-    let arguments = ["--audit-key", key.to_str().unwrap(), "--audit-file", file.to_str().unwrap()];
-    let server = Server::new(ACCESSER).arguments(&METRICS).arguments(&arguments);
-    let running = server.arguments(&["--audit-synced"]).start().await;
+    let server = Server::new(ACCESSER).arguments(&METRICS);
+    let running = with(&AuditFile::new(disk.path()), server).start().await;
     let (client, metrics) = (running.client(), address(&running).await);
     ready_with(&client, 200, "audit: ok\n").await;
     let before = scrape(&metrics).await;
     alerts::is_silent("AuditNotWritten", &before);
 
     let mut created = 0;
-    while create(&client, &format!("key-{created}")).await == 201 {
+    while create(&client, &format!("key-{created}")).await.status == 201 {
         created += 1;
         assert!(created < 1_000, "the disk never became full");
     }
@@ -106,7 +96,7 @@ async fn full_disk_of_the_audit_file_is_seen_and_changes_are_refused() {
     alerts::fires("AuditNotWritten", &before, &during);
 
     disk.resize("8m");
-    assert_eq!(create(&client, "after").await, 201);
+    create(&client, "after").await.expect(201);
     ready_with(&client, 200, "audit: ok\n").await;
 }
 

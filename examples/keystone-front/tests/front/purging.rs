@@ -1,11 +1,9 @@
 //! Deletions of users and projects through the front purge their keys.
 
-use std::fs;
-
 use http::Method;
 use rusqlite::Connection;
-use serde_json::{Value, json};
-use test_support::secret_file;
+use serde_json::json;
+use test_support::audit_file::AuditFile;
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -45,11 +43,10 @@ async fn confirmed_deletion_purges_keys_before_the_response() {
 async fn purge_has_an_audit_event_with_the_request_that_deletes_the_user() {
     let keystone = Keystone::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let [key, file] = ["audit.key", "audit.log"].map(|name| folder.path().join(name));
-    secret_file::write(&key, "0123456789abcdef0123456789abcdef");
-    let [key, path] = [&key, &file].map(|path| path.to_str().unwrap());
-    let arguments = ["--audit-key", key, "--audit-file", path, "--audit-synced"];
-    let mut front = Front::of(&keystone.url).arguments(&arguments).start().await;
+    let audit = AuditFile::new(folder.path());
+    let options = audit.options();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let mut front = Front::of(&keystone.url).arguments(&options).start().await;
     let client = front.client();
     key_of(&client, "amy", "demo").await;
     key_of(&client, "amy", "p1").await;
@@ -58,10 +55,9 @@ async fn purge_has_an_audit_event_with_the_request_that_deletes_the_user() {
     client.call(Method::DELETE, "/v3/users/bob", ADMIN, None).await.expect(204);
     front.stop().await;
 
-    let text = fs::read_to_string(file).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let purges: Vec<_> = lines.filter(|line| line["action"] == "purge").collect();
-    let [purge] = &purges[..] else { panic!("{text}") };
+    let mut purges = audit.lines();
+    purges.retain(|line| line["action"] == "purge");
+    let [purge] = &purges[..] else { panic!("{purges:?}") };
     assert_eq!((&purge["type"], &purge["outcome"]), (&json!("event"), &json!("done")));
     assert_eq!(purge["count"], 2);
     assert_eq!(purge["target"], json!({"user_id": "amy"}));
